@@ -1,0 +1,70 @@
+#pragma once
+
+#include "pawl/retry_policy.hpp"
+#include "pawl/time.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl {
+
+/// What moves a run along an edge of the graph.
+enum class edge_cause : std::uint8_t { step, callback, timeout };
+
+/// One allowed move from a status.
+struct edge {
+    int to = 0;
+    edge_cause cause = edge_cause::step;
+
+    friend bool operator==(const edge&, const edge&) = default;
+};
+
+struct step_rules {
+    retry_policy retry;
+    std::optional<int> exhausted; ///< where to go when the attempts run out; empty: pause
+    duration attempt_limit{};     ///< zero: none
+    std::size_t parallel = 0;     ///< attempts at a time in one engine; 0: no limit
+    duration lag{};               ///< wait between entering the status and the first attempt
+};
+
+struct timeout_rules {
+    retry_policy retry;
+    duration attempt_limit{}; ///< zero: none
+};
+
+/// What a definition says of one status.
+struct status_rules {
+    int id = 0;
+    std::string label;
+    bool start = false; ///< a run may begin here: it is nobody's destination, or it was declared
+    bool end = false;   ///< a run that enters it is completed
+    std::optional<step_rules> step;
+    std::vector<std::string> callbacks; ///< names, in order of declaration
+    std::vector<timeout_rules> timeouts;
+    std::vector<edge> edges; ///< in order of declaration, without repetition
+};
+
+/// A workflow as data: what the engine decides by, and what a diagram shows. Made by
+/// builder::build(), which has checked it; a definition never changes.
+struct definition {
+    std::string name;
+    std::vector<status_rules> statuses; ///< sorted by id
+
+    /// Error pauses end by themselves after this time; zero: never. Default 1 h.
+    duration resume_after = std::chrono::hours{1};
+
+    /// How often in a row, without progress between. Default 3.
+    int max_auto_resumes = 3;
+
+    /// The status's rules; nullptr when the workflow does not know it.
+    const status_rules* find(int status) const noexcept;
+
+    /// The status's label; its number when the workflow does not know it.
+    std::string label(int status) const;
+};
+
+} // namespace pawl

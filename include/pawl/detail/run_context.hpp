@@ -1,0 +1,33 @@
+#pragma once
+
+#include "pawl/log.hpp"
+#include "pawl/record.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace pawl::detail {
+
+/// What the engine lends to a handler for as long as it runs. Not an extension point.
+class run_context {
+public:
+    /// The record that the handler started from, with the effects recorded since.
+    virtual const record& current() const noexcept = 0;
+
+    virtual time_point now() const = 0;
+
+    /// Saves object and effects as the run's next version and completes when they are durable.
+    virtual boost::asio::awaitable<void> checkpoint(std::string object) = 0;
+
+    /// As checkpoint, and adds one effect in the same commit.
+    virtual boost::asio::awaitable<void> record_effect(effect added, std::string object) = 0;
+
+    virtual void log(log_level level, std::string_view line) const = 0;
+
+protected:
+    ~run_context() = default;
+};
+
+} // namespace pawl::detail

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <boost/system/error_category.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <stdexcept>
+#include <string>
+
+namespace pawl {
+
+using boost::system::error_code;
+using boost::system::system_error;
+
+/// Every error that Pawl reports by code.
+enum class errc {
+    in_progress = 1,    ///< an unfinished run holds this foreign id
+    already_ran,        ///< a finished run holds this foreign id, and the trigger allows only one
+    not_found,          ///< no such run
+    finished,           ///< the run has finished; it takes no more messages
+    finished_elsewhere, ///< an awaited run finished without reaching the awaited statuses
+    refused,            ///< the run's state does not allow the command
+    no_such_callback,   ///< the workflow declares no callback of that name
+    callback_failed,    ///< the callback's handler failed
+    expired,            ///< the message's time limit passed before it could be handled
+    invalid_status,     ///< the status is none where a run of this workflow can start
+    invalid_argument,   ///< an argument is out of its documented range
+    too_large,          ///< the object or payload is over the configured limit
+    encode_failed,      ///< the codec could not write the object
+    decode_failed,      ///< the codec could not read stored or given bytes
+    not_running,        ///< the engine has not been started, or has been stopped
+    unhandled_status,   ///< unfinished runs stand in statuses that the definition does not handle
+    duplicate_workflow, ///< the engine already has a workflow of that name
+    conflict,           ///< the record was changed by somebody else; read it again
+    fenced,             ///< another engine owns the run's shard
+    store_unavailable,  ///< the store did not answer or refused for now
+    store_locked,       ///< another process has the database open
+    store_read_only,    ///< the database cannot be written
+    store_full,         ///< no space is left for the database
+    store_damaged,      ///< the database is not one of Pawl's, or is damaged
+    store_too_new,      ///< the database was written by a newer Pawl
+};
+
+const boost::system::error_category& pawl_category() noexcept;
+
+inline error_code make_error_code(errc code) noexcept
+{
+    return {static_cast<int>(code), pawl_category()};
+}
+
+/// True when the same call may succeed later without any change by the caller.
+bool is_retryable(const error_code& code) noexcept;
+
+/// An error with the text that belongs to it: which file, which member, which status.
+///
+/// `what()` is for people; decide on `code()`.
+class error : public system_error {
+public:
+    error(errc code, const std::string& detail) : system_error(make_error_code(code), detail) {}
+};
+
+/// A workflow's definition, or an option, contradicts itself. Thrown while a program is set up.
+///
+/// `what()` names the workflow, the status or the option, and says what to do.
+class definition_error : public std::invalid_argument {
+public:
+    using std::invalid_argument::invalid_argument;
+};
+
+} // namespace pawl
+
+template <>
+struct boost::system::is_error_code_enum<pawl::errc> : std::true_type {};

@@ -1,0 +1,100 @@
+#pragma once
+
+#include "pawl/http/message.hpp"
+#include "pawl/time.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pawl::http {
+
+struct client_options {
+    /// From the call to the last byte of the answer, connecting and waiting for a connection
+    /// included. Default 10 s.
+    duration timeout = std::chrono::seconds{10};
+
+    /// Connections to the host at a time; more requests wait for one. Default 64.
+    std::size_t max_connections = 64;
+
+    /// Idle connections are kept this long. Default 30 s.
+    duration idle_timeout = std::chrono::seconds{30};
+
+    /// Largest answer that is read, in bytes. Default 4 MiB.
+    std::size_t body_limit = 4 * 1024 * 1024;
+};
+
+struct client_request {
+    std::string method = "GET";
+    std::string target = "/"; ///< path and query, percent-encoded
+    std::string body;
+    std::string content_type = "application/json"; ///< sent when there is a body
+    std::vector<std::pair<std::string, std::string>> headers;
+};
+
+struct client_response {
+    int status = 0;
+    std::map<std::string, std::string, std::less<>> headers; ///< names in lower case
+    std::string body;
+};
+
+/// What went wrong with a request that got no answer, by what is known of its effect.
+enum class failure {
+    not_sent = 1, ///< no connection, or time ran out before one: the peer has not seen the request
+    ambiguous,    ///< sent at least in part, and no full answer came: the peer may have acted on it
+};
+
+/// @par what() names the request and the cause. operation_aborted after cancellation is thrown as
+/// boost::system::system_error instead.
+class client_error : public std::runtime_error {
+public:
+    client_error(failure kind, const std::string& what) : std::runtime_error(what), kind_(kind) {}
+    failure kind() const noexcept { return kind_; }
+
+private:
+    failure kind_;
+};
+
+/// A pool of kept-alive connections to one host, over plain HTTP.
+///
+/// A request that fails on a connection that was idle, before any byte of an answer, and whose
+/// method is idempotent (GET, HEAD, PUT, DELETE) or that carries an Idempotency-Key, is sent once
+/// more on a fresh connection.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class client {
+public:
+    /// @param url "http://HOST:PORT". @throws definition_error when it is anything else.
+    client(boost::asio::any_io_executor executor, std::string url, client_options options = {});
+
+    /// Closes idle connections. Requests that are under way keep what they need alive.
+    ~client();
+
+    client(client&&) noexcept;
+    client& operator=(client&&) = delete;
+
+    /// Sends a request and completes with its answer, whatever its status.
+    ///
+    /// Cancellation: terminal, partial and total, at any time; the connection is then closed, and
+    /// the peer may have acted.
+    /// @throws client_error when there was no full answer.
+    boost::asio::awaitable<client_response> request(client_request what);
+
+    const std::string& url() const noexcept;
+
+private:
+    class impl;
+    std::shared_ptr<impl> impl_;
+};
+
+} // namespace pawl::http

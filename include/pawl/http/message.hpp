@@ -1,0 +1,44 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pawl::http {
+
+/// One request, fully read and decoded. Beast does not appear in it.
+struct request {
+    std::string method; ///< "GET", "POST", …
+    std::string path;   ///< without the query, percent-decoded
+    std::map<std::string, std::string, std::less<>>
+        query; ///< percent-decoded; the last of a repeated name
+    std::map<std::string, std::string, std::less<>>
+        captures;                                            ///< what `{name}` of the route matched
+    std::map<std::string, std::string, std::less<>> headers; ///< names in lower case
+    std::string body;
+
+    /// A header's value, or "" when it is absent. `name` in lower case.
+    std::string_view header(std::string_view name) const;
+};
+
+struct response {
+    int status = 200;
+    std::string body;
+    std::string content_type = "application/json";
+    std::vector<std::pair<std::string, std::string>> headers; ///< besides content type and length
+};
+
+/// A problem as RFC 9457 describes it: application/problem+json with status, title and detail.
+/// `title` is the status's reason phrase.
+response problem(int status, std::string_view detail);
+
+/// Answers one request. An exception becomes a 500 that tells the peer nothing of its text, which
+/// is logged. Runs on the connection's strand and is cancelled when the server stops.
+using handler = std::function<boost::asio::awaitable<response>(const request&)>;
+
+} // namespace pawl::http

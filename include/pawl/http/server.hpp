@@ -1,0 +1,93 @@
+#pragma once
+
+#include "pawl/http/message.hpp"
+#include "pawl/log.hpp"
+#include "pawl/time.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pawl::http {
+
+/// One route: "GET", "/orders/{id}/history", and what answers it. A `{name}` matches one path
+/// segment that is not empty.
+struct route {
+    std::string method;
+    std::string pattern;
+    handler answer;
+};
+
+struct server_options {
+    std::string address = "127.0.0.1"; ///< an IPv4 or IPv6 address to listen on
+    std::uint16_t port = 0;            ///< 0 picks a free one: see server::port()
+
+    /// Largest request body, in bytes; a larger one is answered 413. Default 1 MiB.
+    std::size_t body_limit = 1024 * 1024;
+
+    /// Largest request line and headers together, in bytes; larger is answered 431. Default 16 KiB.
+    std::size_t header_limit = 16 * 1024;
+
+    /// From the first byte of a request to its last; then 408, and the connection is closed.
+    /// Default 10 s.
+    duration read_timeout = std::chrono::seconds{10};
+
+    /// How long a kept-alive connection may wait for its next request. Default 60 s.
+    duration idle_timeout = std::chrono::seconds{60};
+
+    /// To send one answer to a slow reader. Default 10 s.
+    duration write_timeout = std::chrono::seconds{10};
+
+    /// Connections at a time; more wait in the listen queue. Default 10,000.
+    std::size_t max_connections = 10'000;
+
+    log_sink log = log_to_stderr;
+};
+
+/// An HTTP/1.1 server with keep-alive and pipelining in order.
+///
+/// Answers by itself: 404 for an unknown path, 405 with Allow for an unknown method, HEAD from GET,
+/// 400 for what is not HTTP or has ambiguous framing, 408, 413, 431.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class server {
+public:
+    /// Binds and listens; serving begins with start().
+    /// @throws boost::system::system_error when the address cannot be bound; what() names it.
+    /// @throws definition_error for a malformed or repeated route.
+    server(boost::asio::any_io_executor executor, std::vector<route> routes,
+           server_options options = {});
+
+    /// Precondition: never started, or async_stop has completed.
+    ~server();
+
+    server(server&&) noexcept;
+    server& operator=(server&&) = delete;
+
+    /// The port that it listens on.
+    std::uint16_t port() const noexcept;
+
+    /// "http://ADDRESS:PORT"
+    std::string url() const;
+
+    /// Begins to accept. Does not block.
+    void start();
+
+    /// Stops to accept, lets requests that are being answered finish until `deadline` from now,
+    /// then cancels them, and completes when the last connection is closed. Idempotent; legal
+    /// before start().
+    boost::asio::awaitable<void> async_stop(duration deadline);
+
+private:
+    class impl;
+    std::shared_ptr<impl> impl_;
+};
+
+} // namespace pawl::http

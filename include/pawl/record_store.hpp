@@ -1,0 +1,220 @@
+#pragma once
+
+#include "pawl/event.hpp"
+#include "pawl/message.hpp"
+#include "pawl/record.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pawl {
+
+/// When a trigger is refused for its foreign id.
+enum class start_rule : std::uint8_t {
+    unless_unfinished, ///< one unfinished run per foreign id; after it finished, another may start
+    once,              ///< one run per foreign id, for ever
+};
+
+/// Stores the next version of a run, its event, and what became of the messages that it consumed.
+struct transition {
+    record next; ///< `next.version` is `expected_version + 1`
+
+    /// The version that `next` was made from; 0 creates the run.
+    std::uint64_t expected_version = 0;
+
+    event_kind kind = event_kind::started;
+    int from = 0; ///< the status before
+
+    /// Only when creating: decides together with `next.start_key`. A run of the same workflow and
+    /// foreign id that has the same, not empty, start key makes the result `duplicate`.
+    start_rule start = start_rule::unless_unfinished;
+
+    std::vector<settlement> settled; ///< messages that this transition ends
+
+    /// Sequence of the newest message that the maker of this transition knew of. If the inbox holds
+    /// a newer one, the store keeps the run due now, whatever `next.wake_at` says.
+    std::uint64_t inbox_seen = 0;
+
+    /// The epoch of the lease under which it was made; 0 when it needs none (creating a run).
+    std::uint64_t epoch = 0;
+};
+
+/// Stores a message in a run's inbox and makes the run due now.
+struct delivery {
+    message content; ///< its sequence is given by the store
+};
+
+/// Moves a named cursor of a shard forward. A cursor never moves back: a smaller position is
+/// accepted and changes nothing.
+struct cursor_move {
+    std::string name;
+    std::uint32_t shard = 0;
+    std::uint64_t position = 0;
+    std::uint64_t epoch = 0; ///< of the shard's lease; 0 is not checked
+};
+
+using change = std::variant<transition, delivery, cursor_move>;
+
+enum class apply_status : std::uint8_t {
+    accepted,
+    duplicate,   ///< this start key or message key was accepted before; nothing was stored again
+    conflict,    ///< the stored version is not the expected one
+    in_progress, ///< creating: an unfinished run holds the foreign id
+    already_ran, ///< creating with start_rule::once: a finished run holds the foreign id
+    finished,    ///< delivery: the run has finished
+    fenced,      ///< the shard's epoch is not the change's
+    not_found,   ///< no run of that id
+};
+
+struct apply_result {
+    apply_status status = apply_status::accepted;
+
+    /// accepted transition: its event's sequence; delivery: the message's (also of a duplicate).
+    std::uint64_t sequence = 0;
+
+    /// duplicate, in_progress, already_ran: the run that is there.
+    run_id existing;
+
+    /// duplicate delivery: what became of the first one.
+    message_outcome outcome = message_outcome::pending;
+    std::string detail;
+};
+
+/// A place in the order of due runs: by time, then by id.
+struct due_position {
+    time_point at = time_point::min();
+    run_id id;
+
+    friend auto operator<=>(const due_position&, const due_position&) = default;
+};
+
+struct due_page {
+    std::vector<record> runs; ///< in order of (wake_at, id)
+
+    /// Where the next page begins: the first run after `runs`, due or not; empty when there is
+    /// none.
+    std::optional<due_position> next;
+};
+
+enum class sort_order : std::uint8_t { oldest_first, newest_first };
+
+/// What record_store::list looks for. An empty list or text excludes nothing.
+struct record_query {
+    std::string workflow;
+    std::vector<std::string> foreign_ids;
+    std::vector<int> statuses;
+    std::vector<run_state> states;
+    std::optional<time_point> created_from;      ///< inclusive
+    std::optional<time_point> created_to;        ///< exclusive
+    sort_order order = sort_order::oldest_first; ///< of creation; ids break ties
+    std::size_t limit = 25;                      ///< 1 to 1000
+    run_id after; ///< the last id of the page before; none: the first page
+};
+
+struct record_page {
+    std::vector<record> runs;
+    run_id next; ///< give it as `after` for the next page; none when this is the last
+};
+
+struct status_count {
+    std::string workflow;
+    int status = 0;
+    run_state state = run_state::initiated;
+    std::uint64_t runs = 0;
+};
+
+/// An engine's ownership of a shard until a time.
+struct lease {
+    std::uint32_t shard = 0;
+    std::uint64_t epoch = 0; ///< grows at each change of owner; the first is 1
+    time_point until;
+};
+
+/// Where runs live: the seam that memory, SQLite and PostgreSQL stand behind, and that you may
+/// implement. The conformance suite of pawl::testing states this contract as tests.
+///
+/// Every function may be called from any executor and completes on the caller's. The calls are
+/// coroutines: the caller keeps arguments that are references, spans or views alive until they
+/// complete. None honours cancellation: a write in flight is either done or not, and says which.
+///
+/// Errors: an awaitable throws pawl::error with one of the `store_*` codes. After `apply` threw,
+/// nothing may be assumed of its batch; whoever needs to know reads again.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class record_store {
+public:
+    virtual ~record_store() = default;
+
+    /// Slices of runs, fixed when the database is made; a run's is shard_of(foreign_id, shards()).
+    virtual std::uint32_t shards() const noexcept = 0;
+
+    /// True when other processes may work on the same database. If false, leases given by this
+    /// object never lapse, and opening the database ended those of a process before.
+    virtual bool shared() const noexcept = 0;
+
+    /// Stores a batch in one transaction, in its order. Each change is accepted or rejected on its
+    /// own; result i belongs to change i.
+    ///
+    /// Durability: what it reports as accepted is as durable as the backend's options promise.
+    virtual boost::asio::awaitable<std::vector<apply_result>>
+    apply(std::span<const change> batch) = 0;
+
+    virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
+
+    /// The run of this foreign id that was created last.
+    virtual boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                                 std::string_view foreign_id) = 0;
+
+    virtual boost::asio::awaitable<record_page> list(const record_query& query) = 0;
+
+    /// How many runs stand where, of one workflow, or of all when the name is empty. With
+    /// `unfinished_only`, finished runs are not counted (and need not be read).
+    virtual boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                                    bool unfinished_only) = 0;
+
+    /// Up to `limit` runs of the shard with `from <= (wake_at, id)` and `wake_at <= until`.
+    virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from,
+                                                 time_point until, std::size_t limit) = 0;
+
+    /// The shard's events with a sequence greater than `after`, in order, at most `limit`.
+    virtual boost::asio::awaitable<std::vector<event>>
+    events(std::uint32_t shard, std::uint64_t after, std::size_t limit) = 0;
+
+    /// The run's events with a version greater than `after`, in order, at most `limit`.
+    virtual boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                               std::size_t limit) = 0;
+
+    /// The run's pending messages with a sequence greater than `after`, in order, at most `limit`.
+    virtual boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                               std::size_t limit) = 0;
+
+    /// What became of a message; empty when there is no such message.
+    virtual boost::asio::awaitable<std::optional<settlement>> outcome(run_id run,
+                                                                      std::uint64_t sequence) = 0;
+
+    /// A named cursor's position in a shard's log; 0 when it was never moved.
+    virtual boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
+                                                         std::uint32_t shard) = 0;
+
+    /// Takes the shard if it is free, lapsed at `now`, or the owner's already; empty otherwise.
+    /// A new owner gets the next epoch, the same owner keeps its own.
+    virtual boost::asio::awaitable<std::optional<lease>>
+    claim(std::uint32_t shard, std::string_view owner, time_point now, time_point until) = 0;
+
+    /// Gives the shard back. A lease that is no longer held changes nothing.
+    virtual boost::asio::awaitable<void> release(lease held) = 0;
+};
+
+/// The slice that a foreign id falls in. Stored: never change the function.
+std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexcept;
+
+} // namespace pawl

@@ -1,0 +1,19 @@
+#include "pawl/definition.hpp"
+
+#include <algorithm>
+
+namespace pawl {
+
+const status_rules* definition::find(int status) const noexcept
+{
+    const auto at = std::ranges::lower_bound(statuses, status, {}, &status_rules::id);
+    return at != statuses.end() && at->id == status ? &*at : nullptr;
+}
+
+std::string definition::label(int status) const
+{
+    const auto* rules = find(status);
+    return rules ? rules->label : std::to_string(status);
+}
+
+} // namespace pawl

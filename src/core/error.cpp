@@ -1,0 +1,98 @@
+#include "pawl/error.hpp"
+
+namespace pawl {
+
+namespace {
+
+const char* sentence(errc code) noexcept
+{
+    switch (code) {
+    case errc::in_progress:
+        return "an unfinished run has this foreign id: wait until it finishes, or use its run id";
+    case errc::already_ran:
+        return "a run with this foreign id has finished: ask for a new run, or use another foreign "
+               "id";
+    case errc::not_found:
+        return "there is no such run";
+    case errc::finished:
+        return "the run has finished and takes no more messages";
+    case errc::finished_elsewhere:
+        return "the run finished without reaching an awaited status";
+    case errc::refused:
+        return "the run's state does not allow this command";
+    case errc::no_such_callback:
+        return "the workflow declares no callback of this name";
+    case errc::callback_failed:
+        return "the callback's handler failed: its reason is in the run's history";
+    case errc::expired:
+        return "the message's time limit passed before the run could handle it";
+    case errc::invalid_status:
+        return "no run of this workflow can start in that status: use one that has a step, "
+               "callback or timeout";
+    case errc::invalid_argument:
+        return "an argument is out of its documented range";
+    case errc::too_large:
+        return "the object or payload is larger than the engine's limit";
+    case errc::encode_failed:
+        return "the codec could not write the object";
+    case errc::decode_failed:
+        return "the codec could not read the bytes it was given";
+    case errc::not_running:
+        return "the engine is not running: start it first, or it has been stopped";
+    case errc::unhandled_status:
+        return "unfinished runs are in statuses that their workflow does not handle: see the log "
+               "for the list";
+    case errc::duplicate_workflow:
+        return "the engine already has a workflow of this name";
+    case errc::conflict:
+        return "the run was changed by somebody else: read it again";
+    case errc::fenced:
+        return "another engine has taken over the run's shard";
+    case errc::store_unavailable:
+        return "the store did not answer: try again";
+    case errc::store_locked:
+        return "another process has the database open: stop it, or use another file";
+    case errc::store_read_only:
+        return "the database cannot be written: check the permissions of the file and its folder";
+    case errc::store_full:
+        return "no space is left for the database: free some, then try again";
+    case errc::store_damaged:
+        return "the file is not a database of Pawl, or it is damaged";
+    case errc::store_too_new:
+        return "the database was written by a newer version of Pawl: use that version";
+    }
+    return "unknown error";
+}
+
+class category final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "pawl"; }
+    std::string message(int value) const override { return sentence(static_cast<errc>(value)); }
+};
+
+} // namespace
+
+const boost::system::error_category& pawl_category() noexcept
+{
+    static const category instance;
+    return instance;
+}
+
+bool is_retryable(const error_code& code) noexcept
+{
+    if (code.category() != pawl_category())
+        return false;
+    switch (static_cast<errc>(code.value())) {
+    case errc::in_progress:
+    case errc::conflict:
+    case errc::fenced:
+    case errc::store_unavailable:
+    case errc::store_locked:
+    case errc::store_full:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace pawl
