@@ -1,0 +1,103 @@
+#pragma once
+
+#include "pawl/detail/json_io.hpp"
+#include "pawl/json_path.hpp"
+#include "pawl/time.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace pawl {
+
+/// How a type stands inside a JSON document. Specialise it for a type of your own:
+///
+/// @code
+/// template <>
+/// struct pawl::json_codec<money> {
+///     static void write(const money& from, std::string& out);  // appends exactly one JSON value
+///     static void read(const boost::json::value& from, money& to, const pawl::json_path& at);
+/// };
+/// @endcode
+///
+/// `write` throws encode_error for what JSON cannot hold, `read` throws decode_error{at, problem};
+/// both end up with the member's path. A specialisation usually forwards to another type's, e.g.
+/// json_codec<std::int64_t>.
+///
+/// Ready are:
+/// - bool, integers (checked against their range; 1.0 is read as 1, 1.5 is refused);
+/// - float and double, written in the shortest form that reads back as the same number;
+/// - std::string, UTF-8 both ways;
+/// - std::optional: empty is null, and left out where it is a struct's member;
+/// - std::vector, std::array (of exactly its size), std::map and std::unordered_map with
+///   std::string keys;
+/// - enums: described with BOOST_DESCRIBE_ENUM as their names, others as their numbers;
+/// - structs and classes described with BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_CLASS, with the
+///   members of described bases. A member that is not described is not stored;
+/// - pawl::time_point and every std::chrono::sys_time as ISO 8601 in UTC, years 0000 to 9999, e.g.
+///   "2026-11-23T00:18:18.123456Z". Read are fractions of 0 to 9 digits, cut off at the type's own
+///   precision, and offsets such as "+02:00";
+/// - std::chrono durations of an integral type as a number of microseconds, cut off toward zero;
+/// - boost::json::value as itself.
+///
+/// Reading is tolerant, so that a type may grow while runs of it are stored: a missing member keeps
+/// the value that the default constructor gave it, an unknown one is ignored, of two equal names
+/// the last one counts. What is there must have the right type: "items[2].price: expected a number,
+/// found a string". Documents nested deeper than 32 levels are refused, both ways.
+template <class T>
+struct json_codec;
+
+/// A type that json_codec can write and read.
+template <class T>
+concept json_codable = requires(const T& from, T& to, std::string& out,
+                                const boost::json::value& value, const json_path& at) {
+    json_codec<T>::write(from, out);
+    json_codec<T>::read(value, to, at);
+};
+
+namespace detail {
+
+struct default_codec {};
+
+} // namespace detail
+
+/// How an object, a payload or an effect becomes bytes and comes back: JSON, unless specialised.
+///
+/// Specialise it (not json_codec) to store a whole object in a format of your own. The bytes are
+/// stored as they are; a codec must read what its earlier versions wrote.
+template <class T>
+struct codec : detail::default_codec {
+    /// Appends `from` to `out`. Throws encode_error, and leaves `out` with a part of the text then.
+    static void encode(const T& from, std::string& out)
+    {
+        static_assert(json_codable<T>,
+                      "Pawl has no codec for this type: describe it with BOOST_DESCRIBE_STRUCT or "
+                      "BOOST_DESCRIBE_ENUM, or specialise pawl::json_codec");
+        json_codec<T>::write(from, out);
+    }
+
+    /// Throws decode_error when `bytes` are not JSON or do not fit T.
+    static T decode(std::string_view bytes)
+    {
+        static_assert(json_codable<T>,
+                      "Pawl has no codec for this type: describe it with BOOST_DESCRIBE_STRUCT or "
+                      "BOOST_DESCRIBE_ENUM, or specialise pawl::json_codec");
+        static_assert(std::is_default_constructible_v<T>,
+                      "Pawl reads into a default-constructed value: give this type a default "
+                      "constructor, or specialise pawl::codec");
+        const detail::json_document document{bytes};
+        T to{};
+        json_codec<T>::read(document.root(), to, json_path{});
+        return to;
+    }
+};
+
+/// A type that can be a workflow's object, a callback's payload or an effect's result.
+template <class T>
+concept codable = json_codable<T> || !std::is_base_of_v<detail::default_codec, codec<T>>;
+
+} // namespace pawl
+
+#include "pawl/detail/json_codecs.hpp"
