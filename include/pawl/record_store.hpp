@@ -108,7 +108,8 @@ struct due_page {
 
 enum class sort_order : std::uint8_t { oldest_first, newest_first };
 
-/// What record_store::list looks for. An empty list or text excludes nothing.
+/// What record_store::list looks for. An empty list or text excludes nothing; a list has at most
+/// 1000 values.
 struct record_query {
     std::string workflow;
     std::vector<std::string> foreign_ids;

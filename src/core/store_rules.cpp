@@ -116,6 +116,9 @@ void check_query(const record_query& query)
         throw error{errc::invalid_argument, "limit is " + std::to_string(query.limit) +
                                                 ": it must be from 1 to " +
                                                 std::to_string(max_page)};
+    if (std::max({query.foreign_ids.size(), query.statuses.size(), query.states.size()}) > max_page)
+        throw error{errc::invalid_argument,
+                    "a filter with more than " + std::to_string(max_page) + " values"};
 }
 
 void check_batch(std::span<const change> batch, std::uint32_t shards)
