@@ -30,8 +30,8 @@ struct trigger_options {
     /// Whether a finished run of the foreign id leaves room for another. Default: it does.
     start_rule rule = start_rule::unless_unfinished;
 
-    /// Names this trigger: a second one with the same foreign id and key gives the first one's run and
-    /// starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
+    /// Names this trigger: a second one with the same foreign id and key gives the first one's run
+    /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
     /// W3C trace context to keep with the run. Empty: none.
@@ -39,11 +39,12 @@ struct trigger_options {
 };
 
 struct callback_options {
-    /// Names this callback: a second one of the run with the same key is not handled again, and gives
-    /// the first one's outcome. At most 1,024 bytes. Empty: none.
+    /// Names this callback: a second one of the run with the same key is not handled again, and
+    /// gives the first one's outcome. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
-    /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as long as the run is unfinished.
+    /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
+    /// long as the run is unfinished.
     std::optional<duration> time_limit{};
 };
 
@@ -66,7 +67,7 @@ struct decoding_handler {
     {
         decltype(decode(std::move(raw))) value{};
         try {
-            if (!result)
+            if (!result || result == errc::finished_elsewhere)
                 value = decode(std::move(raw));
         } catch (const system_error& e) {
             result = e.code();
@@ -137,13 +138,13 @@ struct command_handler {
 
 /// What a host asks of the runs of one workflow. Made by engine::add(); cheap to copy.
 ///
-/// Functions named async_… take a completion token, by default boost::asio::use_awaitable. Their handler
-/// runs on its associated executor, by default the engine's, and never inside the call. Under
-/// use_awaitable an error is thrown as boost::system::system_error.
+/// Functions named async_… take a completion token, by default boost::asio::use_awaitable. Their
+/// handler runs on its associated executor, by default the engine's, and never inside the call.
+/// Under use_awaitable an error is thrown as boost::system::system_error.
 ///
-/// All of them complete with errc::not_running before the engine was started and after it was stopped,
-/// and with a store_* code when the store fails; then it is not known whether the call took
-/// effect. Those that write give errc::overloaded when too many of them wait.
+/// All of them complete with errc::not_running before the engine was started and after it was
+/// stopped, and with a store_* code when the store fails; then it is not known whether the call
+/// took effect. Those that write give errc::overloaded when too many of them wait.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -161,18 +162,18 @@ public:
 
     /// Starts a run. Signature: `void(error_code, run_id)`.
     ///
-    /// Durability: when it completes without error, the run is in the store and will be driven to its end,
-    /// whatever happens to this process. With an error it has not been started, except for store_*
-    /// codes: repeat the call with an idempotency key to find out.
+    /// Durability: when it completes without error, the run is in the store and will be driven to
+    /// its end, whatever happens to this process. With an error it has not been started, except for
+    /// store_* codes: repeat the call with an idempotency key to find out.
     ///
     /// Cancellation: none; once begun, the write is done or not.
     ///
-    /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any and
-    /// the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty or
-    /// longer than 1,024 bytes; too_large; encode_failed.
+    /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any
+    /// and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty
+    /// or longer than 1,024 bytes; too_large; encode_failed.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_trigger(std::string foreign_id, const Object& object, trigger_options<Status> options = {},
-                       Token&& token = {})
+    auto async_trigger(std::string foreign_id, const Object& object,
+                       trigger_options<Status> options = {}, Token&& token = {})
     {
         detail::trigger_call call;
         call.foreign_id = std::move(foreign_id);
@@ -192,8 +193,9 @@ public:
 
     /// Waits until a run is in one of `statuses`. Signature: `void(error_code, snapshot)`.
     ///
-    /// Completes at once if the run is there already, else with the commit that brings it there; the snapshot is of that
-    /// version. A status that the run has passed through before the call does not count.
+    /// Completes at once if the run is there already, else with the commit that brings it there;
+    /// the snapshot is of that version. A status that the run has passed through before the call
+    /// does not count.
     ///
     /// Cancellation: terminal, partial and total; the run goes on.
     ///
@@ -219,37 +221,42 @@ public:
     /// Calls a callback of a run back and waits until it has been handled.
     /// Signature: `void(error_code, settlement)`.
     ///
-    /// The payload is written by codec<Payload>. While a step of the run is running, the callback waits
-    /// for its end. If the run's status does not take it, it waits in the inbox until one does.
+    /// The payload is written by codec<Payload>. While a step of the run is running, the callback
+    /// waits for its end. If the run's status does not take it, it waits in the inbox until one
+    /// does.
     ///
-    /// Durability: from before it is handled, the callback is in the run's inbox; what the handler did is
-    /// one commit with its settlement. Completes when that is durable.
+    /// Durability: from before it is handled, the callback is in the run's inbox; what the handler
+    /// did is one commit with its settlement. Completes when that is durable.
     ///
-    /// Cancellation: terminal, partial and total, once the callback is in the inbox: they end the wait;
-    /// the callback is handled all the same.
+    /// Cancellation: terminal, partial and total, once the callback is in the inbox: they end the
+    /// wait; the callback is handled all the same.
     ///
-    /// Errors: not_found; no_such_callback; finished when the run has finished, or finishes before it
-    /// could be handled; callback_failed when its handler failed (the settlement's detail says why, the
-    /// run is as before); expired; too_large; encode_failed; invalid_argument.
+    /// Errors: not_found; no_such_callback; finished when the run has finished, or finishes before
+    /// it could be handled; callback_failed when its handler failed (the settlement's detail says
+    /// why, the run is as before); expired; too_large; encode_failed; invalid_argument.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_callback(run_key to, std::string name, const Payload& payload, callback_options options = {},
-                        Token&& token = {})
+    auto async_callback(run_key to, std::string name, const Payload& payload,
+                        callback_options options = {}, Token&& token = {})
     {
-        return initiate_callback(callback_call(std::move(to), std::move(name), payload, std::move(options), true),
-                                 std::forward<Token>(token));
+        return initiate_callback(
+            callback_call(std::move(to), std::move(name), payload, std::move(options), true),
+            std::forward<Token>(token));
     }
 
-    /// As async_callback, but completes as soon as the callback is durable in the inbox, with a settlement that is pending.
+    /// As async_callback, but completes as soon as the callback is durable in the inbox, with a
+    /// settlement that is pending.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_deliver(run_key to, std::string name, const Payload& payload, callback_options options = {},
-                       Token&& token = {})
+    auto async_deliver(run_key to, std::string name, const Payload& payload,
+                       callback_options options = {}, Token&& token = {})
     {
-        return initiate_callback(callback_call(std::move(to), std::move(name), payload, std::move(options), false),
-                                 std::forward<Token>(token));
+        return initiate_callback(
+            callback_call(std::move(to), std::move(name), payload, std::move(options), false),
+            std::forward<Token>(token));
     }
 
-    /// Pauses a run until somebody resumes it. Signature: `void(error_code)`. A running handler is cancelled, and what it did
-    /// since its last save is forgotten. An error pause becomes one that does not end by itself.
+    /// Pauses a run until somebody resumes it. Signature: `void(error_code)`. A running handler is
+    /// cancelled, and what it did since its last save is forgotten. An error pause becomes one that
+    /// does not end by itself.
     ///
     /// Durability, cancellation: as async_callback.
     ///
@@ -257,28 +264,31 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_pause(run_key to, std::string reason, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::pause, std::move(reason), std::forward<Token>(token));
+        return initiate_command(std::move(to), message_kind::pause, std::move(reason),
+                                std::forward<Token>(token));
     }
 
-    /// Resumes a paused run: its attempts start again from zero, deadlines that have passed meanwhile are due.
-    /// As async_pause; refused when it is not paused.
+    /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
+    /// meanwhile are due. As async_pause; refused when it is not paused.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_resume(run_key to, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::resume, {}, std::forward<Token>(token));
+        return initiate_command(std::move(to), message_kind::resume, {},
+                                std::forward<Token>(token));
     }
 
-    /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a callback that
-    /// moves the run to a status whose step does. As async_pause.
+    /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
+    /// callback that moves the run to a status whose step does. As async_pause.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_cancel(run_key to, std::string reason, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::cancel, std::move(reason), std::forward<Token>(token));
+        return initiate_command(std::move(to), message_kind::cancel, std::move(reason),
+                                std::forward<Token>(token));
     }
 
-    /// Replaces the object of a finished run by what the workflow's scrubber leaves of it. Completes
-    /// when the request is durable; the run's state then goes from RequestedDataDeleted to DataDeleted.
-    /// As async_pause; refused while the run is unfinished.
+    /// Replaces the object of a finished run by what the workflow's scrubber leaves of it.
+    /// Completes when the request is durable; the run's state then goes from RequestedDataDeleted
+    /// to DataDeleted. As async_pause; refused while the run is unfinished.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_delete_data(run_key to, std::string reason, Token&& token = {})
     {
@@ -286,7 +296,8 @@ public:
                                 std::forward<Token>(token));
     }
 
-    /// Reads a run. Signature: `void(error_code, std::optional<snapshot>)`; empty when there is none.
+    /// Reads a run. Signature: `void(error_code, std::optional<snapshot>)`; empty when there is
+    /// none.
     ///
     /// Cancellation: none. Errors: decode_failed.
     template <class Token = boost::asio::use_awaitable_t<>>
@@ -305,7 +316,8 @@ public:
     {
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, std::string key) {
-                self.engine_->latest(self.workflow_.name(), std::move(key), decoding_optional(std::move(handler)));
+                self.engine_->latest(self.workflow_.name(), std::move(key),
+                                     decoding_optional(std::move(handler)));
             },
             token, *this, std::move(foreign_id));
     }
@@ -326,20 +338,24 @@ public:
                         result.runs.push_back(make_snapshot<Object, Status>(run));
                     return result;
                 };
-                self.engine_->list(std::move(what), detail::completion<record_page>{detail::decoding_handler{
-                                                        std::move(handler), decode}});
+                self.engine_->list(std::move(what),
+                                   detail::completion<record_page>{
+                                       detail::decoding_handler{std::move(handler), decode}});
             },
             token, *this, std::move(query));
     }
 
-    /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1 to 1000).
-    /// Signature: `void(error_code, std::vector<event>)`; empty when there is no such run. Cancellation: none.
+    /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
+    /// to 1000). Signature: `void(error_code, std::vector<event>)`; empty when there is no such
+    /// run. Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000, Token&& token = {})
+    auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
+                       Token&& token = {})
     {
         return boost::asio::async_initiate<Token, void(error_code, std::vector<event>)>(
             [](auto handler, client self, run_id id, std::uint64_t from, std::size_t count) {
-                self.engine_->history(id, from, count, detail::completion<std::vector<event>>{std::move(handler)});
+                self.engine_->history(id, from, count,
+                                      detail::completion<std::vector<event>>{std::move(handler)});
             },
             token, *this, run, after, limit);
     }
@@ -357,7 +373,10 @@ private:
             token, *this, run, std::move(statuses));
     }
 
-    static snapshot_type decode_reached(record reached) { return make_snapshot<Object, Status>(reached); }
+    static snapshot_type decode_reached(record reached)
+    {
+        return make_snapshot<Object, Status>(reached);
+    }
 
     template <class Handler>
     static detail::completion<std::optional<record>> decoding_optional(Handler handler)
@@ -368,7 +387,8 @@ private:
                 result = make_snapshot<Object, Status>(*found);
             return result;
         };
-        return detail::completion<std::optional<record>>{detail::decoding_handler{std::move(handler), decode}};
+        return detail::completion<std::optional<record>>{
+            detail::decoding_handler{std::move(handler), decode}};
     }
 
     template <class Payload>
@@ -390,9 +410,10 @@ private:
     {
         return boost::asio::async_initiate<Token, void(error_code, settlement)>(
             [](auto handler, client self, detail::send_call what) {
-                self.engine_->send(self.workflow_.impl(), std::move(what),
-                                   detail::completion<settlement>{
-                                       detail::settling_handler<decltype(handler)>{std::move(handler), errc::finished}});
+                self.engine_->send(
+                    self.workflow_.impl(), std::move(what),
+                    detail::completion<settlement>{detail::settling_handler<decltype(handler)>{
+                        std::move(handler), errc::finished}});
             },
             token, *this, std::move(call));
     }
@@ -406,9 +427,10 @@ private:
         call.payload = std::move(reason);
         return boost::asio::async_initiate<Token, void(error_code)>(
             [](auto handler, client self, detail::send_call what) {
-                self.engine_->send(self.workflow_.impl(), std::move(what),
-                                   detail::completion<settlement>{
-                                       detail::command_handler<decltype(handler)>{std::move(handler)}});
+                self.engine_->send(
+                    self.workflow_.impl(), std::move(what),
+                    detail::completion<settlement>{
+                        detail::command_handler<decltype(handler)>{std::move(handler)}});
             },
             token, *this, std::move(call));
     }
@@ -419,9 +441,10 @@ private:
 
 } // namespace pawl
 
-template <template <class, class> class Associator, class Handler, class Decode, class DefaultCandidate>
-struct boost::asio::associator<Associator, pawl::detail::decoding_handler<Handler, Decode>, DefaultCandidate>
-    : Associator<Handler, DefaultCandidate> {
+template <template <class, class> class Associator, class Handler, class Decode,
+          class DefaultCandidate>
+struct boost::asio::associator<Associator, pawl::detail::decoding_handler<Handler, Decode>,
+                               DefaultCandidate> : Associator<Handler, DefaultCandidate> {
     static auto get(const pawl::detail::decoding_handler<Handler, Decode>& wrapper,
                     const DefaultCandidate& candidate = DefaultCandidate()) noexcept
     {
@@ -430,8 +453,8 @@ struct boost::asio::associator<Associator, pawl::detail::decoding_handler<Handle
 };
 
 template <template <class, class> class Associator, class Handler, class DefaultCandidate>
-struct boost::asio::associator<Associator, pawl::detail::settling_handler<Handler>, DefaultCandidate>
-    : Associator<Handler, DefaultCandidate> {
+struct boost::asio::associator<Associator, pawl::detail::settling_handler<Handler>,
+                               DefaultCandidate> : Associator<Handler, DefaultCandidate> {
     static auto get(const pawl::detail::settling_handler<Handler>& wrapper,
                     const DefaultCandidate& candidate = DefaultCandidate()) noexcept
     {

@@ -31,12 +31,12 @@ bool is_active(run_state state) noexcept
     return state == run_state::initiated || state == run_state::running;
 }
 
-/// Carries one decision from the present record to the transition. Each member function below is one
-/// row of the table: what an outcome does to the record.
+/// Carries one decision from the present record to the transition. Each member function below is
+/// one row of the table: what an outcome does to the record.
 class maker {
 public:
-    maker(const record& current, const definition& workflow, time_point now, const arm_deadlines& arm,
-          inbox_view inbox)
+    maker(const record& current, const definition& workflow, time_point now,
+          const arm_deadlines& arm, inbox_view inbox)
         : current_(current), workflow_(workflow), now_(now), arm_(arm), inbox_(inbox)
     {
         change_.next = current;
@@ -172,7 +172,8 @@ void maker::retry_deadline(int timeout, time_point at, int attempt)
 
 void maker::drop_deadline(int timeout)
 {
-    std::erase_if(next().deadlines, [&](const deadline& armed) { return armed.timeout == timeout; });
+    std::erase_if(next().deadlines,
+                  [&](const deadline& armed) { return armed.timeout == timeout; });
 }
 
 /// The run keeps its status: what that means depends on which handler said so.
@@ -204,7 +205,8 @@ bool maker::apply(handler_returned& done)
     if (done.value.kind == next_kind::move) {
         const auto* rules = workflow_.find(current_.status);
         const auto* target = workflow_.find(done.value.status);
-        if (!rules || !target || std::ranges::find(rules->edges, done.value.status, &edge::to) == rules->edges.end()) {
+        if (!rules || !target ||
+            std::ranges::find(rules->edges, done.value.status, &edge::to) == rules->edges.end()) {
             handler_failed failure{done.by,
                                    "the handler of status " + workflow_.label(current_.status) +
                                        " returned status " + workflow_.label(done.value.status) +
@@ -269,8 +271,10 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
 {
     static const timeout_rules no_timeout;
     const auto* rules = workflow_.find(current_.status);
-    const bool known = rules && by.timeout >= 0 && static_cast<std::size_t>(by.timeout) < rules->timeouts.size();
-    const auto& policy = known ? rules->timeouts[static_cast<std::size_t>(by.timeout)].retry : no_timeout.retry;
+    const bool known =
+        rules && by.timeout >= 0 && static_cast<std::size_t>(by.timeout) < rules->timeouts.size();
+    const auto& policy =
+        known ? rules->timeouts[static_cast<std::size_t>(by.timeout)].retry : no_timeout.retry;
     const auto armed = std::ranges::find(current_.deadlines, by.timeout, &deadline::timeout);
     const int failures = armed == current_.deadlines.end() ? 1 : armed->attempt + 1;
     next().last_error = failure.error;
@@ -327,7 +331,8 @@ bool maker::apply(command_received& command)
     switch (command.kind) {
     case message_kind::pause:
         // An operator's pause takes the place of an error's, so that it does not end by itself.
-        if (over || (current_.state == run_state::paused && current_.pause == pause_kind::by_request))
+        if (over ||
+            (current_.state == run_state::paused && current_.pause == pause_kind::by_request))
             return refused("cannot pause");
         pause(pause_kind::by_request, std::move(command.reason));
         break;
@@ -390,7 +395,8 @@ bool maker::apply(mail_noted&)
 
 } // namespace
 
-transition start(const definition& workflow, start_request request, time_point now, const arm_deadlines& arm)
+transition start(const definition& workflow, start_request request, time_point now,
+                 const arm_deadlines& arm)
 {
     const auto* rules = workflow.find(request.status);
     assert(rules && !rules->end);
@@ -417,8 +423,8 @@ transition start(const definition& workflow, start_request request, time_point n
     return change;
 }
 
-std::optional<transition> decide(const record& current, const definition& workflow, outcome what, time_point now,
-                                 const arm_deadlines& arm, inbox_view inbox)
+std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
+                                 time_point now, const arm_deadlines& arm, inbox_view inbox)
 {
     maker made{current, workflow, now, arm, inbox};
     const bool applies = std::visit([&](auto& o) { return made.apply(o); }, what);
@@ -427,8 +433,8 @@ std::optional<transition> decide(const record& current, const definition& workfl
     return made.finished();
 }
 
-action next_action(const record& current, const definition& workflow, std::span<const message> inbox,
-                   time_point now)
+action next_action(const record& current, const definition& workflow,
+                   std::span<const message> inbox, time_point now)
 {
     const auto* rules = workflow.find(current.status);
     const bool active = is_active(current.state);
@@ -438,7 +444,8 @@ action next_action(const record& current, const definition& workflow, std::span<
             return {need::expire_message, 0, i};
         if (waiting.kind != message_kind::callback)
             return {need::command, 0, i};
-        if (active && rules && std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end())
+        if (active && rules &&
+            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end())
             return {need::callback, 0, i};
     }
     if (current.state == run_state::requested_data_deleted)
@@ -460,14 +467,15 @@ duration back_off(const retry_policy& policy, int failures, std::uint64_t entrop
     assert(failures >= 1);
     const double initial = static_cast<double>(policy.initial.count());
     const double limit = std::max(initial, static_cast<double>(policy.max_interval.count()));
-    const double grown = policy.multiplier <= 1 ? initial : initial * std::pow(policy.multiplier, failures - 1);
+    const double grown =
+        policy.multiplier <= 1 ? initial : initial * std::pow(policy.multiplier, failures - 1);
     const double place = static_cast<double>(entropy >> 11) * 0x1p-53;
     const double wait = std::min(grown, limit) * (1 + policy.jitter * place);
     return duration{static_cast<duration::rep>(std::min(wait, 9e15))};
 }
 
-std::optional<time_point> wake_time(const record& current, const definition& workflow, time_point now,
-                                    std::optional<time_point> next_expiry)
+std::optional<time_point> wake_time(const record& current, const definition& workflow,
+                                    time_point now, std::optional<time_point> next_expiry)
 {
     std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : next_expiry;
     const auto consider = [&](time_point at) {
@@ -485,7 +493,8 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
         if (rules->step && !current.step_done)
             consider(current.not_before.value_or(now));
     }
-    // A run that stays runnable keeps its place in the order of due runs, and its store keeps the index as it is.
+    // A run that stays runnable keeps its place in the order of due runs, and its store keeps the
+    // index as it is.
     if (earliest && *earliest <= now && current.wake_at && *current.wake_at <= now)
         return current.wake_at;
     return earliest;

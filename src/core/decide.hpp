@@ -12,7 +12,8 @@
 
 namespace pawl::core {
 
-/// The deadlines of a visit of `status` that begins now. Depends on the object, so the caller has it.
+/// The deadlines of a visit of `status` that begins now. Depends on the object, so the caller has
+/// it.
 using arm_deadlines = std::function<std::vector<deadline>(int status)>;
 
 /// What the maker of a transition knows of the run's inbox.
@@ -31,11 +32,13 @@ struct start_request {
     std::string trace_parent;
 };
 
-/// The first transition of a run. Precondition: the definition knows `request.status`, and it is no end.
-transition start(const definition& workflow, start_request request, time_point now, const arm_deadlines& arm);
+/// The first transition of a run. Precondition: the definition knows `request.status`, and it is no
+/// end.
+transition start(const definition& workflow, start_request request, time_point now,
+                 const arm_deadlines& arm);
 
-/// The transition that an outcome leads to; empty when the outcome no longer applies (the result of a
-/// handler whose run has been paused or has finished meanwhile), and is to be dropped.
+/// The transition that an outcome leads to; empty when the outcome no longer applies (the result of
+/// a handler whose run has been paused or has finished meanwhile), and is to be dropped.
 ///
 /// Same input, same output: no clock, no randomness, no I/O. `current` is the stored record; the
 /// result carries its version + 1. Jitter is drawn from the run's id and version.
@@ -53,16 +56,16 @@ struct action {
     friend bool operator==(const action&, const action&) = default;
 };
 
-/// Chooses it. Messages go first, in their order; a callback that the present status does not take is passed over
-/// and stays in the inbox. Then passed deadlines, the earliest first, then the step.
-action next_action(const record& current, const definition& workflow, std::span<const message> inbox,
-                   time_point now);
+/// Chooses it. Messages go first, in their order; a callback that the present status does not take
+/// is passed over and stays in the inbox. Then passed deadlines, the earliest first, then the step.
+action next_action(const record& current, const definition& workflow,
+                   std::span<const message> inbox, time_point now);
 
 /// The wait after the `failures`-th failed attempt (from 1). `entropy` picks a place in the jitter.
 duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept;
 
 /// The earliest time at which the run needs an engine for a reason of its own; see record::wake_at.
-std::optional<time_point> wake_time(const record& current, const definition& workflow, time_point now,
-                                    std::optional<time_point> next_expiry = {});
+std::optional<time_point> wake_time(const record& current, const definition& workflow,
+                                    time_point now, std::optional<time_point> next_expiry = {});
 
 } // namespace pawl::core

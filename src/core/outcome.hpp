@@ -64,7 +64,7 @@ struct data_scrubbed {
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
 struct mail_noted {};
 
-using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received, message_expired,
-                             pause_elapsed, data_scrubbed, mail_noted>;
+using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
+                             message_expired, pause_elapsed, data_scrubbed, mail_noted>;
 
 } // namespace pawl::core

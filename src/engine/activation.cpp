@@ -29,8 +29,8 @@ constexpr std::size_t inbox_page = 256;
 
 activation::activation(context& shared, run_id run, std::optional<record> current,
                        std::optional<core::outcome> verdict, step_limiter* granted)
-    : shared_(shared), id_(run), strand_(asio::make_strand(shared.executor)), loaded_(current.has_value()),
-      verdict_(std::move(verdict)), permit_(granted)
+    : shared_(shared), id_(run), strand_(asio::make_strand(shared.executor)),
+      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted)
 {
     if (current)
         record_ = std::move(*current);
@@ -47,7 +47,9 @@ void activation::look_at_mail()
         if (!self->handler_running_)
             return;
         self->take_mail();
-        const auto is_command = [](const message& m) { return m.kind != message_kind::callback; };
+        const auto is_command = [](const message& m) {
+            return m.kind != message_kind::callback;
+        };
         if (std::ranges::any_of(self->inbox_, is_command))
             self->interrupt(interruption::command);
     });
@@ -164,7 +166,8 @@ asio::awaitable<void> activation::load()
         failure = std::current_exception();
     }
     if (failure) {
-        shared_.log(log_level::warn, "cannot read run " + to_string(id_) + ": " + error_text(failure));
+        shared_.log(log_level::warn,
+                    "cannot read run " + to_string(id_) + ": " + error_text(failure));
         owned_ = false;
         look_again_later();
         co_return;
@@ -252,34 +255,43 @@ void activation::give_permit_back()
 asio::awaitable<std::optional<core::outcome>> activation::perform(core::action what)
 {
     using result = std::optional<core::outcome>;
-    const auto message_at = [&] { return inbox_[what.message]; };
+    const auto message_at = [&] {
+        return inbox_[what.message];
+    };
     switch (what.what) {
     case need::step: {
-        bound_handler bound = [this](const detail::object_ptr& object) { return handlers().step(object, *this); };
-        auto outcome = co_await run_handler(core::from_step{}, rules().step->attempt_limit, std::move(bound));
+        bound_handler bound = [this](const detail::object_ptr& object) {
+            return handlers().step(object, *this);
+        };
+        auto outcome =
+            co_await run_handler(core::from_step{}, rules().step->attempt_limit, std::move(bound));
         co_return outcome;
     }
     case need::timeout: {
         const auto index = static_cast<std::size_t>(what.timeout);
         if (index >= handlers().timeouts.size()) {
-            core::handler_failed gone{core::from_timeout{what.timeout}, "the workflow no longer has this timeout", true};
+            core::handler_failed gone{core::from_timeout{what.timeout},
+                                      "the workflow no longer has this timeout", true};
             co_return result{std::move(gone)};
         }
         bound_handler bound = [this, index](const detail::object_ptr& object) {
             return handlers().timeouts[index].run(object, *this);
         };
-        auto outcome = co_await run_handler(core::from_timeout{what.timeout}, rules().timeouts[index].attempt_limit,
-                                            std::move(bound));
+        auto outcome =
+            co_await run_handler(core::from_timeout{what.timeout},
+                                 rules().timeouts[index].attempt_limit, std::move(bound));
         co_return outcome;
     }
     case need::callback: {
         const auto handled = message_at();
         const auto& names = rules().callbacks;
-        const auto index = static_cast<std::size_t>(std::ranges::find(names, handled.name) - names.begin());
+        const auto index =
+            static_cast<std::size_t>(std::ranges::find(names, handled.name) - names.begin());
         bound_handler bound = [this, index, &handled](const detail::object_ptr& object) {
             return handlers().callbacks[index](object, *this, handled.payload);
         };
-        auto outcome = co_await run_handler(core::from_callback{handled.sequence}, {}, std::move(bound));
+        auto outcome =
+            co_await run_handler(core::from_callback{handled.sequence}, {}, std::move(bound));
         co_return outcome;
     }
     case need::command: {
@@ -296,7 +308,8 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
         try {
             scrubbed = workflow_->impl->scrub(record_.object);
         } catch (...) {
-            log(log_level::error, "the scrubber failed, the object is removed: " + error_text(std::current_exception()));
+            log(log_level::error, "the scrubber failed, the object is removed: " +
+                                      error_text(std::current_exception()));
         }
         co_return result{core::data_scrubbed{std::move(scrubbed)}};
     }
@@ -306,8 +319,8 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
     co_return result{};
 }
 
-asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::source by, duration limit,
-                                                                       bound_handler handler)
+asio::awaitable<std::optional<core::outcome>>
+activation::run_handler(core::source by, duration limit, bound_handler handler)
 {
     detail::next_value value;
     std::exception_ptr failure;
@@ -345,10 +358,12 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::sour
     // What the handler did to the object is not saved, so the next attempt must not see it.
     object_.reset();
     core::handler_failed failed{by, error_text(failure)};
-    const auto* step = std::holds_alternative<core::from_step>(by) && rules().step ? &*rules().step : nullptr;
+    const auto* step =
+        std::holds_alternative<core::from_step>(by) && rules().step ? &*rules().step : nullptr;
     if (step && step->retry.permanent)
         failed.permanent = step->retry.permanent(failure);
-    log(log_level::warn, "attempt " + std::to_string(record_.attempt + 1) + " failed: " + failed.error);
+    log(log_level::warn,
+        "attempt " + std::to_string(record_.attempt + 1) + " failed: " + failed.error);
     co_return core::outcome{std::move(failed)};
 }
 
@@ -390,12 +405,17 @@ asio::awaitable<void> activation::store(core::outcome what)
     };
     std::optional<transition> change;
     try {
-        change = core::decide(record_, workflow_->impl->rules, std::move(what), now(), armed, inbox_view());
+        change = core::decide(record_, workflow_->impl->rules, std::move(what), now(), armed,
+                              inbox_view());
     } catch (...) {
-        detail::next_value pause{detail::next_kind::pause, 0, {},
-                                 "a timeout could not be armed: " + error_text(std::current_exception())};
+        detail::next_value pause{detail::next_kind::pause,
+                                 0,
+                                 {},
+                                 "a timeout could not be armed: " +
+                                     error_text(std::current_exception())};
         core::handler_returned instead{core::from_step{}, std::move(pause), record_.object};
-        change = core::decide(record_, workflow_->impl->rules, std::move(instead), now(), armed, inbox_view());
+        change = core::decide(record_, workflow_->impl->rules, std::move(instead), now(), armed,
+                              inbox_view());
     }
     if (!change)
         co_return;
@@ -408,7 +428,8 @@ asio::awaitable<void> activation::store(core::outcome what)
 void activation::take_result(commit& item)
 {
     if (item.failure) {
-        shared_.log(log_level::warn, "cannot store run " + to_string(id_) + ": " + error_text(item.failure));
+        shared_.log(log_level::warn,
+                    "cannot store run " + to_string(id_) + ": " + error_text(item.failure));
         owned_ = false;
         look_again_later();
         return;
@@ -449,7 +470,8 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
     const auto version = record_.version;
     co_await store(std::move(wanted));
     if (record_.version != version + 1)
-        throw system_error(make_error_code(errc::conflict), "the run was changed while a step saved its progress");
+        throw system_error(make_error_code(errc::conflict),
+                           "the run was changed while a step saved its progress");
 }
 
 void activation::limit_attempt(const core::source& by, duration limit)
@@ -476,14 +498,16 @@ void activation::on_limit(std::uint64_t attempt)
     if (attempt != attempt_ || !handler_running_ || interrupted_ != interruption::none)
         return;
     const auto at = now();
-    const bool deadline_passed = std::holds_alternative<core::from_step>(*running_) &&
-                                 std::ranges::any_of(record_.deadlines, [&](const deadline& d) { return d.at <= at; });
+    const bool deadline_passed =
+        std::holds_alternative<core::from_step>(*running_) &&
+        std::ranges::any_of(record_.deadlines, [&](const deadline& d) { return d.at <= at; });
     if (attempt_ends_ <= at)
         interrupt(interruption::attempt_limit);
     else if (deadline_passed)
         interrupt(interruption::deadline);
     else // early, by a timer of another clock than now()'s
-        limit_attempt(*running_, attempt_ends_ == time_point::max() ? duration::zero() : attempt_ends_ - at);
+        limit_attempt(*running_,
+                      attempt_ends_ == time_point::max() ? duration::zero() : attempt_ends_ - at);
 }
 
 void activation::interrupt(interruption why)
@@ -499,8 +523,8 @@ void activation::interrupt(interruption why)
                          if (const auto self = weak.lock())
                              self->supersede(attempt);
                      }));
-    // The only place where a coroutine is cancelled through a slot: on its own strand, while a handler
-    // is known to be suspended in it.
+    // The only place where a coroutine is cancelled through a slot: on its own strand, while a
+    // handler is known to be suspended in it.
     cancel_.emit(asio::cancellation_type::terminal);
 }
 
@@ -509,11 +533,13 @@ void activation::supersede(std::uint64_t attempt)
     if (attempt != attempt_ || !handler_running_ || superseded_ || shared_.stopping)
         return;
     superseded_ = true;
-    log(log_level::error, "a handler did not end after its cancellation; the run goes on without it");
+    log(log_level::error,
+        "a handler did not end after its cancellation; the run goes on without it");
     std::optional<core::outcome> verdict;
     if (interrupted_ == interruption::attempt_limit)
         verdict = core::handler_failed{*running_, "the attempt took longer than its limit"};
-    shared_.active->replace(*this, std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict)));
+    shared_.active->replace(
+        *this, std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict)));
 }
 
 const detail::status_handlers& activation::handlers() const
@@ -549,7 +575,8 @@ void activation::log(log_level level, std::string_view line) const
     text.reserve(line.size() + 128);
     text.append("[").append(record_.workflow).append(" ").append(record_.foreign_id).append(" ");
     text.append(to_string(id_)).append(" ");
-    text.append(workflow_ ? workflow_->impl->rules.label(record_.status) : std::to_string(record_.status));
+    text.append(workflow_ ? workflow_->impl->rules.label(record_.status)
+                          : std::to_string(record_.status));
     text.append("] ").append(line);
     shared_.log(level, text);
 }

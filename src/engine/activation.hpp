@@ -18,11 +18,12 @@
 
 namespace pawl::engine_detail {
 
-/// One stay of a run in memory: a single coroutine on the run's strand that does what the run needs,
-/// commits it, and goes straight on, until the run must wait.
+/// One stay of a run in memory: a single coroutine on the run's strand that does what the run
+/// needs, commits it, and goes straight on, until the run must wait.
 ///
 /// It decides nothing: core::next_action says what is next, core::decide what it led to.
-class activation final : public detail::run_context, public std::enable_shared_from_this<activation> {
+class activation final : public detail::run_context,
+                         public std::enable_shared_from_this<activation> {
 public:
     /// @param current the record, if the caller has it; else it is read.
     /// @param verdict an outcome to store before anything else.
@@ -51,7 +52,8 @@ private:
     /// Why a running handler was cancelled.
     enum class interruption { none, command, deadline, attempt_limit, stop };
 
-    using bound_handler = std::function<boost::asio::awaitable<detail::next_value>(const detail::object_ptr&)>;
+    using bound_handler =
+        std::function<boost::asio::awaitable<detail::next_value>(const detail::object_ptr&)>;
 
     boost::asio::awaitable<void> drive(std::shared_ptr<activation> self);
     boost::asio::awaitable<bool> go_on();
@@ -62,8 +64,8 @@ private:
     boost::asio::awaitable<void> load_inbox();
     void find_workflow();
     boost::asio::awaitable<std::optional<core::outcome>> perform(core::action what);
-    boost::asio::awaitable<std::optional<core::outcome>> run_handler(core::source by, duration limit,
-                                                                      bound_handler handler);
+    boost::asio::awaitable<std::optional<core::outcome>>
+    run_handler(core::source by, duration limit, bound_handler handler);
     core::outcome completed(core::source by, detail::next_value value);
     boost::asio::awaitable<void> store(core::outcome what);
     void take_result(commit& item);
@@ -93,7 +95,8 @@ private:
     bool loaded_;        ///< record_ came with the activation and has not been used
     bool stale_ = false; ///< record_ or inbox_ must be read again
     record record_;
-    detail::object_ptr object_; ///< decoded on first use, null when record_.object must be read again
+    detail::object_ptr
+        object_; ///< decoded on first use, null when record_.object must be read again
     std::vector<message> inbox_;
     std::uint64_t inbox_seen_ = 0;
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of

@@ -32,7 +32,8 @@ void active_runs::begin_granted(run_id run, step_limiter& granted)
 {
     std::optional<run_id> next = run;
     while (next && !shared_.stopping) {
-        auto fresh = std::make_shared<activation>(shared_, *next, std::nullopt, std::nullopt, &granted);
+        auto fresh =
+            std::make_shared<activation>(shared_, *next, std::nullopt, std::nullopt, &granted);
         // It waited in line instead of in memory, so it may come in even now.
         if (begin(std::move(fresh), true) == begun::yes)
             return;

@@ -31,8 +31,8 @@ public:
     /// possible, the permit goes to the next one.
     void begin_granted(run_id run, step_limiter& granted);
 
-    /// Hands a message that has been stored to its run: into the present activation's mail, or by activating it.
-    /// `of` is the run's record, not necessarily the newest.
+    /// Hands a message that has been stored to its run: into the present activation's mail, or by
+    /// activating it. `of` is the run's record, not necessarily the newest.
     void deliver(const record& of, const message& stored);
 
     /// Takes the activation's mail.

@@ -12,8 +12,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Makers that one posted function resumes. Few enough that several threads share a large batch, many
-/// enough that the post costs nothing.
+/// Makers that one posted function resumes. Few enough that several threads share a large batch,
+/// many enough that the post costs nothing.
 constexpr std::size_t makers_per_post = 32;
 
 void resume(std::vector<asio::any_completion_handler<void()>> makers)
@@ -25,8 +25,8 @@ void resume(std::vector<asio::any_completion_handler<void()>> makers)
 
 } // namespace
 
-committer::committer(asio::any_io_executor executor, record_store& store, gate& running, std::size_t max_batch,
-                     observer applied)
+committer::committer(asio::any_io_executor executor, record_store& store, gate& running,
+                     std::size_t max_batch, observer applied)
     : executor_(std::move(executor)), store_(store), running_(running), max_batch_(max_batch),
       applied_(std::move(applied))
 {
@@ -68,7 +68,8 @@ asio::awaitable<void> committer::work()
         try {
             results = co_await store_.apply(batch_);
             if (results.size() != batch_.size())
-                throw std::logic_error("the store gave another number of results than it was given changes");
+                throw std::logic_error(
+                    "the store gave another number of results than it was given changes");
         } catch (...) {
             failure = std::current_exception();
         }
@@ -91,7 +92,8 @@ void committer::hand_back()
         makers.reserve(end - at);
         for (; at < end; ++at)
             makers.push_back(std::move(*taken_[at]->done));
-        asio::post(executor_, [makers = std::move(makers)]() mutable { resume(std::move(makers)); });
+        asio::post(executor_,
+                   [makers = std::move(makers)]() mutable { resume(std::move(makers)); });
     }
     taken_.clear();
 }

@@ -27,9 +27,9 @@ struct commit {
     std::optional<boost::asio::any_completion_handler<void()>> done{};
 };
 
-/// Group commit: takes everything that waits, applies it as one transaction, hands the results back,
-/// and begins again. There is no timer: a change that comes alone is committed alone and at once, and
-/// under load the batches grow by themselves while the store is busy.
+/// Group commit: takes everything that waits, applies it as one transaction, hands the results
+/// back, and begins again. There is no timer: a change that comes alone is committed alone and at
+/// once, and under load the batches grow by themselves while the store is busy.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -38,8 +38,8 @@ public:
     /// Called with each change of a batch and its result, before their makers are told.
     using observer = std::function<void(const change&, const apply_result&)>;
 
-    committer(boost::asio::any_io_executor executor, record_store& store, gate& running, std::size_t max_batch,
-              observer applied);
+    committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
+              std::size_t max_batch, observer applied);
 
     /// Completes when `what` has a result or a failure. Not cancellable.
     template <class Token>

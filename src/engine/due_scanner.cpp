@@ -28,7 +28,8 @@ constexpr duration failure_pause = std::chrono::seconds{1};
 } // namespace
 
 due_scanner::due_scanner(context& shared)
-    : shared_(shared), strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
+    : shared_(shared), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
 {
 }
 
@@ -119,8 +120,8 @@ asio::awaitable<void> due_scanner::sleep()
             span = until - now;
     }
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* clock, duration wait) { clock->wait(wait, std::move(handler)); }, asio::use_awaitable,
-        timer_.get(), span);
+        [](auto handler, timer* clock, duration wait) { clock->wait(wait, std::move(handler)); },
+        asio::use_awaitable, timer_.get(), span);
     const std::lock_guard lock{mutex_};
     sleeping_until_.reset();
 }

@@ -14,10 +14,10 @@ namespace pawl::engine_detail {
 
 /// Finds the runs that are due, when they are due.
 ///
-/// Per shard it keeps one position in the store's order of due runs: everything before it is in memory
-/// or has been looked at. It sleeps until the time of the earliest position; a commit that makes a run
-/// due earlier moves the position back. So a million waiting runs take no memory here, nothing polls,
-/// and a crash leaves nothing behind: a fresh scanner begins at the beginning.
+/// Per shard it keeps one position in the store's order of due runs: everything before it is in
+/// memory or has been looked at. It sleeps until the time of the earliest position; a commit that
+/// makes a run due earlier moves the position back. So a million waiting runs take no memory here,
+/// nothing polls, and a crash leaves nothing behind: a fresh scanner begins at the beginning.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -54,8 +54,8 @@ private:
     std::vector<std::optional<due_position>> next_; ///< by shard; empty: nothing is due, ever
     bool full_ = false;                             ///< waits for room()
     bool woken_ = false;
-    std::optional<time_point> not_before_;          ///< after a failure
-    std::optional<time_point> sleeping_until_;      ///< set while it sleeps; max without a limit
+    std::optional<time_point> not_before_;     ///< after a failure
+    std::optional<time_point> sleeping_until_; ///< set while it sleeps; max without a limit
     std::unique_ptr<timer> timer_;
 };
 

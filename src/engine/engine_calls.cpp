@@ -1,4 +1,5 @@
 // What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
+#include "core/decide.hpp"
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
@@ -26,7 +27,8 @@ constexpr std::size_t max_name_length = 1024;
 void check_name(const std::string& text, bool may_be_empty, const char* what)
 {
     if (text.size() > max_name_length || (text.empty() && !may_be_empty))
-        throw error(errc::invalid_argument, std::string{what} + " must have " + (may_be_empty ? "at most " : "1 to ") +
+        throw error(errc::invalid_argument, std::string{what} + " must have " +
+                                                (may_be_empty ? "at most " : "1 to ") +
                                                 std::to_string(max_name_length) + " bytes");
 }
 
@@ -54,17 +56,19 @@ error_code code_of(apply_status status)
 
 /// Cancels a wait from the caller's slot. Only the wait ends: the run goes on.
 template <class Watcher>
-void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all, const std::shared_ptr<Watcher>& waiting)
+void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
+                         const std::shared_ptr<Watcher>& waiting)
 {
     auto slot = waiting->slot();
     if (!slot.is_connected())
         return;
-    slot.assign([all = std::weak_ptr{all}, waiting = std::weak_ptr{waiting}](asio::cancellation_type) {
-        const auto list = all.lock();
-        const auto wait = waiting.lock();
-        if (list && wait)
-            list->fail(wait, asio::error::operation_aborted);
-    });
+    slot.assign(
+        [all = std::weak_ptr{all}, waiting = std::weak_ptr{waiting}](asio::cancellation_type) {
+            const auto list = all.lock();
+            const auto wait = waiting.lock();
+            if (list && wait)
+                list->fail(wait, asio::error::operation_aborted);
+        });
 }
 
 } // namespace
@@ -108,7 +112,8 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
     co_return item.result;
 }
 
-void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call, completion<run_id> done)
+void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                          completion<run_id> done)
 {
     launch(do_trigger(std::move(workflow), std::move(call)), std::move(done));
 }
@@ -118,8 +123,8 @@ namespace {
 /// Gives a timer function of the start status what it may ask: the record that is about to be.
 class starting_context final : public run_context {
 public:
-    starting_context(const pawl::clock& clock, const log_sink& log, const core::start_request& request,
-                     const std::string& workflow)
+    starting_context(const pawl::clock& clock, const log_sink& log,
+                     const core::start_request& request, const std::string& workflow)
         : clock_(clock), log_(log)
     {
         record_.id = request.id;
@@ -138,15 +143,18 @@ public:
 
 private:
     /// Timer functions are no coroutines, so none comes here.
-    static asio::awaitable<void> refuse() { throw std::logic_error("a run that has not begun saves nothing"); }
+    static asio::awaitable<void> refuse()
+    {
+        throw std::logic_error("a run that has not begun saves nothing");
+    }
 
     const pawl::clock& clock_;
     const log_sink& log_;
     record record_;
 };
 
-std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status, const std::string& object,
-                                      run_context& context)
+std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
+                                      const std::string& object, run_context& context)
 {
     std::vector<deadline> armed;
     const auto at = workflow.handlers.find(status);
@@ -161,7 +169,8 @@ std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
 
 } // namespace
 
-asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call)
+asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                                trigger_call call)
 {
     if (call.early)
         throw system_error(call.early);
@@ -178,7 +187,8 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
     request.start_key = std::move(call.key);
     request.trace_parent = std::move(call.trace_parent);
     const auto* rules = workflow->rules.find(request.status);
-    if (!rules || rules->end || (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
+    if (!rules || rules->end ||
+        (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
         throw system_error(make_error_code(errc::invalid_status));
     starting_context context{shared_.clock, shared_.log, request, workflow->rules.name};
     auto armed = first_deadlines(*workflow, request.status, request.object, context);
@@ -201,12 +211,15 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
     co_return id;
 }
 
-void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call, completion<settlement> done)
+void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                       completion<settlement> done)
 {
     if (!running())
-        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), settlement{});
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                 settlement{});
     else
-        gate_.spawn(shared_.executor, finish_send(std::move(workflow), std::move(call), std::move(done)));
+        gate_.spawn(shared_.executor,
+                    finish_send(std::move(workflow), std::move(call), std::move(done)));
 }
 
 /// The run that a message is for, as it is stored now.
@@ -223,7 +236,8 @@ asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, con
 }
 
 /// Stores the message and hands it to its run. Completes when it is durable.
-asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow, send_call call)
+asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow,
+                                                        send_call call)
 {
     if (call.early)
         throw system_error(call.early);
@@ -256,8 +270,8 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     co_return sent{to.id, {result.sequence, result.outcome, result.detail}};
 }
 
-asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
-                                               completion<settlement> done)
+asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
+                                               send_call call, completion<settlement> done)
 {
     const auto alive = shared_from_this();
     const bool wait = call.wait_until_settled;
@@ -272,8 +286,8 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
         complete(shared_.executor, std::move(done), result, std::move(delivered.state));
         co_return;
     }
-    const auto waiting = std::make_shared<message_watcher>(shared_.executor, delivered.run, delivered.state.sequence,
-                                                           std::move(done));
+    const auto waiting = std::make_shared<message_watcher>(
+        shared_.executor, delivered.run, delivered.state.sequence, std::move(done));
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
     co_await look_once(waiting);
@@ -298,8 +312,8 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), record{});
         return;
     }
-    const auto waiting =
-        std::make_shared<status_watcher>(shared_.executor, run, std::move(statuses), std::move(done));
+    const auto waiting = std::make_shared<status_watcher>(shared_.executor, run,
+                                                          std::move(statuses), std::move(done));
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
     gate_.spawn(shared_.executor, look_once(waiting));
@@ -320,8 +334,8 @@ asio::awaitable<void> engine_core::look_once(std::shared_ptr<status_watcher> wai
 
 namespace {
 
-asio::awaitable<std::vector<event>> read_history(record_store& store, run_id run, std::uint64_t after,
-                                                 std::size_t limit)
+asio::awaitable<std::vector<event>> read_history(record_store& store, run_id run,
+                                                 std::uint64_t after, std::size_t limit)
 {
     auto events = co_await store.history(run, after, std::clamp<std::size_t>(limit, 1, 1000));
     co_return events;
@@ -335,7 +349,8 @@ asio::awaitable<record_page> read_list(record_store& store, record_query query)
     co_return page;
 }
 
-asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow, std::string foreign_id)
+asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow,
+                                                   std::string foreign_id)
 {
     auto found = co_await store.latest(workflow, foreign_id);
     co_return found;
@@ -348,7 +363,8 @@ void engine_core::find(run_id run, completion<std::optional<record>> done)
     launch(shared_.store.find(run), std::move(done));
 }
 
-void engine_core::latest(std::string workflow, std::string foreign_id, completion<std::optional<record>> done)
+void engine_core::latest(std::string workflow, std::string foreign_id,
+                         completion<std::optional<record>> done)
 {
     launch(read_latest(shared_.store, std::move(workflow), std::move(foreign_id)), std::move(done));
 }
@@ -358,7 +374,8 @@ void engine_core::list(record_query query, completion<record_page> done)
     launch(read_list(shared_.store, std::move(query)), std::move(done));
 }
 
-void engine_core::history(run_id run, std::uint64_t after, std::size_t limit, completion<std::vector<event>> done)
+void engine_core::history(run_id run, std::uint64_t after, std::size_t limit,
+                          completion<std::vector<event>> done)
 {
     launch(read_history(shared_.store, run, after, limit), std::move(done));
 }

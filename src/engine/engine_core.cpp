@@ -34,8 +34,10 @@ void require(bool holds, const char* what)
 
 engine_options checked(engine_options options)
 {
-    require(options.store != nullptr, "store is required: give it open_memory(), open_sqlite(path) or your own store");
-    require(options.clock != nullptr, "clock must not be null: leave the default for the machine's clocks");
+    require(options.store != nullptr,
+            "store is required: give it open_memory(), open_sqlite(path) or your own store");
+    require(options.clock != nullptr,
+            "clock must not be null: leave the default for the machine's clocks");
     require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
     require(options.max_batch >= 1, "max_batch must be at least 1");
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
@@ -45,7 +47,8 @@ engine_options checked(engine_options options)
     require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
     require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
     if (!options.log)
-        options.log = [](log_level, std::string_view) {};
+        options.log = [](log_level, std::string_view) {
+        };
     if (options.name.empty())
         options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
     return options;
@@ -62,8 +65,9 @@ std::mt19937_64 seeded()
 
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), gate_(executor, options_.log),
-      committer_(executor, *options_.store, gate_, options_.max_batch,
-                 [this](const change& what, const apply_result& result) { committed(what, result); }),
+      committer_(
+          executor, *options_.store, gate_, options_.max_batch,
+          [this](const change& what, const apply_result& result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
               .clock = *options_.clock,
@@ -73,8 +77,8 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .max_active_runs = options_.max_active_runs,
               .interrupt_grace = options_.interrupt_grace},
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
-      watchers_(std::make_shared<engine_detail::watchers>()), drain_timer_(options_.clock->make_timer(executor)),
-      random_(seeded())
+      watchers_(std::make_shared<engine_detail::watchers>()),
+      drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
@@ -82,7 +86,8 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
 
 engine_core::~engine_core()
 {
-    assert((phase_ == phase::fresh || phase_ == phase::stopped) && "stop the engine before it is destroyed");
+    assert((phase_ == phase::fresh || phase_ == phase::stopped) &&
+           "stop the engine before it is destroyed");
 }
 
 void engine_core::add(std::shared_ptr<const workflow_impl> added)
@@ -96,9 +101,11 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
                                                   status.step->parallel, options_.max_active_runs));
     const auto [at, is_new] = shared_.workflows.emplace(added->rules.name, std::move(entry));
     if (!is_new)
-        throw definition_error("the engine already has a workflow named \"" + added->rules.name + "\"");
+        throw definition_error("the engine already has a workflow named \"" + added->rules.name +
+                               "\"");
     if (!added->hooks.empty())
-        hooks_.push_back(std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+        hooks_.push_back(
+            std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
 }
 
 void engine_core::committed(const change& what, const apply_result& result)
@@ -136,7 +143,8 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         co_await do_start();
     } catch (...) {
         result = error_code_of(std::current_exception());
-        shared_.log(log_level::error, "the engine cannot start: " + error_text(std::current_exception()));
+        shared_.log(log_level::error,
+                    "the engine cannot start: " + error_text(std::current_exception()));
     }
     if (result)
         co_await release_shards();
@@ -159,7 +167,8 @@ asio::awaitable<void> engine_core::claim_shards()
     shared_.epochs.assign(shared_.store.shards(), 0);
     const auto now = shared_.clock.now();
     for (std::uint32_t shard = 0; shard < shared_.store.shards(); ++shard) {
-        const auto claimed = co_await shared_.store.claim(shard, options_.name, now, time_point::max());
+        const auto claimed =
+            co_await shared_.store.claim(shard, options_.name, now, time_point::max());
         if (!claimed)
             throw error(errc::fenced, fmt::format("shard {} of the store", shard));
         shared_.epochs[shard] = claimed->epoch;
@@ -173,7 +182,8 @@ asio::awaitable<void> engine_core::release_shards()
         try {
             co_await shared_.store.release(held);
         } catch (...) {
-            shared_.log(log_level::warn, "cannot give a shard back: " + error_text(std::current_exception()));
+            shared_.log(log_level::warn,
+                        "cannot give a shard back: " + error_text(std::current_exception()));
         }
     }
 }
@@ -185,16 +195,21 @@ asio::awaitable<void> engine_core::check_unfinished()
     for (const auto& count : counts) {
         const auto entry = shared_.workflows.find(count.workflow);
         if (entry == shared_.workflows.end()) {
-            shared_.log(log_level::warn, fmt::format("{} unfinished runs are of workflow \"{}\", which this engine does not have",
-                                                     count.runs, count.workflow));
+            shared_.log(
+                log_level::warn,
+                fmt::format(
+                    "{} unfinished runs are of workflow \"{}\", which this engine does not have",
+                    count.runs, count.workflow));
             continue;
         }
         const auto* rules = entry->second.impl->rules.find(count.status);
-        const bool handled = rules && (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
+        const bool handled =
+            rules && (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
         if (!handled)
-            unhandled += fmt::format("{}{} in status {} of \"{}\" ({})", unhandled.empty() ? "" : ", ", count.runs,
-                                     entry->second.impl->rules.label(count.status), count.workflow,
-                                     to_string(count.state));
+            unhandled +=
+                fmt::format("{}{} in status {} of \"{}\" ({})", unhandled.empty() ? "" : ", ",
+                            count.runs, entry->second.impl->rules.label(count.status),
+                            count.workflow, to_string(count.state));
     }
     if (unhandled.empty())
         co_return;

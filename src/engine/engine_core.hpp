@@ -23,8 +23,8 @@
 
 namespace pawl::detail {
 
-/// The engine behind `pawl::engine` and its clients: owns the parts, starts and stops them, and turns
-/// calls into coroutines that end in their completion handlers.
+/// The engine behind `pawl::engine` and its clients: owns the parts, starts and stops them, and
+/// turns calls into coroutines that end in their completion handlers.
 class engine_core final : public engine_api, public std::enable_shared_from_this<engine_core> {
 public:
     engine_core(boost::asio::any_io_executor executor, engine_options options);
@@ -36,13 +36,17 @@ public:
     bool running() const noexcept { return phase_ == phase::running; }
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
-    void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call, completion<run_id> done) override;
-    void send(std::shared_ptr<const workflow_impl> workflow, send_call call, completion<settlement> done) override;
+    void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                 completion<run_id> done) override;
+    void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+              completion<settlement> done) override;
     void await(run_id run, std::vector<int> statuses, completion<record> done) override;
     void find(run_id run, completion<std::optional<record>> done) override;
-    void latest(std::string workflow, std::string foreign_id, completion<std::optional<record>> done) override;
+    void latest(std::string workflow, std::string foreign_id,
+                completion<std::optional<record>> done) override;
     void list(record_query query, completion<record_page> done) override;
-    void history(run_id run, std::uint64_t after, std::size_t limit, completion<std::vector<event>> done) override;
+    void history(run_id run, std::uint64_t after, std::size_t limit,
+                 completion<std::vector<event>> done) override;
 
 private:
     struct sent {
@@ -66,10 +70,11 @@ private:
     void after_drain();
     void let_go();
 
-    boost::asio::awaitable<run_id> do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call);
+    boost::asio::awaitable<run_id> do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                              trigger_call call);
     boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
-    boost::asio::awaitable<void> finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
-                                             completion<settlement> done);
+    boost::asio::awaitable<void> finish_send(std::shared_ptr<const workflow_impl> workflow,
+                                             send_call call, completion<settlement> done);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::status_watcher> waiting);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::message_watcher> waiting);

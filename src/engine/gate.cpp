@@ -12,15 +12,19 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> work, asio::cancellation_slot slot)
+void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> work,
+                 asio::cancellation_slot slot)
 {
     {
         const std::lock_guard lock{mutex_};
         ++inside_;
     }
-    auto ended = [this](const std::exception_ptr& escaped) { leave(escaped); };
+    auto ended = [this](const std::exception_ptr& escaped) {
+        leave(escaped);
+    };
     if (slot.is_connected())
-        asio::co_spawn(executor, std::move(work), asio::bind_cancellation_slot(slot, std::move(ended)));
+        asio::co_spawn(executor, std::move(work),
+                       asio::bind_cancellation_slot(slot, std::move(ended)));
     else
         asio::co_spawn(executor, std::move(work), std::move(ended));
 }

@@ -20,7 +20,10 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class gate {
 public:
-    gate(boost::asio::any_io_executor executor, log_sink log) : executor_(std::move(executor)), log_(std::move(log)) {}
+    gate(boost::asio::any_io_executor executor, log_sink log)
+        : executor_(std::move(executor)), log_(std::move(log))
+    {
+    }
 
     /// Starts `work` on `executor`. An exception that escapes it is a defect of Pawl: it is logged.
     /// `slot` cancels it; see activation for the only use.

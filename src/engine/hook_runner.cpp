@@ -48,8 +48,9 @@ struct hook_runner::page {
 };
 
 hook_runner::hook_runner(context& shared, const detail::workflow_impl& workflow, retry_policy retry)
-    : shared_(shared), workflow_(workflow), retry_(std::move(retry)), cursor_("hooks/" + workflow.rules.name),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
+    : shared_(shared), workflow_(workflow), retry_(std::move(retry)),
+      cursor_("hooks/" + workflow.rules.name), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
 {
 }
 
@@ -80,7 +81,9 @@ void hook_runner::wake()
 asio::awaitable<void> hook_runner::sleep(timer& clock, duration span)
 {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* waiting, duration wait) { waiting->wait(wait, std::move(handler)); },
+        [](auto handler, timer* waiting, duration wait) {
+            waiting->wait(wait, std::move(handler));
+        },
         asio::use_awaitable, &clock, span);
 }
 
@@ -134,8 +137,8 @@ asio::awaitable<bool> hook_runner::read_page(std::uint32_t shard, page& into)
     }
     if (!failure)
         co_return true;
-    shared_.log(log_level::warn, "cannot read events for the hooks of " + workflow_.rules.name + ": " +
-                                     error_text(failure));
+    shared_.log(log_level::warn, "cannot read events for the hooks of " + workflow_.rules.name +
+                                     ": " + error_text(failure));
     news_[shard] = true;
     co_await sleep(*timer_, failure_pause);
     woken_ = true;
@@ -168,7 +171,8 @@ asio::awaitable<void> hook_runner::run_series(std::list<series>::iterator of_one
         timer_->cancel();
 }
 
-asio::awaitable<void> hook_runner::run_hook(series& within, const detail::hook& hook, const event& what)
+asio::awaitable<void> hook_runner::run_hook(series& within, const detail::hook& hook,
+                                            const event& what)
 {
     for (int attempt = 1; !shared_.stopping; ++attempt) {
         std::exception_ptr failure;
@@ -187,9 +191,9 @@ asio::awaitable<void> hook_runner::run_hook(series& within, const detail::hook& 
             co_return;
         const bool last = retry_.max_attempts > 0 && attempt >= retry_.max_attempts;
         shared_.log(last ? log_level::error : log_level::warn,
-                    "hook on " + to_string(what.kind) + " of " + what.workflow + " " + what.foreign_id +
-                        " failed (attempt " + std::to_string(attempt) + (last ? ", given up" : "") +
-                        "): " + error_text(failure));
+                    "hook on " + to_string(what.kind) + " of " + what.workflow + " " +
+                        what.foreign_id + " failed (attempt " + std::to_string(attempt) +
+                        (last ? ", given up" : "") + "): " + error_text(failure));
         if (last || shared_.stopping)
             co_return;
         co_await sleep(*within.pause, core::back_off(retry_, attempt, what.sequence));
@@ -208,7 +212,8 @@ void hook_runner::stop()
 void hook_runner::interrupt()
 {
     asio::post(strand_, [self = shared_from_this()] {
-        // Only hooks that are known to be suspended, on their own strand: see activation::interrupt.
+        // Only hooks that are known to be suspended, on their own strand: see
+        // activation::interrupt.
         for (auto& each : self->running_)
             if (each.in_hook)
                 each.cancel.emit(asio::cancellation_type::terminal);

@@ -12,16 +12,21 @@
 
 namespace pawl::engine_detail {
 
-/// Permits for the attempts of one step that may run at a time, with a line of runs that wait for one.
+/// Permits for the attempts of one step that may run at a time, with a line of runs that wait for
+/// one.
 ///
 /// Runs wait by id, not in memory. The line is bounded: a run that does not fit stays due in the
-/// store, and the earliest such time is remembered, to scan from there again once the line is short.
+/// store, and the earliest such time is remembered, to scan from there again once the line is
+/// short.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class step_limiter {
 public:
-    step_limiter(std::size_t permits, std::size_t max_waiting) : free_(permits), max_waiting_(max_waiting) {}
+    step_limiter(std::size_t permits, std::size_t max_waiting)
+        : free_(permits), max_waiting_(max_waiting)
+    {
+    }
 
     bool try_acquire();
 

@@ -9,16 +9,18 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-status_watcher::status_watcher(asio::any_io_executor executor, run_id run, std::vector<int> statuses,
-                               detail::completion<record> done)
-    : watcher(run), executor_(std::move(executor)), statuses_(std::move(statuses)), done_(std::move(done))
+status_watcher::status_watcher(asio::any_io_executor executor, run_id run,
+                               std::vector<int> statuses, detail::completion<record> done)
+    : watcher(run), executor_(std::move(executor)), statuses_(std::move(statuses)),
+      done_(std::move(done))
 {
 }
 
 bool status_watcher::look_at(const record& current)
 {
-    const bool reached = statuses_.empty() ? is_finished(current.state)
-                                           : std::ranges::find(statuses_, current.status) != statuses_.end();
+    const bool reached = statuses_.empty()
+                             ? is_finished(current.state)
+                             : std::ranges::find(statuses_, current.status) != statuses_.end();
     if (!reached && !is_finished(current.state))
         return false;
     const auto result = reached ? error_code{} : make_error_code(errc::finished_elsewhere);
@@ -74,13 +76,15 @@ void watchers::add(const std::shared_ptr<watcher>& waiting)
 bool watchers::contains(const watcher& waiting) const
 {
     const auto [first, last] = by_run_.equal_range(waiting.run());
-    return std::any_of(first, last, [&](const auto& entry) { return entry.second.get() == &waiting; });
+    return std::any_of(first, last,
+                       [&](const auto& entry) { return entry.second.get() == &waiting; });
 }
 
 void watchers::erase(const watcher& waiting)
 {
     const auto [first, last] = by_run_.equal_range(waiting.run());
-    const auto at = std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == &waiting; });
+    const auto at = std::find_if(first, last,
+                                 [&](const auto& entry) { return entry.second.get() == &waiting; });
     by_run_.erase(at);
     count_ = by_run_.size();
 }

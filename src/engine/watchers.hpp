@@ -81,7 +81,8 @@ private:
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class watchers : public std::enable_shared_from_this<watchers> {
 public:
-    /// From now on the watcher is offered each transition of its run. Fails it if the engine has stopped.
+    /// From now on the watcher is offered each transition of its run. Fails it if the engine has
+    /// stopped.
     void add(const std::shared_ptr<watcher>& waiting);
 
     /// As offer(), for a state that was read: `look` is called unless the watcher has completed.

@@ -43,24 +43,28 @@ struct send_call {
 
 /// What a typed client asks of the engine, without types. Not an extension point.
 ///
-/// Each function starts an operation and returns at once; the handler is called through its associated
-/// executor, by default the engine's, never inside the call.
+/// Each function starts an operation and returns at once; the handler is called through its
+/// associated executor, by default the engine's, never inside the call.
 class engine_api {
 public:
     virtual ~engine_api() = default;
 
     virtual boost::asio::any_io_executor executor() const = 0;
 
-    virtual void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call, completion<run_id> done) = 0;
-    virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call, completion<settlement> done) = 0;
+    virtual void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                         completion<run_id> done) = 0;
+    virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                      completion<settlement> done) = 0;
 
     /// Waits for one of the statuses, or for the end of the run when there are none.
     virtual void await(run_id run, std::vector<int> statuses, completion<record> done) = 0;
 
     virtual void find(run_id run, completion<std::optional<record>> done) = 0;
-    virtual void latest(std::string workflow, std::string foreign_id, completion<std::optional<record>> done) = 0;
+    virtual void latest(std::string workflow, std::string foreign_id,
+                        completion<std::optional<record>> done) = 0;
     virtual void list(record_query query, completion<record_page> done) = 0;
-    virtual void history(run_id run, std::uint64_t after, std::size_t limit, completion<std::vector<event>> done) = 0;
+    virtual void history(run_id run, std::uint64_t after, std::size_t limit,
+                         completion<std::vector<event>> done) = 0;
 };
 
 } // namespace pawl::detail
