@@ -14,7 +14,8 @@ namespace pawl {
 /// Names one run, in all engines and for ever: a UUID of version 7.
 ///
 /// The engine makes it without asking anyone; its first 48 bits are the creation time in
-/// milliseconds, so ids sort by age and are kind to the indexes of a database.
+/// milliseconds, so ids sort by age (those of one engine strictly) and are kind to the indexes of a
+/// database.
 ///
 /// Source: RFC 9562, section 5.7.
 struct run_id {

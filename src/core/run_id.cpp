@@ -1,5 +1,7 @@
 #include "core/run_id.hpp"
 
+#include <algorithm>
+
 namespace pawl {
 
 namespace {
@@ -57,18 +59,20 @@ std::optional<run_id> parse_run_id(std::string_view text) noexcept
 
 namespace core {
 
-run_id make_run_id(time_point now, std::uint64_t entropy_high, std::uint64_t entropy_low) noexcept
+run_id run_id_maker::make(time_point now, std::uint64_t entropy) noexcept
 {
-    const auto milliseconds = static_cast<std::uint64_t>(
-        std::chrono::floor<std::chrono::milliseconds>(now).time_since_epoch().count());
+    const auto microseconds = static_cast<std::uint64_t>(now.time_since_epoch().count());
+    const auto milliseconds = microseconds / 1000;
+    const auto fraction = microseconds % 1000 * 4096 / 1000;
+    last_ = std::max(milliseconds << 12 | fraction, last_ + 1);
+
     run_id id;
     for (std::size_t i = 0; i < 6; ++i)
-        id.bytes[i] = static_cast<std::uint8_t>(milliseconds >> (8 * (5 - i)));
-    for (std::size_t i = 6; i < 8; ++i)
-        id.bytes[i] = static_cast<std::uint8_t>(entropy_high >> (8 * (7 - i)));
+        id.bytes[i] = static_cast<std::uint8_t>(last_ >> (52 - 8 * i));
+    id.bytes[6] = static_cast<std::uint8_t>(0x70 | (last_ >> 8 & 0x0f));
+    id.bytes[7] = static_cast<std::uint8_t>(last_);
     for (std::size_t i = 8; i < 16; ++i)
-        id.bytes[i] = static_cast<std::uint8_t>(entropy_low >> (8 * (15 - i)));
-    id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0f) | 0x70);
+        id.bytes[i] = static_cast<std::uint8_t>(entropy >> (8 * (15 - i)));
     id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
     return id;
 }

@@ -25,8 +25,10 @@ const std::string& error_of(const transition& change)
     case event_kind::repeated:
     case event_kind::resumed:
     case event_kind::checkpointed:
-    case event_kind::message_settled:
+    case event_kind::message_kept:
         break;
+    case event_kind::message_settled:
+        return change.settled.empty() ? none : change.settled.front().detail;
     }
     return none;
 }

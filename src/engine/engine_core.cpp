@@ -1,6 +1,5 @@
 #include "engine/engine_core.hpp"
 
-#include "core/run_id.hpp"
 #include "engine/complete.hpp"
 #include "engine/error_text.hpp"
 #include "engine/step_limiter.hpp"
@@ -120,10 +119,8 @@ void engine_core::committed(const change& what, const apply_result& result)
 
 run_id engine_core::new_run_id()
 {
-    const auto now = shared_.clock.now();
     const std::lock_guard lock{mutex_};
-    const auto high = random_();
-    return core::make_run_id(now, high, random_());
+    return ids_.make(shared_.clock.now(), random_());
 }
 
 void engine_core::start(completion<> done)

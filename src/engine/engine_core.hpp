@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/run_id.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/committer.hpp"
 #include "engine/context.hpp"
@@ -95,8 +96,9 @@ private:
     std::unique_ptr<timer> drain_timer_;
 
     std::atomic<phase> phase_{phase::fresh};
-    std::mutex mutex_; ///< guards the change of phase, who waits for a stop, and random_
+    std::mutex mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
     std::vector<completion<>> stop_waiters_;
+    core::run_id_maker ids_;
     std::mt19937_64 random_;
     std::atomic<std::size_t> waiting_calls_{0};
 };

@@ -11,14 +11,18 @@ BOOST_AUTO_TEST_SUITE(run_ids)
 BOOST_AUTO_TEST_CASE(carries_version_variant_and_time)
 {
     using namespace std::chrono_literals;
-    const pawl::time_point now{1'700'000'000'123'456us};
-    const auto id = pawl::core::make_run_id(now, ~0ull, ~0ull);
-    BOOST_TEST(to_string(id) == "018bcfe5-687b-7fff-bfff-ffffffffffff");
+    const pawl::time_point now{1'700'000'000'123'500us};
+    pawl::core::run_id_maker maker;
+    BOOST_TEST(to_string(maker.make(now, ~0ull)) == "018bcfe5-687b-7800-bfff-ffffffffffff");
+    // The same instant again, and one before it: the count goes on.
+    BOOST_TEST(to_string(maker.make(now, 0)) == "018bcfe5-687b-7801-8000-000000000000");
+    BOOST_TEST(to_string(maker.make(now - 1h, 0)) == "018bcfe5-687b-7802-8000-000000000000");
 }
 
 BOOST_AUTO_TEST_CASE(text_round_trip)
 {
-    const auto id = pawl::core::make_run_id({}, 0x0123456789abcdef, 0xfedcba9876543210);
+    pawl::core::run_id_maker maker;
+    const auto id = maker.make({}, 0xfedcba9876543210);
     const auto again = pawl::parse_run_id(to_string(id));
     BOOST_REQUIRE(again.has_value());
     BOOST_TEST((*again == id));

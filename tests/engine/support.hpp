@@ -88,11 +88,7 @@ struct world {
     {
         bool stopped = false;
         engine->async_stop(drain, [&](pawl::error_code) { stopped = true; });
-        settle();
-        // Whatever still waits for the drain gets its time.
-        for (int i = 0; !stopped && i < 100; ++i)
-            advance(1s);
-        BOOST_REQUIRE(stopped);
+        advance_until([&] { return stopped; });
         engine.reset();
     }
 

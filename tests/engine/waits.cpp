@@ -1,0 +1,233 @@
+// Waits: each is private to its caller, sees what is stored already, tells the statuses apart, and
+// can be cancelled without touching the run. Triggers: one unfinished run per foreign id, by index.
+#include "engine/support.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+
+using namespace engine_test;
+using enum light;
+
+namespace {
+
+template <auto To>
+pawl::step<To> go(lamp_run&)
+{
+    co_return pawl::to<To>;
+}
+
+/// red → yellow at once, yellow → off after an hour.
+pawl::workflow<lamp, light> two_steps()
+{
+    lamp_builder b{"lamps"};
+    b.step<red>(go<yellow>);
+    b.step<yellow>(go<off>).lag(1h);
+    b.end<off>();
+    return std::move(b).build();
+}
+
+struct outcome {
+    std::optional<pawl::error_code> code;
+    pawl::snapshot<lamp, light> state;
+
+    auto handler()
+    {
+        return [this](pawl::error_code result, pawl::snapshot<lamp, light> reached) {
+            BOOST_TEST(!code.has_value(), "a handler was called twice");
+            code = result;
+            state = std::move(reached);
+        };
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(waits)
+
+BOOST_AUTO_TEST_CASE(a_status_that_is_reached_already_completes_at_once)
+{
+    world w;
+    auto client = w.start(two_steps());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    w.settle();
+    outcome seen;
+    client.async_await(run, {yellow}, seen.handler());
+    BOOST_TEST(!seen.code.has_value(), "never inside the call");
+    w.settle();
+    BOOST_REQUIRE(seen.code.has_value());
+    BOOST_TEST(!*seen.code);
+    BOOST_TEST((seen.state.status == yellow));
+}
+
+BOOST_AUTO_TEST_CASE(completes_with_the_commit_that_brings_it_there)
+{
+    world w;
+    auto client = w.start(two_steps());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    outcome end;
+    outcome any;
+    outcome finished;
+    client.async_await(run, {off}, end.handler());
+    client.async_await(run, {green, off}, any.handler());
+    client.async_await_finished(run, finished.handler());
+    w.advance(59min);
+    BOOST_TEST(!end.code.has_value());
+    w.advance(1min);
+    for (const auto* each : {&end, &any, &finished}) {
+        BOOST_REQUIRE(each->code.has_value());
+        BOOST_TEST(!*each->code);
+        BOOST_TEST((each->state.status == off));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_end_elsewhere_is_told_apart)
+{
+    world w;
+    auto client = w.start(two_steps());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    outcome before;
+    client.async_await(run, {green}, before.handler());
+    w.wait_for(client.async_pause(run, "a pause is no end", asio::use_awaitable));
+    BOOST_TEST(!before.code.has_value());
+    w.wait_for(client.async_cancel(run, "not needed", asio::use_awaitable));
+    w.settle();
+    outcome after;
+    client.async_await(run, {green}, after.handler());
+    w.settle();
+    for (const auto* each : {&before, &after}) {
+        BOOST_REQUIRE(each->code.has_value());
+        BOOST_TEST((*each->code == pawl::errc::finished_elsewhere));
+        BOOST_TEST((each->state.state == pawl::run_state::cancelled));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(many_waits_for_many_runs_each_get_their_own)
+{
+    world w;
+    auto client = w.start(two_steps());
+    std::vector<pawl::run_id> runs;
+    for (const auto* name : {"abc", "ABC", "a b", "x"})
+        runs.push_back(w.wait_for(client.async_trigger(name, lamp{}, {}, asio::use_awaitable)));
+    std::vector<outcome> seen(40);
+    for (std::size_t i = 0; i < seen.size(); ++i)
+        client.async_await(runs[i % 4], {off}, seen[i].handler());
+    w.advance(1h);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+        BOOST_REQUIRE(seen[i].code.has_value());
+        BOOST_TEST((seen[i].state.id == runs[i % 4]));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(can_be_cancelled_before_and_while_it_waits)
+{
+    world w;
+    auto client = w.start(two_steps());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    for (const auto type : {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+                            asio::cancellation_type::total})
+        for (const bool at_once : {true, false}) {
+            outcome seen;
+            asio::cancellation_signal stop;
+            client.async_await(run, {off},
+                               asio::bind_cancellation_slot(stop.slot(), seen.handler()));
+            if (!at_once)
+                w.settle();
+            stop.emit(type);
+            w.settle();
+            BOOST_REQUIRE(seen.code.has_value());
+            BOOST_TEST((*seen.code == asio::error::operation_aborted));
+        }
+    w.advance(1h);
+    BOOST_TEST((w.state_of(client, run).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(an_unknown_run_is_an_error)
+{
+    world w;
+    auto client = w.start(two_steps());
+    pawl::run_id unknown;
+    unknown.bytes[3] = 9;
+    outcome seen;
+    client.async_await(unknown, {off}, seen.handler());
+    w.settle();
+    BOOST_TEST((*seen.code == pawl::errc::not_found));
+    BOOST_TEST(!w.wait_for(client.async_find(unknown, asio::use_awaitable)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_foreign_id_has_one_unfinished_run)
+{
+    world w;
+    auto client = w.start(two_steps());
+    int accepted = 0;
+    int refused = 0;
+    for (int i = 0; i < 100; ++i)
+        client.async_trigger("same", lamp{}, {}, [&](pawl::error_code code, pawl::run_id) {
+            accepted += !code;
+            refused += code == pawl::errc::in_progress;
+        });
+    w.settle();
+    BOOST_TEST(accepted == 1);
+    BOOST_TEST(refused == 99);
+    w.advance(1h);
+    BOOST_TEST((w.error_of(client.async_trigger("same", lamp{}, {.rule = pawl::start_rule::once},
+                                                asio::use_awaitable)) == pawl::errc::already_ran));
+    w.wait_for(client.async_trigger("same", lamp{}, {}, asio::use_awaitable));
+}
+
+BOOST_AUTO_TEST_CASE(a_known_key_gives_the_run_that_it_started)
+{
+    world w;
+    auto client = w.start(two_steps());
+    const auto first = w.wait_for(
+        client.async_trigger("a", lamp{}, {.idempotency_key = "k"}, asio::use_awaitable));
+    w.advance(1h);
+    const auto again = w.wait_for(
+        client.async_trigger("a", lamp{}, {.idempotency_key = "k"}, asio::use_awaitable));
+    BOOST_TEST((first == again));
+    const auto other = w.wait_for(
+        client.async_trigger("a", lamp{}, {.idempotency_key = "l"}, asio::use_awaitable));
+    BOOST_TEST((first != other));
+}
+
+BOOST_AUTO_TEST_CASE(bad_arguments_are_refused_by_name)
+{
+    world w;
+    w.options.max_object_size = 100;
+    auto client = w.start(two_steps());
+    const auto refused = [&](std::string foreign_id, lamp object,
+                             pawl::trigger_options<light> options) {
+        return w.error_of(client.async_trigger(std::move(foreign_id), object, std::move(options),
+                                               asio::use_awaitable));
+    };
+    BOOST_TEST((refused("", {}, {}) == pawl::errc::invalid_argument));
+    BOOST_TEST((refused(std::string(1025, 'x'), {}, {}) == pawl::errc::invalid_argument));
+    BOOST_TEST((refused("a", {}, {.start = off}) == pawl::errc::invalid_status));
+    BOOST_TEST((refused("a", {}, {.start = broken}) == pawl::errc::invalid_status));
+    BOOST_TEST((refused("a", {.trail = {std::string(200, 'x')}}, {}) == pawl::errc::too_large));
+    BOOST_TEST((refused("a", {.trail = {"\xff"}}, {}) == pawl::errc::encode_failed));
+    BOOST_TEST(!refused("a", {}, {.start = yellow}));
+}
+
+BOOST_AUTO_TEST_CASE(lists_pages_of_its_own_workflow)
+{
+    world w;
+    auto client = w.start(two_steps());
+    for (int i = 0; i < 7; ++i)
+        w.wait_for(
+            client.async_trigger(std::to_string(i), lamp{.value = i}, {}, asio::use_awaitable));
+    pawl::record_query query;
+    query.limit = 3;
+    std::vector<int> values;
+    do {
+        const auto page = w.wait_for(client.async_list(query, asio::use_awaitable));
+        for (const auto& run : page.runs)
+            values.push_back(run.object.value);
+        query.after = page.next;
+    } while (query.after);
+    const std::vector<int> expected{0, 1, 2, 3, 4, 5, 6};
+    BOOST_TEST(values == expected, boost::test_tools::per_element());
+    query.limit = 0;
+    BOOST_TEST((w.error_of(client.async_list(query, asio::use_awaitable)) ==
+                pawl::errc::invalid_argument));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
