@@ -116,6 +116,9 @@ BOOST_AUTO_TEST_CASE(a_time_outside_its_type_or_the_calendar_is_refused)
     using nano_time = std::chrono::sys_time<std::chrono::nanoseconds>;
     BOOST_TEST(contains(decode_failure<nano_time>("\"2300-01-01T00:00:00Z\"", ""), "range"));
     BOOST_TEST(contains(decode_failure<nano_time>("\"1600-01-01T00:00:00Z\"", ""), "range"));
+    BOOST_TEST((round_trip(nano_time::min() + 1s) == nano_time::min() + 1s));
+    BOOST_TEST((round_trip(nano_time::max() - 1s) == nano_time::max() - 1s));
+    BOOST_TEST(contains(encode_failure(std::chrono::sys_days::max(), ""), "years 0000 to 9999"));
     BOOST_TEST(contains(encode_failure(time_point::max(), ""), "years 0000 to 9999"));
     BOOST_TEST(contains(encode_failure(time_point::min(), ""), "years 0000 to 9999"));
 }

@@ -14,6 +14,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <ratio>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -127,27 +128,34 @@ template <class Duration>
     requires std::integral<typename Duration::rep>
 struct json_codec<std::chrono::sys_time<Duration>> {
     using type = std::chrono::sys_time<Duration>;
+    using seconds = std::chrono::seconds;
+    using real_seconds = std::chrono::duration<double>; ///< for comparisons that cannot overflow
 
     static void write(const type& from, std::string& out)
     {
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(from);
-        const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(from - seconds);
-        detail::write_time({seconds.time_since_epoch(), rest}, out);
+        const auto since = from.time_since_epoch();
+        if (abs(real_seconds{since}) > real_seconds{1e12})
+            return detail::write_time({seconds::max(), {}}, out); // refuses it
+        auto whole = std::chrono::duration_cast<seconds>(since);
+        auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(since - whole);
+        if (rest < rest.zero()) {
+            whole -= seconds{1};
+            rest += seconds{1};
+        }
+        detail::write_time({whole, rest}, out);
     }
 
     static void read(const boost::json::value& from, type& to, const json_path& at)
     {
         const auto time = detail::read_time(from, at);
-        if constexpr (std::ratio_less_v<typename Duration::period, std::ratio<1>>) {
-            using std::chrono::seconds;
-            if (time.seconds >= std::chrono::duration_cast<seconds>(Duration::max()) ||
-                time.seconds <= std::chrono::duration_cast<seconds>(Duration::min()))
-                throw decode_error{at, "this time is out of the range of its type"};
+        if (real_seconds{time.seconds} < real_seconds{Duration::min()} ||
+            real_seconds{time.seconds} + seconds{1} > real_seconds{Duration::max()})
+            throw decode_error{at, "this time is out of the range of its type"};
+        if constexpr (std::ratio_less_v<typename Duration::period, std::ratio<1>>)
             to = type{std::chrono::duration_cast<Duration>(time.seconds) +
                       std::chrono::duration_cast<Duration>(time.rest)};
-        } else {
+        else
             to = std::chrono::floor<Duration>(std::chrono::sys_seconds{time.seconds});
-        }
     }
 };
 
