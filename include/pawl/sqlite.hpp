@@ -1,0 +1,58 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace pawl {
+
+/// How far SQLite goes to make a commit durable.
+enum class sqlite_synchronous {
+    /// Each batch waits until the disk has it. What was reported as accepted survives kill -9, a
+    /// crash of the machine and power loss, on disks that do not lie about flushing.
+    full,
+
+    /// Batches are handed to the operating system and flushed at checkpoints. What was reported as
+    /// accepted survives kill -9 of the process; a crash of the machine or power loss may undo the
+    /// batches since the last checkpoint. The database stays consistent: it goes back to an
+    /// earlier batch, never to half of one.
+    normal,
+};
+
+struct sqlite_options {
+    sqlite_synchronous synchronous = sqlite_synchronous::full;
+
+    /// Slices of runs, taken when the database is made and kept with it; of an existing database
+    /// it is not looked at. 1 to 4096. Default 1: a file has one engine at a time, which owns
+    /// every shard anyway. More help only a database that will be moved to a shared one.
+    std::uint32_t shards = 1;
+
+    /// The most bytes that the database file may grow to; past it, writes fail with
+    /// errc::store_full and change nothing. The log file beside it is not counted. Default 0: no
+    /// limit but the disk's.
+    std::uint64_t max_bytes = 0;
+};
+
+/// Opens a database in one file, and makes it if there is none: the embedded, durable store.
+///
+/// Two threads belong to the store: one writes, one reads, so that a long listing holds up no
+/// commit. Its destructor finishes what was asked of it, then joins them; destroy it while the
+/// executors of its callers still live.
+///
+/// Beside `path` stand `path`-wal and `path`-shm while the database is open (the log grows to about
+/// 40 MB before it is used again from its beginning) and `path`.lock, which stays. Move or copy a
+/// database only while it is closed, with all of its files. `path` may be ":memory:".
+///
+/// One process has a database open at a time. Other programs may read the file meanwhile.
+///
+/// Durability: by `sqlite_options::synchronous`.
+///
+/// Errors: throws definition_error when an option is out of its range, and pawl::error, naming the
+/// file: store_locked (this or another process has it open), store_read_only (it or its folder
+/// cannot be written, or it is a folder), store_damaged (not a database of Pawl, or damaged),
+/// store_too_new, store_full, store_unavailable.
+std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options = {});
+
+} // namespace pawl

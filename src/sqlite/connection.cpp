@@ -1,0 +1,162 @@
+#include "sqlite/connection.hpp"
+
+#include "sqlite/error.hpp"
+
+#include <algorithm>
+
+namespace pawl::sqlite {
+
+namespace {
+
+/// How long a statement waits for a program outside that is in the middle of a write.
+constexpr int busy_milliseconds = 5000;
+
+constexpr const char* nothing = "";
+
+} // namespace
+
+connection::connection(std::string path) : path_(std::move(path))
+{
+    sqlite3* opened = nullptr;
+    const int code = sqlite3_open_v2(path_.c_str(), &opened,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                                         SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                     nullptr);
+    handle_.reset(opened);
+    if (code != SQLITE_OK)
+        fail(code, "open");
+    sqlite3_busy_timeout(opened, busy_milliseconds);
+}
+
+void connection::execute(const char* sql)
+{
+    if (const int code = sqlite3_exec(handle(), sql, nullptr, nullptr, nullptr); code != SQLITE_OK)
+        fail(code, sql);
+}
+
+std::int64_t connection::integer(const char* sql)
+{
+    statement prepared{*this, sql};
+    execution query{prepared};
+    return query.row() ? query.integer() : 0;
+}
+
+void connection::fail(int code, std::string_view doing) const
+{
+    throw_error(handle(), code, path_, doing.substr(0, doing.find('\n')));
+}
+
+statement::statement(connection& database, std::string_view sql) : database_(&database)
+{
+    sqlite3_stmt* prepared = nullptr;
+    const int code = sqlite3_prepare_v3(database.handle(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &prepared, nullptr);
+    handle_.reset(prepared);
+    if (code != SQLITE_OK)
+        database.fail(code, sql);
+}
+
+execution& execution::check(int code)
+{
+    if (code != SQLITE_OK)
+        prepared_.database_->fail(code, sqlite3_sql(handle()));
+    return *this;
+}
+
+execution& execution::bind_integer(sqlite3_int64 value)
+{
+    return check(sqlite3_bind_int64(handle(), ++parameter_, value));
+}
+
+execution& execution::bind(std::optional<time_point> value)
+{
+    if (value)
+        return bind(*value);
+    return check(sqlite3_bind_null(handle(), ++parameter_));
+}
+
+execution& execution::bind(std::string_view text)
+{
+    // A null pointer would bind NULL.
+    return check(sqlite3_bind_text64(handle(), ++parameter_, text.data() ? text.data() : nothing,
+                                     text.size(), SQLITE_STATIC, SQLITE_UTF8));
+}
+
+execution& execution::bind(const run_id& id)
+{
+    return check(sqlite3_bind_blob64(handle(), ++parameter_, id.bytes.data(), id.bytes.size(),
+                                     SQLITE_STATIC));
+}
+
+execution& execution::blob(std::string_view bytes)
+{
+    return check(sqlite3_bind_blob64(handle(), ++parameter_, bytes.data() ? bytes.data() : nothing,
+                                     bytes.size(), SQLITE_STATIC));
+}
+
+execution& execution::blob_or_null(std::string_view bytes)
+{
+    if (!bytes.empty())
+        return blob(bytes);
+    return check(sqlite3_bind_null(handle(), ++parameter_));
+}
+
+bool execution::row()
+{
+    column_ = 0;
+    const int code = sqlite3_step(handle());
+    if (code == SQLITE_ROW)
+        return true;
+    if (code == SQLITE_DONE)
+        return false;
+    prepared_.database_->fail(code, sqlite3_sql(handle()));
+}
+
+void execution::read(std::optional<time_point>& value)
+{
+    value.reset();
+    if (sqlite3_column_type(handle(), column_) == SQLITE_NULL)
+        ++column_;
+    else
+        read(value.emplace());
+}
+
+std::string_view execution::bytes()
+{
+    const auto* data = static_cast<const char*>(sqlite3_column_blob(handle(), column_));
+    const int size = sqlite3_column_bytes(handle(), column_++);
+    return data ? std::string_view{data, static_cast<std::size_t>(size)} : std::string_view{};
+}
+
+void execution::read(std::string& value)
+{
+    value = bytes();
+}
+
+void execution::read(run_id& value)
+{
+    const auto stored = bytes();
+    if (stored.size() != value.bytes.size())
+        throw_damaged(path(), "a run id does not have 16 bytes");
+    std::ranges::copy(stored, value.bytes.begin());
+}
+
+transaction::transaction(connection& database) : database_(database)
+{
+    database_.execute("BEGIN IMMEDIATE");
+}
+
+void transaction::commit()
+{
+    database_.execute("COMMIT");
+    open_ = false;
+}
+
+transaction::~transaction()
+{
+    // Many errors have rolled back already; then this one fails, and that is as it should be.
+    if (open_)
+        sqlite3_exec(database_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+} // namespace pawl::sqlite

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "pawl/run_id.hpp"
+#include "pawl/time.hpp"
+
+#include <sqlite3.h>
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pawl::sqlite {
+
+/// An open database file. Used by one thread at a time.
+class connection {
+public:
+    /// Opens for reading and writing, and makes the file if there is none. Throws error.
+    explicit connection(std::string path);
+
+    /// Runs statements that return nothing of interest.
+    void execute(const char* sql);
+
+    /// The first column of the first row; 0 when there is none.
+    std::int64_t integer(const char* sql);
+
+    sqlite3* handle() const noexcept { return handle_.get(); }
+    const std::string& path() const noexcept { return path_; }
+
+    [[noreturn]] void fail(int code, std::string_view doing) const;
+
+private:
+    struct closer {
+        void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
+    };
+
+    std::string path_;
+    std::unique_ptr<sqlite3, closer> handle_;
+};
+
+/// A prepared statement. Must not outlive its connection.
+class statement {
+public:
+    statement(connection& database, std::string_view sql);
+
+private:
+    friend class execution;
+
+    struct finalizer {
+        void operator()(sqlite3_stmt* handle) const noexcept { sqlite3_finalize(handle); }
+    };
+
+    connection* database_;
+    std::unique_ptr<sqlite3_stmt, finalizer> handle_;
+};
+
+/// One use of a statement: binds its parameters in order, steps, reads columns in order, and makes
+/// the statement ready again when it ends. What is bound must live until then.
+class execution {
+public:
+    explicit execution(statement& prepared) noexcept : prepared_(prepared) {}
+    ~execution() { sqlite3_reset(handle()); }
+
+    execution(const execution&) = delete;
+    execution& operator=(const execution&) = delete;
+
+    execution& bind(std::integral auto value)
+    {
+        return bind_integer(static_cast<sqlite3_int64>(value));
+    }
+    execution& bind(time_point value) { return bind_integer(value.time_since_epoch().count()); }
+    execution& bind(std::optional<time_point> value);
+    execution& bind(std::string_view text);
+    execution& bind(const run_id& id);
+    execution& blob(std::string_view bytes);
+    execution& blob_or_null(std::string_view bytes);
+
+    /// Moves to the next row; false after the last.
+    bool row();
+
+    /// Runs a statement that has no rows.
+    void run() { row(); }
+
+    std::int64_t integer() { return sqlite3_column_int64(handle(), column_++); }
+    template <std::integral Integer>
+    void read(Integer& value)
+    {
+        value = static_cast<Integer>(integer());
+    }
+    void read(time_point& value) { value = time_point{duration{integer()}}; }
+    void read(std::optional<time_point>& value);
+    void read(std::string& value);
+    void read(run_id& value);
+    std::string_view bytes(); ///< good until the next row
+
+    const std::string& path() const noexcept { return prepared_.database_->path(); }
+
+private:
+    sqlite3_stmt* handle() const noexcept { return prepared_.handle_.get(); }
+    execution& bind_integer(sqlite3_int64 value);
+    execution& check(int code);
+
+    statement& prepared_;
+    int parameter_ = 0;
+    int column_ = 0;
+};
+
+/// A write transaction; rolled back unless committed.
+class transaction {
+public:
+    explicit transaction(connection& database);
+    ~transaction();
+
+    transaction(const transaction&) = delete;
+    transaction& operator=(const transaction&) = delete;
+
+    void commit();
+
+private:
+    connection& database_;
+    bool open_ = true;
+};
+
+} // namespace pawl::sqlite

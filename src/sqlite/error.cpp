@@ -1,0 +1,59 @@
+#include "sqlite/error.hpp"
+
+#include "pawl/error.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace pawl::sqlite {
+
+namespace {
+
+errc meaning(sqlite3* connection, int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return errc::store_full;
+    case SQLITE_IOERR:
+        // Some files (the shared memory of the log) report a full disk this way.
+        return connection && sqlite3_system_errno(connection) == ENOSPC ? errc::store_full
+                                                                        : errc::store_unavailable;
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return errc::store_read_only;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return errc::store_locked;
+    case SQLITE_TOOBIG:
+        return errc::too_large;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+    case SQLITE_FORMAT:
+    case SQLITE_ERROR: // a table or column is missing
+    case SQLITE_SCHEMA:
+    case SQLITE_MISMATCH:
+    case SQLITE_CONSTRAINT:
+        return errc::store_damaged;
+    default:
+        return errc::store_unavailable;
+    }
+}
+
+} // namespace
+
+void throw_error(sqlite3* connection, int code, std::string_view path, std::string_view doing)
+{
+    const auto code_of_pawl = meaning(connection, code);
+    const char* message = connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code);
+    throw error{code_of_pawl, fmt::format("{}: {}: {} (SQLite {})", path, doing, message, code)};
+}
+
+void throw_damaged(std::string_view path, std::string_view what)
+{
+    throw error{errc::store_damaged, fmt::format("{}: {}", path, what)};
+}
+
+} // namespace pawl::sqlite

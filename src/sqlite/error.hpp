@@ -1,0 +1,18 @@
+#pragma once
+
+#include <sqlite3.h>
+
+#include <string>
+#include <string_view>
+
+namespace pawl::sqlite {
+
+/// Throws pawl::error with the code that an (extended) result code of SQLite stands for. `what()`
+/// names the file, what was being done, and SQLite's message.
+[[noreturn]] void throw_error(sqlite3* connection, int code, std::string_view path,
+                              std::string_view doing);
+
+/// Throws pawl::error (store_damaged) for content that SQLite finds valid and Pawl does not.
+[[noreturn]] void throw_damaged(std::string_view path, std::string_view what);
+
+} // namespace pawl::sqlite

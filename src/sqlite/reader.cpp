@@ -1,0 +1,280 @@
+#include "sqlite/reader.hpp"
+
+#include "core/store_rules.hpp"
+#include "pawl/error.hpp"
+#include "sqlite/rows.hpp"
+#include "sqlite/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace pawl::sqlite {
+
+namespace {
+
+/// A limit as SQLite understands it, where negative ones mean none.
+std::int64_t at_most(std::size_t limit)
+{
+    return static_cast<std::int64_t>(
+        std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max() - 1));
+}
+
+/// A lower bound: sequences and versions beyond what SQLite can hold do not exist.
+std::int64_t bound(std::uint64_t number)
+{
+    return static_cast<std::int64_t>(
+        std::min<std::uint64_t>(number, std::numeric_limits<std::int64_t>::max()));
+}
+
+std::string placeholders(std::size_t count)
+{
+    std::string list = "?";
+    for (std::size_t i = 1; i < count; ++i)
+        list += ", ?";
+    return list;
+}
+
+/// The statement of a listing; bind_list fills its parameters in the same order.
+std::string list_sql(const record_query& query)
+{
+    const bool newest_first = query.order == sort_order::newest_first;
+    std::string where = "1";
+    // The index on foreign ids begins with the workflow, so one is named even when any will do.
+    if (!query.workflow.empty())
+        where += " AND workflow = (SELECT workflow FROM workflows WHERE name = ?)";
+    else if (!query.foreign_ids.empty())
+        where += " AND workflow IN (SELECT workflow FROM workflows)";
+    if (!query.foreign_ids.empty())
+        where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids.size()));
+    if (!query.statuses.empty())
+        where += fmt::format(" AND status IN ({})", placeholders(query.statuses.size()));
+    if (!query.states.empty())
+        where += fmt::format(" AND state IN ({})", placeholders(query.states.size()));
+    if (query.created_from)
+        where += " AND created_at >= ?";
+    if (query.created_to)
+        where += " AND created_at < ?";
+    if (query.after)
+        where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
+    const auto* order = newest_first ? "DESC" : "ASC";
+    return fmt::format("SELECT {} FROM runs WHERE {} ORDER BY created_at {}, id {} LIMIT ?",
+                       record_columns, where, order, order);
+}
+
+void bind_list(execution& rows, const record_query& query, std::optional<time_point> after)
+{
+    if (!query.workflow.empty())
+        rows.bind(query.workflow);
+    for (const std::string& foreign_id : query.foreign_ids)
+        rows.bind(foreign_id);
+    for (const int status : query.statuses)
+        rows.bind(status);
+    for (const run_state state : query.states)
+        rows.bind(static_cast<int>(state));
+    if (query.created_from)
+        rows.bind(query.created_from);
+    if (query.created_to)
+        rows.bind(query.created_to);
+    if (query.after)
+        rows.bind(after).bind(query.after);
+    // One more than asked for tells whether another page follows.
+    rows.bind(query.limit + 1);
+}
+
+} // namespace
+
+reader::reader(connection& database, std::uint32_t shards)
+    : database_(database), shards_(shards),
+      find_(database, fmt::format("SELECT {} FROM runs WHERE id = ?", record_columns)),
+      latest_(database,
+              fmt::format("SELECT {} FROM runs WHERE workflow = (SELECT workflow FROM workflows "
+                          "WHERE name = ?) AND foreign_id = ? "
+                          "ORDER BY created_at DESC, id DESC LIMIT 1",
+                          record_columns)),
+      creation_(database, "SELECT created_at FROM runs WHERE id = ?"),
+      count_(database, "SELECT name, status, state, runs FROM counts JOIN workflows "
+                       "USING (workflow) WHERE runs > 0 AND (?1 = '' OR name = ?1) "
+                       "ORDER BY name, status, state"),
+      due_(database, fmt::format("SELECT {} FROM runs WHERE shard = ? AND wake_at IS NOT NULL AND "
+                                 "(wake_at, id) >= (?, ?) ORDER BY wake_at, id",
+                                 record_columns)),
+      events_(database, fmt::format("SELECT {} FROM events CROSS JOIN runs ON runs.row = "
+                                    "events.run WHERE position > ? AND position <= ? "
+                                    "ORDER BY position LIMIT ?",
+                                    event_columns)),
+      event_(database, fmt::format("SELECT {}, events.before FROM events JOIN runs ON runs.row = "
+                                   "events.run WHERE position = ?",
+                                   event_columns)),
+      mark_(database, "SELECT position FROM marks WHERE run = (SELECT row FROM runs WHERE id = ?) "
+                      "AND version >= ? ORDER BY version LIMIT 1"),
+      newest_event_(database, "SELECT last_event FROM runs WHERE id = ?"),
+      inbox_(database, fmt::format("SELECT {} FROM messages WHERE run = (SELECT row FROM runs "
+                                   "WHERE id = ?) AND outcome = 0 AND sequence > ? "
+                                   "ORDER BY sequence LIMIT ?",
+                                   message_columns)),
+      outcome_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = "
+                         "(SELECT row FROM runs WHERE id = ?) AND sequence = ?"),
+      cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?")
+{
+}
+
+std::optional<record> reader::find(run_id id)
+{
+    execution row{find_};
+    if (!row.bind(id).row())
+        return {};
+    return read_record(row);
+}
+
+std::optional<record> reader::latest(std::string_view workflow, std::string_view foreign_id)
+{
+    execution row{latest_};
+    if (!row.bind(workflow).bind(foreign_id).row())
+        return {};
+    return read_record(row);
+}
+
+std::optional<time_point> reader::creation_of(const run_id& id)
+{
+    execution row{creation_};
+    std::optional<time_point> created_at;
+    if (row.bind(id).row())
+        row.read(created_at);
+    return created_at;
+}
+
+record_page reader::list(const record_query& query)
+{
+    core::check_query(query);
+    std::optional<time_point> after;
+    if (query.after && !(after = creation_of(query.after)))
+        throw error{errc::invalid_argument,
+                    "no run " + to_string(query.after) + " to list the runs after"};
+    // Listings come in too many shapes to keep each prepared.
+    statement prepared{database_, list_sql(query)};
+    execution rows{prepared};
+    bind_list(rows, query, after);
+    record_page page;
+    while (rows.row()) {
+        if (page.runs.size() == query.limit) {
+            page.next = page.runs.back().id;
+            break;
+        }
+        page.runs.push_back(read_record(rows));
+    }
+    return page;
+}
+
+std::vector<status_count> reader::count(std::string_view workflow, bool unfinished_only)
+{
+    std::vector<status_count> counts;
+    execution row{count_};
+    row.bind(workflow);
+    while (row.row()) {
+        status_count where;
+        row.read(where.workflow);
+        row.read(where.status);
+        where.state = to_run_state(row.integer(), row);
+        row.read(where.runs);
+        if (!unfinished_only || !is_finished(where.state))
+            counts.push_back(std::move(where));
+    }
+    return counts;
+}
+
+due_page reader::due(std::uint32_t shard, const due_position& from, time_point until,
+                     std::size_t limit)
+{
+    core::check_shard(shard, shards_);
+    due_page page;
+    execution rows{due_};
+    rows.bind(shard).bind(from.at).bind(from.id);
+    while (rows.row()) {
+        record run = read_record(rows);
+        if (page.runs.size() == limit || *run.wake_at > until) {
+            page.next = due_position{*run.wake_at, run.id};
+            break;
+        }
+        page.runs.push_back(std::move(run));
+    }
+    return page;
+}
+
+std::vector<event> reader::events(std::uint32_t shard, std::uint64_t after, std::size_t limit)
+{
+    core::check_shard(shard, shards_);
+    std::vector<event> found;
+    if (after >= last_sequence)
+        return found;
+    execution rows{events_};
+    rows.bind(position_of(shard, after))
+        .bind(position_of(shard, last_sequence))
+        .bind(at_most(limit));
+    while (rows.row())
+        found.push_back(read_event(rows));
+    return found;
+}
+
+std::int64_t reader::history_end(const run_id& run, std::uint64_t last)
+{
+    execution mark{mark_};
+    if (mark.bind(run).bind(bound(last)).row())
+        return mark.integer();
+    execution newest{newest_event_};
+    return newest.bind(run).row() ? newest.integer() : 0;
+}
+
+std::vector<event> reader::history(run_id run, std::uint64_t after, std::size_t limit)
+{
+    std::vector<event> found;
+    const auto last = after + std::min<std::uint64_t>(limit, ~after);
+    for (auto position = history_end(run, last); position != 0;) {
+        execution row{event_};
+        if (!row.bind(position).row())
+            break;
+        auto read = read_event(row);
+        position = row.integer();
+        if (read.version <= after)
+            break;
+        if (read.version <= last)
+            found.push_back(std::move(read));
+    }
+    std::ranges::reverse(found);
+    return found;
+}
+
+std::vector<message> reader::inbox(run_id run, std::uint64_t after, std::size_t limit)
+{
+    std::vector<message> found;
+    execution rows{inbox_};
+    rows.bind(run).bind(bound(after)).bind(at_most(limit));
+    while (rows.row())
+        found.push_back(read_message(rows, run));
+    return found;
+}
+
+std::optional<settlement> reader::outcome(run_id run, std::uint64_t sequence)
+{
+    execution row{outcome_};
+    if (!row.bind(run).bind(bound(sequence)).row())
+        return {};
+    settlement end;
+    row.read(end.sequence);
+    end.outcome = static_cast<message_outcome>(row.integer());
+    row.read(end.detail);
+    return end;
+}
+
+std::uint64_t reader::cursor(std::string_view name, std::uint32_t shard)
+{
+    core::check_shard(shard, shards_);
+    std::uint64_t position = 0;
+    execution row{cursor_};
+    if (row.bind(shard).bind(name).row())
+        row.read(position);
+    return position;
+}
+
+} // namespace pawl::sqlite

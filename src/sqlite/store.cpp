@@ -1,0 +1,212 @@
+#include "core/store_rules.hpp"
+#include "pawl/error.hpp"
+#include "pawl/sqlite.hpp"
+#include "sqlite/connection.hpp"
+#include "sqlite/lock_file.hpp"
+#include "sqlite/reader.hpp"
+#include "sqlite/schema.hpp"
+#include "sqlite/worker.hpp"
+#include "sqlite/writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <variant>
+
+namespace pawl {
+
+namespace {
+
+namespace asio = boost::asio;
+using sqlite::run_on;
+
+constexpr const char* in_memory = ":memory:";
+
+/// Links and relative paths of one file must lead to one lock.
+std::string real_path(const std::string& path)
+{
+    if (path == in_memory)
+        return path;
+    if (path.empty())
+        throw error{errc::invalid_argument, "the path of the database is empty"};
+    std::error_code failure;
+    if (std::filesystem::is_directory(path, failure))
+        throw error{errc::store_read_only, path + ": this is a folder"};
+    const auto real = std::filesystem::weakly_canonical(path, failure);
+    return failure ? path : real.string();
+}
+
+std::unique_ptr<sqlite::lock_file> lock(const std::string& path)
+{
+    return path == in_memory ? nullptr : std::make_unique<sqlite::lock_file>(path);
+}
+
+/// How many pages of the log are filled before they are moved to the database. More than SQLite's
+/// 1000 because a run that changes often is then moved once and not each time; 40 MB of log.
+constexpr const char* checkpoint_pages = "PRAGMA wal_autocheckpoint = 10000";
+
+/// The pages of a batch of a thousand scattered runs and their indexes should fit.
+constexpr const char* writer_cache = "PRAGMA cache_size = -65536";
+
+void use_log(sqlite::connection& database)
+{
+    sqlite::statement prepared{database, "PRAGMA journal_mode = WAL"};
+    sqlite::execution mode{prepared};
+    if (!mode.row() || mode.bytes() != "wal")
+        throw error{errc::store_unavailable,
+                    database.path() + ": its file system does not allow a write-ahead log"};
+}
+
+sqlite::connection open_for_writing(const std::string& path, const sqlite_options& options)
+{
+    sqlite::connection database{path};
+    if (sqlite3_db_readonly(database.handle(), "main") == 1)
+        throw error{errc::store_read_only, path + ": the file cannot be written"};
+    if (options.max_bytes > 0) {
+        const auto page_size = static_cast<std::uint64_t>(database.integer("PRAGMA page_size"));
+        database.execute(fmt::format("PRAGMA max_page_count = {}",
+                                     std::max<std::uint64_t>(1, options.max_bytes / page_size))
+                             .c_str());
+    }
+    database.execute(options.synchronous == sqlite_synchronous::full
+                         ? "PRAGMA synchronous = FULL"
+                         : "PRAGMA synchronous = NORMAL");
+    database.execute(writer_cache);
+    database.execute(checkpoint_pages);
+    sqlite::prepare_schema(database, options.shards);
+    if (path != in_memory)
+        use_log(database);
+    return database;
+}
+
+/// Gives the work to the threads. In memory there is one connection, and so one thread.
+class sqlite_store final : public record_store {
+public:
+    sqlite_store(const std::string& path, const sqlite_options& options)
+        : lock_(lock(path)), write_database_(open_for_writing(path, options)),
+          writer_(write_database_), shards_(writer_.shards())
+    {
+        if (path == in_memory) {
+            reader_.emplace(write_database_, shards_);
+            return;
+        }
+        read_database_.emplace(path);
+        read_database_->execute("PRAGMA query_only = 1");
+        reader_.emplace(*read_database_, shards_);
+        read_thread_.emplace();
+    }
+
+    std::uint32_t shards() const noexcept override { return shards_; }
+    bool shared() const noexcept override { return false; }
+
+    asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
+    {
+        return run_on(write_thread_, [this, batch] { return writer_.apply(batch); });
+    }
+
+    asio::awaitable<std::optional<record>> find(run_id id) override
+    {
+        return run_on(reading(), [this, id] { return reader_->find(id); });
+    }
+
+    asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                  std::string_view foreign_id) override
+    {
+        return run_on(reading(), [this, workflow, foreign_id] {
+            return reader_->latest(workflow, foreign_id);
+        });
+    }
+
+    asio::awaitable<record_page> list(const record_query& query) override
+    {
+        return run_on(reading(), [this, &query] { return reader_->list(query); });
+    }
+
+    asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                     bool unfinished_only) override
+    {
+        return run_on(reading(), [this, workflow, unfinished_only] {
+            return reader_->count(workflow, unfinished_only);
+        });
+    }
+
+    asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+                                  std::size_t limit) override
+    {
+        return run_on(reading(), [this, shard, from, until, limit] {
+            return reader_->due(shard, from, until, limit);
+        });
+    }
+
+    asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                               std::size_t limit) override
+    {
+        return run_on(reading(),
+                      [this, shard, after, limit] { return reader_->events(shard, after, limit); });
+    }
+
+    asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        return run_on(reading(),
+                      [this, run, after, limit] { return reader_->history(run, after, limit); });
+    }
+
+    asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        return run_on(reading(),
+                      [this, run, after, limit] { return reader_->inbox(run, after, limit); });
+    }
+
+    asio::awaitable<std::optional<settlement>> outcome(run_id run, std::uint64_t sequence) override
+    {
+        return run_on(reading(), [this, run, sequence] { return reader_->outcome(run, sequence); });
+    }
+
+    asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
+    {
+        return run_on(reading(), [this, name, shard] { return reader_->cursor(name, shard); });
+    }
+
+    // Nobody else can be waiting for the shard in another process: leases do not lapse.
+    asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
+                                                time_point, time_point until) override
+    {
+        return run_on(write_thread_,
+                      [this, shard, owner, until] { return writer_.claim(shard, owner, until); });
+    }
+
+    asio::awaitable<void> release(lease held) override
+    {
+        auto done = run_on(write_thread_, [this, held] {
+            writer_.release(held);
+            return std::monostate{};
+        });
+        co_await std::move(done);
+    }
+
+private:
+    sqlite::worker& reading() noexcept { return read_thread_ ? *read_thread_ : write_thread_; }
+
+    // The threads end first, then the statements, the connections, and last the lock.
+    std::unique_ptr<sqlite::lock_file> lock_;
+    sqlite::connection write_database_;
+    sqlite::writer writer_;
+    const std::uint32_t shards_;
+    std::optional<sqlite::connection> read_database_;
+    std::optional<sqlite::reader> reader_;
+    sqlite::worker write_thread_;
+    std::optional<sqlite::worker> read_thread_;
+};
+
+} // namespace
+
+std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
+{
+    core::check_shard_count(options.shards);
+    return std::make_shared<sqlite_store>(real_path(path), options);
+}
+
+} // namespace pawl

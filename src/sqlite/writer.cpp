@@ -1,0 +1,318 @@
+#include "sqlite/writer.hpp"
+
+#include "core/record_details.hpp"
+#include "core/store_rules.hpp"
+#include "sqlite/error.hpp"
+#include "sqlite/rows.hpp"
+#include "sqlite/schema.hpp"
+
+#include <fmt/format.h>
+
+namespace pawl::sqlite {
+
+namespace {
+
+/// The columns that change with a transition, in the order of bind_progress. None has an index.
+constexpr std::string_view progress =
+    "version = ?, state = ?, status = ?, visit = ?, entered_at = ?, attempt = ?, step_done = ?, "
+    "not_before = ?, updated_at = ?, inbox_pending = ?, last_event = ?, last_error = ?, "
+    "reason = ?, details = ?, object = ?";
+
+execution& bind_progress(execution& row, const record& next, std::uint32_t inbox_pending,
+                         std::int64_t last_event, std::string_view details)
+{
+    return row.bind(next.version)
+        .bind(static_cast<int>(next.state))
+        .bind(next.status)
+        .bind(next.visit)
+        .bind(next.entered_at)
+        .bind(next.attempt)
+        .bind(next.step_done)
+        .bind(next.not_before)
+        .bind(next.updated_at)
+        .bind(inbox_pending)
+        .bind(last_event)
+        .bind(next.last_error)
+        .bind(next.reason)
+        .blob_or_null(details)
+        .blob(next.object);
+}
+
+// Past the constraint, nothing is inserted: the caller then finds out which one it was.
+constexpr std::string_view insert_run =
+    "INSERT INTO runs (version, state, status, visit, entered_at, attempt, step_done, not_before, "
+    "updated_at, inbox_pending, last_event, last_error, reason, details, object, wake_at, "
+    "finished, id, workflow, foreign_id, shard, created_at, inbox_last, start_key, trace_parent) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) "
+    "ON CONFLICT DO NOTHING";
+
+} // namespace
+
+writer::writer(connection& database)
+    : database_(database),
+      find_run_(database, "SELECT row, shard, workflow, version, state, status, wake_at, "
+                          "inbox_last, inbox_pending, last_event FROM runs WHERE id = ?"),
+      find_start_key_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? AND "
+                                "start_key = ? AND start_key <> ''"),
+      find_unfinished_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? AND "
+                                 "finished = 0"),
+      find_latest_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? "
+                             "ORDER BY created_at DESC, id DESC LIMIT 1"),
+      insert_run_(database, insert_run),
+      // SQLite writes an index anew whenever one of its columns is set, changed or not: there is a
+      // statement for each set of indexed columns that a transition may change.
+      update_run_(database, fmt::format("UPDATE runs SET {} WHERE row = ?", progress)),
+      update_run_and_wake_(database,
+                           fmt::format("UPDATE runs SET {}, wake_at = ? WHERE row = ?", progress)),
+      finish_run_(database, fmt::format("UPDATE runs SET {}, wake_at = ?, finished = ? "
+                                        "WHERE row = ?",
+                                        progress)),
+      insert_event_(database, "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      insert_mark_(database, "INSERT INTO marks VALUES (?, ?, ?)"),
+      insert_workflow_(database, "INSERT INTO workflows (name) VALUES (?)"),
+      update_count_(database, "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                              "runs = runs + excluded.runs"),
+      update_sequence_(database, "UPDATE shards SET next_sequence = ? WHERE shard = ?"),
+      update_owner_(database, "UPDATE shards SET owner = ?, epoch = ?, lease_until = ? "
+                              "WHERE shard = ?"),
+      find_message_key_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = ? "
+                                  "AND key = ? AND key <> ''"),
+      insert_message_(database, "INSERT INTO messages (run, sequence, kind, outcome, sent_at, "
+                                "expires_at, name, key, detail, payload) "
+                                "VALUES (?, ?, ?, 0, ?, ?, ?, ?, '', ?)"),
+      deliver_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ? WHERE row = ?"),
+      deliver_and_wake_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ?, "
+                                  "wake_at = ? WHERE row = ?"),
+      settle_one_(database, "UPDATE messages SET outcome = ?, detail = ?, payload = x'' "
+                            "WHERE run = ? AND sequence = ? AND outcome = 0"),
+      settle_rest_(database, "UPDATE messages SET outcome = ?, detail = ?, payload = x'' "
+                             "WHERE run = ? AND outcome = 0"),
+      find_cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?"),
+      move_cursor_(database, "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                             "position = excluded.position")
+{
+    database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
+    load();
+}
+
+void writer::load()
+{
+    shards_.clear();
+    workflows_.clear();
+    counts_.clear();
+    statement shards{database_, "SELECT next_sequence, owner, epoch FROM shards ORDER BY shard"};
+    for (execution row{shards}; row.row();) {
+        shard_row& shard = shards_.emplace_back();
+        row.read(shard.next_sequence);
+        row.read(shard.owner);
+        row.read(shard.epoch);
+    }
+    if (shards_.empty())
+        throw_damaged(database_.path(), "it has no shards");
+    statement workflows{database_, "SELECT name, workflow FROM workflows"};
+    for (execution row{workflows}; row.row();) {
+        std::string name;
+        row.read(name);
+        row.read(workflows_[name]);
+    }
+    stale_ = false;
+}
+
+void writer::write_changes()
+{
+    for (std::size_t number = 0; number < shards_.size(); ++number) {
+        shard_row& shard = shards_[number];
+        if (!std::exchange(shard.changed, false))
+            continue;
+        execution{update_sequence_}.bind(shard.next_sequence).bind(number).run();
+    }
+    for (const auto& [where, difference] : counts_) {
+        const auto& [workflow, status, state] = where;
+        if (difference != 0)
+            execution{update_count_}
+                .bind(workflow)
+                .bind(status)
+                .bind(static_cast<int>(state))
+                .bind(difference)
+                .run();
+    }
+    counts_.clear();
+}
+
+std::vector<apply_result> writer::apply(std::span<const change> batch)
+{
+    core::check_batch(batch, shards());
+    return in_transaction([&] {
+        std::vector<apply_result> results;
+        results.reserve(batch.size());
+        for (const change& each : batch)
+            results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, each));
+        return results;
+    });
+}
+
+bool writer::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
+{
+    return epoch != 0 && epoch != shards_[shard].epoch;
+}
+
+std::uint64_t writer::next_sequence(std::uint32_t shard)
+{
+    shards_[shard].changed = true;
+    return shards_[shard].next_sequence++;
+}
+
+std::int64_t writer::workflow_number(const std::string& name)
+{
+    if (const auto found = workflows_.find(name); found != workflows_.end())
+        return found->second;
+    execution{insert_workflow_}.bind(name).run();
+    return workflows_[name] = sqlite3_last_insert_rowid(database_.handle());
+}
+
+std::optional<writer::stored_run> writer::find(const run_id& id)
+{
+    execution row{find_run_};
+    if (!row.bind(id).row())
+        return {};
+    stored_run run;
+    row.read(run.row);
+    row.read(run.shard);
+    row.read(run.workflow);
+    row.read(run.version);
+    run.state = to_run_state(row.integer(), row);
+    row.read(run.status);
+    row.read(run.wake_at);
+    row.read(run.inbox_last);
+    row.read(run.inbox_pending);
+    row.read(run.last_event);
+    return run;
+}
+
+apply_result writer::apply_one(const transition& change)
+{
+    if (change.expected_version == 0)
+        return create(change);
+    const auto run = find(change.next.id);
+    if (!run)
+        return {.status = apply_status::not_found};
+    if (fenced(run->shard, change.epoch))
+        return {.status = apply_status::fenced};
+    if (run->version != change.expected_version)
+        return {.status = apply_status::conflict};
+    return update(change, *run);
+}
+
+std::optional<apply_result> writer::refusal(const transition& change, std::int64_t workflow)
+{
+    const record& next = change.next;
+    run_id existing;
+    if (!next.start_key.empty()) {
+        execution same{find_start_key_};
+        if (same.bind(workflow).bind(next.foreign_id).bind(next.start_key).row()) {
+            same.read(existing);
+            return apply_result{.status = apply_status::duplicate, .existing = existing};
+        }
+    }
+    if (find(next.id))
+        return apply_result{.status = apply_status::conflict};
+    execution unfinished{find_unfinished_};
+    execution latest{find_latest_};
+    const bool has_unfinished = unfinished.bind(workflow).bind(next.foreign_id).row();
+    const bool has_any = has_unfinished || latest.bind(workflow).bind(next.foreign_id).row();
+    const auto status = core::start_refusal(change.start, has_unfinished, has_any);
+    if (!status)
+        return {};
+    (has_unfinished ? unfinished : latest).read(existing);
+    return apply_result{.status = *status, .existing = existing};
+}
+
+apply_result writer::create(const transition& change)
+{
+    const record& next = change.next;
+    const auto shard = shard_of(next.foreign_id, shards());
+    if (fenced(shard, change.epoch))
+        return {.status = apply_status::fenced};
+    const auto workflow = workflow_number(next.workflow);
+    const bool finished = is_finished(next.state);
+    // The unique indexes decide the usual case alone; they say nothing of finished runs.
+    if (change.start == start_rule::once || finished)
+        if (const auto refused = refusal(change, workflow))
+            return *refused;
+
+    const auto sequence = shards_[shard].next_sequence;
+    const auto position = position_of(shard, sequence);
+    const auto details = core::encode_details(next);
+    execution insert{insert_run_};
+    bind_progress(insert, next, 0, position, details)
+        .bind(next.wake_at)
+        .bind(finished)
+        .bind(next.id)
+        .bind(workflow)
+        .bind(next.foreign_id)
+        .bind(shard)
+        .bind(next.created_at)
+        .bind(next.start_key)
+        .bind(next.trace_parent)
+        .run();
+    if (sqlite3_changes(database_.handle()) == 0) {
+        if (const auto refused = refusal(change, workflow))
+            return *refused;
+        throw_damaged(database_.path(), "an index refuses a run that no row stands against");
+    }
+    next_sequence(shard);
+    ++counts_[{workflow, next.status, next.state}];
+    append_event(change, sqlite3_last_insert_rowid(database_.handle()), position, 0);
+    return {.sequence = sequence};
+}
+
+apply_result writer::update(const transition& change, const stored_run& run)
+{
+    const record& next = change.next;
+    const auto sequence = next_sequence(run.shard);
+    const auto position = position_of(run.shard, sequence);
+    const auto wake_at = core::wake_after(change, run.inbox_last);
+    const bool finished = is_finished(next.state);
+    const bool finishes = finished != is_finished(run.state);
+    const auto details = core::encode_details(next);
+
+    execution row{finishes                 ? finish_run_
+                  : wake_at != run.wake_at ? update_run_and_wake_
+                                           : update_run_};
+    bind_progress(row, next, settle(change, run), position, details);
+    if (finishes)
+        row.bind(wake_at).bind(finished);
+    else if (wake_at != run.wake_at)
+        row.bind(wake_at);
+    row.bind(run.row).run();
+
+    if (next.status != run.status || next.state != run.state) {
+        --counts_[{run.workflow, run.status, run.state}];
+        ++counts_[{run.workflow, next.status, next.state}];
+    }
+    append_event(change, run.row, position, run.last_event);
+    return {.sequence = sequence};
+}
+
+void writer::append_event(const transition& change, std::int64_t row, std::int64_t position,
+                          std::int64_t before)
+{
+    const auto entry = core::make_event(change);
+    execution{insert_event_}
+        .bind(position)
+        .bind(row)
+        .bind(entry.version)
+        .bind(before)
+        .bind(static_cast<int>(entry.kind))
+        .bind(entry.from)
+        .bind(entry.to)
+        .bind(static_cast<int>(entry.state))
+        .bind(entry.attempt)
+        .bind(entry.at)
+        .bind(entry.error)
+        .run();
+    if (entry.version % mark_distance == 0)
+        execution{insert_mark_}.bind(row).bind(entry.version).bind(position).run();
+}
+
+} // namespace pawl::sqlite

@@ -1,0 +1,122 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "sqlite/connection.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+namespace pawl::sqlite {
+
+/// Everything that changes a database. Used by one thread at a time; nobody else writes the file.
+class writer {
+public:
+    /// Ends the leases of the process before.
+    explicit writer(connection& database);
+
+    std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
+
+    std::vector<apply_result> apply(std::span<const change> batch);
+    std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
+    void release(const lease& held);
+
+private:
+    /// What a change needs to know of its run.
+    struct stored_run {
+        std::int64_t row = 0;
+        std::uint32_t shard = 0;
+        std::int64_t workflow = 0;
+        std::uint64_t version = 0;
+        run_state state = run_state::initiated;
+        int status = 0;
+        std::optional<time_point> wake_at;
+        std::uint64_t inbox_last = 0;
+        std::uint32_t inbox_pending = 0;
+        std::int64_t last_event = 0;
+    };
+
+    /// A row of the table shards, as it will be when the transaction commits.
+    struct shard_row {
+        std::uint64_t next_sequence = 1;
+        std::string owner;
+        std::uint64_t epoch = 0;
+        bool changed = false; ///< next_sequence is not what the file says
+    };
+
+    void load();
+    template <typename Work>
+    auto in_transaction(Work work);
+    void write_changes();
+
+    apply_result apply_one(const transition& change);
+    apply_result apply_one(const delivery& change);
+    apply_result apply_one(const cursor_move& change);
+    apply_result create(const transition& change);
+    apply_result update(const transition& change, const stored_run& run);
+    std::optional<apply_result> refusal(const transition& change, std::int64_t workflow);
+    std::optional<stored_run> find(const run_id& id);
+
+    void append_event(const transition& change, std::int64_t row, std::int64_t position,
+                      std::int64_t before);
+    /// Ends messages and says how many are still pending.
+    std::uint32_t settle(const transition& change, const stored_run& run);
+    std::optional<apply_result> first_delivery(const delivery& change, std::int64_t run);
+    std::int64_t workflow_number(const std::string& name);
+    std::uint64_t next_sequence(std::uint32_t shard);
+    bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+
+    connection& database_;
+
+    // What the file says, plus what the open transaction adds to it. If a transaction fails they
+    // are read again before the next one.
+    bool stale_ = true;
+    std::vector<shard_row> shards_;
+    std::unordered_map<std::string, std::int64_t> workflows_;
+    std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t> counts_; ///< differences only
+
+    statement find_run_;
+    statement find_start_key_;
+    statement find_unfinished_;
+    statement find_latest_;
+    statement insert_run_;
+    statement update_run_;
+    statement update_run_and_wake_;
+    statement finish_run_;
+    statement insert_event_;
+    statement insert_mark_;
+    statement insert_workflow_;
+    statement update_count_;
+    statement update_sequence_;
+    statement update_owner_;
+    statement find_message_key_;
+    statement insert_message_;
+    statement deliver_;
+    statement deliver_and_wake_;
+    statement settle_one_;
+    statement settle_rest_;
+    statement find_cursor_;
+    statement move_cursor_;
+};
+
+template <typename Work>
+auto writer::in_transaction(Work work)
+{
+    if (stale_)
+        load();
+    stale_ = true;
+    transaction writing{database_};
+    auto result = work();
+    write_changes();
+    writing.commit();
+    stale_ = false;
+    return result;
+}
+
+} // namespace pawl::sqlite
