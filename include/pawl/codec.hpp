@@ -4,6 +4,7 @@
 #include "pawl/json_path.hpp"
 #include "pawl/time.hpp"
 
+#include <boost/describe.hpp>
 #include <boost/json/value.hpp>
 
 #include <string>

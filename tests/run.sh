@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Sets up, builds, and runs every test. Arguments go to ctest, e.g. -R engine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+./.ci/setup
+preset=${PAWL_PRESET:-dev}
+[ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" ${PAWL_CMAKE_ARGS:-} >/dev/null
+cmake --build --preset "$preset"
+ctest --preset "$preset" --parallel "$(nproc)" "$@"
