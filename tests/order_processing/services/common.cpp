@@ -9,6 +9,7 @@
 
 using order_processing::testing::called_services;
 using order_processing::testing::reply;
+using pawl::http::drop_connection;
 
 namespace {
 
@@ -30,7 +31,7 @@ struct fixture : called_services {
             try {
                 const auto status = charge(prefix + std::to_string(i)).status;
                 all += status == 201 ? 'o' : status == 503 ? 'e' : '?';
-            } catch (const pawl::http::drop_connection&) {
+            } catch (const drop_connection&) {
                 all += 'd';
             }
         }
@@ -187,11 +188,19 @@ BOOST_AUTO_TEST_CASE(errors_come_before_the_effect)
 BOOST_AUTO_TEST_CASE(a_connection_is_dropped_before_or_after_the_effect)
 {
     set_faults(R"({"drop_before_rate":1})");
-    BOOST_CHECK_THROW(charge("k1"), pawl::http::drop_connection);
+    BOOST_CHECK_THROW(charge("k1"), drop_connection);
+    BOOST_TEST(payment.kinds() == "");
+
+    set_faults(R"({"hang_rate":1})");
+    BOOST_CHECK_EXCEPTION(charge("k1"), drop_connection, [](const auto& dropped) {
+        return dropped.moment() == drop_connection::when::peer_has_closed;
+    });
     BOOST_TEST(payment.kinds() == "");
 
     set_faults(R"({"drop_after_rate":1})");
-    BOOST_CHECK_THROW(charge("k1"), pawl::http::drop_connection);
+    BOOST_CHECK_EXCEPTION(charge("k1"), drop_connection, [](const auto& dropped) {
+        return dropped.moment() == drop_connection::when::now;
+    });
     BOOST_TEST(payment.kinds() == "charge");
 
     set_faults("{}");
