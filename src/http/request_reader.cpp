@@ -246,6 +246,14 @@ const std::vector<std::string>& request_reader::segments() const noexcept
     return state_->where.segments;
 }
 
+std::string request_reader::title() const
+{
+    if (!state_->parse)
+        return "a request";
+    const auto& text = state_->parse->target;
+    return state_->message.method + " " + text.substr(0, text.find('?'));
+}
+
 bool request_reader::keep_alive() const noexcept
 {
     return state_->refused_with == 0 && state_->parse->keep_alive();
