@@ -102,9 +102,10 @@ private:
         try {
             each.answer = each.what(books_);
         } catch (...) {
+            // Some errors, a full disk for one, end the whole transaction by themselves.
+            if (!database_.in_transaction())
+                throw;
             each.failure = std::current_exception();
-            // Some errors, a full disk for one, end the whole transaction by themselves; then this
-            // throws, and the batch fails.
             execute(undo_one_);
             books_.reload();
         }
