@@ -87,6 +87,16 @@ public:
         co_return out;
     }
 
+    /// The other role: the head of a request, "" at the end of the connection.
+    asio::awaitable<std::string> receive_head()
+    {
+        const auto head = co_await asio::async_read_until(
+            socket, asio::dynamic_buffer(unread), "\r\n\r\n", asio::as_tuple(asio::use_awaitable));
+        if (std::get<0>(head))
+            co_return "";
+        co_return take(std::get<1>(head));
+    }
+
     /// All that still comes until the other side closes, or resets.
     asio::awaitable<std::string> rest()
     {
