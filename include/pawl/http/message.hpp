@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -37,8 +38,25 @@ struct response {
 /// `title` is the status's reason phrase.
 response problem(int status, std::string_view detail);
 
-/// Answers one request. An exception becomes a 500 that tells the peer nothing of its text, which
-/// is logged. Runs on the connection's strand and is cancelled when the server stops.
+/// Thrown by a handler: the request gets no answer, and its connection is closed. For a service
+/// that shall fail in a way that its callers must bear.
+class drop_connection : public std::exception {
+public:
+    enum class when {
+        now,
+        peer_has_closed, ///< keeps a silent connection until then, or until the server stops
+    };
+
+    explicit drop_connection(when moment = when::now) noexcept : moment_(moment) {}
+    when moment() const noexcept { return moment_; }
+    const char* what() const noexcept override { return "the handler dropped the connection"; }
+
+private:
+    when moment_;
+};
+
+/// Answers one request. Any other exception becomes a 500 that tells the peer nothing of its text,
+/// which is logged. Runs on the connection's strand and is cancelled when the server stops.
 using handler = std::function<boost::asio::awaitable<response>(const request&)>;
 
 } // namespace pawl::http
