@@ -1,0 +1,101 @@
+#pragma once
+
+#include "pawl/json_path.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+
+/// What the JSON codecs need and no template has to know.
+namespace pawl::detail {
+
+/// Levels of arrays and objects, in what is written and in what is read.
+inline constexpr std::size_t max_json_depth = 32;
+
+/// A parsed document in memory of its own; small ones live on the stack.
+class json_document {
+public:
+    explicit json_document(std::string_view text);
+
+    const boost::json::value& root() const noexcept { return root_; }
+
+private:
+    alignas(std::max_align_t) unsigned char buffer_[4096];
+    boost::json::monotonic_resource memory_{buffer_, sizeof(buffer_)};
+    boost::json::value root_;
+};
+
+/// One open array or object. Refuses to write what could not be read again.
+class write_level {
+public:
+    write_level();
+    ~write_level();
+    write_level(const write_level&) = delete;
+    write_level& operator=(const write_level&) = delete;
+};
+
+/// Ends an array or object each of whose entries was followed by a comma.
+inline void close_list(char bracket, std::string& out)
+{
+    if (out.back() == ',')
+        out.back() = bracket;
+    else
+        out += bracket;
+}
+
+/// Writes the name of a described member, which needs no escaping.
+inline void write_name(std::string_view name, std::string& out)
+{
+    out += '"';
+    out += name;
+    out += "\":";
+}
+
+void write_signed(std::int64_t from, std::string& out);
+void write_unsigned(std::uint64_t from, std::string& out);
+void write_number(double from, std::string& out);
+void write_number(float from, std::string& out);
+void write_text(std::string_view from, std::string& out);
+void write_value(const boost::json::value& from, std::string& out);
+
+bool read_bool(const boost::json::value& from, const json_path& at);
+std::int64_t read_signed(const boost::json::value& from, std::int64_t least, std::int64_t most,
+                         const json_path& at);
+std::uint64_t read_unsigned(const boost::json::value& from, std::uint64_t most,
+                            const json_path& at);
+double read_number(const boost::json::value& from, double most, const json_path& at);
+std::string_view read_text(const boost::json::value& from, const json_path& at);
+const boost::json::array& read_array(const boost::json::value& from, const json_path& at);
+const boost::json::array& read_array_of(std::size_t size, const boost::json::value& from,
+                                        const json_path& at);
+const boost::json::object& read_object(const boost::json::value& from, const json_path& at);
+
+[[noreturn]] void refuse_name(std::string_view found, std::span<const std::string_view> names,
+                              const json_path& at);
+
+/// An instant since the Unix epoch. `rest` is not negative and less than a second.
+struct split_time {
+    std::chrono::seconds seconds{};
+    std::chrono::nanoseconds rest{};
+};
+
+void write_time(const split_time& from, std::string& out);
+split_time read_time(const boost::json::value& from, const json_path& at);
+
+/// `count * num / den`, cut off toward zero; throws encode_error when it does not fit.
+std::int64_t scale(std::int64_t count, std::int64_t num, std::int64_t den);
+
+/// Reads an integer and scales it the same way, into the range from `least` to `most`.
+std::int64_t read_scaled(const boost::json::value& from, std::int64_t num, std::int64_t den,
+                         std::int64_t least, std::int64_t most, const json_path& at);
+
+} // namespace pawl::detail

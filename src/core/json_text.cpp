@@ -1,0 +1,98 @@
+#include "pawl/detail/json_io.hpp"
+
+#include <array>
+
+namespace pawl::detail {
+
+namespace {
+
+/// 0: stands as it is. 1: a control character. 2: begins a sequence of more bytes. Others: the
+/// letter of its escape.
+constexpr std::array<char, 256> make_classes()
+{
+    std::array<char, 256> classes{};
+    for (std::size_t c = 0; c < 0x20; ++c)
+        classes[c] = 1;
+    for (std::size_t c = 0x80; c < 0x100; ++c)
+        classes[c] = 2;
+    classes['"'] = '"';
+    classes['\\'] = '\\';
+    classes['\b'] = 'b';
+    classes['\f'] = 'f';
+    classes['\n'] = 'n';
+    classes['\r'] = 'r';
+    classes['\t'] = 't';
+    return classes;
+}
+
+constexpr auto classes = make_classes();
+
+constexpr bool in_range(unsigned char c, unsigned char first, unsigned char last) noexcept
+{
+    return c >= first && c <= last;
+}
+
+/// Length of the well-formed sequence of more than one byte at the front; 0 when there is none.
+/// Source: The Unicode Standard, table 3-7.
+std::size_t sequence_length(std::string_view text) noexcept
+{
+    const auto at = [&](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : '\0';
+    };
+    const unsigned char first = at(0);
+    const auto more = [&](std::size_t i) {
+        return in_range(at(i), 0x80, 0xbf);
+    };
+    if (in_range(first, 0xc2, 0xdf))
+        return more(1) ? 2 : 0;
+    if (in_range(first, 0xe0, 0xef)) {
+        const unsigned char least = first == 0xe0 ? 0xa0 : 0x80;
+        const unsigned char most = first == 0xed ? 0x9f : 0xbf;
+        return in_range(at(1), least, most) && more(2) ? 3 : 0;
+    }
+    if (in_range(first, 0xf0, 0xf4)) {
+        const unsigned char least = first == 0xf0 ? 0x90 : 0x80;
+        const unsigned char most = first == 0xf4 ? 0x8f : 0xbf;
+        return in_range(at(1), least, most) && more(2) && more(3) ? 4 : 0;
+    }
+    return 0;
+}
+
+} // namespace
+
+void write_text(std::string_view from, std::string& out)
+{
+    constexpr char digits[] = "0123456789abcdef";
+    out += '"';
+    std::size_t copied = 0;
+    std::size_t at = 0;
+    while (at < from.size()) {
+        const auto c = static_cast<unsigned char>(from[at]);
+        const char kind = classes[c];
+        if (kind == 0) {
+            ++at;
+            continue;
+        }
+        if (kind == 2) {
+            const std::size_t length = sequence_length(from.substr(at));
+            if (length == 0)
+                throw encode_error{"the text is not UTF-8 at byte " + std::to_string(at)};
+            at += length;
+            continue;
+        }
+        out.append(from, copied, at - copied);
+        if (kind == 1) {
+            out += "\\u00";
+            out += digits[c >> 4];
+            out += digits[c & 15];
+        } else {
+            out += '\\';
+            out += kind;
+        }
+        copied = ++at;
+    }
+    out.append(from, copied);
+    out += '"';
+}
+
+} // namespace pawl::detail
