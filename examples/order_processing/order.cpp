@@ -1,7 +1,8 @@
 #include "order.hpp"
 
-#include <boost/describe/enum_from_string.hpp>
 #include <boost/describe/enum_to_string.hpp>
+#include <boost/describe/enumerators.hpp>
+#include <boost/mp11/algorithm.hpp>
 
 #include <utility>
 
@@ -33,10 +34,12 @@ std::string_view to_string(OrderStatus status) noexcept
 
 std::optional<OrderStatus> parse_order_status(std::string_view text) noexcept
 {
-    OrderStatus status{};
-    if (!boost::describe::enum_from_string(text, status))
-        return {};
-    return status;
+    std::optional<OrderStatus> found;
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<OrderStatus>>([&](auto each) {
+        if (text == each.name)
+            found = each.value;
+    });
+    return found;
 }
 
 money value_of(const std::vector<OrderItem>& items)

@@ -97,8 +97,7 @@ struct Payment {
 
     friend bool operator==(const Payment&, const Payment&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Payment, (),
-                      (key, method, amount, state, payment_id, detail, unheard_since))
+BOOST_DESCRIBE_STRUCT(Payment, (), (key, method, amount, state, payment_id, detail, unheard_since))
 
 /// Money given back, stored before the provider is asked; confirmed once it has a refund id.
 struct Refund {
@@ -133,10 +132,10 @@ struct Order {
     // What the steps need to make every effect once.
     std::vector<Payment> payments; ///< every try, the oldest first
     int payment_polls = 0;         ///< of the live payment
-    std::string reservation_key;   ///< of the reservation for `items`, while its answer is not known
+    std::string reservation_key; ///< of the reservation for `items`, while its answer is not known
     int reservations_tried = 0;
     std::vector<std::string> released_reservations;
-    std::string shipment_key; ///< while nobody knows whether the shipment was made
+    std::string shipment_key;             ///< while nobody knows whether the shipment was made
     std::vector<OrderItem> dropped_items; ///< ordered, but not in stock
     std::vector<Refund> refunds;
 

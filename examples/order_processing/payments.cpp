@@ -186,8 +186,8 @@ awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, 
     for (Refund& refund : order.refunds) {
         if (!refund.refund_id.empty())
             continue;
-        refund.refund_id =
-            co_await services.payments.refund(refund.payment_id, refund.amount, refund.key);
+        auto id = co_await services.payments.refund(refund.payment_id, refund.amount, refund.key);
+        refund.refund_id = std::move(id);
     }
     if (keep == money{})
         archive_payment(order, PaymentState::refunded);

@@ -108,8 +108,8 @@ struct answered {
     /// The answer is none of those that the caller knows what to do with.
     [[noreturn]] void refuse() const
     {
-        const std::string what = name + ": status " + std::to_string(status()) + " " +
-                                 response.body.substr(0, 200);
+        const std::string what =
+            name + ": status " + std::to_string(status()) + " " + response.body.substr(0, 200);
         if (status() == 503 || status() == 429)
             throw service_error{service_failure::transient, what};
         if (status() >= 500 || status() == 408)
@@ -177,8 +177,8 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
     switch (answer.status()) {
     case 200:
     case 201:
-        co_return charge_result{charge_answer::accepted, answer.read(&answer_document::payment_id),
-                                {}};
+        co_return charge_result{
+            charge_answer::accepted, answer.read(&answer_document::payment_id), {}};
     case 402:
         co_return charge_result{charge_answer::declined, {}, answer.detail()};
     case 422:
