@@ -64,7 +64,7 @@ Order as_submitted(Order sent, pawl::time_point now)
     return order;
 }
 
-Order without_personal_data(Order order)
+void scrub_personal_data(Order& order)
 {
     order.customer_id.clear();
     order.shipping_address = {};
@@ -75,7 +75,6 @@ Order without_personal_data(Order order)
         payment.method.clear();
         payment.detail.clear();
     }
-    return order;
 }
 
 } // namespace order_processing

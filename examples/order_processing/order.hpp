@@ -167,8 +167,8 @@ money value_of(const std::vector<OrderItem>& items);
 /// The order without what only the workflow may say: a customer sends no payment id.
 Order as_submitted(Order sent, pawl::time_point now);
 
-/// The order without personal data: name, address, payment method. What it ordered and what was
-/// paid stays, for the books.
-Order without_personal_data(Order order);
+/// Removes personal data: name, address, payment method. What was ordered and what was paid stays,
+/// for the books.
+void scrub_personal_data(Order& order);
 
 } // namespace order_processing

@@ -273,7 +273,7 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
                                      order.reservation_id};
     call what{"POST", "/shipments", std::move(key), encode(document)};
     const answered answer = co_await send(http_, std::move(what));
-    if (answer.status() == 422)
+    if (answer.status() == 422 || answer.status() == 409)
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();

@@ -5,7 +5,6 @@
 #include "validation.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -218,7 +217,7 @@ pawl::step<Cancelled> cancel_order(pawl::run<Order>& run, cancel_request request
 {
     Order& order = run.object();
     if (!order.shipment_key.empty())
-        throw std::runtime_error("too late: the order is being shipped");
+        co_return pawl::skip(); // too late: a shipment may be on its way
     order.cancel_reason =
         request.reason.empty() ? "cancelled by the customer" : std::move(request.reason);
     co_return pawl::to<Cancelled>;

@@ -42,7 +42,7 @@ handle_inventory_failure(pawl::run<Order>& run, order_services& services,
 pawl::step<OrderStatus::Fulfilled, OrderStatus::Cancelled> fulfill_order(pawl::run<Order>& run,
                                                                          order_services& services);
 
-/// Callback `cancel`. Fails once a shipment may have been made: that is too late.
+/// Callback `cancel`. Does nothing once a shipment may have been made: that is too late.
 pawl::step<OrderStatus::Cancelled> cancel_order(pawl::run<Order>& run, cancel_request request);
 
 /// Releases the stock and gives the money back; with nothing paid the run ends as cancelled.

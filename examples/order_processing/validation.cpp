@@ -54,9 +54,9 @@ bool is_complete(const Address& address) noexcept
 
 bool is_payment_method(std::string_view method) noexcept
 {
-    // `invalid_card` is the provider's test card: known, and refused.
-    static constexpr std::array<std::string_view, 3> known{"credit_card", "debit_card",
-                                                           "invalid_card"};
+    // The last two are the provider's test cards: one it refuses, one it never finishes.
+    static constexpr std::array<std::string_view, 4> known{"credit_card", "debit_card",
+                                                           "invalid_card", "stuck_card"};
     return std::find(known.begin(), known.end(), method) != known.end();
 }
 
