@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -36,6 +37,13 @@ struct response {
 /// A problem as RFC 9457 describes it: application/problem+json with status, title and detail.
 /// `title` is the status's reason phrase.
 response problem(int status, std::string_view detail);
+
+/// Thrown by a handler: closes the connection without an answer, for a service that shall fail in a
+/// way that its callers must bear.
+class drop_connection : public std::exception {
+public:
+    const char* what() const noexcept override { return "connection dropped by the handler"; }
+};
 
 /// Answers one request. An exception becomes a 500 that tells the peer nothing of its text, which
 /// is logged. Runs on the connection's strand and is cancelled when the server stops.

@@ -1,0 +1,154 @@
+#include "services/json.hpp"
+#include "services/routes.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace order_processing::services {
+
+using pawl::http::problem;
+using pawl::http::request;
+using pawl::http::response;
+
+namespace {
+
+constexpr std::int64_t max_stock = 1'000'000'000'000;
+
+entry entry_of(const reservation& which, std::string kind, std::string key)
+{
+    return {.service = "inventory",
+            .kind = std::move(kind),
+            .key = std::move(key),
+            .order_id = which.order_id,
+            .id = which.id,
+            .items = which.items};
+}
+
+response missing(const std::string& lines)
+{
+    auto answer = problem(409, "not all items are in stock");
+    auto body = boost::json::parse(answer.body);
+    body.as_object()["missing"] = boost::json::parse("[" + lines + "]");
+    answer.body = boost::json::serialize(body);
+    return answer;
+}
+
+response make_reservation(books& in, const std::string& key, const std::string& order_id,
+                          const std::vector<item>& items)
+{
+    const auto demand = demand_of(items);
+    std::string lacking;
+    for (const auto& [product, quantity] : demand) {
+        const auto available = in.stock(product);
+        if (!available || *available >= quantity)
+            continue;
+        lacking += lacking.empty() ? "" : ",";
+        lacking += json_writer{}
+                       .add("product_id", product)
+                       .add("requested", quantity)
+                       .add("available", *available)
+                       .done();
+    }
+    if (!lacking.empty())
+        return missing(lacking);
+
+    for (const auto& [product, quantity] : demand)
+        if (const auto available = in.stock(product))
+            in.set_stock(product, *available - quantity);
+    const reservation made{.id = in.new_id("res"),
+                           .order_id = order_id,
+                           .items = to_json(items),
+                           .status = "reserved"};
+    in.add_reservation(made);
+    in.enter(entry_of(made, "reserve", key));
+    return {.status = 201, .body = json_writer{}.add("reservation_id", made.id).done()};
+}
+
+effect read_reservation(const request& asked)
+{
+    const json_reader body{asked.body};
+    auto order_id = body.text("order_id");
+    return [order_id = std::move(order_id), items = body.items("items")](books& in,
+                                                                         const std::string& key) {
+        return make_reservation(in, key, order_id, items);
+    };
+}
+
+/// Lines of the same product share what is there, in their order.
+response tell_availability(books& in, std::vector<item> items)
+{
+    std::map<std::string, std::optional<std::int64_t>> left;
+    std::string lines;
+    for (const auto& line : items) {
+        auto found = left.find(line.product_id);
+        if (found == left.end())
+            found = left.emplace(line.product_id, in.stock(line.product_id)).first;
+        auto& stock = found->second;
+        const auto available = stock ? std::min(*stock, line.quantity) : line.quantity;
+        if (stock)
+            *stock -= available;
+        lines += lines.empty() ? "" : ",";
+        lines +=
+            json_writer{}.add("product_id", line.product_id).add("available", available).done();
+    }
+    return {.body = json_writer{}.add_json("items", "[" + lines + "]").done()};
+}
+
+ledger::work read_availability(const request& asked)
+{
+    const json_reader body{asked.body};
+    return [items = body.items("items")](books& in) {
+        return tell_availability(in, items);
+    };
+}
+
+response make_release(books& in, const std::string& key, const std::string& id)
+{
+    const auto found = in.find_reservation(id);
+    if (!found)
+        return problem(404, "no such reservation");
+    if (found->status == "shipped")
+        return problem(409, "the reservation has been shipped");
+    if (found->status == "reserved") {
+        for (const auto& [product, quantity] : demand_of(items_from_json(found->items)))
+            if (const auto available = in.stock(product))
+                in.set_stock(product, std::min(*available + quantity, max_stock));
+        in.set_reservation_status(id, "released");
+        in.enter(entry_of(*found, "release", key));
+    }
+    return {.body = json_writer{}.add("reservation_id", id).add("status", "released").done()};
+}
+
+effect read_release(const request& asked)
+{
+    return [id = asked.captures.at("id")](books& in, const std::string& key) {
+        return make_release(in, key, id);
+    };
+}
+
+ledger::work read_stock(const request& asked)
+{
+    const json_reader body{asked.body};
+    const auto quantity = body.number("quantity", 0, max_stock);
+    return [product = asked.captures.at("product_id"), quantity](books& in) {
+        in.set_stock(product, quantity);
+        return response{.body = json_writer{}.add("quantity", quantity).done()};
+    };
+}
+
+} // namespace
+
+std::vector<pawl::http::route> inventory_routes(const std::shared_ptr<service>& owner)
+{
+    auto routes = common_routes(owner);
+    routes.push_back(effect_route(owner, "POST", "/reservations", read_reservation));
+    routes.push_back(effect_route(owner, "DELETE", "/reservations/{id}", read_release));
+    routes.push_back(query_route(owner, "POST", "/availability", read_availability));
+    routes.push_back(plain_route(owner, "PUT", "/stock/{product_id}", read_stock));
+    return routes;
+}
+
+} // namespace order_processing::services

@@ -1,0 +1,221 @@
+#include "services/json.hpp"
+#include "services/routes.hpp"
+
+#include <boost/json/parse.hpp>
+
+#include <utility>
+
+namespace order_processing::services {
+
+using pawl::http::problem;
+using pawl::http::request;
+using pawl::http::response;
+
+namespace {
+
+struct charge {
+    money amount;
+    std::string payment_method;
+    std::string customer_id;
+    std::string order_id;
+    std::int64_t pending_polls = 0;
+};
+
+constexpr char charge_target[] = "POST /payments";
+
+entry entry_of(const payment& which, std::string kind, std::string key, money amount)
+{
+    return {.service = "payment",
+            .kind = std::move(kind),
+            .key = std::move(key),
+            .order_id = which.order_id,
+            .id = which.id,
+            .amount = amount,
+            .payment_method = which.method};
+}
+
+response show(const payment& shown)
+{
+    return {.body = json_writer{}
+                        .add("payment_id", shown.id)
+                        .add("order_id", shown.order_id)
+                        .add("status", shown.status)
+                        .add("payment_method", shown.method)
+                        .add("amount", shown.amount)
+                        .add("captured", shown.captured)
+                        .add("refunded", shown.refunded)
+                        .done()};
+}
+
+response no_such_payment()
+{
+    return problem(404, "no such payment");
+}
+
+response make_charge(books& in, const std::string& key, const charge& asked)
+{
+    const auto declined_above = money::from_major(1'000);
+    payment made{.key = key,
+                 .order_id = asked.order_id,
+                 .method = asked.payment_method,
+                 .amount = asked.amount};
+    if (asked.payment_method == "invalid_card")
+        return problem(422, "invalid payment method");
+    if (asked.payment_method == "credit_card" && asked.amount > declined_above) {
+        in.enter(entry_of(made, "decline", key, asked.amount));
+        return problem(402, "payment declined by bank");
+    }
+
+    const bool stuck = asked.payment_method == "stuck_card";
+    const bool pending = stuck || asked.pending_polls > 0;
+    made.id = in.new_id("pay");
+    made.status = pending ? "processing" : "completed";
+    made.polls_left = stuck ? -1 : asked.pending_polls;
+    if (!pending)
+        made.captured = asked.amount;
+    in.add_payment(made);
+    in.enter(entry_of(made, pending ? "authorize" : "charge", key, asked.amount));
+    return {.status = 201,
+            .body = json_writer{}
+                        .add("payment_id", made.id)
+                        .add("status", made.status)
+                        .add("amount", made.amount)
+                        .done()};
+}
+
+effect read_charge(const std::shared_ptr<service>& owner, const request& asked)
+{
+    const json_reader body{asked.body};
+    charge wanted{.amount = body.positive_amount("amount"),
+                  .payment_method = body.text("payment_method"),
+                  .customer_id = body.text("customer_id"),
+                  .order_id = body.text("order_id"),
+                  .pending_polls = owner->misbehaviour.settings().pending_polls};
+    return [wanted = std::move(wanted)](books& in, const std::string& key) {
+        return make_charge(in, key, wanted);
+    };
+}
+
+/// A look at a payment that is under way brings it nearer to its end.
+response look_up(books& in, const std::string& id)
+{
+    auto found = in.find_payment(id);
+    if (!found)
+        return no_such_payment();
+    if (found->status == "processing" && found->polls_left > 0) {
+        if (--found->polls_left == 0) {
+            found->status = "completed";
+            found->captured = found->amount;
+            // The key of the charge made the entry "authorize" already.
+            in.enter(entry_of(*found, "capture", found->key + "/capture", found->amount));
+        }
+        in.update_payment(*found);
+    }
+    return show(*found);
+}
+
+ledger::work read_look_up(const request& asked)
+{
+    return [id = asked.captures.at("id")](books& in) {
+        return look_up(in, id);
+    };
+}
+
+/// What became of the charge with that key. It changes nothing.
+response look_up_by_key(books& in, const std::string& key)
+{
+    const auto kept = in.find_answer("payment", key);
+    if (!kept || kept->target != charge_target)
+        return problem(404, "no charge was made with this key");
+    const auto answer = boost::json::parse(kept->body);
+    if (kept->status != 201)
+        return {.body = json_writer{}
+                            .add("status", "declined")
+                            .add("detail", answer.at("detail").as_string().c_str())
+                            .done()};
+    const auto found = in.find_payment(answer.at("payment_id").as_string().c_str());
+    return found ? show(*found) : no_such_payment();
+}
+
+ledger::work read_look_up_by_key(const request& asked)
+{
+    const auto key = asked.query.find("key");
+    if (key == asked.query.end() || key->second.empty())
+        throw field_error("The query parameter key is missing.");
+    return [key = key->second](books& in) {
+        return look_up_by_key(in, key);
+    };
+}
+
+response make_void(books& in, const std::string& key, const std::string& id)
+{
+    auto found = in.find_payment(id);
+    if (!found)
+        return no_such_payment();
+    if (found->status != "processing" && found->status != "voided")
+        return problem(409, "the payment is captured and must be refunded");
+    if (found->status == "processing") {
+        found->status = "voided";
+        in.update_payment(*found);
+        in.enter(entry_of(*found, "void", key, found->amount));
+    }
+    return {.body = json_writer{}.add("payment_id", id).add("status", "voided").done()};
+}
+
+effect read_void(const request& asked)
+{
+    return [id = asked.captures.at("id")](books& in, const std::string& key) {
+        return make_void(in, key, id);
+    };
+}
+
+response make_refund(books& in, const std::string& key, const std::string& id, money amount)
+{
+    auto found = in.find_payment(id);
+    if (!found)
+        return no_such_payment();
+    const auto left = found->captured - found->refunded;
+    if (amount > left)
+        return problem(409, "the refund is more than the " + to_string(left) +
+                                " that are captured and not refunded");
+    found->refunded += amount;
+    if (found->refunded == found->captured)
+        found->status = "refunded";
+    in.update_payment(*found);
+
+    auto made = entry_of(*found, "refund", key, amount);
+    made.id = in.new_id("ref");
+    in.enter(made);
+    return {.status = 201,
+            .body = json_writer{}
+                        .add("refund_id", made.id)
+                        .add("payment_id", id)
+                        .add("amount", amount)
+                        .done()};
+}
+
+effect read_refund(const request& asked)
+{
+    const json_reader body{asked.body};
+    const auto amount = body.positive_amount("amount");
+    return [id = asked.captures.at("id"), amount](books& in, const std::string& key) {
+        return make_refund(in, key, id, amount);
+    };
+}
+
+} // namespace
+
+std::vector<pawl::http::route> payment_routes(const std::shared_ptr<service>& owner)
+{
+    auto routes = common_routes(owner);
+    routes.push_back(effect_route(owner, "POST", "/payments", [owner](const request& asked) {
+        return read_charge(owner, asked);
+    }));
+    routes.push_back(query_route(owner, "GET", "/payments", read_look_up_by_key));
+    routes.push_back(query_route(owner, "GET", "/payments/{id}", read_look_up));
+    routes.push_back(effect_route(owner, "POST", "/payments/{id}/void", read_void));
+    routes.push_back(effect_route(owner, "POST", "/payments/{id}/refund", read_refund));
+    return routes;
+}
+
+} // namespace order_processing::services

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "services/service.hpp"
+
+namespace order_processing::services {
+
+// Every POST and DELETE but POST /availability is an effect_route(). Malformed requests are
+// answered 400 with the field's name. Amounts are decimal numbers.
+
+/// Charges, looks up, voids and refunds.
+///
+/// `invalid_card` is refused for good, `credit_card` above 1000.00 is declined, and a charge by
+/// `stuck_card` stays "processing" until it is voided, as if the bank never answered.
+///
+/// Ledger: "charge" (captures its amount), "authorize" (captures nothing), "capture" (under the
+/// key of the charge with "/capture" behind it), "decline", "void", "refund".
+std::vector<pawl::http::route> payment_routes(const std::shared_ptr<service>& owner);
+
+/// Reserves all or nothing, tells what is available, releases. `PUT /stock/{product_id}` sets
+/// what is left of a product; one that was never set is without limit, but for `out_of_stock`.
+///
+/// Ledger: "reserve", "release".
+std::vector<pawl::http::route> inventory_routes(const std::shared_ptr<service>& owner);
+
+/// Ships a reservation, once per order. The country `Nowhere` is refused for good.
+///
+/// Ledger: "shipment".
+std::vector<pawl::http::route> shipping_routes(const std::shared_ptr<service>& owner);
+
+} // namespace order_processing::services

@@ -1,0 +1,294 @@
+#include "services/service.hpp"
+
+#include "services/json.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace order_processing::services {
+
+namespace asio = boost::asio;
+using pawl::http::problem;
+using pawl::http::request;
+using pawl::http::response;
+using pawl::http::route;
+
+namespace {
+
+struct endpoint {
+    std::shared_ptr<service> owner;
+    read_query read;
+};
+
+/// Stored: never change. 64-bit FNV-1a (Fowler, Noll, Vo).
+std::uint64_t hash_of(std::string_view bytes)
+{
+    std::uint64_t hash = 14695981039346656037ull;
+    for (const char byte : bytes)
+        hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211ull;
+    return hash;
+}
+
+std::string key_of(const request& asked)
+{
+    constexpr std::size_t max_key_size = 255;
+    const auto key = asked.header("idempotency-key");
+    const auto visible = [](char c) {
+        return c > ' ' && c < '\x7f';
+    };
+    if (key.empty())
+        throw field_error("The header Idempotency-Key is missing.");
+    if (key.size() > max_key_size || !std::all_of(key.begin(), key.end(), visible))
+        throw field_error("The header Idempotency-Key must be 1 to 255 visible ASCII characters.");
+    return std::string{key};
+}
+
+response replay(const kept_answer& kept)
+{
+    response again;
+    again.status = kept.status;
+    again.body = kept.body;
+    if (kept.status >= 400)
+        again.content_type = "application/problem+json";
+    again.headers.emplace_back("Idempotent-Replay", "true");
+    return again;
+}
+
+/// An effect that has not happened under its key yet, or the answer to the one that has.
+response make_once(books& in, const std::string& service_name, const std::string& key,
+                   kept_answer asked, const effect& make)
+{
+    if (const auto kept = in.find_answer(service_name, key)) {
+        if (kept->target != asked.target || kept->body_hash != asked.body_hash)
+            return problem(422, "This Idempotency-Key was used for another request.");
+        return replay(*kept);
+    }
+    auto answer = make(in, key);
+    asked.status = answer.status;
+    asked.body = answer.body;
+    in.keep_answer(service_name, key, asked);
+    return answer;
+}
+
+asio::awaitable<response> answer_plainly(std::shared_ptr<const endpoint> at, const request& asked)
+{
+    std::optional<response> refused;
+    ledger::work work;
+    try {
+        work = at->read(asked);
+    } catch (const field_error& error) {
+        refused = problem(400, error.what());
+    }
+    if (refused)
+        co_return std::move(*refused);
+    co_return co_await at->owner->books_of_all->perform(std::move(work));
+}
+
+asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> at,
+                                             const request& asked)
+{
+    const auto plan = at->owner->misbehaviour.next();
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer{executor};
+    if (plan.latency.count() > 0) {
+        timer.expires_after(plan.latency);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    if (plan.error)
+        co_return problem(503, "The service is out of order for now.");
+    if (plan.drop_before)
+        throw pawl::http::drop_connection{};
+    if (plan.hang) {
+        timer.expires_at(asio::steady_timer::time_point::max());
+        co_await timer.async_wait(asio::use_awaitable); // until it is cancelled
+    }
+    auto answer = co_await answer_plainly(at, asked);
+    if (plan.drop_after)
+        throw pawl::http::drop_connection{};
+    co_return answer;
+}
+
+response show(const fault_settings& settings)
+{
+    return {.body = json_writer{}
+                        .add("latency_ms", settings.latency_ms)
+                        .add("jitter_ms", settings.jitter_ms)
+                        .add("error_rate", settings.error_rate)
+                        .add("drop_before_rate", settings.drop_before_rate)
+                        .add("drop_after_rate", settings.drop_after_rate)
+                        .add("hang_rate", settings.hang_rate)
+                        .add("pending_polls", settings.pending_polls)
+                        .add("seed", settings.seed)
+                        .done()};
+}
+
+fault_settings read_faults(const request& asked)
+{
+    constexpr std::int64_t max_milliseconds = 3'600'000;
+    constexpr std::int64_t max_polls = 1'000'000;
+    const json_reader body{asked.body};
+    body.allow_only({"latency_ms", "jitter_ms", "error_rate", "drop_before_rate", "drop_after_rate",
+                     "hang_rate", "pending_polls", "seed"});
+    fault_settings settings;
+    const auto read_number = [&](std::string_view name, std::int64_t& value, std::int64_t highest) {
+        if (body.has(name))
+            value = body.number(name, 0, highest);
+    };
+    const auto read_rate = [&](std::string_view name, double& value) {
+        if (body.has(name))
+            value = body.rate(name);
+    };
+    read_number("latency_ms", settings.latency_ms, max_milliseconds);
+    read_number("jitter_ms", settings.jitter_ms, max_milliseconds);
+    read_rate("error_rate", settings.error_rate);
+    read_rate("drop_before_rate", settings.drop_before_rate);
+    read_rate("drop_after_rate", settings.drop_after_rate);
+    read_rate("hang_rate", settings.hang_rate);
+    read_number("pending_polls", settings.pending_polls, max_polls);
+    if (body.has("seed"))
+        settings.seed = body.seed("seed");
+    return settings;
+}
+
+/// "2024-02-29T12:34:56.123456Z"
+std::string to_timestamp(std::int64_t microseconds)
+{
+    const std::chrono::sys_time<std::chrono::microseconds> at{
+        std::chrono::microseconds{microseconds}};
+    const auto day = std::chrono::floor<std::chrono::days>(at);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{at - day};
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                       time.hours().count(), time.minutes().count(), time.seconds().count(),
+                       time.subseconds().count());
+}
+
+std::string show(const entry& each)
+{
+    json_writer shown;
+    shown.add("sequence", each.sequence)
+        .add("service", each.service)
+        .add("kind", each.kind)
+        .add("key", each.key)
+        .add("order_id", each.order_id)
+        .add("id", each.id);
+    if (each.amount)
+        shown.add("amount", *each.amount);
+    if (each.payment_method)
+        shown.add("payment_method", *each.payment_method);
+    if (each.items)
+        shown.add_json("items", *each.items);
+    return shown.add("at", to_timestamp(each.at)).done();
+}
+
+std::int64_t query_number(const request& asked, std::string_view name, std::int64_t otherwise,
+                          std::int64_t lowest, std::int64_t highest)
+{
+    const auto found = asked.query.find(name);
+    if (found == asked.query.end())
+        return otherwise;
+    std::int64_t value = 0;
+    const auto end = found->second.data() + found->second.size();
+    const auto read = std::from_chars(found->second.data(), end, value);
+    if (read.ec != std::errc{} || read.ptr != end || value < lowest || value > highest)
+        throw field_error(
+            fmt::format("{} must be a whole number from {} to {}.", name, lowest, highest));
+    return value;
+}
+
+ledger::work read_ledger(const std::string& service_name, const request& asked)
+{
+    constexpr std::int64_t max_page = 100'000;
+    const auto after = query_number(asked, "after", 0, 0, std::numeric_limits<std::int64_t>::max());
+    const auto limit = query_number(asked, "limit", max_page, 1, max_page);
+    const auto order = asked.query.find("order_id");
+    const auto order_id = order == asked.query.end() ? std::string{} : order->second;
+    return [=](books& in) {
+        std::string shown;
+        for (const auto& each :
+             in.entries(service_name, order_id, after, static_cast<std::size_t>(limit))) {
+            if (!shown.empty())
+                shown += ',';
+            shown += show(each);
+        }
+        return response{.body = json_writer{}.add_json("entries", "[" + shown + "]").done()};
+    };
+}
+
+} // namespace
+
+route query_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
+                  read_query read)
+{
+    const auto at = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
+    return {std::move(method), std::move(pattern), [at](const request& asked) {
+                return answer_with_faults(at, asked);
+            }};
+}
+
+route plain_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
+                  read_query read)
+{
+    const auto at = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
+    return {std::move(method), std::move(pattern), [at](const request& asked) {
+                return answer_plainly(at, asked);
+            }};
+}
+
+route effect_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
+                   read_effect read)
+{
+    auto read_once = [name = owner->name, read = std::move(read)](const request& asked) {
+        auto key = key_of(asked);
+        kept_answer wanted;
+        wanted.target = asked.method + " " + asked.path;
+        wanted.body_hash = hash_of(asked.body);
+        return [name, key = std::move(key), wanted = std::move(wanted),
+                make = read(asked)](books& in) {
+            return make_once(in, name, key, wanted, make);
+        };
+    };
+    return query_route(owner, std::move(method), std::move(pattern), std::move(read_once));
+}
+
+std::vector<route> common_routes(const std::shared_ptr<service>& owner)
+{
+    const auto answer_at_once = [](response answer) -> ledger::work {
+        return [answer = std::move(answer)](books&) {
+            return answer;
+        };
+    };
+    return {
+        plain_route(
+            owner, "GET", "/ledger",
+            [name = owner->name](const request& asked) { return read_ledger(name, asked); }),
+        plain_route(owner, "GET", "/healthz",
+                    [=, name = owner->name](const request&) {
+                        return answer_at_once(
+                            {.body =
+                                 json_writer{}.add("status", "ok").add("service", name).done()});
+                    }),
+        plain_route(
+            owner, "GET", "/faults",
+            [=](const request&) { return answer_at_once(show(owner->misbehaviour.settings())); }),
+        plain_route(owner, "PUT", "/faults",
+                    [=](const request& asked) {
+                        const auto settings = read_faults(asked);
+                        owner->misbehaviour.set(settings);
+                        return answer_at_once(show(settings));
+                    }),
+    };
+}
+
+} // namespace order_processing::services
