@@ -18,6 +18,7 @@
 namespace order_processing::services {
 
 namespace asio = boost::asio;
+using pawl::http::drop_connection;
 using pawl::http::problem;
 using pawl::http::request;
 using pawl::http::response;
@@ -98,23 +99,20 @@ asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> at,
                                              const request& asked)
 {
     const auto plan = at->owner->misbehaviour.next();
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer{executor};
     if (plan.latency.count() > 0) {
-        timer.expires_after(plan.latency);
+        const auto executor = co_await asio::this_coro::executor;
+        asio::steady_timer timer{executor, plan.latency};
         co_await timer.async_wait(asio::use_awaitable);
     }
     if (plan.error)
         co_return problem(503, "The service is out of order for now.");
     if (plan.drop_before)
-        throw pawl::http::drop_connection{};
-    if (plan.hang) {
-        timer.expires_at(asio::steady_timer::time_point::max());
-        co_await timer.async_wait(asio::use_awaitable); // until it is cancelled
-    }
+        throw drop_connection{};
+    if (plan.hang)
+        throw drop_connection{drop_connection::when::peer_has_closed};
     auto answer = co_await answer_plainly(at, asked);
     if (plan.drop_after)
-        throw pawl::http::drop_connection{};
+        throw drop_connection{};
     co_return answer;
 }
 

@@ -38,15 +38,25 @@ struct response {
 /// `title` is the status's reason phrase.
 response problem(int status, std::string_view detail);
 
-/// Thrown by a handler: closes the connection without an answer, for a service that shall fail in a
-/// way that its callers must bear.
+/// Thrown by a handler: the request gets no answer, and its connection is closed. For a service
+/// that shall fail in a way that its callers must bear.
 class drop_connection : public std::exception {
 public:
-    const char* what() const noexcept override { return "connection dropped by the handler"; }
+    enum class when {
+        now,
+        peer_has_closed, ///< keeps a silent connection until then, or until the server stops
+    };
+
+    explicit drop_connection(when moment = when::now) noexcept : moment_(moment) {}
+    when moment() const noexcept { return moment_; }
+    const char* what() const noexcept override { return "the handler dropped the connection"; }
+
+private:
+    when moment_;
 };
 
-/// Answers one request. An exception becomes a 500 that tells the peer nothing of its text, which
-/// is logged. Runs on the connection's strand and is cancelled when the server stops.
+/// Answers one request. Any other exception becomes a 500 that tells the peer nothing of its text,
+/// which is logged. Runs on the connection's strand and is cancelled when the server stops.
 using handler = std::function<boost::asio::awaitable<response>(const request&)>;
 
 } // namespace pawl::http

@@ -171,7 +171,8 @@ called_services::called_services(const std::string& file)
       payment("payment", services::payment_routes, books),
       inventory("inventory", services::inventory_routes, books),
       shipping("shipping", services::shipping_routes, books)
-{}
+{
+}
 
 temporary_directory::temporary_directory()
 {

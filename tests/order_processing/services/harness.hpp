@@ -28,8 +28,7 @@ struct reply {
     bool detail_has(std::string_view words) const;
 };
 
-using make_routes = std::vector<pawl::http::route>(
-    const std::shared_ptr<services::service>&);
+using make_routes = std::vector<pawl::http::route>(const std::shared_ptr<services::service>&);
 
 /// One service, called without a network.
 class called_service {
@@ -41,9 +40,8 @@ public:
                const std::string& key = {});
 
     /// `count` equal requests at the same time, served by several threads.
-    std::vector<reply> call_at_once(int count, const std::string& method,
-                                    const std::string& target, const std::string& body,
-                                    const std::string& key);
+    std::vector<reply> call_at_once(int count, const std::string& method, const std::string& target,
+                                    const std::string& body, const std::string& key);
 
     /// The entries of the ledger.
     std::vector<boost::json::object> entries(const std::string& query = {});

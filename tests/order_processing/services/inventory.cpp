@@ -34,8 +34,7 @@ struct fixture : called_services {
     }
     std::string available(const std::string& lines)
     {
-        const auto answer =
-            inventory.call("POST", "/availability", R"({"items":[)" + lines + "]}");
+        const auto answer = inventory.call("POST", "/availability", R"({"items":[)" + lines + "]}");
         BOOST_TEST(answer.status == 200);
         std::string all;
         for (const auto& each : answer.body.at("items").as_array())
@@ -134,8 +133,7 @@ BOOST_AUTO_TEST_CASE(a_malformed_request_names_its_field)
         refused_line(line("pen", quantity), "items[1].quantity");
     for (const char* quantity : {"-1", "0.5", "null"})
         BOOST_TEST(
-            inventory
-                .call("PUT", "/stock/pen", std::string{R"({"quantity":)"} + quantity + "}")
+            inventory.call("PUT", "/stock/pen", std::string{R"({"quantity":)"} + quantity + "}")
                 .detail_has("quantity"));
     BOOST_TEST(inventory.call("POST", "/availability", "{}").detail_has("items"));
 }

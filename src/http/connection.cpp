@@ -1,0 +1,345 @@
+#include "http/connection.hpp"
+
+#include "http/executors.hpp"
+#include "http/message_head.hpp"
+#include "http/text.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+namespace pawl::http::detail {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+/// How long a connection that was refused is still read from, so that the peer gets to read why:
+/// closing on unread bytes makes TCP drop the answer. RFC 9112, section 9.6.
+constexpr duration linger_limit = std::chrono::seconds{1};
+
+/// An idle connection keeps at most this much of a buffer.
+constexpr std::size_t idle_buffer = 16 * 1024;
+
+constexpr auto result_of = asio::as_tuple(asio::use_awaitable);
+
+} // namespace
+
+connection::connection(std::shared_ptr<const service> common, tcp::socket socket,
+                       asio::any_io_executor strand, std::function<void()> gone)
+    : common_(std::move(common)), strand_(std::move(strand)), socket_(std::move(socket)),
+      gone_(std::move(gone)), reader_(common_->options.header_limit, common_->options.body_limit),
+      timer_(strand_)
+{
+}
+
+connection::~connection()
+{
+    gone_();
+}
+
+void connection::start()
+{
+    asio::co_spawn(
+        strand_, serve(),
+        asio::bind_cancellation_slot(
+            cancel_.slot(), [self = shared_from_this()](std::exception_ptr e) { self->ended(e); }));
+}
+
+void connection::finish()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->finishing_ = true;
+        if (self->phase_ == phase::idle || self->phase_ == phase::lingering)
+            self->close();
+    });
+}
+
+void connection::abort()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->finishing_ = self->aborted_ = true;
+        if (self->started_)
+            self->cancel_.emit(asio::cancellation_type::terminal);
+        self->close();
+    });
+}
+
+asio::awaitable<void> connection::serve()
+{
+    started_ = true;
+    error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    bool more = !closed_;
+    while (more)
+        more = co_await serve_one();
+    if (!closed_ && has_unread())
+        co_await linger();
+}
+
+/// Returns whether there may be another request.
+asio::awaitable<bool> connection::serve_one()
+{
+    phase_ = phase::idle;
+    limit(common_->options.idle_timeout);
+    const auto outcome = co_await receive();
+    if (outcome == received::nothing || closed_) {
+        close();
+        co_return false;
+    }
+
+    response what;
+    if (outcome == received::refusal) {
+        what = reader_.refusal();
+    } else {
+        phase_ = phase::answering;
+        unlimited();
+        what = co_await answer();
+        if (aborted_)
+            co_return false;
+    }
+
+    const bool keep_alive = reader_.keep_alive() && !finishing_;
+    const bool sent = co_await send(std::move(what), keep_alive);
+    if (!sent) {
+        close();
+        co_return false;
+    }
+    if (keep_alive) {
+        reader_.next();
+        if (buffer_.size() == 0 && buffer_.capacity() > idle_buffer)
+            buffer_ = {};
+    } else if (outcome == received::refusal) {
+        co_await linger();
+    }
+    co_return keep_alive;
+}
+
+asio::awaitable<connection::received> connection::receive()
+{
+    for (;;) {
+        const auto bytes = buffer_.cdata();
+        std::size_t consumed = 0;
+        const auto outcome =
+            reader_.read({static_cast<const char*>(bytes.data()), bytes.size()}, consumed);
+        buffer_.consume(consumed);
+        if (outcome == request_reader::result::complete)
+            co_return received::request;
+        if (outcome == request_reader::result::refused)
+            co_return received::refusal;
+
+        if (phase_ == phase::idle && reader_.started()) {
+            phase_ = phase::reading;
+            limit(common_->options.read_timeout);
+        }
+        if (reader_.take_continue()) {
+            const bool sent = co_await send_continue();
+            if (!sent)
+                co_return received::nothing;
+        }
+        if (!expired_) {
+            const auto space = buffer_.prepare(reader_.appetite());
+            const auto result = co_await socket_.async_read_some(space, result_of);
+            const auto error = std::get<0>(result);
+            buffer_.commit(std::get<1>(result));
+            if (closed_ || (error && !expired_))
+                co_return received::nothing;
+            // What came with the last moment still counts, if it ends the request.
+            if (!error)
+                continue;
+        }
+        if (phase_ != phase::reading)
+            co_return received::nothing;
+        reader_.refuse(408, "The request did not arrive in time.");
+        co_return received::refusal;
+    }
+}
+
+asio::awaitable<response> connection::answer()
+{
+    auto& message = reader_.message();
+    auto match = common_->routes.find(message.method, reader_.segments());
+    if (match.answer) {
+        message.captures = std::move(match.captures);
+        response what = co_await call(*match.answer);
+        co_return what;
+    }
+    if (match.allow.empty())
+        co_return problem(404, "There is nothing at this path.");
+    auto what = problem(405, "This path does not know the method.");
+    what.headers.emplace_back("Allow", std::move(match.allow));
+    co_return what;
+}
+
+asio::awaitable<response> connection::call(const handler& wanted)
+{
+    std::optional<std::string> failure;
+    response what;
+    try {
+        what = co_await wanted(reader_.message());
+        failure = find_fault(what);
+    } catch (const std::exception& error) {
+        failure = error.what();
+    } catch (...) {
+        failure = "an exception that is not a std::exception";
+    }
+    if (aborted_)
+        co_return what;
+    // A handler runs in this coroutine, and may have changed how it reacts to cancellation.
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    if (failure) {
+        log_failure(*failure);
+        what = problem(500, "The server failed to answer this request.");
+    }
+    co_return what;
+}
+
+asio::awaitable<bool> connection::send(response what, bool keep_alive)
+{
+    phase_ = phase::writing;
+    limit(common_->options.write_timeout);
+    head_.clear();
+    write_answer_head(head_, what,
+                      {.keep_alive = keep_alive, .http_1_0 = reader_.http_1_0(), .date = date()});
+    const bool with_body = has_body(what.status) && reader_.message().method != "HEAD";
+    const std::array<asio::const_buffer, 2> buffers{
+        asio::buffer(head_), asio::buffer(what.body.data(), with_body ? what.body.size() : 0)};
+    const auto result = co_await asio::async_write(socket_, buffers, result_of);
+    co_return !std::get<0>(result) && !closed_;
+}
+
+/// Under the limit for reading: it is a part of getting the request.
+asio::awaitable<bool> connection::send_continue()
+{
+    static constexpr std::string_view line = "HTTP/1.1 100 Continue\r\n\r\n";
+    const auto result =
+        co_await asio::async_write(socket_, asio::buffer(line.data(), line.size()), result_of);
+    co_return !std::get<0>(result) && !closed_;
+}
+
+asio::awaitable<void> connection::linger()
+{
+    phase_ = phase::lingering;
+    limit(std::min(linger_limit, common_->options.write_timeout));
+    error_code error;
+    socket_.shutdown(tcp::socket::shutdown_send, error);
+    while (!error && !expired_ && !closed_) {
+        buffer_.clear();
+        const auto space = buffer_.prepare(idle_buffer);
+        const auto result = co_await socket_.async_read_some(space, result_of);
+        error = std::get<0>(result);
+    }
+    close();
+}
+
+void connection::ended(std::exception_ptr escaped)
+{
+    started_ = false;
+    close();
+    if (!escaped || aborted_)
+        return;
+    try {
+        std::rethrow_exception(escaped);
+    } catch (const std::exception& error) {
+        log_failure(error.what());
+    }
+}
+
+void connection::close()
+{
+    closed_ = true;
+    unlimited();
+    timer_.cancel();
+    error_code ignored;
+    socket_.close(ignored);
+}
+
+bool connection::has_unread()
+{
+    error_code ignored;
+    return buffer_.size() > 0 || socket_.available(ignored) > 0;
+}
+
+void connection::log_failure(std::string_view what) const
+{
+    common_->options.log(log_level::error,
+                         fmt::format("http: {} failed: {}", reader_.title(), what));
+}
+
+std::string_view connection::date()
+{
+    const auto now = std::time(nullptr);
+    if (now != date_at_) {
+        date_ = http_date(now);
+        date_at_ = now;
+    }
+    return date_;
+}
+
+void connection::limit(duration span)
+{
+    expired_ = false;
+    if (closed_)
+        return;
+    limit_ = from_now(span);
+    if (!armed_ || limit_ < timer_.expiry())
+        arm();
+}
+
+void connection::unlimited()
+{
+    expired_ = false;
+    limit_ = std::chrono::steady_clock::time_point::max();
+}
+
+void connection::arm()
+{
+    armed_ = true;
+    timer_.expires_at(limit_);
+    timer_.async_wait([self = shared_from_this(), generation = ++generation_](error_code error) {
+        if (!error)
+            self->timer_fired(generation);
+    });
+}
+
+void connection::timer_fired(unsigned generation)
+{
+    // A wait that was replaced may have been on its way here.
+    if (generation != generation_)
+        return;
+    armed_ = false;
+    if (closed_ || limit_ == std::chrono::steady_clock::time_point::max())
+        return;
+    if (std::chrono::steady_clock::now() < limit_)
+        arm();
+    else
+        limit_reached();
+}
+
+void connection::limit_reached()
+{
+    expired_ = true;
+    // A read is one operation, which ends or has ended; sending is several, which only closing
+    // ends for certain.
+    error_code ignored;
+    if (phase_ == phase::writing)
+        close();
+    else
+        socket_.cancel(ignored);
+}
+
+} // namespace pawl::http::detail

@@ -1,0 +1,64 @@
+#pragma once
+
+#include "http/target.hpp"
+#include "pawl/http/message.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::http::detail {
+
+/// Makes requests of the bytes of one connection. No I/O, no time.
+///
+/// The header is taken as a whole, so that its limit is exact and so that it can be checked for
+/// what Beast's parser lets through; the body as it comes.
+class request_reader {
+public:
+    enum class result {
+        need_more, ///< offer what was not consumed again, with more behind it
+        complete,  ///< message() is a whole request; call next() before the one after it
+        refused,   ///< answer with refusal() and close the connection
+    };
+
+    request_reader(std::size_t header_limit, std::size_t body_limit);
+    ~request_reader();
+
+    /// Takes bytes from the front of `data`; `consumed` says how many.
+    result read(std::string_view data, std::size_t& consumed);
+
+    /// True once a byte of a request has come.
+    bool started() const noexcept;
+
+    /// True once, after a header that asks for "100 Continue" while none of its body has come.
+    bool take_continue() noexcept;
+
+    /// How many bytes are worth reading at once: more within a body than for a header.
+    std::size_t appetite() const noexcept;
+
+    request& message() noexcept;
+    const std::vector<std::string>& segments() const noexcept; ///< of the path
+    std::string title() const; ///< "GET /orders/1": for logs, as it was sent
+    bool keep_alive() const noexcept;
+    bool http_1_0() const noexcept;
+
+    response refusal() const;
+
+    /// For a reason that only the connection knows: a time limit.
+    void refuse(int status, std::string_view detail);
+
+    void next();
+
+private:
+    class parser;
+    struct state;
+    result read_header(std::string_view data, std::size_t& consumed);
+    result read_body(std::string_view data, std::size_t& consumed);
+    result reject(int status, std::string_view detail);
+
+    std::unique_ptr<state> state_;
+};
+
+} // namespace pawl::http::detail

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "pawl/http/server.hpp"
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::http::detail {
+
+/// What answers a path and method: a handler, or the reason why there is none.
+struct route_match {
+    const handler* answer = nullptr;
+
+    /// By name; set with `answer`.
+    std::map<std::string, std::string, std::less<>> captures;
+
+    /// When the path is known and the method is not: the methods that are, for the Allow header.
+    std::string allow;
+};
+
+/// A server's routes, checked and in the order in which they are tried.
+///
+/// The path decides first, then the method: where "/orders/search" and "/orders/{id}" both match a
+/// path, the one with the earlier literal segment is the resource, even if only the other knows the
+/// method.
+class route_table {
+public:
+    /// @throws definition_error for a malformed or repeated route.
+    explicit route_table(std::vector<route> routes);
+
+    route_match find(std::string_view method, std::span<const std::string> segments) const;
+
+private:
+    struct segment {
+        bool is_capture = false;
+        std::string text; ///< of a literal; empty for a capture
+        bool operator==(const segment&) const = default;
+    };
+
+    struct method_answer {
+        std::string method;
+        std::vector<std::string> names; ///< of the captures, in order
+        handler answer;
+    };
+
+    struct resource {
+        std::vector<segment> segments;
+        std::vector<method_answer> methods;
+    };
+
+    void add(route added);
+    static bool matches(const resource& candidate, std::span<const std::string> segments);
+    static bool tried_before(const resource& a, const resource& b);
+
+    std::vector<resource> resources_;
+};
+
+} // namespace pawl::http::detail

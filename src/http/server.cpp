@@ -1,0 +1,267 @@
+#include "pawl/http/server.hpp"
+
+#include "http/connection.hpp"
+#include "http/executors.hpp"
+#include "http/routes.hpp"
+#include "pawl/error.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <unordered_map>
+#include <utility>
+
+namespace pawl::http {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto accept_pause = std::chrono::milliseconds{100};
+
+void check(const server_options& options)
+{
+    const auto require = [](bool holds, std::string_view what) {
+        if (!holds)
+            throw definition_error(fmt::format("server_options::{}", what));
+    };
+    require(options.header_limit > 0, "header_limit must be at least 1");
+    require(options.max_connections > 0, "max_connections must be at least 1");
+    require(options.read_timeout > duration::zero(), "read_timeout must be positive");
+    require(options.idle_timeout > duration::zero(), "idle_timeout must be positive");
+    require(options.write_timeout > duration::zero(), "write_timeout must be positive");
+    require(static_cast<bool>(options.log), "log must be set");
+}
+
+/// Throws with the address in its text.
+tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_options& options)
+{
+    error_code error;
+    tcp::acceptor acceptor(executor);
+    const auto address = asio::ip::make_address(options.address, error);
+    const tcp::endpoint endpoint(address, options.port);
+    if (!error)
+        acceptor.open(endpoint.protocol(), error);
+    if (!error)
+        acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error)
+        acceptor.bind(endpoint, error);
+    if (!error)
+        acceptor.listen(tcp::acceptor::max_listen_connections, error);
+    if (error)
+        throw system_error(error,
+                           fmt::format("cannot listen on {}:{}", options.address, options.port));
+    return acceptor;
+}
+
+} // namespace
+
+/// Everything but construction and the constants happens on the strand.
+class server::impl : public std::enable_shared_from_this<impl> {
+public:
+    impl(asio::any_io_executor executor, std::vector<route> routes, server_options options)
+        : executor_(std::move(executor)), strand_(detail::new_strand(executor_)),
+          acceptor_(listen_on(strand_, options)), port_(acceptor_.local_endpoint().port()),
+          common_(std::make_shared<detail::service>(
+              detail::service{detail::route_table(std::move(routes)), std::move(options)})),
+          wake_(strand_), drained_(strand_)
+    {
+        drained_.expires_at(std::chrono::steady_clock::time_point::max());
+    }
+
+    std::uint16_t port() const noexcept { return port_; }
+    const std::string& address() const noexcept { return common_->options.address; }
+
+    void start()
+    {
+        asio::post(strand_, [self = shared_from_this()] { self->begin(); });
+    }
+
+    static asio::awaitable<void> stop(std::shared_ptr<impl> self, duration deadline)
+    {
+        // Without a cancellation slot: a stop that was begun is not taken back.
+        co_await asio::co_spawn(
+            self->strand_, self->stop_on_strand(self, deadline),
+            asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable));
+    }
+
+private:
+    void begin();
+    asio::awaitable<void> accept_all();
+    asio::awaitable<void> pause_accepting(error_code why);
+    void accepting_ended(std::exception_ptr escaped);
+    void admit(tcp::socket socket, asio::any_io_executor strand);
+    void gone(std::uint64_t id);
+    asio::awaitable<void> stop_on_strand(std::shared_ptr<impl> self, duration deadline);
+    void stop_accepting();
+    void abort_all();
+
+    asio::any_io_executor executor_;
+    asio::any_io_executor strand_;
+    tcp::acceptor acceptor_;
+    std::uint16_t port_;
+    std::shared_ptr<const detail::service> common_;
+
+    std::unordered_map<std::uint64_t, std::weak_ptr<detail::connection>> connections_;
+    std::uint64_t next_id_ = 0;
+    bool started_ = false;
+    bool accepting_ = false; ///< accept_all() runs
+    bool stopping_ = false;
+    bool accept_fails_ = false;
+
+    asio::steady_timer wake_;    ///< what a paused accept_all() waits for
+    asio::steady_timer drained_; ///< cancelled when the last connection, or accept_all(), ends
+};
+
+void server::impl::begin()
+{
+    if (started_ || stopping_)
+        return;
+    started_ = accepting_ = true;
+    asio::co_spawn(strand_, accept_all(), [self = shared_from_this()](std::exception_ptr escaped) {
+        self->accepting_ended(escaped);
+    });
+}
+
+void server::impl::accepting_ended(std::exception_ptr escaped)
+{
+    accepting_ = false;
+    drained_.cancel();
+    if (!escaped)
+        return;
+    try {
+        std::rethrow_exception(escaped);
+    } catch (const std::exception& error) {
+        common_->options.log(
+            log_level::error,
+            fmt::format("http: no more connections are accepted: {}", error.what()));
+    }
+}
+
+asio::awaitable<void> server::impl::accept_all()
+{
+    while (!stopping_) {
+        if (connections_.size() >= common_->options.max_connections) {
+            wake_.expires_at(std::chrono::steady_clock::time_point::max());
+            co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+            continue;
+        }
+        auto strand = detail::new_strand(executor_);
+        tcp::socket socket(strand);
+        const auto result =
+            co_await acceptor_.async_accept(socket, asio::as_tuple(asio::use_awaitable));
+        const auto error = std::get<0>(result);
+        if (stopping_)
+            break;
+        if (!error) {
+            accept_fails_ = false;
+            admit(std::move(socket), std::move(strand));
+        } else if (error != asio::error::connection_aborted) {
+            co_await pause_accepting(error);
+        }
+    }
+}
+
+/// Out of descriptors or memory, most likely: what waits in the listen queue keeps waiting.
+asio::awaitable<void> server::impl::pause_accepting(error_code why)
+{
+    if (!std::exchange(accept_fails_, true))
+        common_->options.log(log_level::error,
+                             fmt::format("http: cannot accept connections: {}", why.message()));
+    wake_.expires_after(accept_pause);
+    co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+void server::impl::admit(tcp::socket socket, asio::any_io_executor strand)
+{
+    const auto id = next_id_++;
+    auto added = std::make_shared<detail::connection>(
+        common_, std::move(socket), std::move(strand), [self = shared_from_this(), id] {
+            asio::post(self->strand_, [self, id] { self->gone(id); });
+        });
+    connections_.emplace(id, added);
+    added->start();
+}
+
+void server::impl::gone(std::uint64_t id)
+{
+    connections_.erase(id);
+    wake_.cancel();
+    if (connections_.empty())
+        drained_.cancel();
+}
+
+asio::awaitable<void> server::impl::stop_on_strand(std::shared_ptr<impl> self, duration deadline)
+{
+    stop_accepting();
+    asio::steady_timer patience(strand_, detail::from_now(deadline));
+    patience.async_wait([self](error_code error) {
+        if (!error)
+            self->abort_all();
+    });
+    while (accepting_ || !connections_.empty())
+        co_await drained_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+void server::impl::stop_accepting()
+{
+    if (std::exchange(stopping_, true))
+        return;
+    error_code ignored;
+    acceptor_.close(ignored);
+    wake_.cancel();
+    for (auto& [id, place] : connections_)
+        if (auto open = place.lock())
+            open->finish();
+}
+
+void server::impl::abort_all()
+{
+    for (auto& [id, place] : connections_)
+        if (auto open = place.lock())
+            open->abort();
+}
+
+server::server(asio::any_io_executor executor, std::vector<route> routes, server_options options)
+{
+    check(options);
+    impl_ = std::make_shared<impl>(std::move(executor), std::move(routes), std::move(options));
+}
+
+server::~server() = default;
+server::server(server&&) noexcept = default;
+
+std::uint16_t server::port() const noexcept
+{
+    return impl_->port();
+}
+
+std::string server::url() const
+{
+    const auto& address = impl_->address();
+    const bool v6 = address.find(':') != address.npos;
+    return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address, v6 ? "]" : "", port());
+}
+
+void server::start()
+{
+    impl_->start();
+}
+
+asio::awaitable<void> server::async_stop(duration deadline)
+{
+    return impl::stop(impl_, deadline);
+}
+
+} // namespace pawl::http

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::http::detail {
+
+/// A request's target, taken apart.
+struct target {
+    std::string path; ///< decoded
+
+    /// Between the slashes, split before decoding, so that an encoded slash stays inside its
+    /// segment. "/a/" has the segments "a" and "".
+    std::vector<std::string> segments;
+
+    std::map<std::string, std::string, std::less<>> query;
+};
+
+/// Empty when `text` does not begin with '/', or cannot be decoded, or has a fragment.
+std::optional<target> parse_target(std::string_view text);
+
+/// The parts of `path` between slashes; `path` begins with one.
+std::vector<std::string_view> split_path(std::string_view path);
+
+} // namespace pawl::http::detail
