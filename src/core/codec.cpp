@@ -124,8 +124,13 @@ template <class Least, class Most>
                                ", found " + number};
 }
 
-constexpr double two_to_63 = 9223372036854775808.0;
-constexpr double two_to_64 = 18446744073709551616.0;
+/// True for a double that surely is the integer that was written. From 2^53 on it may be the
+/// neighbour, rounded.
+bool is_integer(double number)
+{
+    constexpr double exact = 9007199254740992.0;
+    return number > -exact && number < exact && number == std::trunc(number);
+}
 
 template <class Number>
 void append_number(Number number, std::string& out)
@@ -243,7 +248,7 @@ std::int64_t read_signed(const json::value& from, std::int64_t least, std::int64
         value = from.get_int64();
     } else if (from.is_double()) {
         const double number = from.get_double();
-        if (!(number >= -two_to_63 && number < two_to_63) || number != std::trunc(number))
+        if (!is_integer(number))
             refuse_range(least, most, from, at);
         value = static_cast<std::int64_t>(number);
     } else if (from.is_uint64()) {
@@ -267,7 +272,7 @@ std::uint64_t read_unsigned(const json::value& from, std::uint64_t most, const j
         value = from.get_uint64();
     } else if (from.is_double()) {
         const double number = from.get_double();
-        if (!(number >= 0 && number < two_to_64) || number != std::trunc(number))
+        if (!is_integer(number) || number < 0)
             refuse_range(0, most, from, at);
         value = static_cast<std::uint64_t>(number);
     } else {

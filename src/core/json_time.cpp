@@ -63,6 +63,7 @@ struct reader {
             value = value * 10 + (rest.front() - '0');
             rest.remove_prefix(1);
         }
+        failed |= digits == 0;
         for (int i = digits; i < 9; ++i)
             value *= 10;
         return std::chrono::nanoseconds{value};
