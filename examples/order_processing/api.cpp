@@ -63,10 +63,10 @@ void check_id(const std::string& id)
 awaitable<response> submit(shared_context context, const request& asked)
 {
     api::allow_query(asked, {"new_run"});
-    Order sent = api::read_body<Order>(asked);
+    auto sent = api::read_body<order_request>(asked);
     check_id(sent.id);
     const auto now = std::chrono::floor<pawl::duration>(std::chrono::system_clock::now());
-    const Order order = as_submitted(std::move(sent), now);
+    const Order order = new_order(std::move(sent), now);
 
     pawl::trigger_options<OrderStatus> options;
     options.start = OrderStatus::Created;

@@ -50,7 +50,7 @@ money value_of(const std::vector<OrderItem>& items)
     return sum;
 }
 
-Order as_submitted(Order sent, pawl::time_point now)
+Order new_order(order_request sent, pawl::time_point now)
 {
     Order order;
     order.id = std::move(sent.id);

@@ -110,9 +110,23 @@ struct Refund {
 };
 BOOST_DESCRIBE_STRUCT(Refund, (), (key, payment_id, amount, refund_id))
 
+/// What a customer sends.
+struct order_request {
+    std::string id;
+    std::string customer_id;
+    std::vector<OrderItem> items;
+    money total;
+    std::string payment_method;
+    Address shipping_address;
+    bool allow_partial = true;
+};
+BOOST_DESCRIBE_STRUCT(order_request, (),
+                      (id, customer_id, items, total, payment_method, shipping_address,
+                       allow_partial))
+
 /// The object of the workflow: what the customer sent, and what the steps know.
 struct Order {
-    // What the customer sends.
+    // What the customer sent.
     std::string id;
     std::string customer_id;
     std::vector<OrderItem> items; ///< what is to be shipped; see dropped_items
@@ -164,8 +178,7 @@ BOOST_DESCRIBE_STRUCT(cancel_request, (), (reason))
 /// The sum of price times quantity. @throws money_error when it is out of range.
 money value_of(const std::vector<OrderItem>& items);
 
-/// The order without what only the workflow may say: a customer sends no payment id.
-Order as_submitted(Order sent, pawl::time_point now);
+Order new_order(order_request sent, pawl::time_point now);
 
 /// Removes personal data: name, address, payment method. What was ordered and what was paid stays,
 /// for the books.
