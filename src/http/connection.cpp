@@ -108,7 +108,7 @@ asio::awaitable<bool> connection::serve_one()
         phase_ = phase::answering;
         unlimited();
         what = co_await answer();
-        if (aborted_)
+        if (aborted_ || closed_)
             co_return false;
     }
 
@@ -187,10 +187,13 @@ asio::awaitable<response> connection::answer()
 asio::awaitable<response> connection::call(const handler& wanted)
 {
     std::optional<std::string> failure;
+    std::optional<drop_connection::when> dropped;
     response what;
     try {
         what = co_await wanted(reader_.message());
         failure = find_fault(what);
+    } catch (const drop_connection& drop) {
+        dropped = drop.moment();
     } catch (const std::exception& error) {
         failure = error.what();
     } catch (...) {
@@ -205,6 +208,10 @@ asio::awaitable<response> connection::call(const handler& wanted)
         log_failure(*failure);
         what = problem(500, "The server failed to answer this request.");
     }
+    if (dropped == drop_connection::when::peer_has_closed)
+        co_await discard_input();
+    if (dropped)
+        close();
     co_return what;
 }
 
@@ -237,13 +244,21 @@ asio::awaitable<void> connection::linger()
     limit(std::min(linger_limit, common_->options.write_timeout));
     error_code error;
     socket_.shutdown(tcp::socket::shutdown_send, error);
+    if (!error)
+        co_await discard_input();
+    close();
+}
+
+/// Reads until the peer closes, or the limit that is set passes.
+asio::awaitable<void> connection::discard_input()
+{
+    error_code error;
     while (!error && !expired_ && !closed_) {
         buffer_.clear();
         const auto space = buffer_.prepare(idle_buffer);
         const auto result = co_await socket_.async_read_some(space, result_of);
         error = std::get<0>(result);
     }
-    close();
 }
 
 void connection::ended(std::exception_ptr escaped)

@@ -60,6 +60,7 @@ private:
     boost::asio::awaitable<bool> send(response what, bool keep_alive);
     boost::asio::awaitable<bool> send_continue();
     boost::asio::awaitable<void> linger();
+    boost::asio::awaitable<void> discard_input();
 
     void ended(std::exception_ptr escaped);
     void close();

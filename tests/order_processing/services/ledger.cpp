@@ -12,7 +12,9 @@
 #include <filesystem>
 #include <fstream>
 #include <latch>
+#include <memory>
 #include <stdexcept>
+#include <thread>
 
 namespace services = order_processing::services;
 using order_processing::testing::called_services;
@@ -186,6 +188,26 @@ BOOST_AUTO_TEST_CASE(a_second_owner_of_the_file_is_refused)
         refuses(file, "another process");
     }
     const services::ledger second{file};
+}
+
+BOOST_AUTO_TEST_CASE(a_second_owner_waits_for_the_first_to_let_go)
+{
+    const temporary_directory directory;
+    const auto file = directory.file("services.db");
+    auto first = std::make_unique<services::ledger>(file);
+    std::latch opening{1};
+    std::string outcome;
+    std::jthread other{[&] {
+        opening.count_down();
+        services::ledger second{file, std::chrono::minutes{2}};
+        outcome = perform(second, {[](services::books& in) {
+                              return make_entry(in, "k");
+                          }});
+    }};
+    opening.wait();
+    first.reset();
+    other.join();
+    BOOST_TEST(outcome == "o");
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_used_is_named)
