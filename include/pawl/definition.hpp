@@ -19,6 +19,7 @@ enum class edge_cause : std::uint8_t { step, callback, timeout };
 struct edge {
     int to = 0;
     edge_cause cause = edge_cause::step;
+    std::string name; ///< of the callback; empty for steps and timeouts
 
     friend bool operator==(const edge&, const edge&) = default;
 };
@@ -53,6 +54,10 @@ struct status_rules {
 struct definition {
     std::string name;
     std::vector<status_rules> statuses; ///< sorted by id
+
+    /// Where a run begins when its trigger names no status: the first one given to
+    /// builder::start(), else the first declared one that is nobody's destination.
+    int default_start = 0;
 
     /// Error pauses end by themselves after this time; zero: never. Default 1 h.
     duration resume_after = std::chrono::hours{1};

@@ -1,0 +1,400 @@
+#pragma once
+
+#include "pawl/detail/callable.hpp"
+#include "pawl/detail/draft.hpp"
+#include "pawl/retry_policy.hpp"
+#include "pawl/run.hpp"
+#include "pawl/snapshot.hpp"
+#include "pawl/step.hpp"
+#include "pawl/workflow.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/describe/enumerators.hpp>
+#include <boost/mp11/algorithm.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace pawl {
+
+/// The rules of one step, as builder::step() returns them:
+/// `b.step<Created>(validate).retry({.max_attempts = 3}).parallel(10);`
+///
+/// A reference into its builder, valid until that is built or destroyed. A rule given twice is the
+/// last one; a rule that is not given is the workflow's, see builder::defaults().
+template <class Status>
+class step_options {
+public:
+    explicit step_options(detail::handler_options& options) noexcept : options_(&options) {}
+
+    /// How failed attempts are repeated.
+    step_options& retry(retry_policy policy)
+    {
+        options_->retry = std::move(policy);
+        return *this;
+    }
+
+    /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
+    step_options& attempt_limit(duration limit)
+    {
+        options_->attempt_limit = limit;
+        return *this;
+    }
+
+    /// How many runs may be inside this step at a time, in one engine. 0: no limit.
+    step_options& parallel(std::size_t runs)
+    {
+        options_->parallel = runs;
+        return *this;
+    }
+
+    /// How long a run waits between entering the status and its first attempt. Zero: not at all.
+    step_options& lag(duration wait)
+    {
+        options_->lag = wait;
+        return *this;
+    }
+
+    /// Moves the run there when the attempts run out, instead of pausing it. The object is the one
+    /// that was saved last.
+    template <auto To>
+    step_options& exhausted()
+    {
+        options_->exhausted = detail::status_number<Status, To>();
+        return *this;
+    }
+
+private:
+    detail::handler_options* options_;
+};
+
+/// The rules of one timeout's handler, as builder::timeout() returns them. As step_options.
+class timeout_options {
+public:
+    explicit timeout_options(detail::handler_options& options) noexcept : options_(&options) {}
+
+    /// How failed attempts of the handler are repeated.
+    timeout_options& retry(retry_policy policy)
+    {
+        options_->retry = std::move(policy);
+        return *this;
+    }
+
+    /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
+    timeout_options& attempt_limit(duration limit)
+    {
+        options_->attempt_limit = limit;
+        return *this;
+    }
+
+private:
+    detail::handler_options* options_;
+};
+
+/// Declares a workflow: what happens to an `Object` in each `Status`.
+///
+/// @code
+/// pawl::builder<Order, OrderStatus> b{"order-processing"};
+/// b.step<Created>(validate_order).retry({.initial = 5s, .multiplier = 1, .max_attempts = 3});
+/// b.callback<Created, Validated>("cancel", cancelled_by_customer);
+/// b.timeout<PaymentProcessing>(5min, payment_timed_out);
+/// b.end<Fulfilled, Refunded>();
+/// b.on_complete(report).on_pause(alert);
+/// pawl::workflow<Order, OrderStatus> orders = std::move(b).build();
+/// @endcode
+///
+/// The graph is read off the handlers' return types (pawl::step). `Object` has a codec and a
+/// default constructor; `Status` is an enum whose numbers are stored, and whose names, where it is
+/// described with BOOST_DESCRIBE_ENUM, stand in diagrams and messages.
+///
+/// Handlers are functions, functors and lambdas. They are moved in, kept as long as any copy of the
+/// workflow, and called for many runs at the same time, from the threads of the engine's executor:
+/// hence as const. A lambda with captures may itself be a coroutine; what it captures by reference
+/// must outlive the engines.
+///
+/// A mistake that the compiler cannot see is reported by build(), together with all others.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Unsafe.
+template <class Object, class Status>
+class builder {
+    static_assert(std::is_enum_v<Status>, "a workflow's Status is an enum");
+    static_assert(codable<Object>, "Pawl has no codec for the workflow's Object: describe it with "
+                                   "BOOST_DESCRIBE_STRUCT, or specialise pawl::codec");
+    static_assert(std::is_default_constructible_v<Object>,
+                  "a workflow's Object has a default constructor: Pawl reads into such a value, and "
+                  "leaves one behind when data is deleted");
+
+public:
+    using run_type = run<Object>;
+    using snapshot_type = snapshot<Object, Status>;
+
+    /// `name` is stored with each run: 1 to 128 letters, digits, '-', '_' and '.'.
+    explicit builder(std::string name)
+    {
+        draft_.name = std::move(name);
+        draft_.label = &label;
+        draft_.made.decode = [](std::string_view bytes) -> detail::object_ptr {
+            return std::make_shared<Object>(codec<Object>::decode(bytes));
+        };
+        draft_.made.encode = [](const detail::object_ptr& object, std::string& out) {
+            codec<Object>::encode(*static_cast<const Object*>(object.get()), out);
+        };
+        draft_.made.scrub = [](std::string_view) {
+            std::string bytes;
+            codec<Object>::encode(Object{}, bytes);
+            return bytes;
+        };
+    }
+
+    /// What a run does on its own in status `From`: `fn(run<Object>&)` returns a pawl::step<…> that
+    /// lists where it may go. A status has at most one step.
+    template <auto From, class Fn>
+    step_options<Status> step(Fn fn)
+    {
+        auto& steps = draft_.handled(detail::status_number<Status, From>()).steps;
+        auto& added = *steps.emplace_back(std::make_unique<detail::step_draft>());
+        if constexpr (check_handler<Fn, run_type&>()) {
+            added.destinations = destinations_of<Fn, run_type&>();
+            added.run = detail::make_handler<Object, Fn>(keep(std::move(fn)));
+        }
+        return step_options<Status>{added.options};
+    }
+
+    /// What a message from outside does to a run in `From` (or one of `More`): a client sends it by
+    /// `name`, with a payload.
+    ///
+    /// `fn(run<Object>&, Payload)` or `fn(run<Object>&)` returns a pawl::step<…>. Payload has a
+    /// codec, is taken by value or const reference, and is read off the signature, so `fn` has one
+    /// call operator that is no template. A message that comes early waits in the run's inbox.
+    template <auto From, auto... More, class Fn>
+    builder& callback(const std::string& name, Fn fn)
+    {
+        if constexpr (std::is_invocable_v<const Fn&, run_type&>) {
+            add_callback<void, From, More...>(name, std::move(fn));
+        } else {
+            static_assert(detail::has_second_parameter<Fn>,
+                          "a callback is called as fn(pawl::run<Object>&) or fn(pawl::run<Object>&,"
+                          " Payload), with one const call operator that is no template");
+            if constexpr (detail::has_second_parameter<Fn>)
+                add_callback<detail::payload_of<Fn>, From, More...>(name, std::move(fn));
+        }
+        return *this;
+    }
+
+    /// What happens when a run has been in `From` for too long. A status may have several timeouts;
+    /// each is armed when the run enters it, and forgotten when the run leaves.
+    ///
+    /// `when` is a span of time above zero, or a time point, or a function
+    /// `std::optional<time_point>(const run<Object>&)` that is asked when the run enters; empty
+    /// arms nothing. A time that has passed is due at once. `fn(run<Object>&)` returns a
+    /// pawl::step<…>; it interrupts the status's step if that is at work.
+    template <auto From, class When, class Fn>
+    timeout_options timeout(When when, Fn fn)
+    {
+        auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
+        auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
+        if constexpr (std::is_convertible_v<When, duration>) {
+            added.fixed = when;
+            added.handler.due = detail::make_timer(*added.fixed);
+        } else if constexpr (std::is_convertible_v<When, time_point>) {
+            added.handler.due = detail::make_timer(static_cast<time_point>(when));
+        } else {
+            constexpr bool fits =
+                std::is_invocable_r_v<std::optional<time_point>, const When&, const run_type&>;
+            static_assert(fits, "a timeout is due after a duration, at a time_point, or at what a "
+                                "function std::optional<pawl::time_point>(const "
+                                "pawl::run<Object>&) returns");
+            if constexpr (fits)
+                added.handler.due = detail::make_timer<Object, When>(keep(std::move(when)));
+        }
+        if constexpr (check_handler<Fn, run_type&>()) {
+            added.destinations = destinations_of<Fn, run_type&>();
+            added.handler.run = detail::make_handler<Object, Fn>(keep(std::move(fn)));
+        }
+        return timeout_options{added.options};
+    }
+
+    /// Declares statuses in which a run is completed: they have no step, callback or timeout.
+    template <auto... Statuses>
+    builder& end()
+    {
+        ((draft_.statuses[detail::status_number<Status, Statuses>()].end = true), ...);
+        return *this;
+    }
+
+    /// Declares statuses where runs begin. The statuses that no other one leads to are starts
+    /// without being declared. The first start declared is where a trigger begins by default.
+    template <auto... Statuses>
+    builder& start()
+    {
+        (draft_.starts.push_back(detail::status_number<Status, Statuses>()), ...);
+        return *this;
+    }
+
+    /// Calls `fn(const snapshot<Object, Status>&)`, which returns awaitable<void>, after each run
+    /// that completed. Several functions are called in order of declaration.
+    ///
+    /// Hooks read the event log: none is lost in a crash, and one may be called again after it.
+    template <class Fn>
+    builder& on_complete(Fn fn)
+    {
+        return add_hook(event_kind::completed, std::move(fn));
+    }
+
+    /// As on_complete(), after each pause; the snapshot's `reason` says why.
+    template <class Fn>
+    builder& on_pause(Fn fn)
+    {
+        return add_hook(event_kind::paused, std::move(fn));
+    }
+
+    /// As on_complete(), after each run that was cancelled.
+    template <class Fn>
+    builder& on_cancel(Fn fn)
+    {
+        return add_hook(event_kind::cancelled, std::move(fn));
+    }
+
+    /// Rules for steps and timeouts that give none of their own, also for those declared before.
+    builder& defaults(step_defaults rules)
+    {
+        draft_.defaults = std::move(rules);
+        return *this;
+    }
+
+    /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
+    /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
+    builder& resume_error_pauses(duration after, int max_times)
+    {
+        draft_.resume_after = after;
+        draft_.max_auto_resumes = max_times;
+        return *this;
+    }
+
+    /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
+    /// Default: the object is replaced by a default-constructed one.
+    template <class Fn>
+    builder& scrub(Fn fn)
+    {
+        constexpr bool fits = std::is_invocable_v<const Fn&, Object&>;
+        static_assert(fits, "scrub is called as fn(Object&), with a const call operator");
+        if constexpr (fits)
+            draft_.made.scrub = [kept = keep(std::move(fn))](std::string_view stored) {
+                Object object = codec<Object>::decode(stored);
+                (*kept)(object);
+                std::string bytes;
+                codec<Object>::encode(object, bytes);
+                return bytes;
+            };
+        return *this;
+    }
+
+    /// Checks everything and ends the builder: `std::move(b).build()`.
+    ///
+    /// Throws definition_error, which lists every problem with the status's name and number: a name
+    /// that is empty, too long or used twice, an option out of its range, a status that runs reach
+    /// but cannot leave, or that no run can reach, no status to start in.
+    workflow<Object, Status> build() &&
+    {
+        return workflow<Object, Status>{detail::finish(std::move(draft_))};
+    }
+
+private:
+    static std::string label(int status)
+    {
+        if constexpr (boost::describe::has_describe_enumerators<Status>::value) {
+            const char* name = nullptr;
+            boost::mp11::mp_for_each<boost::describe::describe_enumerators<Status>>([&](auto each) {
+                if (static_cast<int>(each.value) == status)
+                    name = each.name;
+            });
+            if (name)
+                return name;
+        }
+        return std::to_string(status);
+    }
+
+    template <class Fn>
+    static detail::kept<Fn> keep(Fn fn)
+    {
+        return std::make_shared<const Fn>(std::move(fn));
+    }
+
+    template <class Fn, class... Arguments>
+    static consteval bool check_handler()
+    {
+        constexpr bool callable = std::is_invocable_v<const Fn&, Arguments...>;
+        static_assert(callable, "steps and timeout handlers are called as fn(pawl::run<Object>&), "
+                                "callbacks with their payload besides; the call operator is const");
+        if constexpr (callable) {
+            constexpr bool returns = detail::is_step<std::invoke_result_t<const Fn&, Arguments...>>;
+            static_assert(returns, "a handler returns pawl::step<...> with the statuses that it "
+                                   "may move its run to");
+            return returns;
+        } else {
+            return false;
+        }
+    }
+
+    template <class Fn, class... Arguments>
+    static std::vector<int> destinations_of()
+    {
+        using result = std::invoke_result_t<const Fn&, Arguments...>;
+        return detail::destinations<Status, result>::list();
+    }
+
+    template <class Payload, auto... From, class Fn>
+    void add_callback(const std::string& name, Fn fn)
+    {
+        if constexpr (std::is_void_v<Payload>) {
+            if constexpr (check_handler<Fn, run_type&>())
+                store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&>(),
+                                                  keep(std::move(fn)));
+        } else {
+            static_assert(codable<Payload>,
+                          "Pawl has no codec for this callback's payload: describe it with "
+                          "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
+                          "pawl::json_codec");
+            if constexpr (codable<Payload> && check_handler<Fn, run_type&, Payload>())
+                store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&, Payload>(),
+                                                  keep(std::move(fn)));
+        }
+    }
+
+    template <class Payload, auto... From, class Fn>
+    void store_callbacks(const std::string& name, const std::vector<int>& destinations,
+                         const detail::kept<Fn>& fn)
+    {
+        (draft_.handled(detail::status_number<Status, From>())
+             .callbacks.push_back(
+                 {name, detail::make_callback<Object, Payload, Fn>(fn), destinations}),
+         ...);
+    }
+
+    template <class Fn>
+    builder& add_hook(event_kind kind, Fn fn)
+    {
+        constexpr bool fits =
+            std::is_invocable_r_v<boost::asio::awaitable<void>, const Fn&, const snapshot_type&>;
+        static_assert(fits, "a hook is boost::asio::awaitable<void>(const pawl::snapshot<Object, "
+                            "Status>&), with a const call operator");
+        if constexpr (fits)
+            draft_.made.hooks[kind].push_back(
+                [kept = keep(std::move(fn))](const event&, const record& at) {
+                    return detail::call_hook<snapshot_type, Fn>(kept,
+                                                                make_snapshot<Object, Status>(at));
+                });
+        return *this;
+    }
+
+    detail::workflow_draft draft_;
+};
+
+} // namespace pawl

@@ -1,0 +1,138 @@
+#pragma once
+
+#include "pawl/detail/handlers.hpp"
+#include "pawl/run.hpp"
+#include "pawl/step.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <concepts>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+/// How the typed layer reads a user's functions and calls them.
+namespace pawl::detail {
+
+/// The second parameter's type of a function, or of a functor with one call operator that is no
+/// template.
+template <class Fn>
+struct second_parameter {};
+
+template <class Result, class First, class Second, bool Noexcept>
+struct second_parameter<Result (*)(First, Second) noexcept(Noexcept)> {
+    using type = Second;
+};
+
+template <class Class, class Result, class First, class Second, bool Noexcept>
+struct second_parameter<Result (Class::*)(First, Second) const noexcept(Noexcept)> {
+    using type = Second;
+};
+
+template <class Fn>
+    requires requires { &Fn::operator(); }
+struct second_parameter<Fn> : second_parameter<decltype(&Fn::operator())> {};
+
+template <class Fn>
+concept has_second_parameter = requires { typename second_parameter<Fn>::type; };
+
+template <class Fn>
+using payload_of = std::remove_cvref_t<typename second_parameter<Fn>::type>;
+
+/// The number that an enumerator is stored as.
+template <class Status, auto Enumerator>
+constexpr int status_number()
+{
+    static_assert(std::is_same_v<decltype(Enumerator), Status>,
+                  "this status is not an enumerator of the workflow's Status");
+    constexpr auto number = static_cast<std::underlying_type_t<decltype(Enumerator)>>(Enumerator);
+    static_assert(std::in_range<int>(number), "Pawl stores a status as an int");
+    return static_cast<int>(number);
+}
+
+template <class Result>
+inline constexpr bool is_step = false;
+
+template <auto... Statuses>
+inline constexpr bool is_step<step<Statuses...>> = true;
+
+/// The statuses in a handler's return type.
+template <class Status, class Step>
+struct destinations;
+
+template <class Status, auto... Statuses>
+struct destinations<Status, step<Statuses...>> {
+    static std::vector<int> list() { return {status_number<Status, Statuses>()...}; }
+};
+
+/// Functions are kept by a shared pointer, which the coroutines that call them hold too: a lambda
+/// that is itself a coroutine finds its captures alive until it ends.
+template <class Fn>
+using kept = std::shared_ptr<const Fn>;
+
+template <class Object, class Fn>
+boost::asio::awaitable<next_value> call_handler(kept<Fn> fn, object_ptr object,
+                                                run_context& context)
+{
+    run<Object> current{*static_cast<Object*>(object.get()), context};
+    auto outcome = co_await (*fn)(current);
+    co_return std::move(outcome).value();
+}
+
+template <class Object, class Payload, class Fn>
+boost::asio::awaitable<next_value> call_callback(kept<Fn> fn, object_ptr object,
+                                                 run_context& context, std::string bytes)
+{
+    run<Object> current{*static_cast<Object*>(object.get()), context};
+    Payload payload = codec<Payload>::decode(bytes);
+    auto outcome = co_await (*fn)(current, std::move(payload));
+    co_return std::move(outcome).value();
+}
+
+template <class Snapshot, class Fn>
+boost::asio::awaitable<void> call_hook(kept<Fn> fn, Snapshot at)
+{
+    co_await (*fn)(at);
+}
+
+template <class Object, class Fn>
+handler make_handler(const kept<Fn>& fn)
+{
+    return [fn](const object_ptr& object, run_context& context) {
+        return call_handler<Object, Fn>(fn, object, context);
+    };
+}
+
+template <class Object, class Payload, class Fn>
+callback_handler make_callback(const kept<Fn>& fn)
+{
+    if constexpr (std::is_void_v<Payload>)
+        return [fn](const object_ptr& object, run_context& context, std::string_view) {
+            return call_handler<Object, Fn>(fn, object, context);
+        };
+    else
+        return [fn](const object_ptr& object, run_context& context, std::string_view bytes) {
+            return call_callback<Object, Payload, Fn>(fn, object, context, std::string{bytes});
+        };
+}
+
+template <class Object, class When>
+timer_function make_timer(const kept<When>& when)
+{
+    return [when](const object_ptr& object, run_context& context) {
+        const run<Object> current{*static_cast<Object*>(object.get()), context};
+        return std::optional<time_point>{(*when)(current)};
+    };
+}
+
+/// Due when `span` has passed since the visit began.
+timer_function make_timer(duration span);
+
+timer_function make_timer(time_point at);
+
+} // namespace pawl::detail

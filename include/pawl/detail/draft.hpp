@@ -1,0 +1,82 @@
+#pragma once
+
+#include "pawl/definition.hpp"
+#include "pawl/detail/handlers.hpp"
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pawl {
+
+/// What holds for every step of a workflow that says nothing else.
+struct step_defaults {
+    retry_policy retry{};     ///< of steps and of timeouts' handlers
+    duration attempt_limit{}; ///< of steps and of timeouts' handlers; zero: none
+    std::size_t parallel = 0; ///< attempts at a time per step in one engine; 0: no limit
+    duration lag{};           ///< wait between entering a status and its step's first attempt
+};
+
+namespace detail {
+
+/// What was said of a handler; what was not is taken from the defaults at the end.
+struct handler_options {
+    std::optional<retry_policy> retry;
+    std::optional<duration> attempt_limit;
+    std::optional<std::size_t> parallel;
+    std::optional<duration> lag;
+    std::optional<int> exhausted;
+};
+
+struct step_draft {
+    handler run;
+    std::vector<int> destinations;
+    handler_options options;
+};
+
+struct callback_draft {
+    std::string name;
+    callback_handler run;
+    std::vector<int> destinations;
+};
+
+struct timeout_draft {
+    timeout_handler handler;
+    std::optional<duration> fixed; ///< the span, where it is one
+    std::vector<int> destinations;
+    handler_options options;
+};
+
+struct status_draft {
+    std::vector<std::unique_ptr<step_draft>> steps; ///< more than one is a mistake to report
+    std::vector<callback_draft> callbacks;
+    std::vector<std::unique_ptr<timeout_draft>> timeouts;
+    bool end = false;
+};
+
+/// A workflow as the builder was told it, before anything was checked.
+struct workflow_draft {
+    std::string name;
+    std::string (*label)(int) = nullptr;
+    std::map<int, status_draft> statuses;
+    std::vector<int> order;  ///< statuses with a handler, as they were declared first
+    std::vector<int> starts; ///< as they were declared
+    step_defaults defaults;
+    duration resume_after = definition{}.resume_after;
+    int max_auto_resumes = definition{}.max_auto_resumes;
+    workflow_impl made; ///< what needs no checking: codec, hooks
+
+    /// The status, noted as one that has a handler.
+    status_draft& handled(int status);
+};
+
+/// Checks the draft and turns it into what engines run. Throws definition_error.
+std::shared_ptr<const workflow_impl> finish(workflow_draft draft);
+
+} // namespace detail
+} // namespace pawl

@@ -1,0 +1,169 @@
+#include "pawl/detail/draft.hpp"
+#include "core/check_definition.hpp"
+#include "pawl/detail/callable.hpp"
+#include "pawl/error.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::detail {
+
+namespace {
+
+void add_edges(status_rules& to, const std::vector<int>& destinations, edge_cause cause,
+               const std::string& name = {})
+{
+    for (const int destination : destinations)
+        if (edge added{destination, cause, name};
+            std::ranges::find(to.edges, added) == to.edges.end())
+            to.edges.push_back(std::move(added));
+}
+
+step_rules overlay(const handler_options& options, const step_defaults& defaults)
+{
+    return {options.retry.value_or(defaults.retry), options.exhausted,
+            options.attempt_limit.value_or(defaults.attempt_limit),
+            options.parallel.value_or(defaults.parallel), options.lag.value_or(defaults.lag)};
+}
+
+status_rules make_rules(int id, const status_draft& draft, const workflow_draft& all)
+{
+    status_rules rules;
+    rules.id = id;
+    rules.label = all.label(id);
+    rules.end = draft.end;
+    for (const auto& step : draft.steps) {
+        if (!rules.step)
+            rules.step = overlay(step->options, all.defaults);
+        add_edges(rules, step->destinations, edge_cause::step);
+        if (step->options.exhausted)
+            add_edges(rules, {*step->options.exhausted}, edge_cause::step);
+    }
+    for (const auto& callback : draft.callbacks) {
+        rules.callbacks.push_back(callback.name);
+        add_edges(rules, callback.destinations, edge_cause::callback, callback.name);
+    }
+    for (const auto& timeout : draft.timeouts) {
+        auto options = overlay(timeout->options, all.defaults);
+        rules.timeouts.push_back({std::move(options.retry), options.attempt_limit});
+        add_edges(rules, timeout->destinations, edge_cause::timeout);
+    }
+    return rules;
+}
+
+/// Marks where runs begin: the declared ones, and those that no other status leads to.
+void mark_starts(definition& rules, const workflow_draft& draft)
+{
+    const auto led_to = [&](int id) {
+        return std::ranges::any_of(rules.statuses, [&](const status_rules& from) {
+            return from.id != id &&
+                   std::ranges::find(from.edges, id, &edge::to) != from.edges.end();
+        });
+    };
+    auto starts = draft.starts;
+    for (const int id : draft.order)
+        if (!led_to(id))
+            starts.push_back(id);
+    for (auto& status : rules.statuses)
+        status.start = std::ranges::find(starts, status.id) != starts.end();
+    if (!starts.empty())
+        rules.default_start = starts.front();
+}
+
+definition make_definition(workflow_draft& draft)
+{
+    definition rules;
+    rules.name = draft.name;
+    rules.resume_after = draft.resume_after;
+    rules.max_auto_resumes = draft.max_auto_resumes;
+
+    for (const int id : draft.starts)
+        draft.statuses.try_emplace(id);
+    std::vector<edge> edges;
+    for (const auto& [id, status] : draft.statuses) {
+        const auto made = make_rules(id, status, draft);
+        edges.insert(edges.end(), made.edges.begin(), made.edges.end());
+    }
+    for (const auto& destination : edges)
+        draft.statuses.try_emplace(destination.to);
+
+    for (const auto& [id, status] : draft.statuses)
+        rules.statuses.push_back(make_rules(id, status, draft));
+    mark_starts(rules, draft);
+    return rules;
+}
+
+/// What a definition cannot say any more.
+std::vector<std::string> check_draft(const workflow_draft& draft)
+{
+    std::vector<std::string> problems;
+    for (const auto& [id, status] : draft.statuses) {
+        const auto name = core::status_name(draft.label(id), id);
+        if (status.steps.size() > 1)
+            problems.push_back(name + ": it has " + std::to_string(status.steps.size()) +
+                               " steps; a status has one");
+        for (std::size_t i = 0; i < status.timeouts.size(); ++i)
+            if (status.timeouts[i]->fixed && *status.timeouts[i]->fixed <= duration::zero())
+                problems.push_back(name + ": its timeout " + std::to_string(i + 1) +
+                                   "'s duration must be above zero");
+    }
+    return problems;
+}
+
+status_handlers take_handlers(status_draft& draft)
+{
+    status_handlers handlers;
+    if (!draft.steps.empty())
+        handlers.step = std::move(draft.steps.front()->run);
+    for (auto& callback : draft.callbacks)
+        handlers.callbacks.push_back(std::move(callback.run));
+    for (auto& timeout : draft.timeouts)
+        handlers.timeouts.push_back(std::move(timeout->handler));
+    return handlers;
+}
+
+} // namespace
+
+status_draft& workflow_draft::handled(int status)
+{
+    if (std::ranges::find(order, status) == order.end())
+        order.push_back(status);
+    return statuses[status];
+}
+
+timer_function make_timer(duration span)
+{
+    return [span](const object_ptr&, run_context& context) -> std::optional<time_point> {
+        const auto now = context.now();
+        return span < time_point::max() - now ? now + span : time_point::max();
+    };
+}
+
+timer_function make_timer(time_point at)
+{
+    return [at](const object_ptr&, run_context&) -> std::optional<time_point> {
+        return at;
+    };
+}
+
+std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
+{
+    auto impl = std::make_shared<workflow_impl>(std::move(draft.made));
+    impl->rules = make_definition(draft);
+
+    auto problems = check_draft(draft);
+    for (auto& problem : core::check_definition(impl->rules))
+        problems.push_back(std::move(problem));
+    if (!problems.empty()) {
+        std::string text = "workflow \"" + draft.name + "\" cannot be built:";
+        for (const auto& problem : problems)
+            text += "\n- " + problem;
+        throw definition_error{text};
+    }
+
+    for (auto& [id, status] : draft.statuses)
+        impl->handlers.emplace(id, take_handlers(status));
+    return impl;
+}
+
+} // namespace pawl::detail

@@ -1,0 +1,33 @@
+#include "pawl/run.hpp"
+
+#include <algorithm>
+
+namespace pawl::detail {
+
+const effect* find_effect(const record& where, std::string_view name, bool for_run) noexcept
+{
+    const auto at = std::ranges::find_if(where.effects, [&](const effect& each) {
+        return each.for_run == for_run && each.name == name;
+    });
+    return at != where.effects.end() ? &*at : nullptr;
+}
+
+std::string make_idempotency_key(const record& where, std::string_view name)
+{
+    std::string key = to_string(where.id);
+    key += '/';
+    key += std::to_string(where.status);
+    key += '.';
+    key += std::to_string(where.visit);
+    key += '/';
+    key += name;
+    return key;
+}
+
+void check_effect_name(std::string_view name)
+{
+    if (name.empty())
+        throw error{errc::invalid_argument, "an effect needs a name"};
+}
+
+} // namespace pawl::detail

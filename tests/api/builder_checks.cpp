@@ -1,0 +1,213 @@
+// Mistakes in a declaration: each is refused by build() with a sentence that names the status, and
+// all of them are listed together.
+#include "api/orders.hpp"
+#include "api/support.hpp"
+
+#include <limits>
+
+using namespace api_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string problems(order_builder b)
+{
+    try {
+        (void)std::move(b).build();
+    } catch (const pawl::definition_error& failure) {
+        return failure.what();
+    }
+    return "built";
+}
+
+/// A workflow that is right, for one mistake to be added.
+order_builder right(std::string name = "orders")
+{
+    order_builder b{std::move(name)};
+    b.step<created>(go<validated>);
+    b.callback<validated>("ship", go<shipped>);
+    b.end<shipped>();
+    return b;
+}
+
+struct mistake {
+    const char* name;
+    void (*make)(order_builder&);
+    std::vector<std::string_view> words;
+};
+
+const std::vector<mistake> structure{
+    {"two steps",
+     [](order_builder& b) { b.step<created>(go<shipped>); },
+     {"created (1)", "2 steps"}},
+    {"a dead end",
+     [](order_builder& b) { b.step<paying>(go<failed>); },
+     {"failed (4)", "arrive from paying (3)", "end<>()"}},
+    {"a dead end after a callback",
+     [](order_builder& b) { b.callback<created>("x", go<failed>); },
+     {"failed (4)", "arrive from created (1)"}},
+    {"a dead end after a timeout",
+     [](order_builder& b) { b.timeout<created>(1s, go<failed>); },
+     {"failed (4)", "arrive from created (1)"}},
+    {"a dead end after the last attempt",
+     [](order_builder& b) { b.step<paying>(go<shipped>).exhausted<failed>(); },
+     {"failed (4)", "arrive from paying (3)"}},
+    {"an end with a step",
+     [](order_builder& b) { b.step<shipped>(go<shipped>); },
+     {"shipped (5)", "end", "step"}},
+    {"an end with a callback",
+     [](order_builder& b) { b.end<validated>(); },
+     {"validated (2)", "end", "callback"}},
+    {"an end with a timeout",
+     [](order_builder& b) { b.timeout<shipped>(1s, go<shipped>); },
+     {"shipped (5)", "end", "timeout"}},
+    {"an end that nobody reaches",
+     [](order_builder& b) { b.end<cancelled>(); },
+     {"cancelled (6)", "reach"}},
+    {"a cycle that nobody reaches",
+     [](order_builder& b) {
+         b.step<paying>(go<failed>);
+         b.step<failed>(go<paying>);
+     },
+     {"paying (3)", "failed (4)", "reach"}},
+    {"a start that is an end",
+     [](order_builder& b) { b.start<shipped>(); },
+     {"shipped (5)", "as an end and as a start"}},
+    {"a start without handlers",
+     [](order_builder& b) { b.start<paying>(); },
+     {"paying (3)", "as a start, but has no step"}},
+    {"a callback twice",
+     [](order_builder& b) { b.callback<validated>("ship", go<shipped>); },
+     {"validated (2)", "two callbacks", "\"ship\""}},
+    {"a callback without a name",
+     [](order_builder& b) { b.callback<validated>("", go<shipped>); },
+     {"validated (2)", "name is empty"}},
+    {"a callback with a long name",
+     [](order_builder& b) { b.callback<validated>(std::string(129, 'x'), go<shipped>); },
+     {"validated (2)", "128"}},
+};
+
+constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
+
+const std::vector<mistake> options{
+    {"initial",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.initial = 0s}); },
+     {"paying (3)", "step", "initial"}},
+    {"multiplier",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.multiplier = 0.9}); },
+     {"paying (3)", "multiplier"}},
+    {"multiplier nan",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.multiplier = nan}); },
+     {"paying (3)", "multiplier"}},
+    {"max_interval",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.initial = 2min}); },
+     {"paying (3)", "max_interval"}},
+    {"jitter below",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.jitter = -0.1}); },
+     {"paying (3)", "jitter"}},
+    {"jitter above",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.jitter = 1.1}); },
+     {"paying (3)", "jitter"}},
+    {"jitter nan",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.jitter = nan}); },
+     {"paying (3)", "jitter"}},
+    {"max_attempts",
+     [](order_builder& b) { b.step<paying>(go<shipped>).retry({.max_attempts = -1}); },
+     {"paying (3)", "max_attempts"}},
+    {"attempt_limit",
+     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(-1us); },
+     {"paying (3)", "attempt_limit"}},
+    {"lag", [](order_builder& b) { b.step<paying>(go<shipped>).lag(-1us); }, {"paying (3)", "lag"}},
+    {"defaults", [](order_builder& b) { b.defaults({.lag = -1s}); }, {"created (1)", "lag"}},
+    {"timeout's duration",
+     [](order_builder& b) { b.timeout<created>(0s, go<shipped>); },
+     {"created (1)", "timeout 1", "duration"}},
+    {"timeout's retry",
+     [](order_builder& b) {
+         b.timeout<created>(1s, go<shipped>);
+         b.timeout<created>(1s, go<shipped>).retry({.initial = -1s});
+     },
+     {"created (1)", "timeout 2", "initial"}},
+    {"timeout's attempt_limit",
+     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(-1s); },
+     {"created (1)", "timeout 1", "attempt_limit"}},
+    {"resume time",
+     [](order_builder& b) { b.resume_error_pauses(-1s, 1); },
+     {"resume_error_pauses", "time"}},
+    {"resume count",
+     [](order_builder& b) { b.resume_error_pauses(1s, -1); },
+     {"resume_error_pauses", "times"}},
+};
+
+void check(const std::vector<mistake>& table)
+{
+    for (const auto& row : table) {
+        BOOST_TEST_CONTEXT(row.name)
+        {
+            auto b = right();
+            row.make(b);
+            const auto text = problems(std::move(b));
+            BOOST_TEST(contains(text, "\"orders\""));
+            for (const auto word : row.words)
+                BOOST_TEST(contains(text, word));
+        }
+    }
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(builder_checks)
+
+BOOST_AUTO_TEST_CASE(what_is_right_is_built)
+{
+    BOOST_TEST(problems(right()) == "built");
+    BOOST_TEST(problems(right("A-z_0.9")) == "built");
+    BOOST_TEST(problems(right(std::string(128, 'x'))) == "built");
+    auto limits = right();
+    limits.step<paying>(go<shipped>)
+        .retry({.initial = 2min, .multiplier = 1, .jitter = 1, .max_attempts = 0})
+        .attempt_limit(0s)
+        .lag(0s);
+    limits.resume_error_pauses(0s, 0);
+    BOOST_TEST(problems(std::move(limits)) == "built");
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_in_the_graph)
+{
+    check(structure);
+}
+
+BOOST_AUTO_TEST_CASE(options_out_of_their_range)
+{
+    check(options);
+}
+
+BOOST_AUTO_TEST_CASE(names_of_workflows)
+{
+    BOOST_TEST(contains(problems(right("")), "name is empty"));
+    BOOST_TEST(contains(problems(right(std::string(129, 'x'))), "128"));
+    for (const char* name : {"two words", "a/b", "é", "a\n", "a:b"})
+        BOOST_TEST(contains(problems(right(name)), "other characters"));
+}
+
+BOOST_AUTO_TEST_CASE(a_workflow_without_handlers_or_starts)
+{
+    BOOST_TEST(contains(problems(order_builder{"orders"}), "no step, callback or timeout"));
+    order_builder circle{"orders"};
+    circle.step<created>(go<validated>);
+    circle.step<validated>(go<created>);
+    BOOST_TEST(contains(problems(std::move(circle)), "no run can start"));
+}
+
+BOOST_AUTO_TEST_CASE(all_mistakes_are_listed_together)
+{
+    auto b = right("a name");
+    b.step<created>(go<failed>).retry({.initial = 0s, .jitter = 3});
+    b.step<created>(go<failed>);
+    b.end<cancelled>();
+    const auto text = problems(std::move(b));
+    for (const char* words : {"other characters", "3 steps", "failed (4)", "cancelled (6)"})
+        BOOST_TEST(contains(text, words));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
