@@ -4,7 +4,6 @@
 #include "pawl/http/server.hpp"
 #include "pawl/sqlite.hpp"
 #include "services/start.hpp"
-#include "workflow.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -75,7 +74,7 @@ void order_server::assemble()
         services::services_options options;
         options.database = ledger_file(settings_);
         options.log = settings_.log;
-        parts_->built_in = services::start_services(executor_, std::move(options));
+        parts_->built_in.emplace(services::start_services(executor_, std::move(options)));
         if (urls_.payment.empty())
             urls_.payment = parts_->built_in->payment_url();
         if (urls_.inventory.empty())

@@ -6,6 +6,7 @@
 #include "pawl/clock.hpp"
 #include "pawl/log.hpp"
 #include "service_clients.hpp"
+#include "workflow.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
