@@ -1,0 +1,109 @@
+#include "pawl/http/client.hpp"
+
+#include "http/client_call.hpp"
+#include "http/client_pool.hpp"
+#include "http/executors.hpp"
+#include "http/message_head.hpp"
+#include "http/url.hpp"
+#include "pawl/error.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace pawl::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+detail::url check(const std::string& url, const client_options& options)
+{
+    const auto require = [](bool holds, std::string_view what) {
+        if (!holds)
+            throw definition_error(fmt::format("client_options::{}", what));
+    };
+    require(options.timeout > duration::zero(), "timeout must be positive");
+    require(options.max_connections > 0, "max_connections must be at least 1");
+    auto where = detail::parse_url(url);
+    if (!where)
+        throw definition_error(fmt::format("'{}' is not of the form http://HOST:PORT", url));
+    return std::move(*where);
+}
+
+/// On the caller's executor; the work is done on the client's strand.
+asio::awaitable<client_response> perform(std::shared_ptr<detail::client_call> call)
+{
+    // The request's coroutine is told to stop by its own state; it gets no cancellation slot.
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    auto slot = cancellation.slot();
+    if (slot.is_connected())
+        slot.assign([weak = std::weak_ptr(call)](asio::cancellation_type) {
+            if (auto running = weak.lock())
+                asio::post(running->strand(), [running] { running->cancel(); });
+        });
+    auto answer = co_await asio::co_spawn(
+        call->strand(), call->run(call),
+        asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable));
+    co_return answer;
+}
+
+} // namespace
+
+class client::impl {
+public:
+    impl(const asio::any_io_executor& executor, std::string url, client_options options)
+        : url_(std::move(url)), pool_(std::make_shared<detail::client_pool>(
+                                    detail::new_strand(executor), check(url_, options), options))
+    {
+    }
+
+    /// Requests that are under way share the pool.
+    ~impl()
+    {
+        asio::post(pool_->strand(), [pool = pool_] { pool->close(); });
+    }
+
+    impl(const impl&) = delete;
+    impl& operator=(const impl&) = delete;
+
+    asio::awaitable<client_response> request(client_request what) const
+    {
+        if (const auto fault = detail::find_fault(what))
+            throw error(errc::invalid_argument,
+                        fmt::format("{} {}{}: {}", what.method, url_, what.target, *fault));
+        return perform(std::make_shared<detail::client_call>(pool_, std::move(what)));
+    }
+
+    const std::string& url() const noexcept { return url_; }
+
+private:
+    std::string url_;
+    std::shared_ptr<detail::client_pool> pool_;
+};
+
+client::client(asio::any_io_executor executor, std::string url, client_options options)
+    : impl_(std::make_shared<impl>(executor, std::move(url), options))
+{
+}
+
+client::~client() = default;
+client::client(client&&) noexcept = default;
+
+asio::awaitable<client_response> client::request(client_request what)
+{
+    return impl_->request(std::move(what));
+}
+
+const std::string& client::url() const noexcept
+{
+    return impl_->url();
+}
+
+} // namespace pawl::http

@@ -1,0 +1,237 @@
+#include "http/client_call.hpp"
+
+#include "http/executors.hpp"
+#include "http/message_head.hpp"
+#include "http/text.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace pawl::http::detail {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto result_of = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t read_size = 16 * 1024;
+
+template <typename F>
+class on_exit {
+public:
+    explicit on_exit(F f) : f_(std::move(f)) {}
+    ~on_exit() { f_(); }
+    on_exit(const on_exit&) = delete;
+    on_exit& operator=(const on_exit&) = delete;
+
+private:
+    F f_;
+};
+
+} // namespace
+
+client_call::client_call(std::shared_ptr<client_pool> pool, client_request what)
+    : pool_(std::move(pool)), what_(std::move(what)), limit_(pool_->strand()),
+      wake_(pool_->strand(), std::chrono::steady_clock::time_point::max())
+{
+}
+
+asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> self)
+{
+    const on_exit finishing([self] { self->finish(); });
+    throw_if_stopped();
+    arm_limit();
+    co_await wait_for_place();
+
+    for (;;) {
+        if (!connection_)
+            co_await connect();
+        client_response answer;
+        const auto got = co_await exchange(answer);
+        if (got == outcome::answered)
+            co_return answer;
+        throw_if_stopped();
+        if (got == outcome::failed)
+            fail();
+        connection_.reset();
+        was_idle_ = false;
+    }
+}
+
+void client_call::cancel()
+{
+    end(stop::cancelled);
+}
+
+void client_call::granted(connection_ptr connection)
+{
+    has_place_ = true;
+    was_idle_ = connection != nullptr;
+    connection_ = std::move(connection);
+    wake_.cancel();
+}
+
+void client_call::arm_limit()
+{
+    limit_.expires_at(from_now(pool_->options().timeout));
+    limit_.async_wait([self = shared_from_this()](error_code error) {
+        if (!error)
+            self->end(stop::timed_out);
+    });
+}
+
+void client_call::end(stop why)
+{
+    if (stopped_ != stop::none)
+        return;
+    stopped_ = why;
+    pool_->forget(*this);
+    wake_.cancel();
+    error_code ignored;
+    if (connection_)
+        connection_->socket.close(ignored);
+}
+
+/// However the request ended.
+void client_call::finish() noexcept
+{
+    limit_.cancel();
+    pool_->forget(*this);
+    if (!reusable_ || stopped_ != stop::none)
+        connection_.reset();
+    if (std::exchange(has_place_, false))
+        pool_->give_back(std::move(connection_));
+}
+
+asio::awaitable<void> client_call::wait_for_place()
+{
+    pool_->take_place(*this);
+    while (!has_place_ && stopped_ == stop::none)
+        co_await wake_.async_wait(result_of);
+    throw_if_stopped();
+}
+
+asio::awaitable<void> client_call::connect()
+{
+    const auto lookup = pool_->look_up();
+    if (!lookup->done)
+        lookup->when_done.emplace_back([self = shared_from_this()] { self->wake_.cancel(); });
+    while (!lookup->done && stopped_ == stop::none)
+        co_await wake_.async_wait(result_of);
+    throw_if_stopped();
+
+    auto error = lookup->error;
+    for (const auto& endpoint : lookup->endpoints) {
+        connection_ = std::make_unique<client_connection>(strand());
+        const auto result = co_await connection_->socket.async_connect(endpoint, result_of);
+        throw_if_stopped();
+        error = std::get<0>(result);
+        if (!error) {
+            error_code ignored;
+            connection_->socket.set_option(tcp::no_delay(true), ignored);
+            co_return;
+        }
+    }
+    cause_ = "cannot connect: " + error.message();
+    fail();
+}
+
+/// Returns whether an answer can be expected.
+asio::awaitable<bool> client_call::send()
+{
+    head_.clear();
+    write_request_head(head_, what_, pool_->where().authority);
+    const std::array buffers{asio::const_buffer(head_.data(), head_.size()),
+                             asio::const_buffer(what_.body.data(), what_.body.size())};
+    const auto result = co_await asio::async_write(connection_->socket, buffers, result_of);
+    const auto error = std::get<0>(result);
+    const auto sent = std::get<1>(result);
+    sent_any_ = sent_any_ || sent > 0;
+    reusable_ = !error;
+    if (error)
+        cause_ = "sending failed: " + error.message();
+    // A peer that refuses a large request may have answered before it closed.
+    co_return sent > 0;
+}
+
+asio::awaitable<client_call::outcome> client_call::exchange(client_response& answer)
+{
+    const bool sent = co_await send();
+    if (!sent || stopped_ != stop::none)
+        co_return was_idle_ ? outcome::stale : outcome::failed;
+
+    response_reader reader(what_.method == "HEAD", pool_->options().body_limit);
+    auto& buffer = connection_->buffer;
+    for (;;) {
+        const auto bytes = buffer.cdata();
+        std::size_t consumed = 0;
+        auto got = reader.read({static_cast<const char*>(bytes.data()), bytes.size()}, consumed);
+        buffer.consume(consumed);
+        if (got == response_reader::result::need_more) {
+            const auto space = buffer.prepare(read_size);
+            const auto result = co_await connection_->socket.async_read_some(space, result_of);
+            const auto error = std::get<0>(result);
+            if (stopped_ != stop::none)
+                co_return outcome::failed;
+            buffer.commit(std::get<1>(result));
+            if (!error)
+                continue;
+            got = reader.end();
+            reusable_ = false;
+            if (error != asio::error::eof || got != response_reader::result::complete) {
+                cause_ = error == asio::error::eof ? reader.fault()
+                                                   : "receiving failed: " + error.message();
+                const bool stale = was_idle_ && !reader.started() && may_repeat();
+                co_return stale ? outcome::stale : outcome::failed;
+            }
+        }
+        if (got == response_reader::result::failed) {
+            reusable_ = false;
+            cause_ = reader.fault();
+            co_return outcome::failed;
+        }
+        reusable_ = reusable_ && reader.keep_alive() && buffer.size() == 0;
+        answer = reader.take();
+        co_return outcome::answered;
+    }
+}
+
+void client_call::throw_if_stopped() const
+{
+    if (stopped_ == stop::cancelled)
+        throw boost::system::system_error(asio::error::operation_aborted, "http request");
+    if (stopped_ == stop::timed_out)
+        fail();
+}
+
+void client_call::fail() const
+{
+    const auto& cause = stopped_ == stop::timed_out ? "it took too long" : cause_;
+    throw client_error(sent_any_ ? failure::ambiguous : failure::not_sent,
+                       fmt::format("{} http://{}{}: {}", what_.method, pool_->where().authority,
+                                   what_.target, cause));
+}
+
+/// Whether the peer may act on this request twice.
+bool client_call::may_repeat() const
+{
+    constexpr std::array methods{"GET", "HEAD", "PUT", "DELETE"};
+    if (std::ranges::find(methods, what_.method) != methods.end())
+        return true;
+    return std::ranges::any_of(what_.headers, [](const auto& header) {
+        return equal_ignoring_case(header.first, "Idempotency-Key");
+    });
+}
+
+} // namespace pawl::http::detail
