@@ -127,9 +127,10 @@ class builder {
     static_assert(std::is_enum_v<Status>, "a workflow's Status is an enum");
     static_assert(codable<Object>, "Pawl has no codec for the workflow's Object: describe it with "
                                    "BOOST_DESCRIBE_STRUCT, or specialise pawl::codec");
-    static_assert(std::is_default_constructible_v<Object>,
-                  "a workflow's Object has a default constructor: Pawl reads into such a value, and "
-                  "leaves one behind when data is deleted");
+    static_assert(
+        std::is_default_constructible_v<Object>,
+        "a workflow's Object has a default constructor: Pawl reads into such a value, and "
+        "leaves one behind when data is deleted");
 
 public:
     using run_type = run<Object>;

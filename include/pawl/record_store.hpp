@@ -25,7 +25,9 @@ enum class start_rule : std::uint8_t {
 
 /// Stores the next version of a run, its event, and what became of the messages that it consumed.
 struct transition {
-    record next; ///< `next.version` is `expected_version + 1`
+    /// `next.version` is `expected_version + 1`. Workflow, foreign id, start key, trace parent and
+    /// creation time of a run never change.
+    record next;
 
     /// The version that `next` was made from; 0 creates the run.
     std::uint64_t expected_version = 0;
@@ -80,7 +82,7 @@ struct apply_result {
     /// accepted transition: its event's sequence; delivery: the message's (also of a duplicate).
     std::uint64_t sequence = 0;
 
-    /// duplicate, in_progress, already_ran: the run that is there.
+    /// duplicate, in_progress, already_ran: the run that is there (of a message: its run).
     run_id existing;
 
     /// duplicate delivery: what became of the first one.
@@ -106,7 +108,8 @@ struct due_page {
 
 enum class sort_order : std::uint8_t { oldest_first, newest_first };
 
-/// What record_store::list looks for. An empty list or text excludes nothing.
+/// What record_store::list looks for. An empty list or text excludes nothing; a list has at most
+/// 1000 values.
 struct record_query {
     std::string workflow;
     std::vector<std::string> foreign_ids;
@@ -145,8 +148,10 @@ struct lease {
 /// coroutines: the caller keeps arguments that are references, spans or views alive until they
 /// complete. None honours cancellation: a write in flight is either done or not, and says which.
 ///
-/// Errors: an awaitable throws pawl::error with one of the `store_*` codes. After `apply` threw,
-/// nothing may be assumed of its batch; whoever needs to know reads again.
+/// Errors: an awaitable throws pawl::error with one of the `store_*` codes, or with
+/// errc::invalid_argument when an argument is out of its range: a shard that is none, a page limit,
+/// a transition whose versions do not follow each other. After `apply` threw, nothing may be
+/// assumed of its batch; whoever needs to know reads again.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -210,7 +215,8 @@ public:
     virtual boost::asio::awaitable<std::optional<lease>>
     claim(std::uint32_t shard, std::string_view owner, time_point now, time_point until) = 0;
 
-    /// Gives the shard back. A lease that is no longer held changes nothing.
+    /// Gives the shard back; the next claim gets the next epoch, whoever makes it. A lease that is
+    /// no longer held changes nothing.
     virtual boost::asio::awaitable<void> release(lease held) = 0;
 };
 

@@ -44,6 +44,8 @@ const char* sentence(errc code) noexcept
                "for the list";
     case errc::duplicate_workflow:
         return "the engine already has a workflow of this name";
+    case errc::overloaded:
+        return "too many calls wait for the store: try again later";
     case errc::conflict:
         return "the run was changed by somebody else: read it again";
     case errc::fenced:
@@ -84,6 +86,7 @@ bool is_retryable(const error_code& code) noexcept
         return false;
     switch (static_cast<errc>(code.value())) {
     case errc::in_progress:
+    case errc::overloaded:
     case errc::conflict:
     case errc::fenced:
     case errc::store_unavailable:

@@ -1,0 +1,473 @@
+#pragma once
+
+#include "pawl/codec.hpp"
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/snapshot.hpp"
+#include "pawl/workflow.hpp"
+
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace pawl {
+
+/// Which run: its id, or the foreign id whose latest run is meant.
+using run_key = std::variant<run_id, std::string>;
+
+template <class Status>
+struct trigger_options {
+    /// Where the run begins; must have a step, callback or timeout. Default: the workflow's start.
+    std::optional<Status> start{};
+
+    /// Whether a finished run of the foreign id leaves room for another. Default: it does.
+    start_rule rule = start_rule::unless_unfinished;
+
+    /// Names this trigger: a second one with the same foreign id and key gives the first one's run
+    /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
+    std::string idempotency_key{};
+
+    /// W3C trace context to keep with the run. Empty: none.
+    std::string trace_parent{};
+};
+
+struct callback_options {
+    /// Names this callback: a second one of the run with the same key is not handled again, and
+    /// gives the first one's outcome. At most 1,024 bytes. Empty: none.
+    std::string idempotency_key{};
+
+    /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
+    /// long as the run is unfinished.
+    std::optional<duration> time_limit{};
+};
+
+template <class Object, class Status>
+struct page {
+    std::vector<snapshot<Object, Status>> runs;
+    run_id next; ///< give it as `after` for the next page; none when this is the last
+};
+
+namespace detail {
+
+/// Hands a decoded result on to a completion handler, whose associations it keeps.
+template <class Handler, class Decode>
+struct decoding_handler {
+    Handler handler;
+    Decode decode;
+
+    template <class Raw>
+    void operator()(error_code result, Raw raw)
+    {
+        decltype(decode(std::move(raw))) value{};
+        try {
+            if (!result || result == errc::finished_elsewhere)
+                value = decode(std::move(raw));
+        } catch (const system_error& e) {
+            result = e.code();
+        }
+        std::move(handler)(result, std::move(value));
+    }
+};
+
+template <class Handler, class Decode>
+decoding_handler(Handler, Decode) -> decoding_handler<Handler, Decode>;
+
+/// Encodes `value`; the error that it may have goes the way of all others, into the handler.
+template <class T>
+error_code encode_into(const T& value, std::string& out)
+{
+    try {
+        codec<T>::encode(value, out);
+        return {};
+    } catch (const system_error& e) {
+        return e.code();
+    }
+}
+
+/// A settlement as a result: what was not done is an error.
+inline error_code code_of(const settlement& settled, errc refused)
+{
+    switch (settled.outcome) {
+    case message_outcome::failed:
+        return make_error_code(errc::callback_failed);
+    case message_outcome::expired:
+        return make_error_code(errc::expired);
+    case message_outcome::refused:
+        return make_error_code(refused);
+    case message_outcome::pending:
+    case message_outcome::handled:
+        break;
+    }
+    return {};
+}
+
+/// Turns an unsuccessful settlement into an error code on its way to the handler.
+template <class Handler>
+struct settling_handler {
+    Handler handler;
+    errc refused;
+
+    void operator()(error_code result, settlement settled)
+    {
+        if (!result)
+            result = code_of(settled, refused);
+        std::move(handler)(result, std::move(settled));
+    }
+};
+
+template <class Handler>
+struct command_handler {
+    Handler handler;
+
+    void operator()(error_code result, const settlement& settled)
+    {
+        if (!result)
+            result = code_of(settled, errc::refused);
+        std::move(handler)(result);
+    }
+};
+
+} // namespace detail
+
+/// What a host asks of the runs of one workflow. Made by engine::add(); cheap to copy.
+///
+/// Functions named async_… take a completion token, by default boost::asio::use_awaitable. Their
+/// handler runs on its associated executor, by default the engine's, and never inside the call.
+/// Under use_awaitable an error is thrown as boost::system::system_error.
+///
+/// All of them complete with errc::not_running before the engine was started and after it was
+/// stopped, and with a store_* code when the store fails; then it is not known whether the call
+/// took effect. Those that write give errc::overloaded when too many of them wait.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+template <class Object, class Status>
+class client {
+public:
+    using snapshot_type = snapshot<Object, Status>;
+
+    client(std::shared_ptr<detail::engine_api> engine, workflow<Object, Status> of)
+        : engine_(std::move(engine)), workflow_(std::move(of))
+    {
+    }
+
+    const workflow<Object, Status>& definition() const noexcept { return workflow_; }
+
+    /// Starts a run. Signature: `void(error_code, run_id)`.
+    ///
+    /// Durability: when it completes without error, the run is in the store and will be driven to
+    /// its end, whatever happens to this process. With an error it has not been started, except for
+    /// store_* codes: repeat the call with an idempotency key to find out.
+    ///
+    /// Cancellation: none; once begun, the write is done or not.
+    ///
+    /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any
+    /// and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty
+    /// or longer than 1,024 bytes; too_large; encode_failed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_trigger(std::string foreign_id, const Object& object,
+                       trigger_options<Status> options = {}, Token&& token = {})
+    {
+        detail::trigger_call call;
+        call.foreign_id = std::move(foreign_id);
+        if (options.start)
+            call.status = static_cast<int>(*options.start);
+        call.early = detail::encode_into(object, call.object);
+        call.rule = options.rule;
+        call.key = std::move(options.idempotency_key);
+        call.trace_parent = std::move(options.trace_parent);
+        return boost::asio::async_initiate<Token, void(error_code, run_id)>(
+            [](auto handler, client self, detail::trigger_call what) {
+                self.engine_->trigger(self.workflow_.impl(), std::move(what),
+                                      detail::completion<run_id>{std::move(handler)});
+            },
+            token, *this, std::move(call));
+    }
+
+    /// Waits until a run is in one of `statuses`. Signature: `void(error_code, snapshot)`.
+    ///
+    /// Completes at once if the run is there already, else with the commit that brings it there;
+    /// the snapshot is of that version. A status that the run has passed through before the call
+    /// does not count.
+    ///
+    /// Cancellation: terminal, partial and total; the run goes on.
+    ///
+    /// Errors: finished_elsewhere with the final snapshot when the run finishes in another status;
+    /// not_found; decode_failed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_await(run_id run, std::vector<Status> statuses, Token&& token = {})
+    {
+        std::vector<int> numbers;
+        for (const auto status : statuses)
+            numbers.push_back(static_cast<int>(status));
+        return initiate_await(run, std::move(numbers), std::forward<Token>(token));
+    }
+
+    /// Waits until a run has finished, wherever it does. Signature: `void(error_code, snapshot)`.
+    /// Completion, cancellation and errors as async_await, without finished_elsewhere.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_await_finished(run_id run, Token&& token = {})
+    {
+        return initiate_await(run, {}, std::forward<Token>(token));
+    }
+
+    /// Calls a callback of a run back and waits until it has been handled.
+    /// Signature: `void(error_code, settlement)`.
+    ///
+    /// The payload is written by codec<Payload>. While a step of the run is running, the callback
+    /// waits for its end. If the run's status does not take it, it waits in the inbox until one
+    /// does.
+    ///
+    /// Durability: from before it is handled, the callback is in the run's inbox; what the handler
+    /// did is one commit with its settlement. Completes when that is durable.
+    ///
+    /// Cancellation: terminal, partial and total, once the callback is in the inbox: they end the
+    /// wait; the callback is handled all the same.
+    ///
+    /// Errors: not_found; no_such_callback; finished when the run has finished, or finishes before
+    /// it could be handled; callback_failed when its handler failed (the settlement's detail says
+    /// why, the run is as before); expired; too_large; encode_failed; invalid_argument.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_callback(run_key to, std::string name, const Payload& payload,
+                        callback_options options = {}, Token&& token = {})
+    {
+        return initiate_callback(
+            callback_call(std::move(to), std::move(name), payload, std::move(options), true),
+            std::forward<Token>(token));
+    }
+
+    /// As async_callback, but completes as soon as the callback is durable in the inbox, with a
+    /// settlement that is pending.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_deliver(run_key to, std::string name, const Payload& payload,
+                       callback_options options = {}, Token&& token = {})
+    {
+        return initiate_callback(
+            callback_call(std::move(to), std::move(name), payload, std::move(options), false),
+            std::forward<Token>(token));
+    }
+
+    /// Pauses a run until somebody resumes it. Signature: `void(error_code)`. A running handler is
+    /// cancelled, and what it did since its last save is forgotten. An error pause becomes one that
+    /// does not end by itself.
+    ///
+    /// Durability, cancellation: as async_callback.
+    ///
+    /// Errors: not_found; finished; refused when it is paused already.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_pause(run_key to, std::string reason, Token&& token = {})
+    {
+        return initiate_command(std::move(to), message_kind::pause, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
+    /// meanwhile are due. As async_pause; refused when it is not paused.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_resume(run_key to, Token&& token = {})
+    {
+        return initiate_command(std::move(to), message_kind::resume, {},
+                                std::forward<Token>(token));
+    }
+
+    /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
+    /// callback that moves the run to a status whose step does. As async_pause.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_cancel(run_key to, std::string reason, Token&& token = {})
+    {
+        return initiate_command(std::move(to), message_kind::cancel, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Replaces the object of a finished run by what the workflow's scrubber leaves of it.
+    /// Completes when the request is durable; the run's state then goes from RequestedDataDeleted
+    /// to DataDeleted. As async_pause; refused while the run is unfinished.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_delete_data(run_key to, std::string reason, Token&& token = {})
+    {
+        return initiate_command(std::move(to), message_kind::delete_data, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Reads a run. Signature: `void(error_code, std::optional<snapshot>)`; empty when there is
+    /// none.
+    ///
+    /// Cancellation: none. Errors: decode_failed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_find(run_id run, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
+            [](auto handler, client self, run_id id) {
+                self.engine_->find(id, decoding_optional(std::move(handler)));
+            },
+            token, *this, run);
+    }
+
+    /// Reads the run of the foreign id that was created last. As async_find.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_latest(std::string foreign_id, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
+            [](auto handler, client self, std::string key) {
+                self.engine_->latest(self.workflow_.name(), std::move(key),
+                                     decoding_optional(std::move(handler)));
+            },
+            token, *this, std::move(foreign_id));
+    }
+
+    /// Reads a page of runs of this workflow (`query.workflow` is set to it).
+    /// Signature: `void(error_code, page<Object, Status>)`.
+    ///
+    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000; decode_failed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_list(record_query query, Token&& token = {})
+    {
+        query.workflow = workflow_.name();
+        return boost::asio::async_initiate<Token, void(error_code, page<Object, Status>)>(
+            [](auto handler, client self, record_query what) {
+                auto decode = [](record_page raw) {
+                    page<Object, Status> result{{}, raw.next};
+                    for (const auto& run : raw.runs)
+                        result.runs.push_back(make_snapshot<Object, Status>(run));
+                    return result;
+                };
+                self.engine_->list(std::move(what),
+                                   detail::completion<record_page>{
+                                       detail::decoding_handler{std::move(handler), decode}});
+            },
+            token, *this, std::move(query));
+    }
+
+    /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
+    /// to 1000). Signature: `void(error_code, std::vector<event>)`; empty when there is no such
+    /// run. Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
+                       Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::vector<event>)>(
+            [](auto handler, client self, run_id id, std::uint64_t from, std::size_t count) {
+                self.engine_->history(id, from, count,
+                                      detail::completion<std::vector<event>>{std::move(handler)});
+            },
+            token, *this, run, after, limit);
+    }
+
+private:
+    template <class Token>
+    auto initiate_await(run_id run, std::vector<int> statuses, Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code, snapshot_type)>(
+            [](auto handler, client self, run_id id, std::vector<int> wanted) {
+                self.engine_->await(id, std::move(wanted),
+                                    detail::completion<record>{detail::decoding_handler{
+                                        std::move(handler), &client::decode_reached}});
+            },
+            token, *this, run, std::move(statuses));
+    }
+
+    static snapshot_type decode_reached(record reached)
+    {
+        return make_snapshot<Object, Status>(reached);
+    }
+
+    template <class Handler>
+    static detail::completion<std::optional<record>> decoding_optional(Handler handler)
+    {
+        auto decode = [](std::optional<record> found) {
+            std::optional<snapshot_type> result;
+            if (found)
+                result = make_snapshot<Object, Status>(*found);
+            return result;
+        };
+        return detail::completion<std::optional<record>>{
+            detail::decoding_handler{std::move(handler), decode}};
+    }
+
+    template <class Payload>
+    static detail::send_call callback_call(run_key to, std::string name, const Payload& payload,
+                                           callback_options options, bool wait)
+    {
+        detail::send_call call;
+        call.to = std::move(to);
+        call.name = std::move(name);
+        call.early = detail::encode_into(payload, call.payload);
+        call.key = std::move(options.idempotency_key);
+        call.time_limit = options.time_limit;
+        call.wait_until_settled = wait;
+        return call;
+    }
+
+    template <class Token>
+    auto initiate_callback(detail::send_call call, Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code, settlement)>(
+            [](auto handler, client self, detail::send_call what) {
+                self.engine_->send(
+                    self.workflow_.impl(), std::move(what),
+                    detail::completion<settlement>{detail::settling_handler<decltype(handler)>{
+                        std::move(handler), errc::finished}});
+            },
+            token, *this, std::move(call));
+    }
+
+    template <class Token>
+    auto initiate_command(run_key to, message_kind kind, std::string reason, Token&& token)
+    {
+        detail::send_call call;
+        call.to = std::move(to);
+        call.kind = kind;
+        call.payload = std::move(reason);
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [](auto handler, client self, detail::send_call what) {
+                self.engine_->send(
+                    self.workflow_.impl(), std::move(what),
+                    detail::completion<settlement>{
+                        detail::command_handler<decltype(handler)>{std::move(handler)}});
+            },
+            token, *this, std::move(call));
+    }
+
+    std::shared_ptr<detail::engine_api> engine_;
+    workflow<Object, Status> workflow_;
+};
+
+} // namespace pawl
+
+template <template <class, class> class Associator, class Handler, class Decode,
+          class DefaultCandidate>
+struct boost::asio::associator<Associator, pawl::detail::decoding_handler<Handler, Decode>,
+                               DefaultCandidate> : Associator<Handler, DefaultCandidate> {
+    static auto get(const pawl::detail::decoding_handler<Handler, Decode>& wrapper,
+                    const DefaultCandidate& candidate = DefaultCandidate()) noexcept
+    {
+        return Associator<Handler, DefaultCandidate>::get(wrapper.handler, candidate);
+    }
+};
+
+template <template <class, class> class Associator, class Handler, class DefaultCandidate>
+struct boost::asio::associator<Associator, pawl::detail::settling_handler<Handler>,
+                               DefaultCandidate> : Associator<Handler, DefaultCandidate> {
+    static auto get(const pawl::detail::settling_handler<Handler>& wrapper,
+                    const DefaultCandidate& candidate = DefaultCandidate()) noexcept
+    {
+        return Associator<Handler, DefaultCandidate>::get(wrapper.handler, candidate);
+    }
+};
+
+template <template <class, class> class Associator, class Handler, class DefaultCandidate>
+struct boost::asio::associator<Associator, pawl::detail::command_handler<Handler>, DefaultCandidate>
+    : Associator<Handler, DefaultCandidate> {
+    static auto get(const pawl::detail::command_handler<Handler>& wrapper,
+                    const DefaultCandidate& candidate = DefaultCandidate()) noexcept
+    {
+        return Associator<Handler, DefaultCandidate>::get(wrapper.handler, candidate);
+    }
+};

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "pawl/detail/handlers.hpp"
+#include "pawl/error.hpp"
+#include "pawl/event.hpp"
+#include "pawl/message.hpp"
+#include "pawl/record_store.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace pawl::detail {
+
+template <class... Results>
+using completion = boost::asio::any_completion_handler<void(error_code, Results...)>;
+
+struct trigger_call {
+    std::string foreign_id;
+    std::optional<int> status; ///< empty: the workflow's default start
+    std::string object;
+    start_rule rule = start_rule::unless_unfinished;
+    std::string key;
+    std::string trace_parent;
+    error_code early; ///< what already went wrong in the typed layer
+};
+
+struct send_call {
+    std::variant<run_id, std::string> to;
+    message_kind kind = message_kind::callback;
+    std::string name;
+    std::string payload;
+    std::string key;
+    std::optional<duration> time_limit;
+    bool wait_until_settled = true;
+    error_code early;
+};
+
+/// What a typed client asks of the engine, without types. Not an extension point.
+///
+/// Each function starts an operation and returns at once; the handler is called through its
+/// associated executor, by default the engine's, never inside the call.
+class engine_api {
+public:
+    virtual ~engine_api() = default;
+
+    virtual boost::asio::any_io_executor executor() const = 0;
+
+    virtual void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                         completion<run_id> done) = 0;
+    virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                      completion<settlement> done) = 0;
+
+    /// Waits for one of the statuses, or for the end of the run when there are none.
+    virtual void await(run_id run, std::vector<int> statuses, completion<record> done) = 0;
+
+    virtual void find(run_id run, completion<std::optional<record>> done) = 0;
+    virtual void latest(std::string workflow, std::string foreign_id,
+                        completion<std::optional<record>> done) = 0;
+    virtual void list(record_query query, completion<record_page> done) = 0;
+    virtual void history(run_id run, std::uint64_t after, std::size_t limit,
+                         completion<std::vector<event>> done) = 0;
+};
+
+} // namespace pawl::detail

@@ -1,0 +1,148 @@
+#pragma once
+
+#include "pawl/client.hpp"
+#include "pawl/clock.hpp"
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/log.hpp"
+#include "pawl/record_store.hpp"
+#include "pawl/retry_policy.hpp"
+#include "pawl/workflow.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace pawl {
+
+namespace detail {
+class engine_core;
+}
+
+struct engine_options {
+    /// Where the runs live. Required: open_memory(), open_sqlite(path), or your own.
+    std::shared_ptr<record_store> store;
+
+    /// What the engine takes time from. Default: the machine's clocks.
+    std::shared_ptr<pawl::clock> clock = system_clock();
+
+    /// The engine's name in leases: different for each engine that shares a store. Empty: made of
+    /// the process id and a random number.
+    std::string name{};
+
+    /// Runs in memory at a time, running or about to run. Past it, runs stay due in the store and
+    /// are taken up in the order in which they became due. At least 1. Default 16,384.
+    std::size_t max_active_runs = 16'384;
+
+    /// Changes in one transaction of the store. At least 1. Default 1,024.
+    std::size_t max_batch = 1'024;
+
+    /// Calls (triggers, callbacks, commands) that wait for their commit at a time; more are refused
+    /// with errc::overloaded. At least 1. Default 100,000.
+    std::size_t max_waiting_calls = 100'000;
+
+    /// Largest encoded object or payload, in bytes. Default 1 MiB.
+    std::size_t max_object_size = 1024 * 1024;
+
+    /// How long an interrupted step may take to end after its cancellation. Then the run goes on
+    /// without it, and its late result is dropped. Default 5 s.
+    duration interrupt_grace = std::chrono::seconds{5};
+
+    /// How a failing hook is repeated. When its attempts run out, that is logged as an error, and
+    /// the hooks go on with the next event.
+    retry_policy hook_retry = {.max_interval = std::chrono::seconds{10}, .max_attempts = 5};
+
+    /// Start even if unfinished runs stand in statuses that no step, callback or timeout handles.
+    /// They stay where they are.
+    bool allow_unhandled_statuses = false;
+
+    /// Where log lines go. Default: warnings and errors to standard error.
+    log_sink log = log_to_stderr;
+};
+
+/// Drives the runs of its workflows on an executor of yours.
+///
+/// Each run has a strand: its handlers never run beside each other, and never on a thread of which
+/// you did not give the executor. Idle runs take no memory and no timer; nothing polls.
+///
+/// Life: construct, add() the workflows, async_start, use the clients, async_stop, destroy.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe, except for construction, add() and destruction.
+class engine {
+public:
+    /// @throws definition_error when an option is out of its range; what() names it.
+    engine(boost::asio::any_io_executor executor, engine_options options);
+
+    /// Precondition: never started, or async_stop has completed.
+    ~engine();
+
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+
+    /// Adds a workflow and gives its client. Precondition: not yet started.
+    ///
+    /// The client keeps what it needs alive; after the engine has stopped its operations complete
+    /// with errc::not_running.
+    /// @throws definition_error when there is a workflow of that name.
+    template <class Object, class Status>
+    client<Object, Status> add(workflow<Object, Status> added)
+    {
+        add_untyped(added.impl());
+        return client<Object, Status>{api(), std::move(added)};
+    }
+
+    /// Takes the store's shards, checks that the workflows handle the statuses of all unfinished
+    /// runs, and begins to drive what is due.
+    ///
+    /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
+    /// engine holds the shards, a store_* code, or errc::not_running after a stop.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_start(Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [](auto handler, engine* self) {
+                self->start(detail::completion<>{std::move(handler)});
+            },
+            token, this);
+    }
+
+    /// Begins no handler any more, lets running ones go on until `drain` has passed, then cancels
+    /// them.
+    ///
+    /// Completes when nothing of the engine runs any more and its shards are given back. Waits and
+    /// calls that are under way complete with errc::not_running. What has not committed stays due
+    /// in the store and runs again after the next start. A handler that does not react to
+    /// cancellation delays completion. Idempotent; legal before async_start.
+    ///
+    /// Durability: everything that was reported as accepted before is on disk, as always.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_stop(duration drain = std::chrono::seconds{10}, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [](auto handler, engine* self, duration span) {
+                self->stop(span, detail::completion<>{std::move(handler)});
+            },
+            token, this, drain);
+    }
+
+    /// True from the completion of async_start until async_stop is called.
+    bool running() const noexcept;
+
+    boost::asio::any_io_executor get_executor() const;
+
+private:
+    void add_untyped(std::shared_ptr<const detail::workflow_impl> added);
+    std::shared_ptr<detail::engine_api> api() const;
+    void start(detail::completion<> done);
+    void stop(duration drain, detail::completion<> done);
+
+    std::shared_ptr<detail::engine_core> core_;
+};
+
+} // namespace pawl

@@ -1,0 +1,503 @@
+#include "core/decide.hpp"
+
+#include "core/hash.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <utility>
+
+namespace pawl::core {
+
+namespace {
+
+using detail::next_kind;
+using detail::next_value;
+
+/// Longer texts are cut: a run that fails for ever must not grow its record.
+constexpr std::size_t max_error_length = 2000;
+
+std::string shortened(std::string text)
+{
+    if (text.size() > max_error_length) {
+        text.resize(max_error_length);
+        text += "…";
+    }
+    return text;
+}
+
+bool is_active(run_state state) noexcept
+{
+    return state == run_state::initiated || state == run_state::running;
+}
+
+/// Carries one decision from the present record to the transition. Each member function below is
+/// one row of the table: what an outcome does to the record.
+class maker {
+public:
+    maker(const record& current, const definition& workflow, time_point now,
+          const arm_deadlines& arm, inbox_view inbox)
+        : current_(current), workflow_(workflow), now_(now), arm_(arm), inbox_(inbox)
+    {
+        change_.next = current;
+        change_.expected_version = current.version;
+        change_.from = current.status;
+        change_.inbox_seen = inbox.seen;
+        next().version = current.version + 1;
+        next().updated_at = now;
+    }
+
+    record& next() { return change_.next; }
+
+    transition finished()
+    {
+        next().wake_at = wake_time(next(), workflow_, now_, inbox_.next_expiry);
+        return std::move(change_);
+    }
+
+    void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
+    {
+        change_.settled.push_back({message, outcome, shortened(std::move(detail))});
+    }
+
+    void refuse(std::uint64_t message, std::string why)
+    {
+        settle(message, message_outcome::refused, std::move(why));
+        change_.kind = event_kind::message_settled;
+    }
+
+    void made_progress()
+    {
+        next().state = run_state::running;
+        next().attempt = 0;
+        next().auto_resumes = 0;
+        next().last_error.clear();
+        next().reason.clear();
+    }
+
+    void enter(int status)
+    {
+        made_progress();
+        const auto* rules = workflow_.find(status);
+        next().status = status;
+        ++next().visit;
+        next().entered_at = now_;
+        next().step_done = false;
+        next().not_before.reset();
+        if (rules->step && rules->step->lag > duration::zero())
+            next().not_before = now_ + rules->step->lag;
+        std::erase_if(next().effects, [](const effect& e) { return !e.for_run; });
+        if (rules->end) {
+            end(run_state::completed, event_kind::completed, {});
+        } else {
+            next().deadlines = arm_(status);
+            change_.kind = event_kind::moved;
+        }
+    }
+
+    void end(run_state state, event_kind kind, std::string reason)
+    {
+        next().state = state;
+        next().reason = shortened(std::move(reason));
+        next().pause = pause_kind::none;
+        next().resume_at.reset();
+        next().deadlines.clear();
+        next().not_before.reset();
+        change_.kind = kind;
+    }
+
+    void pause(pause_kind why, std::string reason)
+    {
+        next().state = run_state::paused;
+        next().pause = why;
+        next().reason = shortened(std::move(reason));
+        next().resume_at.reset();
+        if (why == pause_kind::by_error && workflow_.resume_after > duration::zero() &&
+            next().auto_resumes < workflow_.max_auto_resumes)
+            next().resume_at = now_ + workflow_.resume_after;
+        change_.kind = event_kind::paused;
+    }
+
+    void resume(bool by_itself)
+    {
+        next().state = run_state::running;
+        next().pause = pause_kind::none;
+        next().reason.clear();
+        next().resume_at.reset();
+        next().attempt = 0;
+        next().not_before.reset();
+        next().auto_resumes = by_itself ? next().auto_resumes + 1 : 0;
+        for (auto& armed : next().deadlines)
+            armed.attempt = 0;
+        change_.kind = event_kind::resumed;
+    }
+
+    bool apply(handler_returned& done);
+    bool apply(handler_failed& failure);
+    bool apply(checkpoint_wanted& wanted);
+    bool apply(command_received& command);
+    bool apply(message_expired& expired);
+    bool apply(pause_elapsed&);
+    bool apply(data_scrubbed& scrubbed);
+    bool apply(mail_noted&);
+
+private:
+    void stay(const source& by, const next_value& value);
+    void fail_step(handler_failed& failure);
+    void fail_timeout(const from_timeout& by, handler_failed& failure);
+    void retry_deadline(int timeout, time_point at, int attempt);
+    void drop_deadline(int timeout);
+
+    std::uint64_t entropy() const noexcept
+    {
+        return mix(std::hash<run_id>{}(current_.id) + current_.version);
+    }
+
+    const record& current_;
+    const definition& workflow_;
+    const time_point now_;
+    const arm_deadlines& arm_;
+    const inbox_view inbox_;
+    transition change_;
+};
+
+void maker::retry_deadline(int timeout, time_point at, int attempt)
+{
+    for (auto& armed : next().deadlines)
+        if (armed.timeout == timeout) {
+            armed.at = at;
+            armed.attempt = attempt;
+        }
+}
+
+void maker::drop_deadline(int timeout)
+{
+    std::erase_if(next().deadlines,
+                  [&](const deadline& armed) { return armed.timeout == timeout; });
+}
+
+/// The run keeps its status: what that means depends on which handler said so.
+void maker::stay(const source& by, const next_value& value)
+{
+    const bool again = value.kind == next_kind::repeat;
+    if (std::holds_alternative<from_step>(by)) {
+        made_progress();
+        if (again)
+            next().not_before = now_ + value.delay;
+        next().step_done = !again;
+        change_.kind = event_kind::repeated;
+    } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
+        made_progress();
+        if (again)
+            retry_deadline(timeout->timeout, now_ + value.delay, 0);
+        else
+            drop_deadline(timeout->timeout);
+        change_.kind = event_kind::repeated;
+    } else {
+        change_.kind = event_kind::message_settled;
+    }
+}
+
+bool maker::apply(handler_returned& done)
+{
+    if (!is_active(current_.state))
+        return false;
+    if (done.value.kind == next_kind::move) {
+        const auto* rules = workflow_.find(current_.status);
+        const auto* target = workflow_.find(done.value.status);
+        if (!rules || !target ||
+            std::ranges::find(rules->edges, done.value.status, &edge::to) == rules->edges.end()) {
+            handler_failed failure{done.by,
+                                   "the handler of status " + workflow_.label(current_.status) +
+                                       " returned status " + workflow_.label(done.value.status) +
+                                       ", which it does not declare",
+                                   true};
+            return apply(failure);
+        }
+    }
+    if (done.value.kind != next_kind::skip)
+        next().object = std::move(done.object);
+    if (const auto* callback = std::get_if<from_callback>(&done.by))
+        settle(callback->message, message_outcome::handled);
+
+    switch (done.value.kind) {
+    case next_kind::move:
+        enter(done.value.status);
+        break;
+    case next_kind::repeat:
+    case next_kind::skip:
+        stay(done.by, done.value);
+        break;
+    case next_kind::pause:
+        made_progress();
+        if (const auto* timeout = std::get_if<from_timeout>(&done.by))
+            drop_deadline(timeout->timeout);
+        pause(pause_kind::by_request, std::move(done.value.reason));
+        break;
+    case next_kind::cancel:
+        made_progress();
+        end(run_state::cancelled, event_kind::cancelled, std::move(done.value.reason));
+        break;
+    case next_kind::finish:
+        made_progress();
+        end(run_state::completed, event_kind::completed, std::move(done.value.reason));
+        break;
+    }
+    return true;
+}
+
+void maker::fail_step(handler_failed& failure)
+{
+    static const step_rules no_step;
+    const auto* rules = workflow_.find(current_.status);
+    const auto& step = rules && rules->step ? *rules->step : no_step;
+    const int failures = current_.attempt + 1;
+    next().attempt = failures;
+    next().last_error = failure.error;
+    const bool used_up = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
+    if (!failure.permanent && !used_up) {
+        next().state = run_state::running;
+        next().not_before = now_ + back_off(step.retry, failures, entropy());
+        change_.kind = event_kind::attempt_failed;
+    } else if (step.exhausted) {
+        enter(*step.exhausted);
+        next().last_error = failure.error;
+    } else {
+        pause(pause_kind::by_error, failure.error);
+    }
+}
+
+void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
+{
+    static const timeout_rules no_timeout;
+    const auto* rules = workflow_.find(current_.status);
+    const bool known =
+        rules && by.timeout >= 0 && static_cast<std::size_t>(by.timeout) < rules->timeouts.size();
+    const auto& policy =
+        known ? rules->timeouts[static_cast<std::size_t>(by.timeout)].retry : no_timeout.retry;
+    const auto armed = std::ranges::find(current_.deadlines, by.timeout, &deadline::timeout);
+    const int failures = armed == current_.deadlines.end() ? 1 : armed->attempt + 1;
+    next().last_error = failure.error;
+    const bool used_up = policy.max_attempts > 0 && failures >= policy.max_attempts;
+    if (!failure.permanent && !used_up) {
+        next().state = run_state::running;
+        retry_deadline(by.timeout, now_ + back_off(policy, failures, entropy()), failures);
+        change_.kind = event_kind::attempt_failed;
+    } else {
+        pause(pause_kind::by_error, failure.error);
+    }
+}
+
+bool maker::apply(handler_failed& failure)
+{
+    if (!is_active(current_.state))
+        return false;
+    failure.error = shortened(std::move(failure.error));
+    if (std::holds_alternative<from_step>(failure.by)) {
+        fail_step(failure);
+    } else if (const auto* timeout = std::get_if<from_timeout>(&failure.by)) {
+        fail_timeout(*timeout, failure);
+    } else {
+        // The sender of a callback is told, and decides: the run itself is as good as before.
+        settle(std::get<from_callback>(failure.by).message, message_outcome::failed, failure.error);
+        change_.kind = event_kind::message_settled;
+    }
+    return true;
+}
+
+bool maker::apply(checkpoint_wanted& wanted)
+{
+    if (!is_active(current_.state))
+        return false;
+    next().state = run_state::running;
+    next().object = std::move(wanted.object);
+    if (wanted.added) {
+        assert(std::ranges::none_of(next().effects, [&](const effect& known) {
+            return known.name == wanted.added->name && known.for_run == wanted.added->for_run;
+        }));
+        next().effects.push_back(std::move(*wanted.added));
+    }
+    change_.kind = event_kind::checkpointed;
+    return true;
+}
+
+bool maker::apply(command_received& command)
+{
+    const auto refused = [&](const char* why) {
+        refuse(command.message, why + std::string{": the run is "} + to_string(current_.state));
+        return true;
+    };
+    const bool over = is_finished(current_.state);
+    switch (command.kind) {
+    case message_kind::pause:
+        // An operator's pause takes the place of an error's, so that it does not end by itself.
+        if (over ||
+            (current_.state == run_state::paused && current_.pause == pause_kind::by_request))
+            return refused("cannot pause");
+        pause(pause_kind::by_request, std::move(command.reason));
+        break;
+    case message_kind::resume:
+        if (current_.state != run_state::paused)
+            return refused("cannot resume");
+        resume(false);
+        break;
+    case message_kind::cancel:
+        if (over)
+            return refused("cannot cancel");
+        end(run_state::cancelled, event_kind::cancelled, std::move(command.reason));
+        break;
+    case message_kind::delete_data:
+        if (current_.state != run_state::completed && current_.state != run_state::cancelled)
+            return refused("cannot delete data");
+        next().state = run_state::requested_data_deleted;
+        next().reason = shortened(std::move(command.reason));
+        change_.kind = event_kind::data_deletion_requested;
+        break;
+    case message_kind::callback:
+        assert(!"a callback is no command");
+        return false;
+    }
+    settle(command.message, message_outcome::handled);
+    return true;
+}
+
+bool maker::apply(message_expired& expired)
+{
+    settle(expired.message, message_outcome::expired, "its time limit passed in the inbox");
+    change_.kind = event_kind::message_settled;
+    return true;
+}
+
+bool maker::apply(pause_elapsed&)
+{
+    if (current_.state != run_state::paused || current_.pause != pause_kind::by_error)
+        return false;
+    resume(true);
+    return true;
+}
+
+bool maker::apply(data_scrubbed& scrubbed)
+{
+    if (current_.state != run_state::requested_data_deleted)
+        return false;
+    next().state = run_state::data_deleted;
+    next().object = std::move(scrubbed.object);
+    next().effects.clear();
+    change_.kind = event_kind::data_deleted;
+    return true;
+}
+
+bool maker::apply(mail_noted&)
+{
+    change_.kind = event_kind::message_kept;
+    return true;
+}
+
+} // namespace
+
+transition start(const definition& workflow, start_request request, time_point now,
+                 const arm_deadlines& arm)
+{
+    const auto* rules = workflow.find(request.status);
+    assert(rules && !rules->end);
+    transition change;
+    change.kind = event_kind::started;
+    change.from = request.status;
+    change.start = request.rule;
+    auto& next = change.next;
+    next.id = request.id;
+    next.workflow = workflow.name;
+    next.foreign_id = std::move(request.foreign_id);
+    next.version = 1;
+    next.state = run_state::initiated;
+    next.status = request.status;
+    next.visit = 1;
+    next.entered_at = next.created_at = next.updated_at = now;
+    if (rules->step && rules->step->lag > duration::zero())
+        next.not_before = now + rules->step->lag;
+    next.deadlines = arm(request.status);
+    next.object = std::move(request.object);
+    next.start_key = std::move(request.start_key);
+    next.trace_parent = std::move(request.trace_parent);
+    next.wake_at = wake_time(next, workflow, now);
+    return change;
+}
+
+std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
+                                 time_point now, const arm_deadlines& arm, inbox_view inbox)
+{
+    maker made{current, workflow, now, arm, inbox};
+    const bool applies = std::visit([&](auto& o) { return made.apply(o); }, what);
+    if (!applies)
+        return {};
+    return made.finished();
+}
+
+action next_action(const record& current, const definition& workflow,
+                   std::span<const message> inbox, time_point now)
+{
+    const auto* rules = workflow.find(current.status);
+    const bool active = is_active(current.state);
+    for (std::size_t i = 0; i < inbox.size(); ++i) {
+        const auto& waiting = inbox[i];
+        if (waiting.expires_at && *waiting.expires_at <= now)
+            return {need::expire_message, 0, i};
+        if (waiting.kind != message_kind::callback)
+            return {need::command, 0, i};
+        if (active && rules &&
+            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end())
+            return {need::callback, 0, i};
+    }
+    if (current.state == run_state::requested_data_deleted)
+        return {need::scrub};
+    if (current.state == run_state::paused && current.resume_at && *current.resume_at <= now)
+        return {need::resume};
+    if (!active || !rules)
+        return {};
+    const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
+    if (first != current.deadlines.end() && first->at <= now)
+        return {need::timeout, first->timeout};
+    if (rules->step && !current.step_done && (!current.not_before || *current.not_before <= now))
+        return {need::step};
+    return {};
+}
+
+duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept
+{
+    assert(failures >= 1);
+    const double initial = static_cast<double>(policy.initial.count());
+    const double limit = std::max(initial, static_cast<double>(policy.max_interval.count()));
+    const double grown =
+        policy.multiplier <= 1 ? initial : initial * std::pow(policy.multiplier, failures - 1);
+    const double place = static_cast<double>(entropy >> 11) * 0x1p-53;
+    const double wait = std::min(grown, limit) * (1 + policy.jitter * place);
+    return duration{static_cast<duration::rep>(std::min(wait, 9e15))};
+}
+
+std::optional<time_point> wake_time(const record& current, const definition& workflow,
+                                    time_point now, std::optional<time_point> next_expiry)
+{
+    std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : next_expiry;
+    const auto consider = [&](time_point at) {
+        if (!earliest || at < *earliest)
+            earliest = at;
+    };
+    if (current.state == run_state::requested_data_deleted)
+        consider(now);
+    if (current.state == run_state::paused && current.resume_at)
+        consider(*current.resume_at);
+    const auto* rules = workflow.find(current.status);
+    if (is_active(current.state) && rules) {
+        for (const auto& armed : current.deadlines)
+            consider(armed.at);
+        if (rules->step && !current.step_done)
+            consider(current.not_before.value_or(now));
+    }
+    // A run that stays runnable keeps its place in the order of due runs, and its store keeps the
+    // index as it is.
+    if (earliest && *earliest <= now && current.wake_at && *current.wake_at <= now)
+        return current.wake_at;
+    return earliest;
+}
+
+} // namespace pawl::core

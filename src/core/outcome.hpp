@@ -1,0 +1,70 @@
+#pragma once
+
+#include "pawl/message.hpp"
+#include "pawl/record.hpp"
+#include "pawl/step.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace pawl::core {
+
+/// Which handler an outcome comes from.
+struct from_step {};
+struct from_timeout {
+    int timeout = 0; ///< of the present status, in order of declaration
+};
+struct from_callback {
+    std::uint64_t message = 0;
+};
+using source = std::variant<from_step, from_timeout, from_callback>;
+
+/// A handler came to its end.
+struct handler_returned {
+    source by;
+    detail::next_value value;
+    std::string object; ///< encoded; ignored by skip
+};
+
+/// A handler threw, passed its time limit, or left an object that cannot be encoded.
+struct handler_failed {
+    source by;
+    std::string error;
+    bool permanent = false; ///< must not be tried again
+};
+
+/// A running step asks for its object to be saved, with at most one more effect.
+struct checkpoint_wanted {
+    std::string object;
+    std::optional<effect> added;
+};
+
+/// A command from the inbox: pause, resume, cancel or delete_data.
+struct command_received {
+    std::uint64_t message = 0;
+    message_kind kind = message_kind::pause;
+    std::string reason;
+};
+
+/// A message's time limit has passed.
+struct message_expired {
+    std::uint64_t message = 0;
+};
+
+/// The time of an error pause is over.
+struct pause_elapsed {};
+
+/// The object of a run whose data is to be deleted has been replaced.
+struct data_scrubbed {
+    std::string object;
+};
+
+/// Messages have arrived that must wait; from now on the store need not keep the run due for them.
+struct mail_noted {};
+
+using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
+                             message_expired, pause_elapsed, data_scrubbed, mail_noted>;
+
+} // namespace pawl::core

@@ -1,0 +1,143 @@
+#include "core/store_rules.hpp"
+
+#include "pawl/error.hpp"
+
+#include <algorithm>
+
+namespace pawl::core {
+
+namespace {
+
+const std::string& error_of(const transition& change)
+{
+    static const std::string none;
+    switch (change.kind) {
+    case event_kind::attempt_failed:
+        return change.next.last_error;
+    case event_kind::paused:
+    case event_kind::cancelled:
+    case event_kind::completed:
+    case event_kind::data_deletion_requested:
+    case event_kind::data_deleted:
+        return change.next.reason;
+    case event_kind::started:
+    case event_kind::moved:
+    case event_kind::repeated:
+    case event_kind::resumed:
+    case event_kind::checkpointed:
+    case event_kind::message_settled:
+        break;
+    }
+    return none;
+}
+
+} // namespace
+
+event_entry make_event(const transition& change)
+{
+    const record& next = change.next;
+    return {change.kind, next.version, change.from,      next.status,
+            next.state,  next.attempt, error_of(change), next.updated_at};
+}
+
+event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_t sequence,
+                     const run_id& run, std::string_view workflow, std::string_view foreign_id)
+{
+    event made;
+    made.shard = shard;
+    made.sequence = sequence;
+    made.kind = entry.kind;
+    made.run = run;
+    made.workflow = workflow;
+    made.foreign_id = foreign_id;
+    made.version = entry.version;
+    made.from = entry.from;
+    made.to = entry.to;
+    made.state = entry.state;
+    made.attempt = entry.attempt;
+    made.error = entry.error;
+    made.at = entry.at;
+    return made;
+}
+
+std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept
+{
+    const record& next = change.next;
+    if (change.inbox_seen >= inbox_last || is_finished(next.state))
+        return next.wake_at;
+    return std::min(next.wake_at.value_or(time_point::max()), next.updated_at);
+}
+
+time_point wake_after(const message& delivered, std::optional<time_point> wake_at) noexcept
+{
+    return std::min(wake_at.value_or(time_point::max()), delivered.sent_at);
+}
+
+bool takes(run_state state, message_kind kind) noexcept
+{
+    if (!is_finished(state))
+        return true;
+    return kind == message_kind::delete_data && state != run_state::data_deleted;
+}
+
+std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
+                                          bool has_finished) noexcept
+{
+    if (has_unfinished)
+        return apply_status::in_progress;
+    if (has_finished && rule == start_rule::once)
+        return apply_status::already_ran;
+    return {};
+}
+
+void check_shard_count(std::uint32_t shards)
+{
+    if (shards == 0 || shards > max_shards)
+        throw definition_error{"option shards is " + std::to_string(shards) +
+                               ": it must be from 1 to " + std::to_string(max_shards)};
+}
+
+void check_shard(std::uint32_t shard, std::uint32_t shards)
+{
+    if (shard >= shards)
+        throw error{errc::invalid_argument, "shard " + std::to_string(shard) + " of " +
+                                                std::to_string(shards) + " (they count from 0)"};
+}
+
+void check_owner(std::string_view owner)
+{
+    if (owner.empty())
+        throw error{errc::invalid_argument, "a shard's owner needs a name"};
+}
+
+void check_query(const record_query& query)
+{
+    if (query.limit == 0 || query.limit > max_page)
+        throw error{errc::invalid_argument, "limit is " + std::to_string(query.limit) +
+                                                ": it must be from 1 to " +
+                                                std::to_string(max_page)};
+    if (std::max({query.foreign_ids.size(), query.statuses.size(), query.states.size()}) > max_page)
+        throw error{errc::invalid_argument,
+                    "a filter with more than " + std::to_string(max_page) + " values"};
+}
+
+void check_batch(std::span<const change> batch, std::uint32_t shards)
+{
+    for (const change& each : batch) {
+        if (const auto* move = std::get_if<cursor_move>(&each)) {
+            check_shard(move->shard, shards);
+        } else if (const auto* step = std::get_if<transition>(&each)) {
+            if (!step->next.id)
+                throw error{errc::invalid_argument, "a transition without a run id"};
+            if (step->next.version != step->expected_version + 1)
+                throw error{errc::invalid_argument,
+                            "version " + std::to_string(step->next.version) + " cannot follow " +
+                                std::to_string(step->expected_version)};
+            for (const settlement& end : step->settled)
+                if (end.outcome == message_outcome::pending)
+                    throw error{errc::invalid_argument, "a settlement whose outcome is pending"};
+        }
+    }
+}
+
+} // namespace pawl::core

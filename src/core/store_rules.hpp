@@ -1,0 +1,60 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+// The decisions that every store makes alike. None of them looks anything up.
+namespace pawl::core {
+
+/// An event without what its run and its place in the log say already.
+struct event_entry {
+    event_kind kind = event_kind::started;
+    std::uint64_t version = 0;
+    int from = 0;
+    int to = 0;
+    run_state state = run_state::initiated;
+    int attempt = 0;
+    std::string error;
+    time_point at;
+};
+
+event_entry make_event(const transition& change);
+
+/// Puts the identity back.
+event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_t sequence,
+                     const run_id& run, std::string_view workflow, std::string_view foreign_id);
+
+/// The wake-up to store: a run with a message that the transition's maker did not know of is due.
+std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept;
+
+/// The wake-up of a run to which this message was delivered.
+time_point wake_after(const message& delivered, std::optional<time_point> wake_at) noexcept;
+
+/// Whether a run in this state takes a message of this kind at all.
+bool takes(run_state state, message_kind kind) noexcept;
+
+/// Why a run must not start beside the one that was created last; empty when it may.
+std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
+                                          bool has_finished) noexcept;
+
+/// What is said of messages that were still waiting when their run ended.
+inline constexpr std::string_view ended_detail = "the run has finished";
+
+inline constexpr std::uint32_t max_shards = 4096;
+inline constexpr std::size_t max_page = 1000;
+
+/// Throws definition_error unless `shards` is in its range.
+void check_shard_count(std::uint32_t shards);
+
+/// Throw error (invalid_argument) when an argument is out of its range.
+void check_shard(std::uint32_t shard, std::uint32_t shards);
+void check_owner(std::string_view owner);
+void check_query(const record_query& query);
+void check_batch(std::span<const change> batch, std::uint32_t shards);
+
+} // namespace pawl::core

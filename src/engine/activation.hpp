@@ -1,0 +1,122 @@
+#pragma once
+
+#include "core/decide.hpp"
+#include "engine/context.hpp"
+#include "pawl/detail/run_context.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// One stay of a run in memory: a single coroutine on the run's strand that does what the run
+/// needs, commits it, and goes straight on, until the run must wait.
+///
+/// It decides nothing: core::next_action says what is next, core::decide what it led to.
+class activation final : public detail::run_context,
+                         public std::enable_shared_from_this<activation> {
+public:
+    /// @param current the record, if the caller has it; else it is read.
+    /// @param verdict an outcome to store before anything else.
+    activation(context& shared, run_id run, std::optional<record> current,
+               std::optional<core::outcome> verdict = {}, step_limiter* granted = nullptr);
+
+    const run_id& id() const noexcept { return id_; }
+
+    /// Starts the coroutine. Called once, without a lock held: it may run at once.
+    void start();
+
+    /// Says that mail has come, or that the engine stops. Any thread.
+    void look_at_mail();
+    void interrupt_to_stop();
+
+    // run_context, for the handler that is running
+    const record& current() const noexcept override { return record_; }
+    time_point now() const override { return shared_.clock.now(); }
+    boost::asio::awaitable<void> checkpoint(std::string object) override;
+    boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
+    void log(log_level level, std::string_view line) const override;
+
+private:
+    friend class active_runs;
+
+    /// Why a running handler was cancelled.
+    enum class interruption { none, command, deadline, attempt_limit, stop };
+
+    using bound_handler =
+        std::function<boost::asio::awaitable<detail::next_value>(const detail::object_ptr&)>;
+
+    boost::asio::awaitable<void> drive(std::shared_ptr<activation> self);
+    boost::asio::awaitable<bool> go_on();
+    bool end();
+    bool end_and_wait_for_permit();
+    void look_again_later();
+    boost::asio::awaitable<void> load();
+    boost::asio::awaitable<void> load_inbox();
+    void find_workflow();
+    boost::asio::awaitable<std::optional<core::outcome>> perform(core::action what);
+    boost::asio::awaitable<std::optional<core::outcome>>
+    run_handler(core::source by, duration limit, bound_handler handler);
+    core::outcome completed(core::source by, detail::next_value value);
+    boost::asio::awaitable<void> store(core::outcome what);
+    void take_result(commit& item);
+    boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
+
+    void take_mail();
+    void add_to_inbox(message arrived);
+    bool take_permit();
+    void give_permit_back();
+
+    void limit_attempt(const core::source& by, duration limit);
+    void on_limit(std::uint64_t attempt);
+    void interrupt(interruption why);
+    void supersede(std::uint64_t attempt);
+
+    const detail::status_handlers& handlers() const;
+    const status_rules& rules() const;
+    void decode_object();
+    std::vector<deadline> arm(int status);
+    core::inbox_view inbox_view() const;
+
+    context& shared_;
+    const run_id id_;
+    const boost::asio::any_io_executor strand_;
+    workflow_entry* workflow_ = nullptr;
+
+    bool loaded_;        ///< record_ came with the activation and has not been used
+    bool stale_ = false; ///< record_ or inbox_ must be read again
+    record record_;
+    detail::object_ptr
+        object_; ///< decoded on first use, null when record_.object must be read again
+    std::vector<message> inbox_;
+    std::uint64_t inbox_seen_ = 0;
+    bool new_mail_ = false; ///< messages arrived that no commit has taken note of
+    std::optional<core::outcome> verdict_;
+    step_limiter* permit_ = nullptr;
+    bool owned_ = true; ///< false: somebody else drives the run, or it is gone
+
+    // Of the handler that is running; touched on the strand only.
+    bool handler_running_ = false;
+    std::uint64_t attempt_ = 0; ///< counts handler runs, so that a late timer finds out
+    interruption interrupted_ = interruption::none;
+    std::optional<core::source> running_;
+    time_point attempt_ends_;
+    bool superseded_ = false;
+    std::vector<deadline> armed_; ///< of the status that the handler moved to
+    std::unique_ptr<timer> timer_;
+    boost::asio::cancellation_signal cancel_;
+
+    std::atomic<bool> has_mail_{false};
+    std::vector<message> mail_; ///< guarded by active_runs
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,64 @@
+#pragma once
+
+#include "engine/context.hpp"
+#include "pawl/message.hpp"
+#include "pawl/record.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+class activation;
+
+/// The runs that are in memory: at most one activation of each.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class active_runs {
+public:
+    explicit active_runs(context& shared) : shared_(shared) {}
+
+    enum class begun { yes, already_active, full };
+
+    /// Activates a run whose record has just been read or written.
+    begun begin(record current);
+
+    /// Activates a run that waited for a permit of `granted`, which is now its own. If that is not
+    /// possible, the permit goes to the next one.
+    void begin_granted(run_id run, step_limiter& granted);
+
+    /// Hands a message that has been stored to its run: into the present activation's mail, or by
+    /// activating it. `of` is the run's record, not necessarily the newest.
+    void deliver(const record& of, const message& stored);
+
+    /// Takes the activation's mail.
+    std::vector<message> take_mail(activation& of);
+
+    /// Ends an activation, unless mail has come for it. After true, another one may begin.
+    bool retire(activation& ending);
+
+    /// Ends an activation whatever mail there is (it is in the store).
+    void remove(activation& ending);
+
+    /// Puts a fresh activation in the place of one that does not react to cancellation.
+    void replace(activation& stuck, std::shared_ptr<activation> fresh);
+
+    /// Cancels every running handler.
+    void interrupt_all();
+
+    std::size_t size() const;
+
+private:
+    begun begin(std::shared_ptr<activation> fresh, bool even_if_full);
+    void erased();
+
+    context& shared_;
+    mutable std::mutex mutex_;
+    std::unordered_map<run_id, std::shared_ptr<activation>> runs_;
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,101 @@
+#include "engine/committer.hpp"
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <memory>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Makers that one posted function resumes. Few enough that several threads share a large batch,
+/// many enough that the post costs nothing.
+constexpr std::size_t makers_per_post = 32;
+
+void resume(std::vector<asio::any_completion_handler<void()>> makers)
+{
+    // Dispatch runs each maker on its own strand; in this thread, if the strand is free.
+    for (auto& maker : makers)
+        asio::dispatch(std::move(maker));
+}
+
+} // namespace
+
+committer::committer(asio::any_io_executor executor, record_store& store, gate& running,
+                     std::size_t max_batch, observer applied)
+    : executor_(std::move(executor)), store_(store), running_(running), max_batch_(max_batch),
+      applied_(std::move(applied))
+{
+}
+
+void committer::submit(commit& item)
+{
+    {
+        const std::lock_guard lock{mutex_};
+        waiting_.push_back(&item);
+        if (std::exchange(working_, true))
+            return;
+    }
+    // Posted, not run in place: what becomes ready in the same turn joins the batch.
+    asio::post(executor_, [this] { running_.spawn(executor_, work()); });
+}
+
+bool committer::take_waiting()
+{
+    const std::lock_guard lock{mutex_};
+    if (waiting_.empty()) {
+        working_ = false;
+        return false;
+    }
+    const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), max_batch_));
+    taken_.assign(waiting_.begin(), waiting_.begin() + count);
+    waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+    return true;
+}
+
+asio::awaitable<void> committer::work()
+{
+    while (take_waiting()) {
+        batch_.clear();
+        for (auto* item : taken_)
+            batch_.push_back(std::move(item->what));
+        std::vector<apply_result> results;
+        std::exception_ptr failure;
+        try {
+            results = co_await store_.apply(batch_);
+            if (results.size() != batch_.size())
+                throw std::logic_error(
+                    "the store gave another number of results than it was given changes");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        for (std::size_t i = 0; i < taken_.size(); ++i) {
+            if (failure)
+                taken_[i]->failure = failure;
+            else
+                applied_(batch_[i], taken_[i]->result = std::move(results[i]));
+            taken_[i]->what = std::move(batch_[i]);
+        }
+        hand_back();
+    }
+}
+
+void committer::hand_back()
+{
+    for (std::size_t at = 0; at < taken_.size();) {
+        const auto end = std::min(at + makers_per_post, taken_.size());
+        std::vector<asio::any_completion_handler<void()>> makers;
+        makers.reserve(end - at);
+        for (; at < end; ++at)
+            makers.push_back(std::move(*taken_[at]->done));
+        asio::post(executor_,
+                   [makers = std::move(makers)]() mutable { resume(std::move(makers)); });
+    }
+    taken_.clear();
+}
+
+} // namespace pawl::engine_detail

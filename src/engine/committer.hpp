@@ -1,0 +1,77 @@
+#pragma once
+
+#include "engine/gate.hpp"
+#include "pawl/record_store.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// One change on its way to the store. Its maker keeps it alive until it has completed.
+struct commit {
+    change what;
+    apply_result result;
+    std::exception_ptr failure; ///< set: the store threw, and nothing is known of the change
+
+    std::optional<boost::asio::any_completion_handler<void()>> done{};
+};
+
+/// Group commit: takes everything that waits, applies it as one transaction, hands the results
+/// back, and begins again. There is no timer: a change that comes alone is committed alone and at
+/// once, and under load the batches grow by themselves while the store is busy.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class committer {
+public:
+    /// Called with each change of a batch and its result, before their makers are told.
+    using observer = std::function<void(const change&, const apply_result&)>;
+
+    committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
+              std::size_t max_batch, observer applied);
+
+    /// Completes when `what` has a result or a failure. Not cancellable.
+    template <class Token>
+    auto async_submit(commit& what, Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void()>(
+            [](auto handler, committer* self, commit* item) {
+                item->done.emplace(std::move(handler));
+                self->submit(*item);
+            },
+            token, this, &what);
+    }
+
+private:
+    void submit(commit& item);
+    boost::asio::awaitable<void> work();
+    bool take_waiting();
+    void hand_back();
+
+    const boost::asio::any_io_executor executor_;
+    record_store& store_;
+    gate& running_;
+    const std::size_t max_batch_;
+    const observer applied_;
+
+    std::mutex mutex_;
+    std::vector<commit*> waiting_;
+    bool working_ = false;
+
+    // Only the one work() coroutine uses these.
+    std::vector<commit*> taken_;
+    std::vector<change> batch_;
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "engine/committer.hpp"
+#include "engine/gate.hpp"
+#include "pawl/clock.hpp"
+#include "pawl/detail/handlers.hpp"
+#include "pawl/log.hpp"
+#include "pawl/record_store.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+class active_runs;
+class due_scanner;
+class step_limiter;
+
+/// One workflow in an engine.
+struct workflow_entry {
+    std::shared_ptr<const detail::workflow_impl> impl;
+    std::map<int, std::unique_ptr<step_limiter>> limiters; ///< of the steps that limit `parallel`
+};
+
+/// What the parts of one engine share. Everything in it lives as long as the engine.
+struct context {
+    boost::asio::any_io_executor executor;
+    record_store& store;
+    pawl::clock& clock;
+    const log_sink& log;
+    gate& running;
+    committer& commits;
+    active_runs* active = nullptr;
+    due_scanner* due = nullptr;
+
+    std::map<std::string, workflow_entry, std::less<>> workflows; ///< fixed once started
+    std::vector<std::uint64_t> epochs;                            ///< by shard; 0: not owned
+
+    std::size_t max_active_runs;
+    duration interrupt_grace;
+
+    std::atomic<bool> stopping{false};
+
+    std::uint32_t shard_of(std::string_view foreign_id) const
+    {
+        return pawl::shard_of(foreign_id, store.shards());
+    }
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,179 @@
+#include "engine/due_scanner.hpp"
+
+#include "engine/active_runs.hpp"
+#include "engine/error_text.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Runs that one read asks for.
+constexpr std::size_t page_size = 256;
+
+/// Longest sleep: a wall clock that was set forward is noticed this late at worst.
+constexpr duration longest_sleep = std::chrono::minutes{1};
+
+constexpr duration failure_pause = std::chrono::seconds{1};
+
+} // namespace
+
+due_scanner::due_scanner(context& shared)
+    : shared_(shared), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
+{
+}
+
+void due_scanner::start()
+{
+    next_.assign(shared_.epochs.size(), std::nullopt);
+    for (std::size_t shard = 0; shard < next_.size(); ++shard)
+        if (shared_.epochs[shard] != 0)
+            next_[shard] = due_position{};
+    shared_.running.spawn(strand_, scan());
+}
+
+void due_scanner::stop()
+{
+    wake();
+}
+
+void due_scanner::due_at(std::uint32_t shard, time_point at)
+{
+    {
+        const std::lock_guard lock{mutex_};
+        if (next_.size() <= shard)
+            return;
+        auto& next = next_[shard];
+        if (next && next->at <= at)
+            return;
+        next = due_position{at, {}};
+        if (!sleeping_until_ || *sleeping_until_ <= at)
+            return;
+    }
+    wake();
+}
+
+void due_scanner::back_off()
+{
+    const std::lock_guard lock{mutex_};
+    not_before_ = shared_.clock.now() + failure_pause;
+}
+
+void due_scanner::room()
+{
+    {
+        const std::lock_guard lock{mutex_};
+        if (!std::exchange(full_, false))
+            return;
+    }
+    wake();
+}
+
+void due_scanner::wake()
+{
+    {
+        const std::lock_guard lock{mutex_};
+        woken_ = true;
+    }
+    asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
+}
+
+asio::awaitable<void> due_scanner::scan()
+{
+    while (!shared_.stopping) {
+        co_await sleep();
+        for (std::uint32_t shard = 0; shard < next_.size() && !shared_.stopping; ++shard)
+            co_await scan_shard(shard);
+    }
+}
+
+/// Completes when some position may be due, or something has changed.
+asio::awaitable<void> due_scanner::sleep()
+{
+    duration span = longest_sleep;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto now = shared_.clock.now();
+        auto until = time_point::max();
+        if (!full_)
+            for (const auto& next : next_)
+                if (next)
+                    until = std::min(until, next->at);
+        if (not_before_ && *not_before_ > now)
+            until = std::max(until, *not_before_);
+        else
+            not_before_.reset();
+        if (std::exchange(woken_, false) || until <= now || shared_.stopping)
+            co_return;
+        sleeping_until_ = until;
+        if (until < now + longest_sleep)
+            span = until - now;
+    }
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto handler, timer* clock, duration wait) { clock->wait(wait, std::move(handler)); },
+        asio::use_awaitable, timer_.get(), span);
+    const std::lock_guard lock{mutex_};
+    sleeping_until_.reset();
+}
+
+asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
+{
+    for (;;) {
+        due_position from;
+        const auto now = shared_.clock.now();
+        {
+            const std::lock_guard lock{mutex_};
+            if (full_ || not_before_ || !next_[shard] || next_[shard]->at > now)
+                co_return;
+            from = *next_[shard];
+            // What becomes due while the store is read is found beside the page: see remember().
+            next_[shard].reset();
+        }
+        due_page page;
+        std::exception_ptr failure;
+        try {
+            page = co_await shared_.store.due(shard, from, now, page_size);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            shared_.log(log_level::warn, "cannot read what is due: " + error_text(failure));
+            remember(shard, from);
+            back_off();
+            co_return;
+        }
+        auto next = page.next;
+        for (auto& run : page.runs) {
+            const due_position position{run.wake_at.value_or(now), run.id};
+            if (shared_.active->begin(std::move(run)) == active_runs::begun::full) {
+                next = position;
+                const std::lock_guard lock{mutex_};
+                full_ = true;
+                break;
+            }
+        }
+        remember(shard, next);
+        // One may have ended between the refusal and the note of it.
+        if (shared_.active->size() < shared_.max_active_runs)
+            room();
+    }
+}
+
+void due_scanner::remember(std::uint32_t shard, std::optional<due_position> next)
+{
+    const std::lock_guard lock{mutex_};
+    if (next && (!next_[shard] || *next < *next_[shard]))
+        next_[shard] = next;
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,383 @@
+// What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
+#include "core/decide.hpp"
+#include "engine/complete.hpp"
+#include "engine/engine_core.hpp"
+#include "engine/error_text.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::commit;
+using engine_detail::complete;
+using engine_detail::message_watcher;
+using engine_detail::status_watcher;
+using engine_detail::watcher;
+
+namespace {
+
+/// Longer names are no names: foreign ids, keys, callback names.
+constexpr std::size_t max_name_length = 1024;
+
+void check_name(const std::string& text, bool may_be_empty, const char* what)
+{
+    if (text.size() > max_name_length || (text.empty() && !may_be_empty))
+        throw error(errc::invalid_argument, std::string{what} + " must have " +
+                                                (may_be_empty ? "at most " : "1 to ") +
+                                                std::to_string(max_name_length) + " bytes");
+}
+
+error_code code_of(apply_status status)
+{
+    switch (status) {
+    case apply_status::accepted:
+    case apply_status::duplicate:
+        return {};
+    case apply_status::conflict:
+        return make_error_code(errc::conflict);
+    case apply_status::in_progress:
+        return make_error_code(errc::in_progress);
+    case apply_status::already_ran:
+        return make_error_code(errc::already_ran);
+    case apply_status::finished:
+        return make_error_code(errc::finished);
+    case apply_status::fenced:
+        return make_error_code(errc::fenced);
+    case apply_status::not_found:
+        return make_error_code(errc::not_found);
+    }
+    return make_error_code(errc::store_unavailable);
+}
+
+/// Cancels a wait from the caller's slot. Only the wait ends: the run goes on.
+template <class Watcher>
+void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
+                         const std::shared_ptr<Watcher>& waiting)
+{
+    auto slot = waiting->slot();
+    if (!slot.is_connected())
+        return;
+    slot.assign(
+        [all = std::weak_ptr{all}, waiting = std::weak_ptr{waiting}](asio::cancellation_type) {
+            const auto list = all.lock();
+            const auto wait = waiting.lock();
+            if (list && wait)
+                list->fail(wait, asio::error::operation_aborted);
+        });
+}
+
+} // namespace
+
+template <class T>
+void engine_core::launch(asio::awaitable<T> work, completion<T> done)
+{
+    if (!running())
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
+    else
+        gate_.spawn(shared_.executor, finish(std::move(work), std::move(done)));
+}
+
+template <class T>
+asio::awaitable<void> engine_core::finish(asio::awaitable<T> work, completion<T> done)
+{
+    // The caller may drop its client and the engine object while the call is under way.
+    const auto alive = shared_from_this();
+    error_code result;
+    T value{};
+    try {
+        value = co_await std::move(work);
+    } catch (...) {
+        result = engine_detail::error_code_of(std::current_exception());
+    }
+    complete(shared_.executor, std::move(done), result, std::move(value));
+}
+
+asio::awaitable<apply_result> engine_core::commit_call(commit& item)
+{
+    if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
+        --waiting_calls_;
+        throw system_error(make_error_code(errc::overloaded));
+    }
+    co_await committer_.async_submit(item, asio::use_awaitable);
+    --waiting_calls_;
+    if (item.failure)
+        std::rethrow_exception(item.failure);
+    if (const auto refused = code_of(item.result.status))
+        throw system_error(refused);
+    co_return item.result;
+}
+
+void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                          completion<run_id> done)
+{
+    launch(do_trigger(std::move(workflow), std::move(call)), std::move(done));
+}
+
+namespace {
+
+/// Gives a timer function of the start status what it may ask: the record that is about to be.
+class starting_context final : public run_context {
+public:
+    starting_context(const pawl::clock& clock, const log_sink& log,
+                     const core::start_request& request, const std::string& workflow)
+        : clock_(clock), log_(log)
+    {
+        record_.id = request.id;
+        record_.workflow = workflow;
+        record_.foreign_id = request.foreign_id;
+        record_.status = request.status;
+        record_.visit = 1;
+    }
+
+    const record& current() const noexcept override { return record_; }
+    time_point now() const override { return clock_.now(); }
+    void log(log_level level, std::string_view line) const override { log_(level, line); }
+
+    asio::awaitable<void> checkpoint(std::string) override { return refuse(); }
+    asio::awaitable<void> record_effect(effect, std::string) override { return refuse(); }
+
+private:
+    /// Timer functions are no coroutines, so none comes here.
+    static asio::awaitable<void> refuse()
+    {
+        throw std::logic_error("a run that has not begun saves nothing");
+    }
+
+    const pawl::clock& clock_;
+    const log_sink& log_;
+    record record_;
+};
+
+std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
+                                      const std::string& object, run_context& context)
+{
+    std::vector<deadline> armed;
+    const auto at = workflow.handlers.find(status);
+    if (at == workflow.handlers.end() || at->second.timeouts.empty())
+        return armed;
+    const auto decoded = workflow.decode(object);
+    for (std::size_t i = 0; i < at->second.timeouts.size(); ++i)
+        if (const auto due = at->second.timeouts[i].due(decoded, context))
+            armed.push_back({static_cast<int>(i), *due, 0});
+    return armed;
+}
+
+} // namespace
+
+asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                                trigger_call call)
+{
+    if (call.early)
+        throw system_error(call.early);
+    check_name(call.foreign_id, false, "the foreign id");
+    check_name(call.key, true, "the idempotency key");
+    if (call.object.size() > options_.max_object_size)
+        throw system_error(make_error_code(errc::too_large));
+    core::start_request request;
+    request.id = new_run_id();
+    request.foreign_id = std::move(call.foreign_id);
+    request.status = call.status.value_or(workflow->rules.default_start);
+    request.object = std::move(call.object);
+    request.rule = call.rule;
+    request.start_key = std::move(call.key);
+    request.trace_parent = std::move(call.trace_parent);
+    const auto* rules = workflow->rules.find(request.status);
+    if (!rules || rules->end ||
+        (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
+        throw system_error(make_error_code(errc::invalid_status));
+    starting_context context{shared_.clock, shared_.log, request, workflow->rules.name};
+    auto armed = first_deadlines(*workflow, request.status, request.object, context);
+
+    auto first = core::start(workflow->rules, std::move(request), shared_.clock.now(),
+                             [&](int) { return std::move(armed); });
+    commit item{std::move(first), {}, {}};
+    const auto result = co_await commit_call(item);
+    if (result.status == apply_status::duplicate)
+        co_return result.existing;
+    auto& begun = std::get<transition>(item.what).next;
+    const auto id = begun.id;
+    const auto shard = shared_.shard_of(begun.foreign_id);
+    const auto wake_at = begun.wake_at;
+    if (!wake_at)
+        co_return id;
+    if (*wake_at > shared_.clock.now() ||
+        active_.begin(std::move(begun)) == engine_detail::active_runs::begun::full)
+        scanner_->due_at(shard, *wake_at);
+    co_return id;
+}
+
+void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                       completion<settlement> done)
+{
+    if (!running())
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                 settlement{});
+    else
+        gate_.spawn(shared_.executor,
+                    finish_send(std::move(workflow), std::move(call), std::move(done)));
+}
+
+/// The run that a message is for, as it is stored now.
+asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, const send_call& call)
+{
+    std::optional<record> found;
+    if (const auto* id = std::get_if<run_id>(&call.to))
+        found = co_await shared_.store.find(*id);
+    else
+        found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.to));
+    if (!found || found->workflow != workflow.rules.name)
+        throw system_error(make_error_code(errc::not_found));
+    co_return std::move(*found);
+}
+
+/// Stores the message and hands it to its run. Completes when it is durable.
+asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow,
+                                                        send_call call)
+{
+    if (call.early)
+        throw system_error(call.early);
+    check_name(call.key, true, "the idempotency key");
+    if (call.payload.size() > options_.max_object_size)
+        throw system_error(make_error_code(errc::too_large));
+    if (call.kind == message_kind::callback) {
+        const auto declares = [&](const status_rules& s) {
+            return std::ranges::find(s.callbacks, call.name) != s.callbacks.end();
+        };
+        if (std::ranges::none_of(workflow.rules.statuses, declares))
+            throw system_error(make_error_code(errc::no_such_callback));
+    }
+    const auto to = co_await receiver(workflow, call);
+    message content;
+    content.run = to.id;
+    content.kind = call.kind;
+    content.name = std::move(call.name);
+    content.payload = std::move(call.payload);
+    content.key = std::move(call.key);
+    content.sent_at = shared_.clock.now();
+    if (call.time_limit)
+        content.expires_at = content.sent_at + *call.time_limit;
+    commit item{delivery{std::move(content)}, {}, {}};
+    const auto result = co_await commit_call(item);
+    auto& stored = std::get<delivery>(item.what).content;
+    stored.sequence = result.sequence;
+    if (result.status == apply_status::accepted)
+        active_.deliver(to, stored);
+    co_return sent{to.id, {result.sequence, result.outcome, result.detail}};
+}
+
+asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
+                                               send_call call, completion<settlement> done)
+{
+    const auto alive = shared_from_this();
+    const bool wait = call.wait_until_settled;
+    error_code result;
+    sent delivered;
+    try {
+        delivered = co_await do_send(*workflow, std::move(call));
+    } catch (...) {
+        result = engine_detail::error_code_of(std::current_exception());
+    }
+    if (result || !wait || delivered.state.outcome != message_outcome::pending) {
+        complete(shared_.executor, std::move(done), result, std::move(delivered.state));
+        co_return;
+    }
+    const auto waiting = std::make_shared<message_watcher>(
+        shared_.executor, delivered.run, delivered.state.sequence, std::move(done));
+    cancel_through_slot(watchers_, waiting);
+    watchers_->add(waiting);
+    co_await look_once(waiting);
+}
+
+asio::awaitable<void> engine_core::look_once(std::shared_ptr<message_watcher> waiting)
+{
+    try {
+        const auto known = co_await shared_.store.outcome(waiting->run(), waiting->message());
+        if (known)
+            watchers_->look(waiting, *known);
+        else
+            watchers_->fail(waiting, make_error_code(errc::not_found));
+    } catch (...) {
+        watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
+    }
+}
+
+void engine_core::await(run_id run, std::vector<int> statuses, completion<record> done)
+{
+    if (!running()) {
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), record{});
+        return;
+    }
+    const auto waiting = std::make_shared<status_watcher>(shared_.executor, run,
+                                                          std::move(statuses), std::move(done));
+    cancel_through_slot(watchers_, waiting);
+    watchers_->add(waiting);
+    gate_.spawn(shared_.executor, look_once(waiting));
+}
+
+asio::awaitable<void> engine_core::look_once(std::shared_ptr<status_watcher> waiting)
+{
+    try {
+        const auto current = co_await shared_.store.find(waiting->run());
+        if (current)
+            watchers_->look(waiting, *current);
+        else
+            watchers_->fail(waiting, make_error_code(errc::not_found));
+    } catch (...) {
+        watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
+    }
+}
+
+namespace {
+
+asio::awaitable<std::vector<event>> read_history(record_store& store, run_id run,
+                                                 std::uint64_t after, std::size_t limit)
+{
+    auto events = co_await store.history(run, after, std::clamp<std::size_t>(limit, 1, 1000));
+    co_return events;
+}
+
+asio::awaitable<record_page> read_list(record_store& store, record_query query)
+{
+    if (query.limit < 1 || query.limit > 1000)
+        throw error(errc::invalid_argument, "record_query::limit must be from 1 to 1000");
+    auto page = co_await store.list(query);
+    co_return page;
+}
+
+asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow,
+                                                   std::string foreign_id)
+{
+    auto found = co_await store.latest(workflow, foreign_id);
+    co_return found;
+}
+
+} // namespace
+
+void engine_core::find(run_id run, completion<std::optional<record>> done)
+{
+    launch(shared_.store.find(run), std::move(done));
+}
+
+void engine_core::latest(std::string workflow, std::string foreign_id,
+                         completion<std::optional<record>> done)
+{
+    launch(read_latest(shared_.store, std::move(workflow), std::move(foreign_id)), std::move(done));
+}
+
+void engine_core::list(record_query query, completion<record_page> done)
+{
+    launch(read_list(shared_.store, std::move(query)), std::move(done));
+}
+
+void engine_core::history(run_id run, std::uint64_t after, std::size_t limit,
+                          completion<std::vector<event>> done)
+{
+    launch(read_history(shared_.store, run, after, limit), std::move(done));
+}
+
+} // namespace pawl::detail

@@ -1,0 +1,323 @@
+#include "engine/engine_core.hpp"
+
+#include "core/run_id.hpp"
+#include "engine/complete.hpp"
+#include "engine/error_text.hpp"
+#include "engine/step_limiter.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <utility>
+
+#include <unistd.h>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::complete;
+using engine_detail::error_code_of;
+using engine_detail::error_text;
+
+namespace {
+
+/// Ends the option checks with the field's name.
+void require(bool holds, const char* what)
+{
+    if (!holds)
+        throw definition_error(std::string{"engine_options::"} + what);
+}
+
+engine_options checked(engine_options options)
+{
+    require(options.store != nullptr,
+            "store is required: give it open_memory(), open_sqlite(path) or your own store");
+    require(options.clock != nullptr,
+            "clock must not be null: leave the default for the machine's clocks");
+    require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
+    require(options.max_batch >= 1, "max_batch must be at least 1");
+    require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
+    require(options.max_object_size >= 1, "max_object_size must be at least 1");
+    require(options.interrupt_grace > duration::zero(), "interrupt_grace must be above zero");
+    require(options.hook_retry.initial > duration::zero(), "hook_retry.initial must be above zero");
+    require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
+    require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
+    if (!options.log)
+        options.log = [](log_level, std::string_view) {
+        };
+    if (options.name.empty())
+        options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
+    return options;
+}
+
+std::mt19937_64 seeded()
+{
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+}
+
+} // namespace
+
+engine_core::engine_core(asio::any_io_executor executor, engine_options options)
+    : options_(checked(std::move(options))), gate_(executor, options_.log),
+      committer_(
+          executor, *options_.store, gate_, options_.max_batch,
+          [this](const change& what, const apply_result& result) { committed(what, result); }),
+      shared_{.executor = executor,
+              .store = *options_.store,
+              .clock = *options_.clock,
+              .log = options_.log,
+              .running = gate_,
+              .commits = committer_,
+              .max_active_runs = options_.max_active_runs,
+              .interrupt_grace = options_.interrupt_grace},
+      active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
+      watchers_(std::make_shared<engine_detail::watchers>()),
+      drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
+{
+    shared_.active = &active_;
+    shared_.due = scanner_.get();
+}
+
+engine_core::~engine_core()
+{
+    assert((phase_ == phase::fresh || phase_ == phase::stopped) &&
+           "stop the engine before it is destroyed");
+}
+
+void engine_core::add(std::shared_ptr<const workflow_impl> added)
+{
+    assert(phase_ == phase::fresh && "add workflows before the engine is started");
+    engine_detail::workflow_entry entry;
+    entry.impl = added;
+    for (const auto& status : added->rules.statuses)
+        if (status.step && status.step->parallel > 0)
+            entry.limiters.emplace(status.id, std::make_unique<engine_detail::step_limiter>(
+                                                  status.step->parallel, options_.max_active_runs));
+    const auto [at, is_new] = shared_.workflows.emplace(added->rules.name, std::move(entry));
+    if (!is_new)
+        throw definition_error("the engine already has a workflow named \"" + added->rules.name +
+                               "\"");
+    if (!added->hooks.empty())
+        hooks_.push_back(
+            std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+}
+
+void engine_core::committed(const change& what, const apply_result& result)
+{
+    const auto* change = std::get_if<transition>(&what);
+    if (!change || result.status != apply_status::accepted)
+        return;
+    watchers_->committed(*change);
+    for (const auto& runner : hooks_)
+        runner->committed(*change);
+}
+
+run_id engine_core::new_run_id()
+{
+    const auto now = shared_.clock.now();
+    const std::lock_guard lock{mutex_};
+    const auto high = random_();
+    return core::make_run_id(now, high, random_());
+}
+
+void engine_core::start(completion<> done)
+{
+    auto expected = phase::fresh;
+    if (!phase_.compare_exchange_strong(expected, phase::starting)) {
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running));
+        return;
+    }
+    gate_.spawn(shared_.executor, finish_start(std::move(done)));
+}
+
+asio::awaitable<void> engine_core::finish_start(completion<> done)
+{
+    error_code result;
+    try {
+        co_await do_start();
+    } catch (...) {
+        result = error_code_of(std::current_exception());
+        shared_.log(log_level::error,
+                    "the engine cannot start: " + error_text(std::current_exception()));
+    }
+    if (result)
+        co_await release_shards();
+    auto expected = phase::starting;
+    if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
+        result = make_error_code(errc::not_running); // stopped meanwhile
+    else if (!result)
+        let_go();
+    complete(shared_.executor, std::move(done), result);
+}
+
+asio::awaitable<void> engine_core::do_start()
+{
+    co_await check_unfinished();
+    co_await claim_shards();
+}
+
+asio::awaitable<void> engine_core::claim_shards()
+{
+    shared_.epochs.assign(shared_.store.shards(), 0);
+    const auto now = shared_.clock.now();
+    for (std::uint32_t shard = 0; shard < shared_.store.shards(); ++shard) {
+        const auto claimed =
+            co_await shared_.store.claim(shard, options_.name, now, time_point::max());
+        if (!claimed)
+            throw error(errc::fenced, fmt::format("shard {} of the store", shard));
+        shared_.epochs[shard] = claimed->epoch;
+        leases_.push_back(*claimed);
+    }
+}
+
+asio::awaitable<void> engine_core::release_shards()
+{
+    for (const auto& held : std::exchange(leases_, {})) {
+        try {
+            co_await shared_.store.release(held);
+        } catch (...) {
+            shared_.log(log_level::warn,
+                        "cannot give a shard back: " + error_text(std::current_exception()));
+        }
+    }
+}
+
+asio::awaitable<void> engine_core::check_unfinished()
+{
+    const auto counts = co_await shared_.store.count("", true);
+    std::string unhandled;
+    for (const auto& count : counts) {
+        const auto entry = shared_.workflows.find(count.workflow);
+        if (entry == shared_.workflows.end()) {
+            shared_.log(
+                log_level::warn,
+                fmt::format(
+                    "{} unfinished runs are of workflow \"{}\", which this engine does not have",
+                    count.runs, count.workflow));
+            continue;
+        }
+        const auto* rules = entry->second.impl->rules.find(count.status);
+        const bool handled =
+            rules && (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
+        if (!handled)
+            unhandled +=
+                fmt::format("{}{} in status {} of \"{}\" ({})", unhandled.empty() ? "" : ", ",
+                            count.runs, entry->second.impl->rules.label(count.status),
+                            count.workflow, to_string(count.state));
+    }
+    if (unhandled.empty())
+        co_return;
+    const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
+    if (!options_.allow_unhandled_statuses)
+        throw error(errc::unhandled_status, text);
+    shared_.log(log_level::warn, text);
+}
+
+void engine_core::let_go()
+{
+    scanner_->start();
+    for (const auto& runner : hooks_)
+        runner->start();
+}
+
+void engine_core::stop(duration drain, completion<> done)
+{
+    {
+        const std::lock_guard lock{mutex_};
+        const auto before = phase_.load();
+        if (before == phase::stopped) {
+            complete(shared_.executor, std::move(done), error_code{});
+            return;
+        }
+        stop_waiters_.push_back(std::move(done));
+        phase_ = phase::stopping;
+        if (before == phase::stopping)
+            return;
+    }
+    shared_.stopping = true;
+    watchers_->stop();
+    scanner_->stop();
+    for (const auto& runner : hooks_)
+        runner->stop();
+    drain_timer_->wait(std::max(drain, duration::zero()),
+                       asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
+                           if (const auto self = weak.lock())
+                               self->after_drain();
+                       }));
+    gate_.when_empty([self = shared_from_this()] {
+        self->drain_timer_->cancel();
+        // Not through the gate: the engine may be destroyed as soon as the waiters are told.
+        asio::co_spawn(self->shared_.executor, self->release_shards(),
+                       [self](const std::exception_ptr&) { self->finish_stop(); });
+    });
+}
+
+void engine_core::after_drain()
+{
+    if (phase_ != phase::stopping)
+        return;
+    active_.interrupt_all();
+    for (const auto& runner : hooks_)
+        runner->interrupt();
+}
+
+void engine_core::finish_stop()
+{
+    std::vector<completion<>> waiters;
+    {
+        const std::lock_guard lock{mutex_};
+        phase_ = phase::stopped;
+        waiters = std::move(stop_waiters_);
+    }
+    for (auto& waiter : waiters)
+        complete(shared_.executor, std::move(waiter), error_code{});
+}
+
+} // namespace pawl::detail
+
+namespace pawl {
+
+engine::engine(boost::asio::any_io_executor executor, engine_options options)
+    : core_(std::make_shared<detail::engine_core>(std::move(executor), std::move(options)))
+{
+}
+
+engine::~engine() = default;
+
+bool engine::running() const noexcept
+{
+    return core_->running();
+}
+
+boost::asio::any_io_executor engine::get_executor() const
+{
+    return core_->executor();
+}
+
+void engine::add_untyped(std::shared_ptr<const detail::workflow_impl> added)
+{
+    core_->add(std::move(added));
+}
+
+std::shared_ptr<detail::engine_api> engine::api() const
+{
+    return core_;
+}
+
+void engine::start(detail::completion<> done)
+{
+    core_->start(std::move(done));
+}
+
+void engine::stop(duration drain, detail::completion<> done)
+{
+    core_->stop(drain, std::move(done));
+}
+
+} // namespace pawl

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "engine/active_runs.hpp"
+#include "engine/committer.hpp"
+#include "engine/context.hpp"
+#include "engine/due_scanner.hpp"
+#include "engine/gate.hpp"
+#include "engine/hook_runner.hpp"
+#include "engine/watchers.hpp"
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/engine.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace pawl::detail {
+
+/// The engine behind `pawl::engine` and its clients: owns the parts, starts and stops them, and
+/// turns calls into coroutines that end in their completion handlers.
+class engine_core final : public engine_api, public std::enable_shared_from_this<engine_core> {
+public:
+    engine_core(boost::asio::any_io_executor executor, engine_options options);
+    ~engine_core() override;
+
+    void add(std::shared_ptr<const workflow_impl> added);
+    void start(completion<> done);
+    void stop(duration drain, completion<> done);
+    bool running() const noexcept { return phase_ == phase::running; }
+
+    boost::asio::any_io_executor executor() const override { return shared_.executor; }
+    void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                 completion<run_id> done) override;
+    void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+              completion<settlement> done) override;
+    void await(run_id run, std::vector<int> statuses, completion<record> done) override;
+    void find(run_id run, completion<std::optional<record>> done) override;
+    void latest(std::string workflow, std::string foreign_id,
+                completion<std::optional<record>> done) override;
+    void list(record_query query, completion<record_page> done) override;
+    void history(run_id run, std::uint64_t after, std::size_t limit,
+                 completion<std::vector<event>> done) override;
+
+private:
+    struct sent {
+        run_id run;
+        settlement state;
+    };
+
+    enum class phase { fresh, starting, running, stopping, stopped };
+
+    template <class T>
+    void launch(boost::asio::awaitable<T> work, completion<T> done);
+    template <class T>
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<T> work, completion<T> done);
+    boost::asio::awaitable<void> finish_start(completion<> done);
+    void finish_stop();
+
+    boost::asio::awaitable<void> do_start();
+    boost::asio::awaitable<void> claim_shards();
+    boost::asio::awaitable<void> check_unfinished();
+    boost::asio::awaitable<void> release_shards();
+    void after_drain();
+    void let_go();
+
+    boost::asio::awaitable<run_id> do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                              trigger_call call);
+    boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
+    boost::asio::awaitable<void> finish_send(std::shared_ptr<const workflow_impl> workflow,
+                                             send_call call, completion<settlement> done);
+    boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
+    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::status_watcher> waiting);
+    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::message_watcher> waiting);
+    boost::asio::awaitable<apply_result> commit_call(engine_detail::commit& item);
+
+    void committed(const change& what, const apply_result& result);
+    run_id new_run_id();
+
+    const engine_options options_;
+    engine_detail::gate gate_;
+    engine_detail::committer committer_;
+    engine_detail::context shared_;
+    engine_detail::active_runs active_;
+    std::shared_ptr<engine_detail::due_scanner> scanner_;
+    std::shared_ptr<engine_detail::watchers> watchers_;
+    std::vector<std::shared_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<lease> leases_;
+    std::unique_ptr<timer> drain_timer_;
+
+    std::atomic<phase> phase_{phase::fresh};
+    std::mutex mutex_; ///< guards the change of phase, who waits for a stop, and random_
+    std::vector<completion<>> stop_waiters_;
+    std::mt19937_64 random_;
+    std::atomic<std::size_t> waiting_calls_{0};
+};
+
+} // namespace pawl::detail

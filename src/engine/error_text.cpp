@@ -1,0 +1,27 @@
+#include "engine/error_text.hpp"
+
+namespace pawl::engine_detail {
+
+std::string error_text(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
+error_code error_code_of(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const system_error& e) {
+        return e.code();
+    } catch (...) {
+        return make_error_code(errc::store_unavailable);
+    }
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,54 @@
+#include "pawl/clock.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <utility>
+
+namespace pawl {
+
+namespace {
+
+class steady final : public timer {
+public:
+    explicit steady(const boost::asio::any_io_executor& executor) : timer_(executor) {}
+
+    void wait(duration span, boost::asio::any_completion_handler<void()> handler) override
+    {
+        timer_.expires_after(span);
+        const auto executor = boost::asio::get_associated_executor(handler, timer_.get_executor());
+        timer_.async_wait(boost::asio::bind_executor(
+            executor, [handler = std::move(handler)](const boost::system::error_code&) mutable {
+                std::move(handler)();
+            }));
+    }
+
+    void cancel() override { timer_.cancel(); }
+
+private:
+    boost::asio::steady_timer timer_;
+};
+
+class machine_clock final : public clock {
+public:
+    time_point now() const override
+    {
+        return std::chrono::floor<duration>(std::chrono::system_clock::now());
+    }
+
+    std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) override
+    {
+        return std::make_unique<steady>(executor);
+    }
+};
+
+} // namespace
+
+std::shared_ptr<clock> system_clock()
+{
+    static const auto instance = std::make_shared<machine_clock>();
+    return instance;
+}
+
+} // namespace pawl

@@ -1,0 +1,230 @@
+#include "memory/state.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace pawl::memory {
+
+namespace {
+
+void settle(stored_message& message, message_outcome outcome, std::string_view detail)
+{
+    message.end.outcome = outcome;
+    message.end.detail = detail;
+    // A settled payload is not needed again, and deleting a run's data must not leave it behind.
+    message.content.payload = {};
+}
+
+void settle_messages(const transition& change, run_entry& run)
+{
+    if (!run.inbox || run.data.inbox_pending == 0)
+        return;
+    mailbox& box = *run.inbox;
+    for (const settlement& end : change.settled) {
+        if (end.sequence == 0 || end.sequence > box.messages.size())
+            continue;
+        stored_message& message = box.messages[end.sequence - 1];
+        if (message.end.outcome != message_outcome::pending)
+            continue;
+        settle(message, end.outcome, end.detail);
+        --run.data.inbox_pending;
+    }
+    const bool finished = is_finished(run.data.state);
+    for (; box.first_pending < box.messages.size(); ++box.first_pending) {
+        stored_message& message = box.messages[box.first_pending];
+        if (message.end.outcome != message_outcome::pending)
+            continue;
+        if (!finished)
+            break;
+        settle(message, message_outcome::refused, core::ended_detail);
+        --run.data.inbox_pending;
+    }
+}
+
+} // namespace
+
+std::vector<apply_result> state::apply(std::span<const change> batch)
+{
+    core::check_batch(batch, shards());
+    std::vector<apply_result> results;
+    results.reserve(batch.size());
+    for (const change& each : batch)
+        results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, each));
+    return results;
+}
+
+bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
+{
+    return epoch != 0 && epoch != shards_[shard].epoch;
+}
+
+apply_result state::apply_one(const transition& change)
+{
+    const auto found = runs_.find(change.next.id);
+    if (change.expected_version == 0) {
+        const auto shard = shard_of(change.next.foreign_id, shards());
+        if (fenced(shard, change.epoch))
+            return {.status = apply_status::fenced};
+        return create(change, shard);
+    }
+    if (found == runs_.end())
+        return {.status = apply_status::not_found};
+    if (fenced(found->second.shard, change.epoch))
+        return {.status = apply_status::fenced};
+    if (found->second.data.version != change.expected_version)
+        return {.status = apply_status::conflict};
+    return update(change, found->second);
+}
+
+apply_result state::create(const transition& change, std::uint32_t shard)
+{
+    const record& next = change.next;
+    workflow_entry& workflow = workflows_[next.workflow];
+    foreign_entry& foreign = workflow.by_foreign_id[next.foreign_id];
+    if (!next.start_key.empty())
+        if (const auto same = foreign.by_start_key.find(next.start_key);
+            same != foreign.by_start_key.end())
+            return {.status = apply_status::duplicate, .existing = same->second->data.id};
+    if (runs_.contains(next.id))
+        return {.status = apply_status::conflict};
+    if (const auto refusal =
+            core::start_refusal(change.start, foreign.unfinished != nullptr, foreign.latest))
+        return {.status = *refusal,
+                .existing = (foreign.unfinished ? foreign.unfinished : foreign.latest)->data.id};
+
+    run_entry& run = runs_[next.id];
+    run.data = next;
+    run.data.inbox_last = 0;
+    run.data.inbox_pending = 0;
+    run.data.wake_at.reset();
+    run.shard = shard;
+    run.workflow = &workflow;
+    set_wake(run, next.wake_at);
+    created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
+    ++workflow.counts[{next.status, next.state}];
+    if (!foreign.latest || creation_key{foreign.latest->data.created_at, foreign.latest->data.id} <
+                               creation_key{next.created_at, next.id})
+        foreign.latest = &run;
+    if (!is_finished(next.state))
+        foreign.unfinished = &run;
+    if (!next.start_key.empty())
+        foreign.by_start_key.emplace(next.start_key, &run);
+    return {.sequence = append_event(change, run)};
+}
+
+apply_result state::update(const transition& change, run_entry& run)
+{
+    const record& next = change.next;
+    record& data = run.data;
+    assert(next.workflow == data.workflow && next.foreign_id == data.foreign_id);
+    if (next.status != data.status || next.state != data.state) {
+        --run.workflow->counts[{data.status, data.state}];
+        ++run.workflow->counts[{next.status, next.state}];
+    }
+    if (is_finished(next.state) && !is_finished(data.state))
+        run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
+
+    const auto inbox_last = data.inbox_last;
+    const auto inbox_pending = data.inbox_pending;
+    set_wake(run, core::wake_after(change, inbox_last));
+    const auto wake_at = data.wake_at;
+    data = next;
+    data.wake_at = wake_at;
+    data.inbox_last = inbox_last;
+    data.inbox_pending = inbox_pending;
+    settle_messages(change, run);
+    return {.sequence = append_event(change, run)};
+}
+
+void state::set_wake(run_entry& run, std::optional<time_point> wake_at)
+{
+    auto& old = run.data.wake_at;
+    if (old == wake_at)
+        return;
+    auto& due = shards_[run.shard].due;
+    if (old && wake_at) {
+        // The node is used again: this happens at almost every transition.
+        auto node = due.extract({*old, run.data.id});
+        node.key().at = *wake_at;
+        due.insert(std::move(node));
+    } else if (wake_at) {
+        due.emplace(due_position{*wake_at, run.data.id}, &run);
+    } else {
+        due.erase({*old, run.data.id});
+    }
+    old = wake_at;
+}
+
+std::uint64_t state::append_event(const transition& change, run_entry& run)
+{
+    auto& log = shards_[run.shard].log;
+    log.push_back({&run, core::make_event(change)});
+    run.sequences.push_back(log.size());
+    return log.size();
+}
+
+apply_result state::apply_one(const delivery& change)
+{
+    const auto found = runs_.find(change.content.run);
+    if (found == runs_.end())
+        return {.status = apply_status::not_found};
+    run_entry& run = found->second;
+    if (run.inbox && !change.content.key.empty()) {
+        const auto same = run.inbox->by_key.find(change.content.key);
+        if (same != run.inbox->by_key.end()) {
+            const settlement& end = run.inbox->messages[same->second - 1].end;
+            return {.status = apply_status::duplicate,
+                    .sequence = same->second,
+                    .existing = run.data.id,
+                    .outcome = end.outcome,
+                    .detail = end.detail};
+        }
+    }
+    if (!core::takes(run.data.state, change.content.kind))
+        return {.status = apply_status::finished};
+
+    if (!run.inbox)
+        run.inbox = std::make_unique<mailbox>();
+    const auto sequence = ++run.data.inbox_last;
+    ++run.data.inbox_pending;
+    stored_message& stored =
+        run.inbox->messages.emplace_back(stored_message{change.content, {.sequence = sequence}});
+    stored.content.sequence = sequence;
+    if (!change.content.key.empty())
+        run.inbox->by_key.emplace(change.content.key, sequence);
+    set_wake(run, core::wake_after(change.content, run.data.wake_at));
+    return {.sequence = sequence};
+}
+
+apply_result state::apply_one(const cursor_move& change)
+{
+    if (fenced(change.shard, change.epoch))
+        return {.status = apply_status::fenced};
+    auto& position = shards_[change.shard].cursors[change.name];
+    position = std::max(position, change.position);
+    return {};
+}
+
+std::optional<lease> state::claim(std::uint32_t shard, std::string_view owner, time_point until)
+{
+    core::check_shard(shard, shards());
+    core::check_owner(owner);
+    shard_entry& entry = shards_[shard];
+    if (entry.owner.empty()) {
+        entry.owner = owner;
+        ++entry.epoch;
+    } else if (entry.owner != owner) {
+        return {};
+    }
+    return lease{.shard = shard, .epoch = entry.epoch, .until = until};
+}
+
+void state::release(const lease& held)
+{
+    core::check_shard(held.shard, shards());
+    shard_entry& entry = shards_[held.shard];
+    if (entry.epoch == held.epoch)
+        entry.owner.clear();
+}
+
+} // namespace pawl::memory

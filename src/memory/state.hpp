@@ -1,0 +1,138 @@
+#pragma once
+
+#include "core/store_rules.hpp"
+#include "pawl/record_store.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace pawl::memory {
+
+struct text_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept
+    {
+        return std::hash<std::string_view>{}(text);
+    }
+};
+
+template <typename Value>
+using text_map = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
+
+struct stored_message {
+    message content; ///< the payload is dropped when it is settled
+    settlement end;
+};
+
+/// A run's messages; the one of sequence n stands at n - 1.
+struct mailbox {
+    std::vector<stored_message> messages;
+    std::size_t first_pending = 0; ///< everything before it is settled
+    text_map<std::uint64_t> by_key;
+};
+
+struct workflow_entry;
+
+struct run_entry {
+    record data;
+    std::uint32_t shard = 0;
+    workflow_entry* workflow = nullptr;
+    std::vector<std::uint64_t> sequences; ///< of its events; the one of version n stands at n - 1
+    std::unique_ptr<mailbox> inbox;
+};
+
+/// The runs of one workflow and foreign id.
+struct foreign_entry {
+    run_entry* latest = nullptr;
+    run_entry* unfinished = nullptr;
+    text_map<run_entry*> by_start_key;
+};
+
+struct workflow_entry {
+    text_map<foreign_entry> by_foreign_id;
+    std::map<std::pair<int, run_state>, std::uint64_t> counts;
+};
+
+/// An event; its identity is its run's.
+struct log_entry {
+    run_entry* run = nullptr;
+    core::event_entry content;
+};
+
+struct shard_entry {
+    std::deque<log_entry> log; ///< the event of sequence n stands at n - 1
+    std::map<due_position, run_entry*> due;
+    std::map<std::string, std::uint64_t, std::less<>> cursors;
+    std::string owner; ///< empty: nobody's
+    std::uint64_t epoch = 0;
+};
+
+/// All that a memory store holds. Runs are never removed, so pointers to entries stay good.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Unsafe.
+class state {
+public:
+    using creation_key = std::pair<time_point, run_id>;
+    using creation_index = std::map<creation_key, run_entry*>;
+
+    explicit state(std::uint32_t shards) : shards_(shards) {}
+
+    std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
+
+    std::vector<apply_result> apply(std::span<const change> batch);
+    std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
+    void release(const lease& held);
+
+    std::optional<record> find(run_id id) const;
+    std::optional<record> latest(std::string_view workflow, std::string_view foreign_id) const;
+    std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
+    due_page due(std::uint32_t shard, const due_position& from, time_point until,
+                 std::size_t limit) const;
+    std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
+    std::vector<event> history(run_id run, std::uint64_t after, std::size_t limit) const;
+    std::vector<message> inbox(run_id run, std::uint64_t after, std::size_t limit) const;
+    std::optional<settlement> outcome(run_id run, std::uint64_t sequence) const;
+    std::uint64_t cursor(std::string_view name, std::uint32_t shard) const;
+
+    /// Where a listing stands between two portions.
+    struct scan {
+        creation_key at;
+        bool started = false; ///< `at` has been looked at
+    };
+
+    /// Where the listing begins. Throws error (invalid_argument) when `query.after` is unknown.
+    scan begin_list(const record_query& query) const;
+
+    /// Looks at up to `budget` runs, adds those that match, and says whether it is done.
+    bool continue_list(const record_query& query, scan& place, std::size_t budget,
+                       record_page& page) const;
+
+private:
+    apply_result apply_one(const transition& change);
+    apply_result apply_one(const delivery& change);
+    apply_result apply_one(const cursor_move& change);
+    apply_result create(const transition& change, std::uint32_t shard);
+    apply_result update(const transition& change, run_entry& run);
+
+    void set_wake(run_entry& run, std::optional<time_point> wake_at);
+    std::uint64_t append_event(const transition& change, run_entry& run);
+    event event_at(std::uint32_t shard, std::uint64_t sequence) const;
+    bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+
+    std::vector<shard_entry> shards_;
+    std::unordered_map<run_id, run_entry> runs_;
+    std::map<std::string, workflow_entry, std::less<>> workflows_;
+    creation_index created_;
+};
+
+} // namespace pawl::memory

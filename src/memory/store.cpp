@@ -1,0 +1,130 @@
+#include "memory/state.hpp"
+#include "pawl/memory.hpp"
+
+#include <mutex>
+
+namespace pawl {
+
+namespace {
+
+/// How many runs a listing looks at before it lets others have the store.
+constexpr std::size_t list_portion = 1024;
+
+/// Puts a mutex before the state. No call suspends, so that none changes threads.
+class memory_store final : public record_store {
+public:
+    explicit memory_store(memory_options options) : state_(options.shards) {}
+
+    std::uint32_t shards() const noexcept override { return state_.shards(); }
+    bool shared() const noexcept override { return false; }
+
+    boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.apply(batch);
+    }
+
+    boost::asio::awaitable<std::optional<record>> find(run_id id) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.find(id);
+    }
+
+    boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                         std::string_view foreign_id) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.latest(workflow, foreign_id);
+    }
+
+    boost::asio::awaitable<record_page> list(const record_query& query) override
+    {
+        record_page page;
+        std::optional<memory::state::scan> place;
+        for (bool done = false; !done;) {
+            const std::lock_guard lock{mutex_};
+            if (!place)
+                place = state_.begin_list(query);
+            done = state_.continue_list(query, *place, list_portion, page);
+        }
+        co_return page;
+    }
+
+    boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                            bool unfinished_only) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.count(workflow, unfinished_only);
+    }
+
+    boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+                                         std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.due(shard, from, until, limit);
+    }
+
+    boost::asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                                      std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.events(shard, after, limit);
+    }
+
+    boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                       std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.history(run, after, limit);
+    }
+
+    boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                       std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.inbox(run, after, limit);
+    }
+
+    boost::asio::awaitable<std::optional<settlement>> outcome(run_id run,
+                                                              std::uint64_t sequence) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.outcome(run, sequence);
+    }
+
+    boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
+                                                 std::uint32_t shard) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.cursor(name, shard);
+    }
+
+    // Nobody else can be waiting for the shard in another process: leases do not lapse.
+    boost::asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
+                                                       time_point, time_point until) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.claim(shard, owner, until);
+    }
+
+    boost::asio::awaitable<void> release(lease held) override
+    {
+        const std::lock_guard lock{mutex_};
+        state_.release(held);
+        co_return;
+    }
+
+private:
+    std::mutex mutex_;
+    memory::state state_;
+};
+
+} // namespace
+
+std::shared_ptr<record_store> open_memory(memory_options options)
+{
+    core::check_shard_count(options.shards);
+    return std::make_shared<memory_store>(options);
+}
+
+} // namespace pawl

@@ -1,0 +1,112 @@
+// The stored form of a record's details: its bytes are fixed, it comes back whole, and bytes that
+// are anything else are refused.
+#include "core/record_details.hpp"
+#include "pawl/error.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <limits>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+pawl::record full_record()
+{
+    pawl::record run;
+    run.pause = pawl::pause_kind::by_error;
+    run.auto_resumes = 2;
+    run.resume_at = pawl::time_point{1s};
+    run.deadlines = {{0, pawl::time_point::max(), 3}, {1, pawl::time_point::min(), -1}};
+    run.effects = {{"charge", std::string("a\0b", 3), true}, {"", std::string(300, 'x'), false}};
+    return run;
+}
+
+bool is_damage(const pawl::error& thrown)
+{
+    return thrown.code() == pawl::errc::store_damaged;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(record_details)
+
+BOOST_AUTO_TEST_CASE(a_new_record_has_none)
+{
+    BOOST_TEST(pawl::core::encode_details({}).empty());
+    auto run = full_record();
+    pawl::core::decode_details({}, run);
+    BOOST_TEST((run == pawl::record{}));
+}
+
+BOOST_AUTO_TEST_CASE(come_back_whole)
+{
+    const auto run = full_record();
+    pawl::record again;
+    again.effects = {{"left over", "", false}};
+    pawl::core::decode_details(pawl::core::encode_details(run), again);
+    BOOST_TEST((again == run));
+}
+
+BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
+{
+    const auto whole = full_record();
+    std::vector<pawl::record> runs(5);
+    runs[0].pause = whole.pause;
+    runs[1].auto_resumes = std::numeric_limits<int>::max();
+    runs[2].resume_at = whole.resume_at;
+    runs[3].deadlines = whole.deadlines;
+    runs[4].effects = whole.effects;
+    for (const auto& run : runs) {
+        pawl::record again;
+        pawl::core::decode_details(pawl::core::encode_details(run), again);
+        BOOST_TEST((again == run));
+    }
+}
+
+// Stored: a change here would make existing databases unreadable.
+BOOST_AUTO_TEST_CASE(bytes_are_fixed)
+{
+    pawl::record run;
+    run.pause = pawl::pause_kind::by_error;
+    run.auto_resumes = 1;
+    run.resume_at = pawl::time_point{100us};
+    run.deadlines = {{2, pawl::time_point{-1us}, 0}};
+    run.effects = {{"ab", "c", true}};
+    const unsigned char expected[] = {1, 1, 2, 1, 200, 1, 1, 4, 1, 0, 1, 2, 'a', 'b', 1, 'c', 1};
+    const std::string bytes{reinterpret_cast<const char*>(expected), sizeof expected};
+    BOOST_TEST(pawl::core::encode_details(run) == bytes);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
+{
+    const auto bytes = pawl::core::encode_details(full_record());
+    for (std::size_t size = 1; size < bytes.size(); ++size) {
+        pawl::record run;
+        BOOST_CHECK_EXCEPTION(pawl::core::decode_details({bytes.data(), size}, run), pawl::error,
+                              is_damage);
+    }
+    pawl::record run;
+    BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes + "x", run), pawl::error, is_damage);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_impossible_values)
+{
+    const std::string damaged[] = {
+        {2, 0, 0, 0, 0, 0},                      // version
+        {1, 3, 0, 0, 0, 0},                      // pause kind
+        {1, 0, 0, 2, 0, 0},                      // flag
+        {1, 0, 0, 0, 127, 0},                    // more deadlines than bytes
+        {1, 0, 0, 0, 0, 127, 0, 0},              // more effects than bytes
+        {1, 0, -1, -1, -1, -1, -1, 127, 0, 0, 0} // a number past int
+    };
+    for (const auto& bytes : damaged) {
+        pawl::record run;
+        BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes, run), pawl::error, is_damage);
+    }
+    const std::string endless = std::string{1, 0} + std::string(11, '\xff');
+    pawl::record run;
+    BOOST_CHECK_EXCEPTION(pawl::core::decode_details(endless, run), pawl::error, is_damage);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

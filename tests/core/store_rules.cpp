@@ -1,0 +1,157 @@
+// The rules that all stores share: which text an event carries, when a run is due, which messages
+// it takes, and when it may start.
+#include "core/store_rules.hpp"
+#include "pawl/error.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <map>
+
+namespace {
+
+using namespace std::chrono_literals;
+using pawl::apply_status;
+using pawl::event_kind;
+using pawl::run_state;
+using pawl::start_rule;
+
+pawl::transition make_transition(event_kind kind)
+{
+    pawl::transition change;
+    change.next.id.bytes.fill(7);
+    change.next.version = 4;
+    change.expected_version = 3;
+    change.next.status = 20;
+    change.next.state = run_state::running;
+    change.next.attempt = 2;
+    change.next.updated_at = pawl::time_point{9s};
+    change.next.last_error = "the error";
+    change.next.reason = "the reason";
+    change.kind = kind;
+    change.from = 10;
+    return change;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(store_rules)
+
+BOOST_AUTO_TEST_CASE(an_event_carries_the_text_of_its_kind)
+{
+    const std::map<event_kind, std::string> texts{
+        {event_kind::started, ""},
+        {event_kind::moved, ""},
+        {event_kind::repeated, ""},
+        {event_kind::attempt_failed, "the error"},
+        {event_kind::paused, "the reason"},
+        {event_kind::resumed, ""},
+        {event_kind::cancelled, "the reason"},
+        {event_kind::completed, "the reason"},
+        {event_kind::checkpointed, ""},
+        {event_kind::message_settled, ""},
+        {event_kind::data_deletion_requested, "the reason"},
+        {event_kind::data_deleted, "the reason"},
+    };
+    for (const auto& [kind, text] : texts) {
+        const auto entry = pawl::core::make_event(make_transition(kind));
+        BOOST_TEST(entry.error == text, to_string(kind));
+        BOOST_TEST((entry.kind == kind));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_event_tells_the_transition)
+{
+    const auto change = make_transition(event_kind::moved);
+    const auto made = pawl::core::complete_event(pawl::core::make_event(change), 3, 12,
+                                                 change.next.id, "orders", "o-1");
+    const pawl::event expected{.shard = 3,
+                               .sequence = 12,
+                               .kind = event_kind::moved,
+                               .run = change.next.id,
+                               .workflow = "orders",
+                               .foreign_id = "o-1",
+                               .version = 4,
+                               .from = 10,
+                               .to = 20,
+                               .state = run_state::running,
+                               .attempt = 2,
+                               .error = "",
+                               .at = pawl::time_point{9s}};
+    BOOST_TEST((made == expected));
+}
+
+BOOST_AUTO_TEST_CASE(a_message_that_nobody_saw_keeps_the_run_due)
+{
+    auto change = make_transition(event_kind::moved);
+    change.inbox_seen = 2;
+    BOOST_TEST((pawl::core::wake_after(change, 2) == std::nullopt));
+    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{9s}));
+    change.next.wake_at = pawl::time_point{5s};
+    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{5s}));
+    change.next.wake_at = pawl::time_point{15s};
+    BOOST_TEST((pawl::core::wake_after(change, 2) == pawl::time_point{15s}));
+    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{9s}));
+    change.next.state = run_state::completed;
+    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{15s}));
+}
+
+BOOST_AUTO_TEST_CASE(a_message_makes_its_run_due_when_it_was_sent)
+{
+    pawl::message sent;
+    sent.sent_at = pawl::time_point{9s};
+    BOOST_TEST((pawl::core::wake_after(sent, {}) == pawl::time_point{9s}));
+    BOOST_TEST((pawl::core::wake_after(sent, pawl::time_point{10s}) == pawl::time_point{9s}));
+    BOOST_TEST((pawl::core::wake_after(sent, pawl::time_point{8s}) == pawl::time_point{8s}));
+}
+
+BOOST_AUTO_TEST_CASE(a_finished_run_takes_only_the_order_to_delete_its_data)
+{
+    using pawl::message_kind;
+    for (int number = 1; number <= 7; ++number) {
+        const auto state = static_cast<run_state>(number);
+        for (const auto kind : {message_kind::callback, message_kind::pause, message_kind::resume,
+                                message_kind::cancel})
+            BOOST_TEST(pawl::core::takes(state, kind) == !is_finished(state), to_string(state));
+        BOOST_TEST(pawl::core::takes(state, message_kind::delete_data) ==
+                       (state != run_state::data_deleted),
+                   to_string(state));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(when_a_run_may_start)
+{
+    using pawl::core::start_refusal;
+    BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, false) == std::nullopt));
+    BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, true) == std::nullopt));
+    BOOST_TEST(
+        (start_refusal(start_rule::unless_unfinished, true, true) == apply_status::in_progress));
+    BOOST_TEST((start_refusal(start_rule::once, false, false) == std::nullopt));
+    BOOST_TEST((start_refusal(start_rule::once, false, true) == apply_status::already_ran));
+    BOOST_TEST((start_refusal(start_rule::once, true, false) == apply_status::in_progress));
+}
+
+BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
+{
+    const auto says = [](std::string word) {
+        return [word](const std::exception& thrown) {
+            return std::string{thrown.what()}.find(word) != std::string::npos;
+        };
+    };
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count(0), pawl::definition_error, says("shards"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count(4097), pawl::definition_error,
+                          says("4097"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard(4, 4), pawl::error, says("shard 4"));
+    pawl::record_query query;
+    query.limit = 0;
+    BOOST_CHECK_EXCEPTION(pawl::core::check_query(query), pawl::error, says("limit"));
+    query.limit = 1001;
+    BOOST_CHECK_EXCEPTION(pawl::core::check_query(query), pawl::error, says("1001"));
+    std::vector<pawl::change> batch{make_transition(event_kind::moved)};
+    BOOST_CHECK_NO_THROW(pawl::core::check_batch(batch, 1));
+    std::get<pawl::transition>(batch[0]).expected_version = 7;
+    BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("version 4"));
+    batch[0] = pawl::cursor_move{.name = "hooks", .shard = 1};
+    BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("shard 1"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
