@@ -2,7 +2,14 @@
 
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
+#if __has_include("pawl/sqlite.hpp")
 #include "pawl/sqlite.hpp"
+#else
+#include "pawl/memory.hpp"
+namespace pawl {
+inline std::shared_ptr<record_store> open_sqlite(const std::string&) { return open_memory(); }
+}
+#endif
 #include "services/start.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
@@ -85,7 +92,7 @@ void order_server::assemble()
     parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout);
 
     pawl::engine_options options;
-    options.store = pawl::open_sqlite(settings_.db);
+    options.store = settings_.store ? settings_.store : pawl::open_sqlite(settings_.db);
     options.clock = settings_.clock;
     options.log = settings_.log;
     parts_->engine.emplace(executor_, std::move(options));

@@ -5,6 +5,7 @@
 #include "order_options.hpp"
 #include "pawl/clock.hpp"
 #include "pawl/log.hpp"
+#include "pawl/record_store.hpp"
 #include "service_clients.hpp"
 #include "workflow.hpp"
 
@@ -20,6 +21,9 @@ namespace order_processing {
 struct server_settings {
     /// The database of the orders; ":memory:" keeps nothing.
     std::string db = "orders.db";
+
+    /// Where the orders live instead of in `db`, if it is set.
+    std::shared_ptr<pawl::record_store> store{};
 
     /// The ledger of the built-in services. Empty: beside `db`, with ".services" behind its name.
     std::string services_db;
