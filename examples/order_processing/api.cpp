@@ -1,0 +1,309 @@
+#include "api.hpp"
+
+#include "api_support.hpp"
+#include "order_view.hpp"
+#include "pawl/diagram.hpp"
+#include "percent.hpp"
+#include "within.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace order_processing {
+namespace {
+
+using api::refusal;
+using api::shared_context;
+using boost::asio::awaitable;
+using boost::asio::use_awaitable;
+using pawl::errc;
+using pawl::http::request;
+using pawl::http::response;
+
+constexpr std::size_t max_id_size = 200;
+constexpr std::size_t max_reason_size = 1'000;
+
+template <class T>
+response json(int status, const T& document)
+{
+    response answer;
+    answer.status = status;
+    answer.body = to_json(document) + "\n";
+    return answer;
+}
+
+response text(std::string body, std::string content_type)
+{
+    response answer;
+    answer.body = std::move(body);
+    answer.content_type = std::move(content_type);
+    return answer;
+}
+
+response accepted(const order_snapshot& order)
+{
+    return json(202, accepted_order{order.foreign_id, to_string(order.id)});
+}
+
+/// An order without an id that one can ask for by is none, so it is not even stored.
+void check_id(const std::string& id)
+{
+    const auto is_control = [](unsigned char c) {
+        return c < 0x20 || c == 0x7f;
+    };
+    if (id.find_first_not_of(' ') == std::string::npos)
+        throw refusal{422, "id: the order needs an id"};
+    if (id.size() > max_id_size)
+        throw refusal{422, "id: must have at most " + std::to_string(max_id_size) + " bytes"};
+    if (std::any_of(id.begin(), id.end(), is_control))
+        throw refusal{422, "id: must not contain control characters"};
+}
+
+awaitable<response> submit(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {"new_run"});
+    auto sent = api::read_body<order_request>(asked);
+    check_id(sent.id);
+    const auto now = std::chrono::floor<pawl::duration>(std::chrono::system_clock::now());
+    const Order order = new_order(std::move(sent), now);
+
+    pawl::trigger_options<OrderStatus> options;
+    options.start = OrderStatus::Created;
+    options.rule = api::query_flag(asked, "new_run") ? pawl::start_rule::unless_unfinished
+                                                     : pawl::start_rule::once;
+    options.idempotency_key = asked.header("idempotency-key");
+
+    auto orders = context->orders;
+    pawl::run_id run;
+    try {
+        run = co_await orders.async_trigger(order.id, order, options, use_awaitable);
+    } catch (const pawl::system_error& error) {
+        if (error.code() == errc::in_progress)
+            throw refusal{409, "order " + order.id + " is being processed"};
+        if (error.code() == errc::already_ran)
+            throw refusal{409, "order " + order.id +
+                                   " has been processed; a new run of it has to "
+                                   "be asked for with ?new_run=true"};
+        throw;
+    }
+    context->counters.count("order_server_orders_accepted_total");
+    response answer = json(202, accepted_order{order.id, to_string(run)});
+    answer.headers.emplace_back("Location", "/orders/" + percent_encoded(order.id));
+    co_return answer;
+}
+
+awaitable<response> show(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    const order_snapshot order = co_await api::find_order(context, asked);
+    co_return json(200, view_of(order));
+}
+
+awaitable<response> history(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    constexpr std::size_t page_size = 1'000;
+    const order_snapshot order = co_await api::find_order(context, asked);
+    order_history answer{order.foreign_id, to_string(order.id), {}};
+    auto orders = context->orders;
+    std::uint64_t after = 0;
+    for (;;) {
+        const auto events =
+            co_await orders.async_history(order.id, after, page_size, use_awaitable);
+        for (const pawl::event& event : events)
+            answer.transitions.push_back(view_of(event));
+        if (events.size() < page_size)
+            co_return json(200, answer);
+        after = events.back().version;
+    }
+}
+
+pawl::record_query read_query(const request& asked)
+{
+    api::allow_query(asked, {"status", "run_state", "limit", "after"});
+    pawl::record_query query;
+    query.limit = static_cast<std::size_t>(api::query_number(asked, "limit", 25, 1, 1'000));
+    if (const auto name = api::query_text(asked, "status"); !name.empty()) {
+        const auto status = parse_order_status(name);
+        if (!status)
+            throw refusal{400, "the query parameter status: there is no status " + name};
+        query.statuses.push_back(static_cast<int>(*status));
+    }
+    if (const auto name = api::query_text(asked, "run_state"); !name.empty()) {
+        const auto state = pawl::parse_run_state(name);
+        if (!state)
+            throw refusal{400, "the query parameter run_state: there is no run state " + name};
+        query.states.push_back(*state);
+    }
+    if (const auto id = api::query_text(asked, "after"); !id.empty()) {
+        const auto after = pawl::parse_run_id(id);
+        if (!after)
+            throw refusal{400, "the query parameter after must be the `next` of a page"};
+        query.after = *after;
+    }
+    return query;
+}
+
+awaitable<response> list(shared_context context, const request& asked)
+{
+    auto query = read_query(asked);
+    auto orders = context->orders;
+    const auto page = co_await orders.async_list(std::move(query), use_awaitable);
+    order_page answer;
+    for (const order_snapshot& order : page.runs)
+        answer.orders.push_back(view_of(order));
+    if (page.next)
+        answer.next = to_string(page.next);
+    co_return json(200, answer);
+}
+
+/// The reason in a body that may be left out.
+std::string read_reason(const request& asked)
+{
+    if (asked.body.empty())
+        return {};
+    auto reason = api::read_body<cancel_request>(asked).reason;
+    if (reason.size() > max_reason_size)
+        throw refusal{422,
+                      "reason: must have at most " + std::to_string(max_reason_size) + " bytes"};
+    return reason;
+}
+
+awaitable<response> cancel(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    const cancel_request wish{read_reason(asked)};
+    const order_snapshot order = co_await api::find_order(context, asked);
+    if (is_finished(order.state))
+        throw refusal{409,
+                      "too late: the order has ended as " + std::string{to_string(order.status)}};
+    if (order.status == OrderStatus::Cancelled)
+        co_return accepted(order);
+
+    auto orders = context->orders;
+    const auto call = [&](auto token) {
+        return orders.async_callback(order.id, "cancel", wish, {}, token);
+    };
+    const auto settled = co_await within<pawl::settlement>(context->cancel_wait, call);
+    if (!settled)
+        co_return accepted(order);
+
+    const auto after = co_await orders.async_find(order.id, use_awaitable);
+    if (after && after->status != OrderStatus::Cancelled && after->status != OrderStatus::Refunded)
+        throw refusal{409, "too late: the order is being shipped"};
+    co_return accepted(order);
+}
+
+awaitable<response> pause(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    std::string reason = read_reason(asked);
+    if (reason.empty())
+        reason = "paused by an operator";
+    const order_snapshot order = co_await api::find_order(context, asked);
+    auto orders = context->orders;
+    co_await orders.async_pause(order.id, reason, use_awaitable);
+    co_return accepted(order);
+}
+
+awaitable<response> resume(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    const order_snapshot order = co_await api::find_order(context, asked);
+    auto orders = context->orders;
+    co_await orders.async_resume(order.id, use_awaitable);
+    co_return accepted(order);
+}
+
+/// Scrubs every run of the order: personal data is in all of them.
+awaitable<response> delete_data(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {});
+    const order_snapshot order = co_await api::find_order(context, asked);
+    if (!is_finished(order.state))
+        throw refusal{409, "the order has not ended"};
+    auto orders = context->orders;
+    pawl::record_query query;
+    query.foreign_ids = {order.foreign_id};
+    query.states = {pawl::run_state::completed, pawl::run_state::cancelled};
+    query.limit = 1'000;
+    do {
+        const auto page = co_await orders.async_list(query, use_awaitable);
+        for (const order_snapshot& run : page.runs)
+            co_await orders.async_delete_data(run.id, "requested", use_awaitable);
+        query.after = page.next;
+    } while (query.after);
+    co_return accepted(order);
+}
+
+awaitable<response> wait(shared_context context, const request& asked)
+{
+    api::allow_query(asked, {"timeout_ms"});
+    using std::chrono::milliseconds;
+    const auto most = std::chrono::duration_cast<milliseconds>(context->max_wait);
+    const milliseconds limit{api::query_number(
+        asked, "timeout_ms", std::min<std::int64_t>(30'000, most.count()), 0, most.count())};
+    const order_snapshot order = co_await api::find_order(context, asked);
+    auto orders = context->orders;
+    const auto await = [&](auto token) {
+        return orders.async_await_finished(order.id, token);
+    };
+    const auto ended = co_await within<order_snapshot>(limit, await);
+    if (!ended)
+        throw refusal{504, "the order has not ended yet"};
+    co_return json(200, view_of(*ended));
+}
+
+awaitable<response> diagram(shared_context context, const request&)
+{
+    co_return text(pawl::diagram(context->orders.definition()), "text/plain; charset=utf-8");
+}
+
+awaitable<response> show_metrics(shared_context context, const request&)
+{
+    co_return text(context->counters.text(), metrics::content_type);
+}
+
+awaitable<response> healthz(shared_context, const request&)
+{
+    co_return text("{\"status\":\"ok\"}\n", "application/json");
+}
+
+awaitable<response> readyz(shared_context context, const request&)
+{
+    if (!context->ready())
+        throw refusal{503, "the server is starting or stopping"};
+    pawl::record_query query;
+    query.limit = 1;
+    auto orders = context->orders;
+    co_await orders.async_list(query, use_awaitable);
+    co_return text("{\"status\":\"ready\"}\n", "application/json");
+}
+
+} // namespace
+
+std::vector<pawl::http::route> order_routes(api_context context)
+{
+    context.counters.describe("order_server_orders_accepted_total", "Orders accepted");
+    context.counters.describe("order_server_requests_total",
+                              "Requests answered, by route and status");
+    const auto shared = std::make_shared<const api_context>(std::move(context));
+    return {
+        api::make_route(shared, "POST", "/orders", submit),
+        api::make_route(shared, "GET", "/orders", list),
+        api::make_route(shared, "GET", "/orders/{id}", show),
+        api::make_route(shared, "GET", "/orders/{id}/history", history),
+        api::make_route(shared, "POST", "/orders/{id}/cancel", cancel),
+        api::make_route(shared, "POST", "/orders/{id}/pause", pause),
+        api::make_route(shared, "POST", "/orders/{id}/resume", resume),
+        api::make_route(shared, "DELETE", "/orders/{id}/data", delete_data),
+        api::make_route(shared, "GET", "/orders/{id}/wait", wait),
+        api::make_route(shared, "GET", "/workflow", diagram),
+        api::make_route(shared, "GET", "/metrics", show_metrics),
+        api::make_route(shared, "GET", "/healthz", healthz),
+        api::make_route(shared, "GET", "/readyz", readyz),
+    };
+}
+
+} // namespace order_processing

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "metrics.hpp"
+#include "order.hpp"
+#include "pawl/client.hpp"
+#include "pawl/http/server.hpp"
+#include "pawl/time.hpp"
+
+#include <chrono>
+#include <functional>
+#include <vector>
+
+namespace order_processing {
+
+using orders_client = pawl::client<Order, OrderStatus>;
+
+/// What the routes work on.
+struct api_context {
+    orders_client orders;
+    metrics& counters; ///< outlives the server
+
+    /// True while orders are taken and driven.
+    std::function<bool()> ready;
+
+    /// How long a cancel waits for its effect. After that it is answered 202 as well: it is stored,
+    /// and takes effect when the order's present step ends. Default 5 s.
+    pawl::duration cancel_wait = std::chrono::seconds{5};
+
+    /// The longest `GET /orders/{id}/wait`. Default 10 min.
+    pawl::duration max_wait = std::chrono::minutes{10};
+};
+
+/// The order server's REST interface.
+///
+/// Errors are application/problem+json; 503 means that the same request may succeed later.
+std::vector<pawl::http::route> order_routes(api_context context);
+
+} // namespace order_processing

@@ -1,0 +1,138 @@
+#include "api_support.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace order_processing::api {
+namespace {
+
+using boost::asio::awaitable;
+using pawl::errc;
+using pawl::http::problem;
+using pawl::http::request;
+using pawl::http::response;
+
+/// The status that an error of the engine is answered with; 0 when it is the server's own fault.
+int status_of(const pawl::error_code& code)
+{
+    if (code.category() != pawl::pawl_category())
+        return 0;
+    switch (static_cast<errc>(code.value())) {
+    case errc::in_progress:
+    case errc::already_ran:
+    case errc::finished:
+    case errc::finished_elsewhere:
+    case errc::refused:
+    case errc::callback_failed:
+        return 409;
+    case errc::not_found:
+        return 404;
+    case errc::too_large:
+        return 413;
+    case errc::invalid_argument:
+        return 422;
+    default:
+        return pawl::is_retryable(code) || code == errc::not_running ? 503 : 0;
+    }
+}
+
+awaitable<response> guarded(shared_context context, route_function answer, const request& asked)
+{
+    try {
+        response answered = co_await answer(std::move(context), asked);
+        co_return answered;
+    } catch (const refusal& refused) {
+        co_return problem(refused.status(), refused.what());
+    } catch (const boost::system::system_error& error) {
+        const int status = status_of(error.code());
+        if (status == 0)
+            throw;
+        co_return problem(status, error.code().message());
+    }
+}
+
+awaitable<response> counted(shared_context context, std::string method, std::string pattern,
+                            route_function answer, const request& asked)
+{
+    const auto count = [&](int status) {
+        context->counters.count(
+            "order_server_requests_total",
+            {{"method", method}, {"route", pattern}, {"status", std::to_string(status)}});
+    };
+    try {
+        response answered = co_await guarded(context, answer, asked);
+        count(answered.status);
+        co_return answered;
+    } catch (...) {
+        count(500);
+        throw;
+    }
+}
+
+[[noreturn]] void refuse_query(std::string_view name, const std::string& bound)
+{
+    throw refusal{400, "the query parameter " + std::string{name} + " must be " + bound};
+}
+
+} // namespace
+
+pawl::http::route make_route(shared_context context, std::string method, std::string pattern,
+                             route_function answer)
+{
+    auto handler = [=](const request& asked) {
+        return counted(context, method, pattern, answer, asked);
+    };
+    return {method, pattern, std::move(handler)};
+}
+
+void allow_query(const request& asked, std::initializer_list<std::string_view> names)
+{
+    for (const auto& [name, value] : asked.query)
+        if (std::find(names.begin(), names.end(), name) == names.end())
+            throw refusal{400, "there is no query parameter " + name};
+}
+
+std::int64_t query_number(const request& asked, std::string_view name, std::int64_t otherwise,
+                          std::int64_t lowest, std::int64_t highest)
+{
+    const auto found = asked.query.find(name);
+    if (found == asked.query.end())
+        return otherwise;
+    const std::string& text = found->second;
+    std::int64_t value = 0;
+    const auto end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value);
+    if (read.ec != std::errc{} || read.ptr != end || value < lowest || value > highest)
+        refuse_query(name, "a whole number from " + std::to_string(lowest) + " to " +
+                               std::to_string(highest));
+    return value;
+}
+
+bool query_flag(const request& asked, std::string_view name)
+{
+    const auto found = asked.query.find(name);
+    if (found == asked.query.end() || found->second == "false" || found->second == "0")
+        return false;
+    if (found->second != "true" && found->second != "1")
+        refuse_query(name, "true or false");
+    return true;
+}
+
+std::string query_text(const request& asked, std::string_view name)
+{
+    const auto found = asked.query.find(name);
+    return found == asked.query.end() ? std::string{} : found->second;
+}
+
+awaitable<order_snapshot> find_order(shared_context context, const request& asked)
+{
+    const std::string id = asked.captures.at("id");
+    auto orders = context->orders;
+    auto found = co_await orders.async_latest(id, boost::asio::use_awaitable);
+    if (!found)
+        throw refusal{404, "there is no order " + id};
+    co_return std::move(*found);
+}
+
+} // namespace order_processing::api

@@ -1,0 +1,214 @@
+#include "demo.hpp"
+
+#include "demo_orders.hpp"
+#include "invariants.hpp"
+#include "order_view.hpp"
+#include "pawl/http/client.hpp"
+#include "within.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace order_processing {
+namespace {
+
+using boost::asio::awaitable;
+using boost::asio::use_awaitable;
+
+/// Far longer than the orders take, so that a mistake ends the demonstration.
+constexpr std::chrono::minutes patience{2};
+
+struct demo_run {
+    demo_order what;
+    pawl::run_id id;
+    order_view end;
+};
+
+awaitable<order_view> show(pawl::http::client& server, std::string order_id, std::string action)
+{
+    pawl::http::client_request get;
+    get.target = "/orders/" + order_id + action;
+    const auto answer = co_await server.request(std::move(get));
+    if (answer.status != 200)
+        throw std::runtime_error(fmt::format("GET {}{}: {}", order_id, action, answer.body));
+    co_return pawl::codec<order_view>::decode(answer.body);
+}
+
+/// Sends an order, or finds the one that was sent before.
+awaitable<void> submit(pawl::http::client& server, demo_run& run, std::ostream& out)
+{
+    pawl::http::client_request post;
+    post.method = "POST";
+    post.target = "/orders";
+    post.body = to_json(run.what.request);
+    const std::string& id = run.what.request.id;
+    const auto answer = co_await server.request(std::move(post));
+    if (answer.status == 409)
+        out << id << " is in the database already\n";
+    else if (answer.status != 202)
+        throw std::runtime_error(fmt::format("{} was not accepted: {}", id, answer.body));
+
+    const auto order = co_await show(server, id, "");
+    run.id = pawl::parse_run_id(order.run_id).value_or(pawl::run_id{});
+}
+
+/// What to show of an event; empty for nothing.
+std::string describe(const pawl::event& event)
+{
+    const auto from = to_string(static_cast<OrderStatus>(event.from));
+    const auto to = to_string(static_cast<OrderStatus>(event.to));
+    switch (event.kind) {
+    case pawl::event_kind::checkpointed:
+        return {}; // inside of a step
+    case pawl::event_kind::started:
+        return std::string{to};
+    case pawl::event_kind::repeated:
+        return fmt::format("{}, to be tried again", to);
+    case pawl::event_kind::attempt_failed:
+        return fmt::format("{}: {}", to, event.error);
+    default:
+        if (event.from != event.to)
+            return fmt::format("{} -> {}", from, to);
+        return fmt::format("{}: {} {}", to, to_string(event.kind), event.error);
+    }
+}
+
+std::vector<OrderStatus> all_but(OrderStatus status)
+{
+    std::vector<OrderStatus> others;
+    const auto last = static_cast<int>(OrderStatus::Refunded);
+    for (int i = static_cast<int>(OrderStatus::Created); i <= last; ++i)
+        if (static_cast<OrderStatus>(i) != status)
+            others.push_back(static_cast<OrderStatus>(i));
+    return others;
+}
+
+awaitable<void> wait_for_change(orders_client& orders, pawl::run_id run, OrderStatus from)
+{
+    const auto others = all_but(from);
+    const auto change = [&](auto token) {
+        return orders.async_await(run, others, token);
+    };
+    try {
+        const auto changed = co_await within<order_snapshot>(patience, change);
+        if (!changed)
+            throw std::runtime_error("an order did not move in time");
+    } catch (const pawl::system_error& error) {
+        if (error.code() != pawl::errc::finished_elsewhere)
+            throw;
+    }
+}
+
+/// Shows what happens to an order until it has ended.
+awaitable<void> watch(orders_client orders, demo_run& run, pawl::time_point start,
+                      std::ostream& out)
+{
+    std::uint64_t seen = 0;
+    for (;;) {
+        const auto events = co_await orders.async_history(run.id, seen, 1'000, use_awaitable);
+        for (const pawl::event& event : events) {
+            const std::chrono::duration<double> after = event.at - start;
+            const std::string text = describe(event);
+            if (!text.empty())
+                out << fmt::format("{:>+8.3f} s  {}  {}\n", after.count(), run.what.request.id,
+                                   text)
+                    << std::flush;
+        }
+        if (events.empty())
+            throw std::runtime_error(run.what.request.id + " has no history");
+        seen = events.back().version;
+        if (is_finished(events.back().state))
+            co_return;
+        co_await wait_for_change(orders, run.id, static_cast<OrderStatus>(events.back().to));
+    }
+}
+
+money total_of(const std::vector<ledger_entry>& effects, std::string_view kind)
+{
+    money sum;
+    for (const ledger_entry& entry : effects)
+        if (entry.kind == kind && entry.amount)
+            sum += *entry.amount;
+    return sum;
+}
+
+/// A row of the table. @return True when the order ended as it has to.
+bool report(const demo_run& run, const std::vector<ledger_entry>& effects, std::ostream& out)
+{
+    const auto wrong = differences(run.what, run.end, effects);
+    const auto declines =
+        std::count_if(effects.begin(), effects.end(),
+                      [](const ledger_entry& entry) { return entry.kind == "decline"; });
+    const std::chrono::duration<double> took = run.end.updated_at - run.end.created_at;
+    const auto& tracking = run.end.order.tracking_number;
+    out << fmt::format("{:<11}{:<12}{:>9}{:>10}{:>10}  {:<17}{:>7.3f}  {}\n", run.what.request.id,
+                       to_string(run.end.status), declines, to_string(total_of(effects, "charge")),
+                       to_string(total_of(effects, "refund")), tracking.empty() ? "-" : tracking,
+                       took.count(), wrong.empty() ? "as expected" : "WRONG");
+    for (const std::string& difference : wrong)
+        out << "           " << difference << '\n';
+    return wrong.empty();
+}
+
+/// The ends, read over HTTP, against what they have to be.
+awaitable<bool> compare(boost::asio::any_io_executor executor, pawl::http::client& server,
+                        service_urls urls, std::vector<demo_run>& runs, std::ostream& out)
+{
+    const auto ledgers = co_await read_ledgers(executor, std::move(urls));
+    out << fmt::format("\n{:<11}{:<12}{:>9}{:>10}{:>10}  {:<17}{:>7}\n", "order", "status",
+                       "declines", "charged", "refunded", "tracking", "seconds");
+    bool good = true;
+    std::vector<order_view> ends;
+    std::vector<ledger_entry> all_effects;
+    for (demo_run& run : runs) {
+        auto end = co_await show(server, run.what.request.id, "/wait?timeout_ms=0");
+        run.end = std::move(end);
+        const auto effects = entries_of(ledgers, run.end.run_id);
+        good = report(run, effects, out) && good;
+        ends.push_back(run.end);
+        all_effects.insert(all_effects.end(), effects.begin(), effects.end());
+    }
+    for (const std::string& broken : broken_invariants(ends, all_effects)) {
+        out << broken << '\n';
+        good = false;
+    }
+    if (runs[2].end.updated_at > runs[1].end.updated_at) {
+        out << "order-003 was delayed by order-002\n";
+        good = false;
+    }
+    co_return good;
+}
+
+} // namespace
+
+awaitable<bool> run_demo(boost::asio::any_io_executor executor, const order_server& server,
+                         std::ostream& out)
+{
+    using namespace boost::asio::experimental::awaitable_operators;
+    pawl::http::client client{executor, server.url()};
+    std::vector<demo_run> runs;
+    for (demo_order& order : demo_orders())
+        runs.push_back({std::move(order), {}, {}});
+
+    out << '\n';
+    const auto start = std::chrono::floor<pawl::duration>(std::chrono::system_clock::now());
+    for (demo_run& run : runs)
+        co_await submit(client, run, out);
+    co_await (watch(server.orders(), runs[0], start, out) &&
+              watch(server.orders(), runs[1], start, out) &&
+              watch(server.orders(), runs[2], start, out));
+
+    const bool good = co_await compare(executor, client, server.services(), runs, out);
+    out << (good ? "\nEvery order ended as it must.\n" : "\nNot every order ended as it must.\n");
+    co_return good;
+}
+
+} // namespace order_processing

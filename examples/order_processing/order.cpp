@@ -1,0 +1,80 @@
+#include "order.hpp"
+
+#include <boost/describe/enum_to_string.hpp>
+#include <boost/describe/enumerators.hpp>
+#include <boost/mp11/algorithm.hpp>
+
+#include <utility>
+
+void pawl::json_codec<order_processing::money>::write(order_processing::money from,
+                                                      std::string& out)
+{
+    out += to_string(from);
+}
+
+void pawl::json_codec<order_processing::money>::read(const boost::json::value& from,
+                                                     order_processing::money& to,
+                                                     const pawl::json_path& at)
+{
+    try {
+        to = order_processing::money::from_json(from);
+    } catch (const order_processing::money_error& problem) {
+        throw pawl::decode_error{at, problem.what()};
+    }
+    if (to < order_processing::money{})
+        throw pawl::decode_error{at, "must not be negative"};
+}
+
+namespace order_processing {
+
+std::string_view to_string(OrderStatus status) noexcept
+{
+    return boost::describe::enum_to_string(status, "Unknown");
+}
+
+std::optional<OrderStatus> parse_order_status(std::string_view text) noexcept
+{
+    std::optional<OrderStatus> found;
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<OrderStatus>>([&](auto each) {
+        if (text == each.name)
+            found = each.value;
+    });
+    return found;
+}
+
+money value_of(const std::vector<OrderItem>& items)
+{
+    money sum;
+    for (const OrderItem& item : items)
+        sum += item.price * item.quantity;
+    return sum;
+}
+
+Order new_order(order_request sent, pawl::time_point now)
+{
+    Order order;
+    order.id = std::move(sent.id);
+    order.customer_id = std::move(sent.customer_id);
+    order.items = std::move(sent.items);
+    order.total = sent.total;
+    order.payment_method = std::move(sent.payment_method);
+    order.shipping_address = std::move(sent.shipping_address);
+    order.allow_partial = sent.allow_partial;
+    order.created_at = now;
+    return order;
+}
+
+void scrub_personal_data(Order& order)
+{
+    order.customer_id.clear();
+    order.shipping_address = {};
+    order.payment_method.clear();
+    order.cancel_reason.clear();
+    for (Payment& payment : order.payments) {
+        payment.key.clear(); // names the method
+        payment.method.clear();
+        payment.detail.clear();
+    }
+}
+
+} // namespace order_processing

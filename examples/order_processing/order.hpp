@@ -1,0 +1,187 @@
+#pragma once
+
+#include "money.hpp"
+#include "pawl/codec.hpp"
+#include "pawl/time.hpp"
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// An amount in a document is the decimal number of to_string(money). A negative one is refused:
+/// none of the example's documents has a use for it.
+template <>
+struct pawl::json_codec<order_processing::money> {
+    static void write(order_processing::money from, std::string& out);
+    static void read(const boost::json::value& from, order_processing::money& to,
+                     const pawl::json_path& at);
+};
+
+namespace order_processing {
+
+/// Where an order stands. Stored: never change a number.
+enum class OrderStatus {
+    Created = 1,
+    Validated = 2,
+    PaymentProcessing = 3, ///< a live payment id is set
+    PaymentProcessed = 4,  ///< the captured amount equals the total
+    PaymentFailed = 5,
+    InventoryReserved = 6,
+    InventoryFailed = 7,
+    Fulfilled = 8,
+    Cancelled = 9, ///< what was done is being undone; with nothing paid, the run ends here
+    Refunded = 10,
+};
+BOOST_DESCRIBE_ENUM(OrderStatus, Created, Validated, PaymentProcessing, PaymentProcessed,
+                    PaymentFailed, InventoryReserved, InventoryFailed, Fulfilled, Cancelled,
+                    Refunded)
+
+/// "Created", …; "Unknown" for a number that is none.
+std::string_view to_string(OrderStatus status) noexcept;
+
+/// The inverse of to_string(), exact case.
+std::optional<OrderStatus> parse_order_status(std::string_view text) noexcept;
+
+struct OrderItem {
+    std::string product_id;
+    int quantity = 0;
+    money price; ///< of one
+
+    friend bool operator==(const OrderItem&, const OrderItem&) = default;
+};
+BOOST_DESCRIBE_STRUCT(OrderItem, (), (product_id, quantity, price))
+
+struct Address {
+    std::string street;
+    std::string city;
+    std::string state;
+    std::string zip_code;
+    std::string country;
+
+    friend bool operator==(const Address&, const Address&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Address, (), (street, city, state, zip_code, country))
+
+/// What became of one try to charge. Stored by name: never rename one.
+enum class PaymentState {
+    in_flight,  ///< about to be sent, or sent and the answer is not known
+    declined,   ///< by the bank; the same method may be tried again
+    refused,    ///< for good
+    live,       ///< the provider has it, and has not captured it yet as far as is known
+    captured,   ///< the money is here
+    failed,     ///< the provider gave up
+    voided,     ///< taken back before it was captured
+    refunded,   ///< captured, and all of it given back
+    never_made, ///< the provider has not heard of it
+};
+BOOST_DESCRIBE_ENUM(PaymentState, in_flight, declined, refused, live, captured, failed, voided,
+                    refunded, never_made)
+
+/// One try to charge. It is stored, with its key, before the provider hears of it: whatever
+/// happens then, the key tells what became of the money.
+struct Payment {
+    std::string key;
+    std::string method;
+    money amount;
+    PaymentState state = PaymentState::in_flight;
+    std::string payment_id; ///< the provider's; empty as long as there is none
+    std::string detail;     ///< why it was declined or failed
+
+    /// Since when a cancellation waits for a charge that the provider has not heard of.
+    std::optional<pawl::time_point> unheard_since;
+
+    friend bool operator==(const Payment&, const Payment&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Payment, (), (key, method, amount, state, payment_id, detail, unheard_since))
+
+/// Money given back, stored before the provider is asked; confirmed once it has a refund id.
+struct Refund {
+    std::string key;
+    std::string payment_id;
+    money amount;
+    std::string refund_id;
+
+    friend bool operator==(const Refund&, const Refund&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Refund, (), (key, payment_id, amount, refund_id))
+
+/// What a customer sends.
+struct order_request {
+    std::string id;
+    std::string customer_id;
+    std::vector<OrderItem> items;
+    money total;
+    std::string payment_method;
+    Address shipping_address;
+    bool allow_partial = true;
+};
+BOOST_DESCRIBE_STRUCT(order_request, (),
+                      (id, customer_id, items, total, payment_method, shipping_address,
+                       allow_partial))
+
+/// The object of the workflow: what the customer sent, and what the steps know.
+struct Order {
+    // What the customer sent.
+    std::string id;
+    std::string customer_id;
+    std::vector<OrderItem> items; ///< what is to be shipped; see dropped_items
+    money total;                  ///< of the items
+    std::string payment_method;   ///< the one that is charged
+    Address shipping_address;
+    bool allow_partial = true; ///< ship what is there and refund the rest
+
+    // What came of it.
+    std::vector<std::string> validation_errors;
+    std::string payment_id;     ///< of the live or captured payment; cleared when it is undone
+    std::string reservation_id; ///< of the stock that is held; cleared when it is released
+    std::string tracking_number;
+    int payment_attempts = 0; ///< tries with the present payment method
+    std::string cancel_reason;
+
+    // What the steps need to make every effect once.
+    std::vector<Payment> payments; ///< every try, the oldest first
+    int payment_polls = 0;         ///< of the live payment
+    std::string reservation_key; ///< of the reservation for `items`, while its answer is not known
+    int reservations_tried = 0;
+    std::vector<std::string> released_reservations;
+    std::string shipment_key;             ///< while nobody knows whether the shipment was made
+    std::vector<OrderItem> dropped_items; ///< ordered, but not in stock
+    std::vector<Refund> refunds;
+
+    pawl::time_point created_at;
+    std::optional<pawl::time_point> validated_at;
+    std::optional<pawl::time_point> paid_at;
+    std::optional<pawl::time_point> fulfilled_at;
+    std::optional<pawl::time_point> cancelled_at;
+
+    friend bool operator==(const Order&, const Order&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Order, (),
+                      (id, customer_id, items, total, payment_method, shipping_address,
+                       allow_partial, validation_errors, payment_id, reservation_id,
+                       tracking_number, payment_attempts, cancel_reason, payments, payment_polls,
+                       reservation_key, reservations_tried, released_reservations, shipment_key,
+                       dropped_items, refunds, created_at, validated_at, paid_at, fulfilled_at,
+                       cancelled_at))
+
+/// The customer's request to cancel; the payload of the callback `cancel`.
+struct cancel_request {
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(cancel_request, (), (reason))
+
+/// The sum of price times quantity. @throws money_error when it is out of range.
+money value_of(const std::vector<OrderItem>& items);
+
+Order new_order(order_request sent, pawl::time_point now);
+
+/// Removes personal data: name, address, payment method. What was ordered and what was paid stays,
+/// for the books.
+void scrub_personal_data(Order& order);
+
+} // namespace order_processing

@@ -1,0 +1,217 @@
+// The order server: takes orders over HTTP and processes them, or shows that it does.
+#include "demo.hpp"
+#include "flags.hpp"
+#include "server.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace asio = boost::asio;
+using namespace order_processing;
+
+namespace {
+
+struct program_options {
+    server_settings server;
+    bool serve = false;
+    int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
+    std::string log_level;
+};
+
+constexpr auto usage =
+    "order_server: takes orders over HTTP and processes them.\n"
+    "\n"
+    "Without --serve it is a demonstration: it starts everything on a database of its own,\n"
+    "submits three orders, shows what happens to them, and ends with 0 if all of them ended as\n"
+    "they must. Then the payment back-off is 200ms unless another one is given.\n"
+    "With --serve it keeps serving until SIGTERM or SIGINT. What has not ended by then, or when\n"
+    "the process is killed, goes on at the next start on the same database.";
+
+/// Reads flags and environment. @return False when help was asked for, and given.
+bool parse(int argc, char** argv, program_options& options)
+{
+    server_settings& server = options.server;
+    server.db.clear();
+    pawl::duration payment_backoff{};
+    flag_set flags{usage, "PAWL_"};
+    flags.toggle("serve", options.serve, "Keep serving instead of the demonstration");
+    flags.text("db", server.db, "FILE",
+               "Database of the orders; :memory: keeps nothing. Default: orders.db with --serve, "
+               "else one that is removed afterwards");
+    flags.text("services-db", server.services_db, "FILE",
+               "Ledger of the built-in services. Default: beside the database, with .services "
+               "behind its name");
+    flags.text("address", server.address, "ADDRESS", "Address to listen on");
+    flags.number("port", server.port, "Port to listen on; 0 picks a free one");
+    flags.number("threads", options.threads, "Threads that work", 1, 64);
+    flags.text("payment-url", server.services.payment, "URL",
+               "Payment service. Default: a built-in one; so the other services");
+    flags.text("inventory-url", server.services.inventory, "URL", "Inventory service");
+    flags.text("shipping-url", server.services.shipping, "URL", "Shipping service");
+    flags.time_span("payment-backoff", payment_backoff,
+                    "Wait between tries to charge. Default (0s): 10s with --serve, else 200ms");
+    flags.time_span("payment-timeout", server.orders.payment_timeout,
+                    "Time until a payment that is not captured is voided");
+    flags.time_span("request-timeout", server.orders.request_timeout,
+                    "Time limit of a request to a service");
+    flags.time_span("drain", server.drain, "How long stopping lets steps and requests go on");
+    flags.text("log-level", options.log_level, "LEVEL",
+               "debug, info, warn or error. Default: info with --serve, else warn");
+    if (!flags.parse(argc, argv)) {
+        std::cout << flags.help();
+        return false;
+    }
+    if (payment_backoff != pawl::duration{})
+        server.orders.payment_backoff = payment_backoff;
+    else if (!options.serve)
+        server.orders.payment_backoff = std::chrono::milliseconds{200};
+    if (options.log_level.empty())
+        options.log_level = options.serve ? "info" : "warn";
+    if (spdlog::level::from_str(options.log_level) == spdlog::level::off)
+        throw flag_error("--log-level must be debug, info, warn or error");
+    return true;
+}
+
+pawl::log_sink make_log(const std::string& level)
+{
+    auto logger = std::make_shared<spdlog::logger>(
+        "order_server", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_level(spdlog::level::from_str(level));
+    logger->flush_on(spdlog::level::debug);
+    return [logger = std::move(logger)](pawl::log_level of, std::string_view line) {
+        switch (of) {
+        case pawl::log_level::debug:
+            return logger->debug(line);
+        case pawl::log_level::info:
+            return logger->info(line);
+        case pawl::log_level::warn:
+            return logger->warn(line);
+        case pawl::log_level::error:
+            return logger->error(line);
+        }
+    };
+}
+
+/// A folder for the demonstration's files, gone when it ends.
+class temporary_folder {
+public:
+    temporary_folder()
+    {
+        std::string path = (std::filesystem::temp_directory_path() / "orders-XXXXXX").string();
+        if (!::mkdtemp(path.data()))
+            throw std::runtime_error("cannot make the folder " + path);
+        path_ = path;
+    }
+    ~temporary_folder()
+    {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    temporary_folder(const temporary_folder&) = delete;
+    temporary_folder& operator=(const temporary_folder&) = delete;
+
+    std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+/// Everything from start to stop. @return The exit code.
+asio::awaitable<int> serve_or_show(order_server& server, asio::signal_set& signals, bool serve)
+{
+    co_await server.async_start();
+    std::cout << server.announcement() << std::flush;
+    std::exception_ptr failure;
+    bool good = true;
+    try {
+        if (serve) {
+            co_await signals.async_wait(asio::use_awaitable);
+            signals.clear(); // a second signal ends the process at once
+        } else {
+            auto executor = co_await asio::this_coro::executor;
+            good = co_await run_demo(executor, server, std::cout);
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await server.async_stop();
+    if (failure)
+        std::rethrow_exception(failure);
+    co_return good ? 0 : 1;
+}
+
+int run(program_options options)
+{
+    std::unique_ptr<temporary_folder> folder;
+    if (options.server.db.empty() && options.serve)
+        options.server.db = "orders.db";
+    if (options.server.db.empty()) {
+        folder = std::make_unique<temporary_folder>();
+        options.server.db = folder->file("orders.db");
+    }
+    options.server.log = make_log(options.log_level);
+
+    asio::io_context context{options.threads};
+    asio::signal_set signals{context};
+    if (options.serve) {
+        signals.add(SIGINT);
+        signals.add(SIGTERM);
+    }
+    order_server server{context.get_executor(), std::move(options.server)};
+
+    std::exception_ptr failure;
+    int code = 1;
+    asio::co_spawn(asio::make_strand(context), serve_or_show(server, signals, options.serve),
+                   [&](std::exception_ptr thrown, int result) {
+                       failure = std::move(thrown);
+                       code = result;
+                       signals.clear();
+                   });
+    {
+        std::vector<std::jthread> others;
+        for (int i = 1; i < options.threads; ++i)
+            others.emplace_back([&context] { context.run(); });
+        context.run();
+    }
+    if (failure)
+        std::rethrow_exception(failure);
+    return code;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        program_options options;
+        if (!parse(argc, argv, options))
+            return 0;
+        return run(std::move(options));
+    } catch (const flag_error& error) {
+        std::cerr << "order_server: " << error.what() << '\n';
+        return 2;
+    } catch (const pawl::definition_error& error) {
+        std::cerr << "order_server: " << error.what() << '\n';
+        return 2;
+    } catch (const std::exception& error) {
+        std::cerr << "order_server: " << error.what() << '\n';
+        return 1;
+    }
+}

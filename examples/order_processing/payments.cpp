@@ -1,0 +1,237 @@
+#include "payments.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace order_processing {
+namespace {
+
+using boost::asio::awaitable;
+
+void begin_charge(pawl::run<Order>& run)
+{
+    Order& order = run.object();
+    const int number = tries_with(order, order.payment_method) + 1;
+    Payment next;
+    next.method = order.payment_method;
+    next.amount = order.total;
+    next.key = run.idempotency_key("charge-" + next.method + "-" + to_string(next.amount) + "-" +
+                                   std::to_string(number));
+    order.payments.push_back(std::move(next));
+    order.payment_attempts = number;
+}
+
+/// Writes down what the provider said of the try in flight.
+charge_outcome note_answer(Order& order, const charge_result& result, int limit)
+{
+    Payment& last = order.payments.back();
+    last.detail = result.detail;
+    last.unheard_since.reset();
+    switch (result.answer) {
+    case charge_answer::accepted:
+        last.state = PaymentState::live;
+        last.payment_id = result.payment_id;
+        order.payment_id = result.payment_id;
+        order.payment_polls = 0;
+        return charge_outcome::accepted;
+    case charge_answer::declined:
+        last.state = PaymentState::declined;
+        break;
+    case charge_answer::refused:
+        last.state = PaymentState::refused;
+        break;
+    case charge_answer::rejected:
+        last.state = PaymentState::refused;
+        return charge_outcome::rejected;
+    }
+    if (is_spent(order, last.method, limit))
+        return charge_outcome::spent;
+    return charge_outcome::declined;
+}
+
+/// Sends the try in flight, and asks for its outcome when the answer is lost.
+awaitable<charge_result> send_charge(const Order& order, order_services& services)
+{
+    const Payment& last = order.payments.back();
+    std::string lost;
+    try {
+        charge_result answer = co_await services.payments.charge(order, last.amount, last.key);
+        co_return answer;
+    } catch (const service_error& error) {
+        if (error.kind() != service_failure::ambiguous)
+            throw;
+        lost = error.what();
+    }
+    auto known = co_await services.payments.find_charge(last.key);
+    if (!known)
+        throw service_error{service_failure::ambiguous, lost};
+    co_return std::move(*known);
+}
+
+/// What was refunded, or is about to be, of one payment.
+money refunded_of(const Order& order, std::string_view payment_id)
+{
+    money sum;
+    for (const Refund& refund : order.refunds)
+        if (refund.payment_id == payment_id)
+            sum += refund.amount;
+    return sum;
+}
+
+} // namespace
+
+bool charge_in_flight(const Order& order) noexcept
+{
+    return !order.payments.empty() && order.payments.back().state == PaymentState::in_flight;
+}
+
+int tries_with(const Order& order, std::string_view method) noexcept
+{
+    return static_cast<int>(
+        std::count_if(order.payments.begin(), order.payments.end(),
+                      [&](const Payment& each) { return each.method == method; }));
+}
+
+bool is_spent(const Order& order, std::string_view method, int limit) noexcept
+{
+    if (charge_in_flight(order) && order.payments.back().method == method)
+        return false;
+    const bool ended =
+        std::any_of(order.payments.begin(), order.payments.end(), [&](const Payment& each) {
+            return each.method == method && each.state != PaymentState::declined;
+        });
+    return ended || tries_with(order, method) >= limit;
+}
+
+std::optional<std::string> alternative_method(std::string_view customer_id)
+{
+    if (customer_id == "premium_customer")
+        return "debit_card";
+    return {};
+}
+
+Payment* current_payment(Order& order) noexcept
+{
+    if (order.payment_id.empty())
+        return nullptr;
+    const auto found =
+        std::find_if(order.payments.begin(), order.payments.end(),
+                     [&](const Payment& each) { return each.payment_id == order.payment_id; });
+    return found == order.payments.end() ? nullptr : &*found;
+}
+
+void archive_payment(Order& order, PaymentState end)
+{
+    if (Payment* payment = current_payment(order))
+        payment->state = end;
+    order.payment_id.clear();
+}
+
+awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services,
+                                 const order_options& options)
+{
+    Order& order = run.object();
+    if (charge_in_flight(order)) {
+        auto known = co_await services.payments.find_charge(order.payments.back().key);
+        if (known)
+            co_return note_answer(order, *known, options.tries_per_method);
+    } else {
+        if (is_spent(order, order.payment_method, options.tries_per_method))
+            co_return charge_outcome::spent;
+        begin_charge(run);
+        co_await run.checkpoint();
+    }
+    const charge_result answer = co_await send_charge(order, services);
+    co_return note_answer(order, answer, options.tries_per_method);
+}
+
+awaitable<std::optional<pawl::duration>>
+settle_charge(pawl::run<Order>& run, order_services& services, const order_options& options)
+{
+    Order& order = run.object();
+    if (!charge_in_flight(order))
+        co_return std::nullopt;
+
+    Payment& last = order.payments.back();
+    const auto known = co_await services.payments.find_charge(last.key);
+    if (known) {
+        note_answer(order, *known, options.tries_per_method);
+        co_return std::nullopt;
+    }
+    // The request may have been sent and not have arrived. Its key stays under watch for a while.
+    const auto now = run.now();
+    if (!last.unheard_since)
+        last.unheard_since = now;
+    const auto waited = now - *last.unheard_since;
+    if (waited < options.charge_settle)
+        co_return options.charge_settle - std::max(waited, pawl::duration{});
+    last.state = PaymentState::never_made;
+    co_return std::nullopt;
+}
+
+awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, money keep)
+{
+    Order& order = run.object();
+    const Payment* payment = current_payment(order);
+    if (!payment)
+        co_return;
+
+    const money due = payment->amount - refunded_of(order, order.payment_id) - keep;
+    if (due > money{}) {
+        const auto number = std::to_string(order.refunds.size() + 1);
+        const auto key = run.idempotency_key("refund-" + to_string(due) + "-" + number);
+        order.refunds.push_back({key, order.payment_id, due, {}});
+        co_await run.checkpoint();
+    }
+    for (Refund& refund : order.refunds) {
+        if (!refund.refund_id.empty())
+            continue;
+        auto id = co_await services.payments.refund(refund.payment_id, refund.amount, refund.key);
+        refund.refund_id = std::move(id);
+    }
+    if (keep == money{})
+        archive_payment(order, PaymentState::refunded);
+}
+
+awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
+{
+    Order& order = run.object();
+    Payment* payment = current_payment(order);
+    if (!payment)
+        co_return;
+
+    payment_view view = co_await services.payments.find(order.payment_id);
+    if (view.status == payment_status::processing) {
+        const auto key = run.idempotency_key("void-" + order.payment_id);
+        const bool voided = co_await services.payments.void_payment(order.payment_id, key);
+        if (voided) {
+            archive_payment(order, PaymentState::voided);
+            co_return;
+        }
+        view = co_await services.payments.find(order.payment_id);
+    }
+    switch (view.status) {
+    case payment_status::processing:
+        throw service_error{service_failure::transient,
+                            "payment " + order.payment_id + " can neither be voided nor refunded"};
+    case payment_status::completed:
+        payment->state = PaymentState::captured;
+        payment->amount = view.captured; // what was taken goes back
+        co_await refund_down_to(run, services, money{});
+        co_return;
+    case payment_status::failed:
+        archive_payment(order, PaymentState::failed);
+        co_return;
+    case payment_status::voided:
+        archive_payment(order, PaymentState::voided);
+        co_return;
+    case payment_status::refunded: {
+        // By a refund whose answer got lost, or by somebody at the provider's desk.
+        co_await refund_down_to(run, services, view.captured);
+        archive_payment(order, PaymentState::refunded);
+        co_return;
+    }
+    }
+}
+
+} // namespace order_processing

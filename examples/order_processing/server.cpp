@@ -1,0 +1,169 @@
+#include "server.hpp"
+
+#include "pawl/engine.hpp"
+#include "pawl/http/server.hpp"
+#if __has_include("pawl/sqlite.hpp")
+#include "pawl/sqlite.hpp"
+#else
+#include "pawl/memory.hpp"
+namespace pawl {
+inline std::shared_ptr<record_store> open_sqlite(const std::string&) { return open_memory(); }
+}
+#endif
+#include "services/start.hpp"
+
+#include <boost/asio/use_awaitable.hpp>
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace order_processing {
+
+using boost::asio::awaitable;
+using boost::asio::use_awaitable;
+
+/// In the order in which they are made; each uses those above it.
+struct order_server::parts {
+    std::optional<services::running_services> built_in;
+    std::optional<order_services> clients;
+    std::optional<pawl::engine> engine;
+    std::optional<orders_client> orders;
+    std::optional<pawl::http::server> http;
+};
+
+namespace {
+
+std::string ledger_file(const server_settings& settings)
+{
+    if (!settings.services_db.empty() || settings.db == ":memory:")
+        return settings.services_db.empty() ? ":memory:" : settings.services_db;
+    return settings.db + ".services";
+}
+
+std::string name_of(const order_snapshot& order)
+{
+    return "order " + order.foreign_id + " (run " + to_string(order.id) + ")";
+}
+
+} // namespace
+
+order_server::order_server(boost::asio::any_io_executor executor, server_settings settings)
+    : executor_(std::move(executor)), settings_(std::move(settings)),
+      parts_(std::make_unique<parts>())
+{
+    counters_.describe("order_server_orders_ended_total", "Orders that have ended, by status");
+    counters_.describe("order_server_orders_paused_total", "Orders that somebody has to look at");
+}
+
+order_server::~order_server() = default;
+
+order_observer order_server::observer()
+{
+    const auto ended = [this](const order_snapshot& order) {
+        const std::string status{to_string(order.status)};
+        counters_.count("order_server_orders_ended_total", {{"status", status}});
+        settings_.log(pawl::log_level::info, name_of(order) + " has ended: " + status);
+    };
+    const auto paused = [this](const order_snapshot& order) {
+        counters_.count("order_server_orders_paused_total");
+        settings_.log(pawl::log_level::warn, name_of(order) + " is paused in " +
+                                                 std::string{to_string(order.status)} + ": " +
+                                                 order.reason);
+    };
+    return {.completed = ended, .cancelled = ended, .paused = paused};
+}
+
+void order_server::assemble()
+{
+    urls_ = settings_.services;
+    if (urls_.payment.empty() || urls_.inventory.empty() || urls_.shipping.empty()) {
+        services::services_options options;
+        options.database = ledger_file(settings_);
+        options.log = settings_.log;
+        parts_->built_in.emplace(services::start_services(executor_, std::move(options)));
+        if (urls_.payment.empty())
+            urls_.payment = parts_->built_in->payment_url();
+        if (urls_.inventory.empty())
+            urls_.inventory = parts_->built_in->inventory_url();
+        if (urls_.shipping.empty())
+            urls_.shipping = parts_->built_in->shipping_url();
+    }
+    parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout);
+
+    pawl::engine_options options;
+    options.store = settings_.store ? settings_.store : pawl::open_sqlite(settings_.db);
+    options.clock = settings_.clock;
+    options.log = settings_.log;
+    parts_->engine.emplace(executor_, std::move(options));
+    parts_->orders.emplace(
+        parts_->engine->add(order_workflow(*parts_->clients, settings_.orders, observer())));
+
+    api_context context{.orders = *parts_->orders, .counters = counters_};
+    context.ready = [engine = &*parts_->engine] {
+        return engine->running();
+    };
+    pawl::http::server_options http;
+    http.address = settings_.address;
+    http.port = settings_.port;
+    http.log = settings_.log;
+    parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
+    url_ = parts_->http->url();
+}
+
+awaitable<void> order_server::async_start()
+{
+    std::exception_ptr failure;
+    try {
+        assemble();
+        co_await parts_->engine->async_start(use_awaitable);
+        parts_->http->start();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        co_await async_stop();
+        std::rethrow_exception(failure);
+    }
+}
+
+awaitable<void> order_server::async_stop()
+{
+    // First the engine: whoever waits for an order is then answered, and its connection ends.
+    if (parts_->engine)
+        co_await parts_->engine->async_stop(settings_.drain, use_awaitable);
+    if (parts_->http)
+        co_await parts_->http->async_stop(settings_.drain);
+    if (parts_->built_in)
+        co_await parts_->built_in->async_stop(settings_.drain);
+    parts_ = std::make_unique<parts>();
+}
+
+std::string order_server::announcement() const
+{
+    return "payment service listening on " + urls_.payment + "\ninventory service listening on " +
+           urls_.inventory + "\nshipping service listening on " + urls_.shipping +
+           "\norder server listening on " + url_ + "\n";
+}
+
+const std::string& order_server::url() const noexcept
+{
+    return url_;
+}
+
+const service_urls& order_server::services() const noexcept
+{
+    return urls_;
+}
+
+orders_client order_server::orders() const
+{
+    return *parts_->orders;
+}
+
+const metrics& order_server::counters() const noexcept
+{
+    return counters_;
+}
+
+} // namespace order_processing

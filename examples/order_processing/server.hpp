@@ -1,0 +1,91 @@
+#pragma once
+
+#include "api.hpp"
+#include "metrics.hpp"
+#include "order_options.hpp"
+#include "pawl/clock.hpp"
+#include "pawl/log.hpp"
+#include "pawl/record_store.hpp"
+#include "service_clients.hpp"
+#include "workflow.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace order_processing {
+
+struct server_settings {
+    /// The database of the orders; ":memory:" keeps nothing.
+    std::string db = "orders.db";
+
+    /// Where the orders live instead of in `db`, if it is set.
+    std::shared_ptr<pawl::record_store> store{};
+
+    /// The ledger of the built-in services. Empty: beside `db`, with ".services" behind its name.
+    std::string services_db;
+
+    std::string address = "127.0.0.1"; ///< to listen on
+    std::uint16_t port = 0;            ///< 0 picks a free one
+
+    /// The services to use; for each that is empty, a built-in one is started.
+    service_urls services;
+
+    order_options orders;
+
+    /// How long stopping lets steps and requests go on. Default 10 s.
+    pawl::duration drain = std::chrono::seconds{10};
+
+    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
+    pawl::log_sink log = pawl::log_to_stderr;
+};
+
+/// The order server: the workflow on an engine, its REST interface, and the services that nobody
+/// else provides.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe, except for start, stop and destruction.
+class order_server {
+public:
+    order_server(boost::asio::any_io_executor executor, server_settings settings);
+
+    /// Precondition: never started, or async_stop has completed.
+    ~order_server();
+
+    /// Completes when orders are taken, and those of before are being driven again.
+    ///
+    /// @throws pawl::error for the database, boost::system::system_error for the address,
+    /// pawl::definition_error for a setting; what() names it. Nothing runs then.
+    boost::asio::awaitable<void> async_start();
+
+    /// Takes no more orders, lets steps and requests go on for settings.drain, and completes when
+    /// nothing runs any more. What has not ended goes on at the next start. Idempotent.
+    boost::asio::awaitable<void> async_stop();
+
+    /// The lines that say where everything listens.
+    std::string announcement() const;
+
+    const std::string& url() const noexcept;
+    const service_urls& services() const noexcept;
+
+    /// Precondition of the rest: started.
+    orders_client orders() const;
+    const metrics& counters() const noexcept;
+
+private:
+    struct parts;
+    void assemble();
+    order_observer observer();
+
+    const boost::asio::any_io_executor executor_;
+    const server_settings settings_;
+    metrics counters_;
+    service_urls urls_;
+    std::string url_;
+    std::unique_ptr<parts> parts_;
+};
+
+} // namespace order_processing

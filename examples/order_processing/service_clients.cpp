@@ -1,0 +1,303 @@
+#include "service_clients.hpp"
+
+#include "percent.hpp"
+
+#include <utility>
+
+namespace order_processing {
+namespace {
+
+namespace http = pawl::http;
+using boost::asio::awaitable;
+
+// The documents that travel; what a service adds to them is ignored.
+
+struct charge_document {
+    money amount;
+    std::string payment_method;
+    std::string customer_id;
+    std::string order_id;
+};
+BOOST_DESCRIBE_STRUCT(charge_document, (), (amount, payment_method, customer_id, order_id))
+
+struct refund_document {
+    money amount;
+};
+BOOST_DESCRIBE_STRUCT(refund_document, (), (amount))
+
+struct line_document {
+    std::string product_id;
+    int quantity = 0;
+};
+BOOST_DESCRIBE_STRUCT(line_document, (), (product_id, quantity))
+
+struct reservation_document {
+    std::string order_id;
+    std::vector<line_document> items;
+};
+BOOST_DESCRIBE_STRUCT(reservation_document, (), (order_id, items))
+
+struct availability_document {
+    std::vector<line_document> items;
+};
+BOOST_DESCRIBE_STRUCT(availability_document, (), (items))
+
+struct stock_document {
+    std::vector<stock_line> items;
+};
+BOOST_DESCRIBE_STRUCT(stock_document, (), (items))
+
+struct shipment_document {
+    std::string order_id;
+    std::vector<line_document> items;
+    Address shipping_address;
+    std::string reservation_id;
+};
+BOOST_DESCRIBE_STRUCT(shipment_document, (), (order_id, items, shipping_address, reservation_id))
+
+/// Every member that an answer may have: of a payment, a reservation, a shipment, a problem.
+struct answer_document {
+    std::string payment_id;
+    std::string refund_id;
+    std::string reservation_id;
+    std::string tracking_number;
+    std::string detail;
+};
+BOOST_DESCRIBE_STRUCT(answer_document, (),
+                      (payment_id, refund_id, reservation_id, tracking_number, detail))
+
+/// Tells a payment from a refusal where a charge is looked up by its key.
+struct key_document {
+    std::string status;
+};
+BOOST_DESCRIBE_STRUCT(key_document, (), (status))
+
+template <class T>
+std::string encode(const T& document)
+{
+    std::string text;
+    pawl::codec<T>::encode(document, text);
+    return text;
+}
+
+std::vector<line_document> lines_of(const std::vector<OrderItem>& items)
+{
+    std::vector<line_document> lines;
+    lines.reserve(items.size());
+    for (const OrderItem& item : items)
+        lines.push_back({item.product_id, item.quantity});
+    return lines;
+}
+
+struct call {
+    std::string method;
+    std::string target;
+    std::string key; ///< empty for a call without effect
+    std::string body;
+
+    std::string name() const { return method + " " + target; }
+};
+
+/// The request that an answer belongs to, to name it when something is wrong with it.
+struct answered {
+    std::string name;
+    http::client_response response;
+
+    int status() const noexcept { return response.status; }
+
+    /// The answer is none of those that the caller knows what to do with.
+    [[noreturn]] void refuse() const
+    {
+        const std::string what =
+            name + ": status " + std::to_string(status()) + " " + response.body.substr(0, 200);
+        if (status() == 503 || status() == 429)
+            throw service_error{service_failure::transient, what};
+        if (status() >= 500 || status() == 408)
+            throw service_error{service_failure::ambiguous, what};
+        throw service_error{service_failure::unexpected, what};
+    }
+
+    template <class T>
+    T read() const
+    {
+        try {
+            return pawl::codec<T>::decode(response.body);
+        } catch (const pawl::decode_error& problem) {
+            throw service_error{service_failure::ambiguous, name + ": " + problem.what()};
+        }
+    }
+
+    /// A member that has to be there.
+    std::string read(std::string answer_document::* member) const
+    {
+        std::string text = read<answer_document>().*member;
+        if (text.empty())
+            throw service_error{service_failure::ambiguous, name + ": the answer has no id"};
+        return text;
+    }
+
+    std::string detail() const noexcept
+    {
+        try {
+            return read<answer_document>().detail;
+        } catch (const std::exception&) {
+            return "status " + std::to_string(status());
+        }
+    }
+};
+
+awaitable<answered> send(http::client& client, call what)
+{
+    answered result;
+    result.name = what.method + " " + client.url() + what.target;
+
+    http::client_request request;
+    request.method = std::move(what.method);
+    request.target = std::move(what.target);
+    request.body = std::move(what.body);
+    if (!what.key.empty())
+        request.headers.emplace_back("Idempotency-Key", std::move(what.key));
+    try {
+        result.response = co_await client.request(std::move(request));
+    } catch (const http::client_error& error) {
+        const auto kind = error.kind() == http::failure::not_sent ? service_failure::transient
+                                                                  : service_failure::ambiguous;
+        throw service_error{kind, error.what()};
+    }
+    co_return result;
+}
+
+} // namespace
+
+awaitable<charge_result> payment_client::charge(const Order& order, money amount, std::string key)
+{
+    const charge_document document{amount, order.payment_method, order.customer_id, order.id};
+    call what{"POST", "/payments", std::move(key), encode(document)};
+    const answered answer = co_await send(http_, std::move(what));
+    switch (answer.status()) {
+    case 200:
+    case 201:
+        co_return charge_result{
+            charge_answer::accepted, answer.read(&answer_document::payment_id), {}};
+    case 402:
+        co_return charge_result{charge_answer::declined, {}, answer.detail()};
+    case 422:
+        co_return charge_result{charge_answer::refused, {}, answer.detail()};
+    case 400:
+    case 413:
+        co_return charge_result{charge_answer::rejected, {}, answer.detail()};
+    default:
+        answer.refuse();
+    }
+}
+
+awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
+{
+    call what{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() == 404)
+        co_return std::nullopt;
+    if (answer.status() != 200)
+        answer.refuse();
+    const auto status = answer.read<key_document>().status;
+    if (status == "declined")
+        co_return charge_result{charge_answer::declined, {}, answer.detail()};
+    if (status == "refused")
+        co_return charge_result{charge_answer::refused, {}, answer.detail()};
+    co_return charge_result{charge_answer::accepted, answer.read(&answer_document::payment_id), {}};
+}
+
+awaitable<payment_view> payment_client::find(std::string payment_id)
+{
+    call what{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() != 200)
+        answer.refuse();
+    co_return answer.read<payment_view>();
+}
+
+awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
+{
+    call what{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key), "{}"};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() == 409)
+        co_return false;
+    if (answer.status() != 200)
+        answer.refuse();
+    co_return true;
+}
+
+awaitable<std::string> payment_client::refund(std::string payment_id, money amount, std::string key)
+{
+    call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
+              encode(refund_document{amount})};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() != 201 && answer.status() != 200)
+        answer.refuse();
+    co_return answer.read(&answer_document::refund_id);
+}
+
+awaitable<std::optional<std::string>> inventory_client::reserve(const Order& order, std::string key)
+{
+    const reservation_document document{order.id, lines_of(order.items)};
+    call what{"POST", "/reservations", std::move(key), encode(document)};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() == 409)
+        co_return std::nullopt;
+    if (answer.status() != 201 && answer.status() != 200)
+        answer.refuse();
+    co_return answer.read(&answer_document::reservation_id);
+}
+
+awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<OrderItem> items)
+{
+    const availability_document document{lines_of(items)};
+    call what{"POST", "/availability", {}, encode(document)};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() != 200)
+        answer.refuse();
+    co_return answer.read<stock_document>().items;
+}
+
+awaitable<void> inventory_client::release(std::string reservation_id, std::string key)
+{
+    call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() != 200 && answer.status() != 204)
+        answer.refuse();
+}
+
+awaitable<shipment_result> shipping_client::ship(const Order& order, std::string key)
+{
+    const shipment_document document{order.id, lines_of(order.items), order.shipping_address,
+                                     order.reservation_id};
+    call what{"POST", "/shipments", std::move(key), encode(document)};
+    const answered answer = co_await send(http_, std::move(what));
+    if (answer.status() == 422 || answer.status() == 409)
+        co_return shipment_result{{}, answer.detail()};
+    if (answer.status() != 201 && answer.status() != 200)
+        answer.refuse();
+    co_return shipment_result{answer.read(&answer_document::tracking_number), {}};
+}
+
+namespace {
+
+pawl::http::client connect(const boost::asio::any_io_executor& executor, std::string url,
+                           pawl::duration limit)
+{
+    pawl::http::client_options options;
+    options.timeout = limit;
+    return {executor, std::move(url), options};
+}
+
+} // namespace
+
+order_services::order_services(boost::asio::any_io_executor executor, service_urls urls,
+                               pawl::duration limit)
+    : payments(connect(executor, std::move(urls.payment), limit)),
+      inventory(connect(executor, std::move(urls.inventory), limit)),
+      shipping(connect(executor, std::move(urls.shipping), limit))
+{
+}
+
+} // namespace order_processing

@@ -1,0 +1,152 @@
+#pragma once
+
+#include "order.hpp"
+#include "pawl/http/client.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+/// The payment, inventory and shipping services, as the steps use them.
+///
+/// What a service refuses by its rules (a declined card, missing stock) is a result. What keeps it
+/// from answering is a service_error. Every call that has an effect takes the key that it sends as
+/// `Idempotency-Key`: the same key again gets the first answer again, and has no second effect.
+namespace order_processing {
+
+/// By what is known of the effect.
+enum class service_failure {
+    transient, ///< none: the service has not seen the request, or was not able to act on it
+    ambiguous, ///< it may have happened: no full answer, or one that says nothing of it
+    unexpected ///< the service answered what it must not: somebody has to look at it
+};
+
+/// what() names the service, the request and what came of it.
+class service_error : public std::runtime_error {
+public:
+    service_error(service_failure kind, const std::string& what)
+        : std::runtime_error(what), kind_(kind)
+    {
+    }
+    service_failure kind() const noexcept { return kind_; }
+
+private:
+    service_failure kind_;
+};
+
+enum class charge_answer {
+    accepted, ///< payment_id is set
+    declined, ///< by the bank
+    refused,  ///< this method, for good
+    rejected, ///< this order, whatever the method
+};
+
+struct charge_result {
+    charge_answer answer = charge_answer::accepted;
+    std::string payment_id;
+    std::string detail; ///< why not
+};
+
+enum class payment_status { processing, completed, failed, voided, refunded };
+BOOST_DESCRIBE_ENUM(payment_status, processing, completed, failed, voided, refunded)
+
+struct payment_view {
+    std::string payment_id;
+    payment_status status = payment_status::processing;
+    money amount;
+    money captured;
+    money refunded; ///< a part of captured
+};
+BOOST_DESCRIBE_STRUCT(payment_view, (), (payment_id, status, amount, captured, refunded))
+
+/// Every function throws service_error.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class payment_client {
+public:
+    explicit payment_client(pawl::http::client http) : http_(std::move(http)) {}
+
+    /// Charges `amount` of the order by its payment method.
+    boost::asio::awaitable<charge_result> charge(const Order& order, money amount, std::string key);
+
+    /// What became of a key; empty when the provider has never seen it.
+    boost::asio::awaitable<std::optional<charge_result>> find_charge(std::string key);
+
+    boost::asio::awaitable<payment_view> find(std::string payment_id);
+
+    /// False when it is too late: the money has been captured, or is gone already.
+    boost::asio::awaitable<bool> void_payment(std::string payment_id, std::string key);
+
+    /// Completes with the refund's id once the provider has confirmed it.
+    boost::asio::awaitable<std::string> refund(std::string payment_id, money amount,
+                                               std::string key);
+
+private:
+    pawl::http::client http_;
+};
+
+struct stock_line {
+    std::string product_id;
+    std::int64_t available = 0;
+};
+BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
+
+/// Thread safety and errors as payment_client.
+class inventory_client {
+public:
+    explicit inventory_client(pawl::http::client http) : http_(std::move(http)) {}
+
+    /// Holds all items, or none. Completes with the reservation's id; empty when stock is missing.
+    boost::asio::awaitable<std::optional<std::string>> reserve(const Order& order, std::string key);
+
+    /// What is in stock of each item's product.
+    boost::asio::awaitable<std::vector<stock_line>> availability(std::vector<OrderItem> items);
+
+    /// Completes once the stock is free again.
+    boost::asio::awaitable<void> release(std::string reservation_id, std::string key);
+
+private:
+    pawl::http::client http_;
+};
+
+struct shipment_result {
+    std::string tracking_number; ///< empty when shipping was refused for good
+    std::string detail;          ///< why it was
+};
+
+/// Thread safety and errors as payment_client.
+class shipping_client {
+public:
+    explicit shipping_client(pawl::http::client http) : http_(std::move(http)) {}
+
+    /// Ships the items of the order's reservation to its address.
+    boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
+
+private:
+    pawl::http::client http_;
+};
+
+struct service_urls {
+    std::string payment; ///< "http://HOST:PORT"
+    std::string inventory;
+    std::string shipping;
+};
+
+/// What the steps need of the outside. It outlives the engine that runs them.
+struct order_services {
+    /// @param limit For one request, from the call to the last byte of its answer.
+    /// @throws pawl::definition_error when a URL is none.
+    order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit);
+
+    payment_client payments;
+    inventory_client inventory;
+    shipping_client shipping;
+};
+
+} // namespace order_processing

@@ -1,0 +1,84 @@
+#include "validation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+namespace order_processing {
+namespace {
+
+using problems = std::vector<std::string>;
+
+bool is_blank(std::string_view text) noexcept
+{
+    return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+void check_items(const Order& order, problems& found)
+{
+    if (order.items.empty())
+        found.emplace_back("Order must have at least one item");
+
+    std::set<std::string_view> seen;
+    std::set<std::string_view> repeated;
+    for (std::size_t i = 0; i < order.items.size(); ++i) {
+        const OrderItem& item = order.items[i];
+        if (is_blank(item.product_id))
+            found.push_back("Product id is required for item " + std::to_string(i + 1));
+        else if (!seen.insert(item.product_id).second && repeated.insert(item.product_id).second)
+            found.push_back("Product " + item.product_id + " is listed more than once");
+        if (item.quantity <= 0)
+            found.push_back("Invalid quantity for product " + item.product_id);
+        if (item.price < money{})
+            found.push_back("Invalid price for product " + item.product_id);
+    }
+}
+
+bool total_matches(const Order& order)
+{
+    try {
+        return value_of(order.items) == order.total;
+    } catch (const money_error&) {
+        return false; // the items are worth more than any total can say
+    }
+}
+
+bool is_complete(const Address& address) noexcept
+{
+    return !is_blank(address.street) && !is_blank(address.city) && !is_blank(address.state) &&
+           !is_blank(address.zip_code) && !is_blank(address.country);
+}
+
+} // namespace
+
+bool is_payment_method(std::string_view method) noexcept
+{
+    // The last two are the provider's test cards: one it refuses, one it never finishes.
+    static constexpr std::array<std::string_view, 4> known{"credit_card", "debit_card",
+                                                           "invalid_card", "stuck_card"};
+    return std::find(known.begin(), known.end(), method) != known.end();
+}
+
+std::vector<std::string> find_problems(const Order& order)
+{
+    problems found;
+    if (is_blank(order.id))
+        found.emplace_back("Order id is required");
+    if (is_blank(order.customer_id))
+        found.emplace_back("Customer id is required");
+    check_items(order, found);
+    if (order.total <= money{})
+        found.emplace_back("Order total must be above zero");
+    if (!total_matches(order))
+        found.emplace_back("Order total does not match item prices");
+    if (is_blank(order.payment_method))
+        found.emplace_back("Payment method is required");
+    else if (!is_payment_method(order.payment_method))
+        found.push_back("Unknown payment method: " + order.payment_method);
+    if (!is_complete(order.shipping_address))
+        found.emplace_back("Complete shipping address is required");
+    return found;
+}
+
+} // namespace order_processing

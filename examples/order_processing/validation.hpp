@@ -1,0 +1,18 @@
+#pragma once
+
+#include "order.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace order_processing {
+
+/// What is wrong with an order, in sentences for the customer, all problems at once; empty when it
+/// can be processed. Pure.
+std::vector<std::string> find_problems(const Order& order);
+
+/// True for the methods that the payment provider has heard of; whether it takes one is its say.
+bool is_payment_method(std::string_view method) noexcept;
+
+} // namespace order_processing

@@ -1,0 +1,115 @@
+#include "workflow.hpp"
+
+#include "pawl/builder.hpp"
+#include "pawl/error.hpp"
+#include "steps.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+#include <utility>
+
+namespace order_processing {
+namespace {
+
+using enum OrderStatus;
+using order_run = pawl::run<Order>;
+
+void require(bool holds, const char* field, const char* bound)
+{
+    if (!holds)
+        throw pawl::definition_error{std::string{"order_options::"} + field + " must be " + bound};
+}
+
+pawl::retry_policy constant(pawl::duration backoff, int errors)
+{
+    pawl::retry_policy policy;
+    policy.initial = backoff;
+    policy.multiplier = 1;
+    policy.max_attempts = errors;
+    return policy;
+}
+
+boost::asio::awaitable<void> tell(const std::function<void(const order_snapshot&)>& listener,
+                                  const order_snapshot& order)
+{
+    if (listener)
+        listener(order);
+    co_return;
+}
+
+} // namespace
+
+void check(const order_options& options)
+{
+    const pawl::duration zero{};
+    require(options.validation_backoff > zero, "validation_backoff", "above zero");
+    require(options.validation_errors >= 1, "validation_errors", "at least 1");
+    require(options.payment_backoff > zero, "payment_backoff", "above zero");
+    require(options.payment_errors >= 1, "payment_errors", "at least 1");
+    require(options.tries_per_method >= 1, "tries_per_method", "at least 1");
+    require(options.poll_interval > zero, "poll_interval", "above zero");
+    require(options.max_poll_interval >= options.poll_interval, "max_poll_interval",
+            "at least poll_interval");
+    require(options.payment_timeout > zero, "payment_timeout", "above zero");
+    require(options.charge_settle >= zero, "charge_settle", "zero or more");
+    require(options.partial_tries >= 1, "partial_tries", "at least 1");
+    require(options.request_timeout > zero, "request_timeout", "above zero");
+}
+
+pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, order_options options,
+                                                  order_observer observer)
+{
+    check(options);
+    pawl::builder<Order, OrderStatus> b{"order-processing"};
+    b.defaults({.retry = options.other_steps});
+
+    b.step<Created>(validate_order)
+        .retry(constant(options.validation_backoff, options.validation_errors));
+
+    b.step<Validated>([&services, options](order_run& run) {
+         return process_payment(run, services, options);
+     }).retry(constant(options.payment_backoff, options.payment_errors));
+
+    b.step<PaymentProcessing>(
+        [&services, options](order_run& run) { return complete_payment(run, services, options); });
+    b.timeout<PaymentProcessing>(options.payment_timeout, [&services](order_run& run) {
+        return payment_timed_out(run, services);
+    });
+
+    b.step<PaymentFailed>([&services, options](order_run& run) {
+        return handle_payment_failure(run, services, options);
+    });
+
+    b.step<PaymentProcessed>(
+        [&services](order_run& run) { return reserve_inventory(run, services); });
+
+    b.step<InventoryFailed>([&services, options](order_run& run) {
+        return handle_inventory_failure(run, services, options);
+    });
+
+    b.step<InventoryReserved>([&services](order_run& run) { return fulfill_order(run, services); });
+
+    b.callback<Created, Validated, PaymentProcessing, PaymentProcessed, PaymentFailed,
+               InventoryReserved, InventoryFailed>("cancel", cancel_order);
+
+    b.step<Cancelled>([&services, options](order_run& run) {
+        return process_cancellation(run, services, options);
+    });
+
+    b.end<Fulfilled, Refunded>();
+    b.scrub(scrub_personal_data);
+
+    b.on_complete([tell_of = std::move(observer.completed)](const order_snapshot& order) {
+        return tell(tell_of, order);
+    });
+    b.on_cancel([tell_of = std::move(observer.cancelled)](const order_snapshot& order) {
+        return tell(tell_of, order);
+    });
+    b.on_pause([tell_of = std::move(observer.paused)](const order_snapshot& order) {
+        return tell(tell_of, order);
+    });
+    return std::move(b).build();
+}
+
+} // namespace order_processing

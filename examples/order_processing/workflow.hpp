@@ -1,0 +1,28 @@
+#pragma once
+
+#include "order.hpp"
+#include "order_options.hpp"
+#include "pawl/snapshot.hpp"
+#include "pawl/workflow.hpp"
+#include "service_clients.hpp"
+
+#include <functional>
+
+namespace order_processing {
+
+using order_snapshot = pawl::snapshot<Order, OrderStatus>;
+
+/// Who is told what became of orders; each function may be empty. They are called at least once per
+/// occasion, from the engine's threads, and must not block.
+struct order_observer {
+    std::function<void(const order_snapshot&)> completed; ///< Fulfilled or Refunded
+    std::function<void(const order_snapshot&)> cancelled; ///< with nothing paid
+    std::function<void(const order_snapshot&)> paused;    ///< somebody has to look at it
+};
+
+/// The workflow "order-processing". `services` outlive every engine that runs it.
+/// @throws pawl::definition_error that names the option which is out of its range.
+pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, order_options options,
+                                                  order_observer observer = {});
+
+} // namespace order_processing
