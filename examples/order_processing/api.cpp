@@ -65,8 +65,7 @@ awaitable<response> submit(shared_context context, const request& asked)
     api::allow_query(asked, {"new_run"});
     auto sent = api::read_body<order_request>(asked);
     check_id(sent.id);
-    const auto now = std::chrono::floor<pawl::duration>(std::chrono::system_clock::now());
-    const Order order = new_order(std::move(sent), now);
+    const Order order = new_order(std::move(sent), context->clock->now());
 
     pawl::trigger_options<OrderStatus> options;
     options.start = OrderStatus::Created;

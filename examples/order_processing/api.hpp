@@ -3,11 +3,13 @@
 #include "metrics.hpp"
 #include "order.hpp"
 #include "pawl/client.hpp"
+#include "pawl/clock.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/time.hpp"
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace order_processing {
@@ -21,6 +23,9 @@ struct api_context {
 
     /// True while orders are taken and driven.
     std::function<bool()> ready;
+
+    /// Tells when an order came in. Default: the machine's.
+    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
 
     /// How long a cancel waits for its effect. After that it is answered 202 as well: it is stored,
     /// and takes effect when the order's present step ends. Default 5 s.

@@ -93,6 +93,7 @@ void order_server::assemble()
         parts_->engine->add(order_workflow(*parts_->clients, settings_.orders, observer())));
 
     api_context context{.orders = *parts_->orders, .counters = counters_};
+    context.clock = settings_.clock;
     context.ready = [engine = &*parts_->engine] {
         return engine->running();
     };

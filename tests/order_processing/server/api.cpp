@@ -1,0 +1,381 @@
+// The REST interface, row by row: what it answers to good requests and to bad ones.
+#include "harness.hpp"
+#include "orders.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace order_processing;
+using namespace order_processing::testing;
+using boost::asio::awaitable;
+using pawl::http::client_response;
+
+namespace {
+
+using service = scenario::service;
+
+bool contains(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+/// A problem document of this status whose detail has this word.
+void check_problem(const client_response& answer, int status, const std::string& word)
+{
+    BOOST_TEST(answer.status == status,
+               answer.status << " instead of " << status << " for " << word);
+    const auto type = answer.headers.find("content-type");
+    BOOST_TEST((type != answer.headers.end() && type->second == "application/problem+json"));
+    BOOST_TEST(contains(answer.body, word), answer.body);
+}
+
+awaitable<void> good_order(scenario& s)
+{
+    const auto answer = co_await s.send("POST", "/orders", document_of(sample_order("a/b c")));
+    BOOST_TEST(answer.status == 202);
+    BOOST_TEST(answer.headers.at("location") == "/orders/a%2Fb%20c");
+    const auto accepted = pawl::codec<accepted_order>::decode(answer.body);
+    BOOST_TEST(accepted.order_id == "a/b c");
+
+    const auto waited = co_await s.wait("a%2Fb%20c");
+    const auto order = co_await s.find("a%2Fb%20c");
+    BOOST_TEST(order.run_id == accepted.run_id);
+    BOOST_TEST(order.order_id == "a/b c");
+    BOOST_TEST((order.status == OrderStatus::Fulfilled));
+    BOOST_TEST(order.run_state == "Completed");
+    BOOST_TEST(order.version == waited.version);
+    BOOST_TEST(order.order.tracking_number == "TRACK_a/b c");
+    BOOST_TEST((order.updated_at >= order.created_at));
+
+    const auto text = co_await s.send("GET", "/orders/a%2Fb%20c");
+    const auto json = boost::json::parse(text.body).as_object();
+    for (const char* member : {"order_id", "run_id", "status", "run_state", "version", "attempt",
+                               "last_error", "created_at", "updated_at", "order"})
+        BOOST_TEST(json.contains(member), member);
+    BOOST_TEST(json.at("status").as_string() == "Fulfilled");
+}
+
+awaitable<void> bad_orders(scenario& s)
+{
+    struct bad_order {
+        const char* document;
+        int status;
+        const char* word;
+    };
+    const std::vector<bad_order> table{
+        {"", 400, "JSON"},
+        {"{", 400, "JSON"},
+        {"[]", 400, "object"},
+        {R"({"id": 1})", 400, "id"},
+        {R"({"id": "a", "total": "1"})", 400, "total"},
+        {R"({"id": "a", "total": 1.001})", 400, "total"},
+        {R"({"id": "a", "total": -1})", 400, "total"},
+        {R"({"id": "a", "items": [{}, {"price": 1e300}]})", 400, "items[1].price"},
+        {R"({"id": "a", "items": [{"quantity": 99999999999}]})", 400, "items[0].quantity"},
+        {R"({"id": "a", "shipping_address": []})", 400, "shipping_address"},
+        {"{}", 422, "id"},
+        {R"({"id": "  "})", 422, "id"},
+        {R"({"id": "a\u0007"})", 422, "id"},
+    };
+    for (const bad_order& bad : table) {
+        const auto answer = co_await s.send("POST", "/orders", bad.document);
+        check_problem(answer, bad.status, bad.word);
+    }
+    const auto long_id = document_of(sample_order(std::string(201, 'x')));
+    const auto refused = co_await s.send("POST", "/orders", long_id);
+    check_problem(refused, 422, "id");
+    const std::string large = R"({"id": ")" + std::string(1'100'000, 'x') + "\"}";
+    const auto too_large = co_await s.send("POST", "/orders", large);
+    BOOST_TEST(too_large.status == 413);
+
+    const auto page = co_await s.send("GET", "/orders");
+    BOOST_TEST(boost::json::parse(page.body).at("orders").as_array().empty());
+}
+
+awaitable<void> unknown_things(scenario& s)
+{
+    for (const char* target : {"/orders/x", "/orders/x/history", "/orders/x/wait"}) {
+        const auto answer = co_await s.send("GET", target);
+        check_problem(answer, 404, "x");
+    }
+    for (const char* target : {"/orders/x/cancel", "/orders/x/pause", "/orders/x/resume"}) {
+        const auto answer = co_await s.send("POST", target);
+        check_problem(answer, 404, "x");
+    }
+    const auto data = co_await s.send("DELETE", "/orders/x/data");
+    check_problem(data, 404, "x");
+    const auto path = co_await s.send("GET", "/nothing");
+    BOOST_TEST(path.status == 404);
+    const auto method = co_await s.send("PUT", "/orders");
+    BOOST_TEST(method.status == 405);
+}
+
+awaitable<void> queries(scenario& s)
+{
+    const std::vector<std::pair<const char*, const char*>> bad{
+        {"/orders?limit=0", "limit"},
+        {"/orders?limit=1001", "limit"},
+        {"/orders?limit=ten", "limit"},
+        {"/orders?status=shipped", "status"},
+        {"/orders?run_state=running", "run_state"},
+        {"/orders?after=1", "after"},
+        {"/orders?size=1", "size"},
+        {"/orders/x?full=1", "full"},
+    };
+    for (const auto& [target, word] : bad) {
+        const auto answer = co_await s.send("GET", target);
+        check_problem(answer, 400, word);
+    }
+    const auto new_run =
+        co_await s.send("POST", "/orders?new_run=maybe", document_of(sample_order()));
+    check_problem(new_run, 400, "new_run");
+}
+
+awaitable<void> pages(scenario& s)
+{
+    for (int i = 0; i < 7; ++i) {
+        Order order = sample_order("order-" + std::to_string(i));
+        if (i % 2 == 1)
+            order.items.clear();
+        co_await s.submit_and_wait(order);
+    }
+    std::vector<std::string> seen;
+    std::string after;
+    do {
+        const auto answer = co_await s.send("GET", "/orders?limit=3" + after);
+        const auto page = pawl::codec<order_page>::decode(answer.body);
+        BOOST_TEST(page.orders.size() <= 3u);
+        for (const order_view& order : page.orders)
+            seen.push_back(order.order_id);
+        after = page.next ? "&after=" + *page.next : "";
+    } while (!after.empty());
+    const std::vector<std::string> all{"order-0", "order-1", "order-2", "order-3",
+                                       "order-4", "order-5", "order-6"};
+    BOOST_TEST(seen == all, boost::test_tools::per_element());
+
+    const auto cancelled = co_await s.send("GET", "/orders?status=Cancelled&run_state=Cancelled");
+    BOOST_TEST(pawl::codec<order_page>::decode(cancelled.body).orders.size() == 3u);
+    const auto none = co_await s.send("GET", "/orders?status=Cancelled&run_state=Completed");
+    BOOST_TEST(pawl::codec<order_page>::decode(none.body).orders.empty());
+}
+
+awaitable<void> history(scenario& s)
+{
+    co_await s.submit_and_wait(sample_order());
+    const auto answer = co_await s.send("GET", "/orders/order-001/history");
+    const auto story = pawl::codec<order_history>::decode(answer.body);
+    std::string path;
+    std::uint64_t version = 0;
+    for (const transition_view& each : story.transitions) {
+        BOOST_TEST(each.version == ++version);
+        if (each.from != each.to)
+            path += std::string{to_string(each.from)} + ">" + std::string{to_string(each.to)} + " ";
+    }
+    BOOST_TEST(path == "Created>Validated Validated>PaymentProcessing "
+                       "PaymentProcessing>PaymentProcessed PaymentProcessed>InventoryReserved "
+                       "InventoryReserved>Fulfilled ");
+    BOOST_TEST(story.transitions.front().kind == "started");
+    BOOST_TEST(story.transitions.back().run_state == "Completed");
+}
+
+awaitable<int> submit_again(scenario& s)
+{
+    const auto answer = co_await s.send("POST", "/orders", document_of(sample_order()));
+    co_return answer.status;
+}
+
+/// The same order a hundred times at once: one is accepted.
+awaitable<void> duplicates(scenario& s)
+{
+    using boost::asio::experimental::make_parallel_group;
+    std::vector<decltype(boost::asio::co_spawn(s.executor(), submit_again(s),
+                                               boost::asio::deferred))>
+        requests;
+    for (int i = 0; i < 100; ++i)
+        requests.push_back(
+            boost::asio::co_spawn(s.executor(), submit_again(s), boost::asio::deferred));
+    auto group = make_parallel_group(std::move(requests));
+    const auto results = co_await std::move(group).async_wait(
+        boost::asio::experimental::wait_for_all(), boost::asio::use_awaitable);
+    const auto& statuses = std::get<2>(results);
+    BOOST_TEST(std::count(statuses.begin(), statuses.end(), 202) == 1);
+    BOOST_TEST(std::count(statuses.begin(), statuses.end(), 409) == 99);
+
+    co_await s.wait("order-001");
+    const auto late = co_await s.send("POST", "/orders", document_of(sample_order()));
+    check_problem(late, 409, "new_run");
+    const auto effects = co_await s.effects("order-001");
+    BOOST_TEST(effects == "charge 99.99 credit_card, reserve, shipment");
+}
+
+awaitable<void> new_run(scenario& s)
+{
+    Order order = sample_order();
+    order.items[0].product_id = "rare";
+    co_await s.set_stock("rare", 0);
+    const auto first = co_await s.submit_and_wait(order);
+    BOOST_TEST((first.status == OrderStatus::Refunded));
+
+    co_await s.set_stock("rare", 1);
+    const auto answer = co_await s.send("POST", "/orders?new_run=true", document_of(order));
+    BOOST_TEST(answer.status == 202);
+    const auto second = co_await s.wait("order-001");
+    BOOST_TEST((second.status == OrderStatus::Fulfilled));
+    BOOST_TEST(second.run_id != first.run_id);
+}
+
+awaitable<void> repeated_request(scenario& s)
+{
+    const std::string document = document_of(sample_order());
+    const auto first = co_await s.send("POST", "/orders", document, {{"Idempotency-Key", "k"}});
+    const auto again = co_await s.send("POST", "/orders", document, {{"Idempotency-Key", "k"}});
+    BOOST_TEST(first.status == 202);
+    BOOST_TEST(again.status == 202);
+    BOOST_TEST(first.body == again.body);
+    co_await s.wait("order-001");
+}
+
+awaitable<void> pause_and_resume(scenario& s)
+{
+    co_await s.set_faults(service::shipping, R"({"error_rate": 1})");
+    co_await s.submit(sample_order());
+    co_await s.wait_for_failure("order-001", OrderStatus::InventoryReserved);
+
+    const auto early = co_await s.send("POST", "/orders/order-001/resume");
+    BOOST_TEST(early.status == 409);
+    const auto paused =
+        co_await s.send("POST", "/orders/order-001/pause", R"({"reason": "let me see"})");
+    BOOST_TEST(paused.status == 202);
+    const auto order = co_await s.find("order-001");
+    BOOST_TEST(order.run_state == "Paused");
+    BOOST_TEST(order.reason == "let me see");
+    const auto twice = co_await s.send("POST", "/orders/order-001/pause");
+    BOOST_TEST(twice.status == 409);
+    const auto not_yet = co_await s.send("GET", "/orders/order-001/wait?timeout_ms=10");
+    check_problem(not_yet, 504, "not ended");
+
+    co_await s.set_faults(service::shipping, "{}");
+    const auto resumed = co_await s.send("POST", "/orders/order-001/resume");
+    BOOST_TEST(resumed.status == 202);
+    const auto end = co_await s.wait("order-001");
+    BOOST_TEST((end.status == OrderStatus::Fulfilled));
+}
+
+awaitable<void> deleted_data(scenario& s)
+{
+    Order order = sample_order();
+    order.payment_method = "stuck_card";
+    co_await s.submit(order);
+    const auto early = co_await s.send("DELETE", "/orders/order-001/data");
+    check_problem(early, 409, "not ended");
+    co_await s.send("POST", "/orders/order-001/cancel");
+    co_await s.wait("order-001");
+
+    const auto deleted = co_await s.send("DELETE", "/orders/order-001/data");
+    BOOST_TEST(deleted.status == 202);
+    std::string text;
+    do {
+        const auto answer = co_await s.send("GET", "/orders/order-001");
+        text = answer.body;
+    } while (!contains(text, R"("run_state":"DataDeleted")"));
+    for (const char* personal : {"customer-123", "Main St", "_card"})
+        BOOST_TEST(!contains(text, personal), personal);
+    const auto again = co_await s.send("DELETE", "/orders/order-001/data");
+    BOOST_TEST(again.status == 202);
+}
+
+awaitable<void> service_pages(scenario& s)
+{
+    co_await s.submit_and_wait(sample_order());
+    const auto diagram = co_await s.send("GET", "/workflow");
+    BOOST_TEST(contains(diagram.body, "stateDiagram-v2"));
+    BOOST_TEST(contains(diagram.body, "PaymentProcessing"));
+    for (const char* target : {"/healthz", "/readyz"}) {
+        const auto answer = co_await s.send("GET", target);
+        BOOST_TEST(answer.status == 200);
+    }
+    std::string text;
+    do {
+        const auto metrics = co_await s.send("GET", "/metrics");
+        text = metrics.body;
+        BOOST_TEST(contains(metrics.headers.at("content-type"), "version=0.0.4"));
+    } while (!contains(text, R"(order_server_orders_ended_total{status="Fulfilled"} 1)"));
+    BOOST_TEST(contains(text, "\norder_server_orders_accepted_total 1\n"));
+    BOOST_TEST(contains(
+        text, R"(order_server_requests_total{method="POST",route="/orders",status="202"} 1)"));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(rest_interface)
+
+BOOST_AUTO_TEST_CASE(an_order_is_accepted_and_shown)
+{
+    run_scenario(good_order);
+}
+
+BOOST_AUTO_TEST_CASE(a_bad_order_is_refused_by_the_path_of_what_is_wrong)
+{
+    run_scenario(bad_orders);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_there_is_404)
+{
+    run_scenario(unknown_things);
+}
+
+BOOST_AUTO_TEST_CASE(a_bad_query_names_its_parameter)
+{
+    run_scenario(queries);
+}
+
+BOOST_AUTO_TEST_CASE(orders_are_listed_page_by_page)
+{
+    run_scenario(pages);
+}
+
+BOOST_AUTO_TEST_CASE(history_shows_every_transition)
+{
+    run_scenario(history);
+}
+
+BOOST_AUTO_TEST_CASE(the_same_order_is_accepted_once)
+{
+    run_scenario(duplicates);
+}
+
+BOOST_AUTO_TEST_CASE(a_new_run_has_to_be_asked_for)
+{
+    run_scenario(new_run);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_repeated_with_its_key_is_answered_as_the_first)
+{
+    run_scenario(repeated_request);
+}
+
+BOOST_AUTO_TEST_CASE(an_order_can_be_paused_and_resumed)
+{
+    run_scenario(pause_and_resume);
+}
+
+BOOST_AUTO_TEST_CASE(personal_data_can_be_deleted)
+{
+    run_scenario(deleted_data);
+}
+
+BOOST_AUTO_TEST_CASE(the_server_tells_of_itself)
+{
+    run_scenario(service_pages);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
