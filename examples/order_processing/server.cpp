@@ -2,14 +2,7 @@
 
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
-#if __has_include("pawl/sqlite.hpp")
 #include "pawl/sqlite.hpp"
-#else
-#include "pawl/memory.hpp"
-namespace pawl {
-inline std::shared_ptr<record_store> open_sqlite(const std::string&) { return open_memory(); }
-}
-#endif
 #include "services/start.hpp"
 
 #include <boost/asio/use_awaitable.hpp>

@@ -162,6 +162,9 @@ asio::awaitable<void> hook_runner::run_page(page& events)
 
 asio::awaitable<void> hook_runner::run_series(std::list<series>::iterator of_one_run)
 {
+    // A coroutine that never suspends is finished by a posted handler of its own, which touches its
+    // cancellation slot: after run_page() would have taken it for finished. So this one suspends.
+    co_await asio::post(strand_, asio::use_awaitable);
     for (const auto& what : of_one_run->events)
         for (const auto& hook : workflow_.hooks.at(what.kind))
             if (!shared_.stopping)

@@ -147,8 +147,10 @@ awaitable<void> scenario::check()
 {
     const auto orders = co_await read_orders(executor_, server_.url());
     const auto ledgers = co_await read_ledgers(executor_, server_.services());
-    for (const std::string& broken : broken_invariants(orders, ledgers))
-        BOOST_ERROR(broken);
+    const auto broken = broken_invariants(orders, ledgers);
+    BOOST_TEST(broken.empty());
+    for (const std::string& each : broken)
+        BOOST_ERROR(each);
 }
 
 void run_coroutine(boost::asio::io_context& context, awaitable<void> body)
