@@ -38,8 +38,7 @@ pawl::step<sent> send_text(pawl::run<greeting>& run)
 boost::asio::awaitable<void> demonstrate(pawl::engine& engine, pawl::client<greeting, stage> client)
 {
     co_await engine.async_start();
-    const auto run =
-        co_await client.async_trigger("greeting-1", greeting{.name = "Ada", .text = ""});
+    const auto run = co_await client.async_trigger("greeting-1", greeting{"Ada", ""});
     const auto end = co_await client.async_await_finished(run);
     const auto history = co_await client.async_history(run);
     std::cout << end.object.text << " in " << history.size() << " commits\n";

@@ -42,7 +42,8 @@ template <auto Status>
 inline constexpr detail::to_status<Status> to{};
 
 /// Saves the object and runs the step again after `delay`, in the same visit: deadlines go on
-/// running, attempts start again from zero. From a timeout's handler: arms it again.
+/// running, attempts start again from zero. From a timeout's handler: arms it again. From a
+/// callback's handler: saves the object and leaves the step as it is, without regard to `delay`.
 inline detail::outcome_tag repeat_after(duration delay)
 {
     return {{detail::next_kind::repeat, 0, delay, {}}};

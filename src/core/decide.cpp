@@ -1,6 +1,7 @@
 #include "core/decide.hpp"
 
 #include "core/hash.hpp"
+#include "core/later.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -19,10 +20,14 @@ constexpr std::size_t max_error_length = 2000;
 
 std::string shortened(std::string text)
 {
-    if (text.size() > max_error_length) {
-        text.resize(max_error_length);
-        text += "…";
-    }
+    if (text.size() <= max_error_length)
+        return text;
+    // Not inside a character: half of one is no UTF-8, which databases and JSON refuse.
+    auto end = max_error_length;
+    while (end > max_error_length - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+        --end;
+    text.resize(end);
+    text += "…";
     return text;
 }
 
@@ -51,8 +56,20 @@ public:
 
     transition finished()
     {
-        next().wake_at = wake_time(next(), workflow_, now_, inbox_.next_expiry);
+        next().wake_at = wake_time(next(), workflow_, now_, next_expiry());
         return std::move(change_);
+    }
+
+    /// The earliest time limit of the messages that stay in the inbox.
+    std::optional<time_point> next_expiry() const
+    {
+        std::optional<time_point> earliest;
+        for (const auto& waiting : inbox_.waiting)
+            if (waiting.expires_at && (!earliest || *waiting.expires_at < *earliest) &&
+                std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) ==
+                    change_.settled.end())
+                earliest = waiting.expires_at;
+        return earliest;
     }
 
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
@@ -85,7 +102,7 @@ public:
         next().step_done = false;
         next().not_before.reset();
         if (rules->step && rules->step->lag > duration::zero())
-            next().not_before = now_ + rules->step->lag;
+            next().not_before = later(now_, rules->step->lag);
         std::erase_if(next().effects, [](const effect& e) { return !e.for_run; });
         if (rules->end) {
             end(run_state::completed, event_kind::completed, {});
@@ -114,7 +131,7 @@ public:
         next().resume_at.reset();
         if (why == pause_kind::by_error && workflow_.resume_after > duration::zero() &&
             next().auto_resumes < workflow_.max_auto_resumes)
-            next().resume_at = now_ + workflow_.resume_after;
+            next().resume_at = later(now_, workflow_.resume_after);
         change_.kind = event_kind::paused;
     }
 
@@ -124,8 +141,10 @@ public:
         next().pause = pause_kind::none;
         next().reason.clear();
         next().resume_at.reset();
+        // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
+        if (next().attempt > 0)
+            next().not_before.reset();
         next().attempt = 0;
-        next().not_before.reset();
         next().auto_resumes = by_itself ? next().auto_resumes + 1 : 0;
         for (auto& armed : next().deadlines)
             armed.attempt = 0;
@@ -183,17 +202,18 @@ void maker::stay(const source& by, const next_value& value)
     if (std::holds_alternative<from_step>(by)) {
         made_progress();
         if (again)
-            next().not_before = now_ + value.delay;
+            next().not_before = later(now_, value.delay);
         next().step_done = !again;
         change_.kind = event_kind::repeated;
     } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
         made_progress();
         if (again)
-            retry_deadline(timeout->timeout, now_ + value.delay, 0);
+            retry_deadline(timeout->timeout, later(now_, value.delay), 0);
         else
             drop_deadline(timeout->timeout);
         change_.kind = event_kind::repeated;
     } else {
+        next().state = run_state::running;
         change_.kind = event_kind::message_settled;
     }
 }
@@ -257,7 +277,7 @@ void maker::fail_step(handler_failed& failure)
     const bool used_up = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        next().not_before = now_ + back_off(step.retry, failures, entropy());
+        next().not_before = later(now_, back_off(step.retry, failures, entropy()));
         change_.kind = event_kind::attempt_failed;
     } else if (step.exhausted) {
         enter(*step.exhausted);
@@ -281,7 +301,7 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
     const bool used_up = policy.max_attempts > 0 && failures >= policy.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        retry_deadline(by.timeout, now_ + back_off(policy, failures, entropy()), failures);
+        retry_deadline(by.timeout, later(now_, back_off(policy, failures, entropy())), failures);
         change_.kind = event_kind::attempt_failed;
     } else {
         pause(pause_kind::by_error, failure.error);
@@ -414,7 +434,7 @@ transition start(const definition& workflow, start_request request, time_point n
     next.visit = 1;
     next.entered_at = next.created_at = next.updated_at = now;
     if (rules->step && rules->step->lag > duration::zero())
-        next.not_before = now + rules->step->lag;
+        next.not_before = later(now, rules->step->lag);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
     next.start_key = std::move(request.start_key);

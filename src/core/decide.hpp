@@ -18,8 +18,8 @@ using arm_deadlines = std::function<std::vector<deadline>(int status)>;
 
 /// What the maker of a transition knows of the run's inbox.
 struct inbox_view {
-    std::uint64_t seen = 0;                ///< the newest message that it knows
-    std::optional<time_point> next_expiry; ///< the earliest time limit of those that stay
+    std::uint64_t seen = 0;           ///< the newest message that it knows
+    std::span<const message> waiting; ///< those that are not settled yet
 };
 
 struct start_request {

@@ -1,5 +1,6 @@
 #include "pawl/detail/draft.hpp"
 #include "core/check_definition.hpp"
+#include "core/later.hpp"
 #include "pawl/detail/callable.hpp"
 #include "pawl/error.hpp"
 
@@ -134,8 +135,7 @@ status_draft& workflow_draft::handled(int status)
 timer_function make_timer(duration span)
 {
     return [span](const object_ptr&, run_context& context) -> std::optional<time_point> {
-        const auto now = context.now();
-        return span < time_point::max() - now ? now + span : time_point::max();
+        return core::later(context.now(), span);
     };
 }
 

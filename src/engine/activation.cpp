@@ -562,11 +562,7 @@ void activation::decode_object()
 
 core::inbox_view activation::inbox_view() const
 {
-    core::inbox_view view{inbox_seen_, {}};
-    for (const auto& waiting : inbox_)
-        if (waiting.expires_at && (!view.next_expiry || *waiting.expires_at < *view.next_expiry))
-            view.next_expiry = waiting.expires_at;
-    return view;
+    return {inbox_seen_, inbox_};
 }
 
 void activation::log(log_level level, std::string_view line) const

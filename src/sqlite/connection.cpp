@@ -9,7 +9,7 @@ namespace pawl::sqlite {
 namespace {
 
 /// How long a statement waits for a program outside that is in the middle of a write.
-constexpr int busy_milliseconds = 5000;
+constexpr int busy_milliseconds = 1000;
 
 constexpr const char* nothing = "";
 

@@ -4,8 +4,13 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <random>
+#include <string>
+#include <string_view>
+
 using pawl::http::detail::request_reader;
 using result = request_reader::result;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -88,6 +93,40 @@ BOOST_AUTO_TEST_CASE(whole_requests_in_pieces_of_any_size)
         BOOST_TEST(reader.message().header("x-t") == "");
         BOOST_TEST(second.rest == "");
     }
+}
+
+/// Damaged requests: nothing asserts, and pieces are understood as the whole is.
+BOOST_AUTO_TEST_CASE(any_bytes)
+{
+    std::mt19937 random(7);
+    const auto below = [&](std::size_t limit) {
+        return random() % limit;
+    };
+    constexpr auto spice = "\r\n :,;0159afGx\0\t\xff/%?"sv;
+    int complete = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        auto bytes = i % 2 == 0 ? post : chunked;
+        for (std::size_t changes = 1 + below(3); changes > 0; --changes) {
+            const auto at = below(bytes.size());
+            if (below(3) == 0)
+                bytes.erase(at, 1 + below(4));
+            else
+                bytes.insert(at, 1, spice[below(spice.size())]);
+        }
+        request_reader whole(1024, 100);
+        request_reader pieces(1024, 100);
+        const auto once = feed(whole, bytes);
+        const auto bit_by_bit = feed(pieces, bytes, 1 + below(5));
+        BOOST_TEST_REQUIRE((once.outcome == bit_by_bit.outcome), bytes);
+        if (once.outcome != result::complete)
+            continue;
+        ++complete;
+        BOOST_TEST_REQUIRE(once.rest == bit_by_bit.rest);
+        BOOST_TEST_REQUIRE(whole.message().path == pieces.message().path);
+        BOOST_TEST_REQUIRE(whole.message().body == pieces.message().body);
+        BOOST_TEST_REQUIRE((whole.message().headers == pieces.message().headers));
+    }
+    BOOST_TEST(complete > 100);
 }
 
 BOOST_AUTO_TEST_CASE(keeping_the_connection)

@@ -26,7 +26,8 @@ struct client_options {
     /// Connections to the host at a time; more requests wait for one. Default 64.
     std::size_t max_connections = 64;
 
-    /// Idle connections are kept this long. Default 30 s.
+    /// Idle connections are kept this long. They are closed when the client is used next, or
+    /// destroyed: a quiet client leaves no work behind on its executor. Default 30 s.
     duration idle_timeout = std::chrono::seconds{30};
 
     /// Largest answer that is read, in bytes. Default 4 MiB.
@@ -68,13 +69,17 @@ private:
 ///
 /// A request that fails on a connection that was idle, before any byte of an answer, and whose
 /// method is idempotent (GET, HEAD, PUT, DELETE) or that carries an Idempotency-Key, is sent once
-/// more on a fresh connection.
+/// more on a fresh connection; so is any request of which nothing was sent. An idle connection that
+/// the peer has closed is noticed before it is used. Requests that wait for a connection get one in
+/// the order in which they came.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class client {
 public:
-    /// @param url "http://HOST:PORT". @throws definition_error when it is anything else.
+    /// @param url "http://HOST:PORT". HOST is a name or an address; the addresses of a name are
+    /// looked up for each new connection and tried in turn.
+    /// @throws definition_error when it is anything else, or an option is out of its range.
     client(boost::asio::any_io_executor executor, std::string url, client_options options = {});
 
     /// Closes idle connections. Requests that are under way keep what they need alive.
@@ -85,9 +90,12 @@ public:
 
     /// Sends a request and completes with its answer, whatever its status.
     ///
+    /// Executor: the caller's; the exchange itself happens on a strand of the client's executor.@n
     /// Cancellation: terminal, partial and total, at any time; the connection is then closed, and
     /// the peer may have acted.
     /// @throws client_error when there was no full answer.
+    /// @throws error (errc::invalid_argument) for a method, target or header that cannot be sent,
+    /// or that the client sets itself (Host, Content-Length, Content-Type, Connection, ...).
     boost::asio::awaitable<client_response> request(client_request what);
 
     const std::string& url() const noexcept;

@@ -17,7 +17,7 @@ struct request {
     std::string method; ///< "GET", "POST", …
     std::string path;   ///< without the query, percent-decoded
     std::map<std::string, std::string, std::less<>>
-        query; ///< percent-decoded; the last of a repeated name
+        query; ///< percent-decoded, '+' as a space; the last of a repeated name
     std::map<std::string, std::string, std::less<>>
         captures;                                            ///< what `{name}` of the route matched
     std::map<std::string, std::string, std::less<>> headers; ///< names in lower case
@@ -27,6 +27,8 @@ struct request {
     std::string_view header(std::string_view name) const;
 };
 
+/// An answer. One that cannot be sent as it is (a status outside 200 to 599, a line break in a
+/// header, a header that frames the message, such as Connection) becomes a 500 and is logged.
 struct response {
     int status = 200;
     std::string body;
@@ -55,8 +57,12 @@ private:
     when moment_;
 };
 
-/// Answers one request. Any other exception becomes a 500 that tells the peer nothing of its text,
-/// which is logged. Runs on the connection's strand and is cancelled when the server stops.
+/// Answers one request. An exception other than drop_connection becomes a 500 that tells the peer
+/// nothing of its text, which is logged.
+///
+/// Runs on the connection's strand; the request lives until it completes. The server cancels it
+/// (terminal) when a stop's deadline has passed, and for no other reason: there is no time limit on
+/// a handler, and a peer that has gone is noticed only when the answer is sent.
 using handler = std::function<boost::asio::awaitable<response>(const request&)>;
 
 } // namespace pawl::http

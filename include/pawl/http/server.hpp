@@ -16,8 +16,11 @@
 
 namespace pawl::http {
 
-/// One route: "GET", "/orders/{id}/history", and what answers it. A `{name}` matches one path
-/// segment that is not empty.
+/// One route: "GET", "/orders/{id}/history", and what answers it.
+///
+/// A `{name}` matches one path segment that is not empty. Where several patterns match a path, the
+/// one with the earlier literal segment does, whatever the method. "/a" and "/a/" are two paths.
+/// Segments are split before they are decoded, so that a capture can hold a slash.
 struct route {
     std::string method;
     std::string pattern;
@@ -53,7 +56,10 @@ struct server_options {
 /// An HTTP/1.1 server with keep-alive and pipelining in order.
 ///
 /// Answers by itself: 404 for an unknown path, 405 with Allow for an unknown method, HEAD from GET,
-/// 400 for what is not HTTP or has ambiguous framing, 408, 413, 431.
+/// 400 for what is not HTTP, has ambiguous framing, or a path or query that cannot be decoded, 408,
+/// 413, 417, 431, 501. A connection on which a request was refused is closed.
+///
+/// Each connection has a strand of its own on the executor.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -61,7 +67,7 @@ class server {
 public:
     /// Binds and listens; serving begins with start().
     /// @throws boost::system::system_error when the address cannot be bound; what() names it.
-    /// @throws definition_error for a malformed or repeated route.
+    /// @throws definition_error for a malformed or repeated route, or an option out of its range.
     server(boost::asio::any_io_executor executor, std::vector<route> routes,
            server_options options = {});
 
@@ -77,12 +83,16 @@ public:
     /// "http://ADDRESS:PORT"
     std::string url() const;
 
-    /// Begins to accept. Does not block.
+    /// Begins to accept. Does not block. Without effect after async_stop.
     void start();
 
-    /// Stops to accept, lets requests that are being answered finish until `deadline` from now,
-    /// then cancels them, and completes when the last connection is closed. Idempotent; legal
-    /// before start().
+    /// Stops to accept, closes idle connections, lets requests that have begun to arrive or are
+    /// being answered finish until `deadline` from now, then cancels them, and completes when the
+    /// last connection is closed. Idempotent; legal before start().
+    ///
+    /// Precondition: not called from a handler, which it would wait for.@n
+    /// Cancellation: none; a stop that has begun goes on. It completes late only when a handler
+    /// disregards its own cancellation.
     boost::asio::awaitable<void> async_stop(duration deadline);
 
 private:

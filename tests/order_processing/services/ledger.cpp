@@ -3,7 +3,6 @@
 #include "order_processing/services/harness.hpp"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -43,20 +42,25 @@ void refuses(const std::string& file, std::string_view words)
 std::string perform(services::ledger& in, std::vector<services::ledger::work> all)
 {
     boost::asio::io_context context;
+    std::latch held{1};
     std::latch all_wait{1};
-    const auto hold = [&all_wait](services::books&) -> pawl::http::response {
+    const auto hold = [&](services::books&) -> pawl::http::response {
+        held.count_down();
         all_wait.wait();
         return {};
     };
     boost::asio::co_spawn(context, in.perform(hold),
                           [](std::exception_ptr, pawl::http::response) {});
+    context.poll();
+    held.wait();
     std::string outcomes(all.size(), '?');
     for (std::size_t i = 0; i < all.size(); ++i)
         boost::asio::co_spawn(context, in.perform(std::move(all[i])),
                               [&outcomes, i](std::exception_ptr failure, pawl::http::response) {
                                   outcomes[i] = failure ? 'x' : 'o';
                               });
-    boost::asio::post(context, [&all_wait] { all_wait.count_down(); });
+    context.poll(); // nothing of them can end, so it returns when all are in the queue
+    all_wait.count_down();
     context.run();
     return outcomes;
 }

@@ -1,0 +1,193 @@
+#include "testing/conformance/fixture.hpp"
+
+#include <array>
+
+namespace pawl::testing {
+
+namespace {
+
+awaitable<void> only_the_expected_version_is_replaced(fixture& test)
+{
+    auto run = co_await test.started("raced");
+    const auto winner = next_of(run);
+    auto loser = next_of(run);
+    loser.object = "lost";
+    co_await test.accept_one(step_of(winner));
+    const auto late = co_await test.apply_one(step_of(loser));
+    expect_status(late, apply_status::conflict, "a change made from an old version");
+    auto early = next_of(next_of(winner));
+    const auto ahead = co_await test.apply_one(step_of(early));
+    expect_status(ahead, apply_status::conflict, "a change made from a version to come");
+    const auto kept = co_await test.stored(run.id);
+    expect_record(kept, winner, "after conflicts");
+    const auto history = co_await test.store().history(run.id, 0, 10);
+    expect_number(history.size(), 2, "events after two accepted changes");
+}
+
+awaitable<void> a_change_of_no_run_is_not_found(fixture& test)
+{
+    const auto unknown = test.make_run("unknown");
+    const auto step = co_await test.apply_one(step_of(next_of(unknown)));
+    expect_status(step, apply_status::not_found, "a transition of an unknown run");
+    const auto message = co_await test.apply_one(send(unknown.id, "ping"));
+    expect_status(message, apply_status::not_found, "a message to an unknown run");
+    const auto found = co_await test.store().find(unknown.id);
+    expect(!found, "a transition of an unknown run made one");
+}
+
+awaitable<void> changes_of_a_batch_are_decided_alone(fixture& test)
+{
+    const auto known = co_await test.started("known");
+    const auto done = co_await test.started("done");
+    co_await test.accept_one(step_of(finish_of(done)));
+    const auto fresh = test.make_run("fresh");
+    const auto results = co_await test.apply({
+        step_of(next_of(test.make_run("unknown"))),
+        step_of(next_of(known)),
+        step_of(next_of(known)),
+        start_of(fresh),
+        start_of(test.make_run("fresh")),
+        start_of(test.make_run("done"), start_rule::once),
+        send(done.id, "too late"),
+        send(known.id, "in time"),
+        cursor_move{.name = "hooks", .shard = 0, .position = 1, .epoch = 77},
+        cursor_move{.name = "hooks", .shard = 0, .position = 2},
+    });
+    using enum apply_status;
+    expect_statuses(results,
+                    {not_found, accepted, conflict, accepted, in_progress, already_ran, finished,
+                     accepted, fenced, accepted},
+                    "a batch of everything");
+    const auto stored_fresh = co_await test.stored(fresh.id);
+    expect_record(stored_fresh, fresh, "a start between refused changes");
+    const auto stored_known = co_await test.stored(known.id);
+    expect_number(stored_known.version, 2, "version after one accepted and one stale change");
+    expect_number(stored_known.inbox_pending, 1, "messages after one delivery");
+    const auto position = co_await test.store().cursor("hooks", 0);
+    expect_number(position, 2, "cursor after one fenced and one accepted move");
+}
+
+awaitable<void> changes_of_a_batch_follow_each_other(fixture& test)
+{
+    const auto first = test.make_run("quick");
+    const auto second = next_of(first);
+    auto third = next_of(second);
+    third.status = 30;
+    const auto last = finish_of(third);
+    const auto successor = test.make_run("quick");
+    const auto results = co_await test.apply({
+        start_of(first),
+        step_of(second),
+        send(first.id, "in the middle"),
+        step_of(third),
+        step_of(last),
+        send(first.id, "after the end"),
+        start_of(successor),
+        step_of(next_of(successor)),
+    });
+    using enum apply_status;
+    expect_statuses(
+        results, {accepted, accepted, accepted, accepted, accepted, finished, accepted, accepted},
+        "two runs in one batch");
+    const auto history = co_await test.store().history(first.id, 0, 10);
+    expect_number(history.size(), 4, "events of a run that lived in one batch");
+    const auto stored = co_await test.stored(first.id);
+    expect(stored.state == run_state::completed, "a run that lived in one batch has not ended");
+    const auto end = co_await test.store().outcome(first.id, 1);
+    expect(end && end->outcome == message_outcome::refused,
+           "a message between transitions of one batch was not settled by the last of them");
+}
+
+awaitable<void> an_empty_batch_does_nothing(fixture& test)
+{
+    const auto results = co_await test.apply({});
+    expect_number(results.size(), 0, "results of an empty batch");
+    const auto log = co_await test.store().events(0, 0, 10);
+    expect(log.empty(), "an empty batch left an event");
+}
+
+awaitable<void> a_large_batch_is_one(fixture& test)
+{
+    std::vector<change> batch;
+    std::vector<record> runs;
+    for (int i = 0; i < 3000; ++i) {
+        runs.push_back(test.make_run(fmt::format("many-{}", i)));
+        batch.push_back(start_of(runs.back()));
+    }
+    co_await test.accept(batch);
+    batch.clear();
+    for (const record& run : runs)
+        batch.push_back(step_of(next_of(run)));
+    co_await test.accept(batch);
+    for (const std::size_t i : {std::size_t{0}, runs.size() / 2, runs.size() - 1}) {
+        const auto stored = co_await test.stored(runs[i].id);
+        expect_record(stored, next_of(runs[i]), "a run of a large batch");
+    }
+}
+
+awaitable<void> a_run_takes_many_versions(fixture& test)
+{
+    auto run = co_await test.started("long");
+    for (int round = 0; round < 5; ++round) {
+        std::vector<change> batch;
+        for (int i = 0; i < 100; ++i) {
+            run = next_of(run);
+            run.status = i % 2;
+            batch.push_back(step_of(run));
+        }
+        co_await test.accept(std::move(batch));
+    }
+    const auto stored = co_await test.stored(run.id);
+    expect_record(stored, run, "after 500 transitions");
+}
+
+awaitable<void> impossible_arguments_are_refused(fixture& test)
+{
+    auto run = co_await test.started("known");
+    auto skipping = step_of(next_of(run));
+    skipping.next.version += 1;
+    const std::vector<change> skip{skipping};
+    co_await expect_refused_argument(test.store().apply(skip), "a version that skips one");
+    auto nameless = start_of(test.make_run("nameless"));
+    nameless.next.id = {};
+    const std::vector<change> without_id{nameless};
+    co_await expect_refused_argument(test.store().apply(without_id), "a start without a run id");
+    auto open_end = step_of(next_of(run));
+    open_end.settled = {{1, message_outcome::pending, ""}};
+    const std::vector<change> settles_nothing{open_end};
+    co_await expect_refused_argument(test.store().apply(settles_nothing),
+                                     "a settlement that is pending");
+    const std::vector<change> move{cursor_move{.name = "hooks", .shard = test.shards()}};
+    co_await expect_refused_argument(test.store().apply(move), "a cursor of a shard past the last");
+
+    const auto shard = test.shards();
+    co_await expect_refused_argument(test.store().due(shard, {}, beginning, 10), "due");
+    co_await expect_refused_argument(test.store().events(shard, 0, 10), "events");
+    co_await expect_refused_argument(test.store().cursor("hooks", shard), "cursor");
+    co_await expect_refused_argument(test.store().claim(shard, "me", beginning, beginning),
+                                     "claim of a shard past the last");
+    co_await expect_refused_argument(test.store().claim(0, "", beginning, beginning),
+                                     "claim without an owner");
+    const auto stored = co_await test.stored(run.id);
+    expect_record(stored, run, "after impossible changes");
+}
+
+constexpr std::array<check_entry, 8> checks{{
+    {"only_the_expected_version_is_replaced", only_the_expected_version_is_replaced},
+    {"a_change_of_no_run_is_not_found", a_change_of_no_run_is_not_found},
+    {"changes_of_a_batch_are_decided_alone", changes_of_a_batch_are_decided_alone},
+    {"changes_of_a_batch_follow_each_other", changes_of_a_batch_follow_each_other},
+    {"an_empty_batch_does_nothing", an_empty_batch_does_nothing},
+    {"a_large_batch_is_one", a_large_batch_is_one},
+    {"a_run_takes_many_versions", a_run_takes_many_versions},
+    {"impossible_arguments_are_refused", impossible_arguments_are_refused, 3},
+}};
+
+} // namespace
+
+std::span<const check_entry> change_checks()
+{
+    return checks;
+}
+
+} // namespace pawl::testing

@@ -1,0 +1,196 @@
+#include "testing/conformance/fixture.hpp"
+
+#include <array>
+#include <limits>
+
+namespace pawl::testing {
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+void expect_messages(const std::vector<message>& got, const std::vector<message>& wanted,
+                     std::string_view what)
+{
+    expect_number(got.size(), wanted.size(), fmt::format("{}: messages", what));
+    for (std::size_t i = 0; i < got.size(); ++i)
+        expect(got[i] == wanted[i],
+               fmt::format("{}: message {} is not the expected one", what, wanted[i].sequence));
+}
+
+std::vector<message> notable_messages(const run_id& run)
+{
+    const auto text = "a\0b, \"c\" 'd' \xf0\x9f\x92\xb3 \xff"s;
+    std::vector<message> messages(7);
+    messages[0] = {.name = "plain", .sent_at = beginning};
+    messages[1] = {.kind = message_kind::pause, .payload = "why", .sent_at = time_point::max()};
+    messages[2] = {.kind = message_kind::resume, .expires_at = time_point::max()};
+    messages[3] = {.kind = message_kind::cancel, .expires_at = time_point::min()};
+    messages[4] = {.kind = message_kind::delete_data, .key = text};
+    messages[5] = {.name = text, .payload = text, .key = "key"};
+    messages[6] = {.name = "large", .payload = std::string(1 << 20, '\0'), .sent_at = beginning};
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        messages[i].run = run;
+        messages[i].sequence = i + 1;
+    }
+    return messages;
+}
+
+awaitable<void> messages_come_back_in_order(fixture& test)
+{
+    const auto run = co_await test.started("asked");
+    const auto other = co_await test.started("other");
+    const auto messages = notable_messages(run.id);
+    for (const message& sent : messages) {
+        delivery change{sent};
+        change.content.sequence = 99; // the store gives the sequence
+        const auto result = co_await test.accept_one(std::move(change));
+        expect_number(result.sequence, sent.sequence, "sequence of a delivery");
+        const auto elsewhere = co_await test.accept_one(send(other.id, "noise"));
+        expect_number(elsewhere.sequence, sent.sequence, "sequence in another inbox");
+    }
+    const auto all = co_await test.store().inbox(run.id, 0, 100);
+    expect_messages(all, messages, "the whole inbox");
+    const auto page = co_await test.store().inbox(run.id, 2, 3);
+    expect_messages(page, {messages[2], messages[3], messages[4]}, "three after the second");
+    const auto none = co_await test.store().inbox(run.id, 0, 0);
+    expect(none.empty(), "a page of no messages is not empty");
+    const auto end = co_await test.store().inbox(run.id, 7, 100);
+    expect(end.empty(), "there are messages after the last");
+    const auto beyond = co_await test.store().inbox(run.id, ~0ull, 100);
+    expect(beyond.empty(), "there are messages after the greatest sequence");
+}
+
+awaitable<void> a_delivery_changes_only_the_inbox(fixture& test)
+{
+    auto run = co_await test.started("asked");
+    run.inbox_last = 2;
+    run.inbox_pending = 2;
+    const auto later = *run.wake_at + 1h;
+    co_await test.accept({send(run.id, "one", later), send(run.id, "two", later)});
+    const auto stored = co_await test.stored(run.id);
+    expect_record(stored, run, "after two deliveries");
+    const auto log = co_await test.store().events(0, 0, 10);
+    expect_number(log.size(), 1, "events after a start and two deliveries");
+    const auto pending = co_await test.store().outcome(run.id, 2);
+    expect(pending && pending->outcome == message_outcome::pending && pending->sequence == 2,
+           "a delivered message is not pending");
+}
+
+awaitable<void> a_message_makes_its_run_due(fixture& test)
+{
+    struct step {
+        std::optional<time_point> wake_at;
+        time_point sent_at;
+        time_point expected;
+    };
+    auto run = co_await test.started("woken");
+    for (const auto& [wake_at, sent_at, expected] :
+         {step{{}, beginning, beginning}, step{beginning + 1h, beginning, beginning},
+          step{beginning - 1h, beginning, beginning - 1h}, step{beginning, beginning, beginning},
+          step{{}, time_point::max(), time_point::max()}}) {
+        const auto before = co_await test.stored(run.id);
+        run = next_of(before);
+        run.wake_at = wake_at;
+        co_await test.accept_one(step_of(run));
+        co_await test.accept_one(send(run.id, "wake up", sent_at));
+        const auto stored = co_await test.stored(run.id);
+        expect_wake(stored, expected, "after a delivery");
+        const auto due = co_await test.store().due(0, {}, expected, 10);
+        expect_number(due.runs.size(), 1, "runs due when a message came");
+    }
+}
+
+awaitable<void> a_message_key_makes_a_delivery_repeatable(fixture& test)
+{
+    const auto run = co_await test.started("keyed");
+    const auto other = co_await test.started("other");
+    auto first = send(run.id, "paid");
+    first.content.key = "receipt-1";
+    co_await test.accept_one(send(run.id, "earlier"));
+    co_await test.accept_one(first);
+    auto same_elsewhere = send(other.id, "paid");
+    same_elsewhere.content.key = "receipt-1";
+    co_await test.accept_one(same_elsewhere);
+
+    auto repeat = first;
+    repeat.content.payload = "not stored";
+    auto result = co_await test.apply_one(repeat);
+    expect_status(result, apply_status::duplicate, "a message with a key that is taken");
+    expect_number(result.sequence, 2, "sequence of a duplicate's first message");
+    expect(result.outcome == message_outcome::pending, "a waiting message has an outcome");
+    expect(result.existing == run.id, "a duplicate does not name its run");
+    const auto before = co_await test.stored(run.id);
+    expect_number(before.inbox_pending, 2, "messages after a duplicate");
+    expect_number(before.inbox_last, 2, "the newest message after a duplicate");
+
+    auto handling = step_of(next_of(before), event_kind::message_settled);
+    handling.settled = {{2, message_outcome::failed, "no such order"}};
+    co_await test.accept_one(handling);
+    co_await test.accept_one(step_of(finish_of(handling.next)));
+    result = co_await test.apply_one(repeat);
+    expect_status(result, apply_status::duplicate, "a message handled before, to a finished run");
+    expect_number(result.sequence, 2, "sequence of a handled message");
+    expect(result.outcome == message_outcome::failed && result.detail == "no such order",
+           "a duplicate does not tell what became of the first");
+}
+
+awaitable<void> messages_without_a_key_are_all_stored(fixture& test)
+{
+    const auto run = co_await test.started("chatty");
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        const auto result = co_await test.accept_one(send(run.id, "same"));
+        expect_number(result.sequence, i, "sequence of a message without a key");
+    }
+}
+
+awaitable<void> finished_runs_take_no_messages(fixture& test)
+{
+    for (const auto state : {run_state::completed, run_state::cancelled, run_state::data_deleted,
+                             run_state::requested_data_deleted}) {
+        auto run = co_await test.started("finished");
+        run = finish_of(run, state);
+        co_await test.accept_one(step_of(run));
+        for (const auto kind : {message_kind::callback, message_kind::pause, message_kind::resume,
+                                message_kind::cancel}) {
+            auto late = send(run.id, "late");
+            late.content.kind = kind;
+            const auto result = co_await test.apply_one(late);
+            expect_status(result, apply_status::finished, "a message to a finished run");
+        }
+        const auto stored = co_await test.stored(run.id);
+        expect_record(stored, run, "after refused messages");
+
+        auto scrub = send(run.id, "");
+        scrub.content.kind = message_kind::delete_data;
+        const auto result = co_await test.apply_one(scrub);
+        if (state == run_state::data_deleted) {
+            expect_status(result, apply_status::finished, "deleting what is deleted");
+        } else {
+            expect_status(result, apply_status::accepted, "deleting a finished run's data");
+            const auto woken = co_await test.stored(run.id);
+            expect_wake(woken, beginning, "a finished run whose data shall be deleted");
+            const auto inbox = co_await test.store().inbox(run.id, 0, 10);
+            expect_number(inbox.size(), 1, "messages of a finished run");
+        }
+    }
+}
+
+constexpr std::array<check_entry, 6> checks{{
+    {"messages_come_back_in_order", messages_come_back_in_order},
+    {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
+    {"a_message_makes_its_run_due", a_message_makes_its_run_due},
+    {"a_message_key_makes_a_delivery_repeatable", a_message_key_makes_a_delivery_repeatable},
+    {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
+    {"finished_runs_take_no_messages", finished_runs_take_no_messages},
+}};
+
+} // namespace
+
+std::span<const check_entry> inbox_checks()
+{
+    return checks;
+}
+
+} // namespace pawl::testing

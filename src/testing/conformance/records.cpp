@@ -1,0 +1,222 @@
+#include "testing/conformance/fixture.hpp"
+
+#include <array>
+#include <limits>
+
+namespace pawl::testing {
+
+namespace {
+
+using namespace std::string_literals;
+
+/// Every field set, and at one of its ends where it has one.
+record extreme_run(fixture& test, bool high)
+{
+    const auto number = high ? std::numeric_limits<int>::max() : std::numeric_limits<int>::min();
+    const auto time = high ? time_point::max() : time_point::min();
+    record run = test.make_run(high ? "high" : "low");
+    run.state = run_state::paused;
+    run.status = number;
+    run.visit = high ? std::numeric_limits<std::uint32_t>::max() : 0;
+    run.entered_at = time;
+    run.attempt = number;
+    run.step_done = high;
+    run.not_before = time;
+    run.deadlines = {{number, time, number}, {0, {}, 0}};
+    run.effects = {{"", "", high}, {"charge", "{\"id\":\"p-1\"}", !high}};
+    run.wake_at = time;
+    run.pause = high ? pause_kind::by_request : pause_kind::by_error;
+    run.auto_resumes = number;
+    run.resume_at = time;
+    run.created_at = time;
+    run.updated_at = time;
+    return run;
+}
+
+record with_texts(fixture& test, const std::string& text)
+{
+    record run = test.make_run("f" + text, "w" + text);
+    run.object = text;
+    run.last_error = text;
+    run.reason = text;
+    run.start_key = text;
+    run.trace_parent = text;
+    run.effects = {{text, text, true}};
+    return run;
+}
+
+std::vector<record> notable_runs(fixture& test)
+{
+    std::vector<record> runs{
+        test.make_run("plain"),
+        extreme_run(test, false),
+        extreme_run(test, true),
+        with_texts(test, ""),
+        with_texts(test, "a\0b\0"s),
+        with_texts(test, "\xf0\x9f\x93\xa6 parcel, \"quoted\" and 'quoted'; 100 % \\ \n\t?"),
+        with_texts(test, "not UTF-8: \xff\xfe\x80"),
+    };
+    record& large = runs.emplace_back(test.make_run("large"));
+    large.object.resize(1 << 20);
+    for (std::size_t i = 0; i < large.object.size(); ++i)
+        large.object[i] = static_cast<char>(i * 7);
+    record& empty = runs.emplace_back(test.make_run("empty"));
+    empty.object.clear();
+    empty.wake_at.reset();
+    return runs;
+}
+
+awaitable<void> expect_everywhere(fixture& test, record wanted)
+{
+    const auto found = co_await test.stored(wanted.id);
+    expect_record(found, wanted, "find");
+    const auto latest = co_await test.store().latest(wanted.workflow, wanted.foreign_id);
+    expect(latest.has_value(), "latest finds nothing");
+    expect_record(*latest, wanted, "latest");
+    record_query query;
+    query.workflow = wanted.workflow;
+    query.foreign_ids = {wanted.foreign_id};
+    const auto page = co_await test.store().list(query);
+    expect_number(page.runs.size(), 1, "runs listed by workflow and foreign id");
+    expect_record(page.runs.front(), wanted, "list");
+}
+
+awaitable<void> every_field_comes_back(fixture& test)
+{
+    const auto runs = notable_runs(test);
+    for (const record& run : runs)
+        co_await test.accept_one(start_of(run));
+    for (const record& run : runs)
+        co_await expect_everywhere(test, run);
+}
+
+awaitable<void> every_field_comes_back_after_an_update(fixture& test)
+{
+    for (const record& run : notable_runs(test)) {
+        auto first = test.make_run(run.foreign_id, run.workflow);
+        first.start_key = run.start_key;
+        first.trace_parent = run.trace_parent;
+        co_await test.accept_one(start_of(first));
+        record second = run;
+        second.id = first.id;
+        second.created_at = first.created_at;
+        second.version = 2;
+        co_await test.accept_one(step_of(second));
+        co_await expect_everywhere(test, second);
+        // And back to almost nothing: what was set must not stay.
+        record third = first;
+        third.version = 3;
+        co_await test.accept_one(step_of(third));
+        co_await expect_everywhere(test, third);
+    }
+}
+
+awaitable<void> each_state_comes_back(fixture& test)
+{
+    for (int number = 1; number <= 7; ++number) {
+        auto run = test.make_run(fmt::format("in-state-{}", number));
+        run.state = static_cast<run_state>(number);
+        co_await test.accept_one(start_of(run));
+        co_await expect_everywhere(test, run);
+    }
+}
+
+awaitable<void> unknown_runs_are_not_found(fixture& test)
+{
+    const auto known = co_await test.started("known");
+    const auto unknown = test.make_run("unknown").id;
+    const auto found = co_await test.store().find(unknown);
+    expect(!found, "find of an unknown id finds something");
+    const auto nobody = co_await test.store().find({});
+    expect(!nobody, "find of the empty id finds something");
+    const auto other_key = co_await test.store().latest("orders", "unknown");
+    expect(!other_key, "latest of an unknown foreign id finds something");
+    const auto other_workflow = co_await test.store().latest("unknown", "known");
+    expect(!other_workflow, "latest of an unknown workflow finds something");
+    const auto history = co_await test.store().history(unknown, 0, 10);
+    expect(history.empty(), "an unknown run has a history");
+    const auto inbox = co_await test.store().inbox(unknown, 0, 10);
+    expect(inbox.empty(), "an unknown run has an inbox");
+    const auto outcome = co_await test.store().outcome(unknown, 1);
+    expect(!outcome, "an unknown run's message has an outcome");
+    const auto no_message = co_await test.store().outcome(known.id, 1);
+    expect(!no_message, "a message that was never sent has an outcome");
+}
+
+awaitable<void> returned_records_are_copies(fixture& test)
+{
+    const auto run = co_await test.started("copied");
+    auto found = co_await test.stored(run.id);
+    found.object = "spoilt";
+    found.version = 99;
+    found.effects.push_back({"spoilt", "spoilt", true});
+    const auto again = co_await test.stored(run.id);
+    expect_record(again, run, "after another copy was changed");
+
+    auto held = co_await test.stored(run.id);
+    auto next = next_of(run);
+    next.object = "new";
+    co_await test.accept_one(step_of(next));
+    expect_record(held, run, "a copy from before an update");
+}
+
+awaitable<void> latest_is_the_run_created_last(fixture& test)
+{
+    auto first = co_await test.started("again");
+    first = finish_of(first);
+    co_await test.accept_one(step_of(first));
+    auto second = co_await test.started("again");
+    auto latest = co_await test.store().latest("orders", "again");
+    expect_record(*latest, second, "latest of two");
+
+    // Changing the older run does not make it the latest.
+    auto scrubbed = finish_of(first, run_state::data_deleted);
+    scrubbed.updated_at = second.updated_at + std::chrono::hours{1};
+    co_await test.accept_one(step_of(scrubbed, event_kind::data_deleted));
+    latest = co_await test.store().latest("orders", "again");
+    expect_record(*latest, second, "latest after an older run changed");
+
+    // Nor does storing a run later that was created earlier.
+    second = finish_of(second);
+    co_await test.accept_one(step_of(second));
+    auto early = test.make_run("again");
+    early.created_at = first.created_at - std::chrono::seconds{5};
+    co_await test.accept_one(start_of(early));
+    latest = co_await test.store().latest("orders", "again");
+    expect_record(*latest, second, "latest after an earlier creation was stored");
+}
+
+awaitable<void> ids_decide_between_runs_created_together(fixture& test)
+{
+    auto low = test.make_run("tie");
+    auto high = test.make_run("tie");
+    high.created_at = low.created_at;
+    if (high.id < low.id)
+        std::swap(high.id, low.id);
+    for (const record* run : {&high, &low}) {
+        co_await test.accept_one(start_of(*run));
+        co_await test.accept_one(step_of(finish_of(*run)));
+    }
+    const auto latest = co_await test.store().latest("orders", "tie");
+    expect(latest && latest->id == high.id, "latest of two runs created at the same time");
+}
+
+constexpr std::array<check_entry, 8> checks{{
+    {"every_field_comes_back", every_field_comes_back},
+    {"every_field_comes_back_after_an_update", every_field_comes_back_after_an_update},
+    {"each_state_comes_back", each_state_comes_back},
+    {"unknown_runs_are_not_found", unknown_runs_are_not_found},
+    {"returned_records_are_copies", returned_records_are_copies},
+    {"latest_is_the_run_created_last", latest_is_the_run_created_last},
+    {"ids_decide_between_runs_created_together", ids_decide_between_runs_created_together},
+    {"every_field_comes_back_from_any_shard", every_field_comes_back, 16},
+}};
+
+} // namespace
+
+std::span<const check_entry> record_checks()
+{
+    return checks;
+}
+
+} // namespace pawl::testing

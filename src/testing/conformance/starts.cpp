@@ -1,0 +1,170 @@
+#include "testing/conformance/fixture.hpp"
+
+#include <array>
+
+namespace pawl::testing {
+
+namespace {
+
+awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
+{
+    auto holder = co_await test.started("held");
+    for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
+        const auto refused = co_await test.apply_one(start_of(test.make_run("held"), rule));
+        expect_status(refused, apply_status::in_progress, "a second start");
+        expect(refused.existing == holder.id, "in_progress does not name the run that is there");
+    }
+    co_await test.started("free");
+    co_await test.started("held", "another workflow");
+
+    // A paused run counts as unfinished.
+    holder = next_of(holder);
+    holder.state = run_state::paused;
+    co_await test.accept_one(step_of(holder, event_kind::paused));
+    const auto refused = co_await test.apply_one(start_of(test.make_run("held")));
+    expect_status(refused, apply_status::in_progress, "a start beside a paused run");
+
+    holder = finish_of(holder, run_state::cancelled);
+    co_await test.accept_one(step_of(holder, event_kind::cancelled));
+    const auto second = co_await test.started("held");
+    const auto again = co_await test.apply_one(start_of(test.make_run("held")));
+    expect_status(again, apply_status::in_progress, "a start beside the second run");
+    expect(again.existing == second.id, "in_progress does not name the second run");
+}
+
+awaitable<void> each_finished_state_frees_the_foreign_id(fixture& test)
+{
+    for (const auto state : {run_state::completed, run_state::cancelled, run_state::data_deleted,
+                             run_state::requested_data_deleted}) {
+        const auto run = co_await test.started("freed");
+        co_await test.accept_one(step_of(finish_of(run, state)));
+    }
+}
+
+awaitable<void> once_allows_one_run_for_ever(fixture& test)
+{
+    const auto first = test.make_run("only");
+    co_await test.accept_one(start_of(first, start_rule::once));
+    const auto finished = finish_of(first);
+    co_await test.accept_one(step_of(finished));
+    const auto refused = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
+    expect_status(refused, apply_status::already_ran, "a second start with start_rule::once");
+    expect(refused.existing == first.id, "already_ran does not name the run that is there");
+
+    // The rule is the new trigger's, not the old run's.
+    const auto second = co_await test.started("only");
+    const auto beside = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
+    expect_status(beside, apply_status::in_progress, "start_rule::once beside an unfinished run");
+    expect(beside.existing == second.id, "in_progress does not name the unfinished run");
+    co_await test.accept_one(step_of(finish_of(second)));
+    const auto last = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
+    expect(last.existing == second.id, "already_ran does not name the latest run");
+}
+
+awaitable<void> a_start_key_makes_a_trigger_repeatable(fixture& test)
+{
+    auto first = test.make_run("keyed");
+    first.start_key = "click-1";
+    co_await test.accept_one(start_of(first));
+    auto repeat = test.make_run("keyed");
+    repeat.start_key = "click-1";
+    auto result = co_await test.apply_one(start_of(repeat));
+    expect_status(result, apply_status::duplicate, "the same start key while the run goes on");
+    expect(result.existing == first.id, "duplicate does not name the run that is there");
+
+    auto other_key = test.make_run("keyed");
+    other_key.start_key = "click-2";
+    result = co_await test.apply_one(start_of(other_key));
+    expect_status(result, apply_status::in_progress, "another start key while the run goes on");
+
+    co_await test.accept_one(step_of(finish_of(first)));
+    for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
+        result = co_await test.apply_one(start_of(repeat, rule));
+        expect_status(result, apply_status::duplicate, "the same start key after the run");
+        expect(result.existing == first.id, "duplicate does not name the finished run");
+    }
+    co_await test.accept_one(start_of(other_key));
+    result = co_await test.apply_one(start_of(repeat));
+    expect_status(result, apply_status::duplicate, "an older start key beside a newer run");
+    expect(result.existing == first.id, "duplicate does not name the older run");
+}
+
+awaitable<void> start_keys_belong_to_their_foreign_id(fixture& test)
+{
+    auto first = test.make_run("one");
+    first.start_key = "shared";
+    auto second = test.make_run("two");
+    second.start_key = "shared";
+    auto third = test.make_run("one", "another workflow");
+    third.start_key = "shared";
+    co_await test.accept({start_of(first), start_of(second), start_of(third)});
+
+    // No key is no key: it is never a duplicate.
+    auto plain = co_await test.started("plain");
+    co_await test.accept_one(step_of(finish_of(plain)));
+    co_await test.started("plain");
+}
+
+awaitable<void> a_run_id_is_taken_once(fixture& test)
+{
+    const auto run = co_await test.started("mine");
+    auto thief = test.make_run("other");
+    thief.id = run.id;
+    const auto refused = co_await test.apply_one(start_of(thief));
+    expect_status(refused, apply_status::conflict, "a start with a run id that is taken");
+    const auto kept = co_await test.stored(run.id);
+    expect_record(kept, run, "after a start with its id");
+    const auto repeated = co_await test.apply_one(start_of(run));
+    expect_status(repeated, apply_status::conflict, "the same start again, without a key");
+    const auto nothing = co_await test.store().latest("orders", "other");
+    expect(!nothing, "a refused start left a run");
+}
+
+awaitable<void> refused_starts_leave_nothing(fixture& test)
+{
+    co_await test.started("held");
+    auto refused = test.make_run("held");
+    refused.start_key = "never accepted";
+    const auto result = co_await test.apply_one(start_of(refused));
+    expect_status(result, apply_status::in_progress, "a second start");
+    const auto found = co_await test.store().find(refused.id);
+    expect(!found, "a refused start is found by its id");
+    const auto history = co_await test.store().history(refused.id, 0, 10);
+    expect(history.empty(), "a refused start has a history");
+    const auto log = co_await test.store().events(0, 0, 10);
+    expect_number(log.size(), 1, "events after one accepted start");
+}
+
+awaitable<void> a_run_may_start_finished(fixture& test)
+{
+    auto run = test.make_run("instant");
+    run.state = run_state::completed;
+    run.wake_at.reset();
+    co_await test.accept_one(start_of(run));
+    const auto second = co_await test.started("instant");
+    auto third = test.make_run("instant");
+    third.state = run_state::completed;
+    const auto refused = co_await test.apply_one(start_of(third));
+    expect_status(refused, apply_status::in_progress, "a finished start beside an unfinished run");
+    expect(refused.existing == second.id, "in_progress does not name the unfinished run");
+}
+
+constexpr std::array<check_entry, 8> checks{{
+    {"one_unfinished_run_holds_a_foreign_id", one_unfinished_run_holds_a_foreign_id},
+    {"each_finished_state_frees_the_foreign_id", each_finished_state_frees_the_foreign_id},
+    {"once_allows_one_run_for_ever", once_allows_one_run_for_ever},
+    {"a_start_key_makes_a_trigger_repeatable", a_start_key_makes_a_trigger_repeatable},
+    {"start_keys_belong_to_their_foreign_id", start_keys_belong_to_their_foreign_id},
+    {"a_run_id_is_taken_once", a_run_id_is_taken_once},
+    {"refused_starts_leave_nothing", refused_starts_leave_nothing},
+    {"a_run_may_start_finished", a_run_may_start_finished},
+}};
+
+} // namespace
+
+std::span<const check_entry> start_checks()
+{
+    return checks;
+}
+
+} // namespace pawl::testing

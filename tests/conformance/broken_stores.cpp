@@ -1,0 +1,213 @@
+// The conformance checks can fail: each store here breaks one rule, and the check of that rule
+// notices.
+#include "conformance/forwarding_store.hpp"
+#include "pawl/memory.hpp"
+#include "pawl/testing/store_conformance.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+
+namespace {
+
+using boost::asio::awaitable;
+
+/// Takes every transition, whatever version it was made from.
+struct skips_the_version_check : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::apply_result> results;
+        for (pawl::change each : batch) {
+            auto* step = std::get_if<pawl::transition>(&each);
+            if (step && step->expected_version > 0) {
+                const auto stored = co_await sound_->find(step->next.id);
+                if (stored)
+                    step->expected_version = stored->version;
+                step->next.version = step->expected_version + 1;
+            }
+            const auto one = co_await sound_->apply({&each, 1});
+            results.push_back(one.front());
+        }
+        co_return results;
+    }
+};
+
+/// Forgets a message once it is settled.
+struct loses_settled_messages : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::settlement>> outcome(pawl::run_id run,
+                                                       std::uint64_t sequence) override
+    {
+        auto found = co_await sound_->outcome(run, sequence);
+        if (found && found->outcome != pawl::message_outcome::pending)
+            found.reset();
+        co_return found;
+    }
+};
+
+/// Gives every second sequence only.
+struct leaves_gaps_in_sequences : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
+                                               std::size_t limit) override
+    {
+        auto found = co_await sound_->events(shard, after / 2, limit);
+        for (auto& each : found)
+            each.sequence *= 2;
+        co_return found;
+    }
+};
+
+/// Accepts changes of any owner.
+struct ignores_epochs : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed) {
+            if (auto* step = std::get_if<pawl::transition>(&each))
+                step->epoch = 0;
+            else if (auto* move = std::get_if<pawl::cursor_move>(&each))
+                move->epoch = 0;
+        }
+        auto results = co_await sound_->apply(changed);
+        co_return results;
+    }
+};
+
+/// Forgets that a message came while a transition was made.
+struct lets_runs_sleep_over_messages : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each))
+                step->inbox_seen = ~0ull;
+        auto results = co_await sound_->apply(changed);
+        co_return results;
+    }
+};
+
+/// Begins the next page of due runs one run too late.
+struct skips_between_due_pages : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
+                                  pawl::time_point until, std::size_t limit) override
+    {
+        auto page = co_await sound_->due(shard, from, until, limit);
+        if (page.next)
+            page.next->at += pawl::duration{1};
+        co_return page;
+    }
+};
+
+/// Says that the last page is the last but one.
+struct shows_the_last_run_twice : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto page = co_await sound_->list(query);
+        if (page.next && page.runs.size() > 1)
+            page.next = page.runs[page.runs.size() - 2].id;
+        co_return page;
+    }
+};
+
+/// Cuts texts off at their first NUL.
+struct ends_texts_at_nul : forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
+    {
+        auto found = co_await sound_->find(id);
+        if (found)
+            found->reason = found->reason.c_str();
+        co_return found;
+    }
+};
+
+template <typename Broken>
+std::shared_ptr<pawl::record_store> break_memory(std::uint32_t shards)
+{
+    return std::make_shared<Broken>(pawl::open_memory({.shards = shards}));
+}
+
+template <typename Broken>
+void expect_noticed(const std::string& check_name)
+{
+    const auto checks = pawl::testing::store_conformance_checks();
+    const auto check =
+        std::ranges::find(checks, check_name, &pawl::testing::conformance_check::name);
+    BOOST_REQUIRE_MESSAGE(check != checks.end(), "there is no check " << check_name);
+    BOOST_CHECK_NO_THROW(check->run(break_memory<forwarding_store>));
+    BOOST_CHECK_EXCEPTION(check->run(break_memory<Broken>), std::runtime_error,
+                          [](const std::exception& thrown) {
+                              BOOST_TEST_MESSAGE("noticed: " << thrown.what());
+                              return true;
+                          });
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(broken_stores)
+
+BOOST_AUTO_TEST_CASE(a_skipped_version_check_is_noticed)
+{
+    expect_noticed<skips_the_version_check>("only_the_expected_version_is_replaced");
+    expect_noticed<skips_the_version_check>("one_of_many_changes_of_a_version_wins");
+}
+
+BOOST_AUTO_TEST_CASE(lost_settled_messages_are_noticed)
+{
+    expect_noticed<loses_settled_messages>("settled_messages_leave_the_inbox");
+    expect_noticed<loses_settled_messages>("the_end_of_a_run_settles_its_inbox");
+}
+
+BOOST_AUTO_TEST_CASE(gaps_in_sequences_are_noticed)
+{
+    expect_noticed<leaves_gaps_in_sequences>("sequences_are_dense_in_each_shard");
+    expect_noticed<leaves_gaps_in_sequences>("concurrent_runs_keep_their_logs_dense");
+}
+
+BOOST_AUTO_TEST_CASE(ignored_epochs_are_noticed)
+{
+    expect_noticed<ignores_epochs>("epochs_fence_transitions");
+    expect_noticed<ignores_epochs>("epochs_fence_cursors");
+}
+
+BOOST_AUTO_TEST_CASE(runs_that_sleep_over_messages_are_noticed)
+{
+    expect_noticed<lets_runs_sleep_over_messages>("unseen_messages_keep_their_run_due");
+}
+
+BOOST_AUTO_TEST_CASE(gaps_between_pages_are_noticed)
+{
+    expect_noticed<skips_between_due_pages>("due_pages_meet_without_gap_or_overlap");
+    expect_noticed<shows_the_last_run_twice>("pages_meet_without_gap_or_overlap");
+}
+
+BOOST_AUTO_TEST_CASE(cut_texts_are_noticed)
+{
+    expect_noticed<ends_texts_at_nul>("every_field_comes_back");
+}
+
+BOOST_AUTO_TEST_CASE(names_of_checks_are_unique)
+{
+    std::vector<std::string> names;
+    for (const auto& check : pawl::testing::store_conformance_checks())
+        names.push_back(check.name);
+    std::ranges::sort(names);
+    BOOST_TEST((std::ranges::adjacent_find(names) == names.end()));
+    BOOST_TEST(names.size() >= 50u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

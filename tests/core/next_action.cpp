@@ -1,0 +1,235 @@
+// What a run needs next, in which order, and when it needs an engine at all. The two must agree: a
+// run that is due has something to do, or is told apart by mail_noted.
+#include "core/decide_support.hpp"
+
+using namespace decide_test;
+using pawl::message_kind;
+using pawl::pause_kind;
+using pawl::run_state;
+
+namespace {
+
+action needed(const pawl::record& run, std::vector<pawl::message> inbox = {},
+              pawl::time_point now = t0 + 1min)
+{
+    return next_action(run, orders(), inbox, now);
+}
+
+std::optional<pawl::time_point> wake_of(const pawl::record& run, pawl::time_point now = t0 + 1min,
+                                        std::optional<pawl::time_point> next_expiry = {})
+{
+    return wake_time(run, orders(), now, next_expiry);
+}
+
+const action nothing{};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(next_actions)
+
+BOOST_AUTO_TEST_CASE(a_runnable_step_runs_unless_it_must_wait_or_was_skipped)
+{
+    auto run = run_in(created);
+    BOOST_TEST((needed(run) == action{need::step}));
+    BOOST_TEST((needed(run_in(created, run_state::initiated)) == action{need::step}));
+    run.not_before = t0 + 2min;
+    BOOST_TEST((needed(run) == nothing));
+    BOOST_TEST((needed(run, {}, t0 + 2min) == action{need::step}));
+    run.not_before.reset();
+    run.step_done = true;
+    BOOST_TEST((needed(run) == nothing));
+    BOOST_TEST((needed(run_in(waiting)) == nothing)); // it has no step
+    BOOST_TEST((needed(run_in(unknown)) == nothing));
+}
+
+BOOST_AUTO_TEST_CASE(paused_and_finished_runs_need_nothing)
+{
+    for (const auto state :
+         {run_state::paused, run_state::cancelled, run_state::completed, run_state::data_deleted}) {
+        auto run = run_in(created, state);
+        run.deadlines = {{0, t0, 0}};
+        BOOST_TEST((needed(run, {callback_of(1, "paid")}) == nothing));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(passed_deadlines_go_before_the_step_the_earliest_first)
+{
+    auto run = run_in(waiting);
+    BOOST_TEST((needed(run, {}, t0 + 1h - 1us) == nothing));
+    BOOST_TEST((needed(run, {}, t0 + 1h) == action{need::timeout, 0}));
+    BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::timeout, 0}));
+    run.deadlines[0].at = t0 + 2h + 1s;
+    BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::timeout, 1}));
+    run = run_in(created);
+    run.deadlines = {{3, t0, 0}};
+    BOOST_TEST((needed(run) == action{need::timeout, 3}));
+}
+
+BOOST_AUTO_TEST_CASE(messages_go_first_in_their_order)
+{
+    const auto pause = message_of(2, message_kind::pause);
+    const auto paid = callback_of(1, "paid");
+    auto run = run_in(waiting);
+    run.deadlines[0].at = t0;
+    BOOST_TEST((needed(run, {paid, pause}) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run, {pause, paid}) == action{need::command, 0, 0}));
+    BOOST_TEST((needed(run_in(created), {message_of(1, message_kind::cancel)}) ==
+                action{need::command, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_that_the_status_does_not_take_is_passed_over_and_stays)
+{
+    const auto paid = callback_of(1, "paid");
+    BOOST_TEST((needed(run_in(created), {paid}) == action{need::step}));
+    BOOST_TEST((needed(run_in(created), {paid, message_of(2, message_kind::cancel)}) ==
+                action{need::command, 0, 1}));
+    BOOST_TEST((needed(run_in(waiting), {callback_of(1, "other"), callback_of(2, "note")}) ==
+                action{need::callback, 0, 1}));
+    BOOST_TEST((needed(run_in(unknown), {paid}) == nothing));
+}
+
+BOOST_AUTO_TEST_CASE(a_paused_run_takes_commands_and_expiries_only)
+{
+    const auto run = run_in(waiting, run_state::paused);
+    const auto paid = callback_of(1, "paid", t0 + 1h);
+    const auto resume = message_of(2, message_kind::resume);
+    BOOST_TEST((needed(run, {paid}) == nothing));
+    BOOST_TEST((needed(run, {paid, resume}) == action{need::command, 0, 1}));
+    BOOST_TEST((needed(run, {paid}, t0 + 1h) == action{need::expire_message, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(an_expired_message_is_not_handled_any_more)
+{
+    const auto late = callback_of(1, "paid", t0 + 1min);
+    BOOST_TEST((needed(run_in(waiting), {late}, t0 + 1min - 1us) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run_in(waiting), {late}, t0 + 1min) == action{need::expire_message, 0, 0}));
+    // Also behind one that must wait.
+    BOOST_TEST((needed(run_in(created), {callback_of(1, "paid"), callback_of(2, "paid", t0)}) ==
+                action{need::expire_message, 0, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_finished_run_takes_commands_and_is_scrubbed_when_asked)
+{
+    const auto again = message_of(1, message_kind::delete_data);
+    BOOST_TEST(
+        (needed(run_in(done, run_state::completed), {again}) == action{need::command, 0, 0}));
+    const auto asked = run_in(done, run_state::requested_data_deleted);
+    BOOST_TEST((needed(asked, {again}) == action{need::command, 0, 0}));
+    BOOST_TEST((needed(asked) == action{need::scrub}));
+    BOOST_TEST((needed(run_in(unknown, run_state::requested_data_deleted)) == action{need::scrub}));
+}
+
+BOOST_AUTO_TEST_CASE(an_error_pause_ends_at_its_time)
+{
+    auto run = run_in(created, run_state::paused);
+    run.pause = pause_kind::by_error;
+    run.resume_at = t0 + 1h;
+    BOOST_TEST((needed(run, {}, t0 + 1h - 1us) == nothing));
+    BOOST_TEST((needed(run, {}, t0 + 1h) == action{need::resume}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(wake_times)
+
+BOOST_AUTO_TEST_CASE(a_runnable_step_is_due_now_or_when_it_may_run)
+{
+    auto run = run_in(created);
+    BOOST_TEST((wake_of(run) == t0 + 1min));
+    run.not_before = t0 + 1h;
+    BOOST_TEST((wake_of(run) == t0 + 1h));
+    run.step_done = true;
+    BOOST_TEST(!wake_of(run).has_value());
+    run.deadlines = {{0, t0 + 5h, 0}, {1, t0 + 3h, 0}};
+    BOOST_TEST((wake_of(run) == t0 + 3h));
+    run.step_done = false;
+    BOOST_TEST((wake_of(run) == t0 + 1h));
+}
+
+BOOST_AUTO_TEST_CASE(a_message_that_expires_counts_while_the_run_is_unfinished)
+{
+    BOOST_TEST((wake_of(run_in(waiting), t0, t0 + 5min) == t0 + 5min));
+    BOOST_TEST((wake_of(run_in(waiting), t0, t0 + 5h) == t0 + 1h));
+    BOOST_TEST((wake_of(run_in(waiting, run_state::paused), t0, t0 + 5min) == t0 + 5min));
+    BOOST_TEST((wake_of(run_in(unknown), t0, t0 + 5min) == t0 + 5min));
+    BOOST_TEST(!wake_of(run_in(done, run_state::completed), t0, t0 + 5min).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_message_that_the_transition_settles_does_not_count)
+{
+    const std::vector<pawl::message> inbox{callback_of(4, "paid", t0 + 5min),
+                                           callback_of(5, "paid", t0 + 7min),
+                                           callback_of(6, "paid")};
+    auto run =
+        after(run_in(waiting), handler_failed{from_callback{4}, "no", false}, t0, {6, inbox});
+    BOOST_TEST((run.wake_at == t0 + 7min));
+    run = after(run_in(waiting), message_expired{5}, t0 + 1min, {6, inbox});
+    BOOST_TEST((run.wake_at == t0 + 5min));
+    const std::vector<pawl::message> only{callback_of(4, "paid", t0 + 5min)};
+    run = after(run_in(waiting), message_expired{4}, t0 + 5min, {4, only});
+    BOOST_TEST((run.wake_at == t0 + 1h));
+}
+
+BOOST_AUTO_TEST_CASE(pauses_and_ends)
+{
+    auto run = run_in(waiting, run_state::paused);
+    BOOST_TEST(!wake_of(run).has_value()); // its deadlines wait for the resume
+    run.pause = pause_kind::by_error;
+    run.resume_at = t0 + 2h;
+    BOOST_TEST((wake_of(run) == t0 + 2h));
+    for (const auto state : {run_state::cancelled, run_state::completed, run_state::data_deleted})
+        BOOST_TEST(!wake_of(run_in(created, state)).has_value());
+    BOOST_TEST((wake_of(run_in(done, run_state::requested_data_deleted)) == t0 + 1min));
+    BOOST_TEST(!wake_of(run_in(unknown)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_stays_runnable_keeps_its_place)
+{
+    auto run = run_in(created);
+    run.wake_at = t0 - 5min;
+    BOOST_TEST((wake_of(run) == t0 - 5min));
+    BOOST_TEST((after(run, moves_to(created)).wake_at == t0 - 5min));
+    BOOST_TEST((after(run, checkpoint_wanted{"new", {}}).wake_at == t0 - 5min));
+    // One that was not due, or is not any more, gets a new one.
+    run.wake_at = t0 + 5min;
+    BOOST_TEST((wake_of(run) == t0 + 1min));
+    run.wake_at.reset();
+    BOOST_TEST((wake_of(run) == t0 + 1min));
+    run.wake_at = t0 - 5min;
+    BOOST_TEST((after(run, moves_to(shipping), t0).wake_at == t0 + 1h));
+    BOOST_TEST(!after(run, moves_to(done)).wake_at.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_is_due_has_something_to_do)
+{
+    // Each way to be due, against the choice of what to do at that time.
+    std::vector<pawl::record> runs{run_in(created),
+                                   run_in(created, run_state::initiated),
+                                   run_in(waiting),
+                                   run_in(shipping),
+                                   run_in(unknown),
+                                   run_in(done, run_state::requested_data_deleted),
+                                   run_in(created, run_state::cancelled)};
+    auto error_pause = run_in(created, run_state::paused);
+    error_pause.pause = pause_kind::by_error;
+    error_pause.resume_at = t0 + 1h;
+    runs.push_back(error_pause);
+    auto backing_off = run_in(created);
+    backing_off.not_before = t0 + 30s;
+    runs.push_back(backing_off);
+    auto skipped = backing_off;
+    skipped.step_done = true;
+    runs.push_back(skipped);
+    const std::vector<pawl::message> inbox{callback_of(1, "other", t0 + 45min)};
+    for (const auto& run : runs) {
+        const auto expiry = inbox[0].expires_at;
+        const auto wake = wake_time(run, orders(), t0, expiry);
+        if (!wake)
+            continue;
+        BOOST_TEST((next_action(run, orders(), inbox, *wake) != nothing));
+        if (*wake > t0)
+            BOOST_TEST((next_action(run, orders(), inbox, *wake - 1us) == nothing));
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
