@@ -60,25 +60,25 @@ awaitable<void> submit(pawl::http::client& server, demo_run& run, std::ostream& 
     run.id = pawl::parse_run_id(order.run_id).value_or(pawl::run_id{});
 }
 
-/// What to show of an event; empty for nothing.
-std::string describe(const pawl::event& event)
+/// True for a commit that leaves the order where it is, to be tried again.
+bool is_repetition(const pawl::event& event) noexcept
+{
+    return event.kind == pawl::event_kind::repeated ||
+           event.kind == pawl::event_kind::attempt_failed;
+}
+
+/// What to show of an event.
+std::string describe(const pawl::event& event, int repetitions)
 {
     const auto from = to_string(static_cast<OrderStatus>(event.from));
     const auto to = to_string(static_cast<OrderStatus>(event.to));
-    switch (event.kind) {
-    case pawl::event_kind::checkpointed:
-        return {}; // inside of a step
-    case pawl::event_kind::started:
+    if (event.kind == pawl::event_kind::started)
         return std::string{to};
-    case pawl::event_kind::repeated:
-        return fmt::format("{}, to be tried again", to);
-    case pawl::event_kind::attempt_failed:
-        return fmt::format("{}: {}", to, event.error);
-    default:
-        if (event.from != event.to)
-            return fmt::format("{} -> {}", from, to);
+    if (event.from == event.to)
         return fmt::format("{}: {} {}", to, to_string(event.kind), event.error);
-    }
+    if (repetitions == 0)
+        return fmt::format("{} -> {}", from, to);
+    return fmt::format("{} -> {}  ({} tries)", from, to, repetitions + 1);
 }
 
 std::vector<OrderStatus> all_but(OrderStatus status)
@@ -112,15 +112,21 @@ awaitable<void> watch(orders_client orders, demo_run& run, pawl::time_point star
                       std::ostream& out)
 {
     std::uint64_t seen = 0;
+    int repetitions = 0;
     for (;;) {
         const auto events = co_await orders.async_history(run.id, seen, 1'000, use_awaitable);
         for (const pawl::event& event : events) {
+            if (is_repetition(event)) {
+                ++repetitions;
+                continue;
+            }
+            if (event.kind == pawl::event_kind::checkpointed)
+                continue; // inside of a step
             const std::chrono::duration<double> after = event.at - start;
-            const std::string text = describe(event);
-            if (!text.empty())
-                out << fmt::format("{:>+8.3f} s  {}  {}\n", after.count(), run.what.request.id,
-                                   text)
-                    << std::flush;
+            out << fmt::format("{:>+8.3f} s  {}  {}\n", after.count(), run.what.request.id,
+                               describe(event, repetitions))
+                << std::flush;
+            repetitions = 0;
         }
         if (events.empty())
             throw std::runtime_error(run.what.request.id + " has no history");
