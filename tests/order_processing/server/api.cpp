@@ -55,6 +55,8 @@ awaitable<void> good_order(scenario& s)
     BOOST_TEST(order.version == waited.version);
     BOOST_TEST(order.order.tracking_number == "TRACK_a/b c");
     BOOST_TEST((order.updated_at >= order.created_at));
+    const auto ended = co_await s.send("GET", "/orders/a%2Fb%20c/wait?timeout_ms=0");
+    BOOST_TEST(ended.status == 200);
 
     const auto text = co_await s.send("GET", "/orders/a%2Fb%20c");
     const auto json = boost::json::parse(text.body).as_object();
