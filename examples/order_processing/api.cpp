@@ -244,7 +244,7 @@ awaitable<response> wait(shared_context context, const request& asked)
     const milliseconds limit{api::query_number(
         asked, "timeout_ms", std::min<std::int64_t>(30'000, most.count()), 0, most.count())};
     const order_snapshot order = co_await api::find_order(context, asked);
-    if (is_finished(order.state))
+    if (is_finished(order.state)) // also where there is no time to wait
         co_return json(200, view_of(order));
     auto orders = context->orders;
     const auto await = [&](auto token) {

@@ -170,7 +170,8 @@ public:
     ///
     /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any
     /// and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty
-    /// or longer than 1,024 bytes; too_large; encode_failed.
+    /// or longer than 1,024 bytes, or when a timeout of the start status cannot say when it is due
+    /// (see the log); too_large; encode_failed.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})

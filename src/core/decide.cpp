@@ -36,6 +36,16 @@ bool is_active(run_state state) noexcept
     return state == run_state::initiated || state == run_state::running;
 }
 
+/// Commands are taken at any time, if only to be refused; a callback by the statuses that declare
+/// it.
+bool can_take(const record& run, const status_rules* rules, const message& waiting)
+{
+    if (waiting.kind != message_kind::callback)
+        return true;
+    return is_active(run.state) && rules &&
+           std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end();
+}
+
 /// Carries one decision from the present record to the transition. Each member function below is
 /// one row of the table: what an outcome does to the record.
 class maker {
@@ -56,19 +66,25 @@ public:
 
     transition finished()
     {
-        next().wake_at = wake_time(next(), workflow_, now_, next_expiry());
+        next().wake_at = wake_time(next(), workflow_, now_, mail_time());
         return std::move(change_);
     }
 
-    /// The earliest time limit of the messages that stay in the inbox.
-    std::optional<time_point> next_expiry() const
+    /// When the messages that stay in the inbox need an engine: now for those that the run can take
+    /// in its new state, so that they are not forgotten if this is the last that the maker does.
+    std::optional<time_point> mail_time() const
     {
         std::optional<time_point> earliest;
-        for (const auto& waiting : inbox_.waiting)
-            if (waiting.expires_at && (!earliest || *waiting.expires_at < *earliest) &&
-                std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) ==
-                    change_.settled.end())
-                earliest = waiting.expires_at;
+        for (const auto& waiting : inbox_.waiting) {
+            if (std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) !=
+                change_.settled.end())
+                continue;
+            const auto at = can_take(change_.next, workflow_.find(change_.next.status), waiting)
+                                ? now_
+                                : waiting.expires_at;
+            if (at && (!earliest || *at < *earliest))
+                earliest = at;
+        }
         return earliest;
     }
 
@@ -462,11 +478,8 @@ action next_action(const record& current, const definition& workflow,
         const auto& waiting = inbox[i];
         if (waiting.expires_at && *waiting.expires_at <= now)
             return {need::expire_message, 0, i};
-        if (waiting.kind != message_kind::callback)
-            return {need::command, 0, i};
-        if (active && rules &&
-            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end())
-            return {need::callback, 0, i};
+        if (can_take(current, rules, waiting))
+            return {waiting.kind == message_kind::callback ? need::callback : need::command, 0, i};
     }
     if (current.state == run_state::requested_data_deleted)
         return {need::scrub};
@@ -495,9 +508,9 @@ duration back_off(const retry_policy& policy, int failures, std::uint64_t entrop
 }
 
 std::optional<time_point> wake_time(const record& current, const definition& workflow,
-                                    time_point now, std::optional<time_point> next_expiry)
+                                    time_point now, std::optional<time_point> mail)
 {
-    std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : next_expiry;
+    std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : mail;
     const auto consider = [&](time_point at) {
         if (!earliest || at < *earliest)
             earliest = at;

@@ -64,8 +64,9 @@ action next_action(const record& current, const definition& workflow,
 /// The wait after the `failures`-th failed attempt (from 1). `entropy` picks a place in the jitter.
 duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept;
 
-/// The earliest time at which the run needs an engine for a reason of its own; see record::wake_at.
+/// The earliest time at which the run needs an engine; see record::wake_at. `mail` is the time at
+/// which its messages need one.
 std::optional<time_point> wake_time(const record& current, const definition& workflow,
-                                    time_point now, std::optional<time_point> next_expiry = {});
+                                    time_point now, std::optional<time_point> mail = {});
 
 } // namespace pawl::core

@@ -1,5 +1,6 @@
 #include "engine/activation.hpp"
 
+#include "core/later.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/error_text.hpp"
@@ -25,6 +26,12 @@ namespace {
 /// Messages that one read of an inbox asks for.
 constexpr std::size_t inbox_page = 256;
 
+/// Other commands wait for the handler's end: they would only be refused.
+bool interrupts(const message& arrived)
+{
+    return arrived.kind == message_kind::pause || arrived.kind == message_kind::cancel;
+}
+
 } // namespace
 
 activation::activation(context& shared, run_id run, std::optional<record> current,
@@ -38,7 +45,17 @@ activation::activation(context& shared, run_id run, std::optional<record> curren
 
 void activation::start()
 {
-    shared_.running.spawn(strand_, drive(shared_from_this()), cancel_.slot());
+    const auto self = shared_from_this();
+    shared_.running.spawn(strand_, drive(self), cancel_.slot(), self);
+}
+
+void activation::start_later()
+{
+    [[maybe_unused]] const bool open = shared_.running.enter();
+    assert(open);
+    asio::post(strand_, [self = shared_from_this()] {
+        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_.slot(), self);
+    });
 }
 
 void activation::look_at_mail()
@@ -46,11 +63,7 @@ void activation::look_at_mail()
     asio::post(strand_, [self = shared_from_this()] {
         if (!self->handler_running_)
             return;
-        self->take_mail();
-        const auto is_command = [](const message& m) {
-            return m.kind != message_kind::callback;
-        };
-        if (std::ranges::any_of(self->inbox_, is_command))
+        if (self->take_mail())
             self->interrupt(interruption::command);
     });
 }
@@ -67,8 +80,10 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
     try {
         stale_ = !loaded_ || record_.inbox_pending > 0;
         inbox_seen_ = record_.inbox_last;
-        if (!stale_)
+        if (!stale_) {
+            loaded_ = false;
             find_workflow();
+        }
         while (!ended && owned_ && !superseded_ && !shared_.stopping)
             ended = co_await go_on();
     } catch (...) {
@@ -77,20 +92,22 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
     give_permit_back();
     if (!ended && !superseded_)
         shared_.active->remove(*this);
-    if (escaped) {
+    if (escaped)
         log(log_level::error, "internal error: " + error_text(escaped));
-        look_again_later();
-    }
+    // Only now: while it was active, a scan would have passed the run over. From the beginning: it
+    // may be due at another time than this activation knows of.
+    if (escaped || unsure_)
+        shared_.due->start_over();
 }
 
 /// Does one thing for the run. True when the activation has ended because there is nothing to do.
 asio::awaitable<bool> activation::go_on()
 {
-    if (stale_) {
+    take_mail();
+    if (stale_ || mail_missing_) {
         co_await load();
         co_return false;
     }
-    take_mail();
     if (verdict_) {
         auto first = std::move(*verdict_);
         verdict_.reset();
@@ -98,7 +115,13 @@ asio::awaitable<bool> activation::go_on()
         co_return false;
     }
     const auto at = now();
-    const auto what = core::next_action(record_, workflow_->impl->rules, inbox_, at);
+    auto what = core::next_action(record_, workflow_->impl->rules, inbox_, at);
+    if (std::exchange(callback_interrupted_, false)) {
+        // In its order the callback would come again first, and again.
+        const auto command = std::ranges::find_if(inbox_, interrupts);
+        if (command != inbox_.end())
+            what = {need::command, 0, static_cast<std::size_t>(command - inbox_.begin())};
+    }
     if (what.what == need::nothing) {
         // Where the store believes that the run is due, it is told better.
         const bool seems_due = new_mail_ || (record_.wake_at && *record_.wake_at <= at);
@@ -112,7 +135,7 @@ asio::awaitable<bool> activation::go_on()
     auto outcome = co_await perform(what);
     if (what.what == need::step)
         give_permit_back();
-    if (outcome && !superseded_ && !stale_)
+    if (outcome && owned_ && !superseded_ && !stale_)
         co_await store(std::move(*outcome));
     co_return false;
 }
@@ -133,23 +156,16 @@ bool activation::end_and_wait_for_permit()
         return false;
     // Only now that it is no longer active may it be granted a permit: a grant to an active run is
     // passed on. If one is free meanwhile, it is granted at once.
-    if (limiter.acquire_or_wait(id_, record_.wake_at.value_or(record_.updated_at)))
-        shared_.active->begin_granted(id_, limiter);
+    if (limiter.acquire_or_wait(id_, record_.wake_at.value_or(record_.updated_at)) &&
+        !shared_.active->begin_granted(id_, limiter))
+        shared_.active->give_back(limiter);
     return true;
-}
-
-void activation::look_again_later()
-{
-    shared_.due->back_off();
-    for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard)
-        if (record_.foreign_id.empty() || shard == shared_.shard_of(record_.foreign_id))
-            shared_.due->due_at(shard, record_.wake_at.value_or(time_point::min()));
 }
 
 /// Reads the run, or only its inbox when the record came with the activation.
 asio::awaitable<void> activation::load()
 {
-    stale_ = false;
+    stale_ = mail_missing_ = false;
     object_.reset();
     inbox_.clear();
     std::exception_ptr failure;
@@ -169,7 +185,7 @@ asio::awaitable<void> activation::load()
         shared_.log(log_level::warn,
                     "cannot read run " + to_string(id_) + ": " + error_text(failure));
         owned_ = false;
-        look_again_later();
+        unsure_ = true;
         co_return;
     }
     find_workflow();
@@ -198,33 +214,39 @@ asio::awaitable<void> activation::load_inbox()
         const bool last = page.size() < inbox_page;
         for (auto& waiting : page) {
             after = waiting.sequence;
-            add_to_inbox(std::move(waiting));
+            inbox_.push_back(std::move(waiting));
         }
+        inbox_seen_ = std::max(inbox_seen_, after);
         if (last)
             co_return;
     }
 }
 
-void activation::take_mail()
+/// True when something came that interrupts a handler.
+bool activation::take_mail()
 {
     if (!has_mail_)
-        return;
-    for (auto& arrived : shared_.active->take_mail(*this)) {
-        add_to_inbox(std::move(arrived));
+        return false;
+    bool urgent = false;
+    auto mail = shared_.active->take_mail(*this);
+    mail_missing_ = mail_missing_ || mail.unsure;
+    for (auto& arrived : mail.arrived) {
+        // What is known has been read from the store before its sender came by; it may even have
+        // been settled since.
+        if (arrived.sequence <= inbox_seen_)
+            continue;
         new_mail_ = true;
-    }
-}
-
-void activation::add_to_inbox(message arrived)
-{
-    const auto at = std::ranges::lower_bound(inbox_, arrived.sequence, {}, &message::sequence);
-    if (at != inbox_.end() && at->sequence == arrived.sequence)
-        return;
-    inbox_.insert(at, std::move(arrived));
-    // Only an unbroken row counts as seen: a message between may still be on its way here.
-    for (const auto& known : inbox_)
-        if (known.sequence == inbox_seen_ + 1)
+        urgent = urgent || interrupts(arrived);
+        if (arrived.sequence == inbox_seen_ + 1) {
             ++inbox_seen_;
+            inbox_.push_back(std::move(arrived));
+        } else {
+            // One between them is still on its way here, or came by another engine: they are taken
+            // in their order, from the store.
+            mail_missing_ = true;
+        }
+    }
+    return urgent;
 }
 
 bool activation::take_permit()
@@ -241,15 +263,8 @@ bool activation::take_permit()
 
 void activation::give_permit_back()
 {
-    auto* const held = std::exchange(permit_, nullptr);
-    if (!held)
-        return;
-    const auto released = held->release();
-    if (released.rescan_from)
-        for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard)
-            shared_.due->due_at(shard, *released.rescan_from);
-    if (released.granted)
-        shared_.active->begin_granted(*released.granted, *held);
+    if (auto* const held = std::exchange(permit_, nullptr))
+        shared_.active->give_back(*held);
 }
 
 asio::awaitable<std::optional<core::outcome>> activation::perform(core::action what)
@@ -324,7 +339,7 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
 {
     detail::next_value value;
     std::exception_ptr failure;
-    armed_.clear();
+    armed_.reset();
     try {
         decode_object();
         limit_attempt(by, limit);
@@ -343,6 +358,8 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
         // Else every later co_await of this coroutine would throw operation_aborted.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
         object_.reset();
+        callback_interrupted_ = interrupted_ == interruption::command &&
+                                std::holds_alternative<core::from_callback>(by);
         if (superseded_ || interrupted_ != interruption::attempt_limit)
             co_return std::nullopt;
         co_return core::outcome{core::handler_failed{by, "the attempt took longer than its limit"}};
@@ -358,13 +375,40 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
     // What the handler did to the object is not saved, so the next attempt must not see it.
     object_.reset();
     core::handler_failed failed{by, error_text(failure)};
-    const auto* step =
-        std::holds_alternative<core::from_step>(by) && rules().step ? &*rules().step : nullptr;
-    if (step && step->retry.permanent)
-        failed.permanent = step->retry.permanent(failure);
-    log(log_level::warn,
-        "attempt " + std::to_string(record_.attempt + 1) + " failed: " + failed.error);
+    failed.permanent = is_permanent(by, failure);
+    log(log_level::warn, describe(by) + " failed: " + failed.error);
     co_return core::outcome{std::move(failed)};
+}
+
+std::string activation::describe(const core::source& by) const
+{
+    if (std::holds_alternative<core::from_step>(by))
+        return "attempt " + std::to_string(record_.attempt + 1);
+    if (const auto* timeout = std::get_if<core::from_timeout>(&by))
+        return "timeout " + std::to_string(timeout->timeout + 1);
+    return "callback " + std::to_string(std::get<core::from_callback>(by).message);
+}
+
+bool activation::is_permanent(const core::source& by, const std::exception_ptr& failure) const
+{
+    const retry_policy* policy = nullptr;
+    if (std::holds_alternative<core::from_step>(by))
+        policy = &rules().step->retry;
+    else if (const auto* timeout = std::get_if<core::from_timeout>(&by))
+        policy = &rules().timeouts[static_cast<std::size_t>(timeout->timeout)].retry;
+    if (!policy || !policy->permanent)
+        return false;
+    try {
+        try {
+            std::rethrow_exception(failure);
+        } catch (...) { // a predicate may look at it as the exception in flight
+            return policy->permanent(failure);
+        }
+    } catch (...) {
+        log(log_level::error, "retry_policy::permanent threw, the error counts as one to repeat: " +
+                                  error_text(std::current_exception()));
+        return false;
+    }
 }
 
 core::outcome activation::completed(core::source by, detail::next_value value)
@@ -377,7 +421,7 @@ core::outcome activation::completed(core::source by, detail::next_value value)
     returned.object.reserve(record_.object.size() + 64);
     workflow_->impl->encode(object_, returned.object);
     if (returned.value.kind == detail::next_kind::move)
-        armed_ = arm(returned.value.status);
+        armed_ = {returned.value.status, arm(returned.value.status)};
     return returned;
 }
 
@@ -397,9 +441,9 @@ std::vector<deadline> activation::arm(int status)
 asio::awaitable<void> activation::store(core::outcome what)
 {
     const auto armed = [this](int status) {
-        if (!armed_.empty())
-            return armed_;
-        // Only a failed step that goes to its `exhausted` status comes here with deadlines to arm.
+        if (armed_ && armed_->first == status)
+            return armed_->second;
+        // A failed step goes to its `exhausted` status, with the object as it was.
         decode_object();
         return arm(status);
     };
@@ -431,7 +475,7 @@ void activation::take_result(commit& item)
         shared_.log(log_level::warn,
                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure));
         owned_ = false;
-        look_again_later();
+        unsure_ = true;
         return;
     }
     auto& change = std::get<transition>(item.what);
@@ -477,7 +521,7 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
 void activation::limit_attempt(const core::source& by, duration limit)
 {
     const auto begun = now();
-    attempt_ends_ = limit > duration::zero() ? begun + limit : time_point::max();
+    attempt_ends_ = limit > duration::zero() ? core::later(begun, limit) : time_point::max();
     auto first = attempt_ends_;
     if (std::holds_alternative<core::from_step>(by))
         for (const auto& armed : record_.deadlines)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/decide.hpp"
+#include "engine/active_runs.hpp"
 #include "engine/context.hpp"
 #include "pawl/detail/run_context.hpp"
 
@@ -35,6 +36,9 @@ public:
     /// Starts the coroutine. Called once, without a lock held: it may run at once.
     void start();
 
+    /// As start(), but never inside the call.
+    void start_later();
+
     /// Says that mail has come, or that the engine stops. Any thread.
     void look_at_mail();
     void interrupt_to_stop();
@@ -59,7 +63,6 @@ private:
     boost::asio::awaitable<bool> go_on();
     bool end();
     bool end_and_wait_for_permit();
-    void look_again_later();
     boost::asio::awaitable<void> load();
     boost::asio::awaitable<void> load_inbox();
     void find_workflow();
@@ -67,12 +70,13 @@ private:
     boost::asio::awaitable<std::optional<core::outcome>>
     run_handler(core::source by, duration limit, bound_handler handler);
     core::outcome completed(core::source by, detail::next_value value);
+    bool is_permanent(const core::source& by, const std::exception_ptr& failure) const;
+    std::string describe(const core::source& by) const;
     boost::asio::awaitable<void> store(core::outcome what);
     void take_result(commit& item);
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
 
-    void take_mail();
-    void add_to_inbox(message arrived);
+    bool take_mail();
     bool take_permit();
     void give_permit_back();
 
@@ -92,8 +96,10 @@ private:
     const boost::asio::any_io_executor strand_;
     workflow_entry* workflow_ = nullptr;
 
-    bool loaded_;        ///< record_ came with the activation and has not been used
-    bool stale_ = false; ///< record_ or inbox_ must be read again
+    bool loaded_;               ///< record_ came with the activation and has not been used
+    bool stale_ = false;        ///< record_ or inbox_ must be read again
+    bool unsure_ = false;       ///< the store failed: what it holds of the run is not known
+    bool mail_missing_ = false; ///< the inbox must be read again, but no outcome is stale for that
     record record_;
     detail::object_ptr
         object_; ///< decoded on first use, null when record_.object must be read again
@@ -111,12 +117,13 @@ private:
     std::optional<core::source> running_;
     time_point attempt_ends_;
     bool superseded_ = false;
-    std::vector<deadline> armed_; ///< of the status that the handler moved to
+    bool callback_interrupted_ = false; ///< for a command, which then goes first
+    std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
     boost::asio::cancellation_signal cancel_;
 
     std::atomic<bool> has_mail_{false};
-    std::vector<message> mail_; ///< guarded by active_runs
+    active_runs::mail mail_; ///< guarded by active_runs
 };
 
 } // namespace pawl::engine_detail

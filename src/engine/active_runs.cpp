@@ -1,5 +1,6 @@
 #include "engine/active_runs.hpp"
 
+#include "core/store_rules.hpp"
 #include "engine/activation.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/step_limiter.hpp"
@@ -11,34 +12,46 @@ namespace pawl::engine_detail {
 active_runs::begun active_runs::begin(record current)
 {
     const auto id = current.id;
-    return begin(std::make_shared<activation>(shared_, id, std::move(current)), false);
+    const auto fresh = std::make_shared<activation>(shared_, id, std::move(current));
+    const auto result = admit(fresh, false);
+    if (result == begun::yes)
+        fresh->start();
+    return result;
 }
 
-active_runs::begun active_runs::begin(std::shared_ptr<activation> fresh, bool even_if_full)
+active_runs::begun active_runs::admit(const std::shared_ptr<activation>& fresh, bool even_if_full)
 {
-    {
-        const std::lock_guard lock{mutex_};
-        if (runs_.contains(fresh->id()))
-            return begun::already_active;
-        if (!even_if_full && runs_.size() >= shared_.max_active_runs)
-            return begun::full;
-        runs_.emplace(fresh->id(), fresh);
-    }
-    fresh->start();
+    const std::lock_guard lock{mutex_};
+    if (runs_.contains(fresh->id()))
+        return begun::already_active;
+    if (!even_if_full && runs_.size() >= shared_.max_active_runs)
+        return begun::full;
+    runs_.emplace(fresh->id(), fresh);
     return begun::yes;
 }
 
-void active_runs::begin_granted(run_id run, step_limiter& granted)
+bool active_runs::begin_granted(run_id run, step_limiter& granted)
 {
-    std::optional<run_id> next = run;
-    while (next && !shared_.stopping) {
-        auto fresh =
-            std::make_shared<activation>(shared_, *next, std::nullopt, std::nullopt, &granted);
-        // It waited in line instead of in memory, so it may come in even now.
-        if (begin(std::move(fresh), true) == begun::yes)
+    const auto fresh =
+        std::make_shared<activation>(shared_, run, std::nullopt, std::nullopt, &granted);
+    // It waited in line instead of in memory, so it may come in even now.
+    if (admit(fresh, true) != begun::yes)
+        return false;
+    // Not in this call: it may have nothing to do and pass the permit on in its turn, and so on.
+    fresh->start_later();
+    return true;
+}
+
+void active_runs::give_back(step_limiter& permit)
+{
+    while (!shared_.stopping) {
+        const auto released = permit.release();
+        if (released.rescan_from)
+            for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard)
+                shared_.due->due_at(shard, *released.rescan_from);
+        // One that is active already will ask for a permit by itself, if it still needs one.
+        if (!released.granted || begin_granted(*released.granted, permit))
             return;
-        // It is active already and will ask for a permit by itself, if it still needs one.
-        next = granted.release().granted;
     }
 }
 
@@ -50,7 +63,7 @@ void active_runs::deliver(const record& of, const message& stored)
         const auto at = runs_.find(of.id);
         if (at != runs_.end()) {
             receiver = at->second;
-            receiver->mail_.push_back(stored);
+            receiver->mail_.arrived.push_back(stored);
             receiver->has_mail_ = true;
         }
     }
@@ -59,20 +72,32 @@ void active_runs::deliver(const record& of, const message& stored)
         return;
     }
     // The record has changed by the delivery, so the activation reads it anew.
-    auto fresh = std::make_shared<activation>(shared_, of.id, std::nullopt);
-    switch (begin(std::move(fresh), false)) {
+    const auto fresh = std::make_shared<activation>(shared_, of.id, std::nullopt);
+    switch (admit(fresh, false)) {
     case begun::yes:
+        fresh->start();
         break;
     case begun::already_active: // begun meanwhile, maybe before the message was stored
         deliver(of, stored);
         break;
     case begun::full:
-        shared_.due->due_at(shared_.shard_of(of.foreign_id), stored.sent_at);
+        // It may have been due before, without a place in memory or waiting for a permit.
+        shared_.due->due_at(shared_.shard_of(of.foreign_id), core::wake_after(stored, of.wake_at));
         break;
     }
 }
 
-std::vector<message> active_runs::take_mail(activation& of)
+void active_runs::distrust_inbox(run_id run)
+{
+    const std::lock_guard lock{mutex_};
+    const auto at = runs_.find(run);
+    if (at == runs_.end())
+        return;
+    at->second->mail_.unsure = true;
+    at->second->has_mail_ = true;
+}
+
+active_runs::mail active_runs::take_mail(activation& of)
 {
     const std::lock_guard lock{mutex_};
     of.has_mail_ = false;
@@ -83,7 +108,7 @@ bool active_runs::retire(activation& ending)
 {
     {
         const std::lock_guard lock{mutex_};
-        if (!ending.mail_.empty())
+        if (ending.has_mail_)
             return false;
         runs_.erase(ending.id());
     }
@@ -111,7 +136,7 @@ void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
     {
         const std::lock_guard lock{mutex_};
         fresh->mail_ = std::exchange(stuck.mail_, {});
-        fresh->has_mail_ = !fresh->mail_.empty();
+        fresh->has_mail_ = stuck.has_mail_.load();
         runs_[stuck.id()] = fresh;
     }
     fresh->start();

@@ -27,16 +27,28 @@ public:
     /// Activates a run whose record has just been read or written.
     begun begin(record current);
 
-    /// Activates a run that waited for a permit of `granted`, which is now its own. If that is not
-    /// possible, the permit goes to the next one.
-    void begin_granted(run_id run, step_limiter& granted);
+    /// Activates a run that waited for a permit of `granted`, which is now its own. False when it
+    /// is active already; then the permit is still the caller's.
+    bool begin_granted(run_id run, step_limiter& granted);
+
+    /// Gives a permit back, and activates the run that gets it next.
+    void give_back(step_limiter& permit);
 
     /// Hands a message that has been stored to its run: into the present activation's mail, or by
     /// activating it. `of` is the run's record, not necessarily the newest.
     void deliver(const record& of, const message& stored);
 
+    /// A message may have been stored for this run, without an answer: its activation, if there is
+    /// one, reads the inbox again.
+    void distrust_inbox(run_id run);
+
+    struct mail {
+        std::vector<message> arrived;
+        bool unsure = false; ///< the inbox may hold more than that
+    };
+
     /// Takes the activation's mail.
-    std::vector<message> take_mail(activation& of);
+    mail take_mail(activation& of);
 
     /// Ends an activation, unless mail has come for it. After true, another one may begin.
     bool retire(activation& ending);
@@ -53,7 +65,7 @@ public:
     std::size_t size() const;
 
 private:
-    begun begin(std::shared_ptr<activation> fresh, bool even_if_full);
+    begun admit(const std::shared_ptr<activation>& fresh, bool even_if_full);
     void erased();
 
     context& shared_;

@@ -77,7 +77,8 @@ asio::awaitable<void> committer::work()
             if (failure)
                 taken_[i]->failure = failure;
             else
-                applied_(batch_[i], taken_[i]->result = std::move(results[i]));
+                taken_[i]->result = std::move(results[i]);
+            applied_(batch_[i], failure ? nullptr : &taken_[i]->result);
             taken_[i]->what = std::move(batch_[i]);
         }
         hand_back();

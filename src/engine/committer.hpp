@@ -35,8 +35,9 @@ struct commit {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class committer {
 public:
-    /// Called with each change of a batch and its result, before their makers are told.
-    using observer = std::function<void(const change&, const apply_result&)>;
+    /// Called with each change of a batch and its result, before their makers are told. Without a
+    /// result when the store threw: nothing is known of the change.
+    using observer = std::function<void(const change&, const apply_result*)>;
 
     committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
               std::size_t max_batch, observer applied);

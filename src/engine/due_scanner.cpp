@@ -28,18 +28,25 @@ constexpr duration failure_pause = std::chrono::seconds{1};
 } // namespace
 
 due_scanner::due_scanner(context& shared)
-    : shared_(shared), strand_(asio::make_strand(shared.executor)),
+    : shared_(shared), strand_(asio::make_strand(shared.executor)), places_(shared.store.shards()),
       timer_(shared.clock.make_timer(strand_))
 {
 }
 
 void due_scanner::start()
 {
-    next_.assign(shared_.epochs.size(), std::nullopt);
-    for (std::size_t shard = 0; shard < next_.size(); ++shard)
-        if (shared_.epochs[shard] != 0)
-            next_[shard] = due_position{};
+    {
+        const std::lock_guard lock{mutex_};
+        begin_at_the_beginning();
+    }
     shared_.running.spawn(strand_, scan());
+}
+
+void due_scanner::begin_at_the_beginning()
+{
+    for (std::size_t shard = 0; shard < places_.size(); ++shard)
+        if (shared_.epochs[shard] != 0)
+            places_[shard].next = due_position{};
 }
 
 void due_scanner::stop()
@@ -51,22 +58,28 @@ void due_scanner::due_at(std::uint32_t shard, time_point at)
 {
     {
         const std::lock_guard lock{mutex_};
-        if (next_.size() <= shard)
+        auto& next = places_[shard].next;
+        const due_position wanted{at, {}};
+        // By id too: the position may stand at another run of the same time.
+        if (next && *next <= wanted)
             return;
-        auto& next = next_[shard];
-        if (next && next->at <= at)
-            return;
-        next = due_position{at, {}};
+        next = wanted;
         if (!sleeping_until_ || *sleeping_until_ <= at)
             return;
     }
     wake();
 }
 
-void due_scanner::back_off()
+void due_scanner::start_over()
 {
-    const std::lock_guard lock{mutex_};
-    not_before_ = shared_.clock.now() + failure_pause;
+    {
+        const std::lock_guard lock{mutex_};
+        begin_at_the_beginning();
+        const auto later = shared_.clock.now() + failure_pause;
+        for (auto& each : places_)
+            each.not_before = later;
+    }
+    wake();
 }
 
 void due_scanner::room()
@@ -92,7 +105,7 @@ asio::awaitable<void> due_scanner::scan()
 {
     while (!shared_.stopping) {
         co_await sleep();
-        for (std::uint32_t shard = 0; shard < next_.size() && !shared_.stopping; ++shard)
+        for (std::uint32_t shard = 0; shard < places_.size() && !shared_.stopping; ++shard)
             co_await scan_shard(shard);
     }
 }
@@ -106,13 +119,8 @@ asio::awaitable<void> due_scanner::sleep()
         const auto now = shared_.clock.now();
         auto until = time_point::max();
         if (!full_)
-            for (const auto& next : next_)
-                if (next)
-                    until = std::min(until, next->at);
-        if (not_before_ && *not_before_ > now)
-            until = std::max(until, *not_before_);
-        else
-            not_before_.reset();
+            for (const auto& each : places_)
+                until = std::min(until, each.due_at().value_or(until));
         if (std::exchange(woken_, false) || until <= now || shared_.stopping)
             co_return;
         sleeping_until_ = until;
@@ -133,11 +141,12 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
         const auto now = shared_.clock.now();
         {
             const std::lock_guard lock{mutex_};
-            if (full_ || not_before_ || !next_[shard] || next_[shard]->at > now)
+            auto& place = places_[shard];
+            if (full_ || place.due_at().value_or(time_point::max()) > now)
                 co_return;
-            from = *next_[shard];
+            from = *place.next;
             // What becomes due while the store is read is found beside the page: see remember().
-            next_[shard].reset();
+            place.next.reset();
         }
         due_page page;
         std::exception_ptr failure;
@@ -149,7 +158,8 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
         if (failure) {
             shared_.log(log_level::warn, "cannot read what is due: " + error_text(failure));
             remember(shard, from);
-            back_off();
+            const std::lock_guard lock{mutex_};
+            places_[shard].not_before = now + failure_pause;
             co_return;
         }
         auto next = page.next;
@@ -172,8 +182,9 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
 void due_scanner::remember(std::uint32_t shard, std::optional<due_position> next)
 {
     const std::lock_guard lock{mutex_};
-    if (next && (!next_[shard] || *next < *next_[shard]))
-        next_[shard] = next;
+    auto& known = places_[shard].next;
+    if (next && (!known || *next < *known))
+        known = next;
 }
 
 } // namespace pawl::engine_detail

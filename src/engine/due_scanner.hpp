@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -34,8 +35,9 @@ public:
     /// A run of the shard is due at `at`.
     void due_at(std::uint32_t shard, time_point at);
 
-    /// The store failed: waits a little before it is asked again.
-    void back_off();
+    /// The store failed, and it is not known what it holds: waits a little, then scans from the
+    /// beginning.
+    void start_over();
 
     /// There is room for more runs in memory.
     void room();
@@ -44,17 +46,28 @@ private:
     boost::asio::awaitable<void> scan();
     boost::asio::awaitable<void> scan_shard(std::uint32_t shard);
     boost::asio::awaitable<void> sleep();
+    void begin_at_the_beginning();
     void wake();
     void remember(std::uint32_t shard, std::optional<due_position> next);
 
     context& shared_;
     const boost::asio::any_io_executor strand_;
 
+    /// How far a shard has been scanned.
+    struct place {
+        std::optional<due_position> next;          ///< empty: nothing is due, ever
+        time_point not_before = time_point::min(); ///< after a failure of the store
+
+        std::optional<time_point> due_at() const
+        {
+            return next ? std::optional{std::max(next->at, not_before)} : std::nullopt;
+        }
+    };
+
     std::mutex mutex_;
-    std::vector<std::optional<due_position>> next_; ///< by shard; empty: nothing is due, ever
-    bool full_ = false;                             ///< waits for room()
+    std::vector<place> places_; ///< by shard
+    bool full_ = false;         ///< waits for room()
     bool woken_ = false;
-    std::optional<time_point> not_before_;     ///< after a failure
     std::optional<time_point> sleeping_until_; ///< set while it sleeps; max without a limit
     std::unique_ptr<timer> timer_;
 };

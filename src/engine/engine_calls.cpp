@@ -1,5 +1,6 @@
 // What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
 #include "core/decide.hpp"
+#include "core/later.hpp"
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
@@ -15,6 +16,7 @@ namespace pawl::detail {
 namespace asio = boost::asio;
 using engine_detail::commit;
 using engine_detail::complete;
+using engine_detail::error_text;
 using engine_detail::message_watcher;
 using engine_detail::status_watcher;
 using engine_detail::watcher;
@@ -76,10 +78,10 @@ void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
 template <class T>
 void engine_core::launch(asio::awaitable<T> work, completion<T> done)
 {
-    if (!running())
-        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
+    if (running() && gate_.enter())
+        gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
     else
-        gate_.spawn(shared_.executor, finish(std::move(work), std::move(done)));
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
 }
 
 template <class T>
@@ -105,8 +107,13 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
     }
     co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
-    if (item.failure)
+    if (item.failure) {
+        // It may have been stored all the same.
+        if (const auto* message = std::get_if<delivery>(&item.what))
+            active_.distrust_inbox(message->content.run);
+        scanner_->start_over();
         std::rethrow_exception(item.failure);
+    }
     if (const auto refused = code_of(item.result.status))
         throw system_error(refused);
     co_return item.result;
@@ -191,7 +198,17 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
         throw system_error(make_error_code(errc::invalid_status));
     starting_context context{shared_.clock, shared_.log, request, workflow->rules.name};
-    auto armed = first_deadlines(*workflow, request.status, request.object, context);
+    std::vector<deadline> armed;
+    try {
+        armed = first_deadlines(*workflow, request.status, request.object, context);
+    } catch (const system_error&) {
+        throw;
+    } catch (...) {
+        shared_.log(log_level::error,
+                    "a timeout of " + workflow->rules.name + " " + rules->label +
+                        " could not be armed: " + error_text(std::current_exception()));
+        throw system_error(make_error_code(errc::invalid_argument));
+    }
 
     auto first = core::start(workflow->rules, std::move(request), shared_.clock.now(),
                              [&](int) { return std::move(armed); });
@@ -214,12 +231,17 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
 void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                        completion<settlement> done)
 {
-    if (!running())
+    if (!running() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
                  settlement{});
-    else
-        gate_.spawn(shared_.executor,
-                    finish_send(std::move(workflow), std::move(call), std::move(done)));
+        return;
+    }
+    // Here, not in the coroutine: the slot belongs to the caller, who may emit on it from now on.
+    const bool wait = call.wait_until_settled;
+    const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
+    if (wait)
+        cancel_through_slot(watchers_, waiting);
+    gate_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
 }
 
 /// The run that a message is for, as it is stored now.
@@ -260,7 +282,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.key = std::move(call.key);
     content.sent_at = shared_.clock.now();
     if (call.time_limit)
-        content.expires_at = content.sent_at + *call.time_limit;
+        content.expires_at = core::later(content.sent_at, *call.time_limit);
     commit item{delivery{std::move(content)}, {}, {}};
     const auto result = co_await commit_call(item);
     auto& stored = std::get<delivery>(item.what).content;
@@ -271,7 +293,8 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
 }
 
 asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
-                                               send_call call, completion<settlement> done)
+                                               send_call call,
+                                               std::shared_ptr<message_watcher> waiting)
 {
     const auto alive = shared_from_this();
     const bool wait = call.wait_until_settled;
@@ -283,24 +306,18 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
         result = engine_detail::error_code_of(std::current_exception());
     }
     if (result || !wait || delivered.state.outcome != message_outcome::pending) {
-        complete(shared_.executor, std::move(done), result, std::move(delivered.state));
+        waiting->complete_now(result, std::move(delivered.state));
         co_return;
     }
-    const auto waiting = std::make_shared<message_watcher>(
-        shared_.executor, delivered.run, delivered.state.sequence, std::move(done));
-    cancel_through_slot(watchers_, waiting);
+    waiting->wait_for(delivered.run, delivered.state.sequence);
     watchers_->add(waiting);
     co_await look_once(waiting);
 }
 
-asio::awaitable<void> engine_core::look_once(std::shared_ptr<message_watcher> waiting)
+asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
 {
     try {
-        const auto known = co_await shared_.store.outcome(waiting->run(), waiting->message());
-        if (known)
-            watchers_->look(waiting, *known);
-        else
-            watchers_->fail(waiting, make_error_code(errc::not_found));
+        co_await waiting->ask(shared_.store, *watchers_);
     } catch (...) {
         watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
     }
@@ -308,7 +325,7 @@ asio::awaitable<void> engine_core::look_once(std::shared_ptr<message_watcher> wa
 
 void engine_core::await(run_id run, std::vector<int> statuses, completion<record> done)
 {
-    if (!running()) {
+    if (!running() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), record{});
         return;
     }
@@ -316,20 +333,7 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
                                                           std::move(statuses), std::move(done));
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
-    gate_.spawn(shared_.executor, look_once(waiting));
-}
-
-asio::awaitable<void> engine_core::look_once(std::shared_ptr<status_watcher> waiting)
-{
-    try {
-        const auto current = co_await shared_.store.find(waiting->run());
-        if (current)
-            watchers_->look(waiting, *current);
-        else
-            watchers_->fail(waiting, make_error_code(errc::not_found));
-    } catch (...) {
-        watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
-    }
+    gate_.start(shared_.executor, look_once(waiting));
 }
 
 namespace {

@@ -66,7 +66,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), gate_(executor, options_.log),
       committer_(
           executor, *options_.store, gate_, options_.max_batch,
-          [this](const change& what, const apply_result& result) { committed(what, result); }),
+          [this](const change& what, const apply_result* result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
               .clock = *options_.clock,
@@ -77,6 +77,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .interrupt_grace = options_.interrupt_grace},
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
+      second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
       drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
 {
     shared_.active = &active_;
@@ -107,12 +108,16 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
             std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
 }
 
-void engine_core::committed(const change& what, const apply_result& result)
+void engine_core::committed(const change& what, const apply_result* result)
 {
     const auto* change = std::get_if<transition>(&what);
-    if (!change || result.status != apply_status::accepted)
+    if (!change || (result && result->status != apply_status::accepted))
         return;
-    watchers_->committed(*change);
+    if (result)
+        watchers_->committed(*change);
+    else
+        second_look_->doubt(change->next.id);
+    // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
         runner->committed(*change);
 }
@@ -130,7 +135,10 @@ void engine_core::start(completion<> done)
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running));
         return;
     }
-    gate_.spawn(shared_.executor, finish_start(std::move(done)));
+    if (gate_.enter())
+        gate_.start(shared_.executor, finish_start(std::move(done)));
+    else
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running));
 }
 
 asio::awaitable<void> engine_core::finish_start(completion<> done)
@@ -240,6 +248,7 @@ void engine_core::stop(duration drain, completion<> done)
     shared_.stopping = true;
     watchers_->stop();
     scanner_->stop();
+    second_look_->stop();
     for (const auto& runner : hooks_)
         runner->stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
@@ -247,7 +256,7 @@ void engine_core::stop(duration drain, completion<> done)
                            if (const auto self = weak.lock())
                                self->after_drain();
                        }));
-    gate_.when_empty([self = shared_from_this()] {
+    gate_.close_when_empty([self = shared_from_this()] {
         self->drain_timer_->cancel();
         // Not through the gate: the engine may be destroyed as soon as the waiters are told.
         asio::co_spawn(self->shared_.executor, self->release_shards(),

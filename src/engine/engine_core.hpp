@@ -7,6 +7,7 @@
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
+#include "engine/second_look.hpp"
 #include "engine/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/engine.hpp"
@@ -74,14 +75,14 @@ private:
     boost::asio::awaitable<run_id> do_trigger(std::shared_ptr<const workflow_impl> workflow,
                                               trigger_call call);
     boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
-    boost::asio::awaitable<void> finish_send(std::shared_ptr<const workflow_impl> workflow,
-                                             send_call call, completion<settlement> done);
+    boost::asio::awaitable<void>
+    finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
-    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::status_watcher> waiting);
-    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::message_watcher> waiting);
+    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
     boost::asio::awaitable<apply_result> commit_call(engine_detail::commit& item);
 
-    void committed(const change& what, const apply_result& result);
+    void committed(const change& what, const apply_result* result);
     run_id new_run_id();
 
     const engine_options options_;
@@ -91,6 +92,7 @@ private:
     engine_detail::active_runs active_;
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
+    std::shared_ptr<engine_detail::second_look> second_look_;
     std::vector<std::shared_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<lease> leases_;
     std::unique_ptr<timer> drain_timer_;

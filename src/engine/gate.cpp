@@ -12,14 +12,19 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> work,
-                 asio::cancellation_slot slot)
+bool gate::enter()
 {
-    {
-        const std::lock_guard lock{mutex_};
-        ++inside_;
-    }
-    auto ended = [this](const std::exception_ptr& escaped) {
+    const std::lock_guard lock{mutex_};
+    if (closed_)
+        return false;
+    ++inside_;
+    return true;
+}
+
+void gate::start(const asio::any_io_executor& executor, asio::awaitable<void> work,
+                 asio::cancellation_slot slot, std::shared_ptr<void> owner)
+{
+    auto ended = [this, owner = std::move(owner)](const std::exception_ptr& escaped) {
         leave(escaped);
     };
     if (slot.is_connected())
@@ -29,15 +34,24 @@ void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> wo
         asio::co_spawn(executor, std::move(work), std::move(ended));
 }
 
-void gate::when_empty(asio::any_completion_handler<void()> done)
+void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> work,
+                 asio::cancellation_slot slot, std::shared_ptr<void> owner)
+{
+    [[maybe_unused]] const bool open = enter();
+    assert(open);
+    start(executor, std::move(work), slot, std::move(owner));
+}
+
+void gate::close_when_empty(asio::any_completion_handler<void()> done)
 {
     {
         const std::lock_guard lock{mutex_};
-        assert(!waiting_);
+        assert(!waiting_ && !closed_);
         if (inside_ > 0) {
             waiting_.emplace(std::move(done));
             return;
         }
+        closed_ = true;
     }
     complete(executor_, std::move(done));
 }
@@ -53,6 +67,7 @@ void gate::leave(const std::exception_ptr& escaped)
         const std::lock_guard lock{mutex_};
         if (--inside_ > 0 || !waiting_)
             return;
+        closed_ = true;
         done.emplace(std::move(*waiting_));
         waiting_.reset();
     }

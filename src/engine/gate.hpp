@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -25,13 +26,21 @@ public:
     {
     }
 
-    /// Starts `work` on `executor`. An exception that escapes it is a defect of Pawl: it is logged.
-    /// `slot` cancels it; see activation for the only use.
-    void spawn(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
-               boost::asio::cancellation_slot slot = {});
+    /// Lets one more in, who calls start() then. False when the gate has been closed.
+    bool enter();
 
-    /// Calls `done` once nothing is left. One call at a time.
-    void when_empty(boost::asio::any_completion_handler<void()> done);
+    /// Starts `work`, which has been let in, on `executor`. An exception that escapes it is a
+    /// defect of Pawl: it is logged. `slot` cancels it (see activation), and `owner` keeps the
+    /// slot's signal alive: the coroutine needs it until after its own frame is gone.
+    void start(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
+               boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});
+
+    /// Both. Precondition: the gate is not closed, as it cannot be while the caller is inside.
+    void spawn(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
+               boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});
+
+    /// Calls `done` once nothing is left, and closes the gate at that moment. Called once.
+    void close_when_empty(boost::asio::any_completion_handler<void()> done);
 
 private:
     void leave(const std::exception_ptr& escaped);
@@ -40,6 +49,7 @@ private:
     const log_sink log_;
     std::mutex mutex_;
     std::size_t inside_ = 0;
+    bool closed_ = false;
     std::optional<boost::asio::any_completion_handler<void()>> waiting_;
 };
 

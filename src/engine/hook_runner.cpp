@@ -50,16 +50,14 @@ struct hook_runner::page {
 hook_runner::hook_runner(context& shared, const detail::workflow_impl& workflow, retry_policy retry)
     : shared_(shared), workflow_(workflow), retry_(std::move(retry)),
       cursor_("hooks/" + workflow.rules.name), strand_(asio::make_strand(shared.executor)),
-      timer_(shared.clock.make_timer(strand_))
+      news_(std::make_unique<std::atomic<bool>[]>(shared.store.shards())),
+      positions_(shared.store.shards()), timer_(shared.clock.make_timer(strand_))
 {
 }
 
 void hook_runner::start()
 {
-    const auto shards = shared_.epochs.size();
-    news_ = std::make_unique<std::atomic<bool>[]>(shards);
-    positions_.assign(shards, 0);
-    for (std::size_t shard = 0; shard < shards; ++shard)
+    for (std::size_t shard = 0; shard < positions_.size(); ++shard)
         news_[shard] = shared_.epochs[shard] != 0;
     shared_.running.spawn(strand_, work());
 }
@@ -148,19 +146,17 @@ asio::awaitable<bool> hook_runner::read_page(std::uint32_t shard, page& into)
 asio::awaitable<void> hook_runner::run_page(page& events)
 {
     for (auto& [run, of_one_run] : events.by_run) {
-        running_.emplace_back();
-        const auto added = std::prev(running_.end());
+        const auto added = std::make_shared<series>();
         added->events = std::move(of_one_run);
         added->pause = shared_.clock.make_timer(strand_);
-        shared_.running.spawn(strand_, run_series(added), added->cancel.slot());
+        running_.push_back(added);
+        shared_.running.spawn(strand_, run_series(added), added->cancel.slot(), added);
     }
     while (!running_.empty())
         co_await sleep(*timer_, until_news);
-    // Not earlier: each coroutine's cancellation slot belongs to its series.
-    finished_.clear();
 }
 
-asio::awaitable<void> hook_runner::run_series(std::list<series>::iterator of_one_run)
+asio::awaitable<void> hook_runner::run_series(std::shared_ptr<series> of_one_run)
 {
     // A coroutine that never suspends is finished by a posted handler of its own, which touches its
     // cancellation slot: after run_page() would have taken it for finished. So this one suspends.
@@ -169,7 +165,7 @@ asio::awaitable<void> hook_runner::run_series(std::list<series>::iterator of_one
         for (const auto& hook : workflow_.hooks.at(what.kind))
             if (!shared_.stopping)
                 co_await run_hook(*of_one_run, hook, what);
-    finished_.splice(finished_.end(), running_, of_one_run);
+    std::erase(running_, of_one_run);
     if (running_.empty())
         timer_->cancel();
 }
@@ -177,13 +173,14 @@ asio::awaitable<void> hook_runner::run_series(std::list<series>::iterator of_one
 asio::awaitable<void> hook_runner::run_hook(series& within, const detail::hook& hook,
                                             const event& what)
 {
+    std::optional<record> current;
+    co_await read_run(within, what.run, current);
+    if (!current)
+        co_return;
+    const auto seen = as_of(what, std::move(*current));
     for (int attempt = 1; !shared_.stopping; ++attempt) {
         std::exception_ptr failure;
         try {
-            auto current = co_await shared_.store.find(what.run);
-            if (!current)
-                co_return;
-            const auto seen = as_of(what, std::move(*current));
             within.in_hook = true;
             co_await hook(what, seen);
         } catch (...) {
@@ -203,12 +200,30 @@ asio::awaitable<void> hook_runner::run_hook(series& within, const detail::hook& 
     }
 }
 
+/// Reads until the store answers: its failures are none of the hook's attempts.
+asio::awaitable<void> hook_runner::read_run(series& within, run_id run, std::optional<record>& into)
+{
+    while (!shared_.stopping) {
+        std::exception_ptr failure;
+        try {
+            into = co_await shared_.store.find(run);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (!failure)
+            co_return;
+        shared_.log(log_level::warn,
+                    "cannot read run " + to_string(run) + " for a hook: " + error_text(failure));
+        co_await sleep(*within.pause, failure_pause);
+    }
+}
+
 void hook_runner::stop()
 {
-    wake();
     asio::post(strand_, [self = shared_from_this()] {
-        for (auto& each : self->running_)
-            each.pause->cancel();
+        self->timer_->cancel();
+        for (const auto& each : self->running_)
+            each->pause->cancel();
     });
 }
 
@@ -217,9 +232,9 @@ void hook_runner::interrupt()
     asio::post(strand_, [self = shared_from_this()] {
         // Only hooks that are known to be suspended, on their own strand: see
         // activation::interrupt.
-        for (auto& each : self->running_)
-            if (each.in_hook)
-                each.cancel.emit(asio::cancellation_type::terminal);
+        for (const auto& each : self->running_)
+            if (each->in_hook)
+                each->cancel.emit(asio::cancellation_type::terminal);
     });
 }
 

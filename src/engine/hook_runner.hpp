@@ -9,8 +9,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +33,7 @@ public:
     /// Cancels the hooks that are running.
     void interrupt();
 
-    /// A transition has been committed. Any thread.
+    /// A transition has been committed, or may have been. Any thread.
     void committed(const transition& change);
 
 private:
@@ -51,9 +51,10 @@ private:
     boost::asio::awaitable<void> work_off(std::uint32_t shard);
     boost::asio::awaitable<bool> read_page(std::uint32_t shard, page& into);
     boost::asio::awaitable<void> run_page(page& events);
-    boost::asio::awaitable<void> run_series(std::list<series>::iterator of_one_run);
+    boost::asio::awaitable<void> run_series(std::shared_ptr<series> of_one_run);
     boost::asio::awaitable<void> run_hook(series& within, const detail::hook& hook,
                                           const event& what);
+    boost::asio::awaitable<void> read_run(series& within, run_id run, std::optional<record>& into);
     boost::asio::awaitable<void> sleep(timer& clock, duration span);
     void wake();
 
@@ -62,12 +63,11 @@ private:
     const retry_policy retry_;
     const std::string cursor_;
     const boost::asio::any_io_executor strand_;
-    std::unique_ptr<std::atomic<bool>[]>
+    const std::unique_ptr<std::atomic<bool>[]>
         news_;                             ///< by shard: the log has events that were not looked at
     std::vector<std::uint64_t> positions_; ///< by shard
-    std::list<series> running_;            ///< of the page that is being worked off
-    std::list<series> finished_;           ///< of the same page
-    std::unique_ptr<timer> timer_;         ///< waits for news, or for a page to be worked off
+    std::vector<std::shared_ptr<series>> running_; ///< of the page that is being worked off
+    std::unique_ptr<timer> timer_; ///< waits for news, or for a page to be worked off
     std::atomic<bool> woken_{false};
 };
 

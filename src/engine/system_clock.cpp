@@ -4,11 +4,15 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace pawl {
 
 namespace {
+
+/// Longer ones are not told from those that never end, and would not fit into nanoseconds.
+constexpr duration longest_wait = std::chrono::hours{24 * 365 * 100};
 
 class steady final : public timer {
 public:
@@ -16,7 +20,7 @@ public:
 
     void wait(duration span, boost::asio::any_completion_handler<void()> handler) override
     {
-        timer_.expires_after(span);
+        timer_.expires_after(std::min(span, longest_wait));
         const auto executor = boost::asio::get_associated_executor(handler, timer_.get_executor());
         timer_.async_wait(boost::asio::bind_executor(
             executor, [handler = std::move(handler)](const boost::system::error_code&) mutable {

@@ -1,5 +1,6 @@
 #include "engine/watchers.hpp"
 
+#include "core/store_rules.hpp"
 #include "engine/complete.hpp"
 
 #include <algorithm>
@@ -33,33 +34,77 @@ void status_watcher::fail(error_code why)
     complete(executor_, std::move(*done_), why, record{});
 }
 
-message_watcher::message_watcher(asio::any_io_executor executor, run_id run, std::uint64_t message,
-                                 detail::completion<settlement> done)
-    : watcher(run), executor_(std::move(executor)), message_(message), done_(std::move(done))
+asio::awaitable<void> status_watcher::ask(record_store& store, watchers& all)
 {
+    const auto alive = shared_from_this();
+    const auto current = co_await store.find(run());
+    if (current)
+        all.look(*this, *current);
+    else
+        all.fail(alive, make_error_code(errc::not_found));
+}
+
+message_watcher::message_watcher(asio::any_io_executor executor,
+                                 detail::completion<settlement> done)
+    : executor_(std::move(executor)), done_(std::move(done))
+{
+}
+
+void message_watcher::wait_for(run_id run, std::uint64_t message)
+{
+    run_ = run;
+    message_ = message;
+}
+
+void message_watcher::complete_now(error_code result, settlement known)
+{
+    complete(executor_, std::move(*done_), result, std::move(known));
 }
 
 bool message_watcher::offer(const transition& committed)
 {
     const auto ended = std::ranges::find(committed.settled, message_, &settlement::sequence);
-    if (ended != committed.settled.end())
-        return look_at(*ended);
-    // The end of a run settles every message that is left.
-    return is_finished(committed.next.state) &&
-           look_at({message_, message_outcome::refused, "the run has finished"});
+    if (ended != committed.settled.end()) {
+        complete_now({}, *ended);
+        return true;
+    }
+    if (!is_finished(committed.next.state))
+        return false;
+    // The end of a run settles every message that is left. This one may have been settled before it
+    // was watched; only the store knows, and is being asked.
+    run_ended_ = true;
+    if (looked_)
+        complete_now({}, refused_by_end());
+    return looked_;
+}
+
+settlement message_watcher::refused_by_end() const
+{
+    return {message_, message_outcome::refused, std::string{core::ended_detail}};
 }
 
 bool message_watcher::look_at(const settlement& known)
 {
-    if (known.outcome == message_outcome::pending)
+    looked_ = true;
+    if (known.outcome == message_outcome::pending && !run_ended_)
         return false;
-    complete(executor_, std::move(*done_), error_code{}, known);
+    complete_now({}, known.outcome == message_outcome::pending ? refused_by_end() : known);
     return true;
 }
 
 void message_watcher::fail(error_code why)
 {
-    complete(executor_, std::move(*done_), why, settlement{});
+    complete_now(why, {});
+}
+
+asio::awaitable<void> message_watcher::ask(record_store& store, watchers& all)
+{
+    const auto alive = shared_from_this();
+    const auto known = co_await store.outcome(run(), message());
+    if (known)
+        all.look(*this, *known);
+    else
+        all.fail(alive, make_error_code(errc::not_found));
 }
 
 void watchers::add(const std::shared_ptr<watcher>& waiting)
@@ -67,6 +112,10 @@ void watchers::add(const std::shared_ptr<watcher>& waiting)
     const std::lock_guard lock{mutex_};
     if (stopped_) {
         waiting->fail(make_error_code(errc::not_running));
+        return;
+    }
+    if (waiting->failed_early_) {
+        waiting->fail(*waiting->failed_early_);
         return;
     }
     by_run_.emplace(waiting->run(), waiting);
@@ -92,8 +141,10 @@ void watchers::erase(const watcher& waiting)
 void watchers::fail(const std::shared_ptr<watcher>& waiting, error_code why)
 {
     const std::lock_guard lock{mutex_};
-    if (!contains(*waiting))
+    if (!contains(*waiting)) {
+        waiting->failed_early_ = why;
         return;
+    }
     waiting->fail(why);
     erase(*waiting);
 }
@@ -107,6 +158,18 @@ void watchers::committed(const transition& change)
     while (at != last)
         at = at->second->offer(change) ? by_run_.erase(at) : std::next(at);
     count_ = by_run_.size();
+}
+
+std::vector<std::shared_ptr<watcher>> watchers::of(run_id run)
+{
+    std::vector<std::shared_ptr<watcher>> found;
+    if (count_ == 0)
+        return found;
+    const std::lock_guard lock{mutex_};
+    const auto [first, last] = by_run_.equal_range(run);
+    for (auto at = first; at != last; ++at)
+        found.push_back(at->second);
+    return found;
 }
 
 void watchers::stop()

@@ -4,6 +4,7 @@
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -15,12 +16,14 @@
 
 namespace pawl::engine_detail {
 
+class watchers;
+
 /// Waits for something to happen to a run: private to one caller, gone when it completes.
 ///
 /// The caller subscribes first and looks at the stored state then, so that nothing falls between.
-class watcher {
+class watcher : public std::enable_shared_from_this<watcher> {
 public:
-    explicit watcher(run_id run) : run_(run) {}
+    explicit watcher(run_id run = {}) : run_(run) {}
     virtual ~watcher() = default;
 
     const run_id& run() const noexcept { return run_; }
@@ -30,8 +33,15 @@ public:
 
     virtual void fail(error_code why) = 0;
 
+    /// Looks at the stored state. Throws what the store throws.
+    virtual boost::asio::awaitable<void> ask(record_store& store, watchers& all) = 0;
+
+protected:
+    run_id run_;
+
 private:
-    const run_id run_;
+    friend class watchers;
+    std::optional<error_code> failed_early_; ///< before it was added
 };
 
 /// Waits for a run to reach one of some statuses, or its end.
@@ -46,6 +56,7 @@ public:
     bool look_at(const record& current);
 
     void fail(error_code why) override;
+    boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
@@ -58,20 +69,32 @@ private:
 /// Waits for a message to be settled.
 class message_watcher final : public watcher {
 public:
-    message_watcher(boost::asio::any_io_executor executor, run_id run, std::uint64_t message,
-                    detail::completion<settlement> done);
+    message_watcher(boost::asio::any_io_executor executor, detail::completion<settlement> done);
+
+    /// Says which message it waits for. Before it is added.
+    void wait_for(run_id run, std::uint64_t message);
 
     std::uint64_t message() const noexcept { return message_; }
 
+    /// Completes instead of being added.
+    void complete_now(error_code result, settlement known);
+
     bool offer(const transition& committed) override;
+
+    /// The same for an outcome that has been read since it was added.
     bool look_at(const settlement& known);
     void fail(error_code why) override;
+    boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
 private:
     const boost::asio::any_io_executor executor_;
-    const std::uint64_t message_;
+    settlement refused_by_end() const;
+
+    std::uint64_t message_ = 0;
+    bool looked_ = false;    ///< the stored outcome was pending, after this had been added
+    bool run_ended_ = false; ///< before the stored outcome was known
     std::optional<detail::completion<settlement>> done_;
 };
 
@@ -85,19 +108,23 @@ public:
     /// stopped.
     void add(const std::shared_ptr<watcher>& waiting);
 
-    /// As offer(), for a state that was read: `look` is called unless the watcher has completed.
+    /// As offer(), for a state that was read: `look_at` is called unless the watcher has completed.
     template <class Watcher, class State>
-    void look(const std::shared_ptr<Watcher>& waiting, const State& state)
+    void look(Watcher& waiting, const State& state)
     {
         const std::lock_guard lock{mutex_};
-        if (contains(*waiting) && waiting->look_at(state))
-            erase(*waiting);
+        if (contains(waiting) && waiting.look_at(state))
+            erase(waiting);
     }
 
-    /// Completes a watcher with an error, unless it has completed.
+    /// Completes a watcher with an error, unless it has completed; if it has not been added yet,
+    /// then at that moment.
     void fail(const std::shared_ptr<watcher>& waiting, error_code why);
 
     void committed(const transition& change);
+
+    /// Those that wait for something of this run.
+    std::vector<std::shared_ptr<watcher>> of(run_id run);
 
     void stop();
 

@@ -157,17 +157,41 @@ BOOST_AUTO_TEST_CASE(a_message_that_expires_counts_while_the_run_is_unfinished)
 
 BOOST_AUTO_TEST_CASE(a_message_that_the_transition_settles_does_not_count)
 {
-    const std::vector<pawl::message> inbox{callback_of(4, "paid", t0 + 5min),
-                                           callback_of(5, "paid", t0 + 7min),
-                                           callback_of(6, "paid")};
+    const std::vector<pawl::message> inbox{callback_of(4, "other", t0 + 5min),
+                                           callback_of(5, "other", t0 + 7min),
+                                           callback_of(6, "other")};
     auto run =
         after(run_in(waiting), handler_failed{from_callback{4}, "no", false}, t0, {6, inbox});
     BOOST_TEST((run.wake_at == t0 + 7min));
     run = after(run_in(waiting), message_expired{5}, t0 + 1min, {6, inbox});
     BOOST_TEST((run.wake_at == t0 + 5min));
-    const std::vector<pawl::message> only{callback_of(4, "paid", t0 + 5min)};
+    const std::vector<pawl::message> only{callback_of(4, "other", t0 + 5min)};
     run = after(run_in(waiting), message_expired{4}, t0 + 5min, {4, only});
     BOOST_TEST((run.wake_at == t0 + 1h));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_can_take_a_waiting_message_now_is_due)
+{
+    // Known to the maker of the transition, who may end before the next one.
+    const auto now = t0 + 1min;
+    const std::vector<pawl::message> paid{callback_of(4, "paid", t0 + 5min)};
+    auto run = after(run_in(created), moves_to(waiting), now, {4, paid});
+    BOOST_TEST((run.wake_at == now));
+    run = after(run_in(waiting, run_state::paused), command_received{5, message_kind::resume, {}},
+                now, {5, paid});
+    BOOST_TEST((run.wake_at == now));
+    // Still held up, or never to be taken.
+    run = after(run_in(waiting), command_received{5, message_kind::pause, {}}, now, {5, paid});
+    BOOST_TEST((run.wake_at == t0 + 5min));
+    run = after(run_in(created), moves_to(shipping), now, {4, paid});
+    BOOST_TEST((run.wake_at == t0 + 5min));
+    run = after(run_in(created), moves_to(done), now, {4, paid});
+    BOOST_TEST(!run.wake_at.has_value());
+    // A command behind the one that is settled.
+    const std::vector<pawl::message> both{message_of(4, message_kind::pause),
+                                          message_of(5, message_kind::resume)};
+    run = after(run_in(waiting), command_received{4, message_kind::pause, {}}, now, {5, both});
+    BOOST_TEST((run.wake_at == now));
 }
 
 BOOST_AUTO_TEST_CASE(pauses_and_ends)

@@ -45,7 +45,8 @@ inline asio::awaitable<void> wait_on(pawl::clock& clock, pawl::duration span)
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, pawl::timer* t, pawl::duration s) {
             asio::any_completion_handler<void()> erased{std::move(handler)};
-            erased.get_cancellation_slot().assign([t](asio::cancellation_type) { t->cancel(); });
+            if (auto slot = erased.get_cancellation_slot(); slot.is_connected())
+                slot.assign([t](asio::cancellation_type) { t->cancel(); });
             t->wait(s, std::move(erased));
         },
         asio::use_awaitable, timer.get(), span);

@@ -1,7 +1,5 @@
 #include "testing/conformance/fixture.hpp"
 
-#include "core/run_id.hpp"
-
 #include <stdexcept>
 
 namespace pawl::testing {
@@ -127,7 +125,7 @@ record fixture::make_run(std::string foreign_id, std::string workflow)
     record first;
     first.created_at = beginning + std::chrono::seconds{made_};
     // The random part falls while the time grows, so that no order rests on it by chance.
-    first.id = core::make_run_id(first.created_at, ~made_, ~made_);
+    first.id = ids_.make(first.created_at, ~made_);
     first.workflow = std::move(workflow);
     first.foreign_id = std::move(foreign_id);
     first.version = 1;

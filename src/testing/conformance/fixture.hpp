@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/run_id.hpp"
 #include "pawl/error.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/testing/store_conformance.hpp"
@@ -58,6 +59,7 @@ private:
     std::shared_ptr<record_store> store_;
     std::uint32_t shards_;
     std::uint64_t made_ = 0;
+    core::run_id_maker ids_;
 };
 
 transition start_of(const record& first, start_rule rule = start_rule::unless_unfinished);

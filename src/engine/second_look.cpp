@@ -1,0 +1,81 @@
+#include "engine/second_look.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr duration pause = std::chrono::seconds{1};
+
+} // namespace
+
+second_look::second_look(context& shared, std::shared_ptr<watchers> all)
+    : shared_(shared), watchers_(std::move(all)), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
+{
+}
+
+void second_look::doubt(run_id run)
+{
+    if (watchers_->of(run).empty())
+        return;
+    {
+        const std::lock_guard lock{mutex_};
+        doubtful_.insert(run);
+        if (std::exchange(working_, true))
+            return;
+    }
+    shared_.running.spawn(strand_, work());
+}
+
+void second_look::stop()
+{
+    asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
+}
+
+asio::awaitable<void> second_look::work()
+{
+    for (;;) {
+        if (!shared_.stopping)
+            co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+                [](auto handler, timer* clock) { clock->wait(pause, std::move(handler)); },
+                asio::use_awaitable, timer_.get());
+        std::unordered_set<run_id> runs;
+        {
+            const std::lock_guard lock{mutex_};
+            runs = std::exchange(doubtful_, {});
+            if (runs.empty() || shared_.stopping) {
+                working_ = false;
+                co_return;
+            }
+        }
+        for (const auto& run : runs)
+            co_await look_at(run);
+    }
+}
+
+asio::awaitable<void> second_look::look_at(run_id run)
+{
+    bool answered = true;
+    for (const auto& waiting : watchers_->of(run)) {
+        try {
+            co_await waiting->ask(shared_.store, *watchers_);
+        } catch (...) {
+            answered = false;
+        }
+    }
+    if (!answered) {
+        const std::lock_guard lock{mutex_};
+        doubtful_.insert(run);
+    }
+}
+
+} // namespace pawl::engine_detail

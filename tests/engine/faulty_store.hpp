@@ -1,0 +1,157 @@
+// A store that fails when a test says so: before it does anything, or after.
+#pragma once
+
+#include "pawl/error.hpp"
+#include "pawl/record_store.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace engine_test {
+
+enum class fault {
+    none,
+    refused,     ///< nothing was done
+    answer_lost, ///< it was done, and nobody knows
+};
+
+/// Asks `fails` before each call, with the call's name; hands the rest on.
+class faulty_store final : public pawl::record_store {
+public:
+    explicit faulty_store(std::shared_ptr<pawl::record_store> inner) : inner_(std::move(inner)) {}
+
+    std::function<fault(const std::string& call)> fails = [](const std::string&) {
+        return fault::none;
+    };
+
+    /// What the next applies see, the first first; then `fails` is asked again.
+    std::vector<fault> next_applies;
+
+    std::uint32_t shards() const noexcept override { return inner_->shards(); }
+    bool shared() const noexcept override { return inner_->shared(); }
+
+    boost::asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        auto what = fault::none;
+        if (next_applies.empty()) {
+            what = fails("apply");
+        } else {
+            what = next_applies.front();
+            next_applies.erase(next_applies.begin());
+        }
+        refuse_if(what == fault::refused);
+        auto results = co_await inner_->apply(batch);
+        refuse_if(what == fault::answer_lost);
+        co_return results;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
+    {
+        refuse("find");
+        auto found = co_await inner_->find(id);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::record>> latest(std::string_view workflow,
+                                                               std::string_view id) override
+    {
+        refuse("latest");
+        auto found = co_await inner_->latest(workflow, id);
+        co_return found;
+    }
+
+    boost::asio::awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        refuse("list");
+        auto page = co_await inner_->list(query);
+        co_return page;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::status_count>> count(std::string_view workflow,
+                                                                  bool unfinished) override
+    {
+        refuse("count");
+        auto counts = co_await inner_->count(workflow, unfinished);
+        co_return counts;
+    }
+
+    boost::asio::awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
+                                               pawl::time_point until, std::size_t limit) override
+    {
+        refuse("due");
+        auto page = co_await inner_->due(shard, from, until, limit);
+        co_return page;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::event>>
+    events(std::uint32_t shard, std::uint64_t after, std::size_t limit) override
+    {
+        refuse("events");
+        auto found = co_await inner_->events(shard, after, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::event>> history(pawl::run_id run, std::uint64_t after,
+                                                             std::size_t limit) override
+    {
+        refuse("history");
+        auto found = co_await inner_->history(run, after, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::message>> inbox(pawl::run_id run, std::uint64_t after,
+                                                             std::size_t limit) override
+    {
+        refuse("inbox");
+        auto found = co_await inner_->inbox(run, after, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::settlement>> outcome(pawl::run_id run,
+                                                                    std::uint64_t sequence) override
+    {
+        refuse("outcome");
+        auto found = co_await inner_->outcome(run, sequence);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
+                                                 std::uint32_t shard) override
+    {
+        refuse("cursor");
+        auto found = co_await inner_->cursor(name, shard);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::lease>> claim(std::uint32_t shard,
+                                                             std::string_view owner,
+                                                             pawl::time_point now,
+                                                             pawl::time_point until) override
+    {
+        refuse("claim");
+        auto claimed = co_await inner_->claim(shard, owner, now, until);
+        co_return claimed;
+    }
+
+    boost::asio::awaitable<void> release(pawl::lease held) override
+    {
+        refuse("release");
+        co_await inner_->release(held);
+    }
+
+private:
+    static void refuse_if(bool wanted)
+    {
+        if (wanted)
+            throw pawl::error(pawl::errc::store_unavailable, "the test's store is down");
+    }
+
+    void refuse(const std::string& call) { refuse_if(fails(call) != fault::none); }
+
+    const std::shared_ptr<pawl::record_store> inner_;
+};
+
+} // namespace engine_test
