@@ -80,9 +80,9 @@ BOOST_AUTO_TEST_SUITE(limits)
 
 BOOST_AUTO_TEST_CASE(runs_past_the_places_in_memory_wait_in_the_store)
 {
+    occupancy inside;
     world w;
     w.options.max_active_runs = 2;
-    occupancy inside;
     auto client = w.start(slow(w, inside, 0));
     trigger(w, client, 10);
     for (int second = 1; second <= 5; ++second) {
@@ -96,9 +96,9 @@ BOOST_AUTO_TEST_CASE(attempts_of_a_step_stay_within_parallel_and_all_runs_finish
 {
     for (const std::size_t parallel : {1u, 3u})
         for (const std::size_t places : {3u, 5u, 1000u}) {
+            occupancy inside;
             world w;
             w.options.max_active_runs = places;
-            occupancy inside;
             auto client = w.start(slow(w, inside, parallel));
             trigger(w, client, 20);
             w.advance_until([&] { return finished(w, client) == 20; }, 1min);
@@ -108,8 +108,8 @@ BOOST_AUTO_TEST_CASE(attempts_of_a_step_stay_within_parallel_and_all_runs_finish
 
 BOOST_AUTO_TEST_CASE(a_permit_is_free_again_after_a_failure_a_repeat_and_an_interruption)
 {
-    world w;
     occupancy inside;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>([clock = w.clock.get(), &inside](lamp_run& run) -> pawl::step<off> {
          inside.enter();
@@ -148,11 +148,11 @@ BOOST_AUTO_TEST_CASE(a_permit_is_free_again_after_a_failure_a_repeat_and_an_inte
 BOOST_AUTO_TEST_CASE(a_step_that_hangs_keeps_no_other_workflow_from_finishing)
 {
     for (const std::size_t places : {2u, 3u}) {
+        occupancy inside;
         world w;
         w.options.max_active_runs = places;
         w.options.store = w.store;
         w.options.clock = w.clock;
-        occupancy inside;
         w.engine.emplace(w.io.get_executor(), w.options);
         auto stuck = w.engine->add(hanging(w));
         auto client = w.engine->add(slow(w, inside, 0));
@@ -178,11 +178,11 @@ BOOST_AUTO_TEST_CASE(a_run_that_waits_for_a_permit_takes_its_commands)
 
 BOOST_AUTO_TEST_CASE(a_command_to_a_run_in_line_is_found_when_there_is_room_again)
 {
+    occupancy inside;
     world w;
     w.options.max_active_runs = 2;
     w.options.store = w.store;
     w.options.clock = w.clock;
-    occupancy inside;
     w.engine.emplace(w.io.get_executor(), w.options);
     auto stuck = w.engine->add(hanging(w));
     auto client = w.engine->add(slow(w, inside, 0));
@@ -227,9 +227,9 @@ BOOST_AUTO_TEST_CASE(a_long_line_of_runs_that_need_no_permit_any_more_is_passed_
 
 BOOST_AUTO_TEST_CASE(runs_that_the_line_turned_away_come_back)
 {
+    occupancy inside;
     world w;
     w.options.max_active_runs = 1; // and so of the line
-    occupancy inside;
     auto client = w.start(slow(w, inside, 1));
     trigger(w, client, 30);
     w.advance_until([&] { return finished(w, client) == 30; }, 5min);
@@ -238,9 +238,9 @@ BOOST_AUTO_TEST_CASE(runs_that_the_line_turned_away_come_back)
 
 BOOST_AUTO_TEST_CASE(calls_past_their_limit_are_refused_and_others_are_as_before)
 {
+    occupancy inside;
     world w;
     w.options.max_waiting_calls = 3;
-    occupancy inside;
     auto client = w.start(slow(w, inside, 0));
     int accepted = 0;
     int overloaded = 0;
