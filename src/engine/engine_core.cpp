@@ -117,6 +117,8 @@ void engine_core::committed(const change& what, const apply_result* result)
         watchers_->committed(*change);
     else
         second_look_->doubt(change->next.id);
+    if (result && is_finished(change->next.state))
+        second_look_->look(change->next.id);
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
         runner->committed(*change);

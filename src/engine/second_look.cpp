@@ -23,6 +23,12 @@ second_look::second_look(context& shared, std::shared_ptr<watchers> all)
 {
 }
 
+void second_look::look(run_id run)
+{
+    for (auto& waiting : watchers_->of(run))
+        shared_.running.spawn(shared_.executor, ask(std::move(waiting)));
+}
+
 void second_look::doubt(run_id run)
 {
     if (watchers_->of(run).empty())
@@ -58,24 +64,21 @@ asio::awaitable<void> second_look::work()
             }
         }
         for (const auto& run : runs)
-            co_await look_at(run);
+            for (auto& waiting : watchers_->of(run))
+                co_await ask(std::move(waiting));
     }
 }
 
-asio::awaitable<void> second_look::look_at(run_id run)
+asio::awaitable<void> second_look::ask(std::shared_ptr<watcher> waiting)
 {
     bool answered = true;
-    for (const auto& waiting : watchers_->of(run)) {
-        try {
-            co_await waiting->ask(shared_.store, *watchers_);
-        } catch (...) {
-            answered = false;
-        }
+    try {
+        co_await waiting->ask(shared_.store, *watchers_);
+    } catch (...) {
+        answered = false;
     }
-    if (!answered) {
-        const std::lock_guard lock{mutex_};
-        doubtful_.insert(run);
-    }
+    if (!answered)
+        doubt(waiting->run());
 }
 
 } // namespace pawl::engine_detail

@@ -11,8 +11,7 @@
 
 namespace pawl::engine_detail {
 
-/// Looks after those who wait for a run whose last commit got no answer: it may have happened, and
-/// be the last. Reads the run until the store answers.
+/// Looks after those who wait for something of a run that no transition will tell them.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -20,7 +19,11 @@ class second_look : public std::enable_shared_from_this<second_look> {
 public:
     second_look(context& shared, std::shared_ptr<watchers> all);
 
-    /// Nothing is known of the run's last commit. From inside the gate.
+    /// The run has ended: who still waits for it asks the store. From inside the gate.
+    void look(run_id run);
+
+    /// Nothing is known of the run's last commit; it may have happened, and be the last. Asks after
+    /// a while, until the store answers. From inside the gate.
     void doubt(run_id run);
 
     /// Ends the wait for the store.
@@ -28,7 +31,7 @@ public:
 
 private:
     boost::asio::awaitable<void> work();
-    boost::asio::awaitable<void> look_at(run_id run);
+    boost::asio::awaitable<void> ask(std::shared_ptr<watcher> waiting);
 
     context& shared_;
     const std::shared_ptr<watchers> watchers_;

@@ -1,6 +1,5 @@
 #include "engine/watchers.hpp"
 
-#include "core/store_rules.hpp"
 #include "engine/complete.hpp"
 
 #include <algorithm>
@@ -64,31 +63,14 @@ void message_watcher::complete_now(error_code result, settlement known)
 bool message_watcher::offer(const transition& committed)
 {
     const auto ended = std::ranges::find(committed.settled, message_, &settlement::sequence);
-    if (ended != committed.settled.end()) {
-        complete_now({}, *ended);
-        return true;
-    }
-    if (!is_finished(committed.next.state))
-        return false;
-    // The end of a run settles every message that is left. This one may have been settled before it
-    // was watched; only the store knows, and is being asked.
-    run_ended_ = true;
-    if (looked_)
-        complete_now({}, refused_by_end());
-    return looked_;
-}
-
-settlement message_watcher::refused_by_end() const
-{
-    return {message_, message_outcome::refused, std::string{core::ended_detail}};
+    return ended != committed.settled.end() && look_at(*ended);
 }
 
 bool message_watcher::look_at(const settlement& known)
 {
-    looked_ = true;
-    if (known.outcome == message_outcome::pending && !run_ended_)
+    if (known.outcome == message_outcome::pending)
         return false;
-    complete_now({}, known.outcome == message_outcome::pending ? refused_by_end() : known);
+    complete_now({}, known);
     return true;
 }
 

@@ -66,7 +66,8 @@ private:
     std::optional<detail::completion<record>> done_;
 };
 
-/// Waits for a message to be settled.
+/// Waits for a message to be settled. The end of a run settles every message that is left, without
+/// naming it: then the store is asked (see second_look).
 class message_watcher final : public watcher {
 public:
     message_watcher(boost::asio::any_io_executor executor, detail::completion<settlement> done);
@@ -90,11 +91,7 @@ public:
 
 private:
     const boost::asio::any_io_executor executor_;
-    settlement refused_by_end() const;
-
     std::uint64_t message_ = 0;
-    bool looked_ = false;    ///< the stored outcome was pending, after this had been added
-    bool run_ended_ = false; ///< before the stored outcome was known
     std::optional<detail::completion<settlement>> done_;
 };
 

@@ -53,8 +53,8 @@ BOOST_AUTO_TEST_CASE(two_runs_of_the_same_instant_both_wake_whichever_waited_fir
 
 BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
 {
-    world w;
     int handled = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>([&handled](lamp_run&) -> pawl::step<off> {
         ++handled;

@@ -38,8 +38,8 @@ BOOST_AUTO_TEST_SUITE(interrupts)
 
 BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_step)
 {
-    world w;
     int begun = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>(
         [clock = w.clock.get(), &begun](lamp_run& run) { return slowly(run, clock, &begun); });
@@ -61,8 +61,8 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
 
 BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paused_and_cancelled)
 {
-    world w;
     int begun = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.callback<red>("hang", [clock = w.clock.get(), &begun](lamp_run& run, int) {
         return slowly(run, clock, &begun);
@@ -94,8 +94,8 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
 
 BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either)
 {
-    world w;
     int calls = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.timeout<red>(1h, [&calls](lamp_run&) -> pawl::step<off> {
          ++calls;
@@ -120,8 +120,8 @@ BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either
 
 BOOST_AUTO_TEST_CASE(a_predicate_that_throws_does_not_leave_its_run_stuck)
 {
-    world w;
     int calls = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>([&calls](lamp_run&) -> pawl::step<off> {
          if (++calls < 3)
@@ -141,8 +141,8 @@ BOOST_AUTO_TEST_CASE(a_predicate_that_throws_does_not_leave_its_run_stuck)
 
 BOOST_AUTO_TEST_CASE(a_due_time_is_asked_for_once_a_visit)
 {
-    world w;
     int asked = 0;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>([](lamp_run&) -> pawl::step<yellow> { co_return pawl::to<yellow>; });
     b.timeout<yellow>(

@@ -253,8 +253,8 @@ pawl::step<off> careless(lamp_run& run, pawl::clock* clock, int* failures)
 BOOST_AUTO_TEST_CASE(a_step_that_goes_on_after_a_failed_save_is_not_forgotten)
 {
     for (const auto kind : {fault::refused, fault::answer_lost}) {
-        faulty_world w;
         int failures = 0;
+        faulty_world w;
         lamp_builder b{"lamps"};
         b.step<red>([clock = w.clock.get(), &failures](lamp_run& run) {
             return careless(run, clock, &failures);
@@ -319,8 +319,8 @@ BOOST_AUTO_TEST_CASE(a_start_that_fails_can_be_repeated_and_a_stop_ends_all_the_
 
 BOOST_AUTO_TEST_CASE(hooks_outlive_any_fault_and_none_is_lost)
 {
-    faulty_world w;
     int completed = 0;
+    faulty_world w;
     lamp_builder b{"lamps"};
     b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; });
     b.end<off>();
