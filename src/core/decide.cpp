@@ -2,6 +2,7 @@
 
 #include "core/hash.hpp"
 #include "core/later.hpp"
+#include "core/taking.hpp"
 
 #include <algorithm>
 #include <cassert>

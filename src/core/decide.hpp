@@ -45,13 +45,6 @@ transition start(const definition& workflow, start_request request, time_point n
 std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
                                  time_point now, const arm_deadlines& arm, inbox_view inbox = {});
 
-/// True for the states in which handlers run.
-bool is_active(run_state state) noexcept;
-
-/// Whether the run takes a message as it stands. Commands are taken at any time, if only to be
-/// refused; a callback by the statuses that declare it. `rules` are those of the run's status.
-bool can_take(const record& run, const status_rules* rules, const message& waiting);
-
 /// What a run needs next.
 enum class need { nothing, step, timeout, callback, command, expire_message, resume, scrub };
 

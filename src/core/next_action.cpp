@@ -1,21 +1,12 @@
+// What a run needs next, and when. decide.cpp has what came of it.
 #include "core/decide.hpp"
+#include "core/taking.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <cmath>
 
 namespace pawl::core {
-
-bool is_active(run_state state) noexcept
-{
-    return state == run_state::initiated || state == run_state::running;
-}
-
-bool can_take(const record& run, const status_rules* rules, const message& waiting)
-{
-    if (waiting.kind != message_kind::callback)
-        return true;
-    return is_active(run.state) && rules &&
-           std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end();
-}
 
 action next_action(const record& current, const definition& workflow,
                    std::span<const message> inbox, time_point now)
@@ -41,6 +32,18 @@ action next_action(const record& current, const definition& workflow,
     if (rules->step && !current.step_done && (!current.not_before || *current.not_before <= now))
         return {need::step};
     return {};
+}
+
+duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept
+{
+    assert(failures >= 1);
+    const double initial = static_cast<double>(policy.initial.count());
+    const double limit = std::max(initial, static_cast<double>(policy.max_interval.count()));
+    const double grown =
+        policy.multiplier <= 1 ? initial : initial * std::pow(policy.multiplier, failures - 1);
+    const double place = static_cast<double>(entropy >> 11) * 0x1p-53;
+    const double wait = std::min(grown, limit) * (1 + policy.jitter * place);
+    return duration{static_cast<duration::rep>(std::min(wait, 9e15))};
 }
 
 std::optional<time_point> wake_time(const record& current, const definition& workflow,

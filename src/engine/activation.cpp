@@ -321,29 +321,6 @@ void activation::take_result(commit& item)
     }
 }
 
-asio::awaitable<void> activation::checkpoint(std::string object)
-{
-    core::checkpoint_wanted wanted{std::move(object), {}};
-    co_await save(std::move(wanted));
-}
-
-asio::awaitable<void> activation::record_effect(effect added, std::string object)
-{
-    core::checkpoint_wanted wanted{std::move(object), std::move(added)};
-    co_await save(std::move(wanted));
-}
-
-asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
-{
-    if (superseded_)
-        throw system_error(asio::error::operation_aborted);
-    const auto version = record_.version;
-    co_await store(std::move(wanted));
-    if (record_.version != version + 1)
-        throw system_error(make_error_code(errc::conflict),
-                           "the run was changed while a step saved its progress");
-}
-
 core::inbox_view activation::inbox_view() const
 {
     return {inbox_seen_, inbox_};

@@ -1,8 +1,8 @@
-// How an activation runs a handler: its time limits, its interruption, and what came of it.
+// The half of an activation that runs handlers: what they may do, how long, and what ends them.
 #include "core/later.hpp"
 #include "engine/activation.hpp"
-#include "engine/active_runs.hpp"
 #include "engine/error_text.hpp"
+#include "pawl/run.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -185,6 +185,34 @@ std::vector<deadline> activation::arm(int status)
         if (const auto due = timeouts[i].due(object_, *this))
             armed.push_back({static_cast<int>(i), *due, 0});
     return armed;
+}
+
+asio::awaitable<void> activation::checkpoint(std::string object)
+{
+    core::checkpoint_wanted wanted{std::move(object), {}};
+    co_await save(std::move(wanted));
+}
+
+asio::awaitable<void> activation::record_effect(effect added, std::string object)
+{
+    // Not known when its function was called, so it was called beside another of the same name.
+    if (detail::find_effect(record_, added.name, added.for_run))
+        throw error(errc::invalid_argument, "the effect \"" + added.name +
+                                                "\" has been recorded meanwhile; two effects that "
+                                                "run beside each other need two names");
+    core::checkpoint_wanted wanted{std::move(object), std::move(added)};
+    co_await save(std::move(wanted));
+}
+
+asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
+{
+    if (superseded_)
+        throw system_error(asio::error::operation_aborted);
+    const auto version = record_.version;
+    co_await store(std::move(wanted));
+    if (record_.version != version + 1)
+        throw system_error(make_error_code(errc::conflict),
+                           "the run was changed while a step saved its progress");
 }
 
 void activation::limit_attempt(const core::source& by, duration limit)

@@ -1,12 +1,15 @@
 // A store that fails when a test says so: before it does anything, or after.
 #pragma once
 
+#include "engine/support.hpp"
 #include "pawl/error.hpp"
 #include "pawl/record_store.hpp"
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace engine_test {
@@ -152,6 +155,35 @@ private:
     void refuse(const std::string& call) { refuse_if(fails(call) != fault::none); }
 
     const std::shared_ptr<pawl::record_store> inner_;
+};
+
+/// A world whose store can be made to fail.
+struct faulty_world : world {
+    std::shared_ptr<faulty_store> faults = std::make_shared<faulty_store>(store);
+    std::map<std::string, int> calls; ///< of handlers, by name
+
+    faulty_world() { store = faults; }
+    ~faulty_world()
+    {
+        repair();
+        if (engine)
+            stop();
+    }
+
+    void fail(std::set<std::string> calls_that_fail)
+    {
+        faults->fails = [down = std::move(calls_that_fail)](const std::string& call) {
+            return down.contains(call) ? fault::refused : fault::none;
+        };
+    }
+
+    void repair()
+    {
+        faults->next_applies.clear();
+        faults->fails = [](const std::string&) {
+            return fault::none;
+        };
+    }
 };
 
 } // namespace engine_test

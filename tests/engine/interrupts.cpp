@@ -2,6 +2,8 @@
 // is asked of a timeout's due time.
 #include "engine/support.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 using namespace engine_test;
 using enum light;
 
@@ -90,6 +92,41 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
     BOOST_REQUIRE(told.has_value());
     BOOST_TEST((*told == pawl::errc::finished));
+}
+
+namespace {
+
+asio::awaitable<void> charge(lamp_run& run, pawl::clock* clock, pawl::duration span)
+{
+    co_await run.once("charge",
+                      [clock, span]() -> asio::awaitable<void> { co_await wait_on(*clock, span); });
+}
+
+pawl::step<off> charges_twice(lamp_run& run, pawl::clock* clock)
+{
+    using namespace asio::experimental::awaitable_operators;
+    co_await (charge(run, clock, 1s) && charge(run, clock, 2s));
+    co_return pawl::to<off>;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(two_effects_of_one_name_beside_each_other_are_a_mistake_that_is_told)
+{
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>([clock = w.clock.get()](lamp_run& run) {
+         return charges_twice(run, clock);
+     }).retry({.max_attempts = 1});
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    w.advance(1s);
+    w.advance(1s);
+    const auto now = w.state_of(client, run);
+    BOOST_TEST((now.state == pawl::run_state::paused));
+    BOOST_TEST(now.reason.find("charge") != std::string::npos);
+    BOOST_TEST(now.reason.find("two names") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either)
