@@ -6,7 +6,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
-
 #include <iostream>
 
 struct greeting {
@@ -25,7 +24,6 @@ pawl::step<checked, rejected> check_name(pawl::run<greeting>& run)
         co_return pawl::to<rejected>;
     co_return pawl::to<checked>;
 }
-
 pawl::step<sent> send_text(pawl::run<greeting>& run)
 {
     if (run.attempt() < 3)
@@ -54,8 +52,8 @@ int main()
 
     boost::asio::io_context io;
     pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .log = {}}};
-    auto done = boost::asio::co_spawn(io, demonstrate(engine, engine.add(std::move(b).build())),
-                                      boost::asio::use_future);
+    auto work = demonstrate(engine, engine.add(std::move(b).build()));
+    auto done = boost::asio::co_spawn(io, std::move(work), boost::asio::use_future);
     io.run();
     done.get();
 }
