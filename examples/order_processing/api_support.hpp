@@ -53,7 +53,7 @@ T read_body(const pawl::http::request& asked)
     try {
         return pawl::codec<T>::decode(asked.body);
     } catch (const pawl::decode_error& error) {
-        throw refusal{400, error.what()};
+        throw refusal{400, error.detail()};
     }
 }
 

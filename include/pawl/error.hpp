@@ -57,7 +57,16 @@ bool is_retryable(const error_code& code) noexcept;
 /// `what()` is for people; decide on `code()`.
 class error : public system_error {
 public:
-    error(errc code, const std::string& detail) : system_error(make_error_code(code), detail) {}
+    error(errc code, const std::string& detail)
+        : system_error(make_error_code(code), detail), detail_(detail)
+    {
+    }
+
+    /// The text alone, without the sentence and number of the code that what() ends with.
+    const std::string& detail() const noexcept { return detail_; }
+
+private:
+    std::string detail_;
 };
 
 /// A workflow's definition, or an option, contradicts itself. Thrown while a program is set up.
