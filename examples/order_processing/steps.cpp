@@ -29,6 +29,26 @@ bool was_paid_back(const Order& order)
                        [](const Payment& each) { return each.state == PaymentState::refunded; });
 }
 
+/// Archives the order's payment if it came to nothing; false while it is under way or captured.
+bool archive_if_lost(Order& order, payment_status status)
+{
+    switch (status) {
+    case payment_status::failed:
+        archive_payment(order, PaymentState::failed);
+        return true;
+    case payment_status::voided:
+        archive_payment(order, PaymentState::voided);
+        return true;
+    case payment_status::refunded:
+        archive_payment(order, PaymentState::refunded);
+        return true;
+    case payment_status::processing:
+    case payment_status::completed:
+        break;
+    }
+    return false;
+}
+
 std::string last_detail(const Order& order)
 {
     return order.payments.empty() ? std::string{} : order.payments.back().detail;
@@ -71,27 +91,17 @@ complete_payment(pawl::run<Order>& run, order_services& services, const order_op
 {
     Order& order = run.object();
     const payment_view view = co_await services.payments.find(order.payment_id);
-    switch (view.status) {
-    case payment_status::processing:
+    if (view.status == payment_status::processing)
         co_return pawl::repeat_after(poll_delay(order.payment_polls++, options));
-    case payment_status::completed:
-        if (view.captured != order.total)
-            co_return pawl::pause("payment " + order.payment_id + " captured " +
-                                  to_string(view.captured) + " of " + to_string(order.total));
-        if (Payment* payment = current_payment(order))
-            payment->state = PaymentState::captured;
-        order.paid_at = run.now();
-        co_return pawl::to<PaymentProcessed>;
-    case payment_status::failed:
-        archive_payment(order, PaymentState::failed);
+    if (archive_if_lost(order, view.status))
         co_return pawl::to<PaymentFailed>;
-    case payment_status::voided:
-        archive_payment(order, PaymentState::voided);
-        co_return pawl::to<PaymentFailed>;
-    case payment_status::refunded:
-        archive_payment(order, PaymentState::refunded);
-        co_return pawl::to<PaymentFailed>;
-    }
+    if (view.captured != order.total)
+        co_return pawl::pause("payment " + order.payment_id + " captured " +
+                              to_string(view.captured) + " of " + to_string(order.total));
+    if (Payment* payment = current_payment(order))
+        payment->state = PaymentState::captured;
+    order.paid_at = run.now();
+    co_return pawl::to<PaymentProcessed>;
 }
 
 pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_services& services)
@@ -104,23 +114,13 @@ pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_service
         co_return pawl::to<PaymentFailed>;
     }
     const payment_view view = co_await services.payments.find(order.payment_id);
-    switch (view.status) {
-    case payment_status::completed:
-        // Captured at the last moment: the order is paid, and complete_payment goes on with it.
+    // Captured at the last moment: the order is paid, and complete_payment goes on with it.
+    if (view.status == payment_status::completed)
         co_return pawl::skip();
-    case payment_status::failed:
-        archive_payment(order, PaymentState::failed);
+    if (archive_if_lost(order, view.status))
         co_return pawl::to<PaymentFailed>;
-    case payment_status::voided:
-        archive_payment(order, PaymentState::voided);
-        co_return pawl::to<PaymentFailed>;
-    case payment_status::refunded:
-        archive_payment(order, PaymentState::refunded);
-        co_return pawl::to<PaymentFailed>;
-    case payment_status::processing:
-        throw service_error{service_failure::transient,
-                            "payment " + order.payment_id + " cannot be voided"};
-    }
+    throw service_error{service_failure::transient,
+                        "payment " + order.payment_id + " cannot be voided"};
 }
 
 pawl::step<PaymentProcessing, Cancelled> handle_payment_failure(pawl::run<Order>& run,
