@@ -30,7 +30,6 @@ enum class errc {
     decode_failed,      ///< the codec could not read stored or given bytes
     not_running,        ///< the engine has not been started, or has been stopped
     unhandled_status,   ///< unfinished runs stand in statuses that the definition does not handle
-    duplicate_workflow, ///< the engine already has a workflow of that name
     overloaded,         ///< too many calls wait for their commit
     conflict,           ///< the record was changed by somebody else; read it again
     fenced,             ///< another engine owns the run's shard

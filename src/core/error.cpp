@@ -42,8 +42,6 @@ const char* sentence(errc code) noexcept
     case errc::unhandled_status:
         return "unfinished runs are in statuses that their workflow does not handle: see the log "
                "for the list";
-    case errc::duplicate_workflow:
-        return "the engine already has a workflow of this name";
     case errc::overloaded:
         return "too many calls wait for the store: try again later";
     case errc::conflict:
