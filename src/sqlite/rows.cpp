@@ -70,7 +70,7 @@ event read_event(execution& row)
     const auto position = row.integer();
     read.shard = shard_at(position);
     read.sequence = sequence_at(position);
-    read.kind = checked(row.integer(), event_kind::data_deleted, row);
+    read.kind = checked(row.integer(), event_kind::message_kept, row);
     row.read(read.run);
     row.read(read.workflow);
     row.read(read.foreign_id);
