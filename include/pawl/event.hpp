@@ -43,7 +43,8 @@ struct event {
     int to = 0;
     run_state state = run_state::initiated; ///< after it
     int attempt = 0;                        ///< failed attempts of the visit, after it
-    std::string error; ///< of a failed attempt, or the reason of a pause or cancel
+    std::string error;        ///< of a failed attempt, or the reason of a pause or cancel
+    std::string requested_by; ///< who asked for it, where a command did
     time_point at;
 
     friend bool operator==(const event&, const event&) = default;

@@ -36,6 +36,7 @@ struct message {
     std::string payload; ///< of a callback: the codec's bytes; of a command: the reason
     std::string
         key; ///< idempotency key: a second message of the run with it is not stored; may be empty
+    std::string requested_by; ///< of a command: who asks, as the caller named them; may be empty
     time_point sent_at;
     std::optional<time_point> expires_at;
 

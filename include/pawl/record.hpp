@@ -93,8 +93,12 @@ struct record {
 
     std::string object; ///< the workflow's object, as its codec wrote it
 
-    std::string last_error; ///< of the last failed attempt; cleared by progress
-    std::string reason;     ///< why it is paused, cancelled, finished early or deleted
+    /// Which version of the object's schema that is: the workflow's at the time of writing.
+    std::uint32_t object_version = 1;
+
+    std::string last_error;   ///< of the last failed attempt; cleared by progress
+    std::string reason;       ///< why it is paused, cancelled, finished early or deleted
+    std::string requested_by; ///< who asked for that; empty: nobody, or somebody unnamed
     pause_kind pause = pause_kind::none;
     int auto_resumes = 0;                ///< resumes after an error pause, since the last progress
     std::optional<time_point> resume_at; ///< when an error pause ends by itself

@@ -9,7 +9,8 @@ namespace pawl::core {
 
 namespace {
 
-constexpr char format_version = 1;
+/// Version 2 added requested_by at the end; what has none is written as version 1.
+constexpr char format_version = 2;
 
 /// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
 constexpr std::size_t shortest_deadline = 3;
@@ -132,10 +133,10 @@ std::string encode_details(const record& run)
 {
     std::string bytes;
     if (run.deadlines.empty() && run.effects.empty() && run.pause == pause_kind::none &&
-        run.auto_resumes == 0 && !run.resume_at)
+        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty())
         return bytes;
     writer out{bytes};
-    out.byte(format_version);
+    out.byte(run.requested_by.empty() ? 1 : format_version);
     out.byte(static_cast<unsigned>(run.pause));
     out.signed_number(run.auto_resumes);
     out.byte(run.resume_at ? 1 : 0);
@@ -153,6 +154,8 @@ std::string encode_details(const record& run)
         out.text(each.value);
         out.byte(each.for_run ? 1 : 0);
     }
+    if (!run.requested_by.empty())
+        out.text(run.requested_by);
     return bytes;
 }
 
@@ -163,10 +166,12 @@ void decode_details(std::string_view bytes, record& run)
     run.pause = pause_kind::none;
     run.auto_resumes = 0;
     run.resume_at.reset();
+    run.requested_by.clear();
     if (bytes.empty())
         return;
     reader in{bytes};
-    if (in.byte() != format_version)
+    const unsigned version = in.byte();
+    if (version < 1 || version > format_version)
         reader::fail("they are of an unknown version");
     const unsigned pause = in.byte();
     if (pause > static_cast<unsigned>(pause_kind::by_request))
@@ -187,6 +192,8 @@ void decode_details(std::string_view bytes, record& run)
         each.value = in.text();
         each.for_run = in.flag();
     }
+    if (version >= 2)
+        run.requested_by = in.text();
     if (in.left() != 0)
         reader::fail("something follows them");
 }

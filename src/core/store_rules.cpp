@@ -33,13 +33,27 @@ const std::string& error_of(const transition& change)
     return none;
 }
 
+const std::string& requester_of(const transition& change)
+{
+    static const std::string nobody;
+    switch (change.kind) {
+    case event_kind::paused:
+    case event_kind::resumed:
+    case event_kind::cancelled:
+    case event_kind::data_deletion_requested:
+        return change.next.requested_by;
+    default:
+        return nobody;
+    }
+}
+
 } // namespace
 
 event_entry make_event(const transition& change)
 {
     const record& next = change.next;
-    return {change.kind, next.version, change.from,      next.status,
-            next.state,  next.attempt, error_of(change), next.updated_at};
+    return {change.kind,  next.version,     change.from,          next.status,    next.state,
+            next.attempt, error_of(change), requester_of(change), next.updated_at};
 }
 
 event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_t sequence,
@@ -58,6 +72,7 @@ event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_
     made.state = entry.state;
     made.attempt = entry.attempt;
     made.error = entry.error;
+    made.requested_by = entry.requested_by;
     made.at = entry.at;
     return made;
 }

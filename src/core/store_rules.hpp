@@ -20,6 +20,7 @@ struct event_entry {
     run_state state = run_state::initiated;
     int attempt = 0;
     std::string error;
+    std::string requested_by;
     time_point at;
 };
 

@@ -28,7 +28,7 @@ const std::string_view record_columns =
     "runs.version, runs.state, runs.status, runs.visit, runs.entered_at, runs.attempt, "
     "runs.step_done, runs.not_before, runs.wake_at, runs.created_at, runs.updated_at, "
     "runs.inbox_last, runs.inbox_pending, runs.last_error, runs.reason, runs.start_key, "
-    "runs.trace_parent, runs.details, runs.object";
+    "runs.trace_parent, runs.object_version, runs.details, runs.object";
 
 record read_record(execution& row)
 {
@@ -53,6 +53,7 @@ record read_record(execution& row)
     row.read(run.reason);
     row.read(run.start_key);
     row.read(run.trace_parent);
+    row.read(run.object_version);
     core::decode_details(row.bytes(), run);
     row.read(run.object);
     return run;
@@ -62,7 +63,7 @@ const std::string_view event_columns =
     "events.position, events.kind, runs.id, "
     "(SELECT name FROM workflows WHERE workflow = runs.workflow), runs.foreign_id, "
     "events.version, events.from_status, events.to_status, events.state, events.attempt, "
-    "events.error, events.at";
+    "events.error, events.requested_by, events.at";
 
 event read_event(execution& row)
 {
@@ -80,11 +81,13 @@ event read_event(execution& row)
     read.state = to_run_state(row.integer(), row);
     row.read(read.attempt);
     row.read(read.error);
+    row.read(read.requested_by);
     row.read(read.at);
     return read;
 }
 
-const std::string_view message_columns = "sequence, kind, sent_at, expires_at, name, key, payload";
+const std::string_view message_columns =
+    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload";
 
 message read_message(execution& row, const run_id& run)
 {
@@ -96,6 +99,7 @@ message read_message(execution& row, const run_id& run)
     row.read(read.expires_at);
     row.read(read.name);
     row.read(read.key);
+    row.read(read.requested_by);
     row.read(read.payload);
     return read;
 }

@@ -14,7 +14,7 @@ namespace {
 /// "Pawl" in ASCII. Stored: never change.
 constexpr std::int64_t application_id = 0x5061'776c;
 
-// The format of the file, version 1.
+// The format of the file, as its first version had it; what later ones added follows.
 //
 // Every time is microseconds since the Unix epoch, UTC. Enumerations are stored as the numbers that
 // the public headers give them. Texts are UTF-8 by intent, but their bytes come back as they were
@@ -144,9 +144,22 @@ void create(connection& database)
     database.execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
 }
 
+// What version 2 added. requested_by says who asked for a command; object_version, which schema of
+// the workflow's object a run's object is written in.
+constexpr const char* second = R"(
+ALTER TABLE runs ADD COLUMN object_version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE events ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
+)";
+
+void to_second(connection& database)
+{
+    database.execute(second);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Append, never change.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 1> migrations{create};
+constexpr std::array<migration, 2> migrations{create, to_second};
 
 void make_shards(connection& database, std::uint32_t shards)
 {

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view progress =
     "version = ?, state = ?, status = ?, visit = ?, entered_at = ?, attempt = ?, step_done = ?, "
     "not_before = ?, updated_at = ?, inbox_pending = ?, last_event = ?, last_error = ?, "
-    "reason = ?, details = ?, object = ?";
+    "reason = ?, object_version = ?, details = ?, object = ?";
 
 execution& bind_progress(execution& row, const record& next, std::uint32_t inbox_pending,
                          std::int64_t last_event, std::string_view details)
@@ -34,6 +34,7 @@ execution& bind_progress(execution& row, const record& next, std::uint32_t inbox
         .bind(last_event)
         .bind(next.last_error)
         .bind(next.reason)
+        .bind(next.object_version)
         .blob_or_null(details)
         .blob(next.object);
 }
@@ -41,9 +42,10 @@ execution& bind_progress(execution& row, const record& next, std::uint32_t inbox
 // Past the constraint, nothing is inserted: the caller then finds out which one it was.
 constexpr std::string_view insert_run =
     "INSERT INTO runs (version, state, status, visit, entered_at, attempt, step_done, not_before, "
-    "updated_at, inbox_pending, last_event, last_error, reason, details, object, wake_at, "
+    "updated_at, inbox_pending, last_event, last_error, reason, object_version, details, object, "
+    "wake_at, "
     "finished, id, workflow, foreign_id, shard, created_at, inbox_last, start_key, trace_parent) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) "
     "ON CONFLICT DO NOTHING";
 
 } // namespace
@@ -67,7 +69,7 @@ writer::writer(connection& database)
       finish_run_(database, fmt::format("UPDATE runs SET {}, wake_at = ?, finished = ? "
                                         "WHERE row = ?",
                                         progress)),
-      insert_event_(database, "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      insert_event_(database, "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       insert_mark_(database, "INSERT INTO marks VALUES (?, ?, ?)"),
       insert_workflow_(database, "INSERT INTO workflows (name) VALUES (?)"),
       update_count_(database, "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -78,8 +80,8 @@ writer::writer(connection& database)
       find_message_key_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = ? "
                                   "AND key = ? AND key <> ''"),
       insert_message_(database, "INSERT INTO messages (run, sequence, kind, outcome, sent_at, "
-                                "expires_at, name, key, detail, payload) "
-                                "VALUES (?, ?, ?, 0, ?, ?, ?, ?, '', ?)"),
+                                "expires_at, name, key, requested_by, detail, payload) "
+                                "VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, '', ?)"),
       deliver_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ? WHERE row = ?"),
       deliver_and_wake_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ?, "
                                   "wake_at = ? WHERE row = ?"),
@@ -310,6 +312,7 @@ void writer::append_event(const transition& change, std::int64_t row, std::int64
         .bind(entry.attempt)
         .bind(entry.at)
         .bind(entry.error)
+        .bind(entry.requested_by)
         .run();
     if (entry.version % mark_distance == 0)
         execution{insert_mark_}.bind(row).bind(entry.version).bind(position).run();

@@ -68,6 +68,7 @@ apply_result writer::apply_one(const delivery& change)
         .bind(content.expires_at)
         .bind(content.name)
         .bind(content.key)
+        .bind(content.requested_by)
         .blob(content.payload)
         .run();
     const auto wake_at = core::wake_after(content, run->wake_at);

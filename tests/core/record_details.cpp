@@ -19,6 +19,7 @@ pawl::record full_record()
     run.resume_at = pawl::time_point{1s};
     run.deadlines = {{0, pawl::time_point::max(), 3}, {1, pawl::time_point::min(), -1}};
     run.effects = {{"charge", std::string("a\0b", 3), true}, {"", std::string(300, 'x'), false}};
+    run.requested_by = "ops";
     return run;
 }
 
@@ -51,12 +52,13 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(5);
+    std::vector<pawl::record> runs(6);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
     runs[3].deadlines = whole.deadlines;
     runs[4].effects = whole.effects;
+    runs[5].requested_by = whole.requested_by;
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -76,6 +78,11 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     const unsigned char expected[] = {1, 1, 2, 1, 200, 1, 1, 4, 1, 0, 1, 2, 'a', 'b', 1, 'c', 1};
     const std::string bytes{reinterpret_cast<const char*>(expected), sizeof expected};
     BOOST_TEST(pawl::core::encode_details(run) == bytes);
+
+    run.requested_by = "me";
+    auto second = bytes + std::string{2, 'm', 'e'};
+    second.front() = 2;
+    BOOST_TEST(pawl::core::encode_details(run) == second);
 }
 
 BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
@@ -93,7 +100,8 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
 BOOST_AUTO_TEST_CASE(refuses_impossible_values)
 {
     const std::string damaged[] = {
-        {2, 0, 0, 0, 0, 0},                      // version
+        {3, 0, 0, 0, 0, 0},                      // version
+        {0, 0, 0, 0, 0, 0},                      // version
         {1, 3, 0, 0, 0, 0},                      // pause kind
         {1, 0, 0, 2, 0, 0},                      // flag
         {1, 0, 0, 0, 127, 0},                    // more deadlines than bytes

@@ -103,6 +103,7 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
         event_kind kind;
         run_state state;
         std::string error;
+        std::string requested_by = {};
     };
     const std::string error = "card declined: \"no\"";
     const std::string reason = "asked by 'ops' \xf0\x9f\x9a\xab";
@@ -113,15 +114,15 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
         {event_kind::checkpointed, run_state::running, ""},
         {event_kind::message_settled, run_state::running, ""},
         {event_kind::message_kept, run_state::running, ""},
-        {event_kind::paused, run_state::paused, reason},
-        {event_kind::resumed, run_state::running, ""},
+        {event_kind::paused, run_state::paused, reason, "ops"},
+        {event_kind::resumed, run_state::running, "", "ops"},
         {event_kind::completed, run_state::completed, reason},
-        {event_kind::data_deletion_requested, run_state::requested_data_deleted, reason},
+        {event_kind::data_deletion_requested, run_state::requested_data_deleted, reason, "ops"},
         {event_kind::data_deleted, run_state::data_deleted, reason},
     };
     auto run = co_await test.started("told");
     std::vector<event> wanted{event_of(start_of(run), 0, 1)};
-    for (const auto& [kind, state, text] : steps) {
+    for (const auto& [kind, state, text, by] : steps) {
         const int from = run.status;
         run = next_of(run);
         run.state = state;
@@ -129,10 +130,12 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
         run.attempt += 1;
         run.last_error = error;
         run.reason = reason;
+        run.requested_by = "ops";
         auto change = step_of(run, kind);
         change.from = from;
         co_await test.accept_one(change);
         wanted.push_back(event_of(change, 0, wanted.size() + 1, text));
+        wanted.back().requested_by = by;
     }
     const auto log = co_await test.store().events(0, 0, 100);
     const auto history = co_await test.store().history(run.id, 0, 100);

@@ -55,6 +55,8 @@ std::string_view difference(const record& a, const record& b)
         {"object", a.object == b.object},
         {"last_error", a.last_error == b.last_error},
         {"reason", a.reason == b.reason},
+        {"requested_by", a.requested_by == b.requested_by},
+        {"object_version", a.object_version == b.object_version},
         {"pause", a.pause == b.pause},
         {"auto_resumes", a.auto_resumes == b.auto_resumes},
         {"resume_at", a.resume_at == b.resume_at},

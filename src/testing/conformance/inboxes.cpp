@@ -24,7 +24,10 @@ std::vector<message> notable_messages(const run_id& run)
     const auto text = "a\0b, \"c\" 'd' \xf0\x9f\x92\xb3 \xff"s;
     std::vector<message> messages(7);
     messages[0] = {.name = "plain", .sent_at = beginning};
-    messages[1] = {.kind = message_kind::pause, .payload = "why", .sent_at = time_point::max()};
+    messages[1] = {.kind = message_kind::pause,
+                   .payload = "why",
+                   .requested_by = "ops",
+                   .sent_at = time_point::max()};
     messages[2] = {.kind = message_kind::resume, .expires_at = time_point::max()};
     messages[3] = {.kind = message_kind::cancel, .expires_at = time_point::min()};
     messages[4] = {.kind = message_kind::delete_data, .key = text};

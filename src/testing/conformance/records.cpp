@@ -39,6 +39,8 @@ record with_texts(fixture& test, const std::string& text)
     run.object = text;
     run.last_error = text;
     run.reason = text;
+    run.requested_by = text;
+    run.object_version = 4711;
     run.start_key = text;
     run.trace_parent = text;
     run.effects = {{text, text, true}};
