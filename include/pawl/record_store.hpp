@@ -173,6 +173,13 @@ public:
     virtual boost::asio::awaitable<std::vector<apply_result>>
     apply(std::span<const change> batch) = 0;
 
+    /// For stores that need no I/O: applies one change here and now, as apply() would, in the
+    /// caller's thread, within microseconds. An engine then collects no batches, so that a run goes
+    /// through its steps while it is warm in the processor's cache.
+    ///
+    /// Default: empty, which says that the store does not do that. It is the same at each call.
+    virtual std::optional<apply_result> apply_now(const change& only);
+
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
     /// The run of this foreign id that was created last.

@@ -4,6 +4,15 @@
 
 #include <algorithm>
 
+namespace pawl {
+
+std::optional<apply_result> record_store::apply_now(const change&)
+{
+    return {};
+}
+
+} // namespace pawl
+
 namespace pawl::core {
 
 namespace {

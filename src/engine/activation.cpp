@@ -23,6 +23,9 @@ namespace {
 /// Messages that one read of an inbox asks for.
 constexpr std::size_t inbox_page = 256;
 
+/// Commits in place that a run may make before it lets others have the thread.
+constexpr int max_commits_in_a_row = 16;
+
 /// Other commands wait for the handler's end: they would only be refused.
 bool interrupts(const message& arrived)
 {
@@ -291,7 +294,13 @@ asio::awaitable<void> activation::store(core::outcome what)
         co_return;
     change->epoch = shared_.epochs[shared_.shard_of(record_.foreign_id)];
     commit item{std::move(*change), {}, {}};
-    co_await shared_.commits.async_submit(item, asio::use_awaitable);
+    if (!shared_.commits.apply_now(item)) {
+        co_await shared_.commits.async_submit(item, asio::use_awaitable);
+    } else if (++commits_in_a_row_ == max_commits_in_a_row) {
+        // Others want the thread too.
+        commits_in_a_row_ = 0;
+        co_await asio::post(strand_, asio::use_awaitable);
+    }
     take_result(item);
 }
 

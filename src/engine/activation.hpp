@@ -108,6 +108,7 @@ private:
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
+    int commits_in_a_row_ = 0;
     bool owned_ = true; ///< false: somebody else drives the run, or it is gone
 
     // Of the handler that is running; touched on the strand only.

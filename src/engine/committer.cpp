@@ -32,6 +32,21 @@ committer::committer(asio::any_io_executor executor, record_store& store, gate& 
 {
 }
 
+bool committer::apply_now(commit& what)
+{
+    std::optional<apply_result> result;
+    try {
+        result = store_.apply_now(what.what);
+        if (!result)
+            return false;
+        what.result = std::move(*result);
+    } catch (...) {
+        what.failure = std::current_exception();
+    }
+    applied_(what.what, what.failure ? nullptr : &what.result);
+    return true;
+}
+
 void committer::submit(commit& item)
 {
     {

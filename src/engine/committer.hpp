@@ -29,18 +29,23 @@ struct commit {
 
 /// Group commit: takes everything that waits, applies it as one transaction, hands the results
 /// back, and begins again. There is no timer: a change that comes alone is committed alone and at
-/// once, and under load the batches grow by themselves while the store is busy.
+/// once, and under load the batches grow by themselves while the store is busy. A store that can
+/// apply a change in place is given each one where it is made.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class committer {
 public:
-    /// Called with each change of a batch and its result, before their makers are told. Without a
-    /// result when the store threw: nothing is known of the change.
+    /// Called with each change and its result, before its maker is told; from several threads if
+    /// the store applies in place. Without a result when the store threw: nothing is known of the
+    /// change.
     using observer = std::function<void(const change&, const apply_result*)>;
 
     committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
               std::size_t max_batch, observer applied);
+
+    /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
+    bool apply_now(commit& what);
 
     /// Completes when `what` has a result or a failure. Not cancellable.
     template <class Token>

@@ -105,7 +105,8 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
         --waiting_calls_;
         throw system_error(make_error_code(errc::overloaded));
     }
-    co_await committer_.async_submit(item, asio::use_awaitable);
+    if (!committer_.apply_now(item))
+        co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
     if (item.failure) {
         // It may have been stored all the same.

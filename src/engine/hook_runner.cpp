@@ -113,7 +113,8 @@ asio::awaitable<void> hook_runner::work_off(std::uint32_t shard)
         if (events.by_run.empty() && !events.full)
             co_return; // nothing of ours: a commit for the cursor alone can wait
         commit moved{cursor_move{cursor_, shard, events.last, shared_.epochs[shard]}, {}, {}};
-        co_await shared_.commits.async_submit(moved, asio::use_awaitable);
+        if (!shared_.commits.apply_now(moved))
+            co_await shared_.commits.async_submit(moved, asio::use_awaitable);
     }
 }
 

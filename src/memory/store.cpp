@@ -24,6 +24,12 @@ public:
         co_return state_.apply(batch);
     }
 
+    std::optional<apply_result> apply_now(const change& only) override
+    {
+        const std::lock_guard lock{mutex_};
+        return state_.apply(std::span{&only, 1}).front();
+    }
+
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
         const std::lock_guard lock{mutex_};

@@ -1,5 +1,6 @@
 // What is limited stays within its limit, and whatever does not fit waits without being forgotten:
 // runs in memory, attempts of a step at a time, calls that wait for their commit.
+#include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
 
 #include <algorithm>
@@ -241,6 +242,7 @@ BOOST_AUTO_TEST_CASE(calls_past_their_limit_are_refused_and_others_are_as_before
     occupancy inside;
     world w;
     w.options.max_waiting_calls = 3;
+    w.store = std::make_shared<faulty_store>(w.store); // never fails; one that commits in batches
     auto client = w.start(slow(w, inside, 0));
     int accepted = 0;
     int overloaded = 0;
