@@ -211,7 +211,7 @@ awaitable<response> resume(shared_context context, const request& asked)
     api::allow_query(asked, {});
     const order_snapshot order = co_await api::find_order(context, asked);
     auto orders = context->orders;
-    co_await orders.async_resume(order.id, use_awaitable);
+    co_await orders.async_resume(order.id, {}, use_awaitable);
     co_return accepted(order);
 }
 

@@ -38,6 +38,20 @@ struct trigger_options {
     std::string trace_parent{};
 };
 
+/// Why a command is given, and by whom. Both are kept with the run and in its history; at most
+/// 1,024 bytes each, longer reasons are cut.
+struct command_reason {
+    command_reason() = default;
+    command_reason(const char* why) : reason(why) {}
+    command_reason(std::string why, std::string who = {})
+        : reason(std::move(why)), by(std::move(who))
+    {
+    }
+
+    std::string reason; ///< for people
+    std::string by;     ///< who asks, as the host knows them; may be empty
+};
+
 struct callback_options {
     /// Names this callback: a second one of the run with the same key is not handled again, and
     /// gives the first one's outcome. At most 1,024 bytes. Empty: none.
@@ -92,7 +106,7 @@ error_code encode_into(const T& value, std::string& out)
 }
 
 /// A settlement as a result: what was not done is an error.
-inline error_code code_of(const settlement& settled, errc refused)
+inline error_code code_of(const settlement& settled, message_kind kind)
 {
     switch (settled.outcome) {
     case message_outcome::failed:
@@ -100,7 +114,7 @@ inline error_code code_of(const settlement& settled, errc refused)
     case message_outcome::expired:
         return make_error_code(errc::expired);
     case message_outcome::refused:
-        return make_error_code(refused);
+        return make_error_code(refusal_code(kind, settled));
     case message_outcome::pending:
     case message_outcome::handled:
         break;
@@ -112,12 +126,11 @@ inline error_code code_of(const settlement& settled, errc refused)
 template <class Handler>
 struct settling_handler {
     Handler handler;
-    errc refused;
 
     void operator()(error_code result, settlement settled)
     {
         if (!result)
-            result = code_of(settled, refused);
+            result = code_of(settled, message_kind::callback);
         std::move(handler)(result, std::move(settled));
     }
 };
@@ -125,11 +138,12 @@ struct settling_handler {
 template <class Handler>
 struct command_handler {
     Handler handler;
+    message_kind kind;
 
     void operator()(error_code result, const settlement& settled)
     {
         if (!result)
-            result = code_of(settled, errc::refused);
+            result = code_of(settled, kind);
         std::move(handler)(result);
     }
 };
@@ -255,45 +269,46 @@ public:
             std::forward<Token>(token));
     }
 
-    /// Pauses a run until somebody resumes it. Signature: `void(error_code)`. A running handler is
-    /// cancelled, and what it did since its last save is forgotten. An error pause becomes one that
-    /// does not end by itself.
+    /// Pauses a run until somebody resumes it, also one that has not begun.
+    /// Signature: `void(error_code)`. A running handler is cancelled, and what it did since its
+    /// last save is forgotten. An error pause becomes one that does not end by itself.
     ///
     /// Durability, cancellation: as async_callback.
     ///
-    /// Errors: not_found; finished; refused when it is paused already.
+    /// Errors: not_found; finished; already_paused; invalid_argument when `why.by` is too long.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_pause(run_key to, std::string reason, Token&& token = {})
+    auto async_pause(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::pause, std::move(reason),
+        return initiate_command(std::move(to), message_kind::pause, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
-    /// meanwhile are due. As async_pause; refused when it is not paused.
+    /// meanwhile are due. As async_pause; not_paused when it is not.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_resume(run_key to, Token&& token = {})
+    auto async_resume(run_key to, command_reason why = {}, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::resume, {},
+        return initiate_command(std::move(to), message_kind::resume, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
     /// callback that moves the run to a status whose step does. As async_pause.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_cancel(run_key to, std::string reason, Token&& token = {})
+    auto async_cancel(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::cancel, std::move(reason),
+        return initiate_command(std::move(to), message_kind::cancel, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Replaces the object of a finished run by what the workflow's scrubber leaves of it.
     /// Completes when the request is durable; the run's state then goes from RequestedDataDeleted
-    /// to DataDeleted. As async_pause; refused while the run is unfinished.
+    /// to DataDeleted. May be repeated, for a scrubber that has learnt more. As async_pause;
+    /// unfinished while the run is.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_delete_data(run_key to, std::string reason, Token&& token = {})
+    auto async_delete_data(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::delete_data, std::move(reason),
+        return initiate_command(std::move(to), message_kind::delete_data, std::move(why),
                                 std::forward<Token>(token));
     }
 
@@ -413,25 +428,27 @@ private:
             [](auto handler, client self, detail::send_call what) {
                 self.engine_->send(
                     self.workflow_.impl(), std::move(what),
-                    detail::completion<settlement>{detail::settling_handler<decltype(handler)>{
-                        std::move(handler), errc::finished}});
+                    detail::completion<settlement>{
+                        detail::settling_handler<decltype(handler)>{std::move(handler)}});
             },
             token, *this, std::move(call));
     }
 
     template <class Token>
-    auto initiate_command(run_key to, message_kind kind, std::string reason, Token&& token)
+    auto initiate_command(run_key to, message_kind kind, command_reason why, Token&& token)
     {
         detail::send_call call;
         call.to = std::move(to);
         call.kind = kind;
-        call.payload = std::move(reason);
+        call.payload = std::move(why.reason);
+        call.requested_by = std::move(why.by);
         return boost::asio::async_initiate<Token, void(error_code)>(
             [](auto handler, client self, detail::send_call what) {
+                const auto kind = what.kind;
                 self.engine_->send(
                     self.workflow_.impl(), std::move(what),
                     detail::completion<settlement>{
-                        detail::command_handler<decltype(handler)>{std::move(handler)}});
+                        detail::command_handler<decltype(handler)>{std::move(handler), kind}});
             },
             token, *this, std::move(call));
     }

@@ -19,9 +19,10 @@ struct snapshot {
     Status status{};
     run_state state = run_state::initiated;
     std::uint64_t version = 0;
-    int attempt = 0;        ///< failed attempts of the present visit's step
-    std::string last_error; ///< of the last failed attempt; empty after progress
-    std::string reason;     ///< why it is paused, cancelled, finished early or deleted
+    int attempt = 0;          ///< failed attempts of the present visit's step
+    std::string last_error;   ///< of the last failed attempt; empty after progress
+    std::string reason;       ///< why it is paused, cancelled, finished early or deleted
+    std::string requested_by; ///< who asked for that, as the command named them
     time_point created_at;
     time_point updated_at;
     std::optional<time_point> wake_at; ///< when it next moves by itself; empty: never
@@ -32,10 +33,19 @@ struct snapshot {
 template <class Object, class Status>
 snapshot<Object, Status> make_snapshot(const record& from)
 {
-    return {from.id,         from.foreign_id, static_cast<Status>(from.status),
-            from.state,      from.version,    from.attempt,
-            from.last_error, from.reason,     from.created_at,
-            from.updated_at, from.wake_at,    codec<Object>::decode(from.object)};
+    return {from.id,
+            from.foreign_id,
+            static_cast<Status>(from.status),
+            from.state,
+            from.version,
+            from.attempt,
+            from.last_error,
+            from.reason,
+            from.requested_by,
+            from.created_at,
+            from.updated_at,
+            from.wake_at,
+            codec<Object>::decode(from.object)};
 }
 
 } // namespace pawl

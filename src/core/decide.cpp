@@ -91,6 +91,7 @@ public:
         next().auto_resumes = 0;
         next().last_error.clear();
         next().reason.clear();
+        next().requested_by.clear();
     }
 
     void enter(int status)
@@ -128,6 +129,7 @@ public:
     {
         next().state = run_state::paused;
         next().pause = why;
+        next().requested_by.clear();
         next().reason = shortened(std::move(reason));
         next().resume_at.reset();
         if (why == pause_kind::by_error && workflow_.resume_after > duration::zero() &&
@@ -141,6 +143,7 @@ public:
         next().state = run_state::running;
         next().pause = pause_kind::none;
         next().reason.clear();
+        next().requested_by.clear();
         next().resume_at.reset();
         // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
         if (next().attempt > 0)
@@ -368,7 +371,7 @@ bool maker::apply(command_received& command)
         end(run_state::cancelled, event_kind::cancelled, std::move(command.reason));
         break;
     case message_kind::delete_data:
-        if (current_.state != run_state::completed && current_.state != run_state::cancelled)
+        if (!over)
             return refused("cannot delete data");
         next().state = run_state::requested_data_deleted;
         next().reason = shortened(std::move(command.reason));
@@ -378,6 +381,7 @@ bool maker::apply(command_received& command)
         assert(!"a callback is no command");
         return false;
     }
+    next().requested_by = std::move(command.by);
     settle(command.message, message_outcome::handled);
     return true;
 }

@@ -46,6 +46,7 @@ struct command_received {
     std::uint64_t message = 0;
     message_kind kind = message_kind::pause;
     std::string reason;
+    std::string by = {};
 };
 
 /// A message's time limit has passed.

@@ -23,14 +23,16 @@ const std::string& error_of(const transition& change)
     switch (change.kind) {
     case event_kind::attempt_failed:
         return change.next.last_error;
+    case event_kind::completed:
+        return change.next.reason.empty() ? change.next.last_error : change.next.reason;
     case event_kind::paused:
     case event_kind::cancelled:
-    case event_kind::completed:
     case event_kind::data_deletion_requested:
     case event_kind::data_deleted:
         return change.next.reason;
+    case event_kind::moved: // after used-up attempts
+        return change.next.last_error;
     case event_kind::started:
-    case event_kind::moved:
     case event_kind::repeated:
     case event_kind::resumed:
     case event_kind::checkpointed:
@@ -101,9 +103,7 @@ time_point wake_after(const message& delivered, std::optional<time_point> wake_a
 
 bool takes(run_state state, message_kind kind) noexcept
 {
-    if (!is_finished(state))
-        return true;
-    return kind == message_kind::delete_data && state != run_state::data_deleted;
+    return !is_finished(state) || kind == message_kind::delete_data;
 }
 
 std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,

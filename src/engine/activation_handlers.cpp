@@ -60,7 +60,8 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
     }
     case need::command: {
         const auto command = message_at();
-        co_return result{core::command_received{command.sequence, command.kind, command.payload}};
+        co_return result{core::command_received{command.sequence, command.kind, command.payload,
+                                                command.requested_by}};
     }
     case need::expire_message:
         co_return result{core::message_expired{message_at().sequence}};

@@ -265,6 +265,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     if (call.early)
         throw system_error(call.early);
     check_name(call.key, true, "the idempotency key");
+    check_name(call.requested_by, true, "the name of who asks");
     if (call.payload.size() > options_.max_object_size)
         throw system_error(make_error_code(errc::too_large));
     if (call.kind == message_kind::callback) {
@@ -280,6 +281,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.kind = call.kind;
     content.name = std::move(call.name);
     content.payload = std::move(call.payload);
+    content.requested_by = std::move(call.requested_by);
     content.key = std::move(call.key);
     content.sent_at = shared_.clock.now();
     if (call.time_limit)

@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_waits_for_a_permit_takes_its_commands)
     w.wait_for(client.async_cancel(runs[1], "not needed", asio::use_awaitable));
     BOOST_TEST((w.state_of(client, runs[1]).state == pawl::run_state::cancelled));
     w.wait_for(client.async_pause(runs[2], "hold on", asio::use_awaitable));
-    w.wait_for(client.async_resume(runs[2], asio::use_awaitable));
+    w.wait_for(client.async_resume(runs[2], {}, asio::use_awaitable));
     BOOST_TEST((w.state_of(client, runs[2]).state == pawl::run_state::running));
 }
 

@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(a_paused_run_keeps_its_deadline_for_the_resume)
     w.wait_for(client.async_pause(run, "hold on", asio::use_awaitable));
     w.advance(2h);
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
-    w.wait_for(client.async_resume(run, asio::use_awaitable));
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST((w.state_of(client, run).status == off));
 }

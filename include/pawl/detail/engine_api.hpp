@@ -35,11 +35,15 @@ struct send_call {
     message_kind kind = message_kind::callback;
     std::string name;
     std::string payload;
+    std::string requested_by;
     std::string key;
     std::optional<duration> time_limit;
     bool wait_until_settled = true;
     error_code early;
 };
+
+/// Why a message of this kind was refused, as a code.
+errc refusal_code(message_kind kind, const settlement& refused);
 
 /// What a typed client asks of the engine, without types. Not an extension point.
 ///
