@@ -321,7 +321,7 @@ public:
     {
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, run_id id) {
-                self.engine_->find(id, decoding_optional(std::move(handler)));
+                self.engine_->find(id, self.decoding_optional(std::move(handler)));
             },
             token, *this, run);
     }
@@ -333,7 +333,7 @@ public:
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, std::string key) {
                 self.engine_->latest(self.workflow_.name(), std::move(key),
-                                     decoding_optional(std::move(handler)));
+                                     self.decoding_optional(std::move(handler)));
             },
             token, *this, std::move(foreign_id));
     }
@@ -341,17 +341,19 @@ public:
     /// Reads a page of runs of this workflow (`query.workflow` is set to it).
     /// Signature: `void(error_code, page<Object, Status>)`.
     ///
-    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000; decode_failed.
+    /// A run whose object cannot be read is listed with snapshot::unreadable.
+    ///
+    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(record_query query, Token&& token = {})
     {
         query.workflow = workflow_.name();
         return boost::asio::async_initiate<Token, void(error_code, page<Object, Status>)>(
             [](auto handler, client self, record_query what) {
-                auto decode = [](record_page raw) {
+                auto decode = [flow = self.workflow_](record_page raw) {
                     page<Object, Status> result{{}, raw.next};
                     for (const auto& run : raw.runs)
-                        result.runs.push_back(make_snapshot<Object, Status>(run));
+                        result.runs.push_back(listed(flow, run));
                     return result;
                 };
                 self.engine_->list(std::move(what),
@@ -359,6 +361,20 @@ public:
                                        detail::decoding_handler{std::move(handler), decode}});
             },
             token, *this, std::move(query));
+    }
+
+    /// How many runs of this workflow stand in which status and run state.
+    /// Signature: `void(error_code, std::vector<status_count>)`. Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_count(bool unfinished_only = false, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::vector<status_count>)>(
+            [](auto handler, client self, bool unfinished) {
+                self.engine_->count(
+                    self.workflow_.name(), unfinished,
+                    detail::completion<std::vector<status_count>>{std::move(handler)});
+            },
+            token, *this, unfinished_only);
     }
 
     /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
@@ -384,23 +400,36 @@ private:
             [](auto handler, client self, run_id id, std::vector<int> wanted) {
                 self.engine_->await(id, std::move(wanted),
                                     detail::completion<record>{detail::decoding_handler{
-                                        std::move(handler), &client::decode_reached}});
+                                        std::move(handler), decode_reached{self.workflow_}}});
             },
             token, *this, run, std::move(statuses));
     }
 
-    static snapshot_type decode_reached(record reached)
+    struct decode_reached {
+        workflow<Object, Status> flow;
+
+        snapshot_type operator()(record reached) const { return make_snapshot(flow, reached); }
+    };
+
+    /// One run that cannot be read must not hide the others of its page.
+    static snapshot_type listed(const workflow<Object, Status>& flow, const record& run)
     {
-        return make_snapshot<Object, Status>(reached);
+        try {
+            return make_snapshot(flow, run);
+        } catch (const system_error& e) {
+            auto shown = detail::make_snapshot<Object, Status>(run, Object{});
+            shown.unreadable = e.what();
+            return shown;
+        }
     }
 
     template <class Handler>
-    static detail::completion<std::optional<record>> decoding_optional(Handler handler)
+    detail::completion<std::optional<record>> decoding_optional(Handler handler) const
     {
-        auto decode = [](std::optional<record> found) {
+        auto decode = [flow = workflow_](std::optional<record> found) {
             std::optional<snapshot_type> result;
             if (found)
-                result = make_snapshot<Object, Status>(*found);
+                result = make_snapshot(flow, *found);
             return result;
         };
         return detail::completion<std::optional<record>>{

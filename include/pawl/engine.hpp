@@ -14,9 +14,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace pawl {
 
@@ -65,6 +67,24 @@ struct engine_options {
     log_sink log = log_to_stderr;
 };
 
+/// What a start would do with the unfinished runs of one workflow, status and run state.
+struct start_plan {
+    enum class fate : std::uint8_t {
+        continues,        ///< the workflow handles the status
+        moves,            ///< the status was retired: they go on in `successor`
+        unhandled,        ///< nothing handles the status: the start is refused, or they stay there
+        unknown_workflow, ///< the engine does not have the workflow: they stay where they are
+    };
+
+    std::string workflow;
+    int status = 0;
+    std::string label; ///< of the status; its number when the workflow does not know it
+    run_state state = run_state::initiated;
+    std::uint64_t runs = 0;
+    fate what = fate::continues;
+    int successor = 0; ///< of a retired status
+};
+
 /// Drives the runs of its workflows on an executor of yours.
 ///
 /// Each run has a strand: its handlers never run beside each other, and never on a thread of which
@@ -97,8 +117,22 @@ public:
         return client<Object, Status>{api(), std::move(added)};
     }
 
+    /// Says what async_start would do with the unfinished runs in the store, and does nothing.
+    /// Signature: `void(error_code, std::vector<start_plan>)`. May be called before async_start.
+    /// Cancellation: none. Errors: store_* codes.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_plan(Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::vector<start_plan>)>(
+            [](auto handler, engine* self) {
+                self->plan(detail::completion<std::vector<start_plan>>{std::move(handler)});
+            },
+            token, this);
+    }
+
     /// Takes the store's shards, checks that the workflows handle the statuses of all unfinished
-    /// runs, and begins to drive what is due.
+    /// runs, moves those of retired statuses on, and begins to drive what is due. What it does not
+    /// simply continue is in the log.
     ///
     /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
     /// engine holds the shards, a store_* code, or errc::not_running after a stop.
@@ -141,6 +175,7 @@ private:
     std::shared_ptr<detail::engine_api> api() const;
     void start(detail::completion<> done);
     void stop(duration drain, detail::completion<> done);
+    void plan(detail::completion<std::vector<start_plan>> done);
 
     std::shared_ptr<detail::engine_core> core_;
 };

@@ -85,9 +85,9 @@ public:
         return static_cast<Status>(context_->current().status);
     }
 
-    /// Which attempt of the status's step this is, in this visit: 1 is the first. Counted in the
-    /// store, so it goes on after a restart.
-    int attempt() const noexcept { return context_->current().attempt + 1; }
+    /// Which attempt of this step or timeout this is, in this visit: 1 is the first, and all of a
+    /// callback. Counted in the store, so it goes on after a restart.
+    int attempt() const noexcept { return context_->attempt(); }
 
     /// How many statuses the run has entered so far, this one included.
     std::uint32_t visit() const noexcept { return context_->current().visit; }

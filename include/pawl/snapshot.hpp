@@ -2,6 +2,7 @@
 
 #include "pawl/codec.hpp"
 #include "pawl/record.hpp"
+#include "pawl/workflow.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -27,11 +28,15 @@ struct snapshot {
     time_point updated_at;
     std::optional<time_point> wake_at; ///< when it next moves by itself; empty: never
     Object object;
+
+    /// Why `object` could not be read, in a listing; then it is a default-constructed one.
+    std::string unreadable;
 };
 
-/// Throws decode_error when the stored object does not fit `Object`.
+namespace detail {
+
 template <class Object, class Status>
-snapshot<Object, Status> make_snapshot(const record& from)
+snapshot<Object, Status> make_snapshot(const record& from, Object object)
 {
     return {from.id,
             from.foreign_id,
@@ -45,7 +50,20 @@ snapshot<Object, Status> make_snapshot(const record& from)
             from.created_at,
             from.updated_at,
             from.wake_at,
-            codec<Object>::decode(from.object)};
+            std::move(object),
+            {}};
+}
+
+} // namespace detail
+
+/// The record with its types, its object in the present version of the workflow's schema.
+/// Throws decode_error when that does not fit `Object`.
+template <class Object, class Status>
+snapshot<Object, Status> make_snapshot(const workflow<Object, Status>& flow, const record& from)
+{
+    std::string upgraded;
+    auto object = codec<Object>::decode(detail::present_object(*flow.impl(), from, upgraded));
+    return detail::make_snapshot<Object, Status>(from, std::move(object));
 }
 
 } // namespace pawl

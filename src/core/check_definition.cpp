@@ -18,6 +18,7 @@ public:
     {
         check_name();
         check_auto_resume();
+        check_retired();
         if (!std::ranges::any_of(rules_.statuses, has_handler)) {
             add("it has no step, callback or timeout: declare at least one");
         } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
@@ -69,6 +70,21 @@ private:
             add("resume_error_pauses: the time is negative; use zero for never");
         if (rules_.max_auto_resumes < 0)
             add("resume_error_pauses: the number of times is negative");
+    }
+
+    void check_retired()
+    {
+        std::set<int> seen;
+        for (const auto& [from, to] : rules_.retired) {
+            const auto number = std::to_string(from);
+            if (!seen.insert(from).second)
+                add("status " + number + " is retired twice");
+            if (rules_.find(from))
+                add("status " + number + " is retired, and declared as well");
+            if (!rules_.find(to))
+                add("status " + number + " is retired in favour of " + std::to_string(to) +
+                    ", which is not declared");
+        }
     }
 
     void check_status(const status_rules& status)

@@ -84,6 +84,12 @@ public:
         change_.kind = event_kind::message_settled;
     }
 
+    void save(std::string object)
+    {
+        next().object = std::move(object);
+        next().object_version = workflow_.object_version;
+    }
+
     void made_progress()
     {
         next().state = run_state::running;
@@ -162,6 +168,7 @@ public:
     bool apply(message_expired& expired);
     bool apply(pause_elapsed&);
     bool apply(data_scrubbed& scrubbed);
+    bool apply(status_retired& retired);
     bool apply(mail_noted&);
 
 private:
@@ -240,7 +247,7 @@ bool maker::apply(handler_returned& done)
         }
     }
     if (done.value.kind != next_kind::skip)
-        next().object = std::move(done.object);
+        save(std::move(done.object));
     if (const auto* callback = std::get_if<from_callback>(&done.by))
         settle(callback->message, message_outcome::handled);
 
@@ -334,7 +341,7 @@ bool maker::apply(checkpoint_wanted& wanted)
     if (!is_active(current_.state))
         return false;
     next().state = run_state::running;
-    next().object = std::move(wanted.object);
+    save(std::move(wanted.object));
     if (wanted.added) {
         assert(std::ranges::none_of(next().effects, [&](const effect& known) {
             return known.name == wanted.added->name && known.for_run == wanted.added->for_run;
@@ -406,9 +413,26 @@ bool maker::apply(data_scrubbed& scrubbed)
     if (current_.state != run_state::requested_data_deleted)
         return false;
     next().state = run_state::data_deleted;
-    next().object = std::move(scrubbed.object);
+    save(std::move(scrubbed.object));
     next().effects.clear();
     change_.kind = event_kind::data_deleted;
+    return true;
+}
+
+bool maker::apply(status_retired& retired)
+{
+    if (is_finished(current_.state))
+        return false;
+    enter(retired.successor);
+    if (current_.state == run_state::paused && !is_finished(next().state)) {
+        next().state = run_state::paused;
+        next().pause = current_.pause;
+        next().reason = current_.reason;
+        next().requested_by = current_.requested_by;
+        next().last_error = current_.last_error;
+        next().auto_resumes = current_.auto_resumes;
+        next().resume_at = current_.resume_at;
+    }
     return true;
 }
 
@@ -442,6 +466,7 @@ transition start(const definition& workflow, start_request request, time_point n
         next.not_before = later(now, rules->step->lag);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
+    next.object_version = workflow.object_version;
     next.start_key = std::move(request.start_key);
     next.trace_parent = std::move(request.trace_parent);
     next.wake_at = wake_time(next, workflow, now);

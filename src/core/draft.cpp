@@ -78,6 +78,9 @@ definition make_definition(workflow_draft& draft)
     rules.resume_after = draft.resume_after;
     rules.max_auto_resumes = draft.max_auto_resumes;
 
+    rules.object_version = static_cast<std::uint32_t>(draft.upgrades.size()) + 1;
+    rules.retired = draft.retired;
+
     for (const int id : draft.starts)
         draft.statuses.try_emplace(id);
     std::vector<edge> edges;
@@ -107,6 +110,17 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
             if (status.timeouts[i]->fixed && *status.timeouts[i]->fixed <= duration::zero())
                 problems.push_back(name + ": its timeout " + std::to_string(i + 1) +
                                    "'s duration must be above zero");
+    }
+    for (const auto version : draft.repeated_upgrades)
+        problems.push_back("there are two upgrades from version " + std::to_string(version));
+    std::uint32_t wanted = 1;
+    for (const auto& [version, upgrade] : draft.upgrades) {
+        if (version != wanted) {
+            problems.push_back("there is an upgrade from version " + std::to_string(version) +
+                               ", but none from version " + std::to_string(wanted));
+            break;
+        }
+        ++wanted;
     }
     return problems;
 }
@@ -163,6 +177,8 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 
     for (auto& [id, status] : draft.statuses)
         impl->handlers.emplace(id, take_handlers(status));
+    for (auto& [version, upgrade] : draft.upgrades)
+        impl->upgrades.push_back(std::move(upgrade));
     return impl;
 }
 

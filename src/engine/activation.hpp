@@ -45,6 +45,7 @@ public:
 
     // run_context, for the handler that is running
     const record& current() const noexcept override { return record_; }
+    int attempt() const noexcept override;
     time_point now() const override { return shared_.clock.now(); }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;

@@ -71,7 +71,9 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
         // A scrubber that throws must not keep the data: the object is emptied instead.
         std::string scrubbed;
         try {
-            scrubbed = workflow_->impl->scrub(record_.object);
+            std::string upgraded;
+            scrubbed =
+                workflow_->impl->scrub(detail::present_object(*workflow_->impl, record_, upgraded));
         } catch (...) {
             log(log_level::error, "the scrubber failed, the object is removed: " +
                                       error_text(std::current_exception()));
@@ -177,15 +179,19 @@ core::outcome activation::completed(core::source by, detail::next_value value)
 
 std::vector<deadline> activation::arm(int status)
 {
-    std::vector<deadline> armed;
-    const auto at = workflow_->impl->handlers.find(status);
-    if (at == workflow_->impl->handlers.end())
-        return armed;
-    const auto& timeouts = at->second.timeouts;
-    for (std::size_t i = 0; i < timeouts.size(); ++i)
-        if (const auto due = timeouts[i].due(object_, *this))
-            armed.push_back({static_cast<int>(i), *due, 0});
-    return armed;
+    return detail::arm_timeouts(*workflow_->impl, status, object_, *this);
+}
+
+int activation::attempt() const noexcept
+{
+    if (!running_ || std::holds_alternative<core::from_step>(*running_))
+        return record_.attempt + 1;
+    if (const auto* timeout = std::get_if<core::from_timeout>(&*running_)) {
+        const auto armed =
+            std::ranges::find(record_.deadlines, timeout->timeout, &deadline::timeout);
+        return armed == record_.deadlines.end() ? 1 : armed->attempt + 1;
+    }
+    return 1;
 }
 
 asio::awaitable<void> activation::checkpoint(std::string object)
@@ -298,8 +304,11 @@ const status_rules& activation::rules() const
 
 void activation::decode_object()
 {
-    if (!object_)
-        object_ = workflow_->impl->decode(record_.object);
+    if (!object_) {
+        std::string upgraded;
+        object_ =
+            workflow_->impl->decode(detail::present_object(*workflow_->impl, record_, upgraded));
+    }
 }
 
 } // namespace pawl::engine_detail

@@ -4,6 +4,7 @@
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
+#include "engine/record_context.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -99,6 +100,15 @@ asio::awaitable<void> engine_core::finish(asio::awaitable<T> work, completion<T>
     complete(shared_.executor, std::move(done), result, std::move(value));
 }
 
+void engine_core::plan(completion<std::vector<start_plan>> done)
+{
+    if (gate_.enter())
+        gate_.start(shared_.executor, finish(make_plan(), std::move(done)));
+    else
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                 std::vector<start_plan>{});
+}
+
 asio::awaitable<apply_result> engine_core::commit_call(commit& item)
 {
     if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
@@ -128,51 +138,24 @@ void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger
 
 namespace {
 
-/// Gives a timer function of the start status what it may ask: the record that is about to be.
-class starting_context final : public run_context {
-public:
-    starting_context(const pawl::clock& clock, const log_sink& log,
-                     const core::start_request& request, const std::string& workflow)
-        : clock_(clock), log_(log)
-    {
-        record_.id = request.id;
-        record_.workflow = workflow;
-        record_.foreign_id = request.foreign_id;
-        record_.status = request.status;
-        record_.visit = 1;
-    }
-
-    const record& current() const noexcept override { return record_; }
-    time_point now() const override { return clock_.now(); }
-    void log(log_level level, std::string_view line) const override { log_(level, line); }
-
-    asio::awaitable<void> checkpoint(std::string) override { return refuse(); }
-    asio::awaitable<void> record_effect(effect, std::string) override { return refuse(); }
-
-private:
-    /// Timer functions are no coroutines, so none comes here.
-    static asio::awaitable<void> refuse()
-    {
-        throw std::logic_error("a run that has not begun saves nothing");
-    }
-
-    const pawl::clock& clock_;
-    const log_sink& log_;
-    record record_;
-};
-
 std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
                                       const std::string& object, run_context& context)
 {
-    std::vector<deadline> armed;
     const auto at = workflow.handlers.find(status);
     if (at == workflow.handlers.end() || at->second.timeouts.empty())
-        return armed;
-    const auto decoded = workflow.decode(object);
-    for (std::size_t i = 0; i < at->second.timeouts.size(); ++i)
-        if (const auto due = at->second.timeouts[i].due(decoded, context))
-            armed.push_back({static_cast<int>(i), *due, 0});
-    return armed;
+        return {}; // without decoding anything
+    return arm_timeouts(workflow, status, workflow.decode(object), context);
+}
+
+record about_to_start(const core::start_request& request, const std::string& workflow)
+{
+    record first;
+    first.id = request.id;
+    first.workflow = workflow;
+    first.foreign_id = request.foreign_id;
+    first.status = request.status;
+    first.visit = 1;
+    return first;
 }
 
 } // namespace
@@ -198,7 +181,8 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
     if (!rules || rules->end ||
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
         throw system_error(make_error_code(errc::invalid_status));
-    starting_context context{shared_.clock, shared_.log, request, workflow->rules.name};
+    engine_detail::record_context context{shared_.clock, shared_.log,
+                                          about_to_start(request, workflow->rules.name)};
     std::vector<deadline> armed;
     try {
         armed = first_deadlines(*workflow, request.status, request.object, context);
@@ -379,6 +363,23 @@ void engine_core::latest(std::string workflow, std::string foreign_id,
 void engine_core::list(record_query query, completion<record_page> done)
 {
     launch(read_list(shared_.store, std::move(query)), std::move(done));
+}
+
+namespace {
+
+asio::awaitable<std::vector<status_count>> read_counts(record_store& store, std::string workflow,
+                                                       bool unfinished_only)
+{
+    auto counts = co_await store.count(workflow, unfinished_only);
+    co_return counts;
+}
+
+} // namespace
+
+void engine_core::count(std::string workflow, bool unfinished_only,
+                        completion<std::vector<status_count>> done)
+{
+    launch(read_counts(shared_.store, std::move(workflow), unfinished_only), std::move(done));
 }
 
 void engine_core::history(run_id run, std::uint64_t after, std::size_t limit,

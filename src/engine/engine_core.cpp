@@ -105,7 +105,7 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
                                "\"");
     if (!added->hooks.empty())
         hooks_.push_back(
-            std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+            std::make_unique<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
 }
 
 void engine_core::committed(const change& what, const apply_result* result)
@@ -121,7 +121,7 @@ void engine_core::committed(const change& what, const apply_result* result)
         second_look_->look(change->next.id);
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
-        runner->committed(*change);
+        runner->follower().committed(*change);
 }
 
 run_id engine_core::new_run_id()
@@ -167,6 +167,7 @@ asio::awaitable<void> engine_core::do_start()
 {
     co_await check_unfinished();
     co_await claim_shards();
+    co_await move_retired();
 }
 
 asio::awaitable<void> engine_core::claim_shards()
@@ -195,42 +196,11 @@ asio::awaitable<void> engine_core::release_shards()
     }
 }
 
-asio::awaitable<void> engine_core::check_unfinished()
-{
-    const auto counts = co_await shared_.store.count("", true);
-    std::string unhandled;
-    for (const auto& count : counts) {
-        const auto entry = shared_.workflows.find(count.workflow);
-        if (entry == shared_.workflows.end()) {
-            shared_.log(
-                log_level::warn,
-                fmt::format(
-                    "{} unfinished runs are of workflow \"{}\", which this engine does not have",
-                    count.runs, count.workflow));
-            continue;
-        }
-        const auto* rules = entry->second.impl->rules.find(count.status);
-        const bool handled =
-            rules && (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
-        if (!handled)
-            unhandled +=
-                fmt::format("{}{} in status {} of \"{}\" ({})", unhandled.empty() ? "" : ", ",
-                            count.runs, entry->second.impl->rules.label(count.status),
-                            count.workflow, to_string(count.state));
-    }
-    if (unhandled.empty())
-        co_return;
-    const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
-    if (!options_.allow_unhandled_statuses)
-        throw error(errc::unhandled_status, text);
-    shared_.log(log_level::warn, text);
-}
-
 void engine_core::let_go()
 {
     scanner_->start();
     for (const auto& runner : hooks_)
-        runner->start();
+        runner->follower().start();
 }
 
 void engine_core::stop(duration drain, completion<> done)
@@ -252,7 +222,7 @@ void engine_core::stop(duration drain, completion<> done)
     scanner_->stop();
     second_look_->stop();
     for (const auto& runner : hooks_)
-        runner->stop();
+        runner->follower().stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
                            if (const auto self = weak.lock())
@@ -272,7 +242,7 @@ void engine_core::after_drain()
         return;
     active_.interrupt_all();
     for (const auto& runner : hooks_)
-        runner->interrupt();
+        runner->follower().interrupt();
 }
 
 void engine_core::finish_stop()
@@ -297,6 +267,11 @@ engine::engine(boost::asio::any_io_executor executor, engine_options options)
 }
 
 engine::~engine() = default;
+
+void engine::plan(detail::completion<std::vector<start_plan>> done)
+{
+    core_->plan(std::move(done));
+}
 
 bool engine::running() const noexcept
 {

@@ -35,6 +35,7 @@ public:
     void add(std::shared_ptr<const workflow_impl> added);
     void start(completion<> done);
     void stop(duration drain, completion<> done);
+    void plan(completion<std::vector<start_plan>> done);
     bool running() const noexcept { return phase_ == phase::running; }
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
@@ -47,6 +48,8 @@ public:
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override;
     void list(record_query query, completion<record_page> done) override;
+    void count(std::string workflow, bool unfinished_only,
+               completion<std::vector<status_count>> done) override;
     void history(run_id run, std::uint64_t after, std::size_t limit,
                  completion<std::vector<event>> done) override;
 
@@ -67,7 +70,10 @@ private:
 
     boost::asio::awaitable<void> do_start();
     boost::asio::awaitable<void> claim_shards();
+    boost::asio::awaitable<std::vector<start_plan>> make_plan();
     boost::asio::awaitable<void> check_unfinished();
+    boost::asio::awaitable<void> move_retired();
+    boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
     boost::asio::awaitable<void> release_shards();
     void after_drain();
     void let_go();
@@ -93,7 +99,7 @@ private:
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;
-    std::vector<std::shared_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<lease> leases_;
     std::unique_ptr<timer> drain_timer_;
 

@@ -37,6 +37,27 @@ struct mistake {
 };
 
 const std::vector<mistake> structure{
+    {"a gap between upgrades",
+     [](order_builder& b) { b.upgrade(2, [](std::string bytes) { return bytes; }); },
+     {"from version 2", "none from version 1"}},
+    {"two upgrades of a version",
+     [](order_builder& b) {
+         b.upgrade(1, [](std::string bytes) { return bytes; });
+         b.upgrade(1, [](std::string bytes) { return bytes; });
+     },
+     {"two upgrades from version 1"}},
+    {"a status retired and declared",
+     [](order_builder& b) { b.retire<shipped>(2); },
+     {"status 2", "declared as well"}},
+    {"a status retired twice",
+     [](order_builder& b) {
+         b.retire<shipped>(77);
+         b.retire<validated>(77);
+     },
+     {"status 77", "twice"}},
+    {"a status retired in favour of nothing",
+     [](order_builder& b) { b.retire<paying>(77); },
+     {"status 77", "not declared"}},
     {"two steps",
      [](order_builder& b) { b.step<created>(go<shipped>); },
      {"created (1)", "2 steps"}},

@@ -69,6 +69,90 @@ BOOST_AUTO_TEST_CASE(each_sees_its_own_event)
     BOOST_TEST(seen.cancelled == cancelled, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(there_is_one_for_each_turn_of_a_runs_life)
+{
+    world w;
+    std::vector<std::string> seen;
+    const auto noted = [&seen](const char* name) {
+        return [&seen, name](const pawl::event& what, const snapshot& s) {
+            BOOST_TEST((what.run == s.id));
+            BOOST_TEST(what.version == s.version);
+            return note(seen, std::string{name} + ": " + to_string(s.state) + " " + s.requested_by +
+                                  " " + what.error);
+        };
+    };
+    lamp_builder b{"lamps"};
+    b.callback<red>("go on", obey);
+    b.end<off>();
+    b.on_start(noted("start")).on_pause(noted("pause")).on_resume(noted("resume"));
+    b.on_cancel(noted("cancel")).on_complete(noted("complete")).on_data_deleted(noted("deleted"));
+    b.on_enter<red, off>(noted("enter"));
+    auto client = w.start(std::move(b).build());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}));
+    w.wait_for(client.async_pause(run, {"hold on", "ada"}));
+    w.wait_for(client.async_resume(run, {"", "grace"}));
+    w.wait_for(client.async_callback(run, "go on", 0));
+    w.wait_for(client.async_delete_data(run, {"asked", "ada"}));
+    w.settle();
+    const std::vector<std::string> whole_life{"start: Initiated  ",
+                                              "enter: Initiated  ",
+                                              "pause: Paused ada hold on",
+                                              "resume: Running grace ",
+                                              "complete: Completed  ",
+                                              "enter: Completed  ",
+                                              "deleted: DataDeleted ada asked"};
+    BOOST_TEST(seen == whole_life, boost::test_tools::per_element());
+
+    seen.clear();
+    const auto second = w.wait_for(client.async_trigger("a", lamp{}));
+    w.wait_for(client.async_cancel(second, {"not needed", "alan"}));
+    w.settle();
+    const std::vector<std::string> cancelled{"start: Initiated  ", "enter: Initiated  ",
+                                             "cancel: Cancelled alan not needed"};
+    BOOST_TEST(seen == cancelled, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(entering_a_status_by_used_up_attempts_tells_the_error)
+{
+    world w;
+    std::vector<std::string> seen;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run&) -> pawl::step<off> { throw std::runtime_error("no power"); })
+        .retry({.max_attempts = 1})
+        .exhausted<yellow>();
+    b.callback<yellow>("go on", obey);
+    b.end<off>();
+    b.on_enter<yellow>([&](const pawl::event& what, const snapshot& s) {
+        return note(seen, s.foreign_id + ": " + what.error);
+    });
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("a", lamp{}));
+    w.settle();
+    BOOST_TEST(seen == std::vector<std::string>{"a: no power"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(one_that_fails_for_long_holds_up_the_hooks_of_no_other_run)
+{
+    world w;
+    w.options.hook_retry = {.initial = 1h, .multiplier = 1, .jitter = 0, .max_attempts = 3};
+    int good = 0;
+    lamp_builder b{"lamps"};
+    b.step<red>(obey);
+    b.end<off>();
+    b.on_complete([&](const snapshot& s) -> asio::awaitable<void> {
+        if (s.foreign_id == "bad")
+            throw std::runtime_error("cannot report");
+        ++good;
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("bad", lamp{}));
+    for (int i = 0; i < 600; ++i) // more than a page of the log, several times
+        w.wait_for(client.async_trigger(std::to_string(i), lamp{}));
+    w.settle();
+    BOOST_TEST(good == 600);
+}
+
 BOOST_AUTO_TEST_CASE(is_not_called_again_after_a_restart)
 {
     world w;

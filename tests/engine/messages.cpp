@@ -308,6 +308,23 @@ BOOST_AUTO_TEST_CASE(data_is_deleted_after_the_end_only)
     BOOST_TEST(again.version == now.version + 2);
 }
 
+BOOST_AUTO_TEST_CASE(a_payload_may_be_plain_bytes)
+{
+    world w;
+    lamp_builder b{"lamps"};
+    std::vector<std::string> bodies;
+    b.callback<red>("end", [&](lamp_run&, const pawl::bytes& body) -> pawl::step<off> {
+        bodies.push_back(body.data);
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    const std::string body{"<xml>\0\xff", 7};
+    w.wait_for(client.async_callback(run, "end", pawl::bytes{body}));
+    BOOST_TEST(bodies == std::vector<std::string>{body}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(commands_say_why_and_who_asked)
 {
     world w;

@@ -100,6 +100,12 @@ boost::asio::awaitable<void> call_hook(kept<Fn> fn, Snapshot at)
     co_await (*fn)(at);
 }
 
+template <class Snapshot, class Fn>
+boost::asio::awaitable<void> call_hook(kept<Fn> fn, event what, Snapshot at)
+{
+    co_await (*fn)(what, at);
+}
+
 template <class Object, class Fn>
 handler make_handler(const kept<Fn>& fn)
 {

@@ -67,6 +67,8 @@ public:
     virtual void latest(std::string workflow, std::string foreign_id,
                         completion<std::optional<record>> done) = 0;
     virtual void list(record_query query, completion<record_page> done) = 0;
+    virtual void count(std::string workflow, bool unfinished_only,
+                       completion<std::vector<status_count>> done) = 0;
     virtual void history(run_id run, std::uint64_t after, std::size_t limit,
                          completion<std::vector<event>> done) = 0;
 };

@@ -16,6 +16,9 @@ public:
     /// The record that the handler started from, with the effects recorded since.
     virtual const record& current() const noexcept = 0;
 
+    /// Which attempt of the handler this is; the first is 1.
+    virtual int attempt() const noexcept { return current().attempt + 1; }
+
     virtual time_point now() const = 0;
 
     /// Saves object and effects as the run's next version and completes when they are durable.
