@@ -133,7 +133,35 @@ void check_shard(std::uint32_t shard, std::uint32_t shards)
 void check_owner(std::string_view owner)
 {
     if (owner.empty())
-        throw error{errc::invalid_argument, "a shard's owner needs a name"};
+        throw error{errc::invalid_argument, "a shard's or role's owner needs a name"};
+}
+
+void check_role(std::string_view role)
+{
+    if (role.empty())
+        throw error{errc::invalid_argument, "a role needs a name"};
+}
+
+void check_topic(std::string_view topic)
+{
+    if (topic.empty())
+        throw error{errc::invalid_argument, "a topic needs a name"};
+}
+
+bool matches(const record_query& query, const record& run)
+{
+    const auto allows = [](const auto& wanted, const auto& value) {
+        return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
+    };
+    return (query.workflow.empty() || query.workflow == run.workflow) &&
+           allows(query.statuses, run.status) && allows(query.states, run.state) &&
+           allows(query.foreign_ids, run.foreign_id) &&
+           (!query.created_from || *query.created_from <= run.created_at) &&
+           (!query.created_to || run.created_at < *query.created_to) &&
+           (!query.updated_from || *query.updated_from <= run.updated_at) &&
+           (!query.updated_to || run.updated_at < *query.updated_to) &&
+           (!query.has_error || *query.has_error != run.last_error.empty()) &&
+           run.last_error.find(query.error_text) != std::string::npos;
 }
 
 void check_query(const record_query& query)
@@ -162,6 +190,8 @@ void check_batch(std::span<const change> batch, std::uint32_t shards)
             for (const settlement& end : step->settled)
                 if (end.outcome == message_outcome::pending)
                     throw error{errc::invalid_argument, "a settlement whose outcome is pending"};
+        } else if (const auto* event = std::get_if<publication>(&each)) {
+            check_topic(event->topic);
         }
     }
 }

@@ -1,5 +1,5 @@
 // Each embedded backend against the contract of record_store: one test case a check and backend.
-#include "conformance/forwarding_store.hpp"
+#include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/sqlite.hpp"
 #include "pawl/testing/store_conformance.hpp"
@@ -29,9 +29,9 @@ std::shared_ptr<pawl::record_store> make_sqlite_in_memory(std::uint32_t shards)
 }
 
 /// The memory store, with changes that come alone applied in place.
-class in_place_store final : public forwarding_store {
+class in_place_store final : public pawl::forwarding_store {
 public:
-    using forwarding_store::forwarding_store;
+    using pawl::forwarding_store::forwarding_store;
 
     boost::asio::awaitable<std::vector<pawl::apply_result>>
     apply(std::span<const pawl::change> batch) override
@@ -45,7 +45,7 @@ private:
     boost::asio::awaitable<std::vector<pawl::apply_result>> apply_in_place(const pawl::change& only)
     {
         std::vector<pawl::apply_result> results;
-        results.push_back(sound_->apply_now(only).value());
+        results.push_back(inner().apply_now(only).value());
         co_return results;
     }
 };

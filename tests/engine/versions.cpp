@@ -134,6 +134,7 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_is_told_and_leaves_the_run_as_it_was)
     BOOST_TEST(outcome->detail.find("no such lamp") != std::string::npos);
     BOOST_TEST((w.error_of(client.async_find(run)) == pawl::errc::decode_failed));
     // In a listing it hides no other run.
+    w.advance(1s);
     w.wait_for(client.async_trigger("new", lamp{5, {}}));
     const auto page = w.wait_for(client.async_list({}));
     BOOST_REQUIRE(page.runs.size() == 2u);
