@@ -174,6 +174,9 @@ public:
 
     const workflow<Object, Status>& definition() const noexcept { return workflow_; }
 
+    /// What the client asks; not for users.
+    const std::shared_ptr<detail::engine_api>& engine() const noexcept { return engine_; }
+
     /// Starts a run. Signature: `void(error_code, run_id)`.
     ///
     /// Durability: when it completes without error, the run is in the store and will be driven to

@@ -4,6 +4,7 @@
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
+#include "engine/launch.hpp"
 #include "engine/record_context.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -75,30 +76,6 @@ void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
 }
 
 } // namespace
-
-template <class T>
-void engine_core::launch(asio::awaitable<T> work, completion<T> done)
-{
-    if (running() && gate_.enter())
-        gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
-    else
-        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
-}
-
-template <class T>
-asio::awaitable<void> engine_core::finish(asio::awaitable<T> work, completion<T> done)
-{
-    // The caller may drop its client and the engine object while the call is under way.
-    const auto alive = shared_from_this();
-    error_code result;
-    T value{};
-    try {
-        value = co_await std::move(work);
-    } catch (...) {
-        result = engine_detail::error_code_of(std::current_exception());
-    }
-    complete(shared_.executor, std::move(done), result, std::move(value));
-}
 
 void engine_core::plan(completion<std::vector<start_plan>> done)
 {

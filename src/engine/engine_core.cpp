@@ -82,6 +82,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
+    add_schedules();
 }
 
 engine_core::~engine_core()
@@ -93,6 +94,9 @@ engine_core::~engine_core()
 void engine_core::add(std::shared_ptr<const workflow_impl> added)
 {
     assert(phase_ == phase::fresh && "add workflows before the engine is started");
+    if (added->rules.name.starts_with(engine_detail::own_names))
+        throw definition_error("workflow \"" + added->rules.name +
+                               "\": names that begin with \"pawl.\" are Pawl's own");
     engine_detail::workflow_entry entry;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)

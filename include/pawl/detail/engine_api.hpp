@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/detail/handlers.hpp"
+#include "pawl/detail/schedule_api.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
@@ -62,6 +63,13 @@ public:
 
     /// Waits for one of the statuses, or for the end of the run when there are none.
     virtual void await(run_id run, std::vector<int> statuses, completion<record> done) = 0;
+
+    virtual void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
+                              completion<> done) = 0;
+    virtual void list_schedules(std::string workflow,
+                                completion<std::vector<schedule_info>> done) = 0;
+    virtual void command_schedule(std::string workflow, std::string name, schedule_command what,
+                                  completion<> done) = 0;
 
     virtual void find(run_id run, completion<std::optional<record>> done) = 0;
     virtual void latest(std::string workflow, std::string foreign_id,
