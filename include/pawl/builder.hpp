@@ -359,6 +359,16 @@ public:
         return *this;
     }
 
+    /// Removes finished runs when they have been kept for a while, with their history: in the
+    /// background, after their hooks, the oldest first. Without it they are kept for ever.
+    ///
+    /// A removed run is forgotten: its start key, and start_rule::once, no longer know of it.
+    builder& retention(retention_options rules)
+    {
+        draft_.made.retention = std::move(rules);
+        return *this;
+    }
+
     /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
     /// Default: the object is replaced by a default-constructed one.
     template <class Fn>

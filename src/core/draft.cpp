@@ -111,6 +111,12 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
                 problems.push_back(name + ": its timeout " + std::to_string(i + 1) +
                                    "'s duration must be above zero");
     }
+    if (const auto& retention = draft.made.retention) {
+        if (retention->keep <= duration::zero())
+            problems.push_back("retention: keep must be above zero");
+        if (retention->batch < 1 || retention->batch > 1'000)
+            problems.push_back("retention: batch must be from 1 to 1,000");
+    }
     for (const auto version : draft.repeated_upgrades)
         problems.push_back("there are two upgrades from version " + std::to_string(version));
     std::uint32_t wanted = 1;
@@ -162,10 +168,10 @@ timer_function make_timer(time_point at)
 
 std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 {
+    auto problems = check_draft(draft);
     auto impl = std::make_shared<workflow_impl>(std::move(draft.made));
     impl->rules = make_definition(draft);
 
-    auto problems = check_draft(draft);
     for (auto& problem : core::check_definition(impl->rules))
         problems.push_back(std::move(problem));
     if (!problems.empty()) {

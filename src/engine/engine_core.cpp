@@ -107,9 +107,15 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (!is_new)
         throw definition_error("the engine already has a workflow named \"" + added->rules.name +
                                "\"");
-    if (!added->hooks.empty())
+    engine_detail::log_follower* follower = nullptr;
+    if (!added->hooks.empty()) {
         hooks_.push_back(
             std::make_unique<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+        follower = &hooks_.back()->follower();
+    }
+    if (added->retention)
+        retention_.push_back(
+            std::make_shared<engine_detail::retention_runner>(shared_, *added, follower));
 }
 
 void engine_core::committed(const change& what, const apply_result* result)
@@ -205,6 +211,8 @@ void engine_core::let_go()
     scanner_->start();
     for (const auto& runner : hooks_)
         runner->follower().start();
+    for (const auto& runner : retention_)
+        runner->start();
 }
 
 void engine_core::stop(duration drain, completion<> done)
@@ -227,6 +235,8 @@ void engine_core::stop(duration drain, completion<> done)
     second_look_->stop();
     for (const auto& runner : hooks_)
         runner->follower().stop();
+    for (const auto& runner : retention_)
+        runner->stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
                            if (const auto self = weak.lock())
@@ -247,6 +257,8 @@ void engine_core::after_drain()
     active_.interrupt_all();
     for (const auto& runner : hooks_)
         runner->follower().interrupt();
+    for (const auto& runner : retention_)
+        runner->interrupt();
 }
 
 void engine_core::finish_stop()

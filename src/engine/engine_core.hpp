@@ -7,6 +7,7 @@
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
+#include "engine/retention_runner.hpp"
 #include "engine/schedules.hpp"
 #include "engine/second_look.hpp"
 #include "engine/watchers.hpp"
@@ -118,6 +119,7 @@ private:
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::shared_ptr<const workflow_impl> schedules_;
     std::vector<lease> leases_;
     std::unique_ptr<timer> drain_timer_;

@@ -58,7 +58,12 @@ void log_follower::committed(const transition& change)
     const auto& next = change.next;
     if (!wants_({next.workflow, change.kind, change.from, next.status}))
         return;
-    if (!news_[shared_.shard_of(next.foreign_id)].exchange(true))
+    look(shared_.shard_of(next.foreign_id));
+}
+
+void log_follower::look(std::uint32_t shard)
+{
+    if (!news_[shard].exchange(true))
         wake();
 }
 

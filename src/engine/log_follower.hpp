@@ -63,6 +63,9 @@ public:
     /// A transition has been committed, or may have been. Any thread.
     void committed(const transition& change);
 
+    /// Reads on in the shard's log, though nothing that is wanted was committed. Any thread.
+    void look(std::uint32_t shard);
+
     /// Every event of the shard up to here has been worked off.
     std::uint64_t done_up_to(std::uint32_t shard) const noexcept { return done_[shard]; }
 

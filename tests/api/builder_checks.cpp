@@ -111,6 +111,12 @@ const std::vector<mistake> structure{
 constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<mistake> options{
+    {"retention for no time",
+     [](order_builder& b) { b.retention({}); },
+     {"retention", "keep must be above zero"}},
+    {"retention in no batches",
+     [](order_builder& b) { b.retention({.keep = 1h, .batch = 0}); },
+     {"retention", "batch must be from 1 to 1,000"}},
     {"initial",
      [](order_builder& b) { b.step<paying>(go<shipped>).retry({.initial = 0s}); },
      {"paying (3)", "step", "initial"}},

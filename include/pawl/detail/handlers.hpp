@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/archive.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/detail/run_context.hpp"
 #include "pawl/event.hpp"
@@ -69,6 +70,7 @@ struct workflow_impl {
     /// Replaces the object when a run's data is deleted.
     std::function<std::string(std::string_view)> scrub;
 
+    std::optional<retention_options> retention;
     std::vector<declared_hook> hooks; ///< in order of declaration
 };
 
