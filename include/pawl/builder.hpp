@@ -377,7 +377,8 @@ public:
 
     /// Says that status number `old` is no more, and that its runs go on in `To`, as if they had
     /// just entered it. When an engine starts, it moves them before it does anything else; a paused
-    /// run stays paused there. Statuses are stored by number: to rename one needs nothing.
+    /// run stays paused there, unless `To` is an end. Statuses are stored by number: to rename one
+    /// needs nothing.
     template <auto To>
     builder& retire(int old)
     {
