@@ -1,6 +1,8 @@
 #pragma once
 
+#include "pawl/callback.hpp"
 #include "pawl/detail/callable.hpp"
+#include "pawl/detail/compiler.hpp"
 #include "pawl/detail/draft.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/run.hpp"
@@ -42,13 +44,16 @@ public:
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
     step_options& attempt_limit(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
         return *this;
     }
 
-    /// How many runs may be inside this step at a time, in one engine. 0: no limit.
+    /// How many runs may be inside this step at a time, in one engine. 0: no limit. At most
+    /// max_parallel.
     step_options& parallel(std::size_t runs)
+        PAWL_DETAIL_REJECT(runs > max_parallel, "parallel must be from 0 to 1,000,000")
     {
         options_->parallel = runs;
         return *this;
@@ -56,6 +61,7 @@ public:
 
     /// How long a run waits between entering the status and its first attempt. Zero: not at all.
     step_options& lag(duration wait)
+        PAWL_DETAIL_REJECT(wait < duration::zero(), "lag must not be negative")
     {
         options_->lag = wait;
         return *this;
@@ -88,6 +94,7 @@ public:
 
     /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
     timeout_options& attempt_limit(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
         return *this;
@@ -118,7 +125,8 @@ private:
 /// hence as const. A lambda with captures may itself be a coroutine; what it captures by reference
 /// must outlive the engines.
 ///
-/// A mistake that the compiler cannot see is reported by build(), together with all others.
+/// A mistake that the compiler cannot see is reported by build(), together with all others; Clang
+/// sees options out of their range where they are constants.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -147,7 +155,7 @@ public:
         draft_.made.encode = [](const detail::object_ptr& object, std::string& out) {
             codec<Object>::encode(*static_cast<const Object*>(object.get()), out);
         };
-        draft_.made.scrub = [](std::string_view) {
+        draft_.made.blank = [] {
             std::string bytes;
             codec<Object>::encode(Object{}, bytes);
             return bytes;
@@ -189,6 +197,20 @@ public:
         return *this;
     }
 
+    /// As above, by a callback<Payload> that the program's clients use too: its payload is then
+    /// checked where it is compiled.
+    template <auto From, auto... More, class Payload, class Fn>
+    builder& callback(const pawl::callback<Payload>& named, Fn fn)
+    {
+        constexpr bool fits = std::is_void_v<Payload>
+                                  ? std::is_invocable_v<const Fn&, run_type&>
+                                  : std::is_invocable_v<const Fn&, run_type&, Payload>;
+        static_assert(fits, "this handler does not take the payload of its callback");
+        if constexpr (fits)
+            add_callback<Payload, From, More...>(named.name(), std::move(fn));
+        return *this;
+    }
+
     /// What happens when a run has been in `From` for too long. A status may have several timeouts;
     /// each is armed when the run enters it, and forgotten when the run leaves.
     ///
@@ -198,6 +220,7 @@ public:
     /// pawl::step<…>; it interrupts the status's step if that is at work.
     template <auto From, class When, class Fn>
     timeout_options timeout(When when, Fn fn)
+        PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
     {
         auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
         auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
@@ -313,6 +336,9 @@ public:
     /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
     /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
     builder& resume_error_pauses(duration after, int max_times)
+        PAWL_DETAIL_REJECT(after < duration::zero(), "resume_error_pauses: the time is negative")
+            PAWL_DETAIL_REJECT(max_times < 0,
+                               "resume_error_pauses: the number of times is negative")
     {
         draft_.resume_after = after;
         draft_.max_auto_resumes = max_times;
@@ -351,7 +377,8 @@ public:
 
     /// Says that status number `old` is no more, and that its runs go on in `To`, as if they had
     /// just entered it. When an engine starts, it moves them before it does anything else; a paused
-    /// run stays paused there. Statuses are stored by number: to rename one needs nothing.
+    /// run stays paused there, unless `To` is an end. Statuses are stored by number: to rename one
+    /// needs nothing.
     template <auto To>
     builder& retire(int old)
     {
@@ -370,7 +397,8 @@ public:
     }
 
     /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
-    /// Default: the object is replaced by a default-constructed one.
+    /// Default: the object is replaced by a default-constructed one; so it is when `fn` throws or
+    /// cannot be given the object, with an error in the log, for the data must go.
     template <class Fn>
     builder& scrub(Fn fn)
     {

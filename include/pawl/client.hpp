@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/callback.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/snapshot.hpp"
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -261,6 +263,25 @@ public:
             std::forward<Token>(token));
     }
 
+    /// The same by a callback<Payload>: another payload than its own does not compile.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_callback(run_key to, const callback<Payload>& named,
+                        const std::type_identity_t<Payload>& payload, callback_options options = {},
+                        Token&& token = {})
+    {
+        return async_callback(std::move(to), named.name(), payload, std::move(options),
+                              std::forward<Token>(token));
+    }
+
+    /// The same by a callback without payload.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_callback(run_key to, const callback<void>& named, callback_options options = {},
+                        Token&& token = {})
+    {
+        return async_callback(std::move(to), named.name(), bytes{}, std::move(options),
+                              std::forward<Token>(token));
+    }
+
     /// As async_callback, but completes as soon as the callback is durable in the inbox, with a
     /// settlement that is pending.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
@@ -270,6 +291,25 @@ public:
         return initiate_callback(
             callback_call(std::move(to), std::move(name), payload, std::move(options), false),
             std::forward<Token>(token));
+    }
+
+    /// The same by a callback<Payload>.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_deliver(run_key to, const callback<Payload>& named,
+                       const std::type_identity_t<Payload>& payload, callback_options options = {},
+                       Token&& token = {})
+    {
+        return async_deliver(std::move(to), named.name(), payload, std::move(options),
+                             std::forward<Token>(token));
+    }
+
+    /// The same by a callback without payload.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_deliver(run_key to, const callback<void>& named, callback_options options = {},
+                       Token&& token = {})
+    {
+        return async_deliver(std::move(to), named.name(), bytes{}, std::move(options),
+                             std::forward<Token>(token));
     }
 
     /// Pauses a run until somebody resumes it, also one that has not begun.

@@ -16,6 +16,9 @@ namespace pawl {
 /// What moves a run along an edge of the graph.
 enum class edge_cause : std::uint8_t { step, callback, timeout };
 
+/// The most that step_options::parallel() takes.
+inline constexpr std::size_t max_parallel = 1'000'000;
+
 /// One allowed move from a status.
 struct edge {
     int to = 0;

@@ -131,8 +131,8 @@ public:
     }
 
     /// Takes the store's shards, checks that the workflows handle the statuses of all unfinished
-    /// runs, moves those of retired statuses on, and begins to drive what is due. What it does not
-    /// simply continue is in the log.
+    /// runs, moves those of retired statuses on, and begins to drive what is due. The log has what
+    /// becomes of the unfinished runs of each status, as async_plan tells it.
     ///
     /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
     /// engine holds the shards, a store_* code, or errc::not_running after a stop.

@@ -99,6 +99,9 @@ private:
             check_retry(status, "its step's retry policy", status.step->retry);
             check_span(status, "its step's attempt_limit", status.step->attempt_limit);
             check_span(status, "its step's lag", status.step->lag);
+            if (status.step->parallel > max_parallel)
+                add(status, "its step's parallel is above " + std::to_string(max_parallel) +
+                                "; 0 is no limit");
         }
         for (std::size_t i = 0; i < status.timeouts.size(); ++i) {
             const std::string timeout = "its timeout " + std::to_string(i + 1) + "'s ";

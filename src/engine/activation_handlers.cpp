@@ -68,12 +68,12 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
     case need::resume:
         co_return result{core::pause_elapsed{}};
     case need::scrub: {
-        // A scrubber that throws must not keep the data: the object is emptied instead.
-        std::string scrubbed;
+        // A scrubber that throws must not keep the data: nothing of it is left then.
+        auto scrubbed = workflow_->impl->blank();
         try {
             std::string upgraded;
-            scrubbed =
-                workflow_->impl->scrub(detail::present_object(*workflow_->impl, record_, upgraded));
+            if (const auto& scrub = workflow_->impl->scrub)
+                scrubbed = scrub(detail::present_object(*workflow_->impl, record_, upgraded));
         } catch (...) {
             log(log_level::error, "the scrubber failed, the object is removed: " +
                                       error_text(std::current_exception()));

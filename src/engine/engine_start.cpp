@@ -40,6 +40,16 @@ transition moved(const workflow_impl& workflow, const record& run, int successor
     return std::move(*change);
 }
 
+/// The shards are this engine's, and nothing runs: whoever changed the run has no right to.
+void check_moved(const std::vector<apply_result>& results)
+{
+    for (const auto& each : results)
+        if (each.status == apply_status::fenced)
+            throw error(errc::fenced, "a run in a retired status was not moved");
+        else if (each.status != apply_status::accepted)
+            throw error(errc::conflict, "a run in a retired status was not moved");
+}
+
 } // namespace
 
 asio::awaitable<std::vector<start_plan>> engine_core::make_plan()
@@ -75,7 +85,9 @@ asio::awaitable<void> engine_core::check_unfinished()
     const auto plan = co_await make_plan();
     std::string unhandled;
     for (const auto& entry : plan) {
-        if (entry.what == fate::unknown_workflow)
+        if (entry.what == fate::continues)
+            shared_.log(log_level::info, text_of(entry) + " go on there");
+        else if (entry.what == fate::unknown_workflow)
             shared_.log(log_level::warn, "unfinished runs of a workflow that this engine does not "
                                          "have stay where they are: " +
                                              text_of(entry));
@@ -126,8 +138,10 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
                                                   error_text(std::current_exception()));
             }
         }
-        if (!batch.empty())
-            co_await shared_.store.apply(batch);
+        if (!batch.empty()) {
+            const auto results = co_await shared_.store.apply(batch);
+            check_moved(results);
+        }
         query.after = page.next;
     } while (query.after);
 }

@@ -57,8 +57,11 @@ asio::awaitable<bool> hook_runner::work(lane& within, const event& what)
     const bool known = co_await read_run(within, current);
     if (!known)
         co_return false;
-    if (!current)
+    if (!current) {
+        shared_.log(log_level::warn, "no hook on " + to_string(what.kind) + " of " + what.workflow +
+                                         " " + what.foreign_id + ": its run has been removed");
         co_return true;
+    }
     auto seen = as_of(what, std::move(*current));
     for (const auto& each : workflow_.hooks) {
         if (!each.wants(what.kind, what.from, what.to))

@@ -108,6 +108,13 @@ const std::vector<mistake> structure{
      {"validated (2)", "128"}},
 };
 
+/// A value that the compiler does not know: those that it does it refuses itself.
+template <class T>
+T unknown(T value)
+{
+    return value;
+}
+
 constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<mistake> options{
@@ -142,12 +149,19 @@ const std::vector<mistake> options{
      [](order_builder& b) { b.step<paying>(go<shipped>).retry({.max_attempts = -1}); },
      {"paying (3)", "max_attempts"}},
     {"attempt_limit",
-     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(-1us); },
+     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(unknown(-1us)); },
      {"paying (3)", "attempt_limit"}},
-    {"lag", [](order_builder& b) { b.step<paying>(go<shipped>).lag(-1us); }, {"paying (3)", "lag"}},
+    {"lag",
+     [](order_builder& b) { b.step<paying>(go<shipped>).lag(unknown(-1us)); },
+     {"paying (3)", "lag"}},
+    {"parallel",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).parallel(unknown(pawl::max_parallel + 1));
+     },
+     {"paying (3)", "parallel", "1000000"}},
     {"defaults", [](order_builder& b) { b.defaults({.lag = -1s}); }, {"created (1)", "lag"}},
     {"timeout's duration",
-     [](order_builder& b) { b.timeout<created>(0s, go<shipped>); },
+     [](order_builder& b) { b.timeout<created>(unknown(0s), go<shipped>); },
      {"created (1)", "timeout 1", "duration"}},
     {"timeout's retry",
      [](order_builder& b) {
@@ -156,13 +170,13 @@ const std::vector<mistake> options{
      },
      {"created (1)", "timeout 2", "initial"}},
     {"timeout's attempt_limit",
-     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(-1s); },
+     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(unknown(-1s)); },
      {"created (1)", "timeout 1", "attempt_limit"}},
     {"resume time",
-     [](order_builder& b) { b.resume_error_pauses(-1s, 1); },
+     [](order_builder& b) { b.resume_error_pauses(unknown(-1s), 1); },
      {"resume_error_pauses", "time"}},
     {"resume count",
-     [](order_builder& b) { b.resume_error_pauses(1s, -1); },
+     [](order_builder& b) { b.resume_error_pauses(1s, unknown(-1)); },
      {"resume_error_pauses", "times"}},
 };
 

@@ -2,6 +2,8 @@
 // and hold up no run.
 #include "engine/support.hpp"
 
+#include <boost/json/value.hpp>
+
 using namespace engine_test;
 using enum light;
 using snapshot = pawl::snapshot<lamp, light>;
@@ -24,6 +26,12 @@ struct hooks_seen {
 asio::awaitable<void> note(std::vector<std::string>& where, std::string what)
 {
     where.push_back(std::move(what));
+    co_return;
+}
+
+asio::awaitable<void> note_call(int& calls)
+{
+    ++calls;
     co_return;
 }
 
@@ -226,6 +234,34 @@ BOOST_AUTO_TEST_CASE(a_failing_hook_is_retried_then_given_up_visibly_and_delays_
         return line.find("given up") != std::string::npos;
     };
     BOOST_TEST(std::ranges::any_of(w.log, given_up));
+}
+
+BOOST_AUTO_TEST_CASE(an_object_that_the_hook_cannot_read_is_told_and_never_passed_over_in_silence)
+{
+    world w;
+    w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 2};
+    int calls = 0;
+    const auto definition = [&](int newer_schemas) {
+        lamp_builder b{"lamps"};
+        b.callback<red>("end", obey);
+        b.end<off>();
+        for (int version = 1; version <= newer_schemas; ++version)
+            b.upgrade(static_cast<std::uint32_t>(version), [](boost::json::value&) {});
+        b.on_pause([&](const snapshot&) { return note_call(calls); });
+        return std::move(b).build();
+    };
+    auto client = w.start(definition(1));
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}));
+    w.stop();
+    client = w.start(definition(0));
+    w.wait_for(client.async_pause(run, "look at it"));
+    w.settle();
+    w.advance(1s);
+    BOOST_TEST(calls == 0);
+    BOOST_TEST(std::ranges::any_of(w.log, [](const std::string& line) {
+        return line.find("given up") != std::string::npos &&
+               line.find("use the newer program") != std::string::npos;
+    }));
 }
 
 BOOST_AUTO_TEST_CASE(a_hook_that_hangs_is_cancelled_by_the_stop)

@@ -163,6 +163,35 @@ BOOST_AUTO_TEST_CASE(an_older_program_leaves_the_objects_of_a_newer_one_alone)
     BOOST_TEST((w.state_of(newer, run).status == green));
 }
 
+BOOST_AUTO_TEST_CASE(a_step_of_an_older_program_pauses_the_run_of_a_newer_one_and_loses_nothing)
+{
+    world w;
+    const auto definition = [](bool newer) {
+        lamp_builder b{"lamps"};
+        b.step<yellow>(go_on).lag(1h).retry({.max_attempts = 1});
+        b.callback<green>("end", end_it);
+        b.end<off>();
+        if (newer)
+            b.upgrade(1, rename_watts);
+        return std::move(b).build();
+    };
+    auto client = w.start(definition(true));
+    const auto run = w.wait_for(client.async_trigger("a", lamp{7, {}}));
+    w.stop();
+    client = w.start(definition(false));
+    w.advance(1h);
+    const auto held = w.wait_for(w.store->find(run));
+    BOOST_TEST((held->state == pawl::run_state::paused));
+    BOOST_TEST(held->reason.find("use the newer program") != std::string::npos);
+    BOOST_TEST(held->object == R"({"value":7,"trail":[]})");
+    BOOST_TEST(held->object_version == 2u);
+    w.stop();
+    client = w.start(definition(true));
+    w.wait_for(client.async_resume(run));
+    w.settle();
+    BOOST_TEST((w.state_of(client, run).status == green));
+}
+
 BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
 {
     world w;
@@ -237,6 +266,46 @@ BOOST_AUTO_TEST_CASE(a_paused_run_of_a_retired_status_stays_paused_in_its_succes
     w.wait_for(after.async_resume(run));
     w.settle();
     BOOST_TEST((w.state_of(after, run).status == green));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_cannot_be_moved_is_told_and_hinders_no_other)
+{
+    world w;
+    const auto runs = runs_of_old(w, 3);
+    lamp_builder b{"lamps"};
+    b.callback<green>("end", end_it);
+    b.timeout<broken>(
+        [](const lamp_run& run) -> std::optional<pawl::time_point> {
+            if (run.foreign_id() == "1")
+                throw std::runtime_error("no such hour");
+            return std::nullopt;
+        },
+        go_on);
+    b.callback<broken>("go on", go_on);
+    b.end<off>();
+    b.upgrade(1, rename_watts).upgrade(2, rename_number);
+    b.retire<broken>(static_cast<int>(yellow));
+    auto client = w.start(std::move(b).build());
+    BOOST_TEST((w.state_of(client, runs[0]).status == broken));
+    BOOST_TEST((w.state_of(client, runs[1]).status == yellow));
+    BOOST_TEST((w.state_of(client, runs[2]).status == broken));
+    BOOST_TEST(contains(w.log, "no such hour"));
+}
+
+BOOST_AUTO_TEST_CASE(a_retired_status_may_end_its_runs)
+{
+    world w;
+    const auto run = runs_of_old(w, 1).front();
+    lamp_builder b{"lamps"};
+    b.step<red>(end_it);
+    b.end<off>();
+    b.upgrade(1, rename_watts).upgrade(2, rename_number);
+    b.retire<off>(static_cast<int>(yellow));
+    auto client = w.start(std::move(b).build());
+    const auto now = w.wait_for(client.async_await_finished(run));
+    BOOST_TEST((now.status == off));
+    BOOST_TEST((now.state == pawl::run_state::completed));
+    w.wait_for(client.async_trigger("0", lamp{})); // the foreign id is free again
 }
 
 BOOST_AUTO_TEST_CASE(a_plan_names_the_workflows_that_nobody_has)

@@ -136,6 +136,16 @@ timer_function make_timer(const kept<When>& when)
     };
 }
 
+/// True for a span of time that is none; false for what is no span.
+template <class When>
+constexpr bool is_no_span(const When& when)
+{
+    if constexpr (std::is_convertible_v<When, duration>)
+        return static_cast<duration>(when) <= duration::zero();
+    else
+        return false;
+}
+
 /// Due when `span` has passed since the visit began.
 timer_function make_timer(duration span);
 

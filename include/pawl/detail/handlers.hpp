@@ -67,8 +67,10 @@ struct workflow_impl {
     /// Element i brings an object of version i + 1 to the next one.
     std::vector<std::function<std::string(std::string)>> upgrades;
 
-    /// Replaces the object when a run's data is deleted.
+    /// What is left of the object when a run's data is deleted; empty: `blank`.
     std::function<std::string(std::string_view)> scrub;
+
+    std::function<std::string()> blank; ///< a default-constructed object, encoded
 
     std::optional<retention_options> retention;
     std::vector<declared_hook> hooks; ///< in order of declaration
