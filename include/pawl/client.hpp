@@ -36,7 +36,8 @@ struct trigger_options {
     /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
-    /// W3C trace context to keep with the run. Empty: none.
+    /// W3C trace context that the run is part of: the header `traceparent` of the request that
+    /// asks for it. Empty, or none: the run is a trace of its own. See run::trace_parent().
     std::string trace_parent{};
 };
 

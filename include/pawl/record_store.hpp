@@ -36,6 +36,9 @@ struct transition {
     event_kind kind = event_kind::started;
     int from = 0; ///< the status before
 
+    /// The run state before, for observers; not stored. Of a start: initiated.
+    run_state state_before = run_state::initiated;
+
     /// Only when creating: decides together with `next.start_key`. A run of the same workflow and
     /// foreign id that has the same, not empty, start key makes the result `duplicate`.
     start_rule start = start_rule::unless_unfinished;

@@ -42,6 +42,7 @@ public:
         change_.next = current;
         change_.expected_version = current.version;
         change_.from = current.status;
+        change_.state_before = current.state;
         change_.inbox_seen = inbox.seen;
         next().version = current.version + 1;
         next().updated_at = now;

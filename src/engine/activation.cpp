@@ -182,8 +182,8 @@ asio::awaitable<void> activation::load()
         failure = std::current_exception();
     }
     if (failure) {
-        shared_.log(log_level::warn,
-                    "cannot read run " + to_string(id_) + ": " + error_text(failure));
+        shared_.log(
+            {log_level::warn, "cannot read run " + to_string(id_) + ": " + error_text(failure)});
         owned_ = false;
         unsure_ = true;
         co_return;
@@ -198,8 +198,8 @@ void activation::find_workflow()
         workflow_ = &at->second;
         return;
     }
-    shared_.log(log_level::warn, "run " + to_string(id_) + " is of workflow \"" + record_.workflow +
-                                     "\", which this engine does not have");
+    shared_.log({log_level::warn, "run " + to_string(id_) + " is of workflow \"" +
+                                      record_.workflow + "\", which this engine does not have"});
     owned_ = false;
 }
 
@@ -307,8 +307,8 @@ asio::awaitable<void> activation::store(core::outcome what)
 void activation::take_result(commit& item)
 {
     if (item.failure) {
-        shared_.log(log_level::warn,
-                    "cannot store run " + to_string(id_) + ": " + error_text(item.failure));
+        shared_.log({log_level::warn,
+                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure)});
         owned_ = false;
         unsure_ = true;
         return;
@@ -318,14 +318,18 @@ void activation::take_result(commit& item)
     case apply_status::accepted:
         record_ = std::move(change.next);
         for (const auto& ended : change.settled)
+            tell_settled(ended);
+        for (const auto& ended : change.settled)
             std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
         new_mail_ = change.inbox_seen < inbox_seen_;
         break;
     case apply_status::conflict:
         stale_ = true;
+        tell_skipped(skip_reason::run_changed);
         break;
     default: // fenced, or removed
         owned_ = false;
+        tell_skipped(skip_reason::not_owner);
         break;
     }
 }
@@ -335,16 +339,24 @@ core::inbox_view activation::inbox_view() const
     return {inbox_seen_, inbox_};
 }
 
+log_entry activation::entry_of(log_level level, std::string_view text) const
+{
+    log_entry entry{level, text};
+    entry.workflow = record_.workflow;
+    entry.foreign_id = record_.foreign_id;
+    entry.run = id_;
+    const auto* rules = workflow_ ? workflow_->impl->rules.find(record_.status) : nullptr;
+    if (rules)
+        entry.status = rules->label;
+    return entry;
+}
+
 void activation::log(log_level level, std::string_view line) const
 {
-    std::string text;
-    text.reserve(line.size() + 128);
-    text.append("[").append(record_.workflow).append(" ").append(record_.foreign_id).append(" ");
-    text.append(to_string(id_)).append(" ");
-    text.append(workflow_ ? workflow_->impl->rules.label(record_.status)
-                          : std::to_string(record_.status));
-    text.append("] ").append(line);
-    shared_.log(level, text);
+    auto entry = entry_of(level, line);
+    if (handler_running_)
+        entry.attempt = attempt();
+    shared_.log(entry);
 }
 
 } // namespace pawl::engine_detail

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "engine/gate.hpp"
+#include "pawl/clock.hpp"
+#include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -39,10 +41,14 @@ public:
     /// Called with each change and its result, before its maker is told; from several threads if
     /// the store applies in place. Without a result when the store threw: nothing is known of the
     /// change.
-    using observer = std::function<void(const change&, const apply_result*)>;
+    using applied_function = std::function<void(const change&, const apply_result*)>;
 
+    /// @param watching may be null.
     committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
-              std::size_t max_batch, observer applied);
+              std::size_t max_batch, pawl::observer* watching, const pawl::clock& clock,
+              applied_function applied);
+
+    std::size_t waiting() const;
 
     /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
     bool apply_now(commit& what);
@@ -69,9 +75,11 @@ private:
     record_store& store_;
     gate& running_;
     const std::size_t max_batch_;
-    const observer applied_;
+    pawl::observer* const watching_;
+    const pawl::clock& clock_;
+    const applied_function applied_;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::vector<commit*> waiting_;
     bool working_ = false;
 

@@ -28,6 +28,9 @@ namespace {
 /// Longer names are no names: foreign ids, keys, callback names.
 constexpr std::size_t max_name_length = 1024;
 
+/// Due runs that are looked at for one that is not in memory.
+constexpr std::size_t due_page_size = 256;
+
 void check_name(const std::string& text, bool may_be_empty, const char* what)
 {
     if (text.size() > max_name_length || (text.empty() && !may_be_empty))
@@ -107,6 +110,33 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
     co_return item.result;
 }
 
+void engine_core::statistics(completion<engine_statistics> done)
+{
+    launch(read_statistics(), std::move(done));
+}
+
+asio::awaitable<engine_statistics> engine_core::read_statistics()
+{
+    engine_statistics now;
+    now.active_runs = active_.size();
+    now.waiting_calls = waiting_calls_;
+    now.waiting_changes = committer_.waiting();
+    for (const auto& runner : hooks_)
+        now.waiting_hooks += runner->follower().open();
+    now.leases = leases_;
+    const auto at = shared_.clock.now();
+    for (const auto& held : leases_) {
+        const auto due = co_await shared_.store.due(held.shard, {}, at, due_page_size);
+        const auto left = std::ranges::find_if(
+            due.runs, [&](const record& run) { return !active_.contains(run.id); });
+        if (left == due.runs.end() || at - *left->wake_at <= now.due_lag)
+            continue;
+        now.due_lag = at - *left->wake_at;
+        now.due_workflow = left->workflow;
+    }
+    co_return now;
+}
+
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
                           completion<run_id> done)
 {
@@ -166,9 +196,9 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
     } catch (const system_error&) {
         throw;
     } catch (...) {
-        shared_.log(log_level::error,
-                    "a timeout of " + workflow->rules.name + " " + rules->label +
-                        " could not be armed: " + error_text(std::current_exception()));
+        shared_.log(
+            {log_level::error, "a timeout of " + workflow->rules.name + " " + rules->label +
+                                   " could not be armed: " + error_text(std::current_exception())});
         throw system_error(make_error_code(errc::invalid_argument));
     }
 

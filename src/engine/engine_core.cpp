@@ -46,7 +46,7 @@ engine_options checked(engine_options options)
     require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
     require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
     if (!options.log)
-        options.log = [](log_level, std::string_view) {
+        options.log = [](const log_entry&) {
         };
     if (options.name.empty())
         options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
@@ -65,12 +65,14 @@ std::mt19937_64 seeded()
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), gate_(executor, options_.log),
       committer_(
-          executor, *options_.store, gate_, options_.max_batch,
+          executor, *options_.store, gate_, options_.max_batch, options_.observer.get(),
+          *options_.clock,
           [this](const change& what, const apply_result* result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
               .clock = *options_.clock,
               .log = options_.log,
+              .observer = options_.observer.get(),
               .running = gate_,
               .commits = committer_,
               .max_active_runs = options_.max_active_runs,
@@ -125,6 +127,8 @@ void engine_core::committed(const change& what, const apply_result* result)
         return;
     if (result)
         watchers_->committed(*change);
+    if (result && shared_.observer)
+        shared_.observer->committed(*change);
     else
         second_look_->doubt(change->next.id);
     if (result && is_finished(change->next.state))
@@ -160,8 +164,8 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         co_await do_start();
     } catch (...) {
         result = error_code_of(std::current_exception());
-        shared_.log(log_level::error,
-                    "the engine cannot start: " + error_text(std::current_exception()));
+        shared_.log(
+            {log_level::error, "the engine cannot start: " + error_text(std::current_exception())});
     }
     if (result)
         co_await release_shards();
@@ -170,11 +174,13 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         result = make_error_code(errc::not_running); // stopped meanwhile
     else if (!result)
         let_go();
+    tell_observer(running() ? engine_state::running : engine_state::stopped);
     complete(shared_.executor, std::move(done), result);
 }
 
 asio::awaitable<void> engine_core::do_start()
 {
+    tell_observer(engine_state::starting);
     co_await check_unfinished();
     co_await claim_shards();
     co_await move_retired();
@@ -200,10 +206,17 @@ asio::awaitable<void> engine_core::release_shards()
         try {
             co_await shared_.store.release(held);
         } catch (...) {
-            shared_.log(log_level::warn,
-                        "cannot give a shard back: " + error_text(std::current_exception()));
+            shared_.log({log_level::warn,
+                         "cannot give a shard back: " + error_text(std::current_exception())});
         }
     }
+}
+
+void engine_core::tell_observer(engine_state state) const
+{
+    if (shared_.observer)
+        for (const auto& [name, entry] : shared_.workflows)
+            shared_.observer->engine_changed(name, state);
 }
 
 void engine_core::let_go()
@@ -267,6 +280,7 @@ void engine_core::finish_stop()
     {
         const std::lock_guard lock{mutex_};
         phase_ = phase::stopped;
+        tell_observer(engine_state::stopped);
         waiters = std::move(stop_waiters_);
     }
     for (auto& waiter : waiters)
@@ -287,6 +301,11 @@ engine::~engine() = default;
 void engine::plan(detail::completion<std::vector<start_plan>> done)
 {
     core_->plan(std::move(done));
+}
+
+void engine::statistics(detail::completion<engine_statistics> done)
+{
+    core_->statistics(std::move(done));
 }
 
 bool engine::running() const noexcept

@@ -38,6 +38,7 @@ public:
     void start(completion<> done);
     void stop(duration drain, completion<> done);
     void plan(completion<std::vector<start_plan>> done);
+    void statistics(completion<engine_statistics> done);
     bool running() const noexcept { return phase_ == phase::running; }
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
@@ -79,7 +80,9 @@ private:
 
     boost::asio::awaitable<void> do_start();
     boost::asio::awaitable<void> claim_shards();
+    boost::asio::awaitable<engine_statistics> read_statistics();
     boost::asio::awaitable<std::vector<start_plan>> make_plan();
+    void tell_observer(engine_state state) const;
     boost::asio::awaitable<void> check_unfinished();
     boost::asio::awaitable<void> move_retired();
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);

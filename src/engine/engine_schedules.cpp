@@ -107,8 +107,8 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
     try {
         engine_detail::check_schedule(what);
     } catch (const error& e) {
-        shared_.log(log_level::error, "schedule \"" + what.name + "\" of " + what.workflow +
-                                          " cannot be set: " + e.detail());
+        shared_.log({log_level::error, "schedule \"" + what.name + "\" of " + what.workflow +
+                                           " cannot be set: " + e.detail()});
         throw;
     }
     const auto key = schedule_key(what.workflow, what.name);

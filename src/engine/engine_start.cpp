@@ -86,16 +86,16 @@ asio::awaitable<void> engine_core::check_unfinished()
     std::string unhandled;
     for (const auto& entry : plan) {
         if (entry.what == fate::continues)
-            shared_.log(log_level::info, text_of(entry) + " go on there");
+            shared_.log({log_level::info, text_of(entry) + " go on there"});
         else if (entry.what == fate::unknown_workflow)
-            shared_.log(log_level::warn, "unfinished runs of a workflow that this engine does not "
-                                         "have stay where they are: " +
-                                             text_of(entry));
+            shared_.log({log_level::warn, "unfinished runs of a workflow that this engine does not "
+                                          "have stay where they are: " +
+                                              text_of(entry)});
         else if (entry.what == fate::moves)
             shared_.log(
-                log_level::info,
-                text_of(entry) + " go on in status " +
-                    shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor));
+                {log_level::info,
+                 text_of(entry) + " go on in status " +
+                     shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor)});
         else if (entry.what == fate::unhandled)
             unhandled += (unhandled.empty() ? "" : ", ") + text_of(entry);
     }
@@ -104,7 +104,7 @@ asio::awaitable<void> engine_core::check_unfinished()
     const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
     if (!options_.allow_unhandled_statuses)
         throw error(errc::unhandled_status, text);
-    shared_.log(log_level::warn, text);
+    shared_.log({log_level::warn, text});
 }
 
 asio::awaitable<void> engine_core::move_retired()
@@ -133,9 +133,9 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
                 change.epoch = shared_.epochs[shared_.shard_of(run.foreign_id)];
                 batch.push_back(std::move(change));
             } catch (...) {
-                shared_.log(log_level::error, "run " + to_string(run.id) + " of " + run.workflow +
-                                                  " cannot be moved from its retired status: " +
-                                                  error_text(std::current_exception()));
+                shared_.log({log_level::error, "run " + to_string(run.id) + " of " + run.workflow +
+                                                   " cannot be moved from its retired status: " +
+                                                   error_text(std::current_exception())});
             }
         }
         if (!batch.empty()) {

@@ -1,6 +1,7 @@
 #include "engine/hook_runner.hpp"
 
 #include "core/decide.hpp"
+#include "core/trace.hpp"
 #include "engine/error_text.hpp"
 
 #include <algorithm>
@@ -58,8 +59,9 @@ asio::awaitable<bool> hook_runner::work(lane& within, const event& what)
     if (!known)
         co_return false;
     if (!current) {
-        shared_.log(log_level::warn, "no hook on " + to_string(what.kind) + " of " + what.workflow +
-                                         " " + what.foreign_id + ": its run has been removed");
+        shared_.log({log_level::warn, "no hook on " + to_string(what.kind) + " of " +
+                                          what.workflow + " " + what.foreign_id +
+                                          ": its run has been removed"});
         co_return true;
     }
     auto seen = as_of(what, std::move(*current));
@@ -78,6 +80,7 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& ho
 {
     for (int attempt = 1; !shared_.stopping; ++attempt) {
         std::exception_ptr failure;
+        const auto begun = shared_.clock.now();
         try {
             std::string upgraded;
             seen.object = detail::present_object(workflow_, seen, upgraded);
@@ -88,13 +91,10 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& ho
             failure = std::current_exception();
         }
         within.in_user_code = false;
+        const bool last = retry_.max_attempts > 0 && attempt >= retry_.max_attempts;
+        report(what, seen, attempt, shared_.clock.now() - begun, failure, last);
         if (!failure)
             co_return true;
-        const bool last = retry_.max_attempts > 0 && attempt >= retry_.max_attempts;
-        shared_.log(last ? log_level::error : log_level::warn,
-                    "hook on " + to_string(what.kind) + " of " + what.workflow + " " +
-                        what.foreign_id + " failed (attempt " + std::to_string(attempt) +
-                        (last ? ", given up" : "") + "): " + error_text(failure));
         if (shared_.stopping)
             co_return false;
         if (last)
@@ -102,6 +102,40 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& ho
         co_await follower_->sleep(within, core::back_off(retry_, attempt, what.sequence));
     }
     co_return false;
+}
+
+void hook_runner::report(const event& what, const record& seen, int attempt, duration took,
+                         const std::exception_ptr& failure, bool last) const
+{
+    const auto process = to_string(what.kind) + "-hook";
+    const auto error = failure ? error_text(failure) : std::string{};
+    if (failure) {
+        log_entry entry{last ? log_level::error : log_level::warn,
+                        last ? "a hook failed and is given up" : "a hook failed"};
+        entry.workflow = what.workflow;
+        entry.foreign_id = what.foreign_id;
+        entry.run = what.run;
+        entry.process = process;
+        entry.attempt = attempt;
+        entry.error = error;
+        shared_.log(entry);
+    }
+    if (!shared_.observer)
+        return;
+    handler_report made;
+    made.workflow = what.workflow;
+    made.process = process;
+    made.run = what.run;
+    made.foreign_id = what.foreign_id;
+    made.attempt = attempt;
+    made.took = took;
+    made.result = !failure ? handler_result::returned
+                  : last   ? handler_result::given_up
+                           : handler_result::failed;
+    made.error = error;
+    made.span = core::trace_of(seen, (1ull << 33) + what.version, attempt);
+    made.parent_span = core::trace_of(seen);
+    shared_.observer->handler_ended(made);
 }
 
 /// Reads until the store answers: its failures are none of the hook's attempts.
@@ -116,8 +150,8 @@ asio::awaitable<bool> hook_runner::read_run(lane& within, std::optional<record>&
         }
         if (!failure)
             co_return true;
-        shared_.log(log_level::warn, "cannot read run " + to_string(within.run) +
-                                         " for a hook: " + error_text(failure));
+        shared_.log({log_level::warn, "cannot read run " + to_string(within.run) +
+                                          " for a hook: " + error_text(failure)});
         co_await follower_->sleep(within, failure_pause);
     }
     co_return false;

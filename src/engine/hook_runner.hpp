@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -22,6 +23,8 @@ private:
     boost::asio::awaitable<bool> work(lane& within, const event& what);
     boost::asio::awaitable<bool> run_hook(lane& within, const detail::hook& hook, const event& what,
                                           record& seen);
+    void report(const event& what, const record& seen, int attempt, duration took,
+                const std::exception_ptr& failure, bool last) const;
     boost::asio::awaitable<bool> read_run(lane& within, std::optional<record>& into);
 
     context& shared_;

@@ -17,9 +17,6 @@ namespace {
 
 constexpr std::size_t page_size = 256;
 
-/// Events that one follower has read and not yet worked off. Past it, it reads no more.
-constexpr std::size_t max_open = 1024;
-
 /// Nothing waits this long in practice: news cancel the timer.
 constexpr duration until_news = std::chrono::hours{24};
 
@@ -79,14 +76,6 @@ asio::awaitable<void> log_follower::sleep(lane& waiting, duration span)
         co_await wait(*waiting.pause, span);
 }
 
-bool log_follower::has_room() const
-{
-    std::size_t open = 0;
-    for (const auto& shard : places_)
-        open += shard.open.size();
-    return open < max_open;
-}
-
 asio::awaitable<void> log_follower::wait_for_news()
 {
     if (!woken_)
@@ -131,7 +120,8 @@ asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
         take(shard, std::move(events));
         co_return;
     }
-    shared_.log(log_level::warn, "cannot read events for " + cursor_ + ": " + error_text(failure));
+    shared_.log(
+        {log_level::warn, "cannot read events for " + cursor_ + ": " + error_text(failure)});
     news_[shard] = true;
     co_await wait(*timer_, failure_pause);
 }
@@ -146,6 +136,7 @@ void log_follower::take(std::uint32_t shard, std::vector<event> events)
         if (!wants_({what.workflow, what.kind, what.from, what.to}))
             continue;
         at.open.insert(what.sequence);
+        ++open_;
         auto& own = lanes_[what.run];
         const bool is_new = !own;
         if (is_new) {
@@ -174,6 +165,7 @@ asio::awaitable<void> log_follower::run_lane(std::shared_ptr<lane> own)
         if (!done)
             break;
         at.open.erase(what.sequence);
+        --open_;
         at.worked = true;
         done_[own->shard] = at.open.empty() ? at.read : *at.open.begin() - 1;
     }

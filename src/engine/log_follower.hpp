@@ -42,6 +42,9 @@ struct lane {
 /// At least once: the cursor stands before the first event that has not been worked off. Events of
 /// one run follow each other, different runs stand beside each other, so that one that is slow or
 /// fails holds up nobody, until `max_open` events wait behind it.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
 class log_follower : public std::enable_shared_from_this<log_follower> {
 public:
     using want_function = std::function<bool(const event_glance&)>;
@@ -69,10 +72,16 @@ public:
     /// Every event of the shard up to here has been worked off.
     std::uint64_t done_up_to(std::uint32_t shard) const noexcept { return done_[shard]; }
 
+    /// Events that were read and not yet worked off.
+    std::size_t open() const noexcept { return open_; }
+
     /// Waits on the lane's timer; returns early when the engine stops.
     boost::asio::awaitable<void> sleep(lane& waiting, duration span);
 
 private:
+    /// Events that one follower has read and not yet worked off. Past it, it reads no more.
+    static constexpr std::size_t max_open = 1024;
+
     /// How far a shard has been worked off.
     struct place {
         bool known = false;           ///< `read` has been taken from the stored cursor
@@ -88,7 +97,7 @@ private:
     boost::asio::awaitable<void> run_lane(std::shared_ptr<lane> own);
     boost::asio::awaitable<void> wait_for_news();
     void take(std::uint32_t shard, std::vector<event> events);
-    bool has_room() const;
+    bool has_room() const noexcept { return open_ < max_open; }
     void wake();
 
     context& shared_;
@@ -102,6 +111,7 @@ private:
     std::map<run_id, std::shared_ptr<lane>> lanes_;
     std::unique_ptr<timer> timer_; ///< waits for news
     std::atomic<bool> woken_{false};
+    std::atomic<std::size_t> open_{0};
 };
 
 } // namespace pawl::engine_detail

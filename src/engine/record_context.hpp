@@ -21,7 +21,7 @@ public:
 
     const record& current() const noexcept override { return record_; }
     time_point now() const override { return clock_.now(); }
-    void log(log_level level, std::string_view line) const override { log_(level, line); }
+    void log(log_level level, std::string_view line) const override { log_({level, line}); }
 
     boost::asio::awaitable<void> checkpoint(std::string) override { return refuse(); }
     boost::asio::awaitable<void> record_effect(effect, std::string) override { return refuse(); }

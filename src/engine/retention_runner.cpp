@@ -67,9 +67,9 @@ asio::awaitable<void> retention_runner::work()
             co_await sleep(wait);
             continue;
         }
-        shared_.log(log_level::error,
-                    "finished runs of " + workflow_.rules.name +
-                        " cannot be archived and removed: " + error_text(failure));
+        shared_.log(
+            {log_level::error, "finished runs of " + workflow_.rules.name +
+                                   " cannot be archived and removed: " + error_text(failure)});
         co_await sleep(pause);
         pause = std::min(pause * 2, longest_pause);
     }
@@ -92,8 +92,8 @@ asio::awaitable<duration> retention_runner::sweep()
     for (const auto& run : runs)
         batch.push_back(removal{run.last.id, run.last.version});
     co_await shared_.store.apply(batch);
-    shared_.log(log_level::debug, std::to_string(runs.size()) + " finished runs of " +
-                                      workflow_.rules.name + " have been removed");
+    shared_.log({log_level::debug, std::to_string(runs.size()) + " finished runs of " +
+                                       workflow_.rules.name + " have been removed"});
     co_return duration{};
 }
 

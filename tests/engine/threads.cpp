@@ -94,10 +94,10 @@ public:
         pawl::engine_options options;
         options.store = store;
         options.max_active_runs = 500;
-        options.log = [this](pawl::log_level level, std::string_view line) {
-            if (level == pawl::log_level::error) {
+        options.log = [this](const pawl::log_entry& entry) {
+            if (entry.level == pawl::log_level::error) {
                 const std::lock_guard lock{mutex_};
-                errors_.emplace_back(line);
+                errors_.push_back(to_string(entry));
             }
         };
         engine_.emplace(io_.get_executor(), options);
