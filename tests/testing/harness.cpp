@@ -1,0 +1,143 @@
+// The harness: an engine in one line, time in the test's hands, and failures that say what was.
+#include "pawl/testing/harness.hpp"
+#include "doors.hpp"
+
+#ifdef PAWL_HAS_SQLITE
+#include "pawl/sqlite.hpp"
+#endif
+
+using namespace testing_test;
+
+namespace {
+
+using harness = pawl::testing::harness<door, state>;
+
+bool says(const std::exception& thrown, const std::string& words)
+{
+    return std::string{thrown.what()}.find(words) != std::string::npos;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(harness_)
+
+BOOST_AUTO_TEST_CASE(a_whole_life)
+{
+    pawl::testing::harness test{doors()};
+    const auto begun = test.now();
+    const auto run = test.trigger("front", {.name = "front"});
+    BOOST_TEST((test.find(run).attempt == 1));
+    BOOST_TEST((test.await(run, {state::knocking}).status == state::knocking));
+    BOOST_TEST((test.now() - begun == 2min));
+    BOOST_TEST((test.callback(run, "enter", std::string{"ada"}).outcome ==
+                pawl::message_outcome::handled));
+    test.advance(59min);
+    BOOST_TEST((test.find(run).status == state::open));
+    test.advance(1min);
+    const auto end = test.find(run);
+    BOOST_TEST((end.status == state::shut));
+    BOOST_TEST(end.object.visitors == std::vector<std::string>{"ada"},
+               boost::test_tools::per_element());
+    BOOST_TEST(test.history(run).size() == 6u);
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_when_its_status_has_come)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    test.callback_on(run, state::knocking, "enter", std::string{"ada"});
+    BOOST_TEST((test.await_finished(run).status == state::shut));
+}
+
+BOOST_AUTO_TEST_CASE(waits_that_end_on_the_way_end_in_their_order)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    test.advance(24h); // a retry after a minute, another one after that
+    BOOST_TEST((test.find(run).status == state::knocking));
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_come_is_a_failure_that_tells_where_the_run_stands)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    BOOST_CHECK_EXCEPTION(
+        test.await(run, {state::open}), pawl::testing::failure, [](const auto& e) {
+            return says(e, "\"front\"") && says(e, "Running in status knocking") &&
+                   says(e, "attempt_failed") && says(e, "nobody hears");
+        });
+    BOOST_CHECK_EXCEPTION(test.await_finished(run), pawl::testing::failure,
+                          [](const auto& e) { return says(e, "did not finish"); });
+    test.callback(run, "enter", std::string{"ada"});
+    BOOST_CHECK_EXCEPTION(test.await(run, {state::closed}), pawl::testing::failure,
+                          [](const auto& e) { return says(e, "Completed in status shut"); });
+    BOOST_CHECK_EXCEPTION(test.find(pawl::run_id{}), pawl::testing::failure,
+                          [](const auto& e) { return says(e, "there is no run"); });
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_that_waits_for_time_does_not_hang)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    // The callback waits in the inbox until the run knocks.
+    BOOST_CHECK_EXCEPTION(test.callback(run, "enter", std::string{"ada"}), pawl::testing::failure,
+                          [](const auto& e) { return says(e, "move time on"); });
+    test.advance(2min); // the message was stored all the same
+    BOOST_TEST((test.find(run).status == state::open));
+}
+
+BOOST_AUTO_TEST_CASE(errors_of_pawl_are_thrown)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    BOOST_CHECK_EXCEPTION(test.trigger("front"), pawl::system_error,
+                          [](const auto& e) { return e.code() == pawl::errc::in_progress; });
+    BOOST_CHECK_EXCEPTION(test.callback_on(run, state::knocking, "enter", std::string{}),
+                          pawl::system_error,
+                          [](const auto& e) { return e.code() == pawl::errc::callback_failed; });
+}
+
+BOOST_AUTO_TEST_CASE(a_restart_goes_on_where_the_store_is)
+{
+    harness test{doors()};
+    const auto run = test.trigger("front");
+    test.restart();
+    BOOST_TEST((test.await(run, {state::knocking}).status == state::knocking));
+    test.restart();
+    test.callback(run, "enter", std::string{"ada"});
+    test.restart();
+    BOOST_TEST((test.await_finished(run).status == state::shut));
+}
+
+BOOST_AUTO_TEST_CASE(the_log_is_kept)
+{
+    harness test{doors()};
+    test.trigger("front");
+    BOOST_REQUIRE(test.log().size() == 1u);
+    BOOST_TEST(test.log().front().find("warning: a handler failed") == 0u);
+    BOOST_TEST(test.log().front().find("nobody hears") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(patience_and_the_engines_options_may_be_set)
+{
+    pawl::testing::harness_options options;
+    options.patience = 90s;
+    options.engine.max_active_runs = 1;
+    harness test{doors(), options};
+    const auto run = test.trigger("front");
+    BOOST_CHECK_THROW(test.await(run, {state::knocking}), pawl::testing::failure);
+}
+
+#ifdef PAWL_HAS_SQLITE
+BOOST_AUTO_TEST_CASE(a_store_with_threads_will_do)
+{
+    pawl::testing::harness_options options;
+    options.engine.store = pawl::open_sqlite(":memory:");
+    options.real_wait = 10s;
+    harness test{doors(), options};
+    const auto run = test.trigger("front");
+    BOOST_TEST((test.find(run).state != pawl::run_state::completed));
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,114 @@
+// A run without an engine: what a single handler does, and what its second attempt finds.
+#include "pawl/testing/test_run.hpp"
+#include "doors.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+using namespace testing_test;
+namespace asio = boost::asio;
+
+namespace {
+
+using test_run = pawl::testing::test_run<door>;
+
+pawl::step<state::open> pays_once(door_run& run, int* payments)
+{
+    const auto receipt = co_await run.once("pay", [payments] { return ++*payments; });
+    run.object().visitors.push_back("paid " + std::to_string(receipt));
+    co_await run.checkpoint();
+    if (run.attempt() == 1)
+        throw std::runtime_error("the bell is broken");
+    co_return pawl::to<state::open>;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(test_runs)
+
+BOOST_AUTO_TEST_CASE(every_way_to_end)
+{
+    test_run run;
+    BOOST_TEST(run.attempt(3).call(knock).moved_to<state::knocking>());
+    BOOST_TEST(!run.call(knock).moved_to<state::open>());
+    const auto threw = run.attempt(1).call(knock);
+    BOOST_TEST(threw.threw());
+    BOOST_TEST(!threw.skipped());
+    BOOST_CHECK_EXCEPTION(threw.rethrow(), std::runtime_error,
+                          [](const auto& e) { return std::string{e.what()} == "nobody hears"; });
+    using step = pawl::step<state::open>;
+    const auto repeats = run.call([](door_run&) -> step { co_return pawl::repeat_after(5s); });
+    BOOST_TEST(repeats.repeats());
+    BOOST_TEST((repeats.delay() == 5s));
+    BOOST_TEST(run.call([](door_run&) -> step { co_return pawl::skip(); }).skipped());
+    const auto paused = run.call([](door_run&) -> step { co_return pawl::pause("why"); });
+    BOOST_TEST(paused.paused());
+    BOOST_TEST(paused.reason() == "why");
+    BOOST_TEST(run.call([](door_run&) -> step { co_return pawl::cancel("no"); }).cancelled());
+    BOOST_TEST(run.call([](door_run&) -> step { co_return pawl::finish("yes"); }).finished());
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_takes_its_payload)
+{
+    test_run run{{.name = "front"}};
+    BOOST_TEST(run.call(let_in, std::string{"ada"}).moved_to<state::open>());
+    BOOST_TEST(run.object().visitors == std::vector<std::string>{"ada"},
+               boost::test_tools::per_element());
+    BOOST_TEST(run.call(let_in, std::string{}).threw());
+}
+
+BOOST_AUTO_TEST_CASE(a_second_attempt_finds_the_effects_of_the_first)
+{
+    int payments = 0;
+    const auto step = [&](door_run& run) {
+        return pays_once(run, &payments);
+    };
+    test_run run;
+    BOOST_TEST(!run.saved().has_value());
+    BOOST_TEST(run.call(step).threw());
+    BOOST_TEST(run.saves() == 2);
+    BOOST_TEST(run.effects().size() == 1u);
+    BOOST_TEST(run.saved()->visitors.size() == 1u);
+    BOOST_TEST(run.attempt(2).call(step).moved_to<state::open>());
+    BOOST_TEST(payments == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_that_fails_makes_the_effect_again)
+{
+    int payments = 0;
+    const auto step = [&](door_run& run) {
+        return pays_once(run, &payments);
+    };
+    test_run run;
+    BOOST_TEST(run.fail_commits().call(step).threw());
+    BOOST_TEST(run.effects().empty());
+    BOOST_TEST(run.fail_commits(false).attempt(2).call(step).moved_to<state::open>());
+    BOOST_TEST(payments == 2);
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_sees_what_the_test_says)
+{
+    test_run run;
+    const pawl::time_point at{1h};
+    run.foreign_id("back").status(state::knocking).attempt(4).now(at);
+    run.trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    const auto outcome = run.call([&](door_run& seen) -> pawl::step<state::open> {
+        BOOST_TEST(seen.foreign_id() == "back");
+        BOOST_TEST((seen.status<state>() == state::knocking));
+        BOOST_TEST(seen.attempt() == 4);
+        BOOST_TEST((seen.now() == at));
+        BOOST_TEST(seen.idempotency_key("x") == to_string(seen.id()) + "/2.1/x");
+        BOOST_TEST(seen.trace_parent().find("4bf92f3577b34da6a3ce929d0e0e4736") == 3u);
+        seen.log(pawl::log_level::info, "hello");
+        asio::steady_timer timer{co_await asio::this_coro::executor, 0s};
+        co_await timer.async_wait(asio::use_awaitable);
+        co_return pawl::to<state::open>;
+    });
+    outcome.rethrow();
+    BOOST_TEST(outcome.moved_to<state::open>());
+    BOOST_TEST(run.log_lines() == std::vector<std::string>{"hello"},
+               boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
