@@ -72,6 +72,7 @@ awaitable<response> submit(shared_context context, const request& asked)
     options.rule = api::query_flag(asked, "new_run") ? pawl::start_rule::unless_unfinished
                                                      : pawl::start_rule::once;
     options.idempotency_key = asked.header("idempotency-key");
+    options.trace_parent = asked.header("traceparent");
 
     auto orders = context->orders;
     pawl::run_id run;
@@ -211,7 +212,7 @@ awaitable<response> resume(shared_context context, const request& asked)
     api::allow_query(asked, {});
     const order_snapshot order = co_await api::find_order(context, asked);
     auto orders = context->orders;
-    co_await orders.async_resume(order.id, use_awaitable);
+    co_await orders.async_resume(order.id, {}, use_awaitable);
     co_return accepted(order);
 }
 
@@ -263,7 +264,10 @@ awaitable<response> diagram(shared_context context, const request&)
 
 awaitable<response> show_metrics(shared_context context, const request&)
 {
-    co_return text(context->counters.text(), metrics::content_type);
+    auto all = context->counters.text();
+    if (context->engine_metrics)
+        all += co_await context->engine_metrics();
+    co_return text(std::move(all), metrics::content_type);
 }
 
 awaitable<response> healthz(shared_context, const request&)

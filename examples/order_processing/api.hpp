@@ -24,6 +24,9 @@ struct api_context {
     /// True while orders are taken and driven.
     std::function<bool()> ready;
 
+    /// What the engine tells of itself, in the text format of Prometheus. Default: nothing.
+    std::function<boost::asio::awaitable<std::string>()> engine_metrics{};
+
     /// Tells when an order came in. Default: the machine's.
     std::shared_ptr<pawl::clock> clock = pawl::system_clock();
 

@@ -23,7 +23,9 @@ int status_of(const pawl::error_code& code)
     case errc::already_ran:
     case errc::finished:
     case errc::finished_elsewhere:
-    case errc::refused:
+    case errc::already_paused:
+    case errc::not_paused:
+    case errc::unfinished:
     case errc::callback_failed:
         return 409;
     case errc::not_found:

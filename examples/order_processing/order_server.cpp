@@ -3,6 +3,8 @@
 #include "flags.hpp"
 #include "server.hpp"
 
+#include "pawl/spdlog.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -98,18 +100,7 @@ pawl::log_sink make_log(const std::string& level)
         "order_server", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     logger->set_level(spdlog::level::from_str(level));
     logger->flush_on(spdlog::level::debug);
-    return [logger = std::move(logger)](pawl::log_level of, std::string_view line) {
-        switch (of) {
-        case pawl::log_level::debug:
-            return logger->debug(line);
-        case pawl::log_level::info:
-            return logger->info(line);
-        case pawl::log_level::warn:
-            return logger->warn(line);
-        case pawl::log_level::error:
-            return logger->error(line);
-        }
-    };
+    return pawl::log_to(std::move(logger));
 }
 
 /// A folder for the demonstration's files, gone when it ends.

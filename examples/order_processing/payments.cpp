@@ -50,7 +50,7 @@ charge_outcome note_answer(Order& order, const charge_result& result, int limit)
 }
 
 /// Sends the try in flight, and asks for its outcome when the answer is lost.
-awaitable<charge_result> send_charge(const Order& order, order_services& services)
+awaitable<charge_result> send_charge(const Order& order, order_services services)
 {
     const Payment& last = order.payments.back();
     std::string lost;
@@ -132,7 +132,8 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
 {
     Order& order = run.object();
     if (charge_in_flight(order)) {
-        auto known = co_await services.payments.find_charge(order.payments.back().key);
+        auto known = co_await services.within(run.trace_parent())
+                         .payments.find_charge(order.payments.back().key);
         if (known)
             co_return note_answer(order, *known, options.tries_per_method);
     } else {
@@ -141,7 +142,7 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         begin_charge(run);
         co_await run.checkpoint();
     }
-    const charge_result answer = co_await send_charge(order, services);
+    const charge_result answer = co_await send_charge(order, services.within(run.trace_parent()));
     co_return note_answer(order, answer, options.tries_per_method);
 }
 
@@ -153,7 +154,7 @@ settle_charge(pawl::run<Order>& run, order_services& services, const order_optio
         co_return std::nullopt;
 
     Payment& last = order.payments.back();
-    const auto known = co_await services.payments.find_charge(last.key);
+    const auto known = co_await services.within(run.trace_parent()).payments.find_charge(last.key);
     if (known) {
         note_answer(order, *known, options.tries_per_method);
         co_return std::nullopt;
@@ -186,7 +187,8 @@ awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, 
     for (Refund& refund : order.refunds) {
         if (!refund.refund_id.empty())
             continue;
-        auto id = co_await services.payments.refund(refund.payment_id, refund.amount, refund.key);
+        auto id = co_await services.within(run.trace_parent())
+                      .payments.refund(refund.payment_id, refund.amount, refund.key);
         refund.refund_id = std::move(id);
     }
     if (keep == money{})
@@ -200,15 +202,17 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
     if (!payment)
         co_return;
 
-    payment_view view = co_await services.payments.find(order.payment_id);
+    payment_view view =
+        co_await services.within(run.trace_parent()).payments.find(order.payment_id);
     if (view.status == payment_status::processing) {
         const auto key = run.idempotency_key("void-" + order.payment_id);
-        const bool voided = co_await services.payments.void_payment(order.payment_id, key);
+        const bool voided = co_await services.within(run.trace_parent())
+                                .payments.void_payment(order.payment_id, key);
         if (voided) {
             archive_payment(order, PaymentState::voided);
             co_return;
         }
-        view = co_await services.payments.find(order.payment_id);
+        view = co_await services.within(run.trace_parent()).payments.find(order.payment_id);
     }
     switch (view.status) {
     case payment_status::processing:

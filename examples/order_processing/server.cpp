@@ -2,10 +2,13 @@
 
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
+#include "pawl/prometheus.hpp"
 #include "pawl/sqlite.hpp"
 #include "services/start.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
+
+#include <prometheus/registry.h>
 
 #include <exception>
 #include <optional>
@@ -39,6 +42,14 @@ std::string name_of(const order_snapshot& order)
     return "order " + order.foreign_id + " (run " + to_string(order.id) + ")";
 }
 
+awaitable<std::string> read_metrics(pawl::engine& engine, ::prometheus::Registry& registry,
+                                    pawl::prometheus_metrics& metrics)
+{
+    const auto now = co_await engine.async_statistics(use_awaitable);
+    metrics.update(now);
+    co_return pawl::prometheus_text(registry);
+}
+
 } // namespace
 
 order_server::order_server(boost::asio::any_io_executor executor, server_settings settings)
@@ -56,13 +67,13 @@ order_observer order_server::observer()
     const auto ended = [this](const order_snapshot& order) {
         const std::string status{to_string(order.status)};
         counters_.count("order_server_orders_ended_total", {{"status", status}});
-        settings_.log(pawl::log_level::info, name_of(order) + " has ended: " + status);
+        settings_.log({pawl::log_level::info, name_of(order) + " has ended: " + status});
     };
     const auto paused = [this](const order_snapshot& order) {
         counters_.count("order_server_orders_paused_total");
-        settings_.log(pawl::log_level::warn, name_of(order) + " is paused in " +
-                                                 std::string{to_string(order.status)} + ": " +
-                                                 order.reason);
+        settings_.log({pawl::log_level::warn, name_of(order) + " is paused in " +
+                                                  std::string{to_string(order.status)} + ": " +
+                                                  order.reason});
     };
     return {.completed = ended, .cancelled = ended, .paused = paused};
 }
@@ -88,6 +99,9 @@ void order_server::assemble()
     options.store = settings_.store ? settings_.store : pawl::open_sqlite(settings_.db);
     options.clock = settings_.clock;
     options.log = settings_.log;
+    const auto registry = std::make_shared<::prometheus::Registry>();
+    const auto observed = std::make_shared<pawl::prometheus_metrics>(registry);
+    options.observer = observed;
     parts_->engine.emplace(executor_, std::move(options));
     parts_->orders.emplace(
         parts_->engine->add(order_workflow(*parts_->clients, settings_.orders, observer())));
@@ -96,6 +110,9 @@ void order_server::assemble()
     context.clock = settings_.clock;
     context.ready = [engine = &*parts_->engine] {
         return engine->running();
+    };
+    context.engine_metrics = [engine = &*parts_->engine, registry, observed] {
+        return read_metrics(*engine, *registry, *observed);
     };
     pawl::http::server_options http;
     http.address = settings_.address;

@@ -146,7 +146,7 @@ struct answered {
     }
 };
 
-awaitable<answered> send(http::client& client, call what)
+awaitable<answered> send(http::client& client, std::string trace_parent, call what)
 {
     answered result;
     result.name = what.method + " " + client.url() + what.target;
@@ -157,6 +157,8 @@ awaitable<answered> send(http::client& client, call what)
     request.body = std::move(what.body);
     if (!what.key.empty())
         request.headers.emplace_back("Idempotency-Key", std::move(what.key));
+    if (!trace_parent.empty())
+        request.headers.emplace_back("traceparent", std::move(trace_parent));
     try {
         result.response = co_await client.request(std::move(request));
     } catch (const http::client_error& error) {
@@ -173,7 +175,7 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 {
     const charge_document document{amount, order.payment_method, order.customer_id, order.id};
     call what{"POST", "/payments", std::move(key), encode(document)};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     switch (answer.status()) {
     case 200:
     case 201:
@@ -194,7 +196,7 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
 {
     call what{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)
@@ -210,7 +212,7 @@ awaitable<std::optional<charge_result>> payment_client::find_charge(std::string 
 awaitable<payment_view> payment_client::find(std::string payment_id)
 {
     call what{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<payment_view>();
@@ -219,7 +221,7 @@ awaitable<payment_view> payment_client::find(std::string payment_id)
 awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key), "{}"};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() == 409)
         co_return false;
     if (answer.status() != 200)
@@ -231,7 +233,7 @@ awaitable<std::string> payment_client::refund(std::string payment_id, money amou
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
               encode(refund_document{amount})};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();
     co_return answer.read(&answer_document::refund_id);
@@ -241,7 +243,7 @@ awaitable<std::optional<std::string>> inventory_client::reserve(const Order& ord
 {
     const reservation_document document{order.id, lines_of(order.items)};
     call what{"POST", "/reservations", std::move(key), encode(document)};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() == 409)
         co_return std::nullopt;
     if (answer.status() != 201 && answer.status() != 200)
@@ -253,7 +255,7 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 {
     const availability_document document{lines_of(items)};
     call what{"POST", "/availability", {}, encode(document)};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<stock_document>().items;
@@ -262,7 +264,7 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 awaitable<void> inventory_client::release(std::string reservation_id, std::string key)
 {
     call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() != 200 && answer.status() != 204)
         answer.refuse();
 }
@@ -272,7 +274,7 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
     const shipment_document document{order.id, lines_of(order.items), order.shipping_address,
                                      order.reservation_id};
     call what{"POST", "/shipments", std::move(key), encode(document)};
-    const answered answer = co_await send(http_, std::move(what));
+    const answered answer = co_await send(*http_, trace_parent, std::move(what));
     if (answer.status() == 422 || answer.status() == 409)
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -298,6 +300,15 @@ order_services::order_services(boost::asio::any_io_executor executor, service_ur
       inventory(connect(executor, std::move(urls.inventory), limit)),
       shipping(connect(executor, std::move(urls.shipping), limit))
 {
+}
+
+order_services order_services::within(const std::string& trace_parent) const
+{
+    auto traced = *this;
+    traced.payments.trace_parent = trace_parent;
+    traced.inventory.trace_parent = trace_parent;
+    traced.shipping.trace_parent = trace_parent;
+    return traced;
 }
 
 } // namespace order_processing

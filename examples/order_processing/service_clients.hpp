@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -64,13 +65,19 @@ struct payment_view {
 };
 BOOST_DESCRIBE_STRUCT(payment_view, (), (payment_id, status, amount, captured, refunded))
 
-/// Every function throws service_error.
+/// Every function throws service_error. `trace_parent` goes with each request, as its
+/// `traceparent`.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class payment_client {
 public:
-    explicit payment_client(pawl::http::client http) : http_(std::move(http)) {}
+    explicit payment_client(pawl::http::client http)
+        : http_(std::make_shared<pawl::http::client>(std::move(http)))
+    {
+    }
+
+    std::string trace_parent{};
 
     /// Charges `amount` of the order by its payment method.
     boost::asio::awaitable<charge_result> charge(const Order& order, money amount, std::string key);
@@ -88,7 +95,7 @@ public:
                                                std::string key);
 
 private:
-    pawl::http::client http_;
+    std::shared_ptr<pawl::http::client> http_;
 };
 
 struct stock_line {
@@ -100,7 +107,12 @@ BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
 /// Thread safety and errors as payment_client.
 class inventory_client {
 public:
-    explicit inventory_client(pawl::http::client http) : http_(std::move(http)) {}
+    explicit inventory_client(pawl::http::client http)
+        : http_(std::make_shared<pawl::http::client>(std::move(http)))
+    {
+    }
+
+    std::string trace_parent{};
 
     /// Holds all items, or none. Completes with the reservation's id; empty when stock is missing.
     boost::asio::awaitable<std::optional<std::string>> reserve(const Order& order, std::string key);
@@ -112,7 +124,7 @@ public:
     boost::asio::awaitable<void> release(std::string reservation_id, std::string key);
 
 private:
-    pawl::http::client http_;
+    std::shared_ptr<pawl::http::client> http_;
 };
 
 struct shipment_result {
@@ -123,13 +135,18 @@ struct shipment_result {
 /// Thread safety and errors as payment_client.
 class shipping_client {
 public:
-    explicit shipping_client(pawl::http::client http) : http_(std::move(http)) {}
+    explicit shipping_client(pawl::http::client http)
+        : http_(std::make_shared<pawl::http::client>(std::move(http)))
+    {
+    }
+
+    std::string trace_parent{};
 
     /// Ships the items of the order's reservation to its address.
     boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
 
 private:
-    pawl::http::client http_;
+    std::shared_ptr<pawl::http::client> http_;
 };
 
 struct service_urls {
@@ -143,6 +160,9 @@ struct order_services {
     /// @param limit For one request, from the call to the last byte of its answer.
     /// @throws pawl::definition_error when a URL is none.
     order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit);
+
+    /// The same services, called as a part of this trace: `services.within(run.trace_parent())`.
+    order_services within(const std::string& trace_parent) const;
 
     payment_client payments;
     inventory_client inventory;

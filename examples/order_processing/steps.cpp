@@ -90,7 +90,8 @@ pawl::step<PaymentProcessed, PaymentFailed>
 complete_payment(pawl::run<Order>& run, order_services& services, const order_options& options)
 {
     Order& order = run.object();
-    const payment_view view = co_await services.payments.find(order.payment_id);
+    const payment_view view =
+        co_await services.within(run.trace_parent()).payments.find(order.payment_id);
     if (view.status == payment_status::processing)
         co_return pawl::repeat_after(poll_delay(order.payment_polls++, options));
     if (archive_if_lost(order, view.status))
@@ -108,12 +109,14 @@ pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_service
 {
     Order& order = run.object();
     const auto key = run.idempotency_key("void-" + order.payment_id);
-    const bool voided = co_await services.payments.void_payment(order.payment_id, key);
+    const bool voided =
+        co_await services.within(run.trace_parent()).payments.void_payment(order.payment_id, key);
     if (voided) {
         archive_payment(order, PaymentState::voided);
         co_return pawl::to<PaymentFailed>;
     }
-    const payment_view view = co_await services.payments.find(order.payment_id);
+    const payment_view view =
+        co_await services.within(run.trace_parent()).payments.find(order.payment_id);
     // Captured at the last moment: the order is paid, and complete_payment goes on with it.
     if (view.status == payment_status::completed)
         co_return pawl::skip();
@@ -190,7 +193,8 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
     shipment_result shipment;
     std::string unsent;
     try {
-        shipment = co_await services.shipping.ship(order, order.shipment_key);
+        shipment =
+            co_await services.within(run.trace_parent()).shipping.ship(order, order.shipment_key);
     } catch (const service_error& error) {
         if (error.kind() != service_failure::transient || !first)
             throw;

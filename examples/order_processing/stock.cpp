@@ -66,7 +66,8 @@ awaitable<bool> hold_stock(pawl::run<Order>& run, order_services& services)
             run.idempotency_key("reserve-" + std::to_string(order.reservations_tried));
         co_await run.checkpoint();
     }
-    const auto id = co_await services.inventory.reserve(order, order.reservation_key);
+    const auto id = co_await services.within(run.trace_parent())
+                        .inventory.reserve(order, order.reservation_key);
     order.reservation_key.clear();
     if (!id)
         co_return false;
@@ -81,7 +82,8 @@ awaitable<bool> hold_available_stock(pawl::run<Order>& run, order_services& serv
     for (int i = 0; i < options.partial_tries; ++i) {
         if (order.reservation_key.empty()) {
             const auto everything = ordered_items(order);
-            const auto stock = co_await services.inventory.availability(everything);
+            const auto stock =
+                co_await services.within(run.trace_parent()).inventory.availability(everything);
             keep_available(order, stock);
             if (order.items.empty())
                 break;
@@ -105,7 +107,7 @@ awaitable<void> release_stock(pawl::run<Order>& run, order_services& services)
     if (order.reservation_id.empty())
         co_return;
     const auto key = run.idempotency_key("release-" + order.reservation_id);
-    co_await services.inventory.release(order.reservation_id, key);
+    co_await services.within(run.trace_parent()).inventory.release(order.reservation_id, key);
     order.released_reservations.push_back(std::move(order.reservation_id));
     order.reservation_id.clear();
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "pawl/callback.hpp"
 #include "pawl/detail/callable.hpp"
+#include "pawl/detail/compiler.hpp"
 #include "pawl/detail/draft.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/run.hpp"
@@ -42,13 +44,16 @@ public:
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
     step_options& attempt_limit(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
         return *this;
     }
 
-    /// How many runs may be inside this step at a time, in one engine. 0: no limit.
+    /// How many runs may be inside this step at a time, in one engine. 0: no limit. At most
+    /// max_parallel.
     step_options& parallel(std::size_t runs)
+        PAWL_DETAIL_REJECT(runs > max_parallel, "parallel must be from 0 to 1,000,000")
     {
         options_->parallel = runs;
         return *this;
@@ -56,6 +61,7 @@ public:
 
     /// How long a run waits between entering the status and its first attempt. Zero: not at all.
     step_options& lag(duration wait)
+        PAWL_DETAIL_REJECT(wait < duration::zero(), "lag must not be negative")
     {
         options_->lag = wait;
         return *this;
@@ -88,6 +94,7 @@ public:
 
     /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
     timeout_options& attempt_limit(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
         return *this;
@@ -118,7 +125,8 @@ private:
 /// hence as const. A lambda with captures may itself be a coroutine; what it captures by reference
 /// must outlive the engines.
 ///
-/// A mistake that the compiler cannot see is reported by build(), together with all others.
+/// A mistake that the compiler cannot see is reported by build(), together with all others; Clang
+/// sees options out of their range where they are constants.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -147,7 +155,7 @@ public:
         draft_.made.encode = [](const detail::object_ptr& object, std::string& out) {
             codec<Object>::encode(*static_cast<const Object*>(object.get()), out);
         };
-        draft_.made.scrub = [](std::string_view) {
+        draft_.made.blank = [] {
             std::string bytes;
             codec<Object>::encode(Object{}, bytes);
             return bytes;
@@ -189,6 +197,20 @@ public:
         return *this;
     }
 
+    /// As above, by a callback<Payload> that the program's clients use too: its payload is then
+    /// checked where it is compiled.
+    template <auto From, auto... More, class Payload, class Fn>
+    builder& callback(const pawl::callback<Payload>& named, Fn fn)
+    {
+        constexpr bool fits = std::is_void_v<Payload>
+                                  ? std::is_invocable_v<const Fn&, run_type&>
+                                  : std::is_invocable_v<const Fn&, run_type&, Payload>;
+        static_assert(fits, "this handler does not take the payload of its callback");
+        if constexpr (fits)
+            add_callback<Payload, From, More...>(named.name(), std::move(fn));
+        return *this;
+    }
+
     /// What happens when a run has been in `From` for too long. A status may have several timeouts;
     /// each is armed when the run enters it, and forgotten when the run leaves.
     ///
@@ -198,6 +220,7 @@ public:
     /// pawl::step<…>; it interrupts the status's step if that is at work.
     template <auto From, class When, class Fn>
     timeout_options timeout(When when, Fn fn)
+        PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
     {
         auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
         auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
@@ -239,28 +262,68 @@ public:
         return *this;
     }
 
-    /// Calls `fn(const snapshot<Object, Status>&)`, which returns awaitable<void>, after each run
-    /// that completed. Several functions are called in order of declaration.
+    /// Calls `fn(const snapshot<Object, Status>&)`, or `fn(const event&, const snapshot<Object,
+    /// Status>&)`, which returns awaitable<void>, after each run that completed. Several hooks for
+    /// one event are called in order of declaration, the events of a run in their order.
     ///
     /// Hooks read the event log: none is lost in a crash, and one may be called again after it.
+    /// Each sees the event that it is for: status, run state, reason, who asked and the time are
+    /// the event's, even if the run has gone on since; only the object is the one that is stored
+    /// now.
+    ///
+    /// One that throws is repeated by engine_options::hook_retry, then given up with an error in
+    /// the log. It delays neither its run nor the hooks of others.
     template <class Fn>
     builder& on_complete(Fn fn)
     {
-        return add_hook(event_kind::completed, std::move(fn));
+        return add_hook({event_kind::completed}, {}, std::move(fn));
+    }
+
+    /// As on_complete(), for each accepted trigger.
+    template <class Fn>
+    builder& on_start(Fn fn)
+    {
+        return add_hook({event_kind::started}, {}, std::move(fn));
     }
 
     /// As on_complete(), after each pause; the snapshot's `reason` says why.
     template <class Fn>
     builder& on_pause(Fn fn)
     {
-        return add_hook(event_kind::paused, std::move(fn));
+        return add_hook({event_kind::paused}, {}, std::move(fn));
+    }
+
+    /// As on_complete(), after each resume, by somebody or by itself.
+    template <class Fn>
+    builder& on_resume(Fn fn)
+    {
+        return add_hook({event_kind::resumed}, {}, std::move(fn));
     }
 
     /// As on_complete(), after each run that was cancelled.
     template <class Fn>
     builder& on_cancel(Fn fn)
     {
-        return add_hook(event_kind::cancelled, std::move(fn));
+        return add_hook({event_kind::cancelled}, {}, std::move(fn));
+    }
+
+    /// As on_complete(), after the data of a run was deleted; the object is what the scrubber left.
+    template <class Fn>
+    builder& on_data_deleted(Fn fn)
+    {
+        return add_hook({event_kind::data_deleted}, {}, std::move(fn));
+    }
+
+    /// As on_complete(), each time that a run enters one of `Statuses`, also by its trigger.
+    template <auto... Statuses, class Fn>
+    builder& on_enter(Fn fn)
+    {
+        static_assert(sizeof...(Statuses) > 0, "on_enter needs a status: b.on_enter<Paid>(fn)");
+        const auto shared = keep(std::move(fn));
+        (add_kept_hook({event_kind::started, event_kind::moved, event_kind::completed},
+                       detail::status_number<Status, Statuses>(), shared),
+         ...);
+        return *this;
     }
 
     /// Rules for steps and timeouts that give none of their own, also for those declared before.
@@ -273,14 +336,69 @@ public:
     /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
     /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
     builder& resume_error_pauses(duration after, int max_times)
+        PAWL_DETAIL_REJECT(after < duration::zero(), "resume_error_pauses: the time is negative")
+            PAWL_DETAIL_REJECT(max_times < 0,
+                               "resume_error_pauses: the number of times is negative")
     {
         draft_.resume_after = after;
         draft_.max_auto_resumes = max_times;
         return *this;
     }
 
+    /// How a stored object of schema version `from` becomes one of version `from + 1`, when the
+    /// tolerant reader of pawl::codec is not enough for what has changed.
+    ///
+    /// `fn(boost::json::value&)` edits the document, or `std::string fn(std::string)` the bytes of
+    /// another codec. The first version is 1, and each version but the present one has its upgrade:
+    /// with upgrades from 1 and 2, the present version is 3. They are applied when a run is read;
+    /// the run is stored in the present version at its next commit that saves its object. A program
+    /// that is older than a run's object leaves the run alone, with an error that says so.
+    template <class Fn>
+    builder& upgrade(std::uint32_t from, Fn fn)
+    {
+        std::function<std::string(std::string)> made;
+        if constexpr (std::is_invocable_r_v<std::string, const Fn&, std::string>) {
+            made = [kept = keep(std::move(fn))](std::string stored) {
+                return (*kept)(std::move(stored));
+            };
+        } else {
+            constexpr bool fits = std::is_invocable_v<const Fn&, boost::json::value&>;
+            static_assert(fits, "an upgrade is called as fn(boost::json::value&), or as "
+                                "std::string fn(std::string), with a const call operator");
+            if constexpr (fits)
+                made =
+                    detail::make_upgrade([kept = keep(std::move(fn))](
+                                             boost::json::value& document) { (*kept)(document); });
+        }
+        if (!draft_.upgrades.emplace(from, std::move(made)).second)
+            draft_.repeated_upgrades.push_back(from);
+        return *this;
+    }
+
+    /// Says that status number `old` is no more, and that its runs go on in `To`, as if they had
+    /// just entered it. When an engine starts, it moves them before it does anything else; a paused
+    /// run stays paused there, unless `To` is an end. Statuses are stored by number: to rename one
+    /// needs nothing.
+    template <auto To>
+    builder& retire(int old)
+    {
+        draft_.retired.emplace_back(old, detail::status_number<Status, To>());
+        return *this;
+    }
+
+    /// Removes finished runs when they have been kept for a while, with their history: in the
+    /// background, after their hooks, the oldest first. Without it they are kept for ever.
+    ///
+    /// A removed run is forgotten: its start key, and start_rule::once, no longer know of it.
+    builder& retention(retention_options rules)
+    {
+        draft_.made.retention = std::move(rules);
+        return *this;
+    }
+
     /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
-    /// Default: the object is replaced by a default-constructed one.
+    /// Default: the object is replaced by a default-constructed one; so it is when `fn` throws or
+    /// cannot be given the object, with an error in the log, for the data must go.
     template <class Fn>
     builder& scrub(Fn fn)
     {
@@ -380,19 +498,34 @@ private:
     }
 
     template <class Fn>
-    builder& add_hook(event_kind kind, Fn fn)
+    builder& add_hook(std::vector<event_kind> kinds, std::optional<int> entering, Fn fn)
     {
-        constexpr bool fits =
-            std::is_invocable_r_v<boost::asio::awaitable<void>, const Fn&, const snapshot_type&>;
-        static_assert(fits, "a hook is boost::asio::awaitable<void>(const pawl::snapshot<Object, "
-                            "Status>&), with a const call operator");
-        if constexpr (fits)
-            draft_.made.hooks[kind].push_back(
-                [kept = keep(std::move(fn))](const event&, const record& at) {
-                    return detail::call_hook<snapshot_type, Fn>(kept,
-                                                                make_snapshot<Object, Status>(at));
-                });
+        add_kept_hook(std::move(kinds), entering, keep(std::move(fn)));
         return *this;
+    }
+
+    template <class Fn>
+    void add_kept_hook(std::vector<event_kind> kinds, std::optional<int> entering,
+                       detail::kept<Fn> fn)
+    {
+        using result = boost::asio::awaitable<void>;
+        constexpr bool plain = std::is_invocable_r_v<result, const Fn&, const snapshot_type&>;
+        constexpr bool with_event =
+            std::is_invocable_r_v<result, const Fn&, const event&, const snapshot_type&>;
+        static_assert(plain || with_event,
+                      "a hook is boost::asio::awaitable<void>(const pawl::snapshot<Object, "
+                      "Status>&), or takes a const pawl::event& before that; its call operator is "
+                      "const");
+        if constexpr (plain || with_event)
+            draft_.made.hooks.push_back(
+                {std::move(kinds), entering, [fn](const event& what, const record& at) {
+                     auto seen = detail::make_snapshot<Object, Status>(
+                         at, codec<Object>::decode(at.object));
+                     if constexpr (with_event)
+                         return detail::call_hook<snapshot_type, Fn>(fn, what, std::move(seen));
+                     else
+                         return detail::call_hook<snapshot_type, Fn>(fn, std::move(seen));
+                 }});
     }
 
     detail::workflow_draft draft_;

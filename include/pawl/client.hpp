@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/callback.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/snapshot.hpp"
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -34,8 +36,23 @@ struct trigger_options {
     /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
-    /// W3C trace context to keep with the run. Empty: none.
+    /// W3C trace context that the run is part of: the header `traceparent` of the request that
+    /// asks for it. Empty, or none: the run is a trace of its own. See run::trace_parent().
     std::string trace_parent{};
+};
+
+/// Why a command is given, and by whom. Both are kept with the run and in its history; at most
+/// 1,024 bytes each, longer reasons are cut.
+struct command_reason {
+    command_reason() = default;
+    command_reason(const char* why) : reason(why) {}
+    command_reason(std::string why, std::string who = {})
+        : reason(std::move(why)), by(std::move(who))
+    {
+    }
+
+    std::string reason; ///< for people
+    std::string by;     ///< who asks, as the host knows them; may be empty
 };
 
 struct callback_options {
@@ -92,7 +109,7 @@ error_code encode_into(const T& value, std::string& out)
 }
 
 /// A settlement as a result: what was not done is an error.
-inline error_code code_of(const settlement& settled, errc refused)
+inline error_code code_of(const settlement& settled, message_kind kind)
 {
     switch (settled.outcome) {
     case message_outcome::failed:
@@ -100,7 +117,7 @@ inline error_code code_of(const settlement& settled, errc refused)
     case message_outcome::expired:
         return make_error_code(errc::expired);
     case message_outcome::refused:
-        return make_error_code(refused);
+        return make_error_code(refusal_code(kind, settled));
     case message_outcome::pending:
     case message_outcome::handled:
         break;
@@ -112,12 +129,11 @@ inline error_code code_of(const settlement& settled, errc refused)
 template <class Handler>
 struct settling_handler {
     Handler handler;
-    errc refused;
 
     void operator()(error_code result, settlement settled)
     {
         if (!result)
-            result = code_of(settled, refused);
+            result = code_of(settled, message_kind::callback);
         std::move(handler)(result, std::move(settled));
     }
 };
@@ -125,11 +141,12 @@ struct settling_handler {
 template <class Handler>
 struct command_handler {
     Handler handler;
+    message_kind kind;
 
     void operator()(error_code result, const settlement& settled)
     {
         if (!result)
-            result = code_of(settled, errc::refused);
+            result = code_of(settled, kind);
         std::move(handler)(result);
     }
 };
@@ -159,6 +176,9 @@ public:
     }
 
     const workflow<Object, Status>& definition() const noexcept { return workflow_; }
+
+    /// What the client asks; not for users.
+    const std::shared_ptr<detail::engine_api>& engine() const noexcept { return engine_; }
 
     /// Starts a run. Signature: `void(error_code, run_id)`.
     ///
@@ -244,6 +264,25 @@ public:
             std::forward<Token>(token));
     }
 
+    /// The same by a callback<Payload>: another payload than its own does not compile.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_callback(run_key to, const callback<Payload>& named,
+                        const std::type_identity_t<Payload>& payload, callback_options options = {},
+                        Token&& token = {})
+    {
+        return async_callback(std::move(to), named.name(), payload, std::move(options),
+                              std::forward<Token>(token));
+    }
+
+    /// The same by a callback without payload.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_callback(run_key to, const callback<void>& named, callback_options options = {},
+                        Token&& token = {})
+    {
+        return async_callback(std::move(to), named.name(), bytes{}, std::move(options),
+                              std::forward<Token>(token));
+    }
+
     /// As async_callback, but completes as soon as the callback is durable in the inbox, with a
     /// settlement that is pending.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
@@ -255,45 +294,65 @@ public:
             std::forward<Token>(token));
     }
 
-    /// Pauses a run until somebody resumes it. Signature: `void(error_code)`. A running handler is
-    /// cancelled, and what it did since its last save is forgotten. An error pause becomes one that
-    /// does not end by itself.
+    /// The same by a callback<Payload>.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_deliver(run_key to, const callback<Payload>& named,
+                       const std::type_identity_t<Payload>& payload, callback_options options = {},
+                       Token&& token = {})
+    {
+        return async_deliver(std::move(to), named.name(), payload, std::move(options),
+                             std::forward<Token>(token));
+    }
+
+    /// The same by a callback without payload.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_deliver(run_key to, const callback<void>& named, callback_options options = {},
+                       Token&& token = {})
+    {
+        return async_deliver(std::move(to), named.name(), bytes{}, std::move(options),
+                             std::forward<Token>(token));
+    }
+
+    /// Pauses a run until somebody resumes it, also one that has not begun.
+    /// Signature: `void(error_code)`. A running handler is cancelled, and what it did since its
+    /// last save is forgotten. An error pause becomes one that does not end by itself.
     ///
     /// Durability, cancellation: as async_callback.
     ///
-    /// Errors: not_found; finished; refused when it is paused already.
+    /// Errors: not_found; finished; already_paused; invalid_argument when `why.by` is too long.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_pause(run_key to, std::string reason, Token&& token = {})
+    auto async_pause(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::pause, std::move(reason),
+        return initiate_command(std::move(to), message_kind::pause, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
-    /// meanwhile are due. As async_pause; refused when it is not paused.
+    /// meanwhile are due. As async_pause; not_paused when it is not.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_resume(run_key to, Token&& token = {})
+    auto async_resume(run_key to, command_reason why = {}, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::resume, {},
+        return initiate_command(std::move(to), message_kind::resume, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
     /// callback that moves the run to a status whose step does. As async_pause.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_cancel(run_key to, std::string reason, Token&& token = {})
+    auto async_cancel(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::cancel, std::move(reason),
+        return initiate_command(std::move(to), message_kind::cancel, std::move(why),
                                 std::forward<Token>(token));
     }
 
     /// Replaces the object of a finished run by what the workflow's scrubber leaves of it.
     /// Completes when the request is durable; the run's state then goes from RequestedDataDeleted
-    /// to DataDeleted. As async_pause; refused while the run is unfinished.
+    /// to DataDeleted. May be repeated, for a scrubber that has learnt more. As async_pause;
+    /// unfinished while the run is.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_delete_data(run_key to, std::string reason, Token&& token = {})
+    auto async_delete_data(run_key to, command_reason why, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::delete_data, std::move(reason),
+        return initiate_command(std::move(to), message_kind::delete_data, std::move(why),
                                 std::forward<Token>(token));
     }
 
@@ -306,7 +365,7 @@ public:
     {
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, run_id id) {
-                self.engine_->find(id, decoding_optional(std::move(handler)));
+                self.engine_->find(id, self.decoding_optional(std::move(handler)));
             },
             token, *this, run);
     }
@@ -318,7 +377,7 @@ public:
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, std::string key) {
                 self.engine_->latest(self.workflow_.name(), std::move(key),
-                                     decoding_optional(std::move(handler)));
+                                     self.decoding_optional(std::move(handler)));
             },
             token, *this, std::move(foreign_id));
     }
@@ -326,17 +385,19 @@ public:
     /// Reads a page of runs of this workflow (`query.workflow` is set to it).
     /// Signature: `void(error_code, page<Object, Status>)`.
     ///
-    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000; decode_failed.
+    /// A run whose object cannot be read is listed with snapshot::unreadable.
+    ///
+    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(record_query query, Token&& token = {})
     {
         query.workflow = workflow_.name();
         return boost::asio::async_initiate<Token, void(error_code, page<Object, Status>)>(
             [](auto handler, client self, record_query what) {
-                auto decode = [](record_page raw) {
+                auto decode = [flow = self.workflow_](record_page raw) {
                     page<Object, Status> result{{}, raw.next};
                     for (const auto& run : raw.runs)
-                        result.runs.push_back(make_snapshot<Object, Status>(run));
+                        result.runs.push_back(listed(flow, run));
                     return result;
                 };
                 self.engine_->list(std::move(what),
@@ -344,6 +405,20 @@ public:
                                        detail::decoding_handler{std::move(handler), decode}});
             },
             token, *this, std::move(query));
+    }
+
+    /// How many runs of this workflow stand in which status and run state.
+    /// Signature: `void(error_code, std::vector<status_count>)`. Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_count(bool unfinished_only = false, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::vector<status_count>)>(
+            [](auto handler, client self, bool unfinished) {
+                self.engine_->count(
+                    self.workflow_.name(), unfinished,
+                    detail::completion<std::vector<status_count>>{std::move(handler)});
+            },
+            token, *this, unfinished_only);
     }
 
     /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
@@ -369,23 +444,36 @@ private:
             [](auto handler, client self, run_id id, std::vector<int> wanted) {
                 self.engine_->await(id, std::move(wanted),
                                     detail::completion<record>{detail::decoding_handler{
-                                        std::move(handler), &client::decode_reached}});
+                                        std::move(handler), decode_reached{self.workflow_}}});
             },
             token, *this, run, std::move(statuses));
     }
 
-    static snapshot_type decode_reached(record reached)
+    struct decode_reached {
+        workflow<Object, Status> flow;
+
+        snapshot_type operator()(record reached) const { return make_snapshot(flow, reached); }
+    };
+
+    /// One run that cannot be read must not hide the others of its page.
+    static snapshot_type listed(const workflow<Object, Status>& flow, const record& run)
     {
-        return make_snapshot<Object, Status>(reached);
+        try {
+            return make_snapshot(flow, run);
+        } catch (const system_error& e) {
+            auto shown = detail::make_snapshot<Object, Status>(run, Object{});
+            shown.unreadable = e.what();
+            return shown;
+        }
     }
 
     template <class Handler>
-    static detail::completion<std::optional<record>> decoding_optional(Handler handler)
+    detail::completion<std::optional<record>> decoding_optional(Handler handler) const
     {
-        auto decode = [](std::optional<record> found) {
+        auto decode = [flow = workflow_](std::optional<record> found) {
             std::optional<snapshot_type> result;
             if (found)
-                result = make_snapshot<Object, Status>(*found);
+                result = make_snapshot(flow, *found);
             return result;
         };
         return detail::completion<std::optional<record>>{
@@ -413,25 +501,27 @@ private:
             [](auto handler, client self, detail::send_call what) {
                 self.engine_->send(
                     self.workflow_.impl(), std::move(what),
-                    detail::completion<settlement>{detail::settling_handler<decltype(handler)>{
-                        std::move(handler), errc::finished}});
+                    detail::completion<settlement>{
+                        detail::settling_handler<decltype(handler)>{std::move(handler)}});
             },
             token, *this, std::move(call));
     }
 
     template <class Token>
-    auto initiate_command(run_key to, message_kind kind, std::string reason, Token&& token)
+    auto initiate_command(run_key to, message_kind kind, command_reason why, Token&& token)
     {
         detail::send_call call;
         call.to = std::move(to);
         call.kind = kind;
-        call.payload = std::move(reason);
+        call.payload = std::move(why.reason);
+        call.requested_by = std::move(why.by);
         return boost::asio::async_initiate<Token, void(error_code)>(
             [](auto handler, client self, detail::send_call what) {
+                const auto kind = what.kind;
                 self.engine_->send(
                     self.workflow_.impl(), std::move(what),
                     detail::completion<settlement>{
-                        detail::command_handler<decltype(handler)>{std::move(handler)}});
+                        detail::command_handler<decltype(handler)>{std::move(handler), kind}});
             },
             token, *this, std::move(call));
     }

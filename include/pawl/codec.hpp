@@ -95,6 +95,19 @@ struct codec : detail::default_codec {
     }
 };
 
+/// Bytes that pass through as they are, e.g. a callback's body in a format of its own.
+struct bytes {
+    std::string data;
+
+    friend bool operator==(const bytes&, const bytes&) = default;
+};
+
+template <>
+struct codec<bytes> {
+    static void encode(const bytes& from, std::string& out) { out += from.data; }
+    static bytes decode(std::string_view stored) { return {std::string{stored}}; }
+};
+
 /// A type that can be a workflow's object, a callback's payload or an effect's result.
 template <class T>
 concept codable = json_codable<T> || !std::is_base_of_v<detail::default_codec, codec<T>>;

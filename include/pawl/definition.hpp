@@ -8,12 +8,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pawl {
 
 /// What moves a run along an edge of the graph.
 enum class edge_cause : std::uint8_t { step, callback, timeout };
+
+/// The most that step_options::parallel() takes.
+inline constexpr std::size_t max_parallel = 1'000'000;
 
 /// One allowed move from a status.
 struct edge {
@@ -59,6 +63,12 @@ struct definition {
     /// builder::start(), else the first declared one that is nobody's destination.
     int default_start = 0;
 
+    /// The version of the object's schema that runs are stored with: one more than the upgrades.
+    std::uint32_t object_version = 1;
+
+    /// Statuses that the workflow no longer has, and where their runs go on.
+    std::vector<std::pair<int, int>> retired;
+
     /// Error pauses end by themselves after this time; zero: never. Default 1 h.
     duration resume_after = std::chrono::hours{1};
 
@@ -67,6 +77,9 @@ struct definition {
 
     /// The status's rules; nullptr when the workflow does not know it.
     const status_rules* find(int status) const noexcept;
+
+    /// Where runs of a status that was retired go on; empty when it was not.
+    std::optional<int> successor(int status) const noexcept;
 
     /// The status's label; its number when the workflow does not know it.
     std::string label(int status) const;

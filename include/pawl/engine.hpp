@@ -4,6 +4,7 @@
 #include "pawl/clock.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/log.hpp"
+#include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/workflow.hpp"
@@ -14,9 +15,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace pawl {
 
@@ -61,8 +64,45 @@ struct engine_options {
     /// They stay where they are.
     bool allow_unhandled_statuses = false;
 
+    /// What watches the engine: metrics, traces. Default: nothing, which costs nothing.
+    std::shared_ptr<pawl::observer> observer{};
+
     /// Where log lines go. Default: warnings and errors to standard error.
     log_sink log = log_to_stderr;
+};
+
+/// What a start would do with the unfinished runs of one workflow, status and run state.
+struct start_plan {
+    enum class fate : std::uint8_t {
+        continues,        ///< the workflow handles the status
+        moves,            ///< the status was retired: they go on in `successor`
+        unhandled,        ///< nothing handles the status: the start is refused, or they stay there
+        unknown_workflow, ///< the engine does not have the workflow: they stay where they are
+    };
+
+    std::string workflow;
+    int status = 0;
+    std::string label; ///< of the status; its number when the workflow does not know it
+    run_state state = run_state::initiated;
+    std::uint64_t runs = 0;
+    fate what = fate::continues;
+    int successor = 0; ///< of a retired status
+};
+
+/// How an engine does at this moment.
+struct engine_statistics {
+    std::size_t active_runs = 0;     ///< in memory
+    std::size_t waiting_calls = 0;   ///< of clients, for their commit
+    std::size_t waiting_changes = 0; ///< for the next batch
+    std::size_t waiting_hooks = 0;   ///< events that hooks are working off
+
+    /// How long the run has been due that has been due longest and is not in memory; zero when
+    /// there is none. While runs are taken up in time it is small: an age that grows tells of runs
+    /// that are stuck.
+    duration due_lag{};
+    std::string due_workflow; ///< whose run that is
+
+    std::vector<lease> leases; ///< of the shards that it owns
 };
 
 /// Drives the runs of its workflows on an executor of yours.
@@ -97,8 +137,22 @@ public:
         return client<Object, Status>{api(), std::move(added)};
     }
 
+    /// Says what async_start would do with the unfinished runs in the store, and does nothing.
+    /// Signature: `void(error_code, std::vector<start_plan>)`. May be called before async_start.
+    /// Cancellation: none. Errors: store_* codes.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_plan(Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, std::vector<start_plan>)>(
+            [](auto handler, engine* self) {
+                self->plan(detail::completion<std::vector<start_plan>>{std::move(handler)});
+            },
+            token, this);
+    }
+
     /// Takes the store's shards, checks that the workflows handle the statuses of all unfinished
-    /// runs, and begins to drive what is due.
+    /// runs, moves those of retired statuses on, and begins to drive what is due. The log has what
+    /// becomes of the unfinished runs of each status, as async_plan tells it.
     ///
     /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
     /// engine holds the shards, a store_* code, or errc::not_running after a stop.
@@ -131,6 +185,18 @@ public:
             token, this, drain);
     }
 
+    /// Reads how the engine does. Signature: `void(error_code, engine_statistics)`.
+    /// Cancellation: none. Errors: not_running; store_* codes.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_statistics(Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, engine_statistics)>(
+            [](auto handler, engine* self) {
+                self->statistics(detail::completion<engine_statistics>{std::move(handler)});
+            },
+            token, this);
+    }
+
     /// True from the completion of async_start until async_stop is called.
     bool running() const noexcept;
 
@@ -141,6 +207,8 @@ private:
     std::shared_ptr<detail::engine_api> api() const;
     void start(detail::completion<> done);
     void stop(duration drain, detail::completion<> done);
+    void plan(detail::completion<std::vector<start_plan>> done);
+    void statistics(detail::completion<engine_statistics> done);
 
     std::shared_ptr<detail::engine_core> core_;
 };

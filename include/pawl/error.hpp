@@ -19,7 +19,9 @@ enum class errc {
     not_found,          ///< no such run
     finished,           ///< the run has finished; it takes no more messages
     finished_elsewhere, ///< an awaited run finished without reaching the awaited statuses
-    refused,            ///< the run's state does not allow the command
+    already_paused,     ///< somebody has paused the run before
+    not_paused,         ///< the run cannot be resumed: it is not paused
+    unfinished,         ///< the run's data cannot be deleted before it has finished
     no_such_callback,   ///< the workflow declares no callback of that name
     callback_failed,    ///< the callback's handler failed
     expired,            ///< the message's time limit passed before it could be handled

@@ -3,6 +3,7 @@
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
+#include "pawl/stream_event.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -35,6 +36,9 @@ struct transition {
     event_kind kind = event_kind::started;
     int from = 0; ///< the status before
 
+    /// The run state before, for observers; not stored. Of a start: initiated.
+    run_state state_before = run_state::initiated;
+
     /// Only when creating: decides together with `next.start_key`. A run of the same workflow and
     /// foreign id that has the same, not empty, start key makes the result `duplicate`.
     start_rule start = start_rule::unless_unfinished;
@@ -63,13 +67,33 @@ struct cursor_move {
     std::uint64_t epoch = 0; ///< of the shard's lease; 0 is not checked
 };
 
-using change = std::variant<transition, delivery, cursor_move>;
+/// Removes a finished run with its history, its inbox and its start key, as if it had never been:
+/// start_rule::once no longer knows of it. Sequences of removed events are not given again.
+struct removal {
+    run_id run;
+    std::uint64_t expected_version = 0;
+    std::uint64_t epoch = 0; ///< of the shard's lease; 0 is not checked
+};
+
+/// Appends an event to a topic.
+struct publication {
+    std::string topic;
+    stream_event content; ///< its position is given by the store
+};
+
+/// Removes the events of a topic up to a position, that included. Their ids may come again then.
+struct topic_trim {
+    std::string topic;
+    std::uint64_t up_to = 0;
+};
+
+using change = std::variant<transition, delivery, cursor_move, removal, publication, topic_trim>;
 
 enum class apply_status : std::uint8_t {
     accepted,
-    duplicate,   ///< this start key or message key was accepted before; nothing was stored again
+    duplicate,   ///< this start key, message key or event id was accepted before
     conflict,    ///< the stored version is not the expected one
-    in_progress, ///< creating: an unfinished run holds the foreign id
+    in_progress, ///< creating: an unfinished run holds the foreign id; removing: it is unfinished
     already_ran, ///< creating with start_rule::once: a finished run holds the foreign id
     finished,    ///< delivery: the run has finished
     fenced,      ///< the shard's epoch is not the change's
@@ -79,7 +103,8 @@ enum class apply_status : std::uint8_t {
 struct apply_result {
     apply_status status = apply_status::accepted;
 
-    /// accepted transition: its event's sequence; delivery: the message's (also of a duplicate).
+    /// accepted transition: its event's sequence; delivery: the message's, publication: the
+    /// event's position (both also of a duplicate).
     std::uint64_t sequence = 0;
 
     /// duplicate, in_progress, already_ran: the run that is there (of a message: its run).
@@ -117,6 +142,10 @@ struct record_query {
     std::vector<run_state> states;
     std::optional<time_point> created_from;      ///< inclusive
     std::optional<time_point> created_to;        ///< exclusive
+    std::optional<time_point> updated_from;      ///< inclusive; of the last commit
+    std::optional<time_point> updated_to;        ///< exclusive
+    std::optional<bool> has_error;               ///< whether last_error says something
+    std::string error_text;                      ///< part of last_error, in the same case
     sort_order order = sort_order::oldest_first; ///< of creation; ids break ties
     std::size_t limit = 25;                      ///< 1 to 1000
     run_id after; ///< the last id of the page before; none: the first page
@@ -132,6 +161,13 @@ struct status_count {
     int status = 0;
     run_state state = run_state::initiated;
     std::uint64_t runs = 0;
+};
+
+/// A named role's holder until a time: one of many processes does what the role is for.
+struct role_lease {
+    std::string role;
+    std::uint64_t epoch = 0; ///< grows at each change of holder; the first is 1
+    time_point until;
 };
 
 /// An engine's ownership of a shard until a time.
@@ -173,6 +209,13 @@ public:
     virtual boost::asio::awaitable<std::vector<apply_result>>
     apply(std::span<const change> batch) = 0;
 
+    /// For stores that need no I/O: applies one change here and now, as apply() would, in the
+    /// caller's thread, within microseconds. An engine then collects no batches, so that a run goes
+    /// through its steps while it is warm in the processor's cache.
+    ///
+    /// Default: empty, which says that the store does not do that. It is the same at each call.
+    virtual std::optional<apply_result> apply_now(const change& only);
+
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
     /// The run of this foreign id that was created last.
@@ -186,11 +229,17 @@ public:
     virtual boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
                                                                     bool unfinished_only) = 0;
 
+    /// Up to `limit` finished runs of the workflow whose last commit was before `before`, the
+    /// oldest first; ids break ties.
+    virtual boost::asio::awaitable<std::vector<record>>
+    finished_before(std::string_view workflow, time_point before, std::size_t limit) = 0;
+
     /// Up to `limit` runs of the shard with `from <= (wake_at, id)` and `wake_at <= until`.
     virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from,
                                                  time_point until, std::size_t limit) = 0;
 
-    /// The shard's events with a sequence greater than `after`, in order, at most `limit`.
+    /// The shard's events with a sequence greater than `after`, in order, at most `limit`. No
+    /// sequence is missing but those of runs that were removed.
     virtual boost::asio::awaitable<std::vector<event>>
     events(std::uint32_t shard, std::uint64_t after, std::size_t limit) = 0;
 
@@ -214,6 +263,22 @@ public:
     /// A new owner gets the next epoch, the same owner keeps its own.
     virtual boost::asio::awaitable<std::optional<lease>>
     claim(std::uint32_t shard, std::string_view owner, time_point now, time_point until) = 0;
+
+    /// The topic's events with a position greater than `after`, in order, at most `limit`.
+    virtual boost::asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) = 0;
+
+    /// The position of the topic's last event, also of one that was trimmed; 0 before the first.
+    virtual boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) = 0;
+
+    /// Takes the role if it is free, lapsed at `now`, or the owner's already, which renews it;
+    /// empty otherwise. A new owner gets the next epoch, the same owner keeps its own. Leases of
+    /// roles lapse in every store; opening a database that is not shared ends those of before.
+    virtual boost::asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, time_point now, time_point until) = 0;
+
+    /// Gives the role back. A lease that is no longer held changes nothing.
+    virtual boost::asio::awaitable<void> release_role(role_lease held) = 0;
 
     /// Gives the shard back; the next claim gets the next epoch, whoever makes it. A lease that is
     /// no longer held changes nothing.

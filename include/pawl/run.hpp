@@ -41,6 +41,8 @@ const effect* find_effect(const record& where, std::string_view name, bool for_r
 /// "<run id>/<status>.<visit>/<name>"
 std::string make_idempotency_key(const record& where, std::string_view name);
 
+std::string trace_parent_of(const run_context& context);
+
 /// Throws pawl::error (invalid_argument) for a name that cannot be recorded.
 void check_effect_name(std::string_view name);
 
@@ -85,9 +87,9 @@ public:
         return static_cast<Status>(context_->current().status);
     }
 
-    /// Which attempt of the status's step this is, in this visit: 1 is the first. Counted in the
-    /// store, so it goes on after a restart.
-    int attempt() const noexcept { return context_->current().attempt + 1; }
+    /// Which attempt of this step or timeout this is, in this visit: 1 is the first, and all of a
+    /// callback. Counted in the store, so it goes on after a restart.
+    int attempt() const noexcept { return context_->attempt(); }
 
     /// How many statuses the run has entered so far, this one included.
     std::uint32_t visit() const noexcept { return context_->current().visit; }
@@ -157,6 +159,13 @@ public:
     ///
     /// Errors: encode_failed when the object cannot be written.
     boost::asio::awaitable<void> checkpoint() { return context_->checkpoint(encoded()); }
+
+    /// The W3C trace context of this attempt: give it to what it calls, as the header
+    /// `traceparent`.
+    ///
+    /// Its trace is the one that the trigger named (trigger_options::trace_parent); without that,
+    /// one that has the run's id. Its span is the attempt's own, the same after a crash.
+    std::string trace_parent() const { return detail::trace_parent_of(*context_); }
 
     /// Writes a line to the engine's log, with the run's name added.
     void log(log_level level, std::string_view text) const { context_->log(level, text); }

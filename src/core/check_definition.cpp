@@ -18,6 +18,7 @@ public:
     {
         check_name();
         check_auto_resume();
+        check_retired();
         if (!std::ranges::any_of(rules_.statuses, has_handler)) {
             add("it has no step, callback or timeout: declare at least one");
         } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
@@ -71,6 +72,21 @@ private:
             add("resume_error_pauses: the number of times is negative");
     }
 
+    void check_retired()
+    {
+        std::set<int> seen;
+        for (const auto& [from, to] : rules_.retired) {
+            const auto number = std::to_string(from);
+            if (!seen.insert(from).second)
+                add("status " + number + " is retired twice");
+            if (rules_.find(from))
+                add("status " + number + " is retired, and declared as well");
+            if (!rules_.find(to))
+                add("status " + number + " is retired in favour of " + std::to_string(to) +
+                    ", which is not declared");
+        }
+    }
+
     void check_status(const status_rules& status)
     {
         if (status.end && has_handler(status))
@@ -83,6 +99,9 @@ private:
             check_retry(status, "its step's retry policy", status.step->retry);
             check_span(status, "its step's attempt_limit", status.step->attempt_limit);
             check_span(status, "its step's lag", status.step->lag);
+            if (status.step->parallel > max_parallel)
+                add(status, "its step's parallel is above " + std::to_string(max_parallel) +
+                                "; 0 is no limit");
         }
         for (std::size_t i = 0; i < status.timeouts.size(); ++i) {
             const std::string timeout = "its timeout " + std::to_string(i + 1) + "'s ";

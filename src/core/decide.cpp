@@ -42,6 +42,7 @@ public:
         change_.next = current;
         change_.expected_version = current.version;
         change_.from = current.status;
+        change_.state_before = current.state;
         change_.inbox_seen = inbox.seen;
         next().version = current.version + 1;
         next().updated_at = now;
@@ -84,6 +85,12 @@ public:
         change_.kind = event_kind::message_settled;
     }
 
+    void save(std::string object)
+    {
+        next().object = std::move(object);
+        next().object_version = workflow_.object_version;
+    }
+
     void made_progress()
     {
         next().state = run_state::running;
@@ -91,6 +98,7 @@ public:
         next().auto_resumes = 0;
         next().last_error.clear();
         next().reason.clear();
+        next().requested_by.clear();
     }
 
     void enter(int status)
@@ -128,6 +136,7 @@ public:
     {
         next().state = run_state::paused;
         next().pause = why;
+        next().requested_by.clear();
         next().reason = shortened(std::move(reason));
         next().resume_at.reset();
         if (why == pause_kind::by_error && workflow_.resume_after > duration::zero() &&
@@ -141,6 +150,7 @@ public:
         next().state = run_state::running;
         next().pause = pause_kind::none;
         next().reason.clear();
+        next().requested_by.clear();
         next().resume_at.reset();
         // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
         if (next().attempt > 0)
@@ -159,6 +169,7 @@ public:
     bool apply(message_expired& expired);
     bool apply(pause_elapsed&);
     bool apply(data_scrubbed& scrubbed);
+    bool apply(status_retired& retired);
     bool apply(mail_noted&);
 
 private:
@@ -237,7 +248,7 @@ bool maker::apply(handler_returned& done)
         }
     }
     if (done.value.kind != next_kind::skip)
-        next().object = std::move(done.object);
+        save(std::move(done.object));
     if (const auto* callback = std::get_if<from_callback>(&done.by))
         settle(callback->message, message_outcome::handled);
 
@@ -331,7 +342,7 @@ bool maker::apply(checkpoint_wanted& wanted)
     if (!is_active(current_.state))
         return false;
     next().state = run_state::running;
-    next().object = std::move(wanted.object);
+    save(std::move(wanted.object));
     if (wanted.added) {
         assert(std::ranges::none_of(next().effects, [&](const effect& known) {
             return known.name == wanted.added->name && known.for_run == wanted.added->for_run;
@@ -368,7 +379,7 @@ bool maker::apply(command_received& command)
         end(run_state::cancelled, event_kind::cancelled, std::move(command.reason));
         break;
     case message_kind::delete_data:
-        if (current_.state != run_state::completed && current_.state != run_state::cancelled)
+        if (!over)
             return refused("cannot delete data");
         next().state = run_state::requested_data_deleted;
         next().reason = shortened(std::move(command.reason));
@@ -378,6 +389,7 @@ bool maker::apply(command_received& command)
         assert(!"a callback is no command");
         return false;
     }
+    next().requested_by = std::move(command.by);
     settle(command.message, message_outcome::handled);
     return true;
 }
@@ -402,9 +414,26 @@ bool maker::apply(data_scrubbed& scrubbed)
     if (current_.state != run_state::requested_data_deleted)
         return false;
     next().state = run_state::data_deleted;
-    next().object = std::move(scrubbed.object);
+    save(std::move(scrubbed.object));
     next().effects.clear();
     change_.kind = event_kind::data_deleted;
+    return true;
+}
+
+bool maker::apply(status_retired& retired)
+{
+    if (is_finished(current_.state))
+        return false;
+    enter(retired.successor);
+    if (current_.state == run_state::paused && !is_finished(next().state)) {
+        next().state = run_state::paused;
+        next().pause = current_.pause;
+        next().reason = current_.reason;
+        next().requested_by = current_.requested_by;
+        next().last_error = current_.last_error;
+        next().auto_resumes = current_.auto_resumes;
+        next().resume_at = current_.resume_at;
+    }
     return true;
 }
 
@@ -438,6 +467,7 @@ transition start(const definition& workflow, start_request request, time_point n
         next.not_before = later(now, rules->step->lag);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
+    next.object_version = workflow.object_version;
     next.start_key = std::move(request.start_key);
     next.trace_parent = std::move(request.trace_parent);
     next.wake_at = wake_time(next, workflow, now);

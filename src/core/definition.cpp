@@ -10,6 +10,12 @@ const status_rules* definition::find(int status) const noexcept
     return at != statuses.end() && at->id == status ? &*at : nullptr;
 }
 
+std::optional<int> definition::successor(int status) const noexcept
+{
+    const auto at = std::ranges::find(retired, status, &std::pair<int, int>::first);
+    return at != retired.end() ? std::optional{at->second} : std::nullopt;
+}
+
 std::string definition::label(int status) const
 {
     const auto* rules = find(status);

@@ -78,6 +78,9 @@ definition make_definition(workflow_draft& draft)
     rules.resume_after = draft.resume_after;
     rules.max_auto_resumes = draft.max_auto_resumes;
 
+    rules.object_version = static_cast<std::uint32_t>(draft.upgrades.size()) + 1;
+    rules.retired = draft.retired;
+
     for (const int id : draft.starts)
         draft.statuses.try_emplace(id);
     std::vector<edge> edges;
@@ -107,6 +110,23 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
             if (status.timeouts[i]->fixed && *status.timeouts[i]->fixed <= duration::zero())
                 problems.push_back(name + ": its timeout " + std::to_string(i + 1) +
                                    "'s duration must be above zero");
+    }
+    if (const auto& retention = draft.made.retention) {
+        if (retention->keep <= duration::zero())
+            problems.push_back("retention: keep must be above zero");
+        if (retention->batch < 1 || retention->batch > 1'000)
+            problems.push_back("retention: batch must be from 1 to 1,000");
+    }
+    for (const auto version : draft.repeated_upgrades)
+        problems.push_back("there are two upgrades from version " + std::to_string(version));
+    std::uint32_t wanted = 1;
+    for (const auto& [version, upgrade] : draft.upgrades) {
+        if (version != wanted) {
+            problems.push_back("there is an upgrade from version " + std::to_string(version) +
+                               ", but none from version " + std::to_string(wanted));
+            break;
+        }
+        ++wanted;
     }
     return problems;
 }
@@ -148,10 +168,10 @@ timer_function make_timer(time_point at)
 
 std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 {
+    auto problems = check_draft(draft);
     auto impl = std::make_shared<workflow_impl>(std::move(draft.made));
     impl->rules = make_definition(draft);
 
-    auto problems = check_draft(draft);
     for (auto& problem : core::check_definition(impl->rules))
         problems.push_back(std::move(problem));
     if (!problems.empty()) {
@@ -163,6 +183,8 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 
     for (auto& [id, status] : draft.statuses)
         impl->handlers.emplace(id, take_handlers(status));
+    for (auto& [version, upgrade] : draft.upgrades)
+        impl->upgrades.push_back(std::move(upgrade));
     return impl;
 }
 

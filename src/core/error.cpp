@@ -18,8 +18,12 @@ const char* sentence(errc code) noexcept
         return "the run has finished and takes no more messages";
     case errc::finished_elsewhere:
         return "the run finished without reaching an awaited status";
-    case errc::refused:
-        return "the run's state does not allow this command";
+    case errc::already_paused:
+        return "somebody has paused the run already: resume it, or leave it";
+    case errc::not_paused:
+        return "the run is not paused, so there is nothing to resume";
+    case errc::unfinished:
+        return "the run has not finished: cancel it, or wait, before its data can be deleted";
     case errc::no_such_callback:
         return "the workflow declares no callback of this name";
     case errc::callback_failed:

@@ -46,6 +46,7 @@ struct command_received {
     std::uint64_t message = 0;
     message_kind kind = message_kind::pause;
     std::string reason;
+    std::string by = {};
 };
 
 /// A message's time limit has passed.
@@ -61,10 +62,16 @@ struct data_scrubbed {
     std::string object;
 };
 
+/// The run stands in a status that its workflow no longer has.
+struct status_retired {
+    int successor = 0;
+};
+
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
 struct mail_noted {};
 
-using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
-                             message_expired, pause_elapsed, data_scrubbed, mail_noted>;
+using outcome =
+    std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
+                 message_expired, pause_elapsed, data_scrubbed, status_retired, mail_noted>;
 
 } // namespace pawl::core

@@ -1,5 +1,7 @@
 #include "pawl/run.hpp"
 
+#include "core/trace.hpp"
+
 #include <algorithm>
 
 namespace pawl::detail {
@@ -22,6 +24,12 @@ std::string make_idempotency_key(const record& where, std::string_view name)
     key += '/';
     key += name;
     return key;
+}
+
+std::string trace_parent_of(const run_context& context)
+{
+    return to_string(
+        core::trace_of(context.current(), context.handler_number(), context.attempt()));
 }
 
 void check_effect_name(std::string_view name)

@@ -4,6 +4,15 @@
 
 #include <algorithm>
 
+namespace pawl {
+
+std::optional<apply_result> record_store::apply_now(const change&)
+{
+    return {};
+}
+
+} // namespace pawl
+
 namespace pawl::core {
 
 namespace {
@@ -14,14 +23,16 @@ const std::string& error_of(const transition& change)
     switch (change.kind) {
     case event_kind::attempt_failed:
         return change.next.last_error;
+    case event_kind::completed:
+        return change.next.reason.empty() ? change.next.last_error : change.next.reason;
     case event_kind::paused:
     case event_kind::cancelled:
-    case event_kind::completed:
     case event_kind::data_deletion_requested:
     case event_kind::data_deleted:
         return change.next.reason;
+    case event_kind::moved: // after used-up attempts
+        return change.next.last_error;
     case event_kind::started:
-    case event_kind::moved:
     case event_kind::repeated:
     case event_kind::resumed:
     case event_kind::checkpointed:
@@ -92,9 +103,7 @@ time_point wake_after(const message& delivered, std::optional<time_point> wake_a
 
 bool takes(run_state state, message_kind kind) noexcept
 {
-    if (!is_finished(state))
-        return true;
-    return kind == message_kind::delete_data && state != run_state::data_deleted;
+    return !is_finished(state) || kind == message_kind::delete_data;
 }
 
 std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
@@ -124,7 +133,35 @@ void check_shard(std::uint32_t shard, std::uint32_t shards)
 void check_owner(std::string_view owner)
 {
     if (owner.empty())
-        throw error{errc::invalid_argument, "a shard's owner needs a name"};
+        throw error{errc::invalid_argument, "a shard's or role's owner needs a name"};
+}
+
+void check_role(std::string_view role)
+{
+    if (role.empty())
+        throw error{errc::invalid_argument, "a role needs a name"};
+}
+
+void check_topic(std::string_view topic)
+{
+    if (topic.empty())
+        throw error{errc::invalid_argument, "a topic needs a name"};
+}
+
+bool matches(const record_query& query, const record& run)
+{
+    const auto allows = [](const auto& wanted, const auto& value) {
+        return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
+    };
+    return (query.workflow.empty() || query.workflow == run.workflow) &&
+           allows(query.statuses, run.status) && allows(query.states, run.state) &&
+           allows(query.foreign_ids, run.foreign_id) &&
+           (!query.created_from || *query.created_from <= run.created_at) &&
+           (!query.created_to || run.created_at < *query.created_to) &&
+           (!query.updated_from || *query.updated_from <= run.updated_at) &&
+           (!query.updated_to || run.updated_at < *query.updated_to) &&
+           (!query.has_error || *query.has_error != run.last_error.empty()) &&
+           run.last_error.find(query.error_text) != std::string::npos;
 }
 
 void check_query(const record_query& query)
@@ -153,6 +190,8 @@ void check_batch(std::span<const change> batch, std::uint32_t shards)
             for (const settlement& end : step->settled)
                 if (end.outcome == message_outcome::pending)
                     throw error{errc::invalid_argument, "a settlement whose outcome is pending"};
+        } else if (const auto* event = std::get_if<publication>(&each)) {
+            check_topic(event->topic);
         }
     }
 }

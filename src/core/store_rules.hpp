@@ -43,6 +43,9 @@ bool takes(run_state state, message_kind kind) noexcept;
 std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
                                           bool has_finished) noexcept;
 
+/// What a listing looks for.
+bool matches(const record_query& query, const record& run);
+
 /// What is said of messages that were still waiting when their run ended.
 inline constexpr std::string_view ended_detail = "the run has finished";
 
@@ -55,6 +58,8 @@ void check_shard_count(std::uint32_t shards);
 /// Throw error (invalid_argument) when an argument is out of its range.
 void check_shard(std::uint32_t shard, std::uint32_t shards);
 void check_owner(std::string_view owner);
+void check_role(std::string_view role);
+void check_topic(std::string_view topic);
 void check_query(const record_query& query);
 void check_batch(std::span<const change> batch, std::uint32_t shards);
 

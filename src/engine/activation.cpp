@@ -23,6 +23,9 @@ namespace {
 /// Messages that one read of an inbox asks for.
 constexpr std::size_t inbox_page = 256;
 
+/// Commits in place that a run may make before it lets others have the thread.
+constexpr int max_commits_in_a_row = 16;
+
 /// Other commands wait for the handler's end: they would only be refused.
 bool interrupts(const message& arrived)
 {
@@ -179,8 +182,8 @@ asio::awaitable<void> activation::load()
         failure = std::current_exception();
     }
     if (failure) {
-        shared_.log(log_level::warn,
-                    "cannot read run " + to_string(id_) + ": " + error_text(failure));
+        shared_.log(
+            {log_level::warn, "cannot read run " + to_string(id_) + ": " + error_text(failure)});
         owned_ = false;
         unsure_ = true;
         co_return;
@@ -195,8 +198,8 @@ void activation::find_workflow()
         workflow_ = &at->second;
         return;
     }
-    shared_.log(log_level::warn, "run " + to_string(id_) + " is of workflow \"" + record_.workflow +
-                                     "\", which this engine does not have");
+    shared_.log({log_level::warn, "run " + to_string(id_) + " is of workflow \"" +
+                                      record_.workflow + "\", which this engine does not have"});
     owned_ = false;
 }
 
@@ -291,15 +294,21 @@ asio::awaitable<void> activation::store(core::outcome what)
         co_return;
     change->epoch = shared_.epochs[shared_.shard_of(record_.foreign_id)];
     commit item{std::move(*change), {}, {}};
-    co_await shared_.commits.async_submit(item, asio::use_awaitable);
+    if (!shared_.commits.apply_now(item)) {
+        co_await shared_.commits.async_submit(item, asio::use_awaitable);
+    } else if (++commits_in_a_row_ == max_commits_in_a_row) {
+        // Others want the thread too.
+        commits_in_a_row_ = 0;
+        co_await asio::post(strand_, asio::use_awaitable);
+    }
     take_result(item);
 }
 
 void activation::take_result(commit& item)
 {
     if (item.failure) {
-        shared_.log(log_level::warn,
-                    "cannot store run " + to_string(id_) + ": " + error_text(item.failure));
+        shared_.log({log_level::warn,
+                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure)});
         owned_ = false;
         unsure_ = true;
         return;
@@ -309,14 +318,18 @@ void activation::take_result(commit& item)
     case apply_status::accepted:
         record_ = std::move(change.next);
         for (const auto& ended : change.settled)
+            tell_settled(ended);
+        for (const auto& ended : change.settled)
             std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
         new_mail_ = change.inbox_seen < inbox_seen_;
         break;
     case apply_status::conflict:
         stale_ = true;
+        tell_skipped(skip_reason::run_changed);
         break;
     default: // fenced, or removed
         owned_ = false;
+        tell_skipped(skip_reason::not_owner);
         break;
     }
 }
@@ -326,16 +339,24 @@ core::inbox_view activation::inbox_view() const
     return {inbox_seen_, inbox_};
 }
 
+log_entry activation::entry_of(log_level level, std::string_view text) const
+{
+    log_entry entry{level, text};
+    entry.workflow = record_.workflow;
+    entry.foreign_id = record_.foreign_id;
+    entry.run = id_;
+    const auto* rules = workflow_ ? workflow_->impl->rules.find(record_.status) : nullptr;
+    if (rules)
+        entry.status = rules->label;
+    return entry;
+}
+
 void activation::log(log_level level, std::string_view line) const
 {
-    std::string text;
-    text.reserve(line.size() + 128);
-    text.append("[").append(record_.workflow).append(" ").append(record_.foreign_id).append(" ");
-    text.append(to_string(id_)).append(" ");
-    text.append(workflow_ ? workflow_->impl->rules.label(record_.status)
-                          : std::to_string(record_.status));
-    text.append("] ").append(line);
-    shared_.log(level, text);
+    auto entry = entry_of(level, line);
+    if (handler_running_)
+        entry.attempt = attempt();
+    shared_.log(entry);
 }
 
 } // namespace pawl::engine_detail

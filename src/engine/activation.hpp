@@ -45,6 +45,8 @@ public:
 
     // run_context, for the handler that is running
     const record& current() const noexcept override { return record_; }
+    int attempt() const noexcept override;
+    std::uint64_t handler_number() const noexcept override;
     time_point now() const override { return shared_.clock.now(); }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
@@ -71,7 +73,12 @@ private:
     run_handler(core::source by, duration limit, bound_handler handler);
     core::outcome completed(core::source by, detail::next_value value);
     bool is_permanent(const core::source& by, const std::exception_ptr& failure) const;
-    std::string describe(const core::source& by) const;
+    std::string process_name(const core::source& by) const;
+    log_entry entry_of(log_level level, std::string_view text) const;
+    void report(const core::source& by, time_point begun, handler_result how,
+                std::string_view error = {}) const;
+    void tell_skipped(skip_reason why) const;
+    void tell_settled(const settlement& ended) const;
     boost::asio::awaitable<void> store(core::outcome what);
     void take_result(commit& item);
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
@@ -108,6 +115,7 @@ private:
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
+    int commits_in_a_row_ = 0;
     bool owned_ = true; ///< false: somebody else drives the run, or it is gone
 
     // Of the handler that is running; touched on the strand only.

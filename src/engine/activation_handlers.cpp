@@ -1,5 +1,6 @@
 // The half of an activation that runs handlers: what they may do, how long, and what ends them.
 #include "core/later.hpp"
+#include "core/trace.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
 #include "pawl/run.hpp"
@@ -60,17 +61,20 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
     }
     case need::command: {
         const auto command = message_at();
-        co_return result{core::command_received{command.sequence, command.kind, command.payload}};
+        co_return result{core::command_received{command.sequence, command.kind, command.payload,
+                                                command.requested_by}};
     }
     case need::expire_message:
         co_return result{core::message_expired{message_at().sequence}};
     case need::resume:
         co_return result{core::pause_elapsed{}};
     case need::scrub: {
-        // A scrubber that throws must not keep the data: the object is emptied instead.
-        std::string scrubbed;
+        // A scrubber that throws must not keep the data: nothing of it is left then.
+        auto scrubbed = workflow_->impl->blank();
         try {
-            scrubbed = workflow_->impl->scrub(record_.object);
+            std::string upgraded;
+            if (const auto& scrub = workflow_->impl->scrub)
+                scrubbed = scrub(detail::present_object(*workflow_->impl, record_, upgraded));
         } catch (...) {
             log(log_level::error, "the scrubber failed, the object is removed: " +
                                       error_text(std::current_exception()));
@@ -89,6 +93,7 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
     detail::next_value value;
     std::exception_ptr failure;
     armed_.reset();
+    const auto begun = shared_.observer ? now() : time_point{};
     try {
         decode_object();
         limit_attempt(by, limit);
@@ -109,13 +114,19 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
         object_.reset();
         callback_interrupted_ = interrupted_ == interruption::command &&
                                 std::holds_alternative<core::from_callback>(by);
-        if (superseded_ || interrupted_ != interruption::attempt_limit)
+        if (superseded_ || interrupted_ != interruption::attempt_limit) {
+            report(by, begun, handler_result::interrupted);
             co_return std::nullopt;
-        co_return core::outcome{core::handler_failed{by, "the attempt took longer than its limit"}};
+        }
+        core::handler_failed late{by, "the attempt took longer than its limit"};
+        report(by, begun, handler_result::failed, late.error);
+        co_return core::outcome{std::move(late)};
     }
     if (!failure) {
         try {
+            const bool skipped = value.kind == detail::next_kind::skip;
             auto outcome = completed(by, std::move(value));
+            report(by, begun, skipped ? handler_result::skipped : handler_result::returned);
             co_return outcome;
         } catch (...) {
             failure = std::current_exception();
@@ -125,17 +136,72 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
     object_.reset();
     core::handler_failed failed{by, error_text(failure)};
     failed.permanent = is_permanent(by, failure);
-    log(log_level::warn, describe(by) + " failed: " + failed.error);
+    report(by, begun, handler_result::failed, failed.error);
+    const auto process = process_name(by);
+    log_entry entry = entry_of(log_level::warn, "a handler failed");
+    entry.process = process;
+    entry.attempt = attempt();
+    entry.error = failed.error;
+    shared_.log(entry);
     co_return core::outcome{std::move(failed)};
 }
 
-std::string activation::describe(const core::source& by) const
+std::string activation::process_name(const core::source& by) const
 {
+    const auto label = workflow_->impl->rules.label(record_.status);
     if (std::holds_alternative<core::from_step>(by))
-        return "attempt " + std::to_string(record_.attempt + 1);
+        return label + "-step";
     if (const auto* timeout = std::get_if<core::from_timeout>(&by))
-        return "timeout " + std::to_string(timeout->timeout + 1);
-    return "callback " + std::to_string(std::get<core::from_callback>(by).message);
+        return label + "-timeout-" + std::to_string(timeout->timeout + 1);
+    const auto sequence = std::get<core::from_callback>(by).message;
+    const auto message = std::ranges::find(inbox_, sequence, &pawl::message::sequence);
+    return label + "-callback-" + (message == inbox_.end() ? "" : message->name);
+}
+
+void activation::report(const core::source& by, time_point begun, handler_result how,
+                        std::string_view error) const
+{
+    if (!shared_.observer)
+        return;
+    const auto process = process_name(by);
+    handler_report made;
+    made.workflow = record_.workflow;
+    made.process = process;
+    made.run = id_;
+    made.foreign_id = record_.foreign_id;
+    made.attempt = attempt();
+    made.took = now() - begun;
+    made.result = how;
+    made.error = error;
+    made.span = core::trace_of(record_, handler_number(), made.attempt);
+    made.parent_span = core::trace_of(record_);
+    shared_.observer->handler_ended(made);
+    if (how == handler_result::skipped)
+        shared_.observer->skipped(record_.workflow, process, skip_reason::skip_returned);
+    else if (how == handler_result::interrupted)
+        shared_.observer->skipped(record_.workflow, process, skip_reason::interrupted);
+}
+
+/// Of what was to be stored.
+void activation::tell_skipped(skip_reason why) const
+{
+    if (shared_.observer)
+        shared_.observer->skipped(record_.workflow,
+                                  workflow_->impl->rules.label(record_.status) + "-commit", why);
+}
+
+void activation::tell_settled(const settlement& ended) const
+{
+    const auto message = std::ranges::find(inbox_, ended.sequence, &pawl::message::sequence);
+    if (!shared_.observer || message == inbox_.end())
+        return;
+    shared_.observer->message_settled(record_.workflow, message->kind, ended.outcome,
+                                      now() - message->sent_at);
+    const bool refused = ended.outcome == message_outcome::refused;
+    if (refused || ended.outcome == message_outcome::expired)
+        shared_.observer->skipped(
+            record_.workflow, workflow_->impl->rules.label(record_.status) + "-inbox",
+            refused ? skip_reason::message_refused : skip_reason::message_expired);
 }
 
 bool activation::is_permanent(const core::source& by, const std::exception_ptr& failure) const
@@ -176,15 +242,30 @@ core::outcome activation::completed(core::source by, detail::next_value value)
 
 std::vector<deadline> activation::arm(int status)
 {
-    std::vector<deadline> armed;
-    const auto at = workflow_->impl->handlers.find(status);
-    if (at == workflow_->impl->handlers.end())
-        return armed;
-    const auto& timeouts = at->second.timeouts;
-    for (std::size_t i = 0; i < timeouts.size(); ++i)
-        if (const auto due = timeouts[i].due(object_, *this))
-            armed.push_back({static_cast<int>(i), *due, 0});
-    return armed;
+    return detail::arm_timeouts(*workflow_->impl, status, object_, *this);
+}
+
+std::uint64_t activation::handler_number() const noexcept
+{
+    if (!running_)
+        return 0;
+    if (const auto* timeout = std::get_if<core::from_timeout>(&*running_))
+        return static_cast<std::uint64_t>(timeout->timeout) + 1;
+    if (const auto* callback = std::get_if<core::from_callback>(&*running_))
+        return (1ull << 32) + callback->message;
+    return 0;
+}
+
+int activation::attempt() const noexcept
+{
+    if (!running_ || std::holds_alternative<core::from_step>(*running_))
+        return record_.attempt + 1;
+    if (const auto* timeout = std::get_if<core::from_timeout>(&*running_)) {
+        const auto armed =
+            std::ranges::find(record_.deadlines, timeout->timeout, &deadline::timeout);
+        return armed == record_.deadlines.end() ? 1 : armed->attempt + 1;
+    }
+    return 1;
 }
 
 asio::awaitable<void> activation::checkpoint(std::string object)
@@ -297,8 +378,11 @@ const status_rules& activation::rules() const
 
 void activation::decode_object()
 {
-    if (!object_)
-        object_ = workflow_->impl->decode(record_.object);
+    if (!object_) {
+        std::string upgraded;
+        object_ =
+            workflow_->impl->decode(detail::present_object(*workflow_->impl, record_, upgraded));
+    }
 }
 
 } // namespace pawl::engine_detail

@@ -155,6 +155,12 @@ void active_runs::interrupt_all()
         run->interrupt_to_stop();
 }
 
+bool active_runs::contains(const run_id& run) const
+{
+    const std::lock_guard lock{mutex_};
+    return runs_.contains(run);
+}
+
 std::size_t active_runs::size() const
 {
     const std::lock_guard lock{mutex_};

@@ -63,6 +63,7 @@ public:
     void interrupt_all();
 
     std::size_t size() const;
+    bool contains(const run_id& run) const;
 
 private:
     begun admit(const std::shared_ptr<activation>& fresh, bool even_if_full);

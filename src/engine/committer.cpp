@@ -26,10 +26,28 @@ void resume(std::vector<asio::any_completion_handler<void()>> makers)
 } // namespace
 
 committer::committer(asio::any_io_executor executor, record_store& store, gate& running,
-                     std::size_t max_batch, observer applied)
+                     std::size_t max_batch, pawl::observer* watching, const pawl::clock& clock,
+                     applied_function applied)
     : executor_(std::move(executor)), store_(store), running_(running), max_batch_(max_batch),
-      applied_(std::move(applied))
+      watching_(watching), clock_(clock), applied_(std::move(applied))
 {
+}
+
+bool committer::apply_now(commit& what)
+{
+    std::optional<apply_result> result;
+    try {
+        result = store_.apply_now(what.what);
+        if (!result)
+            return false;
+        what.result = std::move(*result);
+    } catch (...) {
+        what.failure = std::current_exception();
+    }
+    if (watching_)
+        watching_->batch_applied(1, {}, what.failure != nullptr);
+    applied_(what.what, what.failure ? nullptr : &what.result);
+    return true;
 }
 
 void committer::submit(commit& item)
@@ -42,6 +60,12 @@ void committer::submit(commit& item)
     }
     // Posted, not run in place: what becomes ready in the same turn joins the batch.
     asio::post(executor_, [this] { running_.spawn(executor_, work()); });
+}
+
+std::size_t committer::waiting() const
+{
+    const std::lock_guard lock{mutex_};
+    return waiting_.size();
 }
 
 bool committer::take_waiting()
@@ -65,6 +89,7 @@ asio::awaitable<void> committer::work()
             batch_.push_back(std::move(item->what));
         std::vector<apply_result> results;
         std::exception_ptr failure;
+        const auto begun = watching_ ? clock_.now() : time_point{};
         try {
             results = co_await store_.apply(batch_);
             if (results.size() != batch_.size())
@@ -73,6 +98,8 @@ asio::awaitable<void> committer::work()
         } catch (...) {
             failure = std::current_exception();
         }
+        if (watching_)
+            watching_->batch_applied(batch_.size(), clock_.now() - begun, failure != nullptr);
         for (std::size_t i = 0; i < taken_.size(); ++i) {
             if (failure)
                 taken_[i]->failure = failure;

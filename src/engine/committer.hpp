@@ -1,6 +1,8 @@
 #pragma once
 
 #include "engine/gate.hpp"
+#include "pawl/clock.hpp"
+#include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -29,18 +31,27 @@ struct commit {
 
 /// Group commit: takes everything that waits, applies it as one transaction, hands the results
 /// back, and begins again. There is no timer: a change that comes alone is committed alone and at
-/// once, and under load the batches grow by themselves while the store is busy.
+/// once, and under load the batches grow by themselves while the store is busy. A store that can
+/// apply a change in place is given each one where it is made.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class committer {
 public:
-    /// Called with each change of a batch and its result, before their makers are told. Without a
-    /// result when the store threw: nothing is known of the change.
-    using observer = std::function<void(const change&, const apply_result*)>;
+    /// Called with each change and its result, before its maker is told; from several threads if
+    /// the store applies in place. Without a result when the store threw: nothing is known of the
+    /// change.
+    using applied_function = std::function<void(const change&, const apply_result*)>;
 
+    /// @param watching may be null.
     committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
-              std::size_t max_batch, observer applied);
+              std::size_t max_batch, pawl::observer* watching, const pawl::clock& clock,
+              applied_function applied);
+
+    std::size_t waiting() const;
+
+    /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
+    bool apply_now(commit& what);
 
     /// Completes when `what` has a result or a failure. Not cancellable.
     template <class Token>
@@ -64,9 +75,11 @@ private:
     record_store& store_;
     gate& running_;
     const std::size_t max_batch_;
-    const observer applied_;
+    pawl::observer* const watching_;
+    const pawl::clock& clock_;
+    const applied_function applied_;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::vector<commit*> waiting_;
     bool working_ = false;
 

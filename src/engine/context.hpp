@@ -5,6 +5,7 @@
 #include "pawl/clock.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/log.hpp"
+#include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -35,6 +36,7 @@ struct context {
     record_store& store;
     pawl::clock& clock;
     const log_sink& log;
+    pawl::observer* observer; ///< may be null
     gate& running;
     committer& commits;
     active_runs* active = nullptr;

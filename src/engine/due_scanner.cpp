@@ -156,7 +156,7 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
             failure = std::current_exception();
         }
         if (failure) {
-            shared_.log(log_level::warn, "cannot read what is due: " + error_text(failure));
+            shared_.log({log_level::warn, "cannot read what is due: " + error_text(failure)});
             remember(shard, from);
             const std::lock_guard lock{mutex_};
             places_[shard].not_before = now + failure_pause;

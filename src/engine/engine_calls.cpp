@@ -4,6 +4,8 @@
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
+#include "engine/launch.hpp"
+#include "engine/record_context.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -25,6 +27,9 @@ namespace {
 
 /// Longer names are no names: foreign ids, keys, callback names.
 constexpr std::size_t max_name_length = 1024;
+
+/// Due runs that are looked at for one that is not in memory.
+constexpr std::size_t due_page_size = 256;
 
 void check_name(const std::string& text, bool may_be_empty, const char* what)
 {
@@ -75,28 +80,13 @@ void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
 
 } // namespace
 
-template <class T>
-void engine_core::launch(asio::awaitable<T> work, completion<T> done)
+void engine_core::plan(completion<std::vector<start_plan>> done)
 {
-    if (running() && gate_.enter())
-        gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
+    if (gate_.enter())
+        gate_.start(shared_.executor, finish(make_plan(), std::move(done)));
     else
-        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
-}
-
-template <class T>
-asio::awaitable<void> engine_core::finish(asio::awaitable<T> work, completion<T> done)
-{
-    // The caller may drop its client and the engine object while the call is under way.
-    const auto alive = shared_from_this();
-    error_code result;
-    T value{};
-    try {
-        value = co_await std::move(work);
-    } catch (...) {
-        result = engine_detail::error_code_of(std::current_exception());
-    }
-    complete(shared_.executor, std::move(done), result, std::move(value));
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                 std::vector<start_plan>{});
 }
 
 asio::awaitable<apply_result> engine_core::commit_call(commit& item)
@@ -105,7 +95,8 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
         --waiting_calls_;
         throw system_error(make_error_code(errc::overloaded));
     }
-    co_await committer_.async_submit(item, asio::use_awaitable);
+    if (!committer_.apply_now(item))
+        co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
     if (item.failure) {
         // It may have been stored all the same.
@@ -119,6 +110,33 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
     co_return item.result;
 }
 
+void engine_core::statistics(completion<engine_statistics> done)
+{
+    launch(read_statistics(), std::move(done));
+}
+
+asio::awaitable<engine_statistics> engine_core::read_statistics()
+{
+    engine_statistics now;
+    now.active_runs = active_.size();
+    now.waiting_calls = waiting_calls_;
+    now.waiting_changes = committer_.waiting();
+    for (const auto& runner : hooks_)
+        now.waiting_hooks += runner->follower().open();
+    now.leases = leases_;
+    const auto at = shared_.clock.now();
+    for (const auto& held : leases_) {
+        const auto due = co_await shared_.store.due(held.shard, {}, at, due_page_size);
+        const auto left = std::ranges::find_if(
+            due.runs, [&](const record& run) { return !active_.contains(run.id); });
+        if (left == due.runs.end() || at - *left->wake_at <= now.due_lag)
+            continue;
+        now.due_lag = at - *left->wake_at;
+        now.due_workflow = left->workflow;
+    }
+    co_return now;
+}
+
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
                           completion<run_id> done)
 {
@@ -127,51 +145,24 @@ void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger
 
 namespace {
 
-/// Gives a timer function of the start status what it may ask: the record that is about to be.
-class starting_context final : public run_context {
-public:
-    starting_context(const pawl::clock& clock, const log_sink& log,
-                     const core::start_request& request, const std::string& workflow)
-        : clock_(clock), log_(log)
-    {
-        record_.id = request.id;
-        record_.workflow = workflow;
-        record_.foreign_id = request.foreign_id;
-        record_.status = request.status;
-        record_.visit = 1;
-    }
-
-    const record& current() const noexcept override { return record_; }
-    time_point now() const override { return clock_.now(); }
-    void log(log_level level, std::string_view line) const override { log_(level, line); }
-
-    asio::awaitable<void> checkpoint(std::string) override { return refuse(); }
-    asio::awaitable<void> record_effect(effect, std::string) override { return refuse(); }
-
-private:
-    /// Timer functions are no coroutines, so none comes here.
-    static asio::awaitable<void> refuse()
-    {
-        throw std::logic_error("a run that has not begun saves nothing");
-    }
-
-    const pawl::clock& clock_;
-    const log_sink& log_;
-    record record_;
-};
-
 std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
                                       const std::string& object, run_context& context)
 {
-    std::vector<deadline> armed;
     const auto at = workflow.handlers.find(status);
     if (at == workflow.handlers.end() || at->second.timeouts.empty())
-        return armed;
-    const auto decoded = workflow.decode(object);
-    for (std::size_t i = 0; i < at->second.timeouts.size(); ++i)
-        if (const auto due = at->second.timeouts[i].due(decoded, context))
-            armed.push_back({static_cast<int>(i), *due, 0});
-    return armed;
+        return {}; // without decoding anything
+    return arm_timeouts(workflow, status, workflow.decode(object), context);
+}
+
+record about_to_start(const core::start_request& request, const std::string& workflow)
+{
+    record first;
+    first.id = request.id;
+    first.workflow = workflow;
+    first.foreign_id = request.foreign_id;
+    first.status = request.status;
+    first.visit = 1;
+    return first;
 }
 
 } // namespace
@@ -197,16 +188,17 @@ asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_i
     if (!rules || rules->end ||
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
         throw system_error(make_error_code(errc::invalid_status));
-    starting_context context{shared_.clock, shared_.log, request, workflow->rules.name};
+    engine_detail::record_context context{shared_.clock, shared_.log,
+                                          about_to_start(request, workflow->rules.name)};
     std::vector<deadline> armed;
     try {
         armed = first_deadlines(*workflow, request.status, request.object, context);
     } catch (const system_error&) {
         throw;
     } catch (...) {
-        shared_.log(log_level::error,
-                    "a timeout of " + workflow->rules.name + " " + rules->label +
-                        " could not be armed: " + error_text(std::current_exception()));
+        shared_.log(
+            {log_level::error, "a timeout of " + workflow->rules.name + " " + rules->label +
+                                   " could not be armed: " + error_text(std::current_exception())});
         throw system_error(make_error_code(errc::invalid_argument));
     }
 
@@ -264,6 +256,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     if (call.early)
         throw system_error(call.early);
     check_name(call.key, true, "the idempotency key");
+    check_name(call.requested_by, true, "the name of who asks");
     if (call.payload.size() > options_.max_object_size)
         throw system_error(make_error_code(errc::too_large));
     if (call.kind == message_kind::callback) {
@@ -279,6 +272,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.kind = call.kind;
     content.name = std::move(call.name);
     content.payload = std::move(call.payload);
+    content.requested_by = std::move(call.requested_by);
     content.key = std::move(call.key);
     content.sent_at = shared_.clock.now();
     if (call.time_limit)
@@ -376,6 +370,23 @@ void engine_core::latest(std::string workflow, std::string foreign_id,
 void engine_core::list(record_query query, completion<record_page> done)
 {
     launch(read_list(shared_.store, std::move(query)), std::move(done));
+}
+
+namespace {
+
+asio::awaitable<std::vector<status_count>> read_counts(record_store& store, std::string workflow,
+                                                       bool unfinished_only)
+{
+    auto counts = co_await store.count(workflow, unfinished_only);
+    co_return counts;
+}
+
+} // namespace
+
+void engine_core::count(std::string workflow, bool unfinished_only,
+                        completion<std::vector<status_count>> done)
+{
+    launch(read_counts(shared_.store, std::move(workflow), unfinished_only), std::move(done));
 }
 
 void engine_core::history(run_id run, std::uint64_t after, std::size_t limit,

@@ -46,7 +46,7 @@ engine_options checked(engine_options options)
     require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
     require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
     if (!options.log)
-        options.log = [](log_level, std::string_view) {
+        options.log = [](const log_entry&) {
         };
     if (options.name.empty())
         options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
@@ -65,12 +65,14 @@ std::mt19937_64 seeded()
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), gate_(executor, options_.log),
       committer_(
-          executor, *options_.store, gate_, options_.max_batch,
+          executor, *options_.store, gate_, options_.max_batch, options_.observer.get(),
+          *options_.clock,
           [this](const change& what, const apply_result* result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
               .clock = *options_.clock,
               .log = options_.log,
+              .observer = options_.observer.get(),
               .running = gate_,
               .commits = committer_,
               .max_active_runs = options_.max_active_runs,
@@ -82,6 +84,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
+    add_schedules();
 }
 
 engine_core::~engine_core()
@@ -93,6 +96,9 @@ engine_core::~engine_core()
 void engine_core::add(std::shared_ptr<const workflow_impl> added)
 {
     assert(phase_ == phase::fresh && "add workflows before the engine is started");
+    if (added->rules.name.starts_with(engine_detail::own_names))
+        throw definition_error("workflow \"" + added->rules.name +
+                               "\": names that begin with \"pawl.\" are Pawl's own");
     engine_detail::workflow_entry entry;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)
@@ -103,9 +109,15 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (!is_new)
         throw definition_error("the engine already has a workflow named \"" + added->rules.name +
                                "\"");
-    if (!added->hooks.empty())
+    engine_detail::log_follower* follower = nullptr;
+    if (!added->hooks.empty()) {
         hooks_.push_back(
-            std::make_shared<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+            std::make_unique<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+        follower = &hooks_.back()->follower();
+    }
+    if (added->retention)
+        retention_.push_back(
+            std::make_shared<engine_detail::retention_runner>(shared_, *added, follower));
 }
 
 void engine_core::committed(const change& what, const apply_result* result)
@@ -115,13 +127,15 @@ void engine_core::committed(const change& what, const apply_result* result)
         return;
     if (result)
         watchers_->committed(*change);
+    if (result && shared_.observer)
+        shared_.observer->committed(*change);
     else
         second_look_->doubt(change->next.id);
     if (result && is_finished(change->next.state))
         second_look_->look(change->next.id);
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
-        runner->committed(*change);
+        runner->follower().committed(*change);
 }
 
 run_id engine_core::new_run_id()
@@ -150,8 +164,8 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         co_await do_start();
     } catch (...) {
         result = error_code_of(std::current_exception());
-        shared_.log(log_level::error,
-                    "the engine cannot start: " + error_text(std::current_exception()));
+        shared_.log(
+            {log_level::error, "the engine cannot start: " + error_text(std::current_exception())});
     }
     if (result)
         co_await release_shards();
@@ -160,13 +174,16 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         result = make_error_code(errc::not_running); // stopped meanwhile
     else if (!result)
         let_go();
+    tell_observer(running() ? engine_state::running : engine_state::stopped);
     complete(shared_.executor, std::move(done), result);
 }
 
 asio::awaitable<void> engine_core::do_start()
 {
+    tell_observer(engine_state::starting);
     co_await check_unfinished();
     co_await claim_shards();
+    co_await move_retired();
 }
 
 asio::awaitable<void> engine_core::claim_shards()
@@ -189,47 +206,25 @@ asio::awaitable<void> engine_core::release_shards()
         try {
             co_await shared_.store.release(held);
         } catch (...) {
-            shared_.log(log_level::warn,
-                        "cannot give a shard back: " + error_text(std::current_exception()));
+            shared_.log({log_level::warn,
+                         "cannot give a shard back: " + error_text(std::current_exception())});
         }
     }
 }
 
-asio::awaitable<void> engine_core::check_unfinished()
+void engine_core::tell_observer(engine_state state) const
 {
-    const auto counts = co_await shared_.store.count("", true);
-    std::string unhandled;
-    for (const auto& count : counts) {
-        const auto entry = shared_.workflows.find(count.workflow);
-        if (entry == shared_.workflows.end()) {
-            shared_.log(
-                log_level::warn,
-                fmt::format(
-                    "{} unfinished runs are of workflow \"{}\", which this engine does not have",
-                    count.runs, count.workflow));
-            continue;
-        }
-        const auto* rules = entry->second.impl->rules.find(count.status);
-        const bool handled =
-            rules && (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
-        if (!handled)
-            unhandled +=
-                fmt::format("{}{} in status {} of \"{}\" ({})", unhandled.empty() ? "" : ", ",
-                            count.runs, entry->second.impl->rules.label(count.status),
-                            count.workflow, to_string(count.state));
-    }
-    if (unhandled.empty())
-        co_return;
-    const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
-    if (!options_.allow_unhandled_statuses)
-        throw error(errc::unhandled_status, text);
-    shared_.log(log_level::warn, text);
+    if (shared_.observer)
+        for (const auto& [name, entry] : shared_.workflows)
+            shared_.observer->engine_changed(name, state);
 }
 
 void engine_core::let_go()
 {
     scanner_->start();
     for (const auto& runner : hooks_)
+        runner->follower().start();
+    for (const auto& runner : retention_)
         runner->start();
 }
 
@@ -252,6 +247,8 @@ void engine_core::stop(duration drain, completion<> done)
     scanner_->stop();
     second_look_->stop();
     for (const auto& runner : hooks_)
+        runner->follower().stop();
+    for (const auto& runner : retention_)
         runner->stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
@@ -272,6 +269,8 @@ void engine_core::after_drain()
         return;
     active_.interrupt_all();
     for (const auto& runner : hooks_)
+        runner->follower().interrupt();
+    for (const auto& runner : retention_)
         runner->interrupt();
 }
 
@@ -281,6 +280,7 @@ void engine_core::finish_stop()
     {
         const std::lock_guard lock{mutex_};
         phase_ = phase::stopped;
+        tell_observer(engine_state::stopped);
         waiters = std::move(stop_waiters_);
     }
     for (auto& waiter : waiters)
@@ -297,6 +297,16 @@ engine::engine(boost::asio::any_io_executor executor, engine_options options)
 }
 
 engine::~engine() = default;
+
+void engine::plan(detail::completion<std::vector<start_plan>> done)
+{
+    core_->plan(std::move(done));
+}
+
+void engine::statistics(detail::completion<engine_statistics> done)
+{
+    core_->statistics(std::move(done));
+}
 
 bool engine::running() const noexcept
 {

@@ -7,6 +7,8 @@
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
+#include "engine/retention_runner.hpp"
+#include "engine/schedules.hpp"
 #include "engine/second_look.hpp"
 #include "engine/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
@@ -35,6 +37,8 @@ public:
     void add(std::shared_ptr<const workflow_impl> added);
     void start(completion<> done);
     void stop(duration drain, completion<> done);
+    void plan(completion<std::vector<start_plan>> done);
+    void statistics(completion<engine_statistics> done);
     bool running() const noexcept { return phase_ == phase::running; }
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
@@ -43,10 +47,17 @@ public:
     void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
               completion<settlement> done) override;
     void await(run_id run, std::vector<int> statuses, completion<record> done) override;
+    void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
+                      completion<> done) override;
+    void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override;
+    void command_schedule(std::string workflow, std::string name, schedule_command what,
+                          completion<> done) override;
     void find(run_id run, completion<std::optional<record>> done) override;
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override;
     void list(record_query query, completion<record_page> done) override;
+    void count(std::string workflow, bool unfinished_only,
+               completion<std::vector<status_count>> done) override;
     void history(run_id run, std::uint64_t after, std::size_t limit,
                  completion<std::vector<event>> done) override;
 
@@ -60,14 +71,21 @@ private:
 
     template <class T>
     void launch(boost::asio::awaitable<T> work, completion<T> done);
+    void launch(boost::asio::awaitable<void> work, completion<> done);
     template <class T>
     boost::asio::awaitable<void> finish(boost::asio::awaitable<T> work, completion<T> done);
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<void> work, completion<> done);
     boost::asio::awaitable<void> finish_start(completion<> done);
     void finish_stop();
 
     boost::asio::awaitable<void> do_start();
     boost::asio::awaitable<void> claim_shards();
+    boost::asio::awaitable<engine_statistics> read_statistics();
+    boost::asio::awaitable<std::vector<start_plan>> make_plan();
+    void tell_observer(engine_state state) const;
     boost::asio::awaitable<void> check_unfinished();
+    boost::asio::awaitable<void> move_retired();
+    boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
     boost::asio::awaitable<void> release_shards();
     void after_drain();
     void let_go();
@@ -82,6 +100,16 @@ private:
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
     boost::asio::awaitable<apply_result> commit_call(engine_detail::commit& item);
 
+    void add_schedules();
+    boost::asio::awaitable<run_id> fire(engine_detail::scheduled_trigger slot);
+    boost::asio::awaitable<void> do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
+                                                 schedule_call call);
+    boost::asio::awaitable<void> do_command_schedule(std::string workflow, std::string name,
+                                                     schedule_command what);
+    boost::asio::awaitable<settlement> call_schedule(std::string key, std::string callback,
+                                                     std::string payload);
+    boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
+
     void committed(const change& what, const apply_result* result);
     run_id new_run_id();
 
@@ -93,7 +121,9 @@ private:
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;
-    std::vector<std::shared_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
+    std::shared_ptr<const workflow_impl> schedules_;
     std::vector<lease> leases_;
     std::unique_ptr<timer> drain_timer_;
 

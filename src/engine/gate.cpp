@@ -59,7 +59,7 @@ void gate::close_when_empty(asio::any_completion_handler<void()> done)
 void gate::leave(const std::exception_ptr& escaped)
 {
     if (escaped)
-        log_(log_level::error, "internal error: " + error_text(escaped));
+        log_({log_level::error, "internal error: " + error_text(escaped)});
     // Once `done` has been posted, this object may be gone.
     const auto executor = executor_;
     std::optional<asio::any_completion_handler<void()>> done;

@@ -303,8 +303,8 @@ bool connection::has_unread()
 
 void connection::log_failure(std::string_view what) const
 {
-    common_->options.log(log_level::error,
-                         fmt::format("http: {} failed: {}", reader_.title(), what));
+    common_->options.log(
+        {log_level::error, fmt::format("http: {} failed: {}", reader_.title(), what)});
 }
 
 std::string_view connection::date()

@@ -144,8 +144,8 @@ void server::impl::accepting_ended(std::exception_ptr escaped)
         std::rethrow_exception(escaped);
     } catch (const std::exception& error) {
         common_->options.log(
-            log_level::error,
-            fmt::format("http: no more connections are accepted: {}", error.what()));
+            {log_level::error,
+             fmt::format("http: no more connections are accepted: {}", error.what())});
     }
 }
 
@@ -177,8 +177,8 @@ asio::awaitable<void> server::impl::accept_all()
 asio::awaitable<void> server::impl::pause_accepting(error_code why)
 {
     if (!std::exchange(accept_fails_, true))
-        common_->options.log(log_level::error,
-                             fmt::format("http: cannot accept connections: {}", why.message()));
+        common_->options.log(
+            {log_level::error, fmt::format("http: cannot accept connections: {}", why.message())});
     wake_.expires_after(accept_pause);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }

@@ -88,9 +88,10 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     if (runs_.contains(next.id))
         return {.status = apply_status::conflict};
     if (const auto refusal =
-            core::start_refusal(change.start, foreign.unfinished != nullptr, foreign.latest))
+            core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty()))
         return {.status = *refusal,
-                .existing = (foreign.unfinished ? foreign.unfinished : foreign.latest)->data.id};
+                .existing =
+                    (foreign.unfinished ? foreign.unfinished : foreign.runs.back())->data.id};
 
     run_entry& run = runs_[next.id];
     run.data = next;
@@ -102,10 +103,13 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     set_wake(run, next.wake_at);
     created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
     ++workflow.counts[{next.status, next.state}];
-    if (!foreign.latest || creation_key{foreign.latest->data.created_at, foreign.latest->data.id} <
-                               creation_key{next.created_at, next.id})
-        foreign.latest = &run;
-    if (!is_finished(next.state))
+    const auto created = [](const run_entry* each) {
+        return creation_key{each->data.created_at, each->data.id};
+    };
+    foreign.runs.insert(std::ranges::upper_bound(foreign.runs, created(&run), {}, created), &run);
+    if (is_finished(next.state))
+        workflow.finished.emplace(time_key{next.updated_at, next.id}, &run);
+    else
         foreign.unfinished = &run;
     if (!next.start_key.empty())
         foreign.by_start_key.emplace(next.start_key, &run);
@@ -121,8 +125,12 @@ apply_result state::update(const transition& change, run_entry& run)
         --run.workflow->counts[{data.status, data.state}];
         ++run.workflow->counts[{next.status, next.state}];
     }
-    if (is_finished(next.state) && !is_finished(data.state))
+    if (is_finished(data.state))
+        run.workflow->finished.erase({data.updated_at, data.id});
+    else if (is_finished(next.state))
         run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
+    if (is_finished(next.state))
+        run.workflow->finished.emplace(time_key{next.updated_at, data.id}, &run);
 
     const auto inbox_last = data.inbox_last;
     const auto inbox_pending = data.inbox_pending;
@@ -158,9 +166,44 @@ void state::set_wake(run_entry& run, std::optional<time_point> wake_at)
 std::uint64_t state::append_event(const transition& change, run_entry& run)
 {
     auto& log = shards_[run.shard].log;
+    const auto sequence = shards_[run.shard].end();
     log.push_back({&run, core::make_event(change)});
-    run.sequences.push_back(log.size());
-    return log.size();
+    run.sequences.push_back(sequence);
+    return sequence;
+}
+
+apply_result state::apply_one(const removal& change)
+{
+    const auto found = runs_.find(change.run);
+    if (found == runs_.end())
+        return {.status = apply_status::not_found};
+    run_entry& run = found->second;
+    const record& data = run.data;
+    if (fenced(run.shard, change.epoch))
+        return {.status = apply_status::fenced};
+    if (data.version != change.expected_version)
+        return {.status = apply_status::conflict};
+    if (!is_finished(data.state))
+        return {.status = apply_status::in_progress};
+
+    set_wake(run, {});
+    shard_entry& shard = shards_[run.shard];
+    for (const auto sequence : run.sequences)
+        shard.at(sequence) = {};
+    for (; !shard.log.empty() && !shard.log.front().run; ++shard.first)
+        shard.log.pop_front();
+    workflow_entry& workflow = *run.workflow;
+    --workflow.counts[{data.status, data.state}];
+    workflow.finished.erase({data.updated_at, data.id});
+    created_.erase({data.created_at, data.id});
+    const auto foreign = workflow.by_foreign_id.find(data.foreign_id);
+    std::erase(foreign->second.runs, &run);
+    if (!data.start_key.empty())
+        foreign->second.by_start_key.erase(data.start_key);
+    if (foreign->second.runs.empty())
+        workflow.by_foreign_id.erase(foreign);
+    runs_.erase(found);
+    return {};
 }
 
 apply_result state::apply_one(const delivery& change)

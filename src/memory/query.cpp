@@ -8,21 +8,6 @@ namespace pawl::memory {
 
 namespace {
 
-template <typename T>
-bool allows(const std::vector<T>& wanted, const T& value)
-{
-    return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
-}
-
-bool matches(const record_query& query, const record& run)
-{
-    return (query.workflow.empty() || query.workflow == run.workflow) &&
-           allows(query.statuses, run.status) && allows(query.states, run.state) &&
-           allows(query.foreign_ids, run.foreign_id) &&
-           (!query.created_from || *query.created_from <= run.created_at) &&
-           (!query.created_to || run.created_at < *query.created_to);
-}
-
 /// Behind every run: no id of version 7 has all bits set.
 const state::creation_key last_key = [] {
     state::creation_key key{time_point::max(), {}};
@@ -54,9 +39,9 @@ std::optional<record> state::latest(std::string_view workflow, std::string_view 
     if (named == workflows_.end())
         return {};
     const auto found = named->second.by_foreign_id.find(foreign_id);
-    if (found == named->second.by_foreign_id.end() || !found->second.latest)
+    if (found == named->second.by_foreign_id.end() || found->second.runs.empty())
         return {};
-    return found->second.latest->data;
+    return found->second.runs.back()->data;
 }
 
 std::vector<status_count> state::count(std::string_view workflow, bool unfinished_only) const
@@ -88,19 +73,37 @@ due_page state::due(std::uint32_t shard, const due_position& from, time_point un
 
 event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
 {
-    const log_entry& entry = shards_[shard].log[sequence - 1];
+    const log_entry& entry = shards_[shard].at(sequence);
     const record& run = entry.run->data;
     return core::complete_event(entry.content, shard, sequence, run.id, run.workflow,
                                 run.foreign_id);
+}
+
+std::vector<record> state::finished_before(std::string_view workflow, time_point before,
+                                           std::size_t limit) const
+{
+    std::vector<record> found;
+    const auto named = workflows_.find(workflow);
+    if (named == workflows_.end())
+        return found;
+    for (const auto& [when, run] : named->second.finished) {
+        if (when.first >= before || found.size() == limit)
+            break;
+        found.push_back(run->data);
+    }
+    return found;
 }
 
 std::vector<event> state::events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const
 {
     core::check_shard(shard, shards());
     std::vector<event> found;
-    const std::uint64_t last = shards_[shard].log.size();
-    for (auto at = after; at < last && found.size() < limit; ++at)
-        found.push_back(event_at(shard, at + 1));
+    const shard_entry& from = shards_[shard];
+    if (after == ~std::uint64_t{})
+        return found;
+    for (auto at = std::max(after + 1, from.first); at < from.end() && found.size() < limit; ++at)
+        if (from.at(at).run)
+            found.push_back(event_at(shard, at));
     return found;
 }
 
@@ -177,7 +180,7 @@ bool state::continue_list(const record_query& query, scan& place, std::size_t bu
         place = {current->first, true};
         if (past_end(query, current->first.first))
             return true;
-        if (matches(query, current->second->data)) {
+        if (core::matches(query, current->second->data)) {
             if (page.runs.size() == query.limit) {
                 page.next = page.runs.back().id;
                 return true;

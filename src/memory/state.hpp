@@ -52,37 +52,58 @@ struct run_entry {
 
 /// The runs of one workflow and foreign id.
 struct foreign_entry {
-    run_entry* latest = nullptr;
+    std::vector<run_entry*> runs; ///< in order of creation
     run_entry* unfinished = nullptr;
     text_map<run_entry*> by_start_key;
 };
 
+/// When a run was created or last changed; its id breaks ties.
+using time_key = std::pair<time_point, run_id>;
+
 struct workflow_entry {
     text_map<foreign_entry> by_foreign_id;
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
+    std::map<time_key, run_entry*> finished; ///< by the last commit
 };
 
-/// An event; its identity is its run's.
+/// An event; its identity is its run's. Null when that was removed.
 struct log_entry {
     run_entry* run = nullptr;
     core::event_entry content;
 };
 
 struct shard_entry {
-    std::deque<log_entry> log; ///< the event of sequence n stands at n - 1
+    std::deque<log_entry> log; ///< the event of sequence n stands at n - first
+    std::uint64_t first = 1;
     std::map<due_position, run_entry*> due;
     std::map<std::string, std::uint64_t, std::less<>> cursors;
     std::string owner; ///< empty: nobody's
     std::uint64_t epoch = 0;
+
+    std::uint64_t end() const noexcept { return first + log.size(); }
+    const log_entry& at(std::uint64_t sequence) const { return log[sequence - first]; }
+    log_entry& at(std::uint64_t sequence) { return log[sequence - first]; }
 };
 
-/// All that a memory store holds. Runs are never removed, so pointers to entries stay good.
+struct topic_entry {
+    std::deque<stream_event> events; ///< the one of position n stands at n - first
+    std::uint64_t first = 1;
+    text_map<std::uint64_t> by_id;
+};
+
+struct role_entry {
+    std::string owner; ///< empty: nobody's
+    std::uint64_t epoch = 0;
+    time_point until;
+};
+
+/// All that a memory store holds. Pointers to the entries of runs are good until they are removed.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class state {
 public:
-    using creation_key = std::pair<time_point, run_id>;
+    using creation_key = time_key;
     using creation_index = std::map<creation_key, run_entry*>;
 
     explicit state(std::uint32_t shards) : shards_(shards) {}
@@ -92,10 +113,15 @@ public:
     std::vector<apply_result> apply(std::span<const change> batch);
     std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
     void release(const lease& held);
+    std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
+                                         time_point now, time_point until);
+    void release_role(const role_lease& held);
 
     std::optional<record> find(run_id id) const;
     std::optional<record> latest(std::string_view workflow, std::string_view foreign_id) const;
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
+    std::vector<record> finished_before(std::string_view workflow, time_point before,
+                                        std::size_t limit) const;
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit) const;
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
@@ -103,6 +129,9 @@ public:
     std::vector<message> inbox(run_id run, std::uint64_t after, std::size_t limit) const;
     std::optional<settlement> outcome(run_id run, std::uint64_t sequence) const;
     std::uint64_t cursor(std::string_view name, std::uint32_t shard) const;
+    std::vector<stream_event> topic_events(std::string_view topic, std::uint64_t after,
+                                           std::size_t limit) const;
+    std::uint64_t topic_end(std::string_view topic) const;
 
     /// Where a listing stands between two portions.
     struct scan {
@@ -121,6 +150,9 @@ private:
     apply_result apply_one(const transition& change);
     apply_result apply_one(const delivery& change);
     apply_result apply_one(const cursor_move& change);
+    apply_result apply_one(const removal& change);
+    apply_result apply_one(const publication& change);
+    apply_result apply_one(const topic_trim& change);
     apply_result create(const transition& change, std::uint32_t shard);
     apply_result update(const transition& change, run_entry& run);
 
@@ -133,6 +165,8 @@ private:
     std::unordered_map<run_id, run_entry> runs_;
     std::map<std::string, workflow_entry, std::less<>> workflows_;
     creation_index created_;
+    std::map<std::string, topic_entry, std::less<>> topics_;
+    std::map<std::string, role_entry, std::less<>> roles_;
 };
 
 } // namespace pawl::memory

@@ -24,6 +24,12 @@ public:
         co_return state_.apply(batch);
     }
 
+    std::optional<apply_result> apply_now(const change& only) override
+    {
+        const std::lock_guard lock{mutex_};
+        return state_.apply(std::span{&only, 1}).front();
+    }
+
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
         const std::lock_guard lock{mutex_};
@@ -97,6 +103,42 @@ public:
     {
         const std::lock_guard lock{mutex_};
         co_return state_.cursor(name, shard);
+    }
+
+    boost::asio::awaitable<std::vector<record>>
+    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.finished_before(workflow, before, limit);
+    }
+
+    boost::asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.topic_events(topic, after, limit);
+    }
+
+    boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.topic_end(topic);
+    }
+
+    boost::asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
+                                                                 std::string_view owner,
+                                                                 time_point now,
+                                                                 time_point until) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.claim_role(role, owner, now, until);
+    }
+
+    boost::asio::awaitable<void> release_role(role_lease held) override
+    {
+        const std::lock_guard lock{mutex_};
+        state_.release_role(held);
+        co_return;
     }
 
     // Nobody else can be waiting for the shard in another process: leases do not lapse.

@@ -1,6 +1,7 @@
 #include "sqlite/reader.hpp"
 
 #include "core/store_rules.hpp"
+#include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "sqlite/rows.hpp"
 #include "sqlite/schema.hpp"
@@ -56,6 +57,14 @@ std::string list_sql(const record_query& query)
         where += " AND created_at >= ?";
     if (query.created_to)
         where += " AND created_at < ?";
+    if (query.updated_from)
+        where += " AND updated_at >= ?";
+    if (query.updated_to)
+        where += " AND updated_at < ?";
+    if (query.has_error)
+        where += *query.has_error ? " AND last_error <> ''" : " AND last_error = ''";
+    if (!query.error_text.empty())
+        where += " AND instr(last_error, ?) > 0";
     if (query.after)
         where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
     const auto* order = newest_first ? "DESC" : "ASC";
@@ -77,6 +86,12 @@ void bind_list(execution& rows, const record_query& query, std::optional<time_po
         rows.bind(query.created_from);
     if (query.created_to)
         rows.bind(query.created_to);
+    if (query.updated_from)
+        rows.bind(query.updated_from);
+    if (query.updated_to)
+        rows.bind(query.updated_to);
+    if (!query.error_text.empty())
+        rows.bind(query.error_text);
     if (query.after)
         rows.bind(after).bind(query.after);
     // One more than asked for tells whether another page follows.
@@ -116,7 +131,16 @@ reader::reader(connection& database, std::uint32_t shards)
                                    message_columns)),
       outcome_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = "
                          "(SELECT row FROM runs WHERE id = ?) AND sequence = ?"),
-      cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?")
+      cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?"),
+      finished_before_(database,
+                       fmt::format("SELECT {} FROM runs WHERE workflow = (SELECT workflow FROM "
+                                   "workflows WHERE name = ?) AND finished = 1 AND "
+                                   "updated_at < ? ORDER BY updated_at, id LIMIT ?",
+                                   record_columns)),
+      topic_events_(database, "SELECT position, id, key, type, headers, payload, trace_parent, at "
+                              "FROM topic_events WHERE topic = (SELECT topic FROM topics WHERE "
+                              "name = ?) AND position > ? ORDER BY position LIMIT ?"),
+      topic_end_(database, "SELECT next_position - 1 FROM topics WHERE name = ?")
 {
 }
 
@@ -182,6 +206,43 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
             counts.push_back(std::move(where));
     }
     return counts;
+}
+
+std::vector<record> reader::finished_before(std::string_view workflow, time_point before,
+                                            std::size_t limit)
+{
+    std::vector<record> found;
+    execution rows{finished_before_};
+    rows.bind(workflow).bind(before).bind(at_most(limit));
+    while (rows.row())
+        found.push_back(read_record(rows));
+    return found;
+}
+
+std::vector<stream_event> reader::topic_events(std::string_view topic, std::uint64_t after,
+                                               std::size_t limit)
+{
+    std::vector<stream_event> found;
+    execution rows{topic_events_};
+    rows.bind(topic).bind(bound(after)).bind(at_most(limit));
+    while (rows.row()) {
+        stream_event& read = found.emplace_back();
+        rows.read(read.position);
+        rows.read(read.id);
+        rows.read(read.key);
+        rows.read(read.type);
+        read.headers = core::decode_headers(rows.bytes());
+        rows.read(read.payload);
+        rows.read(read.trace_parent);
+        rows.read(read.at);
+    }
+    return found;
+}
+
+std::uint64_t reader::topic_end(std::string_view topic)
+{
+    execution row{topic_end_};
+    return row.bind(topic).row() ? static_cast<std::uint64_t>(row.integer()) : 0;
 }
 
 due_page reader::due(std::uint32_t shard, const due_position& from, time_point until,

@@ -20,6 +20,8 @@ public:
     std::optional<record> latest(std::string_view workflow, std::string_view foreign_id);
     record_page list(const record_query& query);
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only);
+    std::vector<record> finished_before(std::string_view workflow, time_point before,
+                                        std::size_t limit);
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit);
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit);
@@ -27,6 +29,9 @@ public:
     std::vector<message> inbox(run_id run, std::uint64_t after, std::size_t limit);
     std::optional<settlement> outcome(run_id run, std::uint64_t sequence);
     std::uint64_t cursor(std::string_view name, std::uint32_t shard);
+    std::vector<stream_event> topic_events(std::string_view topic, std::uint64_t after,
+                                           std::size_t limit);
+    std::uint64_t topic_end(std::string_view topic);
 
 private:
     std::optional<time_point> creation_of(const run_id& id);
@@ -46,6 +51,9 @@ private:
     statement inbox_;
     statement outcome_;
     statement cursor_;
+    statement finished_before_;
+    statement topic_events_;
+    statement topic_end_;
 };
 
 } // namespace pawl::sqlite

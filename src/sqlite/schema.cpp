@@ -144,12 +144,47 @@ void create(connection& database)
     database.execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
 }
 
-// What version 2 added. requested_by says who asked for a command; object_version, which schema of
-// the workflow's object a run's object is written in.
+// What version 2 added.
+//
+// requested_by    Who asked for a command.
+// object_version  Which schema of the workflow's object a run's object is written in.
+// runs_finished   Finished runs by their last commit, for retention. Transitions of unfinished runs
+//                 write nothing to it.
+// topics, topic_events  Streams of events. next_position is that of a topic's next event; headers:
+//                 see core/stream_headers.hpp.
+// roles           As shards, for roles that have a name.
 constexpr const char* second = R"(
 ALTER TABLE runs ADD COLUMN object_version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE events ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE messages ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_finished ON runs (workflow, updated_at, id) WHERE finished = 1;
+
+CREATE TABLE topics (
+    topic INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    next_position INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE topic_events (
+    topic INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    type TEXT NOT NULL,
+    headers BLOB,
+    payload BLOB NOT NULL,
+    trace_parent TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (topic, position)
+) STRICT;
+CREATE UNIQUE INDEX topic_events_id ON topic_events (topic, id) WHERE id <> '';
+
+CREATE TABLE roles (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    lease_until INTEGER
+) STRICT, WITHOUT ROWID;
 )";
 
 void to_second(connection& database)

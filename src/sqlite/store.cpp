@@ -170,6 +170,45 @@ public:
         return run_on(reading(), [this, name, shard] { return reader_->cursor(name, shard); });
     }
 
+    asio::awaitable<std::vector<record>>
+    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    {
+        return run_on(reading(), [this, workflow, before, limit] {
+            return reader_->finished_before(workflow, before, limit);
+        });
+    }
+
+    asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        return run_on(reading(), [this, topic, after, limit] {
+            return reader_->topic_events(topic, after, limit);
+        });
+    }
+
+    asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        return run_on(reading(), [this, topic] { return reader_->topic_end(topic); });
+    }
+
+    asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
+                                                          std::string_view owner, time_point now,
+                                                          time_point until) override
+    {
+        return run_on(write_thread_, [this, role, owner, now, until] {
+            return writer_.claim_role(role, owner, now, until);
+        });
+    }
+
+    asio::awaitable<void> release_role(role_lease held) override
+    {
+        auto done = run_on(write_thread_, [this, held] {
+            writer_.release_role(held);
+            return std::monostate{};
+        });
+        co_await std::move(done);
+    }
+
     // Nobody else can be waiting for the shard in another process: leases do not lapse.
     asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
                                                 time_point, time_point until) override

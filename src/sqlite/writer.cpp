@@ -12,7 +12,8 @@ namespace pawl::sqlite {
 
 namespace {
 
-/// The columns that change with a transition, in the order of bind_progress. None has an index.
+/// The columns that change with a transition, in the order of bind_progress. Of an unfinished run,
+/// none is in an index.
 constexpr std::string_view progress =
     "version = ?, state = ?, status = ?, visit = ?, entered_at = ?, attempt = ?, step_done = ?, "
     "not_before = ?, updated_at = ?, inbox_pending = ?, last_event = ?, last_error = ?, "
@@ -91,9 +92,28 @@ writer::writer(connection& database)
                              "WHERE run = ? AND outcome = 0"),
       find_cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?"),
       move_cursor_(database, "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-                             "position = excluded.position")
+                             "position = excluded.position"),
+      find_before_(database, "SELECT before FROM events WHERE position = ?"),
+      remove_event_(database, "DELETE FROM events WHERE position = ?"),
+      remove_marks_(database, "DELETE FROM marks WHERE run = ?"),
+      remove_messages_(database, "DELETE FROM messages WHERE run = ?"),
+      remove_run_(database, "DELETE FROM runs WHERE row = ?"),
+      find_topic_(database, "SELECT topic, next_position FROM topics WHERE name = ?"),
+      insert_topic_(database, "INSERT INTO topics (name, next_position) VALUES (?, 1)"),
+      update_topic_(database, "UPDATE topics SET next_position = ? WHERE topic = ?"),
+      find_event_id_(database, "SELECT position FROM topic_events WHERE topic = ? AND id = ? AND "
+                               "id <> ''"),
+      insert_topic_event_(database,
+                          "INSERT INTO topic_events (topic, position, id, key, type, headers, "
+                          "payload, trace_parent, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      trim_topic_(database, "DELETE FROM topic_events WHERE topic = ? AND position <= ?"),
+      find_role_(database, "SELECT owner, epoch, lease_until FROM roles WHERE name = ?"),
+      store_role_(database, "INSERT INTO roles VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                            "owner = excluded.owner, epoch = excluded.epoch, "
+                            "lease_until = excluded.lease_until")
 {
     database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
+    database_.execute("UPDATE roles SET owner = '', lease_until = NULL WHERE owner <> ''");
     load();
 }
 

@@ -26,6 +26,9 @@ public:
     std::vector<apply_result> apply(std::span<const change> batch);
     std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
     void release(const lease& held);
+    std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
+                                         time_point now, time_point until);
+    void release_role(const role_lease& held);
 
 private:
     /// What a change needs to know of its run.
@@ -58,6 +61,9 @@ private:
     apply_result apply_one(const transition& change);
     apply_result apply_one(const delivery& change);
     apply_result apply_one(const cursor_move& change);
+    apply_result apply_one(const removal& change);
+    apply_result apply_one(const publication& change);
+    apply_result apply_one(const topic_trim& change);
     apply_result create(const transition& change);
     apply_result update(const transition& change, const stored_run& run);
     std::optional<apply_result> refusal(const transition& change, std::int64_t workflow);
@@ -68,6 +74,7 @@ private:
     /// Ends messages and says how many are still pending.
     std::uint32_t settle(const transition& change, const stored_run& run);
     std::optional<apply_result> first_delivery(const delivery& change, std::int64_t run);
+    void remove_events(const stored_run& run);
     std::int64_t workflow_number(const std::string& name);
     std::uint64_t next_sequence(std::uint32_t shard);
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
@@ -103,6 +110,19 @@ private:
     statement settle_rest_;
     statement find_cursor_;
     statement move_cursor_;
+    statement find_before_;
+    statement remove_event_;
+    statement remove_marks_;
+    statement remove_messages_;
+    statement remove_run_;
+    statement find_topic_;
+    statement insert_topic_;
+    statement update_topic_;
+    statement find_event_id_;
+    statement insert_topic_event_;
+    statement trim_topic_;
+    statement find_role_;
+    statement store_role_;
 };
 
 template <typename Work>

@@ -37,6 +37,27 @@ struct mistake {
 };
 
 const std::vector<mistake> structure{
+    {"a gap between upgrades",
+     [](order_builder& b) { b.upgrade(2, [](std::string bytes) { return bytes; }); },
+     {"from version 2", "none from version 1"}},
+    {"two upgrades of a version",
+     [](order_builder& b) {
+         b.upgrade(1, [](std::string bytes) { return bytes; });
+         b.upgrade(1, [](std::string bytes) { return bytes; });
+     },
+     {"two upgrades from version 1"}},
+    {"a status retired and declared",
+     [](order_builder& b) { b.retire<shipped>(2); },
+     {"status 2", "declared as well"}},
+    {"a status retired twice",
+     [](order_builder& b) {
+         b.retire<shipped>(77);
+         b.retire<validated>(77);
+     },
+     {"status 77", "twice"}},
+    {"a status retired in favour of nothing",
+     [](order_builder& b) { b.retire<paying>(77); },
+     {"status 77", "not declared"}},
     {"two steps",
      [](order_builder& b) { b.step<created>(go<shipped>); },
      {"created (1)", "2 steps"}},
@@ -87,9 +108,22 @@ const std::vector<mistake> structure{
      {"validated (2)", "128"}},
 };
 
+/// A value that the compiler does not know: those that it does it refuses itself.
+template <class T>
+T unknown(T value)
+{
+    return value;
+}
+
 constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
 
 const std::vector<mistake> options{
+    {"retention for no time",
+     [](order_builder& b) { b.retention({}); },
+     {"retention", "keep must be above zero"}},
+    {"retention in no batches",
+     [](order_builder& b) { b.retention({.keep = 1h, .batch = 0}); },
+     {"retention", "batch must be from 1 to 1,000"}},
     {"initial",
      [](order_builder& b) { b.step<paying>(go<shipped>).retry({.initial = 0s}); },
      {"paying (3)", "step", "initial"}},
@@ -115,12 +149,19 @@ const std::vector<mistake> options{
      [](order_builder& b) { b.step<paying>(go<shipped>).retry({.max_attempts = -1}); },
      {"paying (3)", "max_attempts"}},
     {"attempt_limit",
-     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(-1us); },
+     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(unknown(-1us)); },
      {"paying (3)", "attempt_limit"}},
-    {"lag", [](order_builder& b) { b.step<paying>(go<shipped>).lag(-1us); }, {"paying (3)", "lag"}},
+    {"lag",
+     [](order_builder& b) { b.step<paying>(go<shipped>).lag(unknown(-1us)); },
+     {"paying (3)", "lag"}},
+    {"parallel",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).parallel(unknown(pawl::max_parallel + 1));
+     },
+     {"paying (3)", "parallel", "1000000"}},
     {"defaults", [](order_builder& b) { b.defaults({.lag = -1s}); }, {"created (1)", "lag"}},
     {"timeout's duration",
-     [](order_builder& b) { b.timeout<created>(0s, go<shipped>); },
+     [](order_builder& b) { b.timeout<created>(unknown(0s), go<shipped>); },
      {"created (1)", "timeout 1", "duration"}},
     {"timeout's retry",
      [](order_builder& b) {
@@ -129,13 +170,13 @@ const std::vector<mistake> options{
      },
      {"created (1)", "timeout 2", "initial"}},
     {"timeout's attempt_limit",
-     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(-1s); },
+     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(unknown(-1s)); },
      {"created (1)", "timeout 1", "attempt_limit"}},
     {"resume time",
-     [](order_builder& b) { b.resume_error_pauses(-1s, 1); },
+     [](order_builder& b) { b.resume_error_pauses(unknown(-1s), 1); },
      {"resume_error_pauses", "time"}},
     {"resume count",
-     [](order_builder& b) { b.resume_error_pauses(1s, -1); },
+     [](order_builder& b) { b.resume_error_pauses(1s, unknown(-1)); },
      {"resume_error_pauses", "times"}},
 };
 

@@ -1,6 +1,6 @@
 // The conformance checks can fail: each store here breaks one rule, and the check of that rule
 // notices.
-#include "conformance/forwarding_store.hpp"
+#include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/testing/store_conformance.hpp"
 
@@ -13,8 +13,8 @@ namespace {
 using boost::asio::awaitable;
 
 /// Takes every transition, whatever version it was made from.
-struct skips_the_version_check : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct skips_the_version_check : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
     {
@@ -22,12 +22,12 @@ struct skips_the_version_check : forwarding_store {
         for (pawl::change each : batch) {
             auto* step = std::get_if<pawl::transition>(&each);
             if (step && step->expected_version > 0) {
-                const auto stored = co_await sound_->find(step->next.id);
+                const auto stored = co_await inner().find(step->next.id);
                 if (stored)
                     step->expected_version = stored->version;
                 step->next.version = step->expected_version + 1;
             }
-            const auto one = co_await sound_->apply({&each, 1});
+            const auto one = co_await inner().apply({&each, 1});
             results.push_back(one.front());
         }
         co_return results;
@@ -35,13 +35,13 @@ struct skips_the_version_check : forwarding_store {
 };
 
 /// Forgets a message once it is settled.
-struct loses_settled_messages : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct loses_settled_messages : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::optional<pawl::settlement>> outcome(pawl::run_id run,
                                                        std::uint64_t sequence) override
     {
-        auto found = co_await sound_->outcome(run, sequence);
+        auto found = co_await inner().outcome(run, sequence);
         if (found && found->outcome != pawl::message_outcome::pending)
             found.reset();
         co_return found;
@@ -49,13 +49,13 @@ struct loses_settled_messages : forwarding_store {
 };
 
 /// Gives every second sequence only.
-struct leaves_gaps_in_sequences : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct leaves_gaps_in_sequences : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
                                                std::size_t limit) override
     {
-        auto found = co_await sound_->events(shard, after / 2, limit);
+        auto found = co_await inner().events(shard, after / 2, limit);
         for (auto& each : found)
             each.sequence *= 2;
         co_return found;
@@ -63,8 +63,8 @@ struct leaves_gaps_in_sequences : forwarding_store {
 };
 
 /// Accepts changes of any owner.
-struct ignores_epochs : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct ignores_epochs : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
     {
@@ -75,14 +75,14 @@ struct ignores_epochs : forwarding_store {
             else if (auto* move = std::get_if<pawl::cursor_move>(&each))
                 move->epoch = 0;
         }
-        auto results = co_await sound_->apply(changed);
+        auto results = co_await inner().apply(changed);
         co_return results;
     }
 };
 
 /// Forgets that a message came while a transition was made.
-struct lets_runs_sleep_over_messages : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct lets_runs_sleep_over_messages : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
     {
@@ -90,19 +90,19 @@ struct lets_runs_sleep_over_messages : forwarding_store {
         for (auto& each : changed)
             if (auto* step = std::get_if<pawl::transition>(&each))
                 step->inbox_seen = ~0ull;
-        auto results = co_await sound_->apply(changed);
+        auto results = co_await inner().apply(changed);
         co_return results;
     }
 };
 
 /// Begins the next page of due runs one run too late.
-struct skips_between_due_pages : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct skips_between_due_pages : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
                                   pawl::time_point until, std::size_t limit) override
     {
-        auto page = co_await sound_->due(shard, from, until, limit);
+        auto page = co_await inner().due(shard, from, until, limit);
         if (page.next)
             page.next->at += pawl::duration{1};
         co_return page;
@@ -110,12 +110,12 @@ struct skips_between_due_pages : forwarding_store {
 };
 
 /// Says that the last page is the last but one.
-struct shows_the_last_run_twice : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct shows_the_last_run_twice : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<pawl::record_page> list(const pawl::record_query& query) override
     {
-        auto page = co_await sound_->list(query);
+        auto page = co_await inner().list(query);
         if (page.next && page.runs.size() > 1)
             page.next = page.runs[page.runs.size() - 2].id;
         co_return page;
@@ -123,15 +123,58 @@ struct shows_the_last_run_twice : forwarding_store {
 };
 
 /// Cuts texts off at their first NUL.
-struct ends_texts_at_nul : forwarding_store {
-    using forwarding_store::forwarding_store;
+struct ends_texts_at_nul : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
 
     awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
     {
-        auto found = co_await sound_->find(id);
+        auto found = co_await inner().find(id);
         if (found)
             found->reason = found->reason.c_str();
         co_return found;
+    }
+};
+
+/// Stores each event of a topic again, whatever its id.
+struct stores_repeated_events : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* event = std::get_if<pawl::publication>(&each))
+                event->content.id += std::to_string(++count_);
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+
+private:
+    int count_ = 0;
+};
+
+/// Takes every lease for lapsed.
+struct gives_held_roles_away : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
+                                                          std::string_view owner, pawl::time_point,
+                                                          pawl::time_point until) override
+    {
+        return inner().claim_role(role, owner, pawl::time_point::max(), until);
+    }
+};
+
+/// Says that it removed a run, and keeps it.
+struct keeps_removed_runs : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        if (batch.size() == 1 && std::holds_alternative<pawl::removal>(batch.front()))
+            co_return std::vector<pawl::apply_result>(1);
+        auto results = co_await inner().apply(batch);
+        co_return results;
     }
 };
 
@@ -148,7 +191,7 @@ void expect_noticed(const std::string& check_name)
     const auto check =
         std::ranges::find(checks, check_name, &pawl::testing::conformance_check::name);
     BOOST_REQUIRE_MESSAGE(check != checks.end(), "there is no check " << check_name);
-    BOOST_CHECK_NO_THROW(check->run(break_memory<forwarding_store>));
+    BOOST_CHECK_NO_THROW(check->run(break_memory<pawl::forwarding_store>));
     BOOST_CHECK_EXCEPTION(check->run(break_memory<Broken>), std::runtime_error,
                           [](const std::exception& thrown) {
                               BOOST_TEST_MESSAGE("noticed: " << thrown.what());
@@ -198,6 +241,21 @@ BOOST_AUTO_TEST_CASE(gaps_between_pages_are_noticed)
 BOOST_AUTO_TEST_CASE(cut_texts_are_noticed)
 {
     expect_noticed<ends_texts_at_nul>("every_field_comes_back");
+}
+
+BOOST_AUTO_TEST_CASE(repeated_events_are_noticed)
+{
+    expect_noticed<stores_repeated_events>("an_event_id_is_stored_once");
+}
+
+BOOST_AUTO_TEST_CASE(roles_of_two_holders_are_noticed)
+{
+    expect_noticed<gives_held_roles_away>("a_role_has_one_holder");
+}
+
+BOOST_AUTO_TEST_CASE(removed_runs_that_are_kept_are_noticed)
+{
+    expect_noticed<keeps_removed_runs>("a_removed_run_leaves_nothing");
 }
 
 BOOST_AUTO_TEST_CASE(names_of_checks_are_unique)

@@ -1,4 +1,5 @@
 // Each embedded backend against the contract of record_store: one test case a check and backend.
+#include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/sqlite.hpp"
 #include "pawl/testing/store_conformance.hpp"
@@ -27,6 +28,33 @@ std::shared_ptr<pawl::record_store> make_sqlite_in_memory(std::uint32_t shards)
     return pawl::open_sqlite(":memory:", {.shards = shards});
 }
 
+/// The memory store, with changes that come alone applied in place.
+class in_place_store final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    boost::asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        if (batch.size() != 1)
+            return forwarding_store::apply(batch);
+        return apply_in_place(batch.front());
+    }
+
+private:
+    boost::asio::awaitable<std::vector<pawl::apply_result>> apply_in_place(const pawl::change& only)
+    {
+        std::vector<pawl::apply_result> results;
+        results.push_back(inner().apply_now(only).value());
+        co_return results;
+    }
+};
+
+std::shared_ptr<pawl::record_store> make_memory_in_place(std::uint32_t shards)
+{
+    return std::make_shared<in_place_store>(make_memory(shards));
+}
+
 void add_backend(const std::string& name, pawl::testing::store_factory make_store)
 {
     auto* suite = BOOST_TEST_SUITE(name);
@@ -38,6 +66,7 @@ void add_backend(const std::string& name, pawl::testing::store_factory make_stor
 
 const bool added = [] {
     add_backend("memory", make_memory);
+    add_backend("memory_in_place", make_memory_in_place);
     add_backend("sqlite", make_sqlite);
     add_backend("sqlite_in_memory", make_sqlite_in_memory);
     return true;

@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
     w.wait_for(client.async_pause(other, "hold on", asio::use_awaitable));
     w.wait_for(client.async_deliver(other, "go", 1, {.time_limit = pawl::duration::max()},
                                     asio::use_awaitable));
-    w.wait_for(client.async_resume(other, asio::use_awaitable));
+    w.wait_for(client.async_resume(other, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST((w.state_of(client, other).status == off));
 }

@@ -3,7 +3,7 @@
 
 #include "engine/support.hpp"
 #include "pawl/error.hpp"
-#include "pawl/record_store.hpp"
+#include "pawl/forwarding_store.hpp"
 
 #include <atomic>
 #include <functional>
@@ -21,9 +21,9 @@ enum class fault {
 };
 
 /// Asks `fails` before each call, with the call's name; hands the rest on.
-class faulty_store final : public pawl::record_store {
+class faulty_store final : public pawl::forwarding_store {
 public:
-    explicit faulty_store(std::shared_ptr<pawl::record_store> inner) : inner_(std::move(inner)) {}
+    using pawl::forwarding_store::forwarding_store;
 
     std::function<fault(const std::string& call)> fails = [](const std::string&) {
         return fault::none;
@@ -31,9 +31,6 @@ public:
 
     /// What the next applies see, the first first; then `fails` is asked again.
     std::vector<fault> next_applies;
-
-    std::uint32_t shards() const noexcept override { return inner_->shards(); }
-    bool shared() const noexcept override { return inner_->shared(); }
 
     boost::asio::awaitable<std::vector<pawl::apply_result>>
     apply(std::span<const pawl::change> batch) override
@@ -46,7 +43,7 @@ public:
             next_applies.erase(next_applies.begin());
         }
         refuse_if(what == fault::refused);
-        auto results = co_await inner_->apply(batch);
+        auto results = co_await inner().apply(batch);
         refuse_if(what == fault::answer_lost);
         co_return results;
     }
@@ -54,7 +51,7 @@ public:
     boost::asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
     {
         refuse("find");
-        auto found = co_await inner_->find(id);
+        auto found = co_await inner().find(id);
         co_return found;
     }
 
@@ -62,14 +59,14 @@ public:
                                                                std::string_view id) override
     {
         refuse("latest");
-        auto found = co_await inner_->latest(workflow, id);
+        auto found = co_await inner().latest(workflow, id);
         co_return found;
     }
 
     boost::asio::awaitable<pawl::record_page> list(const pawl::record_query& query) override
     {
         refuse("list");
-        auto page = co_await inner_->list(query);
+        auto page = co_await inner().list(query);
         co_return page;
     }
 
@@ -77,7 +74,7 @@ public:
                                                                   bool unfinished) override
     {
         refuse("count");
-        auto counts = co_await inner_->count(workflow, unfinished);
+        auto counts = co_await inner().count(workflow, unfinished);
         co_return counts;
     }
 
@@ -85,7 +82,7 @@ public:
                                                pawl::time_point until, std::size_t limit) override
     {
         refuse("due");
-        auto page = co_await inner_->due(shard, from, until, limit);
+        auto page = co_await inner().due(shard, from, until, limit);
         co_return page;
     }
 
@@ -93,7 +90,7 @@ public:
     events(std::uint32_t shard, std::uint64_t after, std::size_t limit) override
     {
         refuse("events");
-        auto found = co_await inner_->events(shard, after, limit);
+        auto found = co_await inner().events(shard, after, limit);
         co_return found;
     }
 
@@ -101,7 +98,7 @@ public:
                                                              std::size_t limit) override
     {
         refuse("history");
-        auto found = co_await inner_->history(run, after, limit);
+        auto found = co_await inner().history(run, after, limit);
         co_return found;
     }
 
@@ -109,7 +106,7 @@ public:
                                                              std::size_t limit) override
     {
         refuse("inbox");
-        auto found = co_await inner_->inbox(run, after, limit);
+        auto found = co_await inner().inbox(run, after, limit);
         co_return found;
     }
 
@@ -117,7 +114,7 @@ public:
                                                                     std::uint64_t sequence) override
     {
         refuse("outcome");
-        auto found = co_await inner_->outcome(run, sequence);
+        auto found = co_await inner().outcome(run, sequence);
         co_return found;
     }
 
@@ -125,7 +122,7 @@ public:
                                                  std::uint32_t shard) override
     {
         refuse("cursor");
-        auto found = co_await inner_->cursor(name, shard);
+        auto found = co_await inner().cursor(name, shard);
         co_return found;
     }
 
@@ -135,14 +132,39 @@ public:
                                                              pawl::time_point until) override
     {
         refuse("claim");
-        auto claimed = co_await inner_->claim(shard, owner, now, until);
+        auto claimed = co_await inner().claim(shard, owner, now, until);
         co_return claimed;
     }
 
     boost::asio::awaitable<void> release(pawl::lease held) override
     {
         refuse("release");
-        co_await inner_->release(held);
+        co_await inner().release(held);
+    }
+
+    boost::asio::awaitable<std::vector<pawl::record>>
+    finished_before(std::string_view workflow, pawl::time_point before, std::size_t limit) override
+    {
+        refuse("finished_before");
+        auto found = co_await inner().finished_before(workflow, before, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        refuse("topic_events");
+        auto found = co_await inner().topic_events(topic, after, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::time_point now,
+               pawl::time_point until) override
+    {
+        refuse("claim_role");
+        auto claimed = co_await inner().claim_role(role, owner, now, until);
+        co_return claimed;
     }
 
 private:
@@ -153,8 +175,6 @@ private:
     }
 
     void refuse(const std::string& call) { refuse_if(fails(call) != fault::none); }
-
-    const std::shared_ptr<pawl::record_store> inner_;
 };
 
 /// A world whose store can be made to fail.

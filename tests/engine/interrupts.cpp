@@ -48,7 +48,8 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    const auto resumed = begin(w, [&](auto done) { client.async_resume(run, std::move(done)); });
+    const auto resumed =
+        begin(w, [&](auto done) { client.async_resume(run, {}, std::move(done)); });
     const auto deleted =
         begin(w, [&](auto done) { client.async_delete_data(run, "asked", std::move(done)); });
     BOOST_TEST(begun == 1);
@@ -56,9 +57,9 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
     BOOST_TEST(begun == 1);
     BOOST_TEST((w.state_of(client, run).status == off));
     BOOST_REQUIRE(resumed->has_value());
-    BOOST_TEST((**resumed == pawl::errc::refused));
+    BOOST_TEST((**resumed == pawl::errc::finished));
     BOOST_REQUIRE(deleted->has_value());
-    BOOST_TEST((**deleted == pawl::errc::refused));
+    BOOST_TEST((**deleted == pawl::errc::unfinished));
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paused_and_cancelled)
@@ -83,7 +84,8 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     BOOST_TEST(!**paused);
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
     BOOST_TEST(!told.has_value()); // it waits in the inbox, as if it had not begun
-    const auto resumed = begin(w, [&](auto done) { client.async_resume(run, std::move(done)); });
+    const auto resumed =
+        begin(w, [&](auto done) { client.async_resume(run, {}, std::move(done)); });
     BOOST_REQUIRE(resumed->has_value());
     BOOST_TEST(begun == 2);
     const auto cancelled =

@@ -1,5 +1,6 @@
 // What is limited stays within its limit, and whatever does not fit waits without being forgotten:
 // runs in memory, attempts of a step at a time, calls that wait for their commit.
+#include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
 
 #include <algorithm>
@@ -172,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_waits_for_a_permit_takes_its_commands)
     w.wait_for(client.async_cancel(runs[1], "not needed", asio::use_awaitable));
     BOOST_TEST((w.state_of(client, runs[1]).state == pawl::run_state::cancelled));
     w.wait_for(client.async_pause(runs[2], "hold on", asio::use_awaitable));
-    w.wait_for(client.async_resume(runs[2], asio::use_awaitable));
+    w.wait_for(client.async_resume(runs[2], {}, asio::use_awaitable));
     BOOST_TEST((w.state_of(client, runs[2]).state == pawl::run_state::running));
 }
 
@@ -241,6 +242,7 @@ BOOST_AUTO_TEST_CASE(calls_past_their_limit_are_refused_and_others_are_as_before
     occupancy inside;
     world w;
     w.options.max_waiting_calls = 3;
+    w.store = std::make_shared<faulty_store>(w.store); // never fails; one that commits in batches
     auto client = w.start(slow(w, inside, 0));
     int accepted = 0;
     int overloaded = 0;

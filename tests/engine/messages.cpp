@@ -241,16 +241,17 @@ BOOST_AUTO_TEST_CASE(a_pause_interrupts_the_step_and_a_resume_runs_it_again)
     BOOST_TEST(now.reason == "hold on");
     BOOST_TEST(now.object.trail.empty());
     BOOST_TEST(now.attempt == 0);
-    BOOST_TEST(
-        (w.error_of(client.async_pause(run, "again", asio::use_awaitable)) == pawl::errc::refused));
+    BOOST_TEST((w.error_of(client.async_pause(run, "again", asio::use_awaitable)) ==
+                pawl::errc::already_paused));
     w.advance(24h);
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
-    w.wait_for(client.async_resume(run, asio::use_awaitable));
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.advance(1h);
     now = w.state_of(client, run);
     BOOST_TEST((now.status == green));
     BOOST_TEST(now.object.trail.size() == 1u);
-    BOOST_TEST((w.error_of(client.async_resume(run, asio::use_awaitable)) == pawl::errc::refused));
+    BOOST_TEST(
+        (w.error_of(client.async_resume(run, {}, asio::use_awaitable)) == pawl::errc::not_paused));
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_to_a_paused_run_waits_until_it_is_resumed)
@@ -262,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_callback_to_a_paused_run_waits_until_it_is_resumed)
     const auto sent =
         begin(w, client.async_callback(run, "change", change_request{5}, {}, asio::use_awaitable));
     BOOST_TEST(!sent->has_value());
-    w.wait_for(client.async_resume(run, asio::use_awaitable));
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
     BOOST_REQUIRE(sent->has_value());
     BOOST_TEST(w.state_of(client, run).object.value == 5);
@@ -292,15 +293,89 @@ BOOST_AUTO_TEST_CASE(data_is_deleted_after_the_end_only)
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
     BOOST_TEST((w.error_of(client.async_delete_data(run, "asked", asio::use_awaitable)) ==
-                pawl::errc::refused));
+                pawl::errc::unfinished));
     w.wait_for(client.async_callback(run, "change", change_request{10}, {}, asio::use_awaitable));
     w.wait_for(client.async_delete_data(run, "asked", asio::use_awaitable));
     w.settle();
     const auto now = w.state_of(client, run);
     BOOST_TEST((now.state == pawl::run_state::data_deleted));
     BOOST_TEST(now.object.value == 0);
-    BOOST_TEST((w.error_of(client.async_delete_data(run, "twice", asio::use_awaitable)) ==
-                pawl::errc::finished));
+    // Again, for a scrubber that has learnt more.
+    w.wait_for(client.async_delete_data(run, {"twice", "the data officer"}));
+    w.settle();
+    const auto again = w.state_of(client, run);
+    BOOST_TEST((again.state == pawl::run_state::data_deleted));
+    BOOST_TEST(again.version == now.version + 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_payload_may_be_plain_bytes)
+{
+    world w;
+    lamp_builder b{"lamps"};
+    std::vector<std::string> bodies;
+    b.callback<red>("end", [&](lamp_run&, const pawl::bytes& body) -> pawl::step<off> {
+        bodies.push_back(body.data);
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    const std::string body{"<xml>\0\xff", 7};
+    w.wait_for(client.async_callback(run, "end", pawl::bytes{body}));
+    BOOST_TEST(bodies == std::vector<std::string>{body}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(commands_say_why_and_who_asked)
+{
+    world w;
+    auto client = w.start(waiting());
+    const auto run = trigger(w, client);
+    w.wait_for(client.async_pause(run, {"to be looked at", "ada"}));
+    BOOST_TEST(w.state_of(client, run).reason == "to be looked at");
+    BOOST_TEST(w.state_of(client, run).requested_by == "ada");
+    w.wait_for(client.async_resume(run, {"is fine", "grace"}));
+    BOOST_TEST(w.state_of(client, run).reason == "");
+    w.wait_for(client.async_cancel(run, {"not needed", "alan"}));
+    BOOST_TEST(w.state_of(client, run).requested_by == "alan");
+    w.wait_for(client.async_delete_data(run, {"asked", "ada"}));
+    w.settle();
+    std::vector<std::string> told;
+    for (const auto& what : w.wait_for(client.async_history(run)))
+        if (!what.requested_by.empty())
+            told.push_back(to_string(what.kind) + " " + what.requested_by + " " + what.error);
+    const std::vector<std::string> expected{"paused ada to be looked at", "resumed grace ",
+                                            "cancelled alan not needed",
+                                            "data_deletion_requested ada asked"};
+    BOOST_TEST(told == expected, boost::test_tools::per_element());
+
+    const std::string long_name(1025, 'x');
+    const auto next = trigger(w, client);
+    BOOST_TEST(
+        (w.error_of(client.async_pause(next, {"why", long_name})) == pawl::errc::invalid_argument));
+}
+
+BOOST_AUTO_TEST_CASE(a_command_that_the_state_does_not_allow_says_which_state_it_would_need)
+{
+    world w;
+    auto client = w.start(waiting());
+    const auto run = trigger(w, client);
+    const auto refused = [&](asio::awaitable<void> command) {
+        try {
+            w.wait_for(std::move(command));
+        } catch (const pawl::system_error& e) {
+            return e.code();
+        }
+        return pawl::error_code{};
+    };
+    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::not_paused));
+    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::unfinished));
+    w.wait_for(client.async_pause(run, ""));
+    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::already_paused));
+    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::unfinished));
+    w.wait_for(client.async_cancel(run, "")); // also a paused one
+    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::finished));
+    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::finished));
+    BOOST_TEST((refused(client.async_cancel(run, "")) == pawl::errc::finished));
 }
 
 BOOST_AUTO_TEST_CASE(

@@ -346,7 +346,7 @@ BOOST_AUTO_TEST_CASE(handlers_may_cancel_finish_and_pause)
     BOOST_TEST((w.state_of(client, paused).state == pawl::run_state::paused));
     w.advance(48h);
     BOOST_TEST((w.state_of(client, paused).state == pawl::run_state::paused));
-    w.wait_for(client.async_resume(paused, asio::use_awaitable));
+    w.wait_for(client.async_resume(paused, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST((w.state_of(client, paused).status == off));
 }

@@ -63,8 +63,8 @@ struct world {
 
     world()
     {
-        options.log = [this](pawl::log_level, std::string_view line) {
-            log.emplace_back(line);
+        options.log = [this](const pawl::log_entry& entry) {
+            log.push_back(to_string(entry));
         };
     }
 

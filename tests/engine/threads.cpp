@@ -94,10 +94,10 @@ public:
         pawl::engine_options options;
         options.store = store;
         options.max_active_runs = 500;
-        options.log = [this](pawl::log_level level, std::string_view line) {
-            if (level == pawl::log_level::error) {
+        options.log = [this](const pawl::log_entry& entry) {
+            if (entry.level == pawl::log_level::error) {
                 const std::lock_guard lock{mutex_};
-                errors_.emplace_back(line);
+                errors_.push_back(to_string(entry));
             }
         };
         engine_.emplace(io_.get_executor(), options);
@@ -200,7 +200,7 @@ void disturb(scene& all, int first_note)
         if (choice < 12)
             client.async_pause(id, "at random", then);
         else if (choice < 40)
-            client.async_resume(id, then);
+            client.async_resume(id, {}, then);
         else if (choice < 42)
             client.async_cancel(id, "at random", then);
         else if (choice < 80)
@@ -228,7 +228,7 @@ void finish_all(machine& m)
         const auto found = client.async_latest(std::to_string(i), asio::use_future).get();
         BOOST_REQUIRE(found.has_value());
         if (found->state == pawl::run_state::paused)
-            client.async_resume(found->id, asio::use_future).get();
+            client.async_resume(found->id, {}, asio::use_future).get();
         ends.push_back(client.async_await_finished(found->id, asio::use_future));
     }
     for (auto& end : ends)

@@ -233,6 +233,27 @@ BOOST_AUTO_TEST_CASE(a_failing_handler_is_retried_and_then_pauses_the_run)
     BOOST_TEST(now.reason == "no power");
 }
 
+BOOST_AUTO_TEST_CASE(a_handler_sees_its_own_attempts)
+{
+    world w;
+    std::vector<int> attempts;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run&) -> pawl::step<off> {
+         throw std::runtime_error("no bulb");
+     }).retry({.initial = 10min, .multiplier = 1, .jitter = 0, .max_attempts = 0});
+    b.timeout<red>(1h, [&](lamp_run& run) -> pawl::step<off> {
+         attempts.push_back(run.attempt());
+         if (run.attempt() < 3)
+             throw std::runtime_error("no power");
+         co_return pawl::to<off>;
+     }).retry({.initial = 1min, .multiplier = 1, .jitter = 0});
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    w.advance_until([&] { return w.state_of(client, run).status == off; });
+    BOOST_TEST(attempts == (std::vector<int>{1, 2, 3}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_paused_run_keeps_its_deadline_for_the_resume)
 {
     world w;
@@ -244,7 +265,7 @@ BOOST_AUTO_TEST_CASE(a_paused_run_keeps_its_deadline_for_the_resume)
     w.wait_for(client.async_pause(run, "hold on", asio::use_awaitable));
     w.advance(2h);
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
-    w.wait_for(client.async_resume(run, asio::use_awaitable));
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST((w.state_of(client, run).status == off));
 }

@@ -122,9 +122,9 @@ class log_book {
 public:
     pawl::log_sink sink()
     {
-        return [this](pawl::log_level, std::string_view line) {
+        return [this](const pawl::log_entry& entry) {
             const std::lock_guard lock(mutex_);
-            lines_.emplace_back(line);
+            lines_.push_back(to_string(entry));
             if (on_line)
                 on_line();
         };

@@ -118,7 +118,7 @@ std::string file_of(int version)
     return std::string{PAWL_FORMATS_FOLDER} + "/v" + std::to_string(version) + ".db";
 }
 
-constexpr int newest = 1;
+constexpr int newest = 2;
 
 } // namespace
 
@@ -145,11 +145,16 @@ BOOST_AUTO_TEST_CASE(write, *boost::unit_test::disabled())
     trigger("cancelled");
     w.wait_for(w.client.async_cancel("cancelled", "no longer needed"));
     trigger("paused");
-    w.wait_for(w.client.async_pause("paused", "to be looked at"));
+    w.wait_for(w.client.async_pause("paused", {"to be looked at", "ops"}));
     const auto waiting = trigger("waiting");
     w.wait_for(w.client.async_await(waiting, {yellow}));
     w.wait_for(w.client.async_deliver("waiting", "switch-off", 5, {.idempotency_key = "first"}));
     trigger("retrying");
+    pawl::publication news{"news", {}};
+    news.content.id = "n-1";
+    news.content.headers = {{"from", "the fixture"}};
+    const std::vector<pawl::change> batch{news};
+    w.wait_for(w.store->apply(batch));
     while (w.latest("retrying").attempt == 0 || w.completed.size() < 2 ||
            w.latest("scrubbed").state != pawl::run_state::data_deleted)
         w.io.poll();
@@ -174,6 +179,13 @@ BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)
             BOOST_TEST((w.latest("paused").state == pawl::run_state::paused));
             BOOST_TEST(w.latest("retrying").last_error == "the lamp flickers");
             BOOST_TEST(w.latest("retrying").attempt == 1);
+
+            if (version >= 2) {
+                BOOST_TEST(w.latest("paused").requested_by == "ops");
+                const auto news = w.wait_for(w.store->topic_events("news", 0, 10));
+                BOOST_REQUIRE(news.size() == 1u);
+                BOOST_TEST(news.front().headers.at("from") == "the fixture");
+            }
 
             // The message of the old file is still known by its key, and waits still.
             const auto again = w.wait_for(

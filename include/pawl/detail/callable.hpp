@@ -100,6 +100,12 @@ boost::asio::awaitable<void> call_hook(kept<Fn> fn, Snapshot at)
     co_await (*fn)(at);
 }
 
+template <class Snapshot, class Fn>
+boost::asio::awaitable<void> call_hook(kept<Fn> fn, event what, Snapshot at)
+{
+    co_await (*fn)(what, at);
+}
+
 template <class Object, class Fn>
 handler make_handler(const kept<Fn>& fn)
 {
@@ -128,6 +134,16 @@ timer_function make_timer(const kept<When>& when)
         const run<Object> current{*static_cast<Object*>(object.get()), context};
         return std::optional<time_point>{(*when)(current)};
     };
+}
+
+/// True for a span of time that is none; false for what is no span.
+template <class When>
+constexpr bool is_no_span(const When& when)
+{
+    if constexpr (std::is_convertible_v<When, duration>)
+        return static_cast<duration>(when) <= duration::zero();
+    else
+        return false;
 }
 
 /// Due when `span` has passed since the visit began.

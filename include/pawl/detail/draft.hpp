@@ -4,12 +4,14 @@
 #include "pawl/detail/handlers.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pawl {
@@ -66,6 +68,9 @@ struct workflow_draft {
     std::map<int, status_draft> statuses;
     std::vector<int> order;  ///< statuses with a handler, as they were declared first
     std::vector<int> starts; ///< as they were declared
+    std::map<std::uint32_t, std::function<std::string(std::string)>> upgrades; ///< by version
+    std::vector<std::uint32_t> repeated_upgrades;
+    std::vector<std::pair<int, int>> retired;
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;
     int max_auto_resumes = definition{}.max_auto_resumes;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/detail/handlers.hpp"
+#include "pawl/detail/schedule_api.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
@@ -35,11 +36,15 @@ struct send_call {
     message_kind kind = message_kind::callback;
     std::string name;
     std::string payload;
+    std::string requested_by;
     std::string key;
     std::optional<duration> time_limit;
     bool wait_until_settled = true;
     error_code early;
 };
+
+/// Why a message of this kind was refused, as a code.
+errc refusal_code(message_kind kind, const settlement& refused);
 
 /// What a typed client asks of the engine, without types. Not an extension point.
 ///
@@ -59,10 +64,19 @@ public:
     /// Waits for one of the statuses, or for the end of the run when there are none.
     virtual void await(run_id run, std::vector<int> statuses, completion<record> done) = 0;
 
+    virtual void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
+                              completion<> done) = 0;
+    virtual void list_schedules(std::string workflow,
+                                completion<std::vector<schedule_info>> done) = 0;
+    virtual void command_schedule(std::string workflow, std::string name, schedule_command what,
+                                  completion<> done) = 0;
+
     virtual void find(run_id run, completion<std::optional<record>> done) = 0;
     virtual void latest(std::string workflow, std::string foreign_id,
                         completion<std::optional<record>> done) = 0;
     virtual void list(record_query query, completion<record_page> done) = 0;
+    virtual void count(std::string workflow, bool unfinished_only,
+                       completion<std::vector<status_count>> done) = 0;
     virtual void history(run_id run, std::uint64_t after, std::size_t limit,
                          completion<std::vector<event>> done) = 0;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/archive.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/detail/run_context.hpp"
 #include "pawl/event.hpp"
@@ -15,6 +16,10 @@
 #include <string_view>
 #include <vector>
 
+namespace boost::json {
+class value;
+}
+
 namespace pawl::detail {
 
 /// A decoded object whose type only the typed layer knows.
@@ -29,6 +34,15 @@ using timer_function = std::function<std::optional<time_point>(const object_ptr&
 
 /// Runs with the event that the hook is for and the run's record at or after it.
 using hook = std::function<boost::asio::awaitable<void>(const event&, const record&)>;
+
+/// A hook and what it is for.
+struct declared_hook {
+    std::vector<event_kind> kinds;
+    std::optional<int> entering; ///< only where the run enters this status
+    hook run;
+
+    bool wants(event_kind kind, int from, int to) const noexcept;
+};
 
 struct timeout_handler {
     timer_function due;
@@ -50,10 +64,30 @@ struct workflow_impl {
     std::function<object_ptr(std::string_view)> decode; ///< throws pawl::error (decode_failed)
     std::function<void(const object_ptr&, std::string&)> encode; ///< appends; throws pawl::error
 
-    /// Replaces the object when a run's data is deleted.
+    /// Element i brings an object of version i + 1 to the next one.
+    std::vector<std::function<std::string(std::string)>> upgrades;
+
+    /// What is left of the object when a run's data is deleted; empty: `blank`.
     std::function<std::string(std::string_view)> scrub;
 
-    std::map<event_kind, std::vector<hook>> hooks;
+    std::function<std::string()> blank; ///< a default-constructed object, encoded
+
+    std::optional<retention_options> retention;
+    std::vector<declared_hook> hooks; ///< in order of declaration
 };
+
+/// The record's object in the present version of its schema: as it is stored, or in `upgraded`.
+/// Throws pawl::error (decode_failed) when an upgrade fails, or when a newer program wrote it.
+std::string_view present_object(const workflow_impl& workflow, const record& from,
+                                std::string& upgraded);
+
+/// The deadlines of a visit to `status` that begins now.
+std::vector<deadline> arm_timeouts(const workflow_impl& workflow, int status,
+                                   const object_ptr& object, run_context& context);
+
+using json_edit = std::function<void(boost::json::value&)>;
+
+/// An upgrade that edits a JSON document.
+std::function<std::string(std::string)> make_upgrade(json_edit edit);
 
 } // namespace pawl::detail

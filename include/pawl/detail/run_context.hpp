@@ -16,6 +16,12 @@ public:
     /// The record that the handler started from, with the effects recorded since.
     virtual const record& current() const noexcept = 0;
 
+    /// Which attempt of the handler this is; the first is 1.
+    virtual int attempt() const noexcept { return current().attempt + 1; }
+
+    /// Tells the handlers of one visit apart: 0 is the step.
+    virtual std::uint64_t handler_number() const noexcept { return 0; }
+
     virtual time_point now() const = 0;
 
     /// Saves object and effects as the run's next version and completes when they are durable.

@@ -108,7 +108,7 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
     const std::string error = "card declined: \"no\"";
     const std::string reason = "asked by 'ops' \xf0\x9f\x9a\xab";
     const step steps[] = {
-        {event_kind::moved, run_state::running, ""},
+        {event_kind::moved, run_state::running, error},
         {event_kind::repeated, run_state::running, ""},
         {event_kind::attempt_failed, run_state::running, error},
         {event_kind::checkpointed, run_state::running, ""},

@@ -119,6 +119,8 @@ std::span<const check_entry> due_checks();
 std::span<const check_entry> list_checks();
 std::span<const check_entry> inbox_checks();
 std::span<const check_entry> settlement_checks();
+std::span<const check_entry> removal_checks();
+std::span<const check_entry> topic_checks();
 
 /// Checks that run coroutines on several threads; they drive their contexts themselves.
 std::vector<conformance_check> concurrency_checks();

@@ -146,6 +146,42 @@ awaitable<void> creation_times_choose_runs(fixture& test)
         "creation times of one workflow");
 }
 
+awaitable<void> last_commits_and_errors_choose_runs(fixture& test)
+{
+    std::vector<record> runs;
+    const std::string errors[] = {"", "card declined: 50%",   "no route_to host",
+                                  "", std::string{"a\0b", 3}, "CARD"};
+    for (std::size_t i = 0; i < 12; ++i) {
+        auto run = co_await test.started("run-" + std::to_string(i));
+        run = next_of(run);
+        run.updated_at = beginning + 1h - std::chrono::minutes{i};
+        run.last_error = errors[i % 6];
+        co_await test.accept_one(step_of(run));
+        runs.push_back(std::move(run));
+    }
+    const auto from = beginning + 1h - 7min;
+    const auto to = beginning + 1h - 2min;
+    co_await expect_listed(
+        test, {.updated_from = from, .updated_to = to},
+        only(runs, [&](const record& r) { return r.updated_at >= from && r.updated_at < to; }),
+        "last commits");
+    for (const bool wanted : {true, false})
+        co_await expect_listed(
+            test, {.has_error = wanted},
+            only(runs, [&](const record& r) { return r.last_error.empty() != wanted; }),
+            "runs with or without an error");
+    for (const std::string text : {"declined", "CARD", "%", "_", "t_h", "nowhere"})
+        co_await expect_listed(
+            test, {.error_text = text},
+            only(runs,
+                 [&](const record& r) { return r.last_error.find(text) != std::string::npos; }),
+            "runs whose error has " + text);
+    const std::string with_nul{"a\0b", 3};
+    co_await expect_listed(test, {.error_text = with_nul},
+                           only(runs, [&](const record& r) { return r.last_error == with_nul; }),
+                           "an error with NUL");
+}
+
 awaitable<void> pages_meet_without_gap_or_overlap(fixture& test)
 {
     const auto runs = co_await many_runs(test);
@@ -243,9 +279,10 @@ awaitable<void> counts_follow_the_runs(fixture& test)
     co_await expect_counts(test, runs, "runs that moved");
 }
 
-constexpr std::array<check_entry, 6> checks{{
+constexpr std::array<check_entry, 7> checks{{
     {"filters_choose_runs", filters_choose_runs, 3},
     {"creation_times_choose_runs", creation_times_choose_runs},
+    {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},
     {"pages_meet_without_gap_or_overlap", pages_meet_without_gap_or_overlap},
     {"pages_are_refused_out_of_range", pages_are_refused_out_of_range},
     {"pages_stand_still_while_others_write", pages_stand_still_while_others_write},

@@ -10,6 +10,9 @@
 #include <boost/json/value.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "pawl/http/server.hpp"
+
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -316,6 +319,61 @@ awaitable<void> service_pages(scenario& s)
         text, R"(order_server_requests_total{method="POST",route="/orders",status="202"} 1)"));
 }
 
+awaitable<void> engine_metrics(scenario& s)
+{
+    co_await s.submit_and_wait(sample_order("counted"));
+    const auto answer = co_await s.send("GET", "/metrics");
+    const auto has = [&](const std::string& line) {
+        return answer.body.find(line) != std::string::npos;
+    };
+    BOOST_TEST(has("workflow_run_state_changes{current_run_state=\"Completed\""));
+    BOOST_TEST(has("process_name=\"Created-step\""));
+    BOOST_TEST(has("pawl_due_lag_seconds 0"));
+    BOOST_TEST(!has("counted"));
+}
+
+/// A payment service that only remembers which trace it was called in.
+struct recorder {
+    std::mutex mutex;
+    std::vector<std::string> traces;
+
+    pawl::http::route route(std::string method, std::string pattern)
+    {
+        return {std::move(method), std::move(pattern), [this](const pawl::http::request& asked) {
+                    return answer(asked);
+                }};
+    }
+
+    awaitable<pawl::http::response> answer(const pawl::http::request& asked)
+    {
+        const std::lock_guard lock{mutex};
+        traces.emplace_back(asked.header("traceparent"));
+        co_return pawl::http::response{422, R"({"detail":"no such card"})", "application/json"};
+    }
+};
+
+awaitable<void> traced_order(scenario& s)
+{
+    recorder payments;
+    pawl::http::server service{s.executor(), {payments.route("POST", "/payments")}, {}};
+    service.start();
+    auto settings = quick_settings();
+    settings.services.payment = service.url();
+    order_server server{s.executor(), std::move(settings)};
+    co_await server.async_start();
+    scenario traced{s.executor(), server};
+    const std::string parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto accepted = co_await traced.send(
+        "POST", "/orders", document_of(sample_order("traced")), {{"traceparent", parent}});
+    BOOST_TEST(accepted.status == 202);
+    co_await traced.wait("traced");
+    co_await server.async_stop();
+    co_await service.async_stop(std::chrono::seconds{1});
+    BOOST_REQUIRE(!payments.traces.empty());
+    BOOST_TEST(payments.traces.front().substr(0, 36) == parent.substr(0, 36));
+    BOOST_TEST(payments.traces.front() != parent);
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(rest_interface)
@@ -378,6 +436,16 @@ BOOST_AUTO_TEST_CASE(personal_data_can_be_deleted)
 BOOST_AUTO_TEST_CASE(the_server_tells_of_itself)
 {
     run_scenario(service_pages);
+}
+
+BOOST_AUTO_TEST_CASE(the_engine_tells_of_itself)
+{
+    run_scenario(engine_metrics);
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_goes_from_the_request_through_the_steps_to_the_services)
+{
+    run_scenario(traced_order);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

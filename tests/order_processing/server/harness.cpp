@@ -24,7 +24,7 @@ server_settings quick_settings()
     settings.db = ":memory:";
     settings.store = pawl::open_memory();
     settings.drain = 5s;
-    settings.log = [](pawl::log_level, std::string_view) {
+    settings.log = [](const pawl::log_entry&) {
     };
     settings.orders.validation_backoff = 1ms;
     settings.orders.payment_backoff = 1ms;

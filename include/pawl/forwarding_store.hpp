@@ -1,0 +1,132 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace pawl {
+
+/// A store that hands everything on to another. Derive from it to change one thing: to count, to
+/// encrypt, to fail on purpose.
+///
+/// apply_now() is not handed on, so that each change comes through apply().
+///
+/// @par Thread Safety
+/// As the inner store's.
+class forwarding_store : public record_store {
+public:
+    explicit forwarding_store(std::shared_ptr<record_store> inner) : inner_(std::move(inner)) {}
+
+    std::uint32_t shards() const noexcept override { return inner_->shards(); }
+    bool shared() const noexcept override { return inner_->shared(); }
+
+    boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
+    {
+        return inner_->apply(batch);
+    }
+
+    boost::asio::awaitable<std::optional<record>> find(run_id id) override
+    {
+        return inner_->find(id);
+    }
+
+    boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                         std::string_view foreign_id) override
+    {
+        return inner_->latest(workflow, foreign_id);
+    }
+
+    boost::asio::awaitable<record_page> list(const record_query& query) override
+    {
+        return inner_->list(query);
+    }
+
+    boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                            bool unfinished_only) override
+    {
+        return inner_->count(workflow, unfinished_only);
+    }
+
+    boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+                                         std::size_t limit) override
+    {
+        return inner_->due(shard, from, until, limit);
+    }
+
+    boost::asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                                      std::size_t limit) override
+    {
+        return inner_->events(shard, after, limit);
+    }
+
+    boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                       std::size_t limit) override
+    {
+        return inner_->history(run, after, limit);
+    }
+
+    boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                       std::size_t limit) override
+    {
+        return inner_->inbox(run, after, limit);
+    }
+
+    boost::asio::awaitable<std::optional<settlement>> outcome(run_id run,
+                                                              std::uint64_t sequence) override
+    {
+        return inner_->outcome(run, sequence);
+    }
+
+    boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
+                                                 std::uint32_t shard) override
+    {
+        return inner_->cursor(name, shard);
+    }
+
+    boost::asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
+                                                       time_point now, time_point until) override
+    {
+        return inner_->claim(shard, owner, now, until);
+    }
+
+    boost::asio::awaitable<void> release(lease held) override { return inner_->release(held); }
+
+    boost::asio::awaitable<std::vector<record>>
+    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    {
+        return inner_->finished_before(workflow, before, limit);
+    }
+
+    boost::asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        return inner_->topic_events(topic, after, limit);
+    }
+
+    boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        return inner_->topic_end(topic);
+    }
+
+    boost::asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
+                                                                 std::string_view owner,
+                                                                 time_point now,
+                                                                 time_point until) override
+    {
+        return inner_->claim_role(role, owner, now, until);
+    }
+
+    boost::asio::awaitable<void> release_role(role_lease held) override
+    {
+        return inner_->release_role(std::move(held));
+    }
+
+protected:
+    record_store& inner() const noexcept { return *inner_; }
+
+private:
+    std::shared_ptr<record_store> inner_;
+};
+
+} // namespace pawl

@@ -1,0 +1,17 @@
+#include "pawl/detail/handlers.hpp"
+
+#include <algorithm>
+
+namespace pawl::detail {
+
+bool declared_hook::wants(event_kind kind, int from, int to) const noexcept
+{
+    if (std::ranges::find(kinds, kind) == kinds.end())
+        return false;
+    if (!entering)
+        return true;
+    // finish() completes a run where it stands: it enters nothing.
+    return to == *entering && (kind != event_kind::completed || from != to);
+}
+
+} // namespace pawl::detail

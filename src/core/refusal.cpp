@@ -1,0 +1,33 @@
+#include "pawl/detail/engine_api.hpp"
+
+namespace pawl::detail {
+
+namespace {
+
+/// Refusals of commands end with the state that the run was in: see decide().
+bool says(const settlement& refused, run_state state)
+{
+    return refused.detail.ends_with(to_string(state));
+}
+
+} // namespace
+
+errc refusal_code(message_kind kind, const settlement& refused)
+{
+    switch (kind) {
+    case message_kind::pause:
+        return says(refused, run_state::paused) ? errc::already_paused : errc::finished;
+    case message_kind::resume:
+        return says(refused, run_state::initiated) || says(refused, run_state::running)
+                   ? errc::not_paused
+                   : errc::finished;
+    case message_kind::delete_data:
+        return errc::unfinished;
+    case message_kind::cancel:
+    case message_kind::callback:
+        break;
+    }
+    return errc::finished;
+}
+
+} // namespace pawl::detail

@@ -1,0 +1,149 @@
+// What a start does with the runs that are in the store already.
+#include "core/decide.hpp"
+#include "engine/engine_core.hpp"
+#include "engine/error_text.hpp"
+#include "engine/record_context.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::error_text;
+using fate = start_plan::fate;
+
+namespace {
+
+/// Runs that are moved in one transaction.
+constexpr std::size_t move_page = 256;
+
+std::string text_of(const start_plan& entry)
+{
+    return fmt::format("{} in status {} of \"{}\" ({})", entry.runs, entry.label, entry.workflow,
+                       to_string(entry.state));
+}
+
+/// The run in the status that took the place of its own.
+transition moved(const workflow_impl& workflow, const record& run, int successor,
+                 engine_detail::record_context& context)
+{
+    const auto arm = [&](int status) {
+        std::string upgraded;
+        const auto object = workflow.decode(present_object(workflow, run, upgraded));
+        return arm_timeouts(workflow, status, object, context);
+    };
+    // Messages are not looked at: a message that nobody has seen keeps the run due.
+    auto change =
+        core::decide(run, workflow.rules, core::status_retired{successor}, context.now(), arm, {});
+    return std::move(*change);
+}
+
+/// The shards are this engine's, and nothing runs: whoever changed the run has no right to.
+void check_moved(const std::vector<apply_result>& results)
+{
+    for (const auto& each : results)
+        if (each.status == apply_status::fenced)
+            throw error(errc::fenced, "a run in a retired status was not moved");
+        else if (each.status != apply_status::accepted)
+            throw error(errc::conflict, "a run in a retired status was not moved");
+}
+
+} // namespace
+
+asio::awaitable<std::vector<start_plan>> engine_core::make_plan()
+{
+    const auto counts = co_await shared_.store.count("", true);
+    std::vector<start_plan> plan;
+    for (const auto& count : counts) {
+        start_plan entry{count.workflow, count.status, std::to_string(count.status), count.state,
+                         count.runs};
+        const auto known = shared_.workflows.find(count.workflow);
+        if (known == shared_.workflows.end()) {
+            entry.what = fate::unknown_workflow;
+        } else {
+            const auto& rules = known->second.impl->rules;
+            const auto* status = rules.find(count.status);
+            const auto successor = rules.successor(count.status);
+            entry.label = rules.label(count.status);
+            if (successor) {
+                entry.what = fate::moves;
+                entry.successor = *successor;
+            } else if (!status ||
+                       (!status->step && status->callbacks.empty() && status->timeouts.empty())) {
+                entry.what = fate::unhandled;
+            }
+        }
+        plan.push_back(std::move(entry));
+    }
+    co_return plan;
+}
+
+asio::awaitable<void> engine_core::check_unfinished()
+{
+    const auto plan = co_await make_plan();
+    std::string unhandled;
+    for (const auto& entry : plan) {
+        if (entry.what == fate::continues)
+            shared_.log({log_level::info, text_of(entry) + " go on there"});
+        else if (entry.what == fate::unknown_workflow)
+            shared_.log({log_level::warn, "unfinished runs of a workflow that this engine does not "
+                                          "have stay where they are: " +
+                                              text_of(entry)});
+        else if (entry.what == fate::moves)
+            shared_.log(
+                {log_level::info,
+                 text_of(entry) + " go on in status " +
+                     shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor)});
+        else if (entry.what == fate::unhandled)
+            unhandled += (unhandled.empty() ? "" : ", ") + text_of(entry);
+    }
+    if (unhandled.empty())
+        co_return;
+    const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
+    if (!options_.allow_unhandled_statuses)
+        throw error(errc::unhandled_status, text);
+    shared_.log({log_level::warn, text});
+}
+
+asio::awaitable<void> engine_core::move_retired()
+{
+    for (const auto& [name, entry] : shared_.workflows)
+        if (!entry.impl->rules.retired.empty())
+            co_await move_retired(*entry.impl);
+}
+
+/// No run is active yet, so nobody else changes them.
+asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
+{
+    record_query query;
+    query.workflow = workflow.rules.name;
+    query.states = {run_state::initiated, run_state::running, run_state::paused};
+    query.limit = move_page;
+    for (const auto& [status, successor] : workflow.rules.retired)
+        query.statuses.push_back(status);
+    do {
+        const auto page = co_await shared_.store.list(query);
+        std::vector<change> batch;
+        for (const auto& run : page.runs) {
+            engine_detail::record_context context{shared_.clock, shared_.log, run};
+            try {
+                auto change = moved(workflow, run, *workflow.rules.successor(run.status), context);
+                change.epoch = shared_.epochs[shared_.shard_of(run.foreign_id)];
+                batch.push_back(std::move(change));
+            } catch (...) {
+                shared_.log({log_level::error, "run " + to_string(run.id) + " of " + run.workflow +
+                                                   " cannot be moved from its retired status: " +
+                                                   error_text(std::current_exception())});
+            }
+        }
+        if (!batch.empty()) {
+            const auto results = co_await shared_.store.apply(batch);
+            check_moved(results);
+        }
+        query.after = page.next;
+    } while (query.after);
+}
+
+} // namespace pawl::detail

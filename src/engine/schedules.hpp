@@ -1,0 +1,46 @@
+#pragma once
+
+#include "pawl/detail/handlers.hpp"
+#include "pawl/detail/schedule_api.hpp"
+#include "pawl/record.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace pawl::engine_detail {
+
+/// The workflow whose runs are schedules. The names that begin like it are Pawl's own.
+inline constexpr std::string_view schedules_workflow = "pawl.schedules";
+inline constexpr std::string_view own_names = "pawl.";
+
+/// One slot of a schedule, about to be fired.
+struct scheduled_trigger {
+    detail::schedule_definition of;
+    std::string foreign_id;
+    std::string key;
+};
+
+/// Starts the run of a slot; a repeated key gives the run that is there. Throws what a trigger
+/// does.
+using fire_function = std::function<boost::asio::awaitable<run_id>(scheduled_trigger)>;
+
+/// `fire` must outlive the runs.
+std::shared_ptr<const detail::workflow_impl> make_schedules_workflow(fire_function fire);
+
+/// The foreign id of a schedule's own run.
+std::string schedule_key(std::string_view workflow, std::string_view name);
+
+/// The encoded object of a schedule that begins now. Throws error (invalid_argument).
+std::string first_schedule_state(const detail::schedule_definition& what, time_point now);
+
+/// Throws error (invalid_argument), naming the field, unless the definition makes sense.
+void check_schedule(const detail::schedule_definition& what);
+
+/// What a schedule's run says of it.
+schedule_info read_schedule(const record& run);
+
+} // namespace pawl::engine_detail

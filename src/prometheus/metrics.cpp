@@ -1,0 +1,232 @@
+#include "pawl/prometheus.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+namespace pawl {
+
+namespace {
+
+using ::prometheus::Histogram;
+using ::prometheus::Labels;
+
+double seconds(duration span)
+{
+    return std::chrono::duration<double>(span).count();
+}
+
+Labels process_labels(std::string_view workflow, std::string_view process)
+{
+    return {{"workflow_name", std::string{workflow}}, {"process_name", std::string{process}}};
+}
+
+const Histogram::BucketBoundaries handler_buckets{0.01, 0.1, 1, 5, 10, 60, 300};
+const Histogram::BucketBoundaries commit_buckets{0.0001, 0.0003, 0.001, 0.003, 0.01,
+                                                 0.03,   0.1,    0.3,   1,     10};
+const Histogram::BucketBoundaries size_buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+
+const char* name_of(message_outcome outcome)
+{
+    switch (outcome) {
+    case message_outcome::pending:
+        return "pending";
+    case message_outcome::handled:
+        return "handled";
+    case message_outcome::refused:
+        return "refused";
+    case message_outcome::failed:
+        return "failed";
+    case message_outcome::expired:
+        return "expired";
+    }
+    return "unknown";
+}
+
+/// A family whose metrics are found by their labels once, not at each event.
+template <class Metric>
+class cached {
+public:
+    explicit cached(::prometheus::Family<Metric>& family) : family_(family) {}
+
+    template <class... Arguments>
+    Metric& at(Labels labels, const Arguments&... arguments)
+    {
+        const std::lock_guard lock{mutex_};
+        auto& known = metrics_[labels];
+        if (!known)
+            known = &family_.Add(labels, arguments...);
+        return *known;
+    }
+
+private:
+    ::prometheus::Family<Metric>& family_;
+    std::mutex mutex_;
+    std::map<Labels, Metric*> metrics_;
+};
+
+} // namespace
+
+class prometheus_metrics::families {
+public:
+    families(std::shared_ptr<::prometheus::Registry> registry, prometheus_options options)
+        : registry_(std::move(registry)), options_(options)
+    {
+    }
+
+    ::prometheus::Family<::prometheus::Counter>& counter(const char* name, const char* help)
+    {
+        return ::prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
+    }
+
+    ::prometheus::Family<::prometheus::Gauge>& gauge(const char* name, const char* help)
+    {
+        return ::prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
+    }
+
+    ::prometheus::Family<Histogram>& histogram(const char* name, const char* help)
+    {
+        return ::prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_);
+    }
+
+    std::shared_ptr<::prometheus::Registry> registry_;
+    const prometheus_options options_;
+
+    cached<Histogram> latency{
+        histogram("workflow_process_latency_seconds", "How long attempts of a handler take.")};
+    cached<::prometheus::Counter> errors{
+        counter("workflow_process_error_count", "Failed attempts of a handler.")};
+    cached<::prometheus::Counter> skips{
+        counter("workflow_process_skipped_events_count", "What was begun and came to nothing.")};
+    cached<::prometheus::Gauge> lag{gauge("workflow_process_lag_seconds",
+                                          "Age of the oldest run that is due and not taken up.")};
+    cached<::prometheus::Gauge> alert{
+        gauge("workflow_process_lag_alert", "1 when the lag is above its threshold.")};
+    cached<::prometheus::Gauge> states{
+        gauge("workflow_process_states", "1 stopped, 2 running, 3 starting.")};
+    cached<::prometheus::Counter> changes{
+        counter("workflow_run_state_changes", "Committed changes of run states.")};
+    cached<Histogram> message_age{
+        histogram("pawl_message_age_seconds", "How long messages waited until they were settled.")};
+    cached<::prometheus::Counter> given_up{
+        counter("pawl_hooks_given_up", "Hooks that failed for the last time.")};
+    Histogram& batch_changes{histogram("pawl_batch_changes", "Changes in one commit of the store.")
+                                 .Add({}, size_buckets)};
+    Histogram& batch_seconds{histogram("pawl_batch_seconds", "How long commits of the store take.")
+                                 .Add({}, commit_buckets)};
+    ::prometheus::Counter& batch_failures{
+        counter("pawl_batch_failures", "Batches that the store did not take.").Add({})};
+    ::prometheus::Gauge& active_runs{gauge("pawl_active_runs", "Runs in memory.").Add({})};
+    ::prometheus::Gauge& waiting_calls{
+        gauge("pawl_waiting_calls", "Calls that wait for their commit.").Add({})};
+    ::prometheus::Gauge& waiting_changes{
+        gauge("pawl_waiting_changes", "Changes that wait for the next batch.").Add({})};
+    ::prometheus::Gauge& waiting_hooks{
+        gauge("pawl_waiting_hooks", "Events that hooks are working off.").Add({})};
+    ::prometheus::Gauge& due_lag{
+        gauge("pawl_due_lag_seconds", "Age of the oldest run that is due and not taken up.")
+            .Add({})};
+    ::prometheus::Gauge& owned_shards{
+        gauge("pawl_owned_shards", "Shards whose lease the engine holds.").Add({})};
+
+    std::mutex mutex_;
+    std::set<std::string, std::less<>> workflows_;
+};
+
+prometheus_metrics::prometheus_metrics(std::shared_ptr<::prometheus::Registry> registry,
+                                       prometheus_options options)
+    : families_(std::make_unique<families>(std::move(registry), options))
+{
+}
+
+prometheus_metrics::~prometheus_metrics() = default;
+
+void prometheus_metrics::update(const engine_statistics& now)
+{
+    auto& to = *families_;
+    to.active_runs.Set(static_cast<double>(now.active_runs));
+    to.waiting_calls.Set(static_cast<double>(now.waiting_calls));
+    to.waiting_changes.Set(static_cast<double>(now.waiting_changes));
+    to.waiting_hooks.Set(static_cast<double>(now.waiting_hooks));
+    to.owned_shards.Set(static_cast<double>(now.leases.size()));
+    to.due_lag.Set(seconds(now.due_lag));
+    const std::lock_guard lock{to.mutex_};
+    for (const auto& workflow : to.workflows_) {
+        const auto lag = workflow == now.due_workflow ? now.due_lag : duration{};
+        to.lag.at(process_labels(workflow, "due")).Set(seconds(lag));
+        to.alert.at(process_labels(workflow, "due")).Set(lag > to.options_.lag_alert ? 1 : 0);
+    }
+}
+
+void prometheus_metrics::committed(const transition& change) noexcept
+{
+    const auto before = change.state_before;
+    const auto after = change.next.state;
+    const bool started = change.kind == event_kind::started;
+    if (before == after && !started)
+        return;
+    families_->changes
+        .at({{"workflow_name", change.next.workflow},
+             {"previous_run_state", started ? "Unknown" : to_string(before)},
+             {"current_run_state", to_string(after)}})
+        .Increment();
+}
+
+void prometheus_metrics::handler_ended(const handler_report& report) noexcept
+{
+    const auto labels = process_labels(report.workflow, report.process);
+    families_->latency.at(labels, handler_buckets).Observe(seconds(report.took));
+    const bool given_up = report.result == handler_result::given_up;
+    if (given_up)
+        families_->given_up.at(labels).Increment();
+    if (given_up || report.result == handler_result::failed)
+        families_->errors.at(labels).Increment();
+}
+
+void prometheus_metrics::skipped(std::string_view workflow, std::string_view process,
+                                 skip_reason reason) noexcept
+{
+    auto labels = process_labels(workflow, process);
+    labels["reason"] = to_string(reason);
+    families_->skips.at(std::move(labels)).Increment();
+}
+
+void prometheus_metrics::message_settled(std::string_view workflow, message_kind,
+                                         message_outcome outcome, duration age) noexcept
+{
+    families_->message_age
+        .at({{"workflow_name", std::string{workflow}}, {"outcome", name_of(outcome)}},
+            handler_buckets)
+        .Observe(seconds(age));
+}
+
+void prometheus_metrics::batch_applied(std::size_t changes, duration took, bool failed) noexcept
+{
+    families_->batch_changes.Observe(static_cast<double>(changes));
+    families_->batch_seconds.Observe(seconds(took));
+    if (failed)
+        families_->batch_failures.Increment();
+}
+
+void prometheus_metrics::engine_changed(std::string_view workflow, engine_state state) noexcept
+{
+    {
+        const std::lock_guard lock{families_->mutex_};
+        families_->workflows_.emplace(workflow);
+    }
+    families_->states.at(process_labels(workflow, "engine")).Set(static_cast<double>(state));
+}
+
+std::string prometheus_text(const ::prometheus::Registry& registry)
+{
+    return ::prometheus::TextSerializer{}.Serialize(registry.Collect());
+}
+
+} // namespace pawl

@@ -1,0 +1,164 @@
+#include "testing/conformance/fixture.hpp"
+
+#include <algorithm>
+
+namespace pawl::testing {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+awaitable<record> finished(fixture& test, std::string foreign_id, std::string start_key = {})
+{
+    auto run = test.make_run(std::move(foreign_id));
+    run.start_key = std::move(start_key);
+    co_await test.accept_one(start_of(run));
+    co_await test.accept_one(send(run.id, "heard", run.created_at));
+    run = co_await test.stored(run.id);
+    for (int i = 0; i < 100; ++i) {
+        run = next_of(run);
+        co_await test.accept_one(step_of(run));
+    }
+    run = finish_of(run);
+    run.inbox_pending = 0;
+    co_await test.accept_one(step_of(run, event_kind::completed));
+    co_return run;
+}
+
+awaitable<void> a_removed_run_leaves_nothing(fixture& test)
+{
+    const auto kept = co_await finished(test, "kept");
+    const auto gone = co_await finished(test, "gone", "key");
+    const auto after = co_await finished(test, "after");
+    co_await test.accept_one(removal{gone.id, gone.version});
+
+    const auto found = co_await test.store().find(gone.id);
+    expect(!found, "a removed run is found");
+    const auto latest = co_await test.store().latest("orders", "gone");
+    expect(!latest, "a removed run is the latest of its foreign id");
+    const auto history = co_await test.store().history(gone.id, 0, 1000);
+    expect(history.empty(), "a removed run has a history");
+    const auto outcome = co_await test.store().outcome(gone.id, 1);
+    expect(!outcome, "a message of a removed run is known");
+    const auto page = co_await test.store().list({.limit = 1000});
+    expect_number(page.runs.size(), 2, "runs that are listed");
+    const auto counts = co_await test.store().count("", false);
+    std::uint64_t counted = 0;
+    for (const auto& each : counts)
+        counted += each.runs;
+    expect_number(counted, 2, "runs that are counted");
+    const auto due = co_await test.store().finished_before("orders", time_point::max(), 10);
+    expect_number(due.size(), 2, "finished runs");
+
+    // The others are as they were, and sequences go on as if nothing had happened.
+    for (const auto& each : {kept, after}) {
+        const auto stored = co_await test.stored(each.id);
+        expect_record(stored, each, "a run beside a removed one");
+        const auto own = co_await test.store().history(each.id, 0, 1000);
+        expect_number(own.size(), 102, "events of a run beside a removed one");
+    }
+    const auto log = co_await test.store().events(0, 0, 1000);
+    expect_number(log.size(), 204, "events in the log");
+    expect(std::ranges::none_of(log, [&](const event& e) { return e.run == gone.id; }),
+           "the log has an event of a removed run");
+    expect_number(log.back().sequence, 306, "the last sequence");
+    const auto next = co_await test.accept_one(start_of(test.make_run("next")));
+    expect_number(next.sequence, 307, "the sequence after a removal");
+}
+
+awaitable<void> the_first_and_the_last_run_may_be_removed(fixture& test)
+{
+    const auto first = co_await finished(test, "first");
+    const auto last = co_await finished(test, "last");
+    co_await test.accept({removal{first.id, first.version}, removal{last.id, last.version}});
+    const auto log = co_await test.store().events(0, 0, 1000);
+    expect(log.empty(), "an event is left of removed runs");
+    const auto result = co_await test.accept_one(start_of(test.make_run("next")));
+    expect_number(result.sequence, 205, "the sequence after all runs were removed");
+    const auto read = co_await test.store().events(0, 204, 10);
+    expect_number(read.size(), 1, "events after all runs were removed");
+}
+
+awaitable<void> only_finished_runs_are_removed(fixture& test)
+{
+    const auto running = co_await test.started("running");
+    const auto refused = co_await test.apply_one(removal{running.id, running.version});
+    expect_status(refused, apply_status::in_progress, "removing an unfinished run");
+    const auto done = co_await finished(test, "done");
+    const auto stale = co_await test.apply_one(removal{done.id, done.version - 1});
+    expect_status(stale, apply_status::conflict, "removing a run as it was before");
+    const auto fenced = co_await test.apply_one(removal{done.id, done.version, 99});
+    expect_status(fenced, apply_status::fenced, "removing a run of another's shard");
+    const auto unknown = co_await test.apply_one(removal{test.make_run("none").id, 1});
+    expect_status(unknown, apply_status::not_found, "removing a run that is none");
+    const auto stored = co_await test.stored(done.id);
+    expect_record(stored, done, "after refused removals");
+}
+
+awaitable<void> a_removal_frees_foreign_id_and_start_key(fixture& test)
+{
+    const auto first = co_await finished(test, "again", "key");
+    const auto second = co_await finished(test, "again", "other key");
+    co_await test.accept_one(removal{second.id, second.version});
+    const auto latest = co_await test.store().latest("orders", "again");
+    expect(latest && latest->id == first.id, "the run before a removed one is not the latest");
+    co_await test.accept_one(removal{first.id, first.version});
+    auto fresh = test.make_run("again");
+    fresh.start_key = "key";
+    co_await test.accept_one(start_of(fresh, start_rule::once));
+    const auto stored = co_await test.stored(fresh.id);
+    expect_record(stored, fresh, "a run that takes the place of a removed one");
+}
+
+awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
+{
+    std::vector<record> runs;
+    for (int i = 0; i < 5; ++i)
+        runs.push_back(co_await test.started("run-" + std::to_string(i)));
+    const auto unfinished = co_await test.started("unfinished");
+    const auto elsewhere = co_await test.started("elsewhere", "returns");
+    co_await test.accept_one(step_of(finish_of(elsewhere)));
+    const std::size_t order[] = {3, 0, 4, 1, 2};
+    for (std::size_t i = 0; i < 5; ++i) {
+        auto& run = runs[order[i]];
+        run = finish_of(run);
+        run.updated_at = beginning + 1h + std::chrono::seconds{i / 2}; // two at a time
+        co_await test.accept_one(step_of(run));
+    }
+    auto wanted = runs;
+    std::ranges::sort(wanted, {}, [](const record& r) { return std::pair{r.updated_at, r.id}; });
+    const auto all = co_await test.store().finished_before("orders", time_point::max(), 100);
+    expect_number(all.size(), wanted.size(), "finished runs");
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+        expect_record(all[i], wanted[i], "finished runs in their order");
+    const auto three = co_await test.store().finished_before("orders", time_point::max(), 3);
+    expect_number(three.size(), 3, "three finished runs");
+    const auto old = co_await test.store().finished_before("orders", beginning + 1h + 1s, 100);
+    expect_number(old.size(), 2, "runs that finished before a time");
+
+    // A later commit of a finished run counts.
+    auto scrubbed = next_of(wanted.front());
+    scrubbed.state = run_state::data_deleted;
+    scrubbed.updated_at = beginning + 2h;
+    co_await test.accept_one(step_of(scrubbed, event_kind::data_deleted));
+    const auto again = co_await test.store().finished_before("orders", time_point::max(), 100);
+    expect_number(again.size(), 5, "finished runs after a deletion");
+    expect_record(again.back(), scrubbed, "a run whose data was deleted");
+}
+
+const check_entry checks[] = {
+    {"a_removed_run_leaves_nothing", a_removed_run_leaves_nothing},
+    {"the_first_and_the_last_run_may_be_removed", the_first_and_the_last_run_may_be_removed},
+    {"only_finished_runs_are_removed", only_finished_runs_are_removed},
+    {"a_removal_frees_foreign_id_and_start_key", a_removal_frees_foreign_id_and_start_key},
+    {"finished_runs_come_by_their_last_commit", finished_runs_come_by_their_last_commit, 3},
+};
+
+} // namespace
+
+std::span<const check_entry> removal_checks()
+{
+    return checks;
+}
+
+} // namespace pawl::testing

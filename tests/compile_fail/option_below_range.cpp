@@ -1,0 +1,13 @@
+// expect: attempt_limit must not be negative
+#include "workflow.hpp"
+
+#ifdef FIXED
+constexpr std::chrono::seconds limit{5};
+#else
+constexpr std::chrono::seconds limit{-5};
+#endif
+
+void declare(order_builder& b)
+{
+    b.step<status::open>(go<status::closed>).attempt_limit(limit);
+}

@@ -1,0 +1,155 @@
+// Commands: which one each run state takes, what it leads to, and how a refusal is told to people
+// and as an error code.
+#include "core/decide_support.hpp"
+
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/error.hpp"
+
+#include <map>
+
+using namespace decide_test;
+using pawl::errc;
+using pawl::message_kind;
+using pawl::run_state;
+
+namespace {
+
+/// What a command leads to: a run state, or a refusal with its code.
+struct answer {
+    std::optional<run_state> state;
+    errc refusal{};
+};
+
+answer to(run_state state)
+{
+    return {state, {}};
+}
+
+answer no(errc refusal)
+{
+    return {{}, refusal};
+}
+
+struct row {
+    run_state before;
+    answer pause, resume, cancel, delete_data;
+};
+
+const std::vector<row>& table()
+{
+    using enum run_state;
+    using enum errc;
+    static const std::vector<row> rows{
+        {initiated, to(paused), no(not_paused), to(cancelled), no(unfinished)},
+        {running, to(paused), no(not_paused), to(cancelled), no(unfinished)},
+        {paused, no(already_paused), to(running), to(cancelled), no(unfinished)},
+        {cancelled, no(finished), no(finished), no(finished), to(requested_data_deleted)},
+        {completed, no(finished), no(finished), no(finished), to(requested_data_deleted)},
+        {data_deleted, no(finished), no(finished), no(finished), to(requested_data_deleted)},
+        {requested_data_deleted, no(finished), no(finished), no(finished),
+         to(requested_data_deleted)},
+    };
+    return rows;
+}
+
+const std::map<message_kind, std::string> refusals{
+    {message_kind::pause, "cannot pause"},
+    {message_kind::resume, "cannot resume"},
+    {message_kind::cancel, "cannot cancel"},
+    {message_kind::delete_data, "cannot delete data"},
+};
+
+void check(run_state before, message_kind command, const answer& expected)
+{
+    const auto run = run_in(created, before);
+    const auto change = decided(run, command_received{4, command, "asked", "ada"});
+    BOOST_REQUIRE(change.has_value());
+    BOOST_REQUIRE(change->settled.size() == 1u);
+    const auto& settled = change->settled.front();
+    if (expected.state) {
+        BOOST_TEST((change->next.state == *expected.state));
+        BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+        BOOST_TEST(change->next.requested_by == "ada");
+        BOOST_TEST(change->next.reason == (command == message_kind::resume ? "" : "asked"));
+        return;
+    }
+    BOOST_TEST((change->next.state == before));
+    BOOST_TEST((settled.outcome == pawl::message_outcome::refused));
+    BOOST_TEST(settled.detail == refusals.at(command) + ": the run is " + pawl::to_string(before));
+    BOOST_TEST((pawl::detail::refusal_code(command, settled) == expected.refusal));
+    BOOST_TEST(change->next.requested_by == run.requested_by);
+    BOOST_TEST(change->next.reason == run.reason);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(commands)
+
+BOOST_AUTO_TEST_CASE(each_run_state_takes_what_it_can_and_says_why_not_else)
+{
+    BOOST_TEST(table().size() == 7u);
+    for (const auto& each : table())
+        BOOST_TEST_CONTEXT(pawl::to_string(each.before))
+        {
+            check(each.before, message_kind::pause, each.pause);
+            check(each.before, message_kind::resume, each.resume);
+            check(each.before, message_kind::cancel, each.cancel);
+            check(each.before, message_kind::delete_data, each.delete_data);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(an_error_pause_becomes_an_operators_and_shows_who_asked)
+{
+    auto run = run_in(created, run_state::paused);
+    run.pause = pawl::pause_kind::by_error;
+    run.resume_at = t0 + 1h;
+    run.reason = "no route";
+    const auto held = after(run, command_received{4, message_kind::pause, "asked", "ada"});
+    BOOST_TEST((held.pause == pawl::pause_kind::by_request));
+    BOOST_TEST(!held.resume_at.has_value());
+    BOOST_TEST(held.requested_by == "ada");
+}
+
+BOOST_AUTO_TEST_CASE(who_asked_is_forgotten_by_an_error_pause_and_by_progress)
+{
+    auto run = run_in(created);
+    run.requested_by = "ada"; // resumed it
+    const auto failed = after(run, handler_failed{from_step{}, "no", true});
+    BOOST_TEST((failed.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(failed.requested_by == "");
+    BOOST_TEST(after(run, moves_to(shipping)).requested_by == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_retired_status_is_left_as_by_a_move_and_a_pause_goes_along)
+{
+    auto run = run_in(unknown);
+    run.attempt = 2;
+    run.last_error = "no";
+    const auto moved = after(run, status_retired{waiting});
+    BOOST_TEST(moved.status == waiting);
+    BOOST_TEST(moved.visit == run.visit + 1);
+    BOOST_TEST(moved.attempt == 0);
+    BOOST_TEST(moved.deadlines.size() == 2u);
+    BOOST_TEST((moved.entered_at == t0 + 1min));
+
+    const auto ended = after(run, status_retired{done});
+    BOOST_TEST((ended.state == run_state::completed));
+
+    auto paused = run_in(unknown, run_state::paused);
+    paused.pause = pawl::pause_kind::by_error;
+    paused.resume_at = t0 + 1h;
+    paused.auto_resumes = 1;
+    paused.reason = paused.last_error = "no";
+    const auto held = after(paused, status_retired{waiting});
+    BOOST_TEST((held.state == run_state::paused));
+    BOOST_TEST((held.pause == pawl::pause_kind::by_error));
+    BOOST_TEST((held.resume_at == paused.resume_at));
+    BOOST_TEST(held.auto_resumes == 1);
+    BOOST_TEST(held.reason == "no");
+    // At an end there is nothing to hold it for.
+    BOOST_TEST((after(paused, status_retired{done}).state == run_state::completed));
+
+    BOOST_TEST(!decided(run_in(unknown, run_state::cancelled), status_retired{done}).has_value());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
