@@ -1,0 +1,102 @@
+// The report for machines and as a picture.
+#include "report.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+
+namespace pawl_bench {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string processor()
+{
+    std::ifstream info{"/proc/cpuinfo"};
+    for (std::string line; std::getline(info, line);)
+        if (line.starts_with("model name"))
+            return line.substr(line.find(':') + 2);
+    return {};
+}
+
+json::object document_of(const figure& measured)
+{
+    json::object out{{"scenario", measured.scenario},
+                     {"what", measured.what},
+                     {"unit", measured.unit},
+                     {"median", measured.value()},
+                     {"spread", measured.spread()},
+                     {"samples", json::array(measured.samples.begin(), measured.samples.end())}};
+    if (const auto limit = measured.limit_value()) {
+        out["limit"] = measured.limit;
+        out["limit_median"] = *limit;
+        out["ratio"] = *measured.ratio();
+    }
+    json::array targets;
+    for (const auto& each : measured.targets)
+        targets.push_back(
+            json::object{{"of", each.of == target::subject::value ? "median" : "ratio"},
+                         {"bound", each.is == target::bound::at_least ? "at least" : "at most"},
+                         {"number", each.number},
+                         {"met", measured.reaches(each)}});
+    if (!targets.empty())
+        out["targets"] = std::move(targets);
+    return out;
+}
+
+} // namespace
+
+void report::write_json(const std::string& file, const std::string& label) const
+{
+    json::array all;
+    for (const auto& each : figures_)
+        all.push_back(document_of(each));
+    const auto now =
+        std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+    const json::object document{{"at", fmt::format("{:%FT%TZ}", now)},
+                                {"label", label},
+                                {"processor", processor()},
+                                {"processors", std::thread::hardware_concurrency()},
+                                {"figures", std::move(all)}};
+    std::ofstream out{file};
+    out << json::serialize(document) << '\n';
+    if (!out.flush())
+        throw std::runtime_error(file + " cannot be written");
+}
+
+void report::draw(const std::string& svg_file) const
+{
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> plot{::popen("gnuplot", "w"), ::pclose};
+    if (!plot)
+        throw std::runtime_error("gnuplot cannot be run");
+    auto script = fmt::format("set terminal svg size 760,420 font 'sans,13' background 'white'\n"
+                              "set output '{}'\n"
+                              "set logscale xy\nset grid\nset key left top\n"
+                              "set format x '%.0s%c'\nset format y '%.0s%c'\n"
+                              "set xlabel 'runs in flight'\nset ylabel 'transitions per second'\n",
+                              svg_file);
+    std::string lines;
+    for (std::size_t i = 0; i < curves_.size(); ++i) {
+        script += fmt::format("$curve{} << end\n", i);
+        for (const auto& [x, y] : curves_[i].points)
+            script += fmt::format("{} {}\n", x, y);
+        script += "end\n";
+        lines += fmt::format("{}$curve{} with linespoints lw 2 title '{}'", i == 0 ? "" : ", ", i,
+                             curves_[i].name);
+    }
+    script += "plot " + lines + "\n";
+    std::fputs(script.c_str(), plot.get());
+}
+
+} // namespace pawl_bench

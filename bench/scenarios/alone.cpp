@@ -1,0 +1,82 @@
+// One run at a time: what a step costs when nothing else happens.
+#include "limits/coroutines.hpp"
+#include "limits/group_commit.hpp"
+#include "rig.hpp"
+#include "scenario.hpp"
+#include "stores.hpp"
+
+#include "pawl/memory.hpp"
+#include "pawl/sqlite.hpp"
+
+#include <fmt/format.h>
+
+namespace pawl_bench {
+
+namespace {
+
+double microseconds(histogram::duration span)
+{
+    return std::chrono::duration<double, std::micro>(span).count();
+}
+
+/// The median and the 99th percentile of one run, and the limit's.
+struct alone_figures {
+    figure p50;
+    figure p99;
+
+    alone_figures(const std::string& scenario, const std::string& limit)
+        : p50{scenario, "five-step run, p50", "us"}, p99{scenario, "five-step run, p99", "us"}
+    {
+        p50.limit = p99.limit = limit;
+    }
+
+    void add(const histogram& run)
+    {
+        p50.samples.push_back(microseconds(run.percentile(50)));
+        p99.samples.push_back(microseconds(run.percentile(99)));
+    }
+
+    void add_limit(const histogram& run)
+    {
+        p50.limit_samples.push_back(microseconds(run.percentile(50)));
+        p99.limit_samples.push_back(microseconds(run.percentile(99)));
+    }
+};
+
+} // namespace
+
+void memory_alone(const options& given, report& out)
+{
+    const load wanted{1, given.warm_up, given.duration};
+    alone_figures figures{"memory-alone", "bare coroutines"};
+    figures.p50.targets = {at_most(60)};
+    for (int i = 0; i < given.repeats; ++i) {
+        rig engine{pawl::open_memory()};
+        figures.add(drive(engine, wanted).latency);
+        if (!given.no_limits)
+            figures.add_limit(drive_coroutines(1, wanted).latency);
+    }
+    out.add(std::move(figures.p50));
+    out.add(std::move(figures.p99));
+}
+
+void sqlite_alone(const options& given, report& out)
+{
+    const load wanted{1, given.warm_up, given.duration};
+    alone_figures figures{"sqlite-alone", "six raw commits"};
+    if (!given.no_limits)
+        figures.p50.targets = {ratio_at_most(1.3)};
+    for (int i = 0; i < given.repeats; ++i) {
+        const scratch_folder folder{given};
+        {
+            rig engine{pawl::open_sqlite(folder.database())};
+            figures.add(drive(engine, wanted).latency);
+        }
+        if (!given.no_limits)
+            figures.add_limit(raw_sqlite{folder.database()}.drive(wanted).latency);
+    }
+    out.add(std::move(figures.p50));
+    out.add(std::move(figures.p99));
+}
+
+} // namespace pawl_bench
