@@ -2,6 +2,7 @@
 
 #include "pawl/memory.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
@@ -65,17 +66,26 @@ void engine_bench::restart()
 
 void engine_bench::run_until_idle()
 {
+    // What comes from outside counts as long as it comes without a pause.
+    constexpr std::chrono::milliseconds pause{20};
     do
         io_.restart();
-    while (io_.poll() > 0);
+    while (io_.poll() > 0 || (options_.real_wait.count() > 0 && run_one_for(pause)));
+}
+
+bool engine_bench::run_one_for(std::chrono::milliseconds span)
+{
+    // Without it, the context would not wait for those who have yet to post to it.
+    const auto work = asio::make_work_guard(io_);
+    io_.restart();
+    return io_.run_one_for(span) > 0;
 }
 
 void engine_bench::run_until(const std::function<bool()>& done)
 {
     run_until_idle();
     while (!done()) {
-        io_.restart();
-        if (io_.run_one_for(options_.real_wait) == 0)
+        if (!run_one_for(options_.real_wait))
             throw failure("the operation waits for time, or for something that never comes: move "
                           "time on with advance(), or await what shall come before it");
         run_until_idle();

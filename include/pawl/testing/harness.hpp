@@ -51,7 +51,8 @@ public:
     engine_bench(const engine_bench&) = delete;
     engine_bench& operator=(const engine_bench&) = delete;
 
-    /// Runs everything that can run without time moving on.
+    /// Runs everything that can run without time moving on. With real I/O or a store with threads
+    /// (harness_options::real_wait above zero), until nothing has come for 20 ms.
     void run_until_idle();
 
     /// Moves time on, then runs until idle. Waits that end on the way end in their order, each with
@@ -106,6 +107,7 @@ protected:
     bool advance_until(const std::function<bool()>& done);
 
 private:
+    bool run_one_for(std::chrono::milliseconds span);
     void run_until(const std::function<bool()>& done);
 
     harness_options options_;
