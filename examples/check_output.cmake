@@ -1,0 +1,13 @@
+# Runs PROGRAM, and fails unless it prints the last fenced block of README.
+file(READ ${README} text)
+string(REGEX MATCHALL "\n```\n[^`]*\n```" blocks "\n${text}")
+list(POP_BACK blocks expected)
+string(REGEX REPLACE "^\n```\n" "" expected "${expected}")
+string(REGEX REPLACE "```$" "" expected "${expected}")
+execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE printed ERROR_VARIABLE errors RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${PROGRAM} ended with ${result}: ${errors}")
+endif()
+if(NOT printed STREQUAL expected)
+    message(FATAL_ERROR "expected:\n${expected}\nprinted:\n${printed}\n${errors}")
+endif()

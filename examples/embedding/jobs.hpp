@@ -1,0 +1,18 @@
+#pragma once
+
+#include <pawl/builder.hpp>
+#include <pawl/client.hpp>
+
+struct job {
+    std::string text;
+    std::string result;
+};
+BOOST_DESCRIBE_STRUCT(job, (), (text, result))
+
+enum class stage { given = 1, done };
+BOOST_DESCRIBE_ENUM(stage, given, done)
+
+using jobs_client = pawl::client<job, stage>;
+
+/// Turns a text round.
+pawl::workflow<job, stage> job_workflow();
