@@ -60,7 +60,8 @@ boost::asio::awaitable<void> enter(client sign_ups, std::string digits)
 boost::asio::awaitable<void> demonstrate(pawl::engine& engine, client sign_ups)
 {
     co_await engine.async_start();
-    const auto run = co_await sign_ups.async_trigger("ada@example.org", {"ada@example.org"});
+    const auto run =
+        co_await sign_ups.async_trigger("ada@example.org", {.email = "ada@example.org"});
     co_await sign_ups.async_await(run, {code_sent});
     co_await enter(sign_ups, "314159");
     co_await enter(sign_ups, "271828");

@@ -1,0 +1,76 @@
+#include "streams/news.hpp"
+
+#include "engine/complete.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace pawl::streams {
+
+namespace asio = boost::asio;
+
+asio::awaitable<void> news::wait()
+{
+    const auto alive = shared_from_this();
+    const auto executor = co_await asio::this_coro::executor;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void(boost::system::error_code)>(
+        [](auto waiting, news* self, asio::any_io_executor on) {
+            self->begin(handler{std::move(waiting)}, std::move(on));
+        },
+        asio::use_awaitable, this, asio::any_io_executor{executor});
+}
+
+void news::begin(handler waiting, asio::any_io_executor executor)
+{
+    auto slot = asio::get_associated_cancellation_slot(waiting);
+    {
+        const std::lock_guard lock{mutex_};
+        waiting_.emplace(std::move(waiting));
+        executor_ = std::move(executor);
+    }
+    if (slot.is_connected())
+        slot.assign([weak = weak_from_this()](asio::cancellation_type) {
+            if (const auto self = weak.lock())
+                self->end(asio::error::operation_aborted);
+        });
+    bool fresh = false;
+    {
+        const std::lock_guard lock{mutex_};
+        fresh = std::exchange(fresh_, false);
+    }
+    if (fresh)
+        end({});
+}
+
+void news::tell()
+{
+    {
+        const std::lock_guard lock{mutex_};
+        if (!waiting_) {
+            fresh_ = true;
+            return;
+        }
+    }
+    end({});
+}
+
+void news::end(boost::system::error_code result)
+{
+    std::optional<handler> waiting;
+    {
+        const std::lock_guard lock{mutex_};
+        if (!waiting_) {
+            // Told between a look and this: kept for the next wait.
+            fresh_ = fresh_ || !result;
+            return;
+        }
+        waiting.emplace(std::move(*waiting_));
+        waiting_.reset();
+    }
+    engine_detail::complete(executor_, std::move(*waiting), result);
+}
+
+} // namespace pawl::streams

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace pawl::streams {
+
+/// One waiter for news: those that come while it does not wait are kept for it.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe, with one wait at a time.
+class news : public std::enable_shared_from_this<news> {
+public:
+    /// Completes when there has been news since the last wait. Throws operation_aborted when it is
+    /// cancelled.
+    boost::asio::awaitable<void> wait();
+
+    void tell();
+
+private:
+    using handler = boost::asio::any_completion_handler<void(boost::system::error_code)>;
+
+    void begin(handler waiting, boost::asio::any_io_executor executor);
+    void end(boost::system::error_code result);
+
+    std::mutex mutex_;
+    bool fresh_ = false;
+    std::optional<handler> waiting_;
+    boost::asio::any_io_executor executor_;
+};
+
+} // namespace pawl::streams
