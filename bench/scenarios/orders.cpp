@@ -140,7 +140,7 @@ result drive_orders(const options& given, std::size_t clients, double rate)
     order_processing::server_settings settings;
     settings.db = folder.database();
     settings.services_db = ":memory:"; // the services stand for programs elsewhere
-    settings.log = [](pawl::log_level, std::string_view) {
+    settings.log = [](const pawl::log_entry&) {
     };
     order_processing::order_server server{threads.executor(), std::move(settings)};
     threads.run(server.async_start());

@@ -4,7 +4,7 @@
 #include "scenario.hpp"
 #include "stores.hpp"
 
-#include "conformance/forwarding_store.hpp"
+#include "pawl/forwarding_store.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -20,16 +20,23 @@ using steady = std::chrono::steady_clock;
 namespace {
 
 /// Notes when the last commit came back from the store.
-class noting_store final : public forwarding_store {
+class noting_store final : public pawl::forwarding_store {
 public:
     using forwarding_store::forwarding_store;
 
     asio::awaitable<std::vector<pawl::apply_result>>
     apply(std::span<const pawl::change> batch) override
     {
-        auto results = co_await sound_->apply(batch);
+        auto results = co_await inner().apply(batch);
         committed_at = steady::now();
         co_return results;
+    }
+
+    std::optional<pawl::apply_result> apply_now(const pawl::change& only) override
+    {
+        auto result = inner().apply_now(only);
+        committed_at = steady::now();
+        return result;
     }
 
     steady::time_point committed_at;
