@@ -32,6 +32,13 @@ public:
         co_return results;
     }
 
+    std::optional<pawl::apply_result> apply_now(const pawl::change& only) override
+    {
+        auto result = inner().apply_now(only);
+        committed_at = steady::now();
+        return result;
+    }
+
     steady::time_point committed_at;
 };
 

@@ -1,0 +1,92 @@
+// The committer around a store that does nothing, and a run driven from its trigger to its end.
+#include "engine/committer.hpp"
+#include "engine/gate.hpp"
+#include "micro/operation.hpp"
+#include "pawl/forwarding_store.hpp"
+#include "pawl/memory.hpp"
+#include "rig.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace pawl_bench {
+
+namespace asio = boost::asio;
+using pawl::engine_detail::commit;
+using pawl::engine_detail::committer;
+
+namespace {
+
+constexpr std::size_t batch_size = 64;
+
+class idle_store final : public pawl::forwarding_store {
+public:
+    idle_store() : forwarding_store(pawl::open_memory()) {}
+
+    asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        co_return std::vector<pawl::apply_result>(batch.size());
+    }
+};
+
+struct commit_stage {
+    host threads{1};
+    idle_store store;
+    pawl::log_sink log = [](const pawl::log_entry&) {
+    };
+    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
+    pawl::engine_detail::gate running{threads.executor(), log};
+    committer commits{threads.executor(),
+                      store,
+                      running,
+                      1'024,
+                      nullptr,
+                      *clock,
+                      [](const pawl::change&, const pawl::apply_result*) {
+                      }};
+    std::vector<commit> items = std::vector<commit>(batch_size);
+    asio::steady_timer all_done{threads.context(), asio::steady_timer::time_point::max()};
+    std::size_t left = 0;
+};
+
+asio::awaitable<void> commit_batch(commit_stage& set)
+{
+    set.left = set.items.size();
+    for (auto& item : set.items)
+        set.commits.async_submit(item, asio::bind_executor(set.threads.executor(), [&set] {
+                                     if (--set.left == 0)
+                                         set.all_done.cancel();
+                                 }));
+    boost::system::error_code cancelled;
+    co_await set.all_done.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+}
+
+asio::awaitable<void> drive_one(parcels client)
+{
+    const auto run = co_await client.async_trigger(next_foreign_id(), parcel{});
+    co_await client.async_await_finished(run);
+}
+
+} // namespace
+
+std::function<void()> batch_is_committed()
+{
+    return [set = std::make_shared<commit_stage>()] {
+        set->threads.run(commit_batch(*set));
+    };
+}
+
+std::function<void()> run_is_driven()
+{
+    return [engine = std::make_shared<rig>(pawl::open_memory())] {
+        engine->run(drive_one(engine->client()));
+    };
+}
+
+} // namespace pawl_bench
