@@ -161,6 +161,7 @@ private:
     }
 
     const record& current() const noexcept override { return record_; }
+    int attempt() const noexcept override { return record_.attempt + 1; }
     time_point now() const override { return now_; }
 
     boost::asio::awaitable<void> checkpoint(std::string object) override
