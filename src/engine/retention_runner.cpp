@@ -67,6 +67,8 @@ asio::awaitable<void> retention_runner::work()
             co_await sleep(wait);
             continue;
         }
+        if (shared_.stopping)
+            co_return; // interrupted: nothing may be awaited any more
         shared_.log(
             {log_level::error, "finished runs of " + workflow_.rules.name +
                                    " cannot be archived and removed: " + error_text(failure)});

@@ -208,6 +208,36 @@ BOOST_AUTO_TEST_CASE(what_is_due_after_a_downtime_goes_at_the_start)
     w.wait_for(client.async_trigger("0/0", lamp{}, {.rule = pawl::start_rule::once}));
 }
 
+BOOST_AUTO_TEST_CASE(an_archiver_that_hangs_is_cancelled_by_the_stop)
+{
+    class slow_archive final : public pawl::archiver {
+    public:
+        explicit slow_archive(pawl::clock& clock) : clock_(clock) {}
+
+        asio::awaitable<void> archive(std::span<const pawl::archived_run>) override
+        {
+            begun = true;
+            co_await wait_on(clock_, 1000h);
+        }
+
+        bool begun = false;
+
+    private:
+        pawl::clock& clock_;
+    };
+    world w;
+    const auto archive = std::make_shared<slow_archive>(*w.clock);
+    auto client = w.start(keeping(1h, archive).build());
+    trigger(w, client, 1);
+    w.advance(1h + 1s);
+    BOOST_TEST(archive->begun);
+    const auto before = w.clock->now();
+    w.stop(5s);
+    BOOST_TEST((w.clock->now() - before <= 10s));
+    for (const auto& line : w.log)
+        BOOST_TEST(line.find("internal error") == std::string::npos, line);
+}
+
 BOOST_AUTO_TEST_CASE(an_archive_of_json_lines)
 {
     temporary_folder folder;
