@@ -59,7 +59,7 @@ std::optional<double> figure::ratio() const
 double figure::spread() const
 {
     const auto [least, most] = std::ranges::minmax(samples);
-    return value() == 0 ? 0 : (most - least) / value();
+    return value() == 0 ? 0 : (most - least) / std::abs(value());
 }
 
 bool figure::reaches(const target& each) const

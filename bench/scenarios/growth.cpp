@@ -111,19 +111,31 @@ void growth(const options& given, report& out)
     for (std::size_t stored = largest >= 10'000 ? 10'000 : largest; stored <= largest;
          stored *= 10) {
         while (transitions / transitions_per_run < stored)
-            measure(folder, {given.flying(1'000), {}, given.smoke ? 50ms : 1s}, transitions);
+            measure(folder,
+                    {given.flying(1'000),
+                     {},
+                     given.smoke        ? pawl::duration{50ms}
+                     : stored <= 10'000 ? pawl::duration{100ms}
+                                        : pawl::duration{1s}},
+                    transitions);
         const auto is_there = transitions / transitions_per_run;
-        const auto at =
-            measure(folder, {given.flying(1'000), given.warm_up, given.duration}, transitions);
-        rates.push_back(at.transitions_per_second);
+        std::vector<point> points;
+        for (int i = 0; i < given.repeats; ++i)
+            points.push_back(
+                measure(folder, {given.flying(1'000), given.warm_up, given.duration}, transitions));
         const auto add = [&, name = fmt::format("{} stored runs", is_there)](
-                             const std::string& what, const std::string& unit, double value) {
-            out.add(figure{"growth", fmt::format("{}, {}", name, what), unit, {value}});
+                             const std::string& what, const std::string& unit,
+                             double point::* number) {
+            figure each{"growth", fmt::format("{}, {}", name, what), unit};
+            for (const auto& one : points)
+                each.samples.push_back(one.*number);
+            out.add(each);
+            return each.value();
         };
-        add("speed", "transitions/s", at.transitions_per_second);
-        add("log a transition", "bytes", at.log_bytes);
-        add("database a transition", "bytes", at.file_bytes);
-        add("written a transition, both", "bytes", at.written_bytes);
+        rates.push_back(add("speed", "transitions/s", &point::transitions_per_second));
+        add("log a transition", "bytes", &point::log_bytes);
+        add("database a transition", "bytes", &point::file_bytes);
+        add("written a transition, both", "bytes", &point::written_bytes);
     }
     const auto [slowest, fastest] = std::ranges::minmax(rates);
     figure each{"growth", "fastest over slowest", "times", {fastest / slowest}};
