@@ -31,7 +31,7 @@ public:
     /// Completes with the next events, in order, at least one and at most `limit`; until there is
     /// one it waits, without polling. Events that this receiver has given are not given again.
     ///
-    /// Cancellation: terminal, at any moment; nothing is lost then.
+    /// Cancellation: terminal, at any moment; nothing is lost then. The receiver outlives the call.
     virtual boost::asio::awaitable<std::vector<stream_event>> receive(std::size_t limit = 100) = 0;
 
     /// Says that all events up to this position have been worked off. The consumer's next receiver

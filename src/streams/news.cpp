@@ -14,7 +14,7 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> news::wait()
 {
-    const auto alive = shared_from_this();
+    // Does not keep itself alive: the handler that it keeps holds this coroutine.
     const auto executor = co_await asio::this_coro::executor;
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void(boost::system::error_code)>(
         [](auto waiting, news* self, asio::any_io_executor on) {

@@ -18,7 +18,7 @@ namespace pawl::streams {
 class news : public std::enable_shared_from_this<news> {
 public:
     /// Completes when there has been news since the last wait. Throws operation_aborted when it is
-    /// cancelled.
+    /// cancelled. The news outlives the wait, or ends it without a word.
     boost::asio::awaitable<void> wait();
 
     void tell();

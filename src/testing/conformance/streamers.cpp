@@ -85,7 +85,18 @@ awaitable<void> expect_events(event_receiver& from, ids wanted, std::string what
     ids got;
     while (got.size() < wanted.size()) {
         const auto begun = begin_receive(executor, from, wanted.size() - got.size());
-        co_await wait_until(begun->done, what + ": no event was received");
+        std::exception_ptr late;
+        try {
+            co_await wait_until(begun->done, what + ": no event was received");
+        } catch (...) {
+            late = std::current_exception();
+        }
+        if (late) {
+            begun->cancel.emit(asio::cancellation_type::terminal);
+            co_await wait_until(begun->done,
+                                what + ": no event was received, nor was it cancelled");
+            std::rethrow_exception(late);
+        }
         if (begun->thrown)
             std::rethrow_exception(begun->thrown);
         expect(!begun->events->empty(), what + ": no events were received");
