@@ -56,10 +56,31 @@ std::optional<double> figure::ratio() const
     return median(std::move(ratios));
 }
 
-double figure::spread() const
+namespace {
+
+/// Beyond it, repeats disagree too much to tell whether a target is met.
+constexpr double steady_spread = 0.25;
+
+std::optional<double> spread_of(const std::vector<double>& samples)
 {
+    if (samples.size() < 2)
+        return {};
     const auto [least, most] = std::ranges::minmax(samples);
-    return value() == 0 ? 0 : (most - least) / std::abs(value());
+    const auto middle = median(samples);
+    return middle == 0 ? 0 : (most - least) / std::abs(middle);
+}
+
+} // namespace
+
+std::optional<double> figure::spread() const
+{
+    return spread_of(samples);
+}
+
+bool figure::is_steady() const
+{
+    return spread_of(samples).value_or(0) <= steady_spread &&
+           spread_of(limit_samples).value_or(0) <= steady_spread;
 }
 
 bool figure::reaches(const target& each) const
@@ -95,6 +116,8 @@ std::string verdict(const figure& measured)
     for (const auto& each : measured.targets)
         text += fmt::format("{}{} {}", text.empty() ? "" : ", ", shown(each),
                             measured.reaches(each) ? "met" : "MISSED");
+    if (!text.empty() && !measured.is_steady())
+        text += " (unsteady)";
     return text;
 }
 
@@ -109,8 +132,9 @@ void report::heading(const std::string& scenario, const std::string& what)
 void report::add(figure measured)
 {
     assert(!measured.samples.empty());
-    auto line = fmt::format("  {:<44} {:>11} {:<14} {:>5.1f} %", measured.what,
-                            shown(measured.value()), measured.unit, measured.spread() * 100);
+    const auto spread = measured.spread();
+    auto line = fmt::format("  {:<44} {:>11} {:<14} {:>7}", measured.what, shown(measured.value()),
+                            measured.unit, spread ? fmt::format("{:.1f} %", *spread * 100) : "-");
     if (const auto limit = measured.limit_value())
         line +=
             fmt::format("  {:.2f} of {} ({})", *measured.ratio(), shown(*limit), measured.limit);
@@ -131,18 +155,23 @@ void report::summary() const
 {
     int met = 0;
     int missed = 0;
+    int unsteady = 0;
     std::string list;
     for (const auto& each : figures_)
         for (const auto& wanted : each.targets) {
             const bool reached = each.reaches(wanted);
             ++(reached ? met : missed);
+            unsteady += each.is_steady() ? 0 : 1;
             if (!reached)
                 list +=
                     fmt::format("  {}, {}: {}, is {}\n", each.scenario, each.what, shown(wanted),
                                 shown(wanted.of == target::subject::ratio ? each.ratio().value_or(0)
                                                                           : each.value()));
         }
-    fmt::print("\n{} targets met, {} missed{}\n{}", met, missed, missed > 0 ? ":" : "", list);
+    fmt::print(
+        "\n{} targets met, {} missed; {} of the verdicts are unsteady: their repeats lie over {} "
+        "% apart{}\n{}",
+        met, missed, unsteady, steady_spread * 100, missed > 0 ? "; missed:" : "", list);
 }
 
 } // namespace pawl_bench

@@ -43,8 +43,12 @@ struct figure {
     /// The median of samples[i] / limit_samples[i].
     std::optional<double> ratio() const;
 
-    /// The largest distance between two samples, as a fraction of the median.
-    double spread() const;
+    /// The largest distance between two samples, as a fraction of the median; empty of one sample,
+    /// which says nothing of it.
+    std::optional<double> spread() const;
+
+    /// False when the repeats, or those of the limit, lie so far apart that a verdict is chance.
+    bool is_steady() const;
 
     bool reaches(const target& each) const;
 };

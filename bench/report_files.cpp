@@ -30,16 +30,28 @@ std::string processor()
     return {};
 }
 
+/// The machine's load average over the last minute, this program included.
+double load_average()
+{
+    double load = 0;
+    std::ifstream{"/proc/loadavg"} >> load;
+    return load;
+}
+
 json::object document_of(const figure& measured)
 {
     json::object out{{"scenario", measured.scenario},
                      {"what", measured.what},
                      {"unit", measured.unit},
                      {"median", measured.value()},
-                     {"spread", measured.spread()},
+                     {"steady", measured.is_steady()},
                      {"samples", json::array(measured.samples.begin(), measured.samples.end())}};
+    if (const auto spread = measured.spread())
+        out["spread"] = *spread;
     if (const auto limit = measured.limit_value()) {
         out["limit"] = measured.limit;
+        out["limit_samples"] =
+            json::array(measured.limit_samples.begin(), measured.limit_samples.end());
         out["limit_median"] = *limit;
         out["ratio"] = *measured.ratio();
     }
@@ -68,6 +80,7 @@ void report::write_json(const std::string& file, const std::string& label) const
                                 {"label", label},
                                 {"processor", processor()},
                                 {"processors", std::thread::hardware_concurrency()},
+                                {"load_average_at_end", load_average()},
                                 {"figures", std::move(all)}};
     std::ofstream out{file};
     out << json::serialize(document) << '\n';

@@ -14,6 +14,8 @@
 #include <ctime>
 #include <fstream>
 #include <mutex>
+#include <stdexcept>
+#include <vector>
 
 #include <unistd.h>
 
@@ -40,18 +42,34 @@ double cpu_seconds()
     return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
+/// From the triggers to the first deadline.
+constexpr auto head_start = 2s;
+
+/// All at once, so that they share a few commits: one after the other, a slow disk would store runs
+/// whose deadlines have passed, and that would be taken for lateness.
 asio::awaitable<void> trigger_due(parcels client, std::size_t count, pawl::duration span)
 {
-    // Far enough ahead that all are in the store before the first is due.
     const auto first =
-        std::chrono::time_point_cast<pawl::duration>(std::chrono::system_clock::now() + 1s);
+        std::chrono::time_point_cast<pawl::duration>(std::chrono::system_clock::now() + head_start);
     std::vector<pawl::run_id> runs;
+    std::size_t answered = 0;
     for (std::size_t i = 0; i < count; ++i) {
         parcel dated;
         dated.due = first + span * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(count);
-        runs.push_back(
-            co_await client.async_trigger(next_foreign_id(), dated, {.start = stage::waiting}));
+        client.async_trigger(next_foreign_id(), dated, {.start = stage::waiting},
+                             [&](pawl::error_code failure, pawl::run_id run) {
+                                 ++answered;
+                                 if (!failure)
+                                     runs.push_back(run);
+                             });
     }
+    while (answered < count)
+        co_await sleep_for(1ms);
+    if (runs.size() < count)
+        throw std::runtime_error("parked: runs with deadlines could not be triggered");
+    if (std::chrono::system_clock::now() >= first)
+        throw std::runtime_error("parked: the disk is too slow to measure how late deadlines are: "
+                                 "storing the runs took longer than their head start");
     for (const auto& run : runs)
         co_await client.async_await_finished(run);
 }
