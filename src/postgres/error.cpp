@@ -63,7 +63,7 @@ bool server_error::is_passing() const noexcept
 void throw_connect_error(PGconn* failed, const std::string& where)
 {
     const auto text = one_line(PQerrorMessage(failed));
-    static const std::regex code{R"(:\s+([0-9A-Z]{5}): )"};
+    static const std::regex code{R"(:  ([0-9A-Z]{5}): )"};
     std::smatch found;
     // The last one: a list of hosts tells of each in turn.
     std::string state;

@@ -46,11 +46,13 @@ CREATE TABLE workflows (
     name bytea NOT NULL UNIQUE
 );
 
--- What an index holds of a text that a caller chose: all of it, but of a long one a digest, because
--- the rows of an index have a greatest size.
-CREATE FUNCTION index_key(whole bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT CASE WHEN length(whole) <= 500 THEN whole
-               ELSE substring(whole FROM 1 FOR 469) || sha256(whole) END $$;
+-- What an index holds of a text that a caller chose, after what it is sought together with: all of
+-- the text, but of a long one a digest, because the rows of an index have a greatest size. It is one
+-- value, so that no plan can seek by a part of it, which is what a planner without statistics does.
+CREATE FUNCTION index_key(prefix bytea, whole bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
+                         ELSE substring(whole FROM 1 FOR 469) || sha256(whole) END $$;
 
 -- The last record of each run. None of its indexes has a column that an ordinary transition changes:
 -- such an update writes no index (HOT), for which the fill factor keeps room. That is why due times
@@ -83,11 +85,12 @@ CREATE TABLE runs (
     details bytea,
     object bytea NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
-CREATE UNIQUE INDEX runs_unfinished ON runs (workflow, index_key(foreign_id))
+CREATE UNIQUE INDEX runs_unfinished ON runs (index_key(int4send(workflow), foreign_id))
     WHERE finished_at IS NULL;
-CREATE UNIQUE INDEX runs_started ON runs (workflow, index_key(foreign_id), index_key(start_key))
+CREATE UNIQUE INDEX runs_started
+    ON runs (index_key(int4send(workflow), foreign_id), index_key('', start_key))
     WHERE start_key IS NOT NULL;
-CREATE INDEX runs_foreign ON runs (workflow, index_key(foreign_id), created_at, id);
+CREATE INDEX runs_foreign ON runs (index_key(int4send(workflow), foreign_id), created_at, id);
 CREATE INDEX runs_created ON runs (workflow, created_at, id);
 CREATE INDEX runs_finished ON runs (shard, workflow, finished_at, id)
     WHERE finished_at IS NOT NULL;
@@ -132,7 +135,7 @@ CREATE TABLE messages (
     PRIMARY KEY (run, sequence)
 ) WITH (fillfactor = 80);
 CREATE INDEX messages_pending ON messages (run, sequence) WHERE outcome = 0;
-CREATE UNIQUE INDEX messages_key ON messages (run, index_key(key)) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX messages_key ON messages (index_key(uuid_send(run), key)) WHERE key IS NOT NULL;
 
 -- Named positions in a shard's log. numeric, because a position has 64 bits and no sign.
 CREATE TABLE cursors (
@@ -171,7 +174,8 @@ CREATE TABLE topic_events (
     payload bytea NOT NULL,
     PRIMARY KEY (topic, position)
 );
-CREATE UNIQUE INDEX topic_events_id ON topic_events (topic, index_key(id)) WHERE id IS NOT NULL;
+CREATE UNIQUE INDEX topic_events_id ON topic_events (index_key(int4send(topic), id))
+    WHERE id IS NOT NULL;
 
 CREATE TABLE roles (
     name bytea PRIMARY KEY,
@@ -321,17 +325,20 @@ BEGIN
         LEFT JOIN runs r ON r.id = i.run
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
-            WHERE i.expected = 0 AND o.workflow = i.workflow AND o.start_key IS NOT NULL
-              AND index_key(o.foreign_id) = index_key(i.foreign_id)
-              AND index_key(o.start_key) = index_key(i.start_key)) same ON true
+            WHERE i.expected = 0 AND o.start_key IS NOT NULL
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id)
+              AND index_key('', o.start_key) = index_key('', i.start_key) LIMIT 1) same ON true
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
-            WHERE i.expected = 0 AND o.workflow = i.workflow AND o.finished_at IS NULL
-              AND index_key(o.foreign_id) = index_key(i.foreign_id)) unfinished ON true
+            WHERE i.expected = 0 AND o.finished_at IS NULL
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id) LIMIT 1) unfinished ON true
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
-            WHERE i.expected = 0 AND i.once AND o.workflow = i.workflow
-              AND index_key(o.foreign_id) = index_key(i.foreign_id)
+            WHERE i.expected = 0 AND i.once
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id)
             ORDER BY o.created_at DESC, o.id DESC LIMIT 1) latest ON true
         WHERE i.wave = present
     ), accepted AS MATERIALIZED (
@@ -417,8 +424,9 @@ BEGIN
         LEFT JOIN runs r ON r.id = i.run AND r.shard = ANY (locked)
         LEFT JOIN LATERAL (
             SELECT m.sequence, m.outcome, m.detail FROM messages m
-            WHERE m.run = i.run AND m.key IS NOT NULL
-              AND index_key(m.key) = index_key(i.key)) same ON true
+            WHERE m.key IS NOT NULL
+              AND index_key(uuid_send(m.run), m.key) = index_key(uuid_send(i.run), i.key)
+            LIMIT 1) same ON true
         WHERE i.wave = present
     ), accepted AS MATERIALIZED (
         SELECT *, inbox_last + row_number() OVER (PARTITION BY run ORDER BY ord) AS sequence
@@ -519,8 +527,9 @@ BEGIN
         FROM unnest(publications) i JOIN topics t ON t.name = i.topic
         LEFT JOIN LATERAL (
             SELECT e.position FROM topic_events e
-            WHERE e.topic = t.topic AND e.id IS NOT NULL
-              AND index_key(e.id) = index_key(i.id)) same ON true
+            WHERE e.id IS NOT NULL
+              AND index_key(int4send(e.topic), e.id) = index_key(int4send(t.topic), i.id)
+            LIMIT 1) same ON true
         WHERE i.wave = present
     ), accepted AS MATERIALIZED (
         SELECT *, next_position - 1 + row_number() OVER (PARTITION BY number ORDER BY ord)

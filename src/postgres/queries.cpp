@@ -36,8 +36,9 @@ public:
     explicit list_filter(const record_query& query, time_point after) : query_(query)
     {
         if (!query.foreign_ids.empty())
-            add("{0}.index_key(runs.foreign_id) = ANY (ARRAY(SELECT {0}.index_key(wanted) "
-                "FROM unnest(${2}::bytea[]) wanted))")
+            add("{0}.index_key(int4send(runs.workflow), runs.foreign_id) = ANY (ARRAY(SELECT "
+                "{0}.index_key(int4send(flow.workflow), wanted) FROM unnest(${2}::bytea[]) "
+                "wanted))")
                 .bytes_array(query.foreign_ids);
         if (!query.statuses.empty())
             add("runs.status = ANY (${2}::integer[])").int4_array(query.statuses);
@@ -139,12 +140,13 @@ request queries::find(const run_id& id) const
 
 request queries::latest(std::string_view workflow, std::string_view foreign_id) const
 {
-    return make("pawl_latest", "reading a run",
-                select_runs(fmt::format("WHERE runs.workflow = {} AND {{0}}.index_key("
-                                        "runs.foreign_id) = {{0}}.index_key($2::bytea) ORDER BY "
-                                        "runs.created_at DESC, runs.id DESC LIMIT 1",
-                                        workflow_named)),
-                parameters{}.bytes(workflow).bytes(foreign_id));
+    return make(
+        "pawl_latest", "reading a run",
+        select_runs(fmt::format("WHERE {{0}}.index_key(int4send(runs.workflow), runs.foreign_id) = "
+                                "{{0}}.index_key(int4send({}), $2::bytea) "
+                                "ORDER BY runs.created_at DESC, runs.id DESC LIMIT 1",
+                                workflow_named)),
+        parameters{}.bytes(workflow).bytes(foreign_id));
 }
 
 request queries::creation(const run_id& id) const

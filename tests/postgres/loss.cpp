@@ -17,12 +17,11 @@ using pawl::apply_status;
 using pawl::errc;
 
 /// Ends every session of the stores, as an administrator would.
-void terminate_sessions(postgres_server& where = server())
+void terminate_sessions()
 {
-    const std::unique_ptr<PGconn, decltype(&PQfinish)> link{PQconnectdb(where.uri().c_str()),
-                                                            &PQfinish};
-    PQclear(PQexec(link.get(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-                               "WHERE application_name = 'pawl'"));
+    ask("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE "
+        "application_name = "
+        "'pawl'");
 }
 
 std::string through(const proxy& between)
@@ -59,23 +58,22 @@ BOOST_AUTO_TEST_CASE(sessions_that_ended_while_idle_are_made_anew)
 
 BOOST_AUTO_TEST_CASE(a_server_that_crashed_and_came_back_has_all_that_was_accepted)
 {
-    postgres_server own{{"fsync=on"}};
-    const auto store = pawl::open_postgres(backend(), own.uri());
+    const auto store = open_fresh();
     auto run = make_run(1, "order-1");
     apply_one(*store, store_as(run));
-    own.restart_at_once();
+    server().restart_at_once();
     BOOST_TEST((finish(store->find(run.id)) == run));
     ++run.version;
     BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
     BOOST_TEST(finish(store->history(run.id, 0, 10)).size() == 2u);
 
-    own.stop_at_once();
+    server().stop_at_once();
     const auto unavailable = fails_with(errc::store_unavailable, {"postgres"});
     BOOST_CHECK_EXCEPTION(finish(store->find(run.id)), pawl::error, unavailable);
     ++run.version;
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, unavailable);
     BOOST_CHECK_EXCEPTION(finish(store->claim({0}, "me", 1h)), pawl::error, unavailable);
-    own.start();
+    server().start();
     BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
@@ -90,14 +88,14 @@ BOOST_AUTO_TEST_CASE(a_batch_whose_request_or_answer_was_lost_is_not_guessed)
 
     const auto stored = run;
     ++run.version;
-    between.lose_next_request();
+    between.lose_request("pawl_apply");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, lost);
     BOOST_TEST((finish(store->find(run.id)) == stored));
     BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
 
     // Now it is stored, which its sender can only learn by reading.
     ++run.version;
-    between.lose_next_answer();
+    between.lose_answer("pawl_apply");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, lost);
     BOOST_TEST((finish(store->find(run.id)) == run));
     BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::conflict));
@@ -110,9 +108,9 @@ BOOST_AUTO_TEST_CASE(a_read_whose_request_or_answer_was_lost_is_repeated)
     const auto run = make_run(1, "order-1");
     apply_one(*store, store_as(run));
     BOOST_TEST((finish(store->find(run.id)) == run));
-    between.lose_next_request();
+    between.lose_request("pawl_find");
     BOOST_TEST((finish(store->find(run.id)) == run));
-    between.lose_next_answer();
+    between.lose_answer("pawl_find");
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 

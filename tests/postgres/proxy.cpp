@@ -14,6 +14,7 @@ using asio::ip::tcp;
 struct proxy::link {
     tcp::socket client;
     asio::local::stream_protocol::socket server;
+    bool loses_answer = false;
 
     void cut()
     {
@@ -57,26 +58,62 @@ asio::awaitable<void> proxy::accept()
             asio::local::stream_protocol::endpoint{socket_}, asio::as_tuple(asio::use_awaitable));
         if (std::get<0>(connected))
             continue; // and the client's connection is closed
-        auto between = std::make_shared<link>(link{std::move(client), std::move(server)});
-        asio::co_spawn(context_, carry(between, between->client, between->server, loses_request_),
-                       ignore);
-        asio::co_spawn(context_, carry(between, between->server, between->client, loses_answer_),
-                       ignore);
+        auto between = std::make_shared<link>(link{std::move(client), std::move(server), false});
+        asio::co_spawn(context_, carry_requests(between), ignore);
+        asio::co_spawn(context_, carry_answers(between), ignore);
     }
 }
 
-template <typename From, typename To>
-asio::awaitable<void> proxy::carry(std::shared_ptr<link> between, From& from, To& to,
-                                   std::atomic<bool>& loses)
+void proxy::lose_request(std::string text)
+{
+    const std::lock_guard lock{mutex_};
+    lost_request_ = std::move(text);
+}
+
+void proxy::lose_answer(std::string text)
+{
+    const std::lock_guard lock{mutex_};
+    lost_answer_ = std::move(text);
+}
+
+bool proxy::is_met(std::string& text, std::string_view part)
+{
+    const std::lock_guard lock{mutex_};
+    if (text.empty() || part.find(text) == part.npos)
+        return false;
+    text.clear();
+    return true;
+}
+
+asio::awaitable<void> proxy::carry_requests(std::shared_ptr<link> between)
 {
     std::array<char, 65536> part;
     for (;;) {
-        auto read =
-            co_await from.async_read_some(asio::buffer(part), asio::as_tuple(asio::use_awaitable));
-        if (std::get<0>(read) || loses.exchange(false))
+        auto read = co_await between->client.async_read_some(asio::buffer(part),
+                                                             asio::as_tuple(asio::use_awaitable));
+        const std::string_view request{part.data(), std::get<1>(read)};
+        if (std::get<0>(read) || is_met(lost_request_, request))
             break;
-        auto written = co_await asio::async_write(to, asio::buffer(part, std::get<1>(read)),
+        between->loses_answer = between->loses_answer || is_met(lost_answer_, request);
+        auto written = co_await asio::async_write(between->server, asio::buffer(request),
                                                   asio::as_tuple(asio::use_awaitable));
+        if (std::get<0>(written))
+            break;
+    }
+    between->cut();
+}
+
+asio::awaitable<void> proxy::carry_answers(std::shared_ptr<link> between)
+{
+    std::array<char, 65536> part;
+    for (;;) {
+        auto read = co_await between->server.async_read_some(asio::buffer(part),
+                                                             asio::as_tuple(asio::use_awaitable));
+        if (std::get<0>(read) || between->loses_answer)
+            break;
+        auto written =
+            co_await asio::async_write(between->client, asio::buffer(part, std::get<1>(read)),
+                                       asio::as_tuple(asio::use_awaitable));
         if (std::get<0>(written))
             break;
     }

@@ -5,10 +5,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 /// Stands between a store and its server, on a port of this machine, and loses what it is told to.
@@ -23,25 +24,28 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
 
-    /// The next thing that any client sends does not arrive; its connection is cut.
-    void lose_next_request() { loses_request_ = true; }
+    /// The next request with this text in it does not arrive; its connection is cut.
+    void lose_request(std::string text);
 
-    /// The next thing that the server answers does not arrive; its connection is cut.
-    void lose_next_answer() { loses_answer_ = true; }
+    /// The answer to the next request with this text in it does not arrive; its connection is cut.
+    void lose_answer(std::string text);
 
 private:
     struct link;
 
     boost::asio::awaitable<void> accept();
-    template <typename From, typename To>
-    boost::asio::awaitable<void> carry(std::shared_ptr<link> between, From& from, To& to,
-                                       std::atomic<bool>& loses);
+    boost::asio::awaitable<void> carry_requests(std::shared_ptr<link> between);
+    boost::asio::awaitable<void> carry_answers(std::shared_ptr<link> between);
+
+    /// Whether this is what was waited for; then it is no longer.
+    bool is_met(std::string& text, std::string_view part);
 
     const std::string socket_;
     boost::asio::io_context context_;
     boost::asio::ip::tcp::acceptor acceptor_;
     const std::uint16_t port_;
-    std::atomic<bool> loses_request_ = false;
-    std::atomic<bool> loses_answer_ = false;
+    std::mutex mutex_;
+    std::string lost_request_;
+    std::string lost_answer_;
     std::thread thread_;
 };

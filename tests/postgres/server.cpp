@@ -160,6 +160,12 @@ void postgres_server::start()
                                      "-c",
                                      "fsync=off",
                                      "-c",
+                                     "full_page_writes=off",
+                                     "-c",
+                                     "wal_level=minimal",
+                                     "-c",
+                                     "max_wal_senders=0",
+                                     "-c",
                                      "shared_buffers=32MB",
                                      "-c",
                                      "lc_messages=C"};
