@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 
 #include <cstdint>
@@ -39,6 +40,9 @@ struct sqlite_options {
     /// grows past them. Many, because a run that changes often is then moved once and not each
     /// time. 1 to 1,000,000. Default 10,000: 40 MB.
     std::uint32_t log_pages = 10'000;
+
+    /// By which leases of roles lapse. Default: the machine's.
+    std::shared_ptr<pawl::clock> clock = system_clock();
 };
 
 /// Opens a database in one file, and makes it if there is none: the embedded, durable store.

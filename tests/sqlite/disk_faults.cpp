@@ -34,7 +34,7 @@ constexpr int batches = 14;
 constexpr std::uint8_t runs = 5;
 
 /// Small, so that the log is moved many times.
-constexpr pawl::sqlite_options small_log{.log_pages = 24};
+const pawl::sqlite_options small_log{.log_pages = 24};
 
 /// A reader outside that looks at the database as it was, and so keeps the log from being used up.
 class outside_reader {
