@@ -15,7 +15,7 @@ section() { printf '\n=== %s (%s s)\n' "$1" "$SECONDS"; }
 build() {
     local preset=$1 target targets=()
     shift
-    [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >/dev/null
+    cmake --preset "$preset" >/dev/null
     for target in "$@"; do
         if ninja -C "build/$preset" -t query "$target" >/dev/null 2>&1; then targets+=("$target"); fi
     done

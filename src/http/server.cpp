@@ -182,7 +182,7 @@ asio::awaitable<void> server::impl::wait_for_room()
 {
     const auto result = co_await acceptor_.async_wait(tcp::acceptor::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
-    if (std::get<0>(result) || connections_.size() < common_->options.max_connections)
+    if (std::get<0>(result) || stopping_ || connections_.size() < common_->options.max_connections)
         co_return;
     wake_.expires_at(close_longest_idle());
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
