@@ -299,6 +299,20 @@ double read_number(const json::value& from, double most, const json_path& at)
     return value;
 }
 
+void check_value(const json::value& from, const json_path& at)
+{
+    if (from.is_double()) {
+        read_number(from, std::numeric_limits<double>::max(), at);
+    } else if (from.is_array()) {
+        const auto& items = from.get_array();
+        for (std::size_t i = 0; i < items.size(); ++i)
+            check_value(items[i], {at, i});
+    } else if (from.is_object()) {
+        for (const auto& [name, value] : from.get_object())
+            check_value(value, {at, {name.data(), name.size()}});
+    }
+}
+
 std::string_view read_text(const json::value& from, const json_path& at)
 {
     if (!from.is_string())

@@ -147,11 +147,11 @@ request_reader::result request_reader::read(std::string_view data, std::size_t& 
 request_reader::result request_reader::read_header(std::string_view data, std::size_t& consumed)
 {
     auto& s = *state_;
-    const auto scanned = s.scanner.scan(data);
+    const auto scanned = s.scanner.scan(data.substr(0, s.header_limit));
     if (scanned == header_scanner::result::malformed)
         return reject(400, "This is not an HTTP/1.1 request, or its lines end ambiguously.");
     const bool complete = scanned == header_scanner::result::complete;
-    if ((complete ? s.scanner.size() : data.size() + 1) > s.header_limit)
+    if (!complete && data.size() >= s.header_limit)
         return reject(431, "The request line and headers are too large.");
     if (!complete)
         return result::need_more;

@@ -32,9 +32,11 @@ public:
 private:
     using error_code = beast::error_code;
 
-    void on_response_impl(int status, beast::string_view, int, error_code&) override
+    void on_response_impl(int status, beast::string_view, int, error_code& error) override
     {
         out_.status = status;
+        if (status < 100) // Beast takes any three digits
+            error = beast::http::error::bad_status;
     }
 
     void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value,
@@ -140,7 +142,7 @@ response_reader::result response_reader::end()
     beast::error_code error;
     if (state_->parse->got_some())
         state_->parse->put_eof(error);
-    if (error || !state_->parse->is_done())
+    if (error || !state_->parse->is_done() || state_->message.status < 200)
         return reject("the connection was closed before the end of the answer");
     return result::complete;
 }

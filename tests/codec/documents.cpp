@@ -63,6 +63,9 @@ BOOST_AUTO_TEST_CASE(raw_json_passes_through)
     value.as_object()["a"].as_array().emplace_back("more");
     BOOST_TEST(contains(encode(value), "\"more\""));
     BOOST_TEST(contains(encode_failure(boost::json::value{std::nan("")}, ""), "not-a-number"));
+    // What could not be written again is not read.
+    BOOST_TEST(contains(decode_failure<boost::json::value>(R"({"a": [1, 1e400]})", "a[1]"),
+                        "found a larger one"));
 }
 
 BOOST_AUTO_TEST_CASE(a_document_larger_than_the_stack_buffers_is_read)

@@ -209,6 +209,7 @@ BOOST_AUTO_TEST_CASE(limits)
     BOOST_TEST(judge(padded(1025)) == 431);
     BOOST_TEST(judge(padded(2000).substr(0, 1024)) == 431);
     BOOST_TEST(judge(padded(2000).substr(0, 1023)) == 0);
+    BOOST_TEST(judge(std::string(1024, 'G') + "\n") == 431); // what is past the limit is not judged
 
     // Announced too large: refused before any of it came.
     BOOST_TEST(judge(with("Content-Length: 101\r\n")) == 413);

@@ -96,6 +96,7 @@ BOOST_AUTO_TEST_CASE(refused)
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + large,
           "HTTP/1.1 200 OK\r\n\r\n" + large,
           std::string("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+          std::string("HTTP/1.1 000 OK\r\n\r\n"), std::string("HTTP/1.1 099 OK\r\n\r\n"),
           "HTTP/1.1 200 OK\r\nX: " + std::string(70'000, 'x') + "\r\n\r\n"}) {
         response_reader reader(false, 100);
         BOOST_TEST((feed(reader, bytes, 4096) == result::failed), bytes.substr(0, 50));

@@ -99,8 +99,9 @@ struct json_codec<boost::json::value> {
     {
         detail::write_value(from, out);
     }
-    static void read(const boost::json::value& from, boost::json::value& to, const json_path&)
+    static void read(const boost::json::value& from, boost::json::value& to, const json_path& at)
     {
+        detail::check_value(from, at);
         to = from;
     }
 };

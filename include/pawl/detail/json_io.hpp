@@ -72,6 +72,8 @@ std::int64_t read_signed(const boost::json::value& from, std::int64_t least, std
                          const json_path& at);
 std::uint64_t read_unsigned(const boost::json::value& from, std::uint64_t most,
                             const json_path& at);
+/// Refuses what could not be written again: numbers that are too large.
+void check_value(const boost::json::value& from, const json_path& at);
 double read_number(const boost::json::value& from, double most, const json_path& at);
 std::string_view read_text(const boost::json::value& from, const json_path& at);
 const boost::json::array& read_array(const boost::json::value& from, const json_path& at);
