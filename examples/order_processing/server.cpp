@@ -3,8 +3,8 @@
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
-#include "pawl/sqlite.hpp"
 #include "services/start.hpp"
+#include "store.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -34,7 +34,7 @@ std::string ledger_file(const server_settings& settings)
 {
     if (!settings.services_db.empty() || settings.db == ":memory:")
         return settings.services_db.empty() ? ":memory:" : settings.services_db;
-    return settings.db + ".services";
+    return is_postgres(settings.db) ? "orders.services" : settings.db + ".services";
 }
 
 std::string name_of(const order_snapshot& order)
@@ -96,7 +96,7 @@ void order_server::assemble()
     parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout);
 
     pawl::engine_options options;
-    options.store = settings_.store ? settings_.store : pawl::open_sqlite(settings_.db);
+    options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
     options.clock = settings_.clock;
     options.log = settings_.log;
     const auto registry = std::make_shared<::prometheus::Registry>();

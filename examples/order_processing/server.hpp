@@ -19,13 +19,14 @@
 namespace order_processing {
 
 struct server_settings {
-    /// The database of the orders; ":memory:" keeps nothing.
+    /// The database of the orders: a file, or a URI of PostgreSQL; ":memory:" keeps nothing.
     std::string db = "orders.db";
 
     /// Where the orders live instead of in `db`, if it is set.
     std::shared_ptr<pawl::record_store> store{};
 
-    /// The ledger of the built-in services. Empty: beside `db`, with ".services" behind its name.
+    /// The ledger of the built-in services. Empty: beside `db`, with ".services" behind its name;
+    /// with PostgreSQL orders.services.
     std::string services_db;
 
     std::string address = "127.0.0.1"; ///< to listen on
