@@ -282,33 +282,48 @@ CREATE TYPE verdict AS (
 CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 
+-- The functions below look rows up with LATERAL subqueries that end in LIMIT or OFFSET, and change
+-- them by the places (ctid) that they found: so no plan can go through a whole table and seek its
+-- rows in the batch, which is what a planner chooses that takes the table for empty. Places are good
+-- because nobody else changes these rows: see apply().
+
 -- Ends what these transitions settle, of those that will be accepted.
 CREATE FUNCTION apply_settlements(transitions transition_input[], settlements settlement_input[],
                                   present integer)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     WITH allowed AS MATERIALIZED (
-        SELECT t.ord, t.run
-        FROM unnest(transitions) t JOIN shards s ON s.shard = t.shard JOIN runs r ON r.id = t.run
+        SELECT t.ord, t.run, r.place
+        FROM unnest(transitions) t
+        CROSS JOIN LATERAL (SELECT s.epoch FROM shards s WHERE s.shard = t.shard LIMIT 1) s
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS place, r.version, r.inbox_pending FROM runs r
+            WHERE r.id = t.run LIMIT 1) r
         WHERE t.wave = present AND t.expected > 0 AND r.version = t.expected
           AND (t.epoch = 0 OR t.epoch = s.epoch) AND r.inbox_pending > 0
+    ), found AS MATERIALIZED (
+        SELECT a.place AS run_place, m.place, i.outcome, i.detail
+        FROM allowed a JOIN unnest(settlements) i ON i.ord = a.ord
+        CROSS JOIN LATERAL (
+            SELECT m.ctid AS place, m.outcome FROM messages m
+            WHERE m.run = a.run AND m.sequence = i.sequence LIMIT 1) m
+        WHERE m.outcome = 0
     ), settled AS (
-        UPDATE messages m SET outcome = i.outcome, detail = i.detail, payload = ''
-        FROM allowed JOIN unnest(settlements) i ON i.ord = allowed.ord
-        WHERE m.run = allowed.run AND m.sequence = i.sequence AND m.outcome = 0
-        RETURNING m.run
+        UPDATE messages m SET outcome = f.outcome, detail = f.detail, payload = ''
+        FROM found f WHERE m.ctid = f.place
     )
     UPDATE runs r SET inbox_pending = r.inbox_pending - ended.messages
-    FROM (SELECT run, count(*)::integer AS messages FROM settled GROUP BY run) ended
-    WHERE r.id = ended.run;
+    FROM (SELECT run_place, count(*)::integer AS messages FROM found GROUP BY run_place) ended
+    WHERE r.ctid = ended.run_place;
 END $$;
 
 CREATE FUNCTION apply_transitions(transitions transition_input[], present integer)
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, s.next_sequence, r.wake_at AS old_wake, r.status AS old_status,
-               r.state AS old_state, r.inbox_pending AS pending,
+        SELECT i.*, s.next_sequence, s.place AS shard_place, r.place AS run_place,
+               r.wake_at AS old_wake, r.status AS old_status, r.state AS old_state,
+               r.inbox_pending AS pending,
                CASE WHEN i.inbox_seen < r.inbox_last AND NOT i.finished
                     THEN least(i.wake_at, i.updated_at) ELSE i.wake_at END AS new_wake,
                CASE WHEN i.expected > 0 AND r.id IS NULL THEN 7
@@ -321,8 +336,13 @@ BEGIN
                     ELSE 0 END::smallint AS verdict,
                coalesce(same.id, unfinished.id, latest.id) AS existing
         FROM unnest(transitions) i
-        JOIN shards s ON s.shard = i.shard
-        LEFT JOIN runs r ON r.id = i.run
+        CROSS JOIN LATERAL (
+            SELECT s.ctid AS place, s.next_sequence, s.epoch FROM shards s
+            WHERE s.shard = i.shard LIMIT 1) s
+        LEFT JOIN LATERAL (
+            SELECT r.ctid AS place, r.id, r.version, r.wake_at, r.status, r.state, r.inbox_last,
+                   r.inbox_pending
+            FROM runs r WHERE r.id = i.run LIMIT 1) r ON true
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
             WHERE i.expected = 0 AND o.start_key IS NOT NULL
@@ -354,7 +374,7 @@ BEGIN
             attempt = a.attempt, state = a.state, step_done = a.step_done,
             inbox_pending = CASE WHEN a.finished THEN 0 ELSE r.inbox_pending END,
             last_error = a.last_error, reason = a.reason, details = a.details, object = a.object
-        FROM accepted a WHERE r.id = a.run AND a.expected > 0
+        FROM accepted a WHERE r.ctid = a.run_place
     ), created AS (
         INSERT INTO runs (id, version, created_at, updated_at, entered_at, not_before, wake_at,
                           finished_at, inbox_last, visit, object_version, shard, workflow, status,
@@ -367,29 +387,34 @@ BEGIN
         FROM accepted WHERE expected = 0
     ), ended AS (
         UPDATE messages m SET outcome = 2, detail = 'the run has finished', payload = ''
-        FROM accepted a
-        WHERE a.finished AND a.pending > 0 AND m.run = a.run AND m.outcome = 0
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT m.ctid AS place FROM messages m WHERE m.run = a.run AND m.outcome = 0
+            OFFSET 0) waiting
+        WHERE a.finished AND a.pending > 0 AND m.ctid = waiting.place
     ), logged AS (
         INSERT INTO events (position, run, version, at, from_status, to_status, attempt, kind,
                             state, error, requested_by)
         SELECT shard::bigint << 48 | sequence, run, version, updated_at, from_status, status,
                attempt, kind, state, error, requested_by
         FROM accepted ORDER BY shard, ord
+    ), timed AS MATERIALIZED (
+        SELECT a.shard, a.run, a.old_wake, a.new_wake, d.place
+        FROM accepted a LEFT JOIN LATERAL (
+            SELECT d.ctid AS place FROM due d
+            WHERE d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run LIMIT 1) d ON true
+        WHERE a.old_wake IS DISTINCT FROM a.new_wake
     ), asleep AS (
-        DELETE FROM due d USING accepted a
-        WHERE a.new_wake IS NULL AND d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run
+        DELETE FROM due d USING timed t WHERE t.new_wake IS NULL AND d.ctid = t.place
     ), moved AS (
-        UPDATE due d SET wake_at = a.new_wake FROM accepted a
-        WHERE a.new_wake <> a.old_wake
-          AND d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run
+        UPDATE due d SET wake_at = t.new_wake FROM timed t
+        WHERE t.new_wake IS NOT NULL AND d.ctid = t.place
     ), awake AS (
         INSERT INTO due (shard, wake_at, run)
-        SELECT shard, new_wake, run FROM accepted
-        WHERE new_wake IS NOT NULL AND old_wake IS NULL
+        SELECT shard, new_wake, run FROM timed WHERE old_wake IS NULL
     ), numbered AS (
         UPDATE shards s SET next_sequence = s.next_sequence + taken.events, commits = s.commits + 1
-        FROM (SELECT shard, count(*) AS events FROM accepted GROUP BY shard) taken
-        WHERE s.shard = taken.shard
+        FROM (SELECT shard_place, count(*) AS events FROM accepted GROUP BY shard_place) taken
+        WHERE s.ctid = taken.shard_place
     ), counted AS (
         INSERT INTO counts (slot, workflow, status, state, runs)
         SELECT pg_backend_pid() & 63, workflow, status, state, sum(runs) FROM (
@@ -413,15 +438,17 @@ CREATE FUNCTION apply_deliveries(deliveries delivery_input[], present integer, l
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, r.shard, r.wake_at AS old_wake, r.inbox_last,
+        SELECT i.*, r.shard, r.place, r.wake_at AS old_wake, r.inbox_last,
                same.sequence AS first_sequence, same.outcome AS first_outcome,
                same.detail AS first_detail,
-               CASE WHEN r.id IS NULL THEN 7
+               CASE WHEN r.place IS NULL THEN 7
                     WHEN same.sequence IS NOT NULL THEN 1
                     WHEN r.finished_at IS NOT NULL AND i.kind <> 5 THEN 5
                     ELSE 0 END::smallint AS verdict
         FROM unnest(deliveries) i
-        LEFT JOIN runs r ON r.id = i.run AND r.shard = ANY (locked)
+        LEFT JOIN LATERAL (
+            SELECT r.ctid AS place, r.shard, r.wake_at, r.inbox_last, r.finished_at FROM runs r
+            WHERE r.id = i.run AND r.shard = ANY (locked) LIMIT 1) r ON true
         LEFT JOIN LATERAL (
             SELECT m.sequence, m.outcome, m.detail FROM messages m
             WHERE m.key IS NOT NULL
@@ -437,57 +464,69 @@ BEGIN
         SELECT run, sequence, sent_at, expires_at, kind, 0, name, key, requested_by, NULL, payload
         FROM accepted
     ), changed AS MATERIALIZED (
-        SELECT run, shard, old_wake, least(old_wake, min(sent_at)) AS new_wake,
+        SELECT run, place, shard, old_wake, least(old_wake, min(sent_at)) AS new_wake,
                max(sequence) AS last, count(*)::integer AS messages
-        FROM accepted GROUP BY run, shard, old_wake
+        FROM accepted GROUP BY run, place, shard, old_wake
     ), updated AS (
         UPDATE runs r SET inbox_last = c.last, inbox_pending = r.inbox_pending + c.messages,
                           wake_at = c.new_wake
-        FROM changed c WHERE r.id = c.run
+        FROM changed c WHERE r.ctid = c.place
     ), moved AS (
-        UPDATE due d SET wake_at = c.new_wake FROM changed c
-        WHERE c.new_wake <> c.old_wake
-          AND d.shard = c.shard AND d.wake_at = c.old_wake AND d.run = c.run
+        UPDATE due d SET wake_at = c.new_wake FROM changed c CROSS JOIN LATERAL (
+            SELECT d.ctid AS place FROM due d
+            WHERE d.shard = c.shard AND d.wake_at = c.old_wake AND d.run = c.run LIMIT 1) found
+        WHERE c.new_wake <> c.old_wake AND d.ctid = found.place
     ), awake AS (
         INSERT INTO due (shard, wake_at, run)
         SELECT shard, new_wake, run FROM changed WHERE old_wake IS NULL
     ), noted AS (
         UPDATE shards s SET commits = s.commits + 1
-        WHERE s.shard IN (SELECT c.shard FROM changed c)
+        WHERE s.shard = ANY (ARRAY(SELECT DISTINCT c.shard FROM changed c))
     )
     SELECT ord, verdict, first_sequence, CASE WHEN verdict = 1 THEN run END, first_outcome,
            first_detail, shard, NULL::bigint
     FROM judged WHERE verdict <> 0
     UNION ALL
-    SELECT a.ord, 0::smallint, a.sequence, NULL, NULL, NULL, c.shard, c.new_wake
-    FROM accepted a JOIN changed c ON c.run = a.run;
+    SELECT a.ord, 0::smallint, a.sequence, NULL, NULL, NULL, a.shard,
+           least(a.old_wake, min(a.sent_at) OVER (PARTITION BY a.run))
+    FROM accepted a;
 END $$;
 
 CREATE FUNCTION apply_removals(removals removal_input[], present integer, locked integer[])
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.ord, i.run, r.shard, r.wake_at, r.workflow, r.status, r.state,
-               CASE WHEN r.id IS NULL THEN 7
+        SELECT i.ord, i.run, r.place, r.shard, r.wake_at, r.workflow, r.status, r.state,
+               CASE WHEN r.place IS NULL THEN 7
                     WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6
                     WHEN r.version <> i.expected THEN 2
                     WHEN r.finished_at IS NULL THEN 3
                     ELSE 0 END::smallint AS verdict
         FROM unnest(removals) i
-        LEFT JOIN runs r ON r.id = i.run AND r.shard = ANY (locked)
-        LEFT JOIN shards s ON s.shard = r.shard
+        LEFT JOIN LATERAL (
+            SELECT r.ctid AS place, r.shard, r.version, r.wake_at, r.workflow, r.status, r.state,
+                   r.finished_at
+            FROM runs r WHERE r.id = i.run AND r.shard = ANY (locked) LIMIT 1) r ON true
+        LEFT JOIN LATERAL (
+            SELECT s.epoch FROM shards s WHERE s.shard = r.shard LIMIT 1) s ON true
         WHERE i.wave = present
     ), accepted AS MATERIALIZED (
         SELECT * FROM judged WHERE verdict = 0
     ), no_events AS (
-        DELETE FROM events e USING accepted a WHERE e.run = a.run
+        DELETE FROM events e USING accepted a CROSS JOIN LATERAL (
+            SELECT e.ctid AS place FROM events e WHERE e.run = a.run OFFSET 0) found
+        WHERE e.ctid = found.place
     ), no_messages AS (
-        DELETE FROM messages m USING accepted a WHERE m.run = a.run
+        DELETE FROM messages m USING accepted a CROSS JOIN LATERAL (
+            SELECT m.ctid AS place FROM messages m WHERE m.run = a.run OFFSET 0) found
+        WHERE m.ctid = found.place
     ), asleep AS (
-        DELETE FROM due d USING accepted a
-        WHERE d.shard = a.shard AND d.wake_at = a.wake_at AND d.run = a.run
+        DELETE FROM due d USING accepted a CROSS JOIN LATERAL (
+            SELECT d.ctid AS place FROM due d
+            WHERE d.shard = a.shard AND d.wake_at = a.wake_at AND d.run = a.run LIMIT 1) found
+        WHERE d.ctid = found.place
     ), removed AS (
-        DELETE FROM runs r USING accepted a WHERE r.id = a.run
+        DELETE FROM runs r USING accepted a WHERE r.ctid = a.place
     ), counted AS (
         INSERT INTO counts (slot, workflow, status, state, runs)
         SELECT pg_backend_pid() & 63, workflow, status, state, -count(*) FROM accepted
@@ -506,7 +545,8 @@ BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
         SELECT i.*, CASE WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6 ELSE 0 END::smallint
                     AS verdict
-        FROM unnest(cursor_moves) i JOIN shards s ON s.shard = i.shard
+        FROM unnest(cursor_moves) i
+        CROSS JOIN LATERAL (SELECT s.epoch FROM shards s WHERE s.shard = i.shard LIMIT 1) s
     ), moved AS (
         INSERT INTO cursors (shard, name, position)
         SELECT shard, name, max(place::numeric) FROM judged
@@ -523,8 +563,11 @@ CREATE FUNCTION apply_publications(publications publication_input[], present int
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, t.topic AS number, t.next_position, same.position
-        FROM unnest(publications) i JOIN topics t ON t.name = i.topic
+        SELECT i.*, t.topic AS number, t.place, t.next_position, same.position
+        FROM unnest(publications) i
+        CROSS JOIN LATERAL (
+            SELECT t.ctid AS place, t.topic, t.next_position FROM topics t
+            WHERE t.name = i.topic LIMIT 1) t
         LEFT JOIN LATERAL (
             SELECT e.position FROM topic_events e
             WHERE e.id IS NOT NULL
@@ -542,8 +585,8 @@ BEGIN
         ORDER BY number, given
     ), numbered AS (
         UPDATE topics t SET next_position = taken.last + 1
-        FROM (SELECT number, max(given) AS last FROM accepted GROUP BY number) taken
-        WHERE t.topic = taken.number
+        FROM (SELECT place, max(given) AS last FROM accepted GROUP BY place) taken
+        WHERE t.ctid = taken.place
     )
     SELECT ord, 1::smallint, position, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
            NULL::bigint
@@ -558,17 +601,21 @@ BEGIN
     RETURN QUERY WITH wanted AS MATERIALIZED (
         SELECT * FROM unnest(trims) WHERE wave = present
     ), gone AS (
-        DELETE FROM topic_events e USING wanted w JOIN topics t ON t.name = w.topic
-        WHERE e.topic = t.topic AND e.position <= w.up_to
+        DELETE FROM topic_events e USING wanted w
+        CROSS JOIN LATERAL (SELECT t.topic FROM topics t WHERE t.name = w.topic LIMIT 1) t
+        CROSS JOIN LATERAL (
+            SELECT e.ctid AS place FROM topic_events e
+            WHERE e.topic = t.topic AND e.position <= w.up_to OFFSET 0) found
+        WHERE e.ctid = found.place
     )
     SELECT ord, 0::smallint, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
            NULL::bigint
     FROM wanted;
 END $$;
 
--- Applies a batch. First it locks the rows of all shards (in their order, so that batches never wait
--- for each other in a circle), then of all topics; each statement after that sees what those before
--- it and every finished batch did, and nobody changes it meanwhile.
+-- Applies a batch. First it locks the rows of all its shards (in their order, so that batches never
+-- wait for each other in a circle), then of its topics; each statement after that sees what those
+-- before it and every finished batch did, and nobody changes it meanwhile.
 --
 -- The planner is told to go by indexes, one run at a time: it plans once for batches of every size,
 -- mostly before there are any statistics.
@@ -586,14 +633,18 @@ SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $$
 DECLARE
+    wanted integer[];
     locked integer[];
 BEGIN
+    SELECT array_agg(DISTINCT each.shard) INTO wanted FROM (
+        SELECT t.shard FROM unnest(transitions) t
+        UNION ALL SELECT c.shard FROM unnest(cursor_moves) c
+        UNION ALL SELECT r.shard FROM unnest(deliveries) d
+            CROSS JOIN LATERAL (SELECT r.shard FROM runs r WHERE r.id = d.run LIMIT 1) r
+        UNION ALL SELECT r.shard FROM unnest(removals) d
+            CROSS JOIN LATERAL (SELECT r.shard FROM runs r WHERE r.id = d.run LIMIT 1) r) each;
     SELECT array_agg(held.shard) INTO locked FROM (
-        SELECT s.shard FROM shards s WHERE s.shard IN (
-            SELECT t.shard FROM unnest(transitions) t
-            UNION ALL SELECT c.shard FROM unnest(cursor_moves) c
-            UNION ALL SELECT r.shard FROM unnest(deliveries) d JOIN runs r ON r.id = d.run
-            UNION ALL SELECT r.shard FROM unnest(removals) d JOIN runs r ON r.id = d.run)
+        SELECT s.shard FROM shards s WHERE s.shard = ANY (wanted)
         ORDER BY s.shard FOR NO KEY UPDATE) held;
     IF cardinality(publications) > 0 THEN
         INSERT INTO topics (name)
@@ -602,8 +653,9 @@ BEGIN
         ORDER BY p.topic ON CONFLICT (name) DO NOTHING;
     END IF;
     IF cardinality(publications) > 0 OR cardinality(trims) > 0 THEN
-        PERFORM FROM topics t WHERE t.name IN (
-            SELECT p.topic FROM unnest(publications) p UNION ALL SELECT m.topic FROM unnest(trims) m)
+        PERFORM FROM topics t WHERE t.name = ANY (ARRAY(
+            SELECT p.topic FROM unnest(publications) p
+            UNION SELECT m.topic FROM unnest(trims) m))
         ORDER BY t.topic FOR NO KEY UPDATE;
     END IF;
     FOR present IN 0..last_wave LOOP

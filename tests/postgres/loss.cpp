@@ -32,9 +32,7 @@ std::string through(const proxy& between)
 
 std::string socket_of(const postgres_server& where)
 {
-    const auto uri = where.uri();
-    const auto folder = uri.substr(5, uri.find(' ') - 5);
-    return fmt::format("{}/.s.PGSQL.{}", folder, where.port());
+    return fmt::format("{}/.s.PGSQL.{}", where.folder(), where.port());
 }
 
 } // namespace

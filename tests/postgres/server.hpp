@@ -24,7 +24,10 @@ public:
     /// Of its superuser, who needs no password, over its socket in the file system.
     std::string uri(const std::string& database = "postgres") const;
 
-    /// The same over TCP, for other users and passwords, e.g. "postgresql://joe:secret@127.0.0.1".
+    /// Where its socket is.
+    std::string folder() const { return folder_.string(); }
+
+    /// Of its socket there, and of the one on 127.0.0.1, where users need passwords.
     std::uint16_t port() const noexcept { return port_; }
 
     /// Begins it again as after a crash: what was not committed is gone, and all connections are.
