@@ -23,7 +23,8 @@ enum class subscribe_from {
 /// destroyed.
 ///
 /// @par Thread Safety
-/// Distinct objects: Safe.@n Shared objects: one call at a time.
+/// Distinct objects: Safe.@n Shared objects: Unsafe. An ack() may be called while a receive() is
+/// under way; else one call at a time.
 class event_receiver {
 public:
     virtual ~event_receiver() = default;
@@ -75,7 +76,7 @@ public:
 
 /// Topics in a record_store, as durable as that: with open_memory() a streamer in memory.
 ///
-/// Receivers are woken by what is sent through the same object.
+/// Receivers are woken by what is sent through any streamer of the same store object.
 std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store);
 
 } // namespace pawl

@@ -1,10 +1,8 @@
 #include "pawl/error.hpp"
 #include "pawl/event_streamer.hpp"
-#include "streams/news.hpp"
+#include "streams/topic_waiters.hpp"
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <utility>
 
 namespace pawl {
@@ -14,45 +12,7 @@ namespace asio = boost::asio;
 namespace {
 
 using streams::news;
-
-/// Who waits for what is sent to which topic.
-class waiters {
-public:
-    std::shared_ptr<news> add(const std::string& topic)
-    {
-        const auto added = std::make_shared<news>();
-        const std::lock_guard lock{mutex_};
-        by_topic_.emplace(topic, added);
-        return added;
-    }
-
-    void remove(const std::string& topic, const std::shared_ptr<news>& gone)
-    {
-        const std::lock_guard lock{mutex_};
-        const auto [first, last] = by_topic_.equal_range(topic);
-        const auto at =
-            std::find_if(first, last, [&](const auto& each) { return each.second == gone; });
-        if (at != last)
-            by_topic_.erase(at);
-    }
-
-    void tell(const std::string& topic)
-    {
-        std::vector<std::shared_ptr<news>> told;
-        {
-            const std::lock_guard lock{mutex_};
-            const auto [first, last] = by_topic_.equal_range(topic);
-            for (auto at = first; at != last; ++at)
-                told.push_back(at->second);
-        }
-        for (const auto& each : told)
-            each->tell();
-    }
-
-private:
-    std::mutex mutex_;
-    std::multimap<std::string, std::shared_ptr<news>> by_topic_;
-};
+using streams::topic_waiters;
 
 /// A cursor's position is the next event's, so that one that stands at the beginning of an empty
 /// topic is told from one that does not exist. Stored: never change.
@@ -69,8 +29,8 @@ asio::awaitable<void> store_cursor(record_store& store, std::string name, std::u
 
 class receiver final : public event_receiver {
 public:
-    receiver(std::shared_ptr<record_store> store, std::shared_ptr<waiters> all, std::string topic,
-             std::string cursor, std::uint64_t next)
+    receiver(std::shared_ptr<record_store> store, std::shared_ptr<topic_waiters> all,
+             std::string topic, std::string cursor, std::uint64_t next)
         : store_(std::move(store)), all_(std::move(all)), topic_(std::move(topic)),
           cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_))
     {
@@ -99,7 +59,7 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<waiters> all_;
+    const std::shared_ptr<topic_waiters> all_;
     const std::string topic_;
     const std::string cursor_;
     std::uint64_t next_; ///< position of the next event to give
@@ -149,7 +109,7 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<waiters> all_ = std::make_shared<waiters>();
+    const std::shared_ptr<topic_waiters> all_ = topic_waiters::of(*store_);
 };
 
 } // namespace
