@@ -4,6 +4,7 @@
 #include "pawl/event_source.hpp"
 #include "pawl/stream_event.hpp"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct workflow_event_options {
     /// those committed from now on. For the latter it reads once through the log. Default:
     /// beginning.
     subscribe_from from = subscribe_from::beginning;
+
+    /// In a store that other processes share: how long after the last look one looks for what they
+    /// committed, though no news of it came. Above zero. Default 5 s.
+    duration look = std::chrono::seconds{5};
 };
 
 /// The names of headers that say which run a workflow's event is of. Numbers are decimal text.

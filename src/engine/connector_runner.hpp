@@ -46,6 +46,10 @@ public:
     /// Cancels what is running.
     void interrupt();
 
+    /// Drops the connector's function, which may hold clients, and they the engine. Once nothing
+    /// runs any more.
+    void forget() { connector_.work = nullptr; }
+
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
 
@@ -104,7 +108,7 @@ private:
     void wake_lanes();
 
     context& shared_;
-    const detail::connector_impl connector_;
+    detail::connector_impl connector_;
     const std::shared_ptr<role_scheduler> roles_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> pause_;

@@ -92,7 +92,9 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
         throw definition_error("engine::events: the workflow needs a name");
     if (options.kinds.empty())
         throw definition_error("workflow_event_options::kinds must not be empty");
-    return std::make_shared<streams::workflow_source>(options_.store, log_news_,
+    if (options.look <= duration::zero())
+        throw definition_error("workflow_event_options::look must be above zero");
+    return std::make_shared<streams::workflow_source>(options_.store, log_news_, options_.clock,
                                                       std::move(workflow), std::move(options));
 }
 

@@ -147,7 +147,7 @@ private:
         std::optional<role_lease> lease;
         std::exception_ptr failure;
         try {
-            lease = co_await store_->claim_role(role_, owner_, asked_at, asked_at + lease_);
+            lease = co_await store_->claim_role(role_, owner_, lease_);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -197,7 +197,7 @@ private:
     {
         lapse_.reset();
         try {
-            co_await store_->release_role(role_lease{role_, epoch_, {}});
+            co_await store_->release_role(role_lease{role_, epoch_, owner_, {}});
         } catch (...) {
             // It lapses by itself.
         }

@@ -2,6 +2,8 @@
 #include "pawl/event_streamer.hpp"
 #include "streams/topic_waiters.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -30,9 +32,11 @@ asio::awaitable<void> store_cursor(record_store& store, std::string name, std::u
 class receiver final : public event_receiver {
 public:
     receiver(std::shared_ptr<record_store> store, std::shared_ptr<topic_waiters> all,
-             std::string topic, std::string cursor, std::uint64_t next)
+             std::string topic, std::string cursor, std::uint64_t next, std::unique_ptr<timer> look,
+             duration look_after)
         : store_(std::move(store)), all_(std::move(all)), topic_(std::move(topic)),
-          cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_))
+          cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_)), look_(std::move(look)),
+          look_after_(look_after)
     {
     }
 
@@ -48,7 +52,12 @@ public:
                 next_ = events.back().position + 1;
                 co_return events;
             }
-            co_await news_->wait();
+            auto waiting = news_->wait();
+            auto look = [news = news_] {
+                news->tell();
+            };
+            co_await streams::wait_or_look(std::move(waiting), look_.get(), look_after_,
+                                           std::move(look));
         }
     }
 
@@ -64,11 +73,16 @@ private:
     const std::string cursor_;
     std::uint64_t next_; ///< position of the next event to give
     const std::shared_ptr<news> news_;
+    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
+    const duration look_after_;
 };
 
 class streamer final : public event_streamer {
 public:
-    explicit streamer(std::shared_ptr<record_store> store) : store_(std::move(store)) {}
+    streamer(std::shared_ptr<record_store> store, store_streamer_options options)
+        : store_(std::move(store)), options_(std::move(options))
+    {
+    }
 
     asio::awaitable<std::vector<std::uint64_t>> send(std::string topic,
                                                      std::vector<stream_event> events) override
@@ -96,8 +110,14 @@ public:
             next = co_await store_->topic_end(topic) + 1;
             co_await store_cursor(*store_, name, next);
         }
+        std::unique_ptr<timer> look;
+        if (store_->shared()) {
+            const auto executor = co_await asio::this_coro::executor;
+            look = options_.clock->make_timer(executor);
+        }
         std::unique_ptr<event_receiver> made = std::make_unique<receiver>(
-            store_, all_, std::move(topic), name, std::max<std::uint64_t>(next, 1));
+            store_, all_, std::move(topic), name, std::max<std::uint64_t>(next, 1), std::move(look),
+            options_.look);
         co_return made;
     }
 
@@ -109,14 +129,23 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
+    const store_streamer_options options_;
     const std::shared_ptr<topic_waiters> all_ = topic_waiters::of(*store_);
 };
 
 } // namespace
 
-std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store)
+std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store,
+                                               store_streamer_options options)
 {
-    return std::make_shared<streamer>(std::move(store));
+    if (!store)
+        throw definition_error("store_streamer: the store must not be null");
+    if (!options.clock)
+        throw definition_error("store_streamer_options::clock must not be null: leave the default "
+                               "for the machine's clocks");
+    if (options.look <= duration::zero())
+        throw definition_error("store_streamer_options::look must be above zero");
+    return std::make_shared<streamer>(std::move(store), std::move(options));
 }
 
 } // namespace pawl

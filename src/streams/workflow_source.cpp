@@ -2,8 +2,11 @@
 
 #include "pawl/error.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <deque>
+#include <span>
 #include <utility>
 
 namespace pawl::streams {
@@ -26,10 +29,15 @@ class workflow_receiver final : public event_receiver {
 public:
     workflow_receiver(std::shared_ptr<const workflow_source> source,
                       std::shared_ptr<record_store> store, std::shared_ptr<log_ear> ear,
-                      std::string cursor)
+                      std::string cursor, std::unique_ptr<timer> look)
         : source_(std::move(source)), store_(std::move(store)), ear_(std::move(ear)),
-          cursor_(std::move(cursor)), places_(ear_->shards())
+          cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look))
     {
+        // By other processes too; null if there are none.
+        others_ = store_->listen([ear = ear_](std::span<const shard_news> news) {
+            for (const auto& each : news)
+                ear->tell(each.shard);
+        });
     }
 
     asio::awaitable<std::vector<stream_event>> receive(std::size_t limit) override
@@ -43,7 +51,13 @@ public:
                     co_await read_page(next_shard_);
             if (!ready_.empty())
                 co_return give(limit);
-            co_await ear_->wait();
+            auto waiting = ear_->wait();
+            auto look = [ear = ear_] {
+                for (std::uint32_t shard = 0; shard < ear->shards(); ++shard)
+                    ear->tell(shard);
+            };
+            co_await wait_or_look(std::move(waiting), look_.get(), source_->look_after(),
+                                  std::move(look));
         }
     }
 
@@ -116,7 +130,9 @@ private:
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<log_ear> ear_;
     const std::string cursor_;
-    std::vector<place> places_; ///< by shard
+    std::vector<place> places_;         ///< by shard
+    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
+    std::shared_ptr<void> others_;
     std::uint32_t next_shard_ = 0;
     std::uint64_t last_position_ = 0;
     std::deque<stream_event> ready_; ///< read, and not yet given
@@ -126,10 +142,10 @@ private:
 } // namespace
 
 workflow_source::workflow_source(std::shared_ptr<record_store> store,
-                                 std::shared_ptr<log_news> commits, std::string workflow,
-                                 workflow_event_options options)
-    : store_(std::move(store)), commits_(std::move(commits)), workflow_(std::move(workflow)),
-      options_(std::move(options))
+                                 std::shared_ptr<log_news> commits, std::shared_ptr<clock> clock,
+                                 std::string workflow, workflow_event_options options)
+    : store_(std::move(store)), commits_(std::move(commits)), clock_(std::move(clock)),
+      workflow_(std::move(workflow)), options_(std::move(options))
 {
 }
 
@@ -156,8 +172,13 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
         return change.next.workflow == self->workflow_ && self->wants(change.kind);
     });
     commits_->add(ear);
-    std::unique_ptr<event_receiver> made =
-        std::make_unique<workflow_receiver>(self, store_, std::move(ear), std::move(cursor));
+    std::unique_ptr<timer> look;
+    if (store_->shared()) {
+        const auto executor = co_await asio::this_coro::executor;
+        look = clock_->make_timer(executor);
+    }
+    std::unique_ptr<event_receiver> made = std::make_unique<workflow_receiver>(
+        self, store_, std::move(ear), std::move(cursor), std::move(look));
     co_return made;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/workflow_events.hpp"
 #include "streams/log_news.hpp"
@@ -18,7 +19,8 @@ class workflow_source final : public event_source,
                               public std::enable_shared_from_this<workflow_source> {
 public:
     workflow_source(std::shared_ptr<record_store> store, std::shared_ptr<log_news> commits,
-                    std::string workflow, workflow_event_options options);
+                    std::shared_ptr<clock> clock, std::string workflow,
+                    workflow_event_options options);
 
     boost::asio::awaitable<std::unique_ptr<event_receiver>> open(std::string consumer) override;
 
@@ -28,6 +30,7 @@ public:
     const record_store* store() const noexcept { return store_.get(); }
     const std::string& workflow() const noexcept { return workflow_; }
     bool wants(event_kind kind) const noexcept;
+    duration look_after() const noexcept { return options_.look; }
 
 private:
     std::string cursor_of(const std::string& consumer) const;
@@ -35,6 +38,7 @@ private:
 
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<log_news> commits_;
+    const std::shared_ptr<clock> clock_;
     const std::string workflow_;
     const workflow_event_options options_;
 };

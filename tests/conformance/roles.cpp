@@ -28,15 +28,13 @@ constexpr pawl::duration lease = 12s;
 struct cable final : pawl::forwarding_store {
     using forwarding_store::forwarding_store;
 
-    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
-                                                          std::string_view owner,
-                                                          pawl::time_point now,
-                                                          pawl::time_point until) override
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
     {
         if (cut)
             throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
         ++under_way;
-        auto held = co_await forwarding_store::claim_role(role, owner, now, until);
+        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
         --under_way;
         co_return held;
     }
@@ -76,14 +74,14 @@ awaitable<void> advance(std::shared_ptr<stage_parts> parts, pawl::duration span)
 
 using store_maker = std::shared_ptr<pawl::record_store> (*)(const std::shared_ptr<manual_clock>&);
 
-std::shared_ptr<pawl::record_store> in_memory(const std::shared_ptr<manual_clock>&)
+std::shared_ptr<pawl::record_store> in_memory(const std::shared_ptr<manual_clock>& clock)
 {
-    return pawl::open_memory();
+    return pawl::open_memory({.clock = clock});
 }
 
-std::shared_ptr<pawl::record_store> in_sqlite(const std::shared_ptr<manual_clock>&)
+std::shared_ptr<pawl::record_store> in_sqlite(const std::shared_ptr<manual_clock>& clock)
 {
-    return pawl::open_sqlite(":memory:");
+    return pawl::open_sqlite(":memory:", {.clock = clock});
 }
 
 role_stage make_stage(store_maker make_store)

@@ -14,17 +14,32 @@ namespace {
 struct cable final : pawl::forwarding_store {
     using forwarding_store::forwarding_store;
 
-    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
-                                                          std::string_view owner,
-                                                          pawl::time_point now,
-                                                          pawl::time_point until) override
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
     {
         if (cut)
             throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
-        return forwarding_store::claim_role(role, owner, now, until);
+        return forwarding_store::claim_role(role, owner, ttl);
     }
 
     bool cut = false;
+};
+
+/// Answers late.
+struct slow_store final : pawl::forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    {
+        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
+        if (delay > 0s)
+            co_await wait_on(clock, delay);
+        co_return held;
+    }
+
+    std::shared_ptr<manual_clock> clock;
+    pawl::duration delay{};
 };
 
 /// Two engines with stores of their own, which read the same topic.
@@ -38,7 +53,7 @@ struct two_engines {
 
     asio::io_context io;
     std::shared_ptr<manual_clock> clock = std::make_shared<manual_clock>();
-    std::shared_ptr<pawl::record_store> common = pawl::open_memory();
+    std::shared_ptr<pawl::record_store> common = pawl::open_memory({.clock = clock});
     std::shared_ptr<pawl::event_streamer> streamer = pawl::store_streamer(common);
     side sides[2];
 
@@ -162,6 +177,50 @@ BOOST_AUTO_TEST_CASE(one_that_is_cut_off_stops_before_another_goes_on)
     at.send("2");
     at.advance(2h);
     BOOST_TEST(at.sides[0].seen == (list{"2"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_came_after_the_lease_is_no_role)
+{
+    const auto clock = std::make_shared<manual_clock>();
+    const auto store = std::make_shared<slow_store>(pawl::open_memory({.clock = clock}));
+    store->clock = clock;
+    store->delay = 12s;
+    const auto roles = pawl::store_role_scheduler(store, {.lease = 12s, .clock = clock});
+    asio::io_context io;
+    std::unique_ptr<pawl::held_role> role;
+    asio::co_spawn(io, roles->acquire("role"),
+                   [&](std::exception_ptr, std::unique_ptr<pawl::held_role> given) {
+                       role = std::move(given);
+                   });
+    const auto pass = [&](pawl::duration span) {
+        clock->advance(span);
+        io.restart();
+        io.poll();
+    };
+    pass(0s);
+    pass(12s); // the answer is yes; but by now another one may have it
+    BOOST_TEST(!role);
+    store->delay = 0s;
+    pass(3s); // it asks again
+    BOOST_REQUIRE(role != nullptr);
+    BOOST_TEST(role->held());
+    role.reset();
+    pass(0s);
+}
+
+BOOST_AUTO_TEST_CASE(options_of_the_roles_are_checked)
+{
+    const auto store = pawl::open_memory();
+    const auto refused = [&](pawl::role_scheduler_options options) {
+        BOOST_CHECK_THROW(pawl::store_role_scheduler(store, std::move(options)),
+                          pawl::definition_error);
+    };
+    refused({.lease = 9ms});
+    refused({.lease = 24h + 1us});
+    refused({.owner = std::string(901, 'x')});
+    refused({.clock = nullptr});
+    BOOST_CHECK_THROW(pawl::store_role_scheduler(nullptr), pawl::definition_error);
+    BOOST_TEST(pawl::store_role_scheduler(store, {.lease = 10ms}) != nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(one_that_waits_for_the_role_stops_at_once)

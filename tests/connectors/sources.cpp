@@ -1,6 +1,7 @@
 // Sources of one's own, and what engines refuse to connect.
 #include "connectors/support.hpp"
 
+#include "pawl/forwarding_store.hpp"
 #include "streams/news.hpp"
 
 #include <deque>
@@ -156,6 +157,39 @@ BOOST_AUTO_TEST_CASE(positions_that_do_not_grow_are_refused)
              }};
     at.test->run_until_idle();
     BOOST_TEST(at.logged("positions must grow, from 1: 1 follows 1"));
+}
+
+BOOST_AUTO_TEST_CASE(what_another_process_sent_is_found_by_looking)
+{
+    // Two objects over one database, as two processes have.
+    const auto clock = std::make_shared<pawl::testing::manual_clock>();
+    const auto store = pawl::open_memory({.shared = true, .clock = clock});
+    const auto here = std::make_shared<pawl::forwarding_store>(store);
+    const auto reading = pawl::store_streamer(here, {.look = 3s, .clock = clock});
+    const auto sending = pawl::store_streamer(store);
+    asio::io_context io;
+    std::vector<std::string> got;
+    const auto read = [](std::shared_ptr<pawl::event_streamer> from,
+                         std::vector<std::string>& into) -> awaitable<void> {
+        const auto receiver = co_await from->subscribe("news", "reader");
+        const auto events = co_await receiver->receive(10);
+        for (const auto& each : events)
+            into.push_back(each.id);
+    };
+    asio::co_spawn(io, read(reading, got), [](std::exception_ptr) {});
+    io.poll();
+    std::vector<pawl::stream_event> events{event_of("1", "a")};
+    asio::co_spawn(io, sending->send("news", std::move(events)),
+                   [](std::exception_ptr, std::vector<std::uint64_t>) {});
+    io.poll();
+    clock->advance(3s - 1us);
+    io.poll();
+    BOOST_TEST(got.empty());
+    clock->advance(1us);
+    io.run();
+    BOOST_TEST(got == (std::vector<std::string>{"1"}), boost::test_tools::per_element());
+    BOOST_CHECK_THROW(pawl::store_streamer(store, {.look = 0s}), pawl::definition_error);
+    BOOST_CHECK_THROW(pawl::store_streamer(nullptr), pawl::definition_error);
 }
 
 BOOST_AUTO_TEST_CASE(names_need_to_be_unique_and_options_in_their_range)

@@ -218,6 +218,38 @@ BOOST_AUTO_TEST_CASE(another_engine_of_the_process_reads_them_too)
                boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(what_another_process_committed_is_seen_too)
+{
+    pawl::testing::harness_options options;
+    const auto clock = std::make_shared<pawl::testing::manual_clock>();
+    const auto store = pawl::open_memory({.shards = 4, .shared = true, .clock = clock});
+    options.engine.store = store;
+    options.engine.clock = clock;
+    const auto flow = carrying();
+    list seen;
+    options.prepare = [&](pawl::engine& to) {
+        to.connect("watch", to.events("others"), flow, see_into(seen));
+    };
+    pawl::testing::harness<parcel, place> test{flow, std::move(options)};
+    pawl::record first; // by a program that has another workflow
+    first.id.bytes = {1};
+    first.workflow = "others";
+    first.foreign_id = "far";
+    first.version = 1;
+    first.status = 4;
+    first.object = "{}";
+    first.created_at = first.updated_at = clock->now();
+    const auto commit = [](std::shared_ptr<pawl::record_store> to,
+                           pawl::record next) -> awaitable<void> {
+        const std::vector<pawl::change> batch{pawl::transition{.next = next, .from = 4}};
+        const auto results = co_await to->apply(batch);
+        BOOST_TEST((results[0].status == pawl::apply_status::accepted));
+    };
+    test.wait_for(commit(store, first));
+    test.run_until_idle();
+    BOOST_TEST(seen == (list{"far started 4-4"}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_finished_run_is_not_removed_before_they_have_been_seen)
 {
     bool broken = true;
