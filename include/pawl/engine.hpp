@@ -2,11 +2,13 @@
 
 #include "pawl/client.hpp"
 #include "pawl/clock.hpp"
+#include "pawl/connector.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/log.hpp"
 #include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/retry_policy.hpp"
+#include "pawl/role_scheduler.hpp"
 #include "pawl/workflow.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -73,6 +75,10 @@ struct engine_options {
     /// the hooks go on with the next event.
     retry_policy hook_retry = {.max_interval = std::chrono::seconds{10}, .max_attempts = 5};
 
+    /// Who decides which of many engines runs a connector. Empty: leases in the store, if other
+    /// processes share it, else this engine runs all of its own.
+    std::shared_ptr<role_scheduler> roles{};
+
     /// Start even if unfinished runs stand in statuses that no step, callback or timeout handles.
     /// They stay where they are.
     bool allow_unhandled_statuses = false;
@@ -108,6 +114,7 @@ struct engine_statistics {
     std::size_t waiting_calls = 0;   ///< of clients, for their commit
     std::size_t waiting_changes = 0; ///< for the next batch
     std::size_t waiting_hooks = 0;   ///< events that hooks are working off
+    std::size_t waiting_events = 0;  ///< events that connectors are working off
 
     /// How long the run has been due that has been due longest and is not in memory; zero when
     /// there is none. While runs are taken up in time it is small: an age that grows tells of runs
@@ -156,6 +163,62 @@ public:
         add_untyped(added.impl());
         return client<Object, Status>{api(), std::move(added)};
     }
+
+    /// Connects a source of events to a workflow of this engine: `fn` is called for each event, and
+    /// starts or calls back runs through the arrival that it gets. Precondition: not yet started.
+    ///
+    /// @code
+    /// boost::asio::awaitable<void> take_payment(pawl::arrival<Order, OrderStatus>& in, payment p)
+    /// {
+    ///     co_await in.deliver(p.order_id, "paid", p);
+    /// }
+    /// engine.connect("payments", pawl::from_topic(broker, "payments"), orders, take_payment);
+    /// @endcode
+    ///
+    /// `fn` is `boost::asio::awaitable<void>(arrival<Object, Status>&)`, or takes the event's
+    /// payload after that, of any type that event_codec reads: a described struct, pawl::event for
+    /// events(), stream_event for all of it. It is called as const, from the threads of the
+    /// executor, for events of different keys at the same time.
+    ///
+    /// Events of one key follow each other; those without a key have no order. Each is worked off
+    /// at least once, and what is done through the arrival exactly once, by the event's id, which
+    /// has at most 800 bytes. An event is acknowledged when it and all before it have been worked
+    /// off. One that cannot be read, or fails as often as `options.retry` allows, is put aside in
+    /// put_aside_topic(name), with an error in the log, and the others go on.
+    ///
+    /// Of all engines that have a connector of this name one at a time runs it, see
+    /// engine_options::roles; when it ends or is cut off another goes on. A stop lets what is
+    /// running go on until the drain is over.
+    ///
+    /// The name is kept with what has been read: a connector of another name begins anew. It has 1
+    /// to 128 bytes of letters, digits, '-', '_' and '.'.
+    /// @throws definition_error when the engine has a connector of that name, or not the workflow,
+    ///     or when an option is out of its range.
+    template <class Object, class Status, class Fn>
+    void connect(std::string name, std::shared_ptr<event_source> source,
+                 const workflow<Object, Status>& to, Fn fn, connector_options options = {})
+    {
+        connect_untyped({std::move(name), to.name(), std::move(source),
+                         detail::make_connector(to, std::move(fn)), std::move(options)});
+    }
+
+    /// The same by the workflow's client.
+    template <class Object, class Status, class Fn>
+    void connect(std::string name, std::shared_ptr<event_source> source,
+                 const client<Object, Status>& to, Fn fn, connector_options options = {})
+    {
+        connect(std::move(name), std::move(source), to.definition(), std::move(fn),
+                std::move(options));
+    }
+
+    /// A workflow's committed transitions as a source of events, for connectors of this engine or
+    /// of another one in this process: see to_stream_event() for what they look like. They are read
+    /// from the log by a durable cursor of each consumer, and stored nowhere else; forward_to()
+    /// sends them on to a topic.
+    ///
+    /// The retention of this engine waits for its own connectors; it does not know of others.
+    /// @throws definition_error when an argument is empty.
+    std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options = {});
 
     /// Says what async_start would do with the unfinished runs in the store, and does nothing.
     /// Signature: `void(error_code, std::vector<start_plan>)`. May be called before async_start.
@@ -245,6 +308,7 @@ public:
 
 private:
     void add_untyped(std::shared_ptr<const detail::workflow_impl> added);
+    void connect_untyped(detail::connector_impl added);
     std::shared_ptr<detail::engine_api> api() const;
     void start(detail::completion<> done);
     void stop(duration drain, detail::completion<> done);

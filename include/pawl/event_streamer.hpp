@@ -1,10 +1,12 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/stream_event.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,7 +25,8 @@ enum class subscribe_from {
 /// destroyed.
 ///
 /// @par Thread Safety
-/// Distinct objects: Safe.@n Shared objects: one call at a time.
+/// Distinct objects: Safe.@n Shared objects: Unsafe. An ack() may be called while a receive() is
+/// under way; else one call at a time.
 class event_receiver {
 public:
     virtual ~event_receiver() = default;
@@ -73,9 +76,21 @@ public:
     virtual boost::asio::awaitable<void> trim(std::string topic, std::uint64_t up_to) = 0;
 };
 
+struct store_streamer_options {
+    /// In a store that other processes share: how often a receiver that waits looks for what they
+    /// sent. Above zero. Default 1 s.
+    duration look = std::chrono::seconds{1};
+
+    /// What that is measured on. Default: the machine's clocks.
+    std::shared_ptr<pawl::clock> clock = system_clock();
+};
+
 /// Topics in a record_store, as durable as that: with open_memory() a streamer in memory.
 ///
-/// Receivers are woken by what is sent through the same object.
-std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store);
+/// Receivers are woken by what is sent through any streamer of the same store object.
+///
+/// Throws definition_error when an option is out of its range.
+std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store,
+                                               store_streamer_options options = {});
 
 } // namespace pawl

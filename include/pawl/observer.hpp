@@ -17,16 +17,16 @@ enum class handler_result : std::uint8_t {
     skipped,     ///< with skip()
     failed,      ///< it threw, took too long, or left an object that cannot be written
     interrupted, ///< by a command, a deadline or a stop; what it did is forgotten
-    given_up,    ///< a hook that failed for the last time
+    given_up,    ///< a hook or a connector that failed for the last time
 };
 
-/// One attempt of a step, callback, timeout or hook.
+/// One attempt of a step, callback, timeout, hook or connector.
 struct handler_report {
     std::string_view workflow;
 
-    /// Which handler, by a name of which there are as many as the workflow declares:
+    /// Which handler, by a name of which there are as many as are declared:
     /// "<status>-step", "<status>-callback-<name>", "<status>-timeout-<number from 1>",
-    /// "<event>-hook".
+    /// "<event>-hook", "connector-<name>".
     std::string_view process;
 
     run_id run;

@@ -123,6 +123,8 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
     now.waiting_changes = committer_.waiting();
     for (const auto& runner : hooks_)
         now.waiting_hooks += runner->follower().open();
+    for (const auto& runner : connectors_)
+        now.waiting_events += runner->open();
     now.leases = shards_->leases();
     const auto at = shared_.clock.now();
     for (const auto& held : now.leases) {

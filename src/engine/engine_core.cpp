@@ -148,6 +148,7 @@ void engine_core::committed(const change& what, const apply_result* result)
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
         runner->follower().committed(*change);
+    log_news_->committed(*change, shared_.shard_of(change->next.foreign_id));
 }
 
 run_id engine_core::new_run_id()
@@ -262,6 +263,7 @@ void engine_core::let_go()
         runner->follower().start();
     for (const auto& runner : retention_)
         runner->start();
+    start_connectors();
 }
 
 void engine_core::stop(duration drain, completion<> done)
@@ -290,6 +292,8 @@ void engine_core::stop(duration drain, completion<> done)
         runner->follower().stop();
     for (const auto& runner : retention_)
         runner->stop();
+    for (const auto& runner : connectors_)
+        runner->stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
                            if (const auto self = weak.lock())
@@ -313,6 +317,8 @@ void engine_core::after_drain()
         runner->follower().interrupt();
     for (const auto& runner : retention_)
         runner->interrupt();
+    for (const auto& runner : connectors_)
+        runner->interrupt();
 }
 
 void engine_core::finish_stop()
@@ -324,6 +330,8 @@ void engine_core::finish_stop()
         tell_observer(engine_state::stopped);
         waiters = std::move(stop_waiters_);
     }
+    for (const auto& runner : connectors_)
+        runner->forget();
     for (auto& waiter : waiters)
         complete(shared_.executor, std::move(waiter), error_code{});
 }

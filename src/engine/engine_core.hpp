@@ -3,6 +3,7 @@
 #include "core/run_id.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/committer.hpp"
+#include "engine/connector_runner.hpp"
 #include "engine/context.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
@@ -15,6 +16,7 @@
 #include "engine/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/engine.hpp"
+#include "streams/log_news.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -37,6 +39,8 @@ public:
     ~engine_core() override;
 
     void add(std::shared_ptr<const workflow_impl> added);
+    void connect(connector_impl added);
+    std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options);
     void start(completion<> done);
     void stop(duration drain, completion<> done);
     void plan(completion<std::vector<start_plan>> done);
@@ -106,6 +110,7 @@ private:
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
     boost::asio::awaitable<apply_result> commit_call(engine_detail::commit& item);
 
+    void start_connectors();
     void add_schedules();
     boost::asio::awaitable<run_id> fire(engine_detail::scheduled_trigger slot);
     boost::asio::awaitable<void> do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
@@ -131,6 +136,9 @@ private:
     std::shared_ptr<engine_detail::peer_news> peers_;
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
+    std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
+    std::shared_ptr<role_scheduler> roles_; ///< null while nobody needs them
+    std::shared_ptr<streams::log_news> log_news_ = std::make_shared<streams::log_news>();
     std::shared_ptr<const workflow_impl> schedules_;
     std::unique_ptr<timer> drain_timer_;
 

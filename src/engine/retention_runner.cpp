@@ -33,6 +33,13 @@ retention_runner::retention_runner(context& shared, const detail::workflow_impl&
 {
 }
 
+void retention_runner::wait_for(std::shared_ptr<streams::workflow_source> source,
+                                std::string consumer)
+{
+    if (source->workflow() == workflow_.rules.name)
+        consumers_.emplace_back(std::move(source), std::move(consumer));
+}
+
 void retention_runner::start()
 {
     shared_.running.spawn(strand_, work(), cancel_.slot(), shared_from_this());
@@ -115,12 +122,25 @@ asio::awaitable<std::vector<archived_run>> retention_runner::collect()
         const bool seen =
             !hooks_ || taken.history.empty() ||
             taken.history.back().sequence <= hooks_->done_up_to(taken.history.back().shard);
-        if (seen)
-            runs.push_back(std::move(taken));
-        else
+        if (!seen) {
             hooks_->look(taken.history.back().shard);
+            continue;
+        }
+        const bool connected = co_await seen_by_all(taken);
+        if (connected)
+            runs.push_back(std::move(taken));
     }
     co_return runs;
+}
+
+asio::awaitable<bool> retention_runner::seen_by_all(const archived_run& run)
+{
+    for (const auto& [source, consumer] : consumers_) {
+        const bool seen = co_await source->has_seen(consumer, run.history);
+        if (!seen)
+            co_return false;
+    }
+    co_return true;
 }
 
 /// Of this engine's shards.

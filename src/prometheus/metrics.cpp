@@ -115,8 +115,8 @@ public:
         counter("workflow_run_state_changes", "Committed changes of run states.")};
     cached<Histogram> message_age{
         histogram("pawl_message_age_seconds", "How long messages waited until they were settled.")};
-    cached<::prometheus::Counter> given_up{
-        counter("pawl_hooks_given_up", "Hooks that failed for the last time.")};
+    cached<::prometheus::Counter> given_up{counter(
+        "pawl_hooks_given_up", "Hooks and connectors that failed on an event for the last time.")};
     Histogram& batch_changes{histogram("pawl_batch_changes", "Changes in one commit of the store.")
                                  .Add({}, size_buckets)};
     Histogram& batch_seconds{histogram("pawl_batch_seconds", "How long commits of the store take.")
@@ -130,6 +130,8 @@ public:
         gauge("pawl_waiting_changes", "Changes that wait for the next batch.").Add({})};
     ::prometheus::Gauge& waiting_hooks{
         gauge("pawl_waiting_hooks", "Events that hooks are working off.").Add({})};
+    ::prometheus::Gauge& waiting_events{
+        gauge("pawl_waiting_events", "Events that connectors are working off.").Add({})};
     ::prometheus::Gauge& due_lag{
         gauge("pawl_due_lag_seconds", "Age of the oldest run that is due and not taken up.")
             .Add({})};
@@ -155,6 +157,7 @@ void prometheus_metrics::update(const engine_statistics& now)
     to.waiting_calls.Set(static_cast<double>(now.waiting_calls));
     to.waiting_changes.Set(static_cast<double>(now.waiting_changes));
     to.waiting_hooks.Set(static_cast<double>(now.waiting_hooks));
+    to.waiting_events.Set(static_cast<double>(now.waiting_events));
     to.owned_shards.Set(static_cast<double>(now.leases.size()));
     to.due_lag.Set(seconds(now.due_lag));
     const std::lock_guard lock{to.mutex_};

@@ -6,11 +6,43 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <utility>
 
 namespace pawl::streams {
 
 namespace asio = boost::asio;
+
+namespace {
+
+/// A timer calls its handler when it is cancelled, too.
+struct watch {
+    explicit watch(timer* measuring) : time(measuring) {}
+    watch(const watch&) = delete;
+    ~watch()
+    {
+        *over = true;
+        if (time)
+            time->cancel();
+    }
+
+    timer* const time;
+    const std::shared_ptr<std::atomic<bool>> over = std::make_shared<std::atomic<bool>>(false);
+};
+
+} // namespace
+
+asio::awaitable<void> wait_or_look(asio::awaitable<void> waiting, timer* time, duration span,
+                                   std::function<void()> look)
+{
+    const watch meanwhile{time};
+    if (time)
+        time->wait(span, [over = meanwhile.over, look = std::move(look)] {
+            if (!*over)
+                look();
+        });
+    co_await std::move(waiting);
+}
 
 asio::awaitable<void> news::wait()
 {

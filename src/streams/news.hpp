@@ -1,15 +1,23 @@
 #pragma once
 
+#include "pawl/clock.hpp"
+
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 
 namespace pawl::streams {
+
+/// Waits as `waiting` does, and calls `look` when `span` has passed before: news from other
+/// processes may be lost. Without a timer it only waits. `look` ends the wait.
+boost::asio::awaitable<void> wait_or_look(boost::asio::awaitable<void> waiting, timer* time,
+                                          duration span, std::function<void()> look);
 
 /// One waiter for news: those that come while it does not wait are kept for it.
 ///

@@ -1,10 +1,10 @@
 #include "pawl/error.hpp"
 #include "pawl/event_streamer.hpp"
-#include "streams/news.hpp"
+#include "streams/topic_waiters.hpp"
+
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <utility>
 
 namespace pawl {
@@ -14,45 +14,7 @@ namespace asio = boost::asio;
 namespace {
 
 using streams::news;
-
-/// Who waits for what is sent to which topic.
-class waiters {
-public:
-    std::shared_ptr<news> add(const std::string& topic)
-    {
-        const auto added = std::make_shared<news>();
-        const std::lock_guard lock{mutex_};
-        by_topic_.emplace(topic, added);
-        return added;
-    }
-
-    void remove(const std::string& topic, const std::shared_ptr<news>& gone)
-    {
-        const std::lock_guard lock{mutex_};
-        const auto [first, last] = by_topic_.equal_range(topic);
-        const auto at =
-            std::find_if(first, last, [&](const auto& each) { return each.second == gone; });
-        if (at != last)
-            by_topic_.erase(at);
-    }
-
-    void tell(const std::string& topic)
-    {
-        std::vector<std::shared_ptr<news>> told;
-        {
-            const std::lock_guard lock{mutex_};
-            const auto [first, last] = by_topic_.equal_range(topic);
-            for (auto at = first; at != last; ++at)
-                told.push_back(at->second);
-        }
-        for (const auto& each : told)
-            each->tell();
-    }
-
-private:
-    std::mutex mutex_;
-    std::multimap<std::string, std::shared_ptr<news>> by_topic_;
-};
+using streams::topic_waiters;
 
 /// A cursor's position is the next event's, so that one that stands at the beginning of an empty
 /// topic is told from one that does not exist. Stored: never change.
@@ -69,10 +31,12 @@ asio::awaitable<void> store_cursor(record_store& store, std::string name, std::u
 
 class receiver final : public event_receiver {
 public:
-    receiver(std::shared_ptr<record_store> store, std::shared_ptr<waiters> all, std::string topic,
-             std::string cursor, std::uint64_t next)
+    receiver(std::shared_ptr<record_store> store, std::shared_ptr<topic_waiters> all,
+             std::string topic, std::string cursor, std::uint64_t next, std::unique_ptr<timer> look,
+             duration look_after)
         : store_(std::move(store)), all_(std::move(all)), topic_(std::move(topic)),
-          cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_))
+          cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_)), look_(std::move(look)),
+          look_after_(look_after)
     {
     }
 
@@ -88,7 +52,12 @@ public:
                 next_ = events.back().position + 1;
                 co_return events;
             }
-            co_await news_->wait();
+            auto waiting = news_->wait();
+            auto look = [news = news_] {
+                news->tell();
+            };
+            co_await streams::wait_or_look(std::move(waiting), look_.get(), look_after_,
+                                           std::move(look));
         }
     }
 
@@ -99,16 +68,21 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<waiters> all_;
+    const std::shared_ptr<topic_waiters> all_;
     const std::string topic_;
     const std::string cursor_;
     std::uint64_t next_; ///< position of the next event to give
     const std::shared_ptr<news> news_;
+    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
+    const duration look_after_;
 };
 
 class streamer final : public event_streamer {
 public:
-    explicit streamer(std::shared_ptr<record_store> store) : store_(std::move(store)) {}
+    streamer(std::shared_ptr<record_store> store, store_streamer_options options)
+        : store_(std::move(store)), options_(std::move(options))
+    {
+    }
 
     asio::awaitable<std::vector<std::uint64_t>> send(std::string topic,
                                                      std::vector<stream_event> events) override
@@ -136,8 +110,14 @@ public:
             next = co_await store_->topic_end(topic) + 1;
             co_await store_cursor(*store_, name, next);
         }
+        std::unique_ptr<timer> look;
+        if (store_->shared()) {
+            const auto executor = co_await asio::this_coro::executor;
+            look = options_.clock->make_timer(executor);
+        }
         std::unique_ptr<event_receiver> made = std::make_unique<receiver>(
-            store_, all_, std::move(topic), name, std::max<std::uint64_t>(next, 1));
+            store_, all_, std::move(topic), name, std::max<std::uint64_t>(next, 1), std::move(look),
+            options_.look);
         co_return made;
     }
 
@@ -149,14 +129,23 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<waiters> all_ = std::make_shared<waiters>();
+    const store_streamer_options options_;
+    const std::shared_ptr<topic_waiters> all_ = topic_waiters::of(*store_);
 };
 
 } // namespace
 
-std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store)
+std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store,
+                                               store_streamer_options options)
 {
-    return std::make_shared<streamer>(std::move(store));
+    if (!store)
+        throw definition_error("store_streamer: the store must not be null");
+    if (!options.clock)
+        throw definition_error("store_streamer_options::clock must not be null: leave the default "
+                               "for the machine's clocks");
+    if (options.look <= duration::zero())
+        throw definition_error("store_streamer_options::look must be above zero");
+    return std::make_shared<streamer>(std::move(store), std::move(options));
 }
 
 } // namespace pawl

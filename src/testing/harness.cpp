@@ -35,6 +35,8 @@ void engine_bench::start()
 {
     engine_.emplace(io_.get_executor(), options_.engine);
     add_workflows(*engine_);
+    if (options_.prepare)
+        options_.prepare(*engine_);
     wait_for(engine_->async_start());
     run_until_idle();
 }

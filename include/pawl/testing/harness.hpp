@@ -32,6 +32,10 @@ struct harness_options {
     /// manual_clock, the log is kept for harness::log().
     engine_options engine{};
 
+    /// Called before each start, when the workflow has been added: to connect sources of events, or
+    /// to add the workflows that it works with.
+    std::function<void(pawl::engine&)> prepare{};
+
     /// How far time may move while a test waits. Default 30 days.
     duration patience = std::chrono::hours{24 * 30};
 

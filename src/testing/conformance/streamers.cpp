@@ -237,6 +237,23 @@ awaitable<void> a_receive_can_be_cancelled_and_loses_nothing(event_streamer& str
     co_await expect_events(*receiver, {"1"}, "an event after a cancelled receive");
 }
 
+awaitable<void> an_acknowledgement_may_come_while_a_receive_waits(event_streamer& streamer)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    const auto receiver = co_await streamer.subscribe("news", "reader");
+    co_await streamer.send("news", events_of({"1"}));
+    const auto first = co_await receiver->receive(10);
+    const auto begun = begin_receive(executor, *receiver);
+    for (int i = 0; i < 100; ++i)
+        co_await asio::post(executor, asio::use_awaitable);
+    co_await receiver->ack(first.back().position);
+    expect(!begun->done, "an acknowledgement ended a receive");
+    co_await streamer.send("news", events_of({"2"}));
+    co_await wait_until(begun->done, "a receive was not woken after an acknowledgement");
+    const auto again = co_await streamer.subscribe("news", "reader");
+    co_await expect_events(*again, {"2"}, "events after an acknowledgement");
+}
+
 awaitable<void> a_trim_removes_what_nobody_needs(event_streamer& streamer)
 {
     const auto positions = co_await streamer.send("news", events_of({"1", "2", "3"}));
@@ -268,6 +285,8 @@ constexpr entry entries[] = {
     {"an_id_is_stored_once", an_id_is_stored_once},
     {"a_receiver_waits_and_wakes", a_receiver_waits_and_wakes},
     {"a_receive_can_be_cancelled_and_loses_nothing", a_receive_can_be_cancelled_and_loses_nothing},
+    {"an_acknowledgement_may_come_while_a_receive_waits",
+     an_acknowledgement_may_come_while_a_receive_waits},
     {"a_trim_removes_what_nobody_needs", a_trim_removes_what_nobody_needs},
     {"names_must_not_be_empty", names_must_not_be_empty},
 };

@@ -1,0 +1,139 @@
+// Connectors: events from elsewhere start and call back runs, each exactly once; what becomes of
+// the runs goes out as events; and one workflow's end starts the runs of another.
+#include <pawl/builder.hpp>
+#include <pawl/event_streamer.hpp>
+#include <pawl/memory.hpp>
+#include <pawl/testing/harness.hpp>
+
+#include <iostream>
+
+using namespace std::chrono_literals;
+
+// What the shop and the bank send.
+struct order {
+    std::string number;
+    int cents = 0;
+};
+BOOST_DESCRIBE_STRUCT(order, (), (number, cents))
+
+struct sale {
+    int due = 0, paid = 0;
+};
+BOOST_DESCRIBE_STRUCT(sale, (), (due, paid))
+
+enum class stage { ordered = 1, settled };
+BOOST_DESCRIBE_ENUM(stage, ordered, settled)
+using enum stage;
+
+inline constexpr pawl::callback<order> paid{"paid"};
+
+pawl::step<ordered, settled> take_payment(pawl::run<sale>& run, order payment)
+{
+    run.object().paid += payment.cents;
+    if (run.object().paid < run.object().due)
+        co_return pawl::to<ordered>;
+    co_return pawl::to<settled>;
+}
+
+pawl::workflow<sale, stage> sales()
+{
+    pawl::builder<sale, stage> b{"sales"};
+    b.start<ordered>();
+    b.callback<ordered>(paid, take_payment);
+    b.end<settled>();
+    return std::move(b).build();
+}
+
+struct slip {};
+BOOST_DESCRIBE_STRUCT(slip, (), ())
+
+enum class slip_state { packing = 1, packed };
+BOOST_DESCRIBE_ENUM(slip_state, packing, packed)
+
+pawl::step<slip_state::packed> pack(pawl::run<slip>& run)
+{
+    std::cout << run.foreign_id() << " is packed\n";
+    co_return pawl::to<slip_state::packed>;
+}
+
+pawl::workflow<slip, slip_state> packing()
+{
+    pawl::builder<slip, slip_state> b{"packing"};
+    b.step<slip_state::packing>(pack);
+    b.end<slip_state::packed>();
+    return std::move(b).build();
+}
+
+// An event's payload is read as the type that the function takes. However often an event comes, it
+// starts one run.
+boost::asio::awaitable<void> open_sale(pawl::arrival<sale, stage>& in, order what)
+{
+    co_await in.trigger(what.number, sale{what.cents});
+}
+
+// A payment may come before its order: then there is no run yet, and it is tried again later. One
+// that cannot be right is put aside, and holds up no other.
+boost::asio::awaitable<void> settle_sale(pawl::arrival<sale, stage>& in, order what)
+{
+    if (what.cents <= 0)
+        throw std::runtime_error("a payment of nothing");
+    co_await in.deliver(what.number, paid, what);
+}
+
+boost::asio::awaitable<void> pack_settled(pawl::arrival<slip, slip_state>& in, pawl::event what)
+{
+    if (what.to == static_cast<int>(settled))
+        co_await in.trigger(what.foreign_id, slip{});
+}
+
+pawl::stream_event event_of(std::string id, order what)
+{
+    pawl::stream_event made;
+    made.id = std::move(id);
+    made.key = what.number;
+    pawl::codec<order>::encode(what, made.payload);
+    return made;
+}
+
+int main()
+{
+    const auto store = pawl::open_memory();
+    const auto broker = pawl::store_streamer(store); // or one of your own, to yours
+    const auto orders = sales();
+    const auto slips = packing();
+
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    options.engine.log = [](const pawl::log_entry& entry) {
+        if (entry.level >= pawl::log_level::error)
+            std::cout << entry.text << ": " << entry.error << "\n";
+    };
+    options.prepare = [&](pawl::engine& engine) {
+        engine.add(slips);
+        engine.connect("shop", pawl::from_topic(broker, "orders"), orders, open_sale);
+        engine.connect("bank", pawl::from_topic(broker, "payments"), orders, settle_sale,
+                       {.retry = {.max_attempts = 3}});
+        engine.connect("settled-sales", engine.events("sales"), slips, pack_settled);
+        engine.connect("sales-out", engine.events("sales"), orders,
+                       pawl::forward_to(broker, "sales"));
+    };
+    pawl::testing::harness test{orders, std::move(options)};
+    const auto send = [&](std::string topic, std::vector<pawl::stream_event> events) {
+        test.wait_for(broker->send(std::move(topic), std::move(events)));
+        test.run_until_idle();
+    };
+
+    send("payments", {event_of("p1", {"order-1", 300}), event_of("p2", {"order-2", 0})});
+    send("orders", {event_of("o1", {"order-1", 1000}), event_of("o1", {"order-1", 1000})});
+    test.advance(1min);
+    test.restart(); // what was worked off does not come again
+    send("payments", {event_of("p3", {"order-1", 700})});
+    test.run_until_idle();
+
+    for (const auto& each : test.wait_for(store->topic_events("sales", 0, 100)))
+        std::cout << each.key << " " << each.type << ", status " << each.headers.at("status")
+                  << "\n";
+    for (const auto& each :
+         test.wait_for(store->topic_events(pawl::put_aside_topic("bank"), 0, 100)))
+        std::cout << "put aside: " << each.id << "\n";
+}

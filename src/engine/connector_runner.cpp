@@ -1,0 +1,227 @@
+#include "engine/connector_runner.hpp"
+
+#include "engine/error_text.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Between sessions of which the first could not read.
+constexpr duration first_pause = std::chrono::seconds{1};
+constexpr duration longest_pause = std::chrono::minutes{1};
+
+constexpr std::size_t page_size = 256;
+
+} // namespace
+
+connector_runner::connector_runner(context& shared, detail::connector_impl connector,
+                                   std::shared_ptr<role_scheduler> roles)
+    : shared_(shared), connector_(std::move(connector)), roles_(std::move(roles)),
+      strand_(asio::make_strand(shared.executor)), pause_(shared.clock.make_timer(strand_)),
+      calls_(shared.running, strand_), receiving_(shared.running, strand_),
+      watching_(shared.running, strand_)
+{
+}
+
+/// Stored, in cursors and roles: never change.
+std::string connector_runner::consumer() const
+{
+    return "connector/" + connector_.name;
+}
+
+void connector_runner::start(std::weak_ptr<detail::engine_api> engine)
+{
+    engine_ = std::move(engine);
+    shared_.running.spawn(strand_, work());
+}
+
+void connector_runner::stop()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->stopping_ = true;
+        self->calls_.interrupt();
+        self->receiving_.interrupt();
+        self->pause_->cancel();
+        self->room_->tell();
+        self->progress_->tell();
+    });
+}
+
+void connector_runner::interrupt()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->calls_.interrupt();
+        self->interrupt_attempts();
+    });
+}
+
+asio::awaitable<void> connector_runner::work()
+{
+    co_await asio::post(strand_, asio::use_awaitable); // stop() may come first
+    auto pause = first_pause;
+    while (!stopping_) {
+        const auto failure = co_await session();
+        if (fruitful_ || !failure)
+            pause = first_pause;
+        if (stopping_ || !failure)
+            continue;
+        const auto text = error_text(failure);
+        log_entry entry{log_level::warn, "a connector cannot read its events"};
+        const auto process = "connector-" + connector_.name;
+        entry.workflow = connector_.workflow;
+        entry.process = process;
+        entry.error = text;
+        shared_.log(entry);
+        co_await sleep(pause);
+        pause = std::min(pause * 2, longest_pause);
+    }
+}
+
+/// From taking the role to giving it back; says what went wrong.
+asio::awaitable<std::exception_ptr> connector_runner::session()
+{
+    lost_ = fruitful_ = false;
+    failure_ = nullptr;
+    read_ = acked_ = 0;
+    if (roles_) {
+        failure_ = co_await calls_.run(acquire());
+        if (failure_ || stopping_) {
+            role_.reset();
+            co_return failure_;
+        }
+        watched_ = true;
+        shared_.running.spawn(strand_, watch());
+    }
+    failure_ = co_await calls_.run(open_source());
+    if (!failure_)
+        co_await read_and_acknowledge();
+    co_await end_session();
+    co_return failure_;
+}
+
+asio::awaitable<void> connector_runner::read_and_acknowledge()
+{
+    reading_ = true;
+    shared_.running.spawn(strand_, read());
+    while (!over()) {
+        const auto before = acked_;
+        const auto problem = co_await calls_.run(acknowledge());
+        if (problem && !over())
+            failure_ = problem;
+        if (!over() && acked_ == before)
+            co_await progress_->wait();
+    }
+    receiving_.interrupt();
+    room_->tell();
+    wake_lanes();
+    while (reading_ || busy_ > 0)
+        co_await progress_->wait();
+    // What failed here comes again.
+    if (!lost_)
+        co_await calls_.run(acknowledge());
+}
+
+asio::awaitable<void> connector_runner::end_session()
+{
+    ready_.clear();
+    lanes_.clear();
+    positions_.clear();
+    open_ = 0;
+    receiver_.reset();
+    if (!role_)
+        co_return;
+    while (watched_) {
+        watching_.interrupt();
+        co_await progress_->wait();
+    }
+    co_await calls_.run(role_->release());
+    role_.reset();
+}
+
+asio::awaitable<void> connector_runner::acquire()
+{
+    role_ = co_await roles_->acquire(consumer());
+}
+
+asio::awaitable<void> connector_runner::watch()
+{
+    progress_->tell(); // it can be interrupted from now on
+    co_await watching_.run(wait_for_loss());
+    watched_ = false;
+    progress_->tell();
+}
+
+/// Ends also when nobody wants to know any more.
+asio::awaitable<void> connector_runner::wait_for_loss()
+{
+    co_await role_->lost();
+    lost_ = true;
+    log_entry entry{log_level::warn, "another engine may run the connector from now on"};
+    const auto process = "connector-" + connector_.name;
+    entry.workflow = connector_.workflow;
+    entry.process = process;
+    shared_.log(entry);
+    calls_.interrupt();
+    interrupt_attempts();
+    progress_->tell();
+}
+
+asio::awaitable<void> connector_runner::open_source()
+{
+    receiver_ = co_await connector_.source->open(consumer());
+}
+
+asio::awaitable<void> connector_runner::read()
+{
+    while (!over()) {
+        if (open_ >= connector_.options.max_open) {
+            co_await room_->wait();
+            continue;
+        }
+        const auto room = connector_.options.max_open - open_;
+        const auto problem = co_await receiving_.run(receive(std::min(room, page_size)));
+        if (problem && !over())
+            failure_ = problem;
+        if (!over())
+            take(std::exchange(received_, {}));
+    }
+    received_.clear();
+    reading_ = false;
+    progress_->tell();
+}
+
+asio::awaitable<void> connector_runner::receive(std::size_t limit)
+{
+    received_ = co_await receiver_->receive(limit);
+}
+
+asio::awaitable<void> connector_runner::acknowledge()
+{
+    const auto position = positions_.empty() ? read_ : *positions_.begin() - 1;
+    if (position <= acked_)
+        co_return;
+    co_await receiver_->ack(position);
+    acked_ = position;
+}
+
+asio::awaitable<void> connector_runner::sleep(duration span)
+{
+    if (stopping_)
+        co_return;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto handler, timer* waiting, duration length) {
+            waiting->wait(length, std::move(handler));
+        },
+        asio::use_awaitable, pause_.get(), span);
+}
+
+} // namespace pawl::engine_detail

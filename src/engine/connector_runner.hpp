@@ -1,0 +1,142 @@
+#pragma once
+
+#include "engine/context.hpp"
+#include "engine/interruptible.hpp"
+#include "pawl/connector.hpp"
+#include "pawl/role_scheduler.hpp"
+#include "streams/news.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// Works off the events of one connector, while its engine has the connector's role.
+///
+/// One reader takes events from the source; each key has a lane, in which its events follow each
+/// other, and lanes stand beside each other. What a source is told of as done stands before the
+/// first event that has not been worked off.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class connector_runner : public std::enable_shared_from_this<connector_runner> {
+public:
+    /// @param roles null when nobody else can run the connector.
+    connector_runner(context& shared, detail::connector_impl connector,
+                     std::shared_ptr<role_scheduler> roles);
+
+    /// `engine` must live until the gate has been closed.
+    void start(std::weak_ptr<detail::engine_api> engine);
+
+    /// Begins no event any more, and ends the waits.
+    void stop();
+
+    /// Cancels what is running.
+    void interrupt();
+
+    /// Drops the connector's function, which may hold clients, and they the engine. Once nothing
+    /// runs any more.
+    void forget() { connector_.work = nullptr; }
+
+    /// Events that were read and not yet worked off.
+    std::size_t open() const noexcept { return open_; }
+
+    const detail::connector_impl& connector() const noexcept { return connector_; }
+
+    /// The name under which it reads its source.
+    std::string consumer() const;
+
+private:
+    /// An attempt that is under way.
+    struct attempt {
+        boost::asio::cancellation_signal cancel;
+        bool inside = false; ///< suspended where `cancel` may be emitted
+        bool late = false;
+        std::unique_ptr<timer> limit;
+    };
+
+    /// The events of one key, of which the first is being worked off. An event without a key has a
+    /// lane of its own.
+    struct lane {
+        std::pair<std::string, std::uint64_t> name;
+        std::deque<stream_event> events;
+        int failures = 0; ///< attempts of the first event that are counted
+        int delays = 0;   ///< those that are not
+        bool waiting = false;
+        std::unique_ptr<timer> pause;
+        std::shared_ptr<attempt> now;
+    };
+    using lane_ptr = std::shared_ptr<lane>;
+
+    boost::asio::awaitable<void> work();
+    boost::asio::awaitable<std::exception_ptr> session();
+    boost::asio::awaitable<void> read_and_acknowledge();
+    boost::asio::awaitable<void> end_session();
+    boost::asio::awaitable<void> acquire();
+    boost::asio::awaitable<void> watch();
+    boost::asio::awaitable<void> wait_for_loss();
+    boost::asio::awaitable<void> open_source();
+    boost::asio::awaitable<void> read();
+    boost::asio::awaitable<void> receive(std::size_t limit);
+    boost::asio::awaitable<void> acknowledge();
+    boost::asio::awaitable<void> sleep(duration span);
+
+    bool over() const noexcept { return stopping_ || lost_ || failure_; }
+    void take(std::vector<stream_event> events);
+    void schedule(const lane_ptr& own, duration wait);
+    void schedule_next(const lane_ptr& own);
+    void dispatch();
+    boost::asio::awaitable<void> run_attempt(lane_ptr own, std::shared_ptr<attempt> made);
+    void limit_attempt(const std::shared_ptr<attempt>& made);
+    void judge(const lane_ptr& own, std::exception_ptr failure, duration took);
+    boost::asio::awaitable<void> put_aside(lane_ptr own, std::string error);
+    void done(const lane_ptr& own);
+    void report(const lane& own, const std::string& error, duration took, bool last) const;
+    void interrupt_attempts();
+    void wake_lanes();
+
+    context& shared_;
+    detail::connector_impl connector_;
+    const std::shared_ptr<role_scheduler> roles_;
+    const boost::asio::any_io_executor strand_;
+    const std::unique_ptr<timer> pause_;
+    std::weak_ptr<detail::engine_api> engine_;
+
+    // Everything below belongs to the strand.
+    interruptible calls_;     ///< of role, source and acknowledgements
+    interruptible receiving_; ///< of the reader
+    interruptible watching_;  ///< of the role's loss
+    const std::shared_ptr<streams::news> progress_ = std::make_shared<streams::news>();
+    const std::shared_ptr<streams::news> room_ = std::make_shared<streams::news>();
+    bool stopping_ = false;
+    bool lost_ = false;
+    std::exception_ptr failure_; ///< why the session ends
+    std::unique_ptr<held_role> role_;
+    std::unique_ptr<event_receiver> receiver_;
+    std::vector<stream_event> received_;
+    bool watched_ = false;
+    bool reading_ = false;
+    bool fruitful_ = false;  ///< the session has received something
+    std::uint64_t read_ = 0; ///< the last position that was read
+    std::uint64_t acked_ = 0;
+    std::set<std::uint64_t> positions_; ///< read, and not yet worked off
+    std::map<std::pair<std::string, std::uint64_t>, lane_ptr> lanes_;
+    std::deque<lane_ptr> ready_;
+    std::size_t running_ = 0; ///< attempts
+    std::size_t busy_ = 0;    ///< attempts, and events that are being put aside
+    std::atomic<std::size_t> open_{0};
+};
+
+} // namespace pawl::engine_detail

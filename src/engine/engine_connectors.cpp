@@ -1,0 +1,115 @@
+// What an engine has to do with connectors: their checks, their start, and the log as a source.
+#include "engine/engine_core.hpp"
+#include "streams/workflow_source.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace pawl::detail {
+
+namespace {
+
+constexpr std::size_t max_name = 128;
+
+/// The owner of a role has no longer name than the engine gives it.
+constexpr std::size_t max_owner = 900;
+
+bool is_name(const std::string& text)
+{
+    return !text.empty() && text.size() <= max_name && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+}
+
+void check(const connector_impl& what)
+{
+    const auto require = [&](bool holds, const char* rule) {
+        if (!holds)
+            throw definition_error("connector \"" + what.name + "\": " + rule);
+    };
+    const auto& options = what.options;
+    const auto& retry = options.retry;
+    require(is_name(what.name), "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
+    require(what.source != nullptr, "the source must not be null");
+    require(options.parallel >= 1 && options.parallel <= max_parallel,
+            "parallel must be from 1 to 1,000,000");
+    require(options.max_open >= 1, "max_open must be at least 1");
+    require(options.attempt_limit >= duration::zero(), "attempt_limit must not be negative");
+    require(options.lag >= duration::zero(), "lag must not be negative");
+    require(retry.initial > duration::zero(), "retry.initial must be above zero");
+    // Negated, so that not-a-number is refused too.
+    require(retry.multiplier >= 1 && retry.multiplier <= 1e9,
+            "retry.multiplier must be from 1 to 1e9");
+    require(!(retry.multiplier > 1) || retry.max_interval >= retry.initial,
+            "retry.max_interval must be at least initial when multiplier is above 1");
+    require(retry.jitter >= 0 && retry.jitter <= 1, "retry.jitter must be from 0 to 1");
+    require(retry.max_attempts >= 0, "retry.max_attempts must not be negative");
+}
+
+} // namespace
+
+void engine_core::connect(connector_impl added)
+{
+    assert(phase_ == phase::fresh && "connect before the engine is started");
+    check(added);
+    if (!shared_.workflows.contains(added.workflow))
+        throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +
+                               added.workflow + "\"; add() it first");
+    const auto same = [&](const auto& each) {
+        return each->connector().name == added.name;
+    };
+    if (std::ranges::any_of(connectors_, same))
+        throw definition_error("connector names need to be unique: the engine already has a "
+                               "connector named \"" +
+                               added.name + "\"");
+    if (!roles_ && options_.roles)
+        roles_ = options_.roles;
+    else if (!roles_ && shared_.store.shared())
+        roles_ = store_role_scheduler(
+            options_.store, {.owner = options_.name.substr(0, max_owner), .clock = options_.clock});
+    connectors_.push_back(
+        std::make_shared<engine_detail::connector_runner>(shared_, std::move(added), roles_));
+}
+
+void engine_core::start_connectors()
+{
+    for (const auto& runner : connectors_) {
+        const auto source =
+            std::dynamic_pointer_cast<streams::workflow_source>(runner->connector().source);
+        if (source && source->store() == &shared_.store)
+            for (const auto& each : retention_)
+                each->wait_for(source, runner->consumer());
+        runner->start(weak_from_this());
+    }
+}
+
+std::shared_ptr<event_source> engine_core::events(std::string workflow,
+                                                  workflow_event_options options)
+{
+    if (workflow.empty())
+        throw definition_error("engine::events: the workflow needs a name");
+    if (options.kinds.empty())
+        throw definition_error("workflow_event_options::kinds must not be empty");
+    if (options.look <= duration::zero())
+        throw definition_error("workflow_event_options::look must be above zero");
+    return std::make_shared<streams::workflow_source>(options_.store, log_news_, options_.clock,
+                                                      std::move(workflow), std::move(options));
+}
+
+} // namespace pawl::detail
+
+namespace pawl {
+
+void engine::connect_untyped(detail::connector_impl added)
+{
+    core_->connect(std::move(added));
+}
+
+std::shared_ptr<event_source> engine::events(std::string workflow, workflow_event_options options)
+{
+    return core_->events(std::move(workflow), std::move(options));
+}
+
+} // namespace pawl

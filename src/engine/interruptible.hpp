@@ -1,0 +1,47 @@
+#pragma once
+
+#include "engine/gate.hpp"
+#include "streams/news.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <exception>
+#include <memory>
+
+namespace pawl::engine_detail {
+
+/// Runs one call at a time that waits for something outside, so that it can be cancelled without
+/// cancelling its caller: the call is a coroutine of its own.
+///
+/// Used on one strand, that of its caller.
+class interruptible {
+public:
+    interruptible(gate& running, boost::asio::any_io_executor strand);
+
+    /// Completes with what the call threw, or with null.
+    boost::asio::awaitable<std::exception_ptr> run(boost::asio::awaitable<void> work);
+
+    /// Cancels the call that is under way, if there is one.
+    void interrupt();
+
+private:
+    struct call {
+        boost::asio::cancellation_signal cancel;
+        bool inside = false; ///< suspended where `cancel` may be emitted
+        bool unwanted = false;
+        bool done = false;
+        std::exception_ptr failure;
+        std::shared_ptr<streams::news> ended = std::make_shared<streams::news>();
+    };
+
+    static boost::asio::awaitable<void> wrap(std::shared_ptr<call> made,
+                                             boost::asio::awaitable<void> work);
+
+    gate& running_;
+    const boost::asio::any_io_executor strand_;
+    std::shared_ptr<call> current_;
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,45 @@
+#include "streams/log_news.hpp"
+
+#include <utility>
+
+namespace pawl::streams {
+
+log_ear::log_ear(std::uint32_t shards, want_function wants)
+    : shards_(shards), wants_(std::move(wants)),
+      fresh_(std::make_unique<std::atomic<bool>[]>(shards))
+{
+    for (std::uint32_t shard = 0; shard < shards; ++shard)
+        fresh_[shard] = true;
+}
+
+void log_ear::committed(const transition& change, std::uint32_t shard)
+{
+    if (wants_(change))
+        tell(shard);
+}
+
+void log_ear::tell(std::uint32_t shard)
+{
+    if (shard < shards_ && !fresh_[shard].exchange(true))
+        news_->tell();
+}
+
+void log_news::add(const std::shared_ptr<log_ear>& added)
+{
+    const std::lock_guard lock{mutex_};
+    std::erase_if(ears_, [](const auto& each) { return each.expired(); });
+    ears_.push_back(added);
+    any_ = true;
+}
+
+void log_news::committed(const transition& change, std::uint32_t shard)
+{
+    if (!any_)
+        return;
+    const std::lock_guard lock{mutex_};
+    for (const auto& each : ears_)
+        if (const auto ear = each.lock())
+            ear->committed(change, shard);
+}
+
+} // namespace pawl::streams

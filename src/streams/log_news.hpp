@@ -1,0 +1,62 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "streams/news.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pawl::streams {
+
+/// What one reader of a log has not read yet, by shard: everything in the beginning.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe, with one wait at a time.
+class log_ear {
+public:
+    using want_function = std::function<bool(const transition&)>;
+
+    log_ear(std::uint32_t shards, want_function wants);
+
+    void committed(const transition& change, std::uint32_t shard);
+    void tell(std::uint32_t shard);
+
+    /// Whether the shard has news; it has none afterwards.
+    bool take(std::uint32_t shard) { return fresh_[shard].exchange(false); }
+
+    std::uint32_t shards() const noexcept { return shards_; }
+
+    /// As news::wait().
+    boost::asio::awaitable<void> wait() { return news_->wait(); }
+
+private:
+    const std::uint32_t shards_;
+    const want_function wants_;
+    const std::unique_ptr<std::atomic<bool>[]> fresh_;
+    const std::shared_ptr<news> news_ = std::make_shared<news>();
+};
+
+/// Who listens to what one engine commits. Costs nothing while nobody does.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class log_news {
+public:
+    void add(const std::shared_ptr<log_ear>& added);
+
+    /// It has been committed, or may have been.
+    void committed(const transition& change, std::uint32_t shard);
+
+private:
+    std::atomic<bool> any_{false};
+    std::mutex mutex_;
+    std::vector<std::weak_ptr<log_ear>> ears_;
+};
+
+} // namespace pawl::streams

@@ -1,0 +1,216 @@
+#include "streams/workflow_source.hpp"
+
+#include "pawl/error.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <span>
+#include <utility>
+
+namespace pawl::streams {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t page_size = 256;
+
+/// How far a shard has been read. A stored cursor is the next event's sequence, so that one that
+/// stands before the first event is told from one that does not exist.
+struct place {
+    bool known = false;
+    std::uint64_t read = 0; ///< the last sequence that was read
+    std::size_t open = 0;   ///< events that were read and are not acknowledged
+};
+
+class workflow_receiver final : public event_receiver {
+public:
+    workflow_receiver(std::shared_ptr<const workflow_source> source,
+                      std::shared_ptr<record_store> store, std::shared_ptr<log_ear> ear,
+                      std::string cursor, std::unique_ptr<timer> look)
+        : source_(std::move(source)), store_(std::move(store)), ear_(std::move(ear)),
+          cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look))
+    {
+        // By other processes too; null if there are none.
+        others_ = store_->listen([ear = ear_](std::span<const shard_news> news) {
+            for (const auto& each : news)
+                ear->tell(each.shard);
+        });
+    }
+
+    asio::awaitable<std::vector<stream_event>> receive(std::size_t limit) override
+    {
+        if (limit == 0)
+            throw error(errc::invalid_argument, "event_receiver::receive: limit must be above 0");
+        for (;;) {
+            for (std::uint32_t looked = 0; looked < places_.size() && ready_.size() < limit;
+                 ++looked, next_shard_ = (next_shard_ + 1) % ear_->shards())
+                if (ear_->take(next_shard_))
+                    co_await read_page(next_shard_);
+            if (!ready_.empty())
+                co_return give(limit);
+            auto waiting = ear_->wait();
+            auto look = [ear = ear_] {
+                for (std::uint32_t shard = 0; shard < ear->shards(); ++shard)
+                    ear->tell(shard);
+            };
+            co_await wait_or_look(std::move(waiting), look_.get(), source_->look_after(),
+                                  std::move(look));
+        }
+    }
+
+    /// May come while a receive is under way.
+    asio::awaitable<void> ack(std::uint64_t position) override
+    {
+        std::vector<std::uint64_t> next(places_.size());
+        for (; !given_.empty() && given_.front().position <= position; given_.pop_front()) {
+            const auto& done = given_.front();
+            auto& at = places_[done.shard];
+            --at.open;
+            // With nothing left, also what was passed over is behind it.
+            next[done.shard] = (at.open == 0 ? at.read : done.sequence) + 1;
+        }
+        std::vector<change> batch;
+        for (std::uint32_t shard = 0; shard < next.size(); ++shard)
+            if (next[shard] != 0)
+                batch.push_back(cursor_move{cursor_, shard, next[shard]});
+        if (!batch.empty())
+            co_await store_->apply(batch);
+    }
+
+private:
+    struct given {
+        std::uint64_t position;
+        std::uint32_t shard;
+        std::uint64_t sequence;
+    };
+
+    /// What was read is kept in `ready_`, where a cancelled receive leaves it for the next.
+    asio::awaitable<void> read_page(std::uint32_t shard)
+    {
+        auto& at = places_[shard];
+        std::vector<event> page;
+        std::exception_ptr failure;
+        try {
+            if (!at.known) {
+                const auto next = co_await store_->cursor(cursor_, shard);
+                at.read = std::max<std::uint64_t>(next, 1) - 1;
+                at.known = true;
+            }
+            page = co_await store_->events(shard, at.read, page_size);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure || page.size() == page_size)
+            ear_->tell(shard);
+        if (failure)
+            std::rethrow_exception(failure);
+        for (const auto& what : page) {
+            at.read = what.sequence;
+            if (what.workflow != source_->workflow() || !source_->wants(what.kind))
+                continue;
+            ++at.open;
+            ready_.push_back(to_stream_event(what));
+            ready_.back().position = ++last_position_;
+            given_.push_back({last_position_, shard, what.sequence});
+        }
+    }
+
+    std::vector<stream_event> give(std::size_t limit)
+    {
+        std::vector<stream_event> events;
+        for (; !ready_.empty() && events.size() < limit; ready_.pop_front())
+            events.push_back(std::move(ready_.front()));
+        return events;
+    }
+
+    const std::shared_ptr<const workflow_source> source_;
+    const std::shared_ptr<record_store> store_;
+    const std::shared_ptr<log_ear> ear_;
+    const std::string cursor_;
+    std::vector<place> places_;         ///< by shard
+    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
+    std::shared_ptr<void> others_;
+    std::uint32_t next_shard_ = 0;
+    std::uint64_t last_position_ = 0;
+    std::deque<stream_event> ready_; ///< read, and not yet given
+    std::deque<given> given_;        ///< read, and not yet acknowledged; in order of position
+};
+
+} // namespace
+
+workflow_source::workflow_source(std::shared_ptr<record_store> store,
+                                 std::shared_ptr<log_news> commits, std::shared_ptr<clock> clock,
+                                 std::string workflow, workflow_event_options options)
+    : store_(std::move(store)), commits_(std::move(commits)), clock_(std::move(clock)),
+      workflow_(std::move(workflow)), options_(std::move(options))
+{
+}
+
+bool workflow_source::wants(event_kind kind) const noexcept
+{
+    return std::ranges::find(options_.kinds, kind) != options_.kinds.end();
+}
+
+/// Stored: never change.
+std::string workflow_source::cursor_of(const std::string& consumer) const
+{
+    return "events/" + workflow_ + "/" + consumer;
+}
+
+asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::string consumer)
+{
+    if (consumer.empty())
+        throw error(errc::invalid_argument, "event_source::open: the consumer needs a name");
+    auto cursor = cursor_of(consumer);
+    if (options_.from == subscribe_from::latest)
+        co_await skip_to_the_end(cursor);
+    const auto self = shared_from_this();
+    auto ear = std::make_shared<log_ear>(store_->shards(), [self](const transition& change) {
+        return change.next.workflow == self->workflow_ && self->wants(change.kind);
+    });
+    commits_->add(ear);
+    std::unique_ptr<timer> look;
+    if (store_->shared()) {
+        const auto executor = co_await asio::this_coro::executor;
+        look = clock_->make_timer(executor);
+    }
+    std::unique_ptr<event_receiver> made = std::make_unique<workflow_receiver>(
+        self, store_, std::move(ear), std::move(cursor), std::move(look));
+    co_return made;
+}
+
+/// In the shards where the consumer is new.
+asio::awaitable<void> workflow_source::skip_to_the_end(std::string cursor)
+{
+    for (std::uint32_t shard = 0; shard < store_->shards(); ++shard) {
+        const auto known = co_await store_->cursor(cursor, shard);
+        if (known != 0)
+            continue;
+        std::uint64_t end = 0;
+        for (bool more = true; more;) {
+            const auto page = co_await store_->events(shard, end, page_size);
+            more = page.size() == page_size;
+            if (!page.empty())
+                end = page.back().sequence;
+        }
+        const std::vector<change> batch{cursor_move{cursor, shard, end + 1}};
+        co_await store_->apply(batch);
+    }
+}
+
+asio::awaitable<bool> workflow_source::has_seen(std::string consumer,
+                                                const std::vector<event>& history)
+{
+    const auto last = std::find_if(history.rbegin(), history.rend(),
+                                   [this](const event& what) { return wants(what.kind); });
+    if (last == history.rend())
+        co_return true;
+    const auto cursor = cursor_of(consumer);
+    const auto next = co_await store_->cursor(cursor, last->shard);
+    co_return next > last->sequence;
+}
+
+} // namespace pawl::streams

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "pawl/clock.hpp"
+#include "pawl/record_store.hpp"
+#include "pawl/workflow_events.hpp"
+#include "streams/log_news.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pawl::streams {
+
+/// The log of a store as a source of one workflow's events: each consumer has a cursor in each
+/// shard, and no event is stored a second time.
+class workflow_source final : public event_source,
+                              public std::enable_shared_from_this<workflow_source> {
+public:
+    workflow_source(std::shared_ptr<record_store> store, std::shared_ptr<log_news> commits,
+                    std::shared_ptr<clock> clock, std::string workflow,
+                    workflow_event_options options);
+
+    boost::asio::awaitable<std::unique_ptr<event_receiver>> open(std::string consumer) override;
+
+    /// Whether the consumer has acknowledged what it gets of this history of a run.
+    boost::asio::awaitable<bool> has_seen(std::string consumer, const std::vector<event>& history);
+
+    const record_store* store() const noexcept { return store_.get(); }
+    const std::string& workflow() const noexcept { return workflow_; }
+    bool wants(event_kind kind) const noexcept;
+    duration look_after() const noexcept { return options_.look; }
+
+private:
+    std::string cursor_of(const std::string& consumer) const;
+    boost::asio::awaitable<void> skip_to_the_end(std::string cursor);
+
+    const std::shared_ptr<record_store> store_;
+    const std::shared_ptr<log_news> commits_;
+    const std::shared_ptr<clock> clock_;
+    const std::string workflow_;
+    const workflow_event_options options_;
+};
+
+} // namespace pawl::streams

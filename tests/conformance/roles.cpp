@@ -1,0 +1,239 @@
+// Each role scheduler against the contract of role_scheduler, and schedulers that break one rule
+// against the check that is named for it.
+#include "pawl/error.hpp"
+#include "pawl/forwarding_store.hpp"
+#include "pawl/memory.hpp"
+#include "pawl/sqlite.hpp"
+#include "pawl/testing/manual_clock.hpp"
+#include "pawl/testing/role_conformance.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using asio::awaitable;
+using pawl::testing::manual_clock;
+using pawl::testing::role_stage;
+
+constexpr pawl::duration lease = 12s;
+
+/// Counts what is under way, and can be cut off from the store behind it.
+struct cable final : pawl::forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    {
+        if (cut)
+            throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
+        ++under_way;
+        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
+        --under_way;
+        co_return held;
+    }
+
+    awaitable<void> release_role(pawl::role_lease held) override
+    {
+        if (cut)
+            throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
+        ++under_way;
+        co_await forwarding_store::release_role(std::move(held));
+        --under_way;
+    }
+
+    std::atomic<bool> cut{false};
+    std::atomic<int> under_way{0};
+};
+
+struct stage_parts {
+    std::shared_ptr<manual_clock> clock = std::make_shared<manual_clock>();
+    std::shared_ptr<pawl::record_store> store;
+    std::vector<std::shared_ptr<cable>> cables;
+};
+
+awaitable<void> advance(std::shared_ptr<stage_parts> parts, pawl::duration span)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    parts->clock->advance(span);
+    // What follows may take turns between executor and store.
+    for (int quiet = 0; quiet < 50;) {
+        co_await asio::post(executor, asio::use_awaitable);
+        ++quiet;
+        for (const auto& each : parts->cables)
+            if (each->under_way > 0)
+                quiet = 0;
+    }
+}
+
+using store_maker = std::shared_ptr<pawl::record_store> (*)(const std::shared_ptr<manual_clock>&);
+
+std::shared_ptr<pawl::record_store> in_memory(const std::shared_ptr<manual_clock>& clock)
+{
+    return pawl::open_memory({.clock = clock});
+}
+
+std::shared_ptr<pawl::record_store> in_sqlite(const std::shared_ptr<manual_clock>& clock)
+{
+    return pawl::open_sqlite(":memory:", {.clock = clock});
+}
+
+role_stage make_stage(store_maker make_store)
+{
+    const auto parts = std::make_shared<stage_parts>();
+    parts->store = make_store(parts->clock);
+    role_stage stage;
+    stage.lease = lease;
+    stage.join = [parts] {
+        parts->cables.push_back(std::make_shared<cable>(parts->store));
+        return pawl::store_role_scheduler(parts->cables.back(),
+                                          {.lease = lease, .clock = parts->clock});
+    };
+    stage.advance = [parts](pawl::duration span) {
+        return advance(parts, span);
+    };
+    stage.cut_off = [parts] {
+        parts->cables.front()->cut = true;
+    };
+    return stage;
+}
+
+const bool added = [] {
+    const std::pair<const char*, store_maker> all[] = {{"memory_roles", in_memory},
+                                                       {"sqlite_roles", in_sqlite}};
+    for (const auto& [name, make] : all) {
+        auto* suite = BOOST_TEST_SUITE(name);
+        for (const auto& check : pawl::testing::role_conformance_checks())
+            suite->add(boost::unit_test::make_test_case(
+                [check, make] { check.run([make] { return make_stage(make); }); }, check.name,
+                __FILE__, __LINE__));
+        boost::unit_test::framework::current_auto_test_suite().add(suite);
+    }
+    return true;
+}();
+
+/// A stage whose schedulers are each wrapped in one that breaks a rule.
+template <class Broken>
+role_stage make_broken_stage()
+{
+    auto stage = make_stage(in_memory);
+    stage.join = [join = stage.join] {
+        return std::make_shared<Broken>(join());
+    };
+    return stage;
+}
+
+struct forwarding_scheduler : pawl::role_scheduler {
+    explicit forwarding_scheduler(std::shared_ptr<pawl::role_scheduler> inner)
+        : sound(std::move(inner))
+    {
+    }
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string role) override
+    {
+        return sound->acquire(std::move(role));
+    }
+
+    std::shared_ptr<pawl::role_scheduler> sound;
+};
+
+/// Asks for a role of its own, whatever it was asked for.
+struct gives_everybody : forwarding_scheduler {
+    using forwarding_scheduler::forwarding_scheduler;
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string role) override
+    {
+        return sound->acquire(role + std::to_string(++count));
+    }
+
+    static inline int count = 0;
+};
+
+/// Knows one role only.
+struct one_for_all : forwarding_scheduler {
+    using forwarding_scheduler::forwarding_scheduler;
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string role) override
+    {
+        return sound->acquire(role.empty() ? role : "everything");
+    }
+};
+
+/// Cannot be cancelled while it waits.
+struct deaf : forwarding_scheduler {
+    using forwarding_scheduler::forwarding_scheduler;
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string role) override
+    {
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        auto held = co_await sound->acquire(std::move(role));
+        co_return held;
+    }
+};
+
+/// Says that it holds a role for ever.
+struct never_loses : forwarding_scheduler {
+    using forwarding_scheduler::forwarding_scheduler;
+
+    struct role final : pawl::held_role {
+        std::unique_ptr<pawl::held_role> sound;
+
+        const std::string& name() const noexcept override { return sound->name(); }
+        std::uint64_t epoch() const noexcept override { return sound->epoch(); }
+        bool held() const noexcept override { return true; }
+        awaitable<void> lost() override { return sound->lost(); }
+        awaitable<void> release() override { return sound->release(); }
+    };
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string name) override
+    {
+        auto made = std::make_unique<role>();
+        made->sound = co_await sound->acquire(std::move(name));
+        co_return std::unique_ptr<pawl::held_role>{std::move(made)};
+    }
+};
+
+template <class Broken>
+void expect_noticed(const std::string& name)
+{
+    for (const auto& check : pawl::testing::role_conformance_checks())
+        if (check.name == name) {
+            check.run([] { return make_broken_stage<forwarding_scheduler>(); });
+            BOOST_CHECK_THROW(check.run([] { return make_broken_stage<Broken>(); }),
+                              std::runtime_error);
+            return;
+        }
+    BOOST_ERROR("there is no check " << name);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(broken_role_schedulers)
+
+BOOST_AUTO_TEST_CASE(two_holders_are_noticed)
+{
+    expect_noticed<gives_everybody>("one_of_many_holds_a_role");
+}
+
+BOOST_AUTO_TEST_CASE(roles_taken_for_one_are_noticed)
+{
+    expect_noticed<one_for_all>("roles_are_apart");
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_that_cannot_be_cancelled_is_noticed)
+{
+    expect_noticed<deaf>("a_waiting_acquire_can_be_cancelled");
+}
+
+BOOST_AUTO_TEST_CASE(a_holder_that_does_not_know_of_its_loss_is_noticed)
+{
+    expect_noticed<never_loses>("a_holder_that_reaches_nobody_knows_before_the_next");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,238 @@
+// One engine at a time runs a connector; another goes on when it ends or is cut off.
+#include "connectors/support.hpp"
+
+#include "pawl/error.hpp"
+#include "pawl/forwarding_store.hpp"
+#include "pawl/role_scheduler.hpp"
+
+using namespace connector_test;
+using pawl::testing::manual_clock;
+
+namespace {
+
+/// A way to the roles that can be cut.
+struct cable final : pawl::forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    {
+        if (cut)
+            throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
+        return forwarding_store::claim_role(role, owner, ttl);
+    }
+
+    bool cut = false;
+};
+
+/// Answers late.
+struct slow_store final : pawl::forwarding_store {
+    using forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    {
+        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
+        if (delay > 0s)
+            co_await wait_on(clock, delay);
+        co_return held;
+    }
+
+    std::shared_ptr<manual_clock> clock;
+    pawl::duration delay{};
+};
+
+/// Two engines with stores of their own, which read the same topic.
+struct two_engines {
+    struct side {
+        std::shared_ptr<cable> way;
+        std::vector<std::string> log;
+        std::vector<std::string> seen;
+        std::optional<pawl::engine> engine;
+    };
+
+    asio::io_context io;
+    std::shared_ptr<manual_clock> clock = std::make_shared<manual_clock>();
+    std::shared_ptr<pawl::record_store> common = pawl::open_memory({.clock = clock});
+    std::shared_ptr<pawl::event_streamer> streamer = pawl::store_streamer(common);
+    side sides[2];
+
+    ~two_engines()
+    {
+        for (auto& each : sides)
+            stop(each);
+    }
+
+    void start(side& which, pawl::duration takes)
+    {
+        which.way = std::make_shared<cable>(common);
+        pawl::engine_options options{.store = pawl::open_memory(), .clock = clock};
+        options.roles = pawl::store_role_scheduler(which.way, {.lease = 12s, .clock = clock});
+        options.log = [&which](const pawl::log_entry& entry) {
+            which.log.push_back(to_string(entry));
+        };
+        which.engine.emplace(io.get_executor(), options);
+        const auto flow = carrying();
+        which.engine->add(flow);
+        const auto see = [&which, takes, this](arrived& in) -> awaitable<void> {
+            if (takes > 0s)
+                co_await wait_on(clock, takes);
+            which.seen.push_back(in.event().id);
+        };
+        which.engine->connect("orders", pawl::from_topic(streamer, "orders"), flow, see);
+        bool started = false;
+        which.engine->async_start([&](pawl::error_code problem) { started = !problem; });
+        settle();
+        BOOST_REQUIRE(started);
+    }
+
+    void stop(side& which)
+    {
+        if (!which.engine)
+            return;
+        bool stopped = false;
+        which.engine->async_stop(0s, [&](pawl::error_code) { stopped = true; });
+        for (int i = 0; i < 100 && !stopped; ++i)
+            advance(1s);
+        BOOST_REQUIRE(stopped);
+        which.engine.reset();
+    }
+
+    void settle()
+    {
+        do
+            io.restart();
+        while (io.poll() > 0);
+    }
+
+    void advance(pawl::duration span)
+    {
+        settle();
+        for (; span > 0s; span -= 500ms) {
+            clock->advance(500ms);
+            settle();
+        }
+    }
+
+    void send(std::string id)
+    {
+        std::vector<pawl::stream_event> events{event_of(id, "key of " + id)};
+        asio::co_spawn(io, streamer->send("orders", std::move(events)),
+                       [](std::exception_ptr, std::vector<std::uint64_t>) {});
+        settle();
+    }
+};
+
+using list = std::vector<std::string>;
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(connector_roles)
+
+BOOST_AUTO_TEST_CASE(one_engine_runs_it_and_another_goes_on_when_that_stops)
+{
+    two_engines at;
+    at.start(at.sides[0], 0s);
+    at.start(at.sides[1], 0s);
+    at.send("1");
+    at.advance(60s); // five times as long as a lease
+    at.send("2");
+    BOOST_TEST(at.sides[0].seen == (list{"1", "2"}), boost::test_tools::per_element());
+    BOOST_TEST(at.sides[1].seen.empty());
+    at.stop(at.sides[0]);
+    at.send("3");
+    at.advance(3s); // it was given back: not the whole lease is waited for
+    BOOST_TEST(at.sides[1].seen == (list{"3"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(one_that_is_cut_off_stops_before_another_goes_on)
+{
+    two_engines at;
+    at.start(at.sides[0], 1h);
+    at.start(at.sides[1], 0s);
+    at.send("1");
+    at.advance(6s);
+    BOOST_TEST(at.sides[0].seen.empty());
+    at.sides[0].way->cut = true;
+    const auto lost = [&] {
+        return !at.sides[0].log.empty();
+    };
+    while (!lost()) {
+        at.advance(500ms);
+        BOOST_REQUIRE(at.clock->now() < pawl::testing::manual_clock{}.now() + 1min);
+        if (!lost())
+            BOOST_TEST(at.sides[1].seen.empty());
+    }
+    BOOST_TEST(at.sides[0].log.front().find("another engine may run the connector") !=
+               std::string::npos);
+    at.advance(12s);
+    BOOST_TEST(at.sides[1].seen == (list{"1"}), boost::test_tools::per_element());
+    // Its function was cancelled, and it does not come back by itself.
+    at.advance(2h);
+    BOOST_TEST(at.sides[0].seen.empty());
+    // Reachable again, it stands by.
+    at.sides[0].way->cut = false;
+    at.advance(2min);
+    at.stop(at.sides[1]);
+    at.send("2");
+    at.advance(2h);
+    BOOST_TEST(at.sides[0].seen == (list{"2"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_came_after_the_lease_is_no_role)
+{
+    const auto clock = std::make_shared<manual_clock>();
+    const auto store = std::make_shared<slow_store>(pawl::open_memory({.clock = clock}));
+    store->clock = clock;
+    store->delay = 12s;
+    const auto roles = pawl::store_role_scheduler(store, {.lease = 12s, .clock = clock});
+    asio::io_context io;
+    std::unique_ptr<pawl::held_role> role;
+    asio::co_spawn(io, roles->acquire("role"),
+                   [&](std::exception_ptr, std::unique_ptr<pawl::held_role> given) {
+                       role = std::move(given);
+                   });
+    const auto pass = [&](pawl::duration span) {
+        clock->advance(span);
+        io.restart();
+        io.poll();
+    };
+    pass(0s);
+    pass(12s); // the answer is yes; but by now another one may have it
+    BOOST_TEST(!role);
+    store->delay = 0s;
+    pass(3s); // it asks again
+    BOOST_REQUIRE(role != nullptr);
+    BOOST_TEST(role->held());
+    role.reset();
+    pass(0s);
+}
+
+BOOST_AUTO_TEST_CASE(options_of_the_roles_are_checked)
+{
+    const auto store = pawl::open_memory();
+    const auto refused = [&](pawl::role_scheduler_options options) {
+        BOOST_CHECK_THROW(pawl::store_role_scheduler(store, std::move(options)),
+                          pawl::definition_error);
+    };
+    refused({.lease = 9ms});
+    refused({.lease = 24h + 1us});
+    refused({.owner = std::string(901, 'x')});
+    refused({.clock = nullptr});
+    BOOST_CHECK_THROW(pawl::store_role_scheduler(nullptr), pawl::definition_error);
+    BOOST_TEST(pawl::store_role_scheduler(store, {.lease = 10ms}) != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_waits_for_the_role_stops_at_once)
+{
+    two_engines at;
+    at.start(at.sides[0], 0s);
+    at.start(at.sides[1], 0s);
+    bool stopped = false;
+    at.sides[1].engine->async_stop(1h, [&](pawl::error_code) { stopped = true; });
+    at.settle(); // no time passes
+    BOOST_TEST(stopped);
+    at.sides[1].engine.reset();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
