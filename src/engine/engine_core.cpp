@@ -89,8 +89,8 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
       shards_(std::make_shared<engine_detail::shard_keeper>(shared_, options_.name,
                                                             options_.lease_time, shard_handlers())),
-      peers_(
-          std::make_shared<engine_detail::peer_news>(shared_, watchers_, options_.poll_interval)),
+      peers_(std::make_shared<engine_detail::peer_news>(shared_, watchers_, log_news_,
+                                                        options_.poll_interval)),
       drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
 {
     shared_.active = &active_;

@@ -129,6 +129,7 @@ private:
     engine_detail::committer committer_;
     engine_detail::context shared_;
     engine_detail::active_runs active_;
+    std::shared_ptr<streams::log_news> log_news_ = std::make_shared<streams::log_news>();
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;
@@ -138,7 +139,6 @@ private:
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
     std::shared_ptr<role_scheduler> roles_; ///< null while nobody needs them
-    std::shared_ptr<streams::log_news> log_news_ = std::make_shared<streams::log_news>();
     std::shared_ptr<const workflow_impl> schedules_;
     std::unique_ptr<timer> drain_timer_;
 

@@ -24,9 +24,11 @@ constexpr std::size_t page_size = 256;
 
 } // namespace
 
-peer_news::peer_news(context& shared, std::shared_ptr<watchers> all, duration poll_interval)
-    : shared_(shared), watchers_(std::move(all)), poll_interval_(poll_interval),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
+peer_news::peer_news(context& shared, std::shared_ptr<watchers> all,
+                     std::shared_ptr<streams::log_news> readers, duration poll_interval)
+    : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),
+      poll_interval_(poll_interval), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_)),
       fresh_(std::make_unique<std::atomic<bool>[]>(shared.store.shards()))
 {
 }
@@ -59,6 +61,7 @@ void peer_news::hear(std::span<const shard_news> news)
         if (each.due)
             shared_.due->due_at(each.shard, *each.due);
         fresh_[each.shard] = true;
+        readers_->tell(each.shard);
     }
     wake();
 }
@@ -82,8 +85,10 @@ asio::awaitable<void> peer_news::work()
         if (shared_.stopping)
             co_return;
         if (poll)
-            for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard)
+            for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
                 shared_.due->look_again(shard);
+                readers_->tell(shard);
+            }
         std::exception_ptr failure;
         try {
             if (dropped_.exchange(false))

@@ -2,6 +2,7 @@
 
 #include "engine/context.hpp"
 #include "engine/watchers.hpp"
+#include "streams/log_news.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -22,7 +23,9 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class peer_news : public std::enable_shared_from_this<peer_news> {
 public:
-    peer_news(context& shared, std::shared_ptr<watchers> all, duration poll_interval);
+    /// @param readers of the logs, who are told of news too.
+    peer_news(context& shared, std::shared_ptr<watchers> all,
+              std::shared_ptr<streams::log_news> readers, duration poll_interval);
 
     /// Begins to listen, unless nobody else uses the store. From inside the gate.
     void start();
@@ -50,6 +53,7 @@ private:
 
     context& shared_;
     const std::shared_ptr<watchers> watchers_;
+    const std::shared_ptr<streams::log_news> readers_;
     const duration poll_interval_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;

@@ -42,4 +42,14 @@ void log_news::committed(const transition& change, std::uint32_t shard)
             ear->committed(change, shard);
 }
 
+void log_news::tell(std::uint32_t shard)
+{
+    if (!any_)
+        return;
+    const std::lock_guard lock{mutex_};
+    for (const auto& each : ears_)
+        if (const auto ear = each.lock())
+            ear->tell(shard);
+}
+
 } // namespace pawl::streams

@@ -53,6 +53,9 @@ public:
     /// It has been committed, or may have been.
     void committed(const transition& change, std::uint32_t shard);
 
+    /// Something may have been committed in the shard, by another process.
+    void tell(std::uint32_t shard);
+
 private:
     std::atomic<bool> any_{false};
     std::mutex mutex_;
