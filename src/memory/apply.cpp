@@ -7,6 +7,9 @@ namespace pawl::memory {
 
 namespace {
 
+/// Most runs have no more, and then one allocation is enough.
+constexpr std::size_t usual_events = 8;
+
 void settle(stored_message& message, message_outcome outcome, std::string_view detail)
 {
     message.end.outcome = outcome;
@@ -53,6 +56,12 @@ std::vector<apply_result> state::apply(std::span<const change> batch)
     return results;
 }
 
+apply_result state::apply(const change& only)
+{
+    core::check_batch(std::span{&only, 1}, shards());
+    return std::visit([this](const auto& one) { return apply_one(one); }, only);
+}
+
 bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
     return epoch != 0 && epoch != shards_[shard].epoch;
@@ -60,13 +69,13 @@ bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 
 apply_result state::apply_one(const transition& change)
 {
-    const auto found = runs_.find(change.next.id);
     if (change.expected_version == 0) {
         const auto shard = shard_of(change.next.foreign_id, shards());
         if (fenced(shard, change.epoch))
             return {.status = apply_status::fenced};
         return create(change, shard);
     }
+    const auto found = runs_.find(change.next.id);
     if (found == runs_.end())
         return {.status = apply_status::not_found};
     if (fenced(found->second.shard, change.epoch))
@@ -100,6 +109,7 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     run.data.wake_at.reset();
     run.shard = shard;
     run.workflow = &workflow;
+    run.sequences.reserve(usual_events);
     set_wake(run, next.wake_at);
     created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
     ++workflow.counts[{next.status, next.state}];
@@ -130,7 +140,8 @@ apply_result state::update(const transition& change, run_entry& run)
     else if (is_finished(next.state))
         run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
     if (is_finished(next.state))
-        run.workflow->finished.emplace(time_key{next.updated_at, data.id}, &run);
+        run.workflow->finished.emplace_hint(run.workflow->finished.end(),
+                                            time_key{next.updated_at, data.id}, &run);
 
     const auto inbox_last = data.inbox_last;
     const auto inbox_pending = data.inbox_pending;

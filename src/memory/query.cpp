@@ -25,23 +25,21 @@ bool past_end(const record_query& query, time_point created_at)
 
 } // namespace
 
-std::optional<record> state::find(run_id id) const
+const record* state::find(run_id id) const
 {
     const auto found = runs_.find(id);
-    if (found == runs_.end())
-        return {};
-    return found->second.data;
+    return found == runs_.end() ? nullptr : &found->second.data;
 }
 
-std::optional<record> state::latest(std::string_view workflow, std::string_view foreign_id) const
+const record* state::latest(std::string_view workflow, std::string_view foreign_id) const
 {
     const auto named = workflows_.find(workflow);
     if (named == workflows_.end())
-        return {};
+        return nullptr;
     const auto found = named->second.by_foreign_id.find(foreign_id);
     if (found == named->second.by_foreign_id.end() || found->second.runs.empty())
-        return {};
-    return found->second.runs.back()->data;
+        return nullptr;
+    return &found->second.runs.back()->data;
 }
 
 std::vector<status_count> state::count(std::string_view workflow, bool unfinished_only) const

@@ -111,14 +111,15 @@ public:
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
+    apply_result apply(const change& only);
     std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
     void release(const lease& held);
     std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
                                          time_point now, time_point until);
     void release_role(const role_lease& held);
 
-    std::optional<record> find(run_id id) const;
-    std::optional<record> latest(std::string_view workflow, std::string_view foreign_id) const;
+    const record* find(run_id id) const;
+    const record* latest(std::string_view workflow, std::string_view foreign_id) const;
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
     std::vector<record> finished_before(std::string_view workflow, time_point before,
                                         std::size_t limit) const;

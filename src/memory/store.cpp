@@ -27,20 +27,24 @@ public:
     std::optional<apply_result> apply_now(const change& only) override
     {
         const std::lock_guard lock{mutex_};
-        return state_.apply(std::span{&only, 1}).front();
+        return state_.apply(only);
     }
 
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
         const std::lock_guard lock{mutex_};
-        co_return state_.find(id);
+        if (const auto* found = state_.find(id))
+            co_return *found;
+        co_return std::nullopt;
     }
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                          std::string_view foreign_id) override
     {
         const std::lock_guard lock{mutex_};
-        co_return state_.latest(workflow, foreign_id);
+        if (const auto* found = state_.latest(workflow, foreign_id))
+            co_return *found;
+        co_return std::nullopt;
     }
 
     boost::asio::awaitable<record_page> list(const record_query& query) override
