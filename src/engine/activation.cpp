@@ -39,7 +39,8 @@ bool runs_handler(need what)
 activation::activation(context& shared, run_id run, std::optional<record> current,
                        std::optional<core::outcome> verdict, step_limiter* granted)
     : shared_(shared), id_(run), strand_(asio::make_strand(shared.executor)),
-      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted)
+      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted),
+      cancel_(std::make_shared<asio::cancellation_signal>())
 {
     if (current)
         record_ = std::move(*current);
@@ -48,7 +49,7 @@ activation::activation(context& shared, run_id run, std::optional<record> curren
 void activation::start()
 {
     const auto self = shared_from_this();
-    shared_.running.spawn(strand_, drive(self), cancel_.slot(), self);
+    shared_.running.spawn(strand_, drive(self), cancel_->slot(), cancel_);
 }
 
 void activation::start_later()
@@ -56,7 +57,8 @@ void activation::start_later()
     [[maybe_unused]] const bool open = shared_.running.enter();
     assert(open);
     asio::post(strand_, [self = shared_from_this()] {
-        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_.slot(), self);
+        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_->slot(),
+                                    self->cancel_);
     });
 }
 

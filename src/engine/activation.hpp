@@ -135,7 +135,10 @@ private:
     bool callback_interrupted_ = false; ///< for a command, which then goes first
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
-    boost::asio::cancellation_signal cancel_;
+
+    /// Apart, because it outlives the coroutine, which ends in a turn of its own: see gate::start.
+    /// The activation need not wait for that.
+    const std::shared_ptr<boost::asio::cancellation_signal> cancel_;
 
     std::atomic<bool> has_mail_{false};
     active_runs::mail mail_; ///< guarded by active_runs

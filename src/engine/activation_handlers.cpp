@@ -315,7 +315,7 @@ void activation::interrupt(interruption why)
                      }));
     // The only place where a coroutine is cancelled through a slot: on its own strand, while a
     // handler is known to be suspended in it.
-    cancel_.emit(asio::cancellation_type::terminal);
+    cancel_->emit(asio::cancellation_type::terminal);
 }
 
 void activation::supersede(std::uint64_t attempt)

@@ -46,6 +46,14 @@ void settle_messages(const transition& change, run_entry& run)
 
 } // namespace
 
+log_entry::log_entry(run_entry& of, core::event_entry content)
+    : run(&of), version_(content.version), at_(content.at), from_(content.from), to_(content.to),
+      attempt_(content.attempt), kind_(content.kind), state_(content.state)
+{
+    if (!content.error.empty() || !content.requested_by.empty())
+        texts_.reset(new texts{std::move(content.error), std::move(content.requested_by)});
+}
+
 std::vector<apply_result> state::apply(std::span<const change> batch)
 {
     core::check_batch(batch, shards());
@@ -205,7 +213,7 @@ std::uint64_t state::append_event(const transition& change, run_entry& run)
 {
     auto& log = shards_[run.shard].log;
     const auto sequence = shards_[run.shard].end();
-    log.push_back({&run, core::make_event(change)});
+    log.emplace_back(run, core::make_event(change));
     run.sequences.push_back(sequence);
     tell(run);
     return sequence;

@@ -69,11 +69,21 @@ due_page state::due(std::uint32_t shard, const due_position& from, time_point un
     return page;
 }
 
+core::event_entry log_entry::content() const
+{
+    core::event_entry whole{kind_, version_, from_, to_, state_, attempt_, {}, {}, at_};
+    if (texts_) {
+        whole.error = texts_->error;
+        whole.requested_by = texts_->requested_by;
+    }
+    return whole;
+}
+
 event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
 {
     const log_entry& entry = shards_[shard].at(sequence);
     const record& run = entry.run->data;
-    return core::complete_event(entry.content, shard, sequence, run.id, run.workflow,
+    return core::complete_event(entry.content(), shard, sequence, run.id, run.workflow,
                                 run.foreign_id);
 }
 

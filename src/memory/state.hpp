@@ -65,10 +65,30 @@ struct workflow_entry {
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
 };
 
-/// An event; its identity is its run's. Null when that was removed.
-struct log_entry {
-    run_entry* run = nullptr;
-    core::event_entry content;
+/// An event; its identity is its run's. Small, because there is one for each transition.
+class log_entry {
+public:
+    log_entry() = default;
+    log_entry(run_entry& of, core::event_entry content);
+
+    core::event_entry content() const;
+
+    run_entry* run = nullptr; ///< null when that was removed
+
+private:
+    struct texts {
+        std::string error;
+        std::string requested_by;
+    };
+
+    std::uint64_t version_ = 0;
+    time_point at_;
+    std::unique_ptr<const texts> texts_; ///< null when both are empty, as mostly
+    int from_ = 0;
+    int to_ = 0;
+    int attempt_ = 0;
+    event_kind kind_ = event_kind::started;
+    run_state state_ = run_state::initiated;
 };
 
 struct shard_entry {
