@@ -1,10 +1,11 @@
 #include "server.hpp"
 
+#include "cluster.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
-#include "pawl/sqlite.hpp"
 #include "services/start.hpp"
+#include "store.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -34,7 +35,7 @@ std::string ledger_file(const server_settings& settings)
 {
     if (!settings.services_db.empty() || settings.db == ":memory:")
         return settings.services_db.empty() ? ":memory:" : settings.services_db;
-    return settings.db + ".services";
+    return is_postgres(settings.db) ? "orders.services" : settings.db + ".services";
 }
 
 std::string name_of(const order_snapshot& order)
@@ -96,9 +97,11 @@ void order_server::assemble()
     parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout);
 
     pawl::engine_options options;
-    options.store = settings_.store ? settings_.store : pawl::open_sqlite(settings_.db);
+    options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
     options.clock = settings_.clock;
     options.log = settings_.log;
+    options.name = settings_.name;
+    options.lease_time = settings_.lease_time;
     const auto registry = std::make_shared<::prometheus::Registry>();
     const auto observed = std::make_shared<pawl::prometheus_metrics>(registry);
     options.observer = observed;
@@ -109,7 +112,10 @@ void order_server::assemble()
     api_context context{.orders = *parts_->orders, .counters = counters_};
     context.clock = settings_.clock;
     context.ready = [engine = &*parts_->engine] {
-        return engine->running();
+        return engine->ready();
+    };
+    context.cluster = [engine = &*parts_->engine] {
+        return read_cluster(*engine);
     };
     context.engine_metrics = [engine = &*parts_->engine, registry, observed] {
         return read_metrics(*engine, *registry, *observed);

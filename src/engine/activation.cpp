@@ -3,6 +3,7 @@
 #include "engine/active_runs.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/error_text.hpp"
+#include "engine/shard_keeper.hpp"
 #include "engine/step_limiter.hpp"
 
 #include <boost/asio/post.hpp>
@@ -77,9 +78,40 @@ void activation::interrupt_to_stop()
     asio::post(strand_, [self = shared_from_this()] { self->interrupt(interruption::stop); });
 }
 
+void activation::check_ownership()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        if (!self->is_owner())
+            self->interrupt(interruption::not_owner);
+    });
+}
+
+std::optional<std::uint32_t> activation::shard() const noexcept
+{
+    const auto known = shard_.load();
+    return known < 0 ? std::nullopt : std::optional{static_cast<std::uint32_t>(known)};
+}
+
+/// Once for all: a shard that is lost and taken again is another epoch's.
+void activation::find_owner()
+{
+    if (shard_ < 0) {
+        const auto shard = shared_.shard_of(record_.foreign_id);
+        epoch_ = shared_.epochs[shard];
+        shard_ = shard;
+    }
+}
+
+bool activation::is_owner() const
+{
+    const auto shard = this->shard();
+    return !shard || (epoch_ != 0 && shared_.epochs[*shard] == epoch_);
+}
+
 asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
 {
     bool ended = false;
+    bool lost = false;
     std::exception_ptr escaped;
     try {
         stale_ = !loaded_ || record_.inbox_pending > 0;
@@ -87,8 +119,10 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
         if (!stale_) {
             loaded_ = false;
             find_workflow();
+            find_owner();
         }
         ended = co_await go_on();
+        lost = !ended && !is_owner();
     } catch (...) {
         escaped = std::current_exception();
     }
@@ -101,6 +135,8 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
     // may be due at another time than this activation knows of.
     if (escaped || unsure_)
         shared_.due->start_over();
+    else if (lost)
+        shared_.due->look_again(*shard()); // in case it has been taken again meanwhile
 }
 
 /// Does what the run needs, one thing after the other. True when the activation has ended because
@@ -108,7 +144,7 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
 /// each is an allocation.
 asio::awaitable<bool> activation::go_on()
 {
-    while (owned_ && !superseded_ && !shared_.stopping) {
+    while (owned_ && !superseded_ && !shared_.stopping && is_owner()) {
         take_mail();
         if (stale_ || mail_missing_) {
             co_await load();
@@ -214,6 +250,7 @@ asio::awaitable<void> activation::load()
         co_return;
     }
     find_workflow();
+    find_owner();
 }
 
 void activation::find_workflow()

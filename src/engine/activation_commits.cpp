@@ -1,6 +1,7 @@
 // What an activation stores, and what it does with the answer.
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
+#include "engine/shard_keeper.hpp"
 #include "pawl/run.hpp"
 
 #include <boost/asio/post.hpp>
@@ -47,7 +48,7 @@ std::optional<commit> activation::prepare(core::outcome what)
 {
     std::optional<commit> item;
     if (auto change = decide(std::move(what))) {
-        change->epoch = shared_.epochs[shared_.shard_of(record_.foreign_id)];
+        change->epoch = epoch_;
         item.emplace(std::move(*change));
     }
     return item;
@@ -96,7 +97,10 @@ void activation::take_result(commit& item)
         stale_ = true;
         tell_skipped(skip_reason::run_changed);
         break;
-    default: // fenced, or removed
+    case apply_status::fenced:
+        shared_.shards->doubt();
+        [[fallthrough]];
+    default: // or removed
         owned_ = false;
         tell_skipped(skip_reason::not_owner);
         break;
