@@ -38,8 +38,9 @@ order_processing::flag_set flags_of(command_line& line)
     flags.toggle("no-limits", to.no_limits, "Measure Pawl alone, e.g. under a profiler");
     flags.text("folder", to.folder, "DIR", "Where databases are made");
     flags.text("json", to.json, "FILE", "Write the figures as JSON");
+    flags.text("table", to.table, "FILE", "Write the figures as a Markdown table");
     flags.text("chart", to.chart, "FILE", "Draw the sweep as SVG; needs gnuplot");
-    flags.text("label", to.label, "TEXT", "Put into the JSON, e.g. the commit");
+    flags.text("label", to.label, "TEXT", "Put into JSON and table, e.g. the commit");
     flags.text("child", line.child, "PART", "For pawl_bench itself: its part in another process");
     return flags;
 }
@@ -87,6 +88,8 @@ void run_all(const options& given)
     all.summary();
     if (!given.json.empty())
         all.write_json(given.json, given.label);
+    if (!given.table.empty())
+        all.write_table(given.table, given.label);
     if (!given.chart.empty() && !all.curves().empty())
         all.draw(given.chart);
 }

@@ -16,8 +16,9 @@ struct options {
     std::string only;  ///< names of scenarios, separated by commas; empty: all
     std::string store; ///< only on this store; empty: on each that the scenario is for
     std::string json;  ///< file for machines; empty: none
+    std::string table; ///< Markdown file for README.md; empty: none
     std::string chart; ///< SVG file; empty: none
-    std::string label; ///< put into the JSON, e.g. the commit
+    std::string label; ///< put into JSON and table, e.g. the commit
 
     /// Where databases are made, each in a folder of its own that is removed again.
     std::string folder = std::filesystem::temp_directory_path().string();

@@ -91,8 +91,6 @@ bool figure::reaches(const target& each) const
     return each.is == target::bound::at_least ? *reached >= each.number : *reached <= each.number;
 }
 
-namespace {
-
 std::string shown(double number)
 {
     if (std::abs(number) >= 100) {
@@ -103,6 +101,8 @@ std::string shown(double number)
     }
     return fmt::format("{:.{}f}", number, std::abs(number) >= 10 ? 1 : 2);
 }
+
+namespace {
 
 std::string shown(const target& each)
 {

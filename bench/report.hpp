@@ -53,6 +53,9 @@ struct figure {
     bool reaches(const target& each) const;
 };
 
+/// For people: three digits or more, thousands apart.
+std::string shown(double number);
+
 /// A line of the chart: y over x.
 struct curve {
     std::string name;
@@ -75,6 +78,10 @@ public:
 
     /// @throws std::runtime_error that names the file when it cannot be written.
     void write_json(const std::string& file, const std::string& label) const;
+
+    /// Writes the figures as Markdown: the section of README.md that shows the last ones.
+    /// @throws std::runtime_error that names the file when it cannot be written.
+    void write_table(const std::string& file, const std::string& label) const;
 
     /// Has gnuplot draw the curves. @throws std::runtime_error when there is none.
     void draw(const std::string& svg_file) const;

@@ -38,6 +38,25 @@ double load_average()
     return load;
 }
 
+std::string now_in_utc()
+{
+    return fmt::format("{:%FT%TZ}", std::chrono::time_point_cast<std::chrono::seconds>(
+                                        std::chrono::system_clock::now()));
+}
+
+std::string verdicts_of(const figure& measured)
+{
+    std::string text;
+    for (const auto& each : measured.targets)
+        text += fmt::format("{}{}{} {} {}", text.empty() ? "" : "; ",
+                            each.of == target::subject::ratio ? "ratio " : "",
+                            each.is == target::bound::at_least ? "≥" : "≤", shown(each.number),
+                            measured.reaches(each) ? "met" : "**missed**");
+    if (!text.empty() && !measured.is_steady())
+        text += " (unsteady)";
+    return text;
+}
+
 json::object document_of(const figure& measured)
 {
     json::object out{{"scenario", measured.scenario},
@@ -74,9 +93,7 @@ void report::write_json(const std::string& file, const std::string& label) const
     json::array all;
     for (const auto& each : figures_)
         all.push_back(document_of(each));
-    const auto now =
-        std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-    const json::object document{{"at", fmt::format("{:%FT%TZ}", now)},
+    const json::object document{{"at", now_in_utc()},
                                 {"label", label},
                                 {"processor", processor()},
                                 {"processors", std::thread::hardware_concurrency()},
@@ -84,6 +101,28 @@ void report::write_json(const std::string& file, const std::string& label) const
                                 {"figures", std::move(all)}};
     std::ofstream out{file};
     out << json::serialize(document) << '\n';
+    if (!out.flush())
+        throw std::runtime_error(file + " cannot be written");
+}
+
+void report::write_table(const std::string& file, const std::string& label) const
+{
+    std::ofstream out{file};
+    out << fmt::format("Commit {}, {}; {} processors ({}), load average at the end {}.\n\n"
+                       "![transitions per second over runs in flight](chart.svg)\n\n"
+                       "| scenario | | median | spread | limit | ratio | target |\n"
+                       "|---|---|---|---|---|---|---|\n",
+                       label, now_in_utc(), std::thread::hardware_concurrency(), processor(),
+                       load_average());
+    for (const auto& each : figures_) {
+        const auto spread = each.spread();
+        const auto limit = each.limit_value();
+        out << fmt::format("| `{}` | {} | {} {} | {} | {} | {} | {} |\n", each.scenario, each.what,
+                           shown(each.value()), each.unit,
+                           spread ? fmt::format("{:.0f} %", *spread * 100) : "-",
+                           limit ? fmt::format("{} ({})", shown(*limit), each.limit) : "",
+                           limit ? shown(*each.ratio()) : "", verdicts_of(each));
+    }
     if (!out.flush())
         throw std::runtime_error(file + " cannot be written");
 }

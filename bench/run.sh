@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures everything beside its limits, in under ten minutes on two processors; the long scenarios
-# in their quick sizes. Flags go to pawl_bench, e.g. --only memory. Writes bench/last.json and
-# bench/chart.svg.
+# in their quick sizes. Flags go to pawl_bench, e.g. --only memory. Writes bench/last.json,
+# bench/last.md and bench/chart.svg; bench/publish.sh puts the last two into bench/README.md.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
@@ -15,7 +15,8 @@ commit=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
 if [ $# -gt 0 ]; then
     exec "$build/bench/pawl_bench" --label "$commit" "$@"
 fi
-"$build/bench/pawl_bench" --quick --label "$commit" --json "$here/last.json" --chart "$here/chart.svg"
+"$build/bench/pawl_bench" --quick --label "$commit" \
+    --json "$here/last.json" --table "$here/last.md" --chart "$here/chart.svg"
 echo
 "$build/bench/pawl_microbench" --benchmark_min_time=0.2
 echo

@@ -1,15 +1,18 @@
 # Runs every scenario in a tiny size, and the small operations; checks that each scenario gives a
-# figure and that the JSON can be read. It checks no time.
+# figure and a line of the table, and that the JSON can be read. It checks no time.
 #   cmake -DBENCH=program -DMICRO=program or empty -DFOLDER=folder -P smoke.cmake
 cmake_minimum_required(VERSION 3.25)
 
 set(json ${FOLDER}/smoke.json)
-execute_process(COMMAND ${BENCH} --smoke --folder ${FOLDER} --json ${json} COMMAND_ERROR_IS_FATAL ANY)
+set(table ${FOLDER}/smoke.md)
+execute_process(COMMAND ${BENCH} --smoke --folder ${FOLDER} --json ${json} --table ${table}
+                COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${BENCH} --list OUTPUT_VARIABLE names COMMAND_ERROR_IS_FATAL ANY
                 OUTPUT_STRIP_TRAILING_WHITESPACE)
 string(REPLACE "\n" ";" names "${names}")
 
 file(READ ${json} document)
+file(READ ${table} lines)
 string(JSON count LENGTH "${document}" figures)
 set(seen "")
 foreach(i RANGE 1 ${count})
@@ -21,6 +24,9 @@ endforeach()
 foreach(name IN LISTS names)
     if(NOT name IN_LIST seen)
         message(FATAL_ERROR "The scenario ${name} gives no figure")
+    endif()
+    if(NOT lines MATCHES "\n\\| `${name}` \\| ")
+        message(FATAL_ERROR "The scenario ${name} has no line in the table")
     endif()
 endforeach()
 

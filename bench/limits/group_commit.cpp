@@ -62,8 +62,6 @@ public:
                            nullptr, nullptr, nullptr));
         begin_ = prepare("BEGIN IMMEDIATE");
         commit_ = prepare("COMMIT");
-        find_ = prepare("SELECT row, shard, workflow, version, state, status, wake_at, inbox_last, "
-                        "inbox_pending, last_event FROM runs WHERE id = ?");
         insert_ = prepare(
             "INSERT INTO runs (version, state, status, visit, entered_at, attempt, step_done, "
             "not_before, updated_at, inbox_pending, last_event, last_error, reason, details, "
@@ -189,10 +187,6 @@ private:
 
     void update(raw_run& run)
     {
-        bind_id(find_, 1, run);
-        check(sqlite3_step(find_.get()));
-        run.row = sqlite3_column_int64(find_.get(), 0);
-        check(sqlite3_reset(find_.get()));
         ++run.version;
         const auto& statement = run.version == transitions_per_run ? finish_ : update_;
         sqlite3_bind_int(statement.get(), 1, run.version);
@@ -235,7 +229,7 @@ private:
     std::uint64_t serial_ = static_cast<std::uint64_t>(now_us());
     std::int64_t next_sequence_ = 0;
     database_ptr database_;
-    statement_ptr begin_, commit_, find_, insert_, update_, finish_, event_, sequence_, count_;
+    statement_ptr begin_, commit_, insert_, update_, finish_, event_, sequence_, count_;
 };
 
 raw_sqlite::raw_sqlite(const std::filesystem::path& file)

@@ -4,6 +4,7 @@
 #include "micro/operation.hpp"
 #include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
+#include "pawl/sqlite.hpp"
 #include "rig.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -12,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 namespace pawl_bench {
@@ -73,6 +75,20 @@ asio::awaitable<void> drive_one(parcels client)
     co_await client.async_await_finished(run);
 }
 
+asio::awaitable<void> begin_one(parcels client, std::string key)
+{
+    co_await client.async_trigger(key, parcel{}, {.start = stage::waiting});
+}
+
+asio::awaitable<void> be_refused(parcels client, std::string key)
+{
+    boost::system::error_code refused;
+    co_await client.async_trigger(key, parcel{}, {.start = stage::waiting},
+                                  asio::redirect_error(asio::use_awaitable, refused));
+    if (refused != pawl::errc::in_progress)
+        throw std::runtime_error("a second trigger was not refused");
+}
+
 } // namespace
 
 std::function<void()> batch_is_committed()
@@ -86,6 +102,23 @@ std::function<void()> run_is_driven()
 {
     return [engine = std::make_shared<rig>(pawl::open_memory())] {
         engine->run(drive_one(engine->client()));
+    };
+}
+
+std::function<void()> run_is_driven_on_sqlite()
+{
+    return [engine = std::make_shared<rig>(pawl::open_sqlite(":memory:"))] {
+        engine->run(drive_one(engine->client()));
+    };
+}
+
+std::function<void()> trigger_is_refused()
+{
+    const auto engine = std::make_shared<rig>(pawl::open_memory());
+    const auto key = next_foreign_id();
+    engine->run(begin_one(engine->client(), key));
+    return [engine, key] {
+        engine->run(be_refused(engine->client(), key));
     };
 }
 

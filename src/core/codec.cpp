@@ -30,6 +30,8 @@ struct value_builder {
     unsigned char buffer[2048];
     json::value_stack stack{{}, buffer, sizeof(buffer)};
 
+    value_builder() {} // else the parser would have the buffer set to zero
+
     bool on_document_begin(ec&) { return true; }
     bool on_document_end(ec&) { return true; }
     bool on_object_begin(ec&) { return true; }

@@ -36,8 +36,9 @@ std::string shortened(std::string text)
 class maker {
 public:
     maker(const record& current, const definition& workflow, time_point now,
-          const arm_deadlines& arm, inbox_view inbox)
-        : current_(current), workflow_(workflow), now_(now), arm_(arm), inbox_(inbox)
+          const arm_deadlines& arm, inbox_view inbox, transition& change)
+        : current_(current), workflow_(workflow), now_(now), arm_(arm), inbox_(inbox),
+          change_(change)
     {
         change_.next = current;
         change_.expected_version = current.version;
@@ -50,11 +51,7 @@ public:
 
     record& next() { return change_.next; }
 
-    transition finished()
-    {
-        next().wake_at = wake_time(next(), workflow_, now_, mail_time());
-        return std::move(change_);
-    }
+    void finish() { next().wake_at = wake_time(next(), workflow_, now_, mail_time()); }
 
     /// When the messages that stay in the inbox need an engine: now for those that the run can take
     /// in its new state, so that they are not forgotten if this is the last that the maker does.
@@ -189,7 +186,7 @@ private:
     const time_point now_;
     const arm_deadlines& arm_;
     const inbox_view inbox_;
-    transition change_;
+    transition& change_;
 };
 
 void maker::retry_deadline(int timeout, time_point at, int attempt)
@@ -477,11 +474,14 @@ transition start(const definition& workflow, start_request request, time_point n
 std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
                                  time_point now, const arm_deadlines& arm, inbox_view inbox)
 {
-    maker made{current, workflow, now, arm, inbox};
+    std::optional<transition> change{std::in_place};
+    maker made{current, workflow, now, arm, inbox, *change};
     const bool applies = std::visit([&](auto& o) { return made.apply(o); }, what);
-    if (!applies)
-        return {};
-    return made.finished();
+    if (applies)
+        made.finish();
+    else
+        change.reset();
+    return change;
 }
 
 } // namespace pawl::core

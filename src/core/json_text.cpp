@@ -1,6 +1,8 @@
 #include "pawl/detail/json_io.hpp"
 
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 namespace pawl::detail {
 
@@ -26,6 +28,29 @@ constexpr std::array<char, 256> make_classes()
 }
 
 constexpr auto classes = make_classes();
+
+/// Where the run of bytes that stand as they are ends. Looks at eight at a time: texts are long,
+/// and most have nothing to escape.
+std::size_t plain_until(std::string_view text, std::size_t at) noexcept
+{
+    constexpr std::uint64_t each = 0x0101'0101'0101'0101;
+    constexpr std::uint64_t high = 0x80 * each;
+    // High bits say whether there is a byte below `limit`, which is at most 0x80.
+    const auto below = [](std::uint64_t word, std::uint64_t limit) {
+        return (word - limit * each) & ~word;
+    };
+    for (; text.size() - at >= sizeof(std::uint64_t); at += sizeof(std::uint64_t)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, sizeof(word));
+        const auto special = word | below(word, 0x20) | below(word ^ ('"' * each), 1) |
+                             below(word ^ ('\\' * each), 1);
+        if ((special & high) != 0)
+            break;
+    }
+    while (at < text.size() && classes[static_cast<unsigned char>(text[at])] == 0)
+        ++at;
+    return at;
+}
 
 constexpr bool in_range(unsigned char c, unsigned char first, unsigned char last) noexcept
 {
@@ -65,14 +90,9 @@ void write_text(std::string_view from, std::string& out)
     constexpr char digits[] = "0123456789abcdef";
     out += '"';
     std::size_t copied = 0;
-    std::size_t at = 0;
-    while (at < from.size()) {
+    for (std::size_t at = plain_until(from, 0); at < from.size(); at = plain_until(from, at)) {
         const auto c = static_cast<unsigned char>(from[at]);
         const char kind = classes[c];
-        if (kind == 0) {
-            ++at;
-            continue;
-        }
         if (kind == 2) {
             const std::size_t length = sequence_length(from.substr(at));
             if (length == 0)

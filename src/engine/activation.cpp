@@ -24,13 +24,15 @@ namespace {
 /// Messages that one read of an inbox asks for.
 constexpr std::size_t inbox_page = 256;
 
-/// Commits in place that a run may make before it lets others have the thread.
-constexpr int max_commits_in_a_row = 16;
-
 /// Other commands wait for the handler's end: they would only be refused.
 bool interrupts(const message& arrived)
 {
     return arrived.kind == message_kind::pause || arrived.kind == message_kind::cancel;
+}
+
+bool runs_handler(need what)
+{
+    return what == need::step || what == need::timeout || what == need::callback;
 }
 
 } // namespace
@@ -38,7 +40,8 @@ bool interrupts(const message& arrived)
 activation::activation(context& shared, run_id run, std::optional<record> current,
                        std::optional<core::outcome> verdict, step_limiter* granted)
     : shared_(shared), id_(run), strand_(asio::make_strand(shared.executor)),
-      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted)
+      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted),
+      cancel_(std::make_shared<asio::cancellation_signal>())
 {
     if (current)
         record_ = std::move(*current);
@@ -47,7 +50,7 @@ activation::activation(context& shared, run_id run, std::optional<record> curren
 void activation::start()
 {
     const auto self = shared_from_this();
-    shared_.running.spawn(strand_, drive(self), cancel_.slot(), self);
+    shared_.running.spawn(strand_, drive(self), cancel_->slot(), cancel_);
 }
 
 void activation::start_later()
@@ -55,7 +58,8 @@ void activation::start_later()
     [[maybe_unused]] const bool open = shared_.running.enter();
     assert(open);
     asio::post(strand_, [self = shared_from_this()] {
-        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_.slot(), self);
+        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_->slot(),
+                                    self->cancel_);
     });
 }
 
@@ -117,12 +121,8 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
             find_workflow();
             find_owner();
         }
-        while (!ended && owned_ && !superseded_ && !shared_.stopping) {
-            lost = !is_owner();
-            if (lost)
-                break;
-            ended = co_await go_on();
-        }
+        ended = co_await go_on();
+        lost = !ended && !is_owner();
     } catch (...) {
         escaped = std::current_exception();
     }
@@ -139,44 +139,66 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
         shared_.due->look_again(*shard()); // in case it has been taken again meanwhile
 }
 
-/// Does one thing for the run. True when the activation has ended because there is nothing to do.
+/// Does what the run needs, one thing after the other. True when the activation has ended because
+/// there is nothing left. A loop in one coroutine, which calls another one only for what may wait:
+/// each is an allocation.
 asio::awaitable<bool> activation::go_on()
 {
-    take_mail();
-    if (stale_ || mail_missing_) {
-        co_await load();
-        co_return false;
+    while (owned_ && !superseded_ && !shared_.stopping && is_owner()) {
+        take_mail();
+        if (stale_ || mail_missing_) {
+            co_await load();
+            continue;
+        }
+        auto outcome = std::exchange(verdict_, std::nullopt);
+        if (!outcome) {
+            const auto at = now();
+            const auto what = next(at);
+            if (what.what == need::nothing && !seems_due(at)) {
+                if (end())
+                    co_return true;
+                continue;
+            }
+            if (what.what == need::step && !take_permit()) {
+                if (end_and_wait_for_permit())
+                    co_return true;
+                continue;
+            }
+            if (runs_handler(what.what))
+                outcome = co_await run_handler(what);
+            else
+                outcome = outcome_of(what);
+            if (what.what == need::step)
+                give_permit_back();
+            if (!outcome || !owned_ || superseded_ || stale_)
+                continue;
+        }
+        auto item = prepare(std::move(*outcome));
+        if (item && !store_in_place(*item)) {
+            co_await shared_.commits.async_submit(*item, asio::use_awaitable);
+            take_result(*item);
+        }
+        if (has_had_its_turn())
+            co_await asio::post(strand_, asio::use_awaitable);
     }
-    if (verdict_) {
-        auto first = std::move(*verdict_);
-        verdict_.reset();
-        co_await store(std::move(first));
-        co_return false;
-    }
-    const auto at = now();
-    auto what = core::next_action(record_, workflow_->impl->rules, inbox_, at);
+    co_return false;
+}
+
+core::action activation::next(time_point at)
+{
     if (std::exchange(callback_interrupted_, false)) {
         // In its order the callback would come again first, and again.
         const auto command = std::ranges::find_if(inbox_, interrupts);
         if (command != inbox_.end())
-            what = {need::command, 0, static_cast<std::size_t>(command - inbox_.begin())};
+            return {need::command, 0, static_cast<std::size_t>(command - inbox_.begin())};
     }
-    if (what.what == need::nothing) {
-        // Where the store believes that the run is due, it is told better.
-        const bool seems_due = new_mail_ || (record_.wake_at && *record_.wake_at <= at);
-        if (!seems_due)
-            co_return end();
-        co_await store(core::mail_noted{});
-        co_return false;
-    }
-    if (what.what == need::step && !take_permit())
-        co_return end_and_wait_for_permit();
-    auto outcome = co_await perform(what);
-    if (what.what == need::step)
-        give_permit_back();
-    if (outcome && owned_ && !superseded_ && !stale_)
-        co_await store(std::move(*outcome));
-    co_return false;
+    return core::next_action(record_, workflow_->impl->rules, inbox_, at);
+}
+
+/// The store believes that the run needs an engine now. When it does not, the store is told so.
+bool activation::seems_due(time_point at) const
+{
+    return new_mail_ || (record_.wake_at && *record_.wake_at <= at);
 }
 
 bool activation::end()
@@ -305,81 +327,6 @@ void activation::give_permit_back()
 {
     if (auto* const held = std::exchange(permit_, nullptr))
         shared_.active->give_back(*held);
-}
-
-asio::awaitable<void> activation::store(core::outcome what)
-{
-    const auto armed = [this](int status) {
-        if (armed_ && armed_->first == status)
-            return armed_->second;
-        // A failed step goes to its `exhausted` status, with the object as it was.
-        decode_object();
-        return arm(status);
-    };
-    std::optional<transition> change;
-    try {
-        change = core::decide(record_, workflow_->impl->rules, std::move(what), now(), armed,
-                              inbox_view());
-    } catch (...) {
-        detail::next_value pause{detail::next_kind::pause,
-                                 0,
-                                 {},
-                                 "a timeout could not be armed: " +
-                                     error_text(std::current_exception())};
-        core::handler_returned instead{core::from_step{}, std::move(pause), record_.object};
-        change = core::decide(record_, workflow_->impl->rules, std::move(instead), now(), armed,
-                              inbox_view());
-    }
-    if (!change)
-        co_return;
-    change->epoch = epoch_;
-    commit item{std::move(*change), {}, {}};
-    if (!shared_.commits.apply_now(item)) {
-        co_await shared_.commits.async_submit(item, asio::use_awaitable);
-    } else if (++commits_in_a_row_ == max_commits_in_a_row) {
-        // Others want the thread too.
-        commits_in_a_row_ = 0;
-        co_await asio::post(strand_, asio::use_awaitable);
-    }
-    take_result(item);
-}
-
-void activation::take_result(commit& item)
-{
-    if (item.failure) {
-        shared_.log({log_level::warn,
-                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure)});
-        owned_ = false;
-        unsure_ = true;
-        return;
-    }
-    auto& change = std::get<transition>(item.what);
-    switch (item.result.status) {
-    case apply_status::accepted:
-        record_ = std::move(change.next);
-        for (const auto& ended : change.settled)
-            tell_settled(ended);
-        for (const auto& ended : change.settled)
-            std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
-        new_mail_ = change.inbox_seen < inbox_seen_;
-        break;
-    case apply_status::conflict:
-        stale_ = true;
-        tell_skipped(skip_reason::run_changed);
-        break;
-    case apply_status::fenced:
-        shared_.shards->doubt();
-        [[fallthrough]];
-    default: // or removed
-        owned_ = false;
-        tell_skipped(skip_reason::not_owner);
-        break;
-    }
-}
-
-core::inbox_view activation::inbox_view() const
-{
-    return {inbox_seen_, inbox_};
 }
 
 log_entry activation::entry_of(log_level level, std::string_view text) const

@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,11 +63,10 @@ private:
     /// Why a running handler was cancelled.
     enum class interruption { none, command, deadline, attempt_limit, stop, not_owner };
 
-    using bound_handler =
-        std::function<boost::asio::awaitable<detail::next_value>(const detail::object_ptr&)>;
-
     boost::asio::awaitable<void> drive(std::shared_ptr<activation> self);
     boost::asio::awaitable<bool> go_on();
+    core::action next(time_point at);
+    bool seems_due(time_point at) const;
     bool end();
     bool end_and_wait_for_permit();
     boost::asio::awaitable<void> load();
@@ -76,9 +74,14 @@ private:
     void find_workflow();
     void find_owner();
     bool is_owner() const;
-    boost::asio::awaitable<std::optional<core::outcome>> perform(core::action what);
-    boost::asio::awaitable<std::optional<core::outcome>>
-    run_handler(core::source by, duration limit, bound_handler handler);
+    core::outcome outcome_of(core::action what);
+    boost::asio::awaitable<std::optional<core::outcome>> run_handler(core::action what);
+    boost::asio::awaitable<detail::next_value> call_handler(core::action what);
+    std::optional<core::handler_failed> interrupted(const core::source& by, time_point begun);
+    core::handler_failed failed(const core::source& by, time_point begun,
+                                const std::exception_ptr& failure);
+    core::source source_of(core::action what) const;
+    duration limit_of(core::action what) const;
     core::outcome completed(core::source by, detail::next_value value);
     bool is_permanent(const core::source& by, const std::exception_ptr& failure) const;
     std::string process_name(const core::source& by) const;
@@ -87,7 +90,10 @@ private:
                 std::string_view error = {}) const;
     void tell_skipped(skip_reason why) const;
     void tell_settled(const settlement& ended) const;
-    boost::asio::awaitable<void> store(core::outcome what);
+    std::optional<transition> decide(core::outcome what);
+    std::optional<commit> prepare(core::outcome what);
+    bool store_in_place(commit& item);
+    bool has_had_its_turn();
     void take_result(commit& item);
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
 
@@ -116,6 +122,7 @@ private:
     bool unsure_ = false;       ///< the store failed: what it holds of the run is not known
     bool mail_missing_ = false; ///< the inbox must be read again, but no outcome is stale for that
     record record_;
+    std::string encoded_; ///< its memory is what the next object is encoded into
     detail::object_ptr
         object_; ///< decoded on first use, null when record_.object must be read again
     std::vector<message> inbox_;
@@ -138,7 +145,10 @@ private:
     bool callback_interrupted_ = false; ///< for a command, which then goes first
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
-    boost::asio::cancellation_signal cancel_;
+
+    /// Apart, because it outlives the coroutine, which ends in a turn of its own: see gate::start.
+    /// The activation need not wait for that.
+    const std::shared_ptr<boost::asio::cancellation_signal> cancel_;
 
     std::atomic<bool> has_mail_{false};
     active_runs::mail mail_; ///< guarded by active_runs

@@ -17,57 +17,19 @@ namespace pawl::engine_detail {
 namespace asio = boost::asio;
 using core::need;
 
-asio::awaitable<std::optional<core::outcome>> activation::perform(core::action what)
+/// What comes of an action for which no handler runs.
+core::outcome activation::outcome_of(core::action what)
 {
-    using result = std::optional<core::outcome>;
-    const auto message_at = [&] {
-        return inbox_[what.message];
-    };
     switch (what.what) {
-    case need::step: {
-        bound_handler bound = [this](const detail::object_ptr& object) {
-            return handlers().step(object, *this);
-        };
-        auto outcome =
-            co_await run_handler(core::from_step{}, rules().step->attempt_limit, std::move(bound));
-        co_return outcome;
-    }
-    case need::timeout: {
-        const auto index = static_cast<std::size_t>(what.timeout);
-        if (index >= handlers().timeouts.size()) {
-            core::handler_failed gone{core::from_timeout{what.timeout},
-                                      "the workflow no longer has this timeout", true};
-            co_return result{std::move(gone)};
-        }
-        bound_handler bound = [this, index](const detail::object_ptr& object) {
-            return handlers().timeouts[index].run(object, *this);
-        };
-        auto outcome =
-            co_await run_handler(core::from_timeout{what.timeout},
-                                 rules().timeouts[index].attempt_limit, std::move(bound));
-        co_return outcome;
-    }
-    case need::callback: {
-        const auto handled = message_at();
-        const auto& names = rules().callbacks;
-        const auto index =
-            static_cast<std::size_t>(std::ranges::find(names, handled.name) - names.begin());
-        bound_handler bound = [this, index, &handled](const detail::object_ptr& object) {
-            return handlers().callbacks[index](object, *this, handled.payload);
-        };
-        auto outcome =
-            co_await run_handler(core::from_callback{handled.sequence}, {}, std::move(bound));
-        co_return outcome;
-    }
     case need::command: {
-        const auto command = message_at();
-        co_return result{core::command_received{command.sequence, command.kind, command.payload,
-                                                command.requested_by}};
+        const auto& command = inbox_[what.message];
+        return core::command_received{command.sequence, command.kind, command.payload,
+                                      command.requested_by};
     }
     case need::expire_message:
-        co_return result{core::message_expired{message_at().sequence}};
+        return core::message_expired{inbox_[what.message].sequence};
     case need::resume:
-        co_return result{core::pause_elapsed{}};
+        return core::pause_elapsed{};
     case need::scrub: {
         // A scrubber that throws must not keep the data: nothing of it is left then.
         auto scrubbed = workflow_->impl->blank();
@@ -79,28 +41,67 @@ asio::awaitable<std::optional<core::outcome>> activation::perform(core::action w
             log(log_level::error, "the scrubber failed, the object is removed: " +
                                       error_text(std::current_exception()));
         }
-        co_return result{core::data_scrubbed{std::move(scrubbed)}};
+        return core::data_scrubbed{std::move(scrubbed)};
     }
     case need::nothing:
-        break;
+    default:
+        return core::mail_noted{};
     }
-    co_return result{};
 }
 
-asio::awaitable<std::optional<core::outcome>>
-activation::run_handler(core::source by, duration limit, bound_handler handler)
+core::source activation::source_of(core::action what) const
 {
+    if (what.what == need::timeout)
+        return core::from_timeout{what.timeout};
+    if (what.what == need::callback)
+        return core::from_callback{inbox_[what.message].sequence};
+    return core::from_step{};
+}
+
+duration activation::limit_of(core::action what) const
+{
+    if (what.what == need::timeout)
+        return rules().timeouts[static_cast<std::size_t>(what.timeout)].attempt_limit;
+    if (what.what == need::callback)
+        return {};
+    return rules().step->attempt_limit;
+}
+
+/// Makes the handler's coroutine, which copies what it keeps of the message.
+asio::awaitable<detail::next_value> activation::call_handler(core::action what)
+{
+    if (what.what == need::timeout)
+        return handlers().timeouts[static_cast<std::size_t>(what.timeout)].run(object_, *this);
+    if (what.what == need::callback) {
+        const auto& called = inbox_[what.message];
+        const auto& names = rules().callbacks;
+        const auto index = std::ranges::find(names, called.name) - names.begin();
+        return handlers().callbacks[static_cast<std::size_t>(index)](object_, *this,
+                                                                     called.payload);
+    }
+    return handlers().step(object_, *this);
+}
+
+asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::action what)
+{
+    std::optional<core::outcome> outcome;
+    const auto by = source_of(what);
+    if (what.what == need::timeout &&
+        static_cast<std::size_t>(what.timeout) >= handlers().timeouts.size()) {
+        outcome = core::handler_failed{by, "the workflow no longer has this timeout", true};
+        co_return outcome;
+    }
     detail::next_value value;
     std::exception_ptr failure;
     armed_.reset();
     const auto begun = shared_.observer ? now() : time_point{};
     try {
         decode_object();
-        limit_attempt(by, limit);
+        limit_attempt(by, limit_of(what));
         interrupted_ = interruption::none;
         running_ = by;
         handler_running_ = true;
-        value = co_await handler(object_);
+        value = co_await call_handler(what);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -111,27 +112,42 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
     if (interrupted_ != interruption::none) {
         // Else every later co_await of this coroutine would throw operation_aborted.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-        object_.reset();
-        callback_interrupted_ = interrupted_ == interruption::command &&
-                                std::holds_alternative<core::from_callback>(by);
-        if (superseded_ || interrupted_ != interruption::attempt_limit) {
-            report(by, begun, handler_result::interrupted);
-            co_return std::nullopt;
-        }
-        core::handler_failed late{by, "the attempt took longer than its limit"};
-        report(by, begun, handler_result::failed, late.error);
-        co_return core::outcome{std::move(late)};
+        outcome = interrupted(by, begun);
+        co_return outcome;
     }
     if (!failure) {
         try {
             const bool skipped = value.kind == detail::next_kind::skip;
-            auto outcome = completed(by, std::move(value));
+            outcome = completed(by, std::move(value));
             report(by, begun, skipped ? handler_result::skipped : handler_result::returned);
             co_return outcome;
         } catch (...) {
             failure = std::current_exception();
         }
     }
+    outcome = failed(by, begun, failure);
+    co_return outcome;
+}
+
+/// A handler has ended after its cancellation: empty, unless that is a failure of its own.
+std::optional<core::handler_failed> activation::interrupted(const core::source& by,
+                                                            time_point begun)
+{
+    object_.reset();
+    callback_interrupted_ =
+        interrupted_ == interruption::command && std::holds_alternative<core::from_callback>(by);
+    if (superseded_ || interrupted_ != interruption::attempt_limit) {
+        report(by, begun, handler_result::interrupted);
+        return std::nullopt;
+    }
+    core::handler_failed late{by, "the attempt took longer than its limit"};
+    report(by, begun, handler_result::failed, late.error);
+    return late;
+}
+
+core::handler_failed activation::failed(const core::source& by, time_point begun,
+                                        const std::exception_ptr& failure)
+{
     // What the handler did to the object is not saved, so the next attempt must not see it.
     object_.reset();
     core::handler_failed failed{by, error_text(failure)};
@@ -143,7 +159,7 @@ activation::run_handler(core::source by, duration limit, bound_handler handler)
     entry.attempt = attempt();
     entry.error = failed.error;
     shared_.log(entry);
-    co_return core::outcome{std::move(failed)};
+    return failed;
 }
 
 std::string activation::process_name(const core::source& by) const
@@ -182,28 +198,6 @@ void activation::report(const core::source& by, time_point begun, handler_result
         shared_.observer->skipped(record_.workflow, process, skip_reason::interrupted);
 }
 
-/// Of what was to be stored.
-void activation::tell_skipped(skip_reason why) const
-{
-    if (shared_.observer)
-        shared_.observer->skipped(record_.workflow,
-                                  workflow_->impl->rules.label(record_.status) + "-commit", why);
-}
-
-void activation::tell_settled(const settlement& ended) const
-{
-    const auto message = std::ranges::find(inbox_, ended.sequence, &pawl::message::sequence);
-    if (!shared_.observer || message == inbox_.end())
-        return;
-    shared_.observer->message_settled(record_.workflow, message->kind, ended.outcome,
-                                      now() - message->sent_at);
-    const bool refused = ended.outcome == message_outcome::refused;
-    if (refused || ended.outcome == message_outcome::expired)
-        shared_.observer->skipped(
-            record_.workflow, workflow_->impl->rules.label(record_.status) + "-inbox",
-            refused ? skip_reason::message_refused : skip_reason::message_expired);
-}
-
 bool activation::is_permanent(const core::source& by, const std::exception_ptr& failure) const
 {
     const retry_policy* policy = nullptr;
@@ -233,8 +227,10 @@ core::outcome activation::completed(core::source by, detail::next_value value)
         object_.reset();
         return returned;
     }
-    returned.object.reserve(record_.object.size() + 64);
-    workflow_->impl->encode(object_, returned.object);
+    encoded_.clear();
+    encoded_.reserve(record_.object.size() + 64);
+    workflow_->impl->encode(object_, encoded_);
+    returned.object = std::move(encoded_);
     if (returned.value.kind == detail::next_kind::move)
         armed_ = {returned.value.status, arm(returned.value.status)};
     return returned;
@@ -266,34 +262,6 @@ int activation::attempt() const noexcept
         return armed == record_.deadlines.end() ? 1 : armed->attempt + 1;
     }
     return 1;
-}
-
-asio::awaitable<void> activation::checkpoint(std::string object)
-{
-    core::checkpoint_wanted wanted{std::move(object), {}};
-    co_await save(std::move(wanted));
-}
-
-asio::awaitable<void> activation::record_effect(effect added, std::string object)
-{
-    // Not known when its function was called, so it was called beside another of the same name.
-    if (detail::find_effect(record_, added.name, added.for_run))
-        throw error(errc::invalid_argument, "the effect \"" + added.name +
-                                                "\" has been recorded meanwhile; two effects that "
-                                                "run beside each other need two names");
-    core::checkpoint_wanted wanted{std::move(object), std::move(added)};
-    co_await save(std::move(wanted));
-}
-
-asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
-{
-    if (superseded_)
-        throw system_error(asio::error::operation_aborted);
-    const auto version = record_.version;
-    co_await store(std::move(wanted));
-    if (record_.version != version + 1)
-        throw system_error(make_error_code(errc::conflict),
-                           "the run was changed while a step saved its progress");
 }
 
 void activation::limit_attempt(const core::source& by, duration limit)
@@ -347,7 +315,7 @@ void activation::interrupt(interruption why)
                      }));
     // The only place where a coroutine is cancelled through a slot: on its own strand, while a
     // handler is known to be suspended in it.
-    cancel_.emit(asio::cancellation_type::terminal);
+    cancel_->emit(asio::cancellation_type::terminal);
 }
 
 void activation::supersede(std::uint64_t attempt)

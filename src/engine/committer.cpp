@@ -12,15 +12,26 @@ namespace asio = boost::asio;
 
 namespace {
 
+using makers = std::vector<asio::any_completion_handler<void()>>;
+
 /// Makers that one posted function resumes. Few enough that several threads share a large batch,
 /// many enough that the post costs nothing.
 constexpr std::size_t makers_per_post = 32;
 
-void resume(std::vector<asio::any_completion_handler<void()>> makers)
+/// Resumes those from `at` on, in portions. Each portion posts the next one, so that what the first
+/// of them submit is on its way to the store while the others are still at work: else the whole
+/// batch would go to and fro, and one of store and makers would always wait for the other.
+void resume_from(const asio::any_io_executor& executor, const std::shared_ptr<makers>& all,
+                 std::size_t at)
 {
-    // Dispatch runs each maker on its own strand; in this thread, if the strand is free.
-    for (auto& maker : makers)
-        asio::dispatch(std::move(maker));
+    asio::post(executor, [executor, all, at] {
+        const auto end = std::min(at + makers_per_post, all->size());
+        if (end < all->size())
+            resume_from(executor, all, end);
+        // Dispatch runs each maker on its own strand; in this thread, if the strand is free.
+        for (auto i = at; i < end; ++i)
+            asio::dispatch(std::move((*all)[i]));
+    });
 }
 
 } // namespace
@@ -114,16 +125,12 @@ asio::awaitable<void> committer::work()
 
 void committer::hand_back()
 {
-    for (std::size_t at = 0; at < taken_.size();) {
-        const auto end = std::min(at + makers_per_post, taken_.size());
-        std::vector<asio::any_completion_handler<void()>> makers;
-        makers.reserve(end - at);
-        for (; at < end; ++at)
-            makers.push_back(std::move(*taken_[at]->done));
-        asio::post(executor_,
-                   [makers = std::move(makers)]() mutable { resume(std::move(makers)); });
-    }
+    const auto all = std::make_shared<makers>();
+    all->reserve(taken_.size());
+    for (auto* item : taken_)
+        all->push_back(std::move(*item->done));
     taken_.clear();
+    resume_from(executor_, all, 0);
 }
 
 } // namespace pawl::engine_detail

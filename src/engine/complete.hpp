@@ -6,7 +6,9 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
+#include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace pawl::engine_detail {
@@ -19,12 +21,20 @@ void complete(const boost::asio::any_io_executor& fallback,
               boost::asio::any_completion_handler<void(Results...)> handler,
               std::type_identity_t<Results>... results)
 {
-    boost::asio::post(fallback, [handler = std::move(handler), fallback,
-                                 values = std::tuple<Results...>(std::move(results)...)]() mutable {
-        auto executor = boost::asio::get_associated_executor(handler, fallback);
-        boost::asio::dispatch(executor, [handler = std::move(handler),
-                                         values = std::move(values)]() mutable {
-            std::apply([&](Results&... value) { std::move(handler)(std::move(value)...); }, values);
+    struct call {
+        boost::asio::any_completion_handler<void(Results...)> handler;
+        std::tuple<Results...> values;
+    };
+    // In one place until the end: results may be large, and are on their way in several hops.
+    auto made =
+        std::make_unique<call>(std::move(handler), std::tuple<Results...>(std::move(results)...));
+    boost::asio::post(fallback, [made = std::move(made), fallback]() mutable {
+        auto executor = boost::asio::get_associated_executor(made->handler, fallback);
+        boost::asio::dispatch(executor, [made = std::move(made)]() mutable {
+            auto ready = std::move(*made);
+            made.reset();
+            std::apply([&](Results&... value) { std::move(ready.handler)(std::move(value)...); },
+                       ready.values);
         });
     });
 }

@@ -5,7 +5,6 @@
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
 #include "engine/launch.hpp"
-#include "engine/record_context.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,26 +17,14 @@ namespace pawl::detail {
 namespace asio = boost::asio;
 using engine_detail::commit;
 using engine_detail::complete;
-using engine_detail::error_text;
 using engine_detail::message_watcher;
 using engine_detail::status_watcher;
 using engine_detail::watcher;
 
 namespace {
 
-/// Longer names are no names: foreign ids, keys, callback names.
-constexpr std::size_t max_name_length = 1024;
-
 /// Due runs that are looked at for one that is not in memory.
 constexpr std::size_t due_page_size = 256;
-
-void check_name(const std::string& text, bool may_be_empty, const char* what)
-{
-    if (text.size() > max_name_length || (text.empty() && !may_be_empty))
-        throw error(errc::invalid_argument, std::string{what} + " must have " +
-                                                (may_be_empty ? "at most " : "1 to ") +
-                                                std::to_string(max_name_length) + " bytes");
-}
 
 error_code code_of(apply_status status)
 {
@@ -89,15 +76,20 @@ void engine_core::plan(completion<std::vector<start_plan>> done)
                  std::vector<start_plan>{});
 }
 
-asio::awaitable<apply_result> engine_core::commit_call(commit& item)
+asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(commit& item)
 {
     if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
         --waiting_calls_;
-        throw system_error(make_error_code(errc::overloaded));
+        co_return make_error_code(errc::overloaded);
     }
     if (!committer_.apply_now(item))
         co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
+    co_return answer_of(item);
+}
+
+engine_core::result<apply_result> engine_core::answer_of(const commit& item)
+{
     if (item.failure) {
         // It may have been stored all the same.
         if (const auto* message = std::get_if<delivery>(&item.what))
@@ -106,8 +98,8 @@ asio::awaitable<apply_result> engine_core::commit_call(commit& item)
         std::rethrow_exception(item.failure);
     }
     if (const auto refused = code_of(item.result.status))
-        throw system_error(refused);
-    co_return item.result;
+        return refused;
+    return item.result;
 }
 
 void engine_core::statistics(completion<engine_statistics> done)
@@ -151,89 +143,6 @@ asio::awaitable<cluster_view> engine_core::read_cluster()
     view.engines = co_await shards_->engines();
     view.shards = co_await shared_.store.leases();
     co_return view;
-}
-
-void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
-                          completion<run_id> done)
-{
-    launch(do_trigger(std::move(workflow), std::move(call)), std::move(done));
-}
-
-namespace {
-
-std::vector<deadline> first_deadlines(const workflow_impl& workflow, int status,
-                                      const std::string& object, run_context& context)
-{
-    const auto at = workflow.handlers.find(status);
-    if (at == workflow.handlers.end() || at->second.timeouts.empty())
-        return {}; // without decoding anything
-    return arm_timeouts(workflow, status, workflow.decode(object), context);
-}
-
-record about_to_start(const core::start_request& request, const std::string& workflow)
-{
-    record first;
-    first.id = request.id;
-    first.workflow = workflow;
-    first.foreign_id = request.foreign_id;
-    first.status = request.status;
-    first.visit = 1;
-    return first;
-}
-
-} // namespace
-
-asio::awaitable<run_id> engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow,
-                                                trigger_call call)
-{
-    if (call.early)
-        throw system_error(call.early);
-    check_name(call.foreign_id, false, "the foreign id");
-    check_name(call.key, true, "the idempotency key");
-    if (call.object.size() > options_.max_object_size)
-        throw system_error(make_error_code(errc::too_large));
-    core::start_request request;
-    request.id = new_run_id();
-    request.foreign_id = std::move(call.foreign_id);
-    request.status = call.status.value_or(workflow->rules.default_start);
-    request.object = std::move(call.object);
-    request.rule = call.rule;
-    request.start_key = std::move(call.key);
-    request.trace_parent = std::move(call.trace_parent);
-    const auto* rules = workflow->rules.find(request.status);
-    if (!rules || rules->end ||
-        (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
-        throw system_error(make_error_code(errc::invalid_status));
-    engine_detail::record_context context{shared_.clock, shared_.log,
-                                          about_to_start(request, workflow->rules.name)};
-    std::vector<deadline> armed;
-    try {
-        armed = first_deadlines(*workflow, request.status, request.object, context);
-    } catch (const system_error&) {
-        throw;
-    } catch (...) {
-        shared_.log(
-            {log_level::error, "a timeout of " + workflow->rules.name + " " + rules->label +
-                                   " could not be armed: " + error_text(std::current_exception())});
-        throw system_error(make_error_code(errc::invalid_argument));
-    }
-
-    auto first = core::start(workflow->rules, std::move(request), shared_.clock.now(),
-                             [&](int) { return std::move(armed); });
-    commit item{std::move(first), {}, {}};
-    const auto result = co_await commit_call(item);
-    if (result.status == apply_status::duplicate)
-        co_return result.existing;
-    auto& begun = std::get<transition>(item.what).next;
-    const auto id = begun.id;
-    const auto shard = shared_.shard_of(begun.foreign_id);
-    const auto wake_at = begun.wake_at;
-    if (!wake_at)
-        co_return id;
-    if (*wake_at > shared_.clock.now() ||
-        active_.begin(std::move(begun)) == engine_detail::active_runs::begun::full)
-        scanner_->due_at(shard, *wake_at);
-    co_return id;
 }
 
 void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
@@ -294,12 +203,13 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     if (call.time_limit)
         content.expires_at = core::later(content.sent_at, *call.time_limit);
     commit item{delivery{std::move(content)}, {}, {}};
-    const auto result = co_await commit_call(item);
+    const auto committed = co_await commit_call(item);
+    const auto& known = committed.value();
     auto& stored = std::get<delivery>(item.what).content;
-    stored.sequence = result.sequence;
-    if (result.status == apply_status::accepted)
+    stored.sequence = known.sequence;
+    if (known.status == apply_status::accepted)
         active_.deliver(to, stored);
-    co_return sent{to.id, {result.sequence, result.outcome, result.detail}};
+    co_return sent{to.id, {known.sequence, known.outcome, known.detail}};
 }
 
 asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,

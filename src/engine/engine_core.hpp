@@ -20,6 +20,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/system/result.hpp>
 
 #include <atomic>
 #include <map>
@@ -75,13 +76,18 @@ private:
         settlement state;
     };
 
+    template <class T>
+    using result = boost::system::result<T>;
+
     enum class phase { fresh, starting, running, stopping, stopped };
 
-    template <class T>
-    void launch(boost::asio::awaitable<T> work, completion<T> done);
+    /// `Given` is T or result<T>: an answer that is expected throws nothing, which costs more than
+    /// the rest of the call.
+    template <class T, class Given>
+    void launch(boost::asio::awaitable<Given> work, completion<T> done);
     void launch(boost::asio::awaitable<void> work, completion<> done);
-    template <class T>
-    boost::asio::awaitable<void> finish(boost::asio::awaitable<T> work, completion<T> done);
+    template <class T, class Given>
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<Given> work, completion<T> done);
     boost::asio::awaitable<void> finish(boost::asio::awaitable<void> work, completion<> done);
     boost::asio::awaitable<void> finish_start(completion<> done);
     void finish_stop();
@@ -100,15 +106,21 @@ private:
     void after_drain();
     void let_go();
 
-    boost::asio::awaitable<run_id> do_trigger(std::shared_ptr<const workflow_impl> workflow,
-                                              trigger_call call);
+    result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
+    run_id begin_run(const apply_result& stored, engine_detail::commit& item);
+    boost::asio::awaitable<result<run_id>> submit_trigger(engine_detail::commit item);
+    boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                                      trigger_call call);
+    void trigger_from_here(const workflow_impl& workflow, trigger_call call,
+                           completion<run_id> done);
     boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
     boost::asio::awaitable<void>
     finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                 std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
-    boost::asio::awaitable<apply_result> commit_call(engine_detail::commit& item);
+    boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
+    result<apply_result> answer_of(const engine_detail::commit& item);
 
     void start_connectors();
     void add_schedules();

@@ -63,7 +63,7 @@ asio::awaitable<run_id> engine_core::fire(engine_detail::scheduled_trigger slot)
     call.object = present_object(*target->second.impl, as_set, upgraded);
     call.key = std::move(slot.key);
     const auto started = co_await do_trigger(target->second.impl, std::move(call));
-    co_return started;
+    co_return started.value();
 }
 
 void engine_core::launch(asio::awaitable<void> work, completion<> done)
@@ -118,8 +118,10 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
         first.object = engine_detail::first_schedule_state(what, shared_.clock.now());
         error_code refused;
         try {
-            co_await do_trigger(schedules_, std::move(first));
-            co_return;
+            const auto begun = co_await do_trigger(schedules_, std::move(first));
+            if (begun)
+                co_return;
+            refused = begun.error();
         } catch (const system_error& e) {
             refused = e.code();
         }

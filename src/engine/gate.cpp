@@ -14,24 +14,24 @@ namespace asio = boost::asio;
 
 bool gate::enter()
 {
-    const std::lock_guard lock{mutex_};
-    if (closed_)
-        return false;
-    ++inside_;
-    return true;
+    auto inside = inside_.load();
+    while (inside > 0)
+        if (inside_.compare_exchange_weak(inside, inside + 1))
+            return true;
+    return false;
 }
 
 void gate::start(const asio::any_io_executor& executor, asio::awaitable<void> work,
                  asio::cancellation_slot slot, std::shared_ptr<void> owner)
 {
-    auto ended = [this, owner = std::move(owner)](const std::exception_ptr& escaped) {
-        leave(escaped);
+    auto done = [this, owner = std::move(owner)](const std::exception_ptr& escaped) {
+        ended(escaped);
     };
     if (slot.is_connected())
         asio::co_spawn(executor, std::move(work),
-                       asio::bind_cancellation_slot(slot, std::move(ended)));
+                       asio::bind_cancellation_slot(slot, std::move(done)));
     else
-        asio::co_spawn(executor, std::move(work), std::move(ended));
+        asio::co_spawn(executor, std::move(work), std::move(done));
 }
 
 void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> work,
@@ -44,34 +44,28 @@ void gate::spawn(const asio::any_io_executor& executor, asio::awaitable<void> wo
 
 void gate::close_when_empty(asio::any_completion_handler<void()> done)
 {
-    {
-        const std::lock_guard lock{mutex_};
-        assert(!waiting_ && !closed_);
-        if (inside_ > 0) {
-            waiting_.emplace(std::move(done));
-            return;
-        }
-        closed_ = true;
-    }
-    complete(executor_, std::move(done));
+    assert(!waiting_ && inside_ > 0);
+    waiting_.emplace(std::move(done));
+    leave();
 }
 
-void gate::leave(const std::exception_ptr& escaped)
+void gate::ended(const std::exception_ptr& escaped)
 {
     if (escaped)
         log_({log_level::error, "internal error: " + error_text(escaped)});
+    leave();
+}
+
+void gate::leave()
+{
+    // Unless this was the last one, another may be, and the object is gone.
+    if (--inside_ > 0)
+        return;
     // Once `done` has been posted, this object may be gone.
     const auto executor = executor_;
-    std::optional<asio::any_completion_handler<void()>> done;
-    {
-        const std::lock_guard lock{mutex_};
-        if (--inside_ > 0 || !waiting_)
-            return;
-        closed_ = true;
-        done.emplace(std::move(*waiting_));
-        waiting_.reset();
-    }
-    complete(executor, std::move(*done));
+    auto done = std::move(*waiting_);
+    waiting_.reset();
+    complete(executor, std::move(done));
 }
 
 } // namespace pawl::engine_detail

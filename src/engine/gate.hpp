@@ -7,10 +7,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 namespace pawl::engine_detail {
@@ -26,8 +26,11 @@ public:
     {
     }
 
-    /// Lets one more in, who calls start() then. False when the gate has been closed.
+    /// Lets one more in, who calls start() or leave() then. False when the gate has been closed.
     bool enter();
+
+    /// Lets out again who was let in and has started nothing.
+    void leave();
 
     /// Starts `work`, which has been let in, on `executor`. An exception that escapes it is a
     /// defect of Pawl: it is logged. `slot` cancels it (see activation), and `owner` keeps the
@@ -43,13 +46,15 @@ public:
     void close_when_empty(boost::asio::any_completion_handler<void()> done);
 
 private:
-    void leave(const std::exception_ptr& escaped);
+    void ended(const std::exception_ptr& escaped);
 
     const boost::asio::any_io_executor executor_;
     const log_sink log_;
-    std::mutex mutex_;
-    std::size_t inside_ = 0;
-    bool closed_ = false;
+
+    /// Coroutines, and one more until close_when_empty() is called. At zero the gate is closed.
+    std::atomic<std::size_t> inside_{1};
+
+    /// Written before the count can reach zero, read by whoever brings it there.
     std::optional<boost::asio::any_completion_handler<void()>> waiting_;
 };
 

@@ -5,12 +5,17 @@
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
 
+#include <string>
+#include <type_traits>
 #include <utility>
 
 namespace pawl::detail {
 
-template <class T>
-void engine_core::launch(boost::asio::awaitable<T> work, completion<T> done)
+/// Throws error (invalid_argument) unless `text` can name something: a foreign id, a key, somebody.
+void check_name(const std::string& text, bool may_be_empty, const char* what);
+
+template <class T, class Given>
+void engine_core::launch(boost::asio::awaitable<Given> work, completion<T> done)
 {
     if (running() && gate_.enter())
         gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
@@ -19,19 +24,26 @@ void engine_core::launch(boost::asio::awaitable<T> work, completion<T> done)
                                 make_error_code(errc::not_running), T{});
 }
 
-template <class T>
-boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<T> work, completion<T> done)
+template <class T, class Given>
+boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Given> work,
+                                                 completion<T> done)
 {
     // The caller may drop its client and the engine object while the call is under way.
     const auto alive = shared_from_this();
-    error_code result;
+    error_code failure;
     T value{};
     try {
-        value = co_await std::move(work);
+        auto given = co_await std::move(work);
+        if constexpr (std::is_same_v<Given, T>)
+            value = std::move(given);
+        else if (given)
+            value = std::move(*given);
+        else
+            failure = given.error();
     } catch (...) {
-        result = engine_detail::error_code_of(std::current_exception());
+        failure = engine_detail::error_code_of(std::current_exception());
     }
-    engine_detail::complete(shared_.executor, std::move(done), result, std::move(value));
+    engine_detail::complete(shared_.executor, std::move(done), failure, std::move(value));
 }
 
 } // namespace pawl::detail

@@ -16,16 +16,32 @@ status_watcher::status_watcher(asio::any_io_executor executor, run_id run,
 {
 }
 
-bool status_watcher::look_at(const record& current)
+std::optional<error_code> status_watcher::result_at(const record& current) const
 {
     const bool reached = statuses_.empty()
                              ? is_finished(current.state)
                              : std::ranges::find(statuses_, current.status) != statuses_.end();
-    if (!reached && !is_finished(current.state))
-        return false;
-    const auto result = reached ? error_code{} : make_error_code(errc::finished_elsewhere);
-    complete(executor_, std::move(*done_), result, current);
-    return true;
+    if (reached)
+        return error_code{};
+    if (is_finished(current.state))
+        return make_error_code(errc::finished_elsewhere);
+    return std::nullopt;
+}
+
+bool status_watcher::consider(const record& current)
+{
+    const auto result = result_at(current);
+    if (result)
+        complete(executor_, std::move(*done_), *result, current);
+    return result.has_value();
+}
+
+bool status_watcher::look_at(record&& current)
+{
+    const auto result = result_at(current);
+    if (result)
+        complete(executor_, std::move(*done_), *result, std::move(current));
+    return result.has_value();
 }
 
 void status_watcher::fail(error_code why)
@@ -36,9 +52,9 @@ void status_watcher::fail(error_code why)
 asio::awaitable<void> status_watcher::ask(record_store& store, watchers& all)
 {
     const auto alive = shared_from_this();
-    const auto current = co_await store.find(run());
+    auto current = co_await store.find(run());
     if (current)
-        all.look(*this, *current);
+        all.look(*this, std::move(*current));
     else
         all.fail(alive, make_error_code(errc::not_found));
 }

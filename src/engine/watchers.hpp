@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace pawl::engine_detail {
@@ -60,12 +61,12 @@ public:
     status_watcher(boost::asio::any_io_executor executor, run_id run, std::vector<int> statuses,
                    detail::completion<record> done);
 
-    bool offer(const transition& committed) override { return look_at(committed.next); }
-    bool consider(const record& current) override { return look_at(current); }
+    bool offer(const transition& committed) override { return consider(committed.next); }
+    bool consider(const record& current) override;
     bool considers() const noexcept override { return true; }
 
     /// The same for a record that has been read.
-    bool look_at(const record& current);
+    bool look_at(record&& current);
 
     void fail(error_code why) override;
     boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
@@ -73,6 +74,9 @@ public:
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
 private:
+    /// What the wait ends with when the run stands so; empty: it goes on.
+    std::optional<error_code> result_at(const record& current) const;
+
     const boost::asio::any_io_executor executor_;
     const std::vector<int> statuses_;
     std::optional<detail::completion<record>> done_;
@@ -119,10 +123,10 @@ public:
 
     /// As offer(), for a state that was read: `look_at` is called unless the watcher has completed.
     template <class Watcher, class State>
-    void look(Watcher& waiting, const State& state)
+    void look(Watcher& waiting, State&& state)
     {
         const std::lock_guard lock{mutex_};
-        if (contains(waiting) && waiting.look_at(state))
+        if (contains(waiting) && waiting.look_at(std::forward<State>(state)))
             erase(waiting);
     }
 

@@ -7,6 +7,9 @@ namespace pawl::memory {
 
 namespace {
 
+/// Most runs have no more, and then one allocation is enough.
+constexpr std::size_t usual_events = 8;
+
 void settle(stored_message& message, message_outcome outcome, std::string_view detail)
 {
     message.end.outcome = outcome;
@@ -43,6 +46,14 @@ void settle_messages(const transition& change, run_entry& run)
 
 } // namespace
 
+log_entry::log_entry(run_entry& of, core::event_entry content)
+    : run(&of), version_(content.version), at_(content.at), from_(content.from), to_(content.to),
+      attempt_(content.attempt), kind_(content.kind), state_(content.state)
+{
+    if (!content.error.empty() || !content.requested_by.empty())
+        texts_.reset(new texts{std::move(content.error), std::move(content.requested_by)});
+}
+
 std::vector<apply_result> state::apply(std::span<const change> batch)
 {
     core::check_batch(batch, shards());
@@ -51,6 +62,12 @@ std::vector<apply_result> state::apply(std::span<const change> batch)
     for (const change& each : batch)
         results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, each));
     return results;
+}
+
+apply_result state::apply(const change& only)
+{
+    core::check_batch(std::span{&only, 1}, shards());
+    return std::visit([this](const auto& one) { return apply_one(one); }, only);
 }
 
 std::map<time_key, run_entry*>& state::finished(const run_entry& run)
@@ -86,13 +103,13 @@ bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 
 apply_result state::apply_one(const transition& change)
 {
-    const auto found = runs_.find(change.next.id);
     if (change.expected_version == 0) {
         const auto shard = shard_of(change.next.foreign_id, shards());
         if (fenced(shard, change.epoch))
             return {.status = apply_status::fenced};
         return create(change, shard);
     }
+    const auto found = runs_.find(change.next.id);
     if (found == runs_.end())
         return {.status = apply_status::not_found};
     if (fenced(found->second.shard, change.epoch))
@@ -126,6 +143,7 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     run.data.wake_at.reset();
     run.shard = shard;
     run.workflow = &workflow;
+    run.sequences.reserve(usual_events);
     set_wake(run, next.wake_at);
     created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
     ++workflow.counts[{next.status, next.state}];
@@ -155,8 +173,10 @@ apply_result state::update(const transition& change, run_entry& run)
         finished(run).erase({data.updated_at, data.id});
     else if (is_finished(next.state))
         run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
-    if (is_finished(next.state))
-        finished(run).emplace(time_key{next.updated_at, data.id}, &run);
+    if (is_finished(next.state)) {
+        auto& ended = finished(run);
+        ended.emplace_hint(ended.end(), time_key{next.updated_at, data.id}, &run);
+    }
 
     const auto inbox_last = data.inbox_last;
     const auto inbox_pending = data.inbox_pending;
@@ -193,7 +213,7 @@ std::uint64_t state::append_event(const transition& change, run_entry& run)
 {
     auto& log = shards_[run.shard].log;
     const auto sequence = shards_[run.shard].end();
-    log.push_back({&run, core::make_event(change)});
+    log.emplace_back(run, core::make_event(change));
     run.sequences.push_back(sequence);
     tell(run, change.epoch != 0);
     return sequence;

@@ -25,23 +25,21 @@ bool past_end(const record_query& query, time_point created_at)
 
 } // namespace
 
-std::optional<record> state::find(run_id id) const
+const record* state::find(run_id id) const
 {
     const auto found = runs_.find(id);
-    if (found == runs_.end())
-        return {};
-    return found->second.data;
+    return found == runs_.end() ? nullptr : &found->second.data;
 }
 
-std::optional<record> state::latest(std::string_view workflow, std::string_view foreign_id) const
+const record* state::latest(std::string_view workflow, std::string_view foreign_id) const
 {
     const auto named = workflows_.find(workflow);
     if (named == workflows_.end())
-        return {};
+        return nullptr;
     const auto found = named->second.by_foreign_id.find(foreign_id);
     if (found == named->second.by_foreign_id.end() || found->second.runs.empty())
-        return {};
-    return found->second.runs.back()->data;
+        return nullptr;
+    return &found->second.runs.back()->data;
 }
 
 std::vector<status_count> state::count(std::string_view workflow, bool unfinished_only) const
@@ -71,11 +69,21 @@ due_page state::due(std::uint32_t shard, const due_position& from, time_point un
     return page;
 }
 
+core::event_entry log_entry::content() const
+{
+    core::event_entry whole{kind_, version_, from_, to_, state_, attempt_, {}, {}, at_};
+    if (texts_) {
+        whole.error = texts_->error;
+        whole.requested_by = texts_->requested_by;
+    }
+    return whole;
+}
+
 event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
 {
     const log_entry& entry = shards_[shard].at(sequence);
     const record& run = entry.run->data;
-    return core::complete_event(entry.content, shard, sequence, run.id, run.workflow,
+    return core::complete_event(entry.content(), shard, sequence, run.id, run.workflow,
                                 run.foreign_id);
 }
 

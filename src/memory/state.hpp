@@ -65,10 +65,30 @@ struct workflow_entry {
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
 };
 
-/// An event; its identity is its run's. Null when that was removed.
-struct log_entry {
-    run_entry* run = nullptr;
-    core::event_entry content;
+/// An event; its identity is its run's. Small, because there is one for each transition.
+class log_entry {
+public:
+    log_entry() = default;
+    log_entry(run_entry& of, core::event_entry content);
+
+    core::event_entry content() const;
+
+    run_entry* run = nullptr; ///< null when that was removed
+
+private:
+    struct texts {
+        std::string error;
+        std::string requested_by;
+    };
+
+    std::uint64_t version_ = 0;
+    time_point at_;
+    std::unique_ptr<const texts> texts_; ///< null when both are empty, as mostly
+    int from_ = 0;
+    int to_ = 0;
+    int attempt_ = 0;
+    event_kind kind_ = event_kind::started;
+    run_state state_ = run_state::initiated;
 };
 
 struct shard_entry {
@@ -113,6 +133,7 @@ public:
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
+    apply_result apply(const change& only);
     std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner,
                              time_point now, time_point until);
     void release(std::span<const lease> held);
@@ -126,8 +147,8 @@ public:
     void collect_news() { news_.emplace(); }
     std::vector<shard_news> take_news();
 
-    std::optional<record> find(run_id id) const;
-    std::optional<record> latest(std::string_view workflow, std::string_view foreign_id) const;
+    const record* find(run_id id) const;
+    const record* latest(std::string_view workflow, std::string_view foreign_id) const;
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
     std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
                                         time_point before, std::size_t limit) const;

@@ -26,12 +26,18 @@ public:
 
     boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
-        co_return apply_all(batch);
+        std::unique_lock lock{mutex_};
+        auto results = state_.apply(batch);
+        tell_listeners(std::move(lock));
+        co_return results;
     }
 
     std::optional<apply_result> apply_now(const change& only) override
     {
-        return apply_all(std::span{&only, 1}).front();
+        std::unique_lock lock{mutex_};
+        auto result = state_.apply(only);
+        tell_listeners(std::move(lock));
+        return result;
     }
 
     std::shared_ptr<void> listen(news_function hear) override
@@ -47,14 +53,18 @@ public:
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
         const std::lock_guard lock{mutex_};
-        co_return state_.find(id);
+        if (const auto* found = state_.find(id))
+            co_return *found;
+        co_return std::nullopt;
     }
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                          std::string_view foreign_id) override
     {
         const std::lock_guard lock{mutex_};
-        co_return state_.latest(workflow, foreign_id);
+        if (const auto* found = state_.latest(workflow, foreign_id))
+            co_return *found;
+        co_return std::nullopt;
     }
 
     boost::asio::awaitable<record_page> list(const record_query& query) override
@@ -186,12 +196,11 @@ public:
     }
 
 private:
-    std::vector<apply_result> apply_all(std::span<const change> batch)
+    /// Tells what was committed under the lock, after it.
+    void tell_listeners(std::unique_lock<std::mutex> lock)
     {
-        std::unique_lock lock{mutex_};
-        auto results = state_.apply(batch);
         if (!shared_)
-            return results;
+            return;
         const auto news = state_.take_news();
         std::erase_if(listeners_, [](const auto& each) { return each.expired(); });
         const auto listeners = listeners_;
@@ -199,7 +208,6 @@ private:
         for (const auto& each : listeners)
             if (const auto hear = each.lock(); hear && !news.empty())
                 (*hear)(news);
-        return results;
     }
 
     const std::shared_ptr<clock> clock_;

@@ -122,6 +122,7 @@ writer::writer(connection& database)
 void writer::load()
 {
     shards_.clear();
+    known_.clear();
     workflows_.clear();
     counts_.clear();
     statement shards{database_, "SELECT next_sequence, owner, epoch FROM shards ORDER BY shard"};
@@ -194,11 +195,13 @@ std::int64_t writer::workflow_number(const std::string& name)
     return workflows_[name] = sqlite3_last_insert_rowid(database_.handle());
 }
 
-std::optional<writer::stored_run> writer::find(const run_id& id)
+stored_run* writer::find(const run_id& id)
 {
+    if (auto* const known = known_.find(id))
+        return known;
     execution row{find_run_};
     if (!row.bind(id).row())
-        return {};
+        return nullptr;
     stored_run run;
     row.read(run.row);
     row.read(run.shard);
@@ -210,14 +213,14 @@ std::optional<writer::stored_run> writer::find(const run_id& id)
     row.read(run.inbox_last);
     row.read(run.inbox_pending);
     row.read(run.last_event);
-    return run;
+    return known_.remember(id, run);
 }
 
 apply_result writer::apply_one(const transition& change)
 {
     if (change.expected_version == 0)
         return create(change);
-    const auto run = find(change.next.id);
+    auto* const run = find(change.next.id);
     if (!run)
         return {.status = apply_status::not_found};
     if (fenced(run->shard, change.epoch))
@@ -286,11 +289,21 @@ apply_result writer::create(const transition& change)
     }
     next_sequence(shard);
     ++counts_[{workflow, next.status, next.state}];
-    append_event(change, sqlite3_last_insert_rowid(database_.handle()), position, 0);
+    const auto row = sqlite3_last_insert_rowid(database_.handle());
+    append_event(change, row, position, 0);
+    if (!finished)
+        known_.remember(next.id, {.row = row,
+                                  .shard = shard,
+                                  .workflow = workflow,
+                                  .version = next.version,
+                                  .state = next.state,
+                                  .status = next.status,
+                                  .wake_at = next.wake_at,
+                                  .last_event = position});
     return {.sequence = sequence};
 }
 
-apply_result writer::update(const transition& change, const stored_run& run)
+apply_result writer::update(const transition& change, stored_run& run)
 {
     const record& next = change.next;
     const auto sequence = next_sequence(run.shard);
@@ -303,7 +316,8 @@ apply_result writer::update(const transition& change, const stored_run& run)
     execution row{finishes                 ? finish_run_
                   : wake_at != run.wake_at ? update_run_and_wake_
                                            : update_run_};
-    bind_progress(row, next, settle(change, run), position, details);
+    const auto pending = settle(change, run);
+    bind_progress(row, next, pending, position, details);
     if (finishes)
         row.bind(wake_at).bind(finished);
     else if (wake_at != run.wake_at)
@@ -315,6 +329,14 @@ apply_result writer::update(const transition& change, const stored_run& run)
         ++counts_[{run.workflow, next.status, next.state}];
     }
     append_event(change, run.row, position, run.last_event);
+    run.version = next.version;
+    run.state = next.state;
+    run.status = next.status;
+    run.wake_at = wake_at;
+    run.inbox_pending = pending;
+    run.last_event = position;
+    if (finished)
+        known_.forget(next.id);
     return {.sequence = sequence};
 }
 

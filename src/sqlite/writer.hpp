@@ -2,6 +2,7 @@
 
 #include "pawl/record_store.hpp"
 #include "sqlite/connection.hpp"
+#include "sqlite/known_runs.hpp"
 
 #include <cstdint>
 #include <map>
@@ -33,19 +34,8 @@ public:
     std::vector<role_lease> roles(std::string_view prefix, time_point now);
 
 private:
-    /// What a change needs to know of its run.
-    struct stored_run {
-        std::int64_t row = 0;
-        std::uint32_t shard = 0;
-        std::int64_t workflow = 0;
-        std::uint64_t version = 0;
-        run_state state = run_state::initiated;
-        int status = 0;
-        std::optional<time_point> wake_at;
-        std::uint64_t inbox_last = 0;
-        std::uint32_t inbox_pending = 0;
-        std::int64_t last_event = 0;
-    };
+    /// Those that are in flight should fit: then each is read once, when it comes back to memory.
+    static constexpr std::size_t max_known_runs = 32'768;
 
     /// A row of the table shards, as it will be when the transaction commits.
     struct shard_row {
@@ -67,9 +57,10 @@ private:
     apply_result apply_one(const publication& change);
     apply_result apply_one(const topic_trim& change);
     apply_result create(const transition& change);
-    apply_result update(const transition& change, const stored_run& run);
+    apply_result update(const transition& change, stored_run& run);
     std::optional<apply_result> refusal(const transition& change, std::int64_t workflow);
-    std::optional<stored_run> find(const run_id& id);
+    /// Null when there is no such run. Good until the next one is looked up.
+    stored_run* find(const run_id& id);
 
     void append_event(const transition& change, std::int64_t row, std::int64_t position,
                       std::int64_t before);
@@ -88,6 +79,7 @@ private:
     // are read again before the next one.
     bool stale_ = true;
     std::vector<shard_row> shards_;
+    known_runs known_{max_known_runs};
     std::unordered_map<std::string, std::int64_t> workflows_;
     std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t> counts_; ///< differences only
 

@@ -51,7 +51,7 @@ std::optional<apply_result> writer::first_delivery(const delivery& change, std::
 apply_result writer::apply_one(const delivery& change)
 {
     const message& content = change.content;
-    const auto run = find(content.run);
+    auto* const run = find(content.run);
     if (!run)
         return {.status = apply_status::not_found};
     if (const auto first = first_delivery(change, run->row))
@@ -78,6 +78,9 @@ apply_result writer::apply_one(const delivery& change)
     if (wakes)
         row.bind(wake_at);
     row.bind(run->row).run();
+    run->inbox_last = sequence;
+    ++run->inbox_pending;
+    run->wake_at = wake_at;
     return {.sequence = sequence};
 }
 

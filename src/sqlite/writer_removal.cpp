@@ -20,7 +20,7 @@ void writer::remove_events(const stored_run& run)
 
 apply_result writer::apply_one(const removal& change)
 {
-    const auto run = find(change.run);
+    auto* const run = find(change.run);
     if (!run)
         return {.status = apply_status::not_found};
     if (fenced(run->shard, change.epoch))
@@ -34,6 +34,7 @@ apply_result writer::apply_one(const removal& change)
     execution{remove_messages_}.bind(run->row).run();
     execution{remove_run_}.bind(run->row).run();
     --counts_[{run->workflow, run->status, run->state}];
+    known_.forget(change.run);
     return {};
 }
 

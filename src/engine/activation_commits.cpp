@@ -1,0 +1,171 @@
+// What an activation stores, and what it does with the answer.
+#include "engine/activation.hpp"
+#include "engine/error_text.hpp"
+#include "engine/shard_keeper.hpp"
+#include "pawl/run.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Commits in place that a run may make before it lets others have the thread.
+constexpr int max_commits_in_a_row = 16;
+
+} // namespace
+
+std::optional<transition> activation::decide(core::outcome what)
+{
+    const auto armed = [this](int status) {
+        if (armed_ && armed_->first == status)
+            return armed_->second;
+        // A failed step goes to its `exhausted` status, with the object as it was.
+        decode_object();
+        return arm(status);
+    };
+    std::string why;
+    try {
+        return core::decide(record_, workflow_->impl->rules, std::move(what), now(), armed,
+                            inbox_view());
+    } catch (...) {
+        why = "a timeout could not be armed: " + error_text(std::current_exception());
+    }
+    detail::next_value pause{detail::next_kind::pause, 0, {}, std::move(why)};
+    core::handler_returned instead{core::from_step{}, std::move(pause), record_.object};
+    return core::decide(record_, workflow_->impl->rules, std::move(instead), now(), armed,
+                        inbox_view());
+}
+
+/// The change that an outcome leads to; empty when it no longer applies.
+std::optional<commit> activation::prepare(core::outcome what)
+{
+    std::optional<commit> item;
+    if (auto change = decide(std::move(what))) {
+        change->epoch = epoch_;
+        item.emplace(std::move(*change));
+    }
+    return item;
+}
+
+/// False when the change must be submitted and waited for.
+bool activation::store_in_place(commit& item)
+{
+    if (!shared_.commits.apply_now(item))
+        return false;
+    ++commits_in_a_row_;
+    take_result(item);
+    return true;
+}
+
+/// After some commits in place others want the thread too.
+bool activation::has_had_its_turn()
+{
+    if (commits_in_a_row_ < max_commits_in_a_row)
+        return false;
+    commits_in_a_row_ = 0;
+    return true;
+}
+
+void activation::take_result(commit& item)
+{
+    if (item.failure) {
+        shared_.log({log_level::warn,
+                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure)});
+        owned_ = false;
+        unsure_ = true;
+        return;
+    }
+    auto& change = std::get<transition>(item.what);
+    switch (item.result.status) {
+    case apply_status::accepted:
+        encoded_ = std::move(record_.object);
+        record_ = std::move(change.next);
+        for (const auto& ended : change.settled)
+            tell_settled(ended);
+        for (const auto& ended : change.settled)
+            std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
+        new_mail_ = change.inbox_seen < inbox_seen_;
+        break;
+    case apply_status::conflict:
+        stale_ = true;
+        tell_skipped(skip_reason::run_changed);
+        break;
+    case apply_status::fenced:
+        shared_.shards->doubt();
+        [[fallthrough]];
+    default: // or removed
+        owned_ = false;
+        tell_skipped(skip_reason::not_owner);
+        break;
+    }
+}
+
+core::inbox_view activation::inbox_view() const
+{
+    return {inbox_seen_, inbox_};
+}
+
+/// Of what was to be stored.
+void activation::tell_skipped(skip_reason why) const
+{
+    if (shared_.observer)
+        shared_.observer->skipped(record_.workflow,
+                                  workflow_->impl->rules.label(record_.status) + "-commit", why);
+}
+
+void activation::tell_settled(const settlement& ended) const
+{
+    const auto message = std::ranges::find(inbox_, ended.sequence, &pawl::message::sequence);
+    if (!shared_.observer || message == inbox_.end())
+        return;
+    shared_.observer->message_settled(record_.workflow, message->kind, ended.outcome,
+                                      now() - message->sent_at);
+    const bool refused = ended.outcome == message_outcome::refused;
+    if (refused || ended.outcome == message_outcome::expired)
+        shared_.observer->skipped(
+            record_.workflow, workflow_->impl->rules.label(record_.status) + "-inbox",
+            refused ? skip_reason::message_refused : skip_reason::message_expired);
+}
+
+asio::awaitable<void> activation::checkpoint(std::string object)
+{
+    core::checkpoint_wanted wanted{std::move(object), {}};
+    co_await save(std::move(wanted));
+}
+
+asio::awaitable<void> activation::record_effect(effect added, std::string object)
+{
+    // Not known when its function was called, so it was called beside another of the same name.
+    if (detail::find_effect(record_, added.name, added.for_run))
+        throw error(errc::invalid_argument, "the effect \"" + added.name +
+                                                "\" has been recorded meanwhile; two effects that "
+                                                "run beside each other need two names");
+    core::checkpoint_wanted wanted{std::move(object), std::move(added)};
+    co_await save(std::move(wanted));
+}
+
+asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
+{
+    if (superseded_)
+        throw system_error(asio::error::operation_aborted);
+    const auto version = record_.version;
+    auto item = prepare(std::move(wanted));
+    if (item && !store_in_place(*item)) {
+        co_await shared_.commits.async_submit(*item, asio::use_awaitable);
+        take_result(*item);
+    }
+    if (has_had_its_turn())
+        co_await asio::post(strand_, asio::use_awaitable);
+    if (record_.version != version + 1)
+        throw system_error(make_error_code(errc::conflict),
+                           "the run was changed while a step saved its progress");
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,171 @@
+// How a run begins.
+#include "core/decide.hpp"
+#include "engine/complete.hpp"
+#include "engine/engine_core.hpp"
+#include "engine/error_text.hpp"
+#include "engine/launch.hpp"
+#include "engine/record_context.hpp"
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::commit;
+using engine_detail::complete;
+using engine_detail::error_text;
+
+namespace {
+
+/// Longer names are no names: foreign ids, keys, callback names.
+constexpr std::size_t max_name_length = 1024;
+
+record about_to_start(const core::start_request& request, const std::string& workflow)
+{
+    record first;
+    first.id = request.id;
+    first.workflow = workflow;
+    first.foreign_id = request.foreign_id;
+    first.status = request.status;
+    first.visit = 1;
+    return first;
+}
+
+std::vector<deadline> first_deadlines(const workflow_impl& workflow,
+                                      const core::start_request& request,
+                                      const engine_detail::context& shared)
+{
+    const auto at = workflow.handlers.find(request.status);
+    if (at == workflow.handlers.end() || at->second.timeouts.empty())
+        return {}; // without decoding anything
+    engine_detail::record_context context{shared.clock, shared.log,
+                                          about_to_start(request, workflow.rules.name)};
+    return arm_timeouts(workflow, request.status, workflow.decode(request.object), context);
+}
+
+} // namespace
+
+void check_name(const std::string& text, bool may_be_empty, const char* what)
+{
+    if (text.size() > max_name_length || (text.empty() && !may_be_empty))
+        throw error(errc::invalid_argument, std::string{what} + " must have " +
+                                                (may_be_empty ? "at most " : "1 to ") +
+                                                std::to_string(max_name_length) + " bytes");
+}
+
+/// The commit that begins a run. Throws what arming its timeouts throws.
+engine_core::result<commit> engine_core::first_commit(const workflow_impl& workflow,
+                                                      trigger_call call)
+{
+    if (call.early)
+        return call.early;
+    check_name(call.foreign_id, false, "the foreign id");
+    check_name(call.key, true, "the idempotency key");
+    if (call.object.size() > options_.max_object_size)
+        return make_error_code(errc::too_large);
+    core::start_request request;
+    request.id = new_run_id();
+    request.foreign_id = std::move(call.foreign_id);
+    request.status = call.status.value_or(workflow.rules.default_start);
+    request.object = std::move(call.object);
+    request.rule = call.rule;
+    request.start_key = std::move(call.key);
+    request.trace_parent = std::move(call.trace_parent);
+    const auto* rules = workflow.rules.find(request.status);
+    if (!rules || rules->end ||
+        (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
+        return make_error_code(errc::invalid_status);
+    std::vector<deadline> armed;
+    try {
+        armed = first_deadlines(workflow, request, shared_);
+    } catch (const system_error&) {
+        throw;
+    } catch (...) {
+        shared_.log(
+            {log_level::error, "a timeout of " + workflow.rules.name + " " + rules->label +
+                                   " could not be armed: " + error_text(std::current_exception())});
+        return make_error_code(errc::invalid_argument);
+    }
+    return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
+                              [&](int) { return std::move(armed); }),
+                  {},
+                  {}};
+}
+
+/// Activates the run that has been stored, if it has something to do.
+run_id engine_core::begin_run(const apply_result& stored, commit& item)
+{
+    if (stored.status == apply_status::duplicate)
+        return stored.existing;
+    auto& begun = std::get<transition>(item.what).next;
+    const auto id = begun.id;
+    const auto shard = shared_.shard_of(begun.foreign_id);
+    const auto wake_at = begun.wake_at;
+    if (!wake_at)
+        return id;
+    if (*wake_at > shared_.clock.now() ||
+        active_.begin(std::move(begun)) == engine_detail::active_runs::begun::full)
+        scanner_->due_at(shard, *wake_at);
+    return id;
+}
+
+asio::awaitable<engine_core::result<run_id>> engine_core::submit_trigger(commit item)
+{
+    const auto stored = co_await commit_call(item);
+    if (!stored)
+        co_return stored.error();
+    co_return begin_run(*stored, item);
+}
+
+asio::awaitable<engine_core::result<run_id>>
+engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call)
+{
+    auto item = first_commit(*workflow, std::move(call));
+    if (!item)
+        co_return item.error();
+    auto begun = co_await submit_trigger(std::move(*item));
+    co_return begun;
+}
+
+/// What a store can apply in place needs no coroutine.
+void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
+                                    completion<run_id> done)
+{
+    run_id run;
+    error_code failure;
+    try {
+        auto item = first_commit(workflow, std::move(call));
+        if (item && !committer_.apply_now(*item)) {
+            gate_.start(shared_.executor,
+                        finish(submit_trigger(std::move(*item)), std::move(done)));
+            return;
+        }
+        const auto stored = item ? answer_of(*item) : item.error();
+        if (stored)
+            run = begin_run(*stored, *item);
+        else
+            failure = stored.error();
+    } catch (...) {
+        failure = engine_detail::error_code_of(std::current_exception());
+    }
+    complete(shared_.executor, std::move(done), failure, run);
+    gate_.leave();
+}
+
+void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                          completion<run_id> done)
+{
+    if (!running() || !gate_.enter()) {
+        complete(shared_.executor, std::move(done), make_error_code(errc::not_running), run_id{});
+        return;
+    }
+    asio::dispatch(shared_.executor, [self = shared_from_this(), workflow = std::move(workflow),
+                                      call = std::move(call), done = std::move(done)]() mutable {
+        self->trigger_from_here(*workflow, std::move(call), std::move(done));
+    });
+}
+
+} // namespace pawl::detail
