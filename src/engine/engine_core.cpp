@@ -53,8 +53,10 @@ engine_options checked(engine_options options)
     return options;
 }
 
-std::mt19937_64 seeded()
+std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 {
+    if (given)
+        return std::mt19937_64{*given};
     std::random_device device;
     std::seed_seq seed{device(), device(), device(), device()};
     return std::mt19937_64{seed};
@@ -80,7 +82,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
-      drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
+      drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
