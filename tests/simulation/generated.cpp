@@ -48,7 +48,8 @@ drawn_step draw_step(simulated_random& random, int at, int end)
     step.retry.max_interval = 10s;
     step.retry.max_attempts = static_cast<int>(random.below(5));
     if (random.below(4) == 0)
-        step.attempt_limit = random.between(1s, 20s);
+        // Enough for what it does when nothing is slow.
+        step.attempt_limit = step.longest * static_cast<int>(acts) + random.between(1s, 10s);
     if (random.below(5) == 0)
         step.lag = random.between(100ms, 10s);
     if (random.below(3) == 0)

@@ -68,7 +68,13 @@ asio::awaitable<next_value> run_timeout(process* of, const pawl::detail::handler
     const auto place = place_of(run);
     begin(*of, "timeout", *context);
     of->owner().seen.timeout_runs(run, timeout, context->now());
-    auto value = co_await (*inner)(object, *context);
+    next_value value;
+    try {
+        value = co_await (*inner)(object, *context);
+    } catch (...) {
+        of->owner().seen.timeout_moved(run, timeout);
+        throw;
+    }
     if (value.kind == next_kind::repeat)
         of->owner().seen.timeout_moved(run, timeout);
     end(*of, "timeout", place, value);
