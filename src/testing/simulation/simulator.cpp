@@ -310,6 +310,7 @@ void simulator::end_storm()
 {
     trace("the storm is over");
     stormy_ = false;
+    rested_ = elapsed_;
     const auto usual = faults_.usual;
     faults_ = simulated_faults::none();
     faults_.usual = usual;
