@@ -4,7 +4,12 @@ namespace simulation_test {
 
 const std::vector<world>& worlds()
 {
-    static const std::vector<world> all{{"generated", run_generated}};
+    static const std::vector<world> all{
+        {"generated", run_generated},
+#ifdef SIMULATE_ORDERS
+        {"orders", run_orders},
+#endif
+    };
     return all;
 }
 
