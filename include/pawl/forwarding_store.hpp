@@ -84,18 +84,25 @@ public:
         return inner_->cursor(name, shard);
     }
 
-    boost::asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
-                                                       time_point now, time_point until) override
+    boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
+                                                     std::string_view owner, duration ttl) override
     {
-        return inner_->claim(shard, owner, now, until);
+        return inner_->claim(std::move(shards), owner, ttl);
     }
 
-    boost::asio::awaitable<void> release(lease held) override { return inner_->release(held); }
-
-    boost::asio::awaitable<std::vector<record>>
-    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    boost::asio::awaitable<void> release(std::vector<lease> held) override
     {
-        return inner_->finished_before(workflow, before, limit);
+        return inner_->release(std::move(held));
+    }
+
+    boost::asio::awaitable<std::vector<lease>> leases() override { return inner_->leases(); }
+
+    boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                                std::string_view workflow,
+                                                                time_point before,
+                                                                std::size_t limit) override
+    {
+        return inner_->finished_before(shard, workflow, before, limit);
     }
 
     boost::asio::awaitable<std::vector<stream_event>>
@@ -109,17 +116,25 @@ public:
         return inner_->topic_end(topic);
     }
 
-    boost::asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
-                                                                 std::string_view owner,
-                                                                 time_point now,
-                                                                 time_point until) override
+    boost::asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) override
     {
-        return inner_->claim_role(role, owner, now, until);
+        return inner_->claim_role(role, owner, ttl);
     }
 
     boost::asio::awaitable<void> release_role(role_lease held) override
     {
         return inner_->release_role(std::move(held));
+    }
+
+    boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
+    {
+        return inner_->roles(prefix);
+    }
+
+    std::shared_ptr<void> listen(news_function hear) override
+    {
+        return inner_->listen(std::move(hear));
     }
 
 protected:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 
 #include <cstdint>
@@ -10,6 +11,13 @@ namespace pawl {
 struct memory_options {
     /// Slices of runs. 1 to 4096. Default 1; more only help a test of code that works by shard.
     std::uint32_t shards = 1;
+
+    /// Whether several engines of this process share it, each with some of the shards; their
+    /// leases lapse then. Default: one engine owns every shard.
+    bool shared = false;
+
+    /// By which leases lapse. Default: the machine's.
+    std::shared_ptr<pawl::clock> clock = system_clock();
 };
 
 /// Opens an empty store that lives in this process: for tests, and for work that may be lost.

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -167,15 +169,27 @@ struct status_count {
 struct role_lease {
     std::string role;
     std::uint64_t epoch = 0; ///< grows at each change of holder; the first is 1
-    time_point until;
+    std::string owner;
+    time_point until; ///< by the store's clock
 };
 
 /// An engine's ownership of a shard until a time.
 struct lease {
     std::uint32_t shard = 0;
     std::uint64_t epoch = 0; ///< grows at each change of owner; the first is 1
-    time_point until;
+    std::string owner;       ///< empty: nobody's
+    time_point until;        ///< by the store's clock; of a store that is not shared: max()
 };
+
+/// That something was committed in a shard, by whichever process.
+struct shard_news {
+    std::uint32_t shard = 0;
+
+    /// The earliest wake time that was stored since the last news of the shard; empty: none.
+    std::optional<time_point> due;
+};
+
+using news_function = std::function<void(std::span<const shard_news>)>;
 
 /// Where runs live: the seam that memory, SQLite and PostgreSQL stand behind, and that you may
 /// implement. The conformance suite of pawl::testing states this contract as tests.
@@ -229,10 +243,12 @@ public:
     virtual boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
                                                                     bool unfinished_only) = 0;
 
-    /// Up to `limit` finished runs of the workflow whose last commit was before `before`, the
-    /// oldest first; ids break ties.
-    virtual boost::asio::awaitable<std::vector<record>>
-    finished_before(std::string_view workflow, time_point before, std::size_t limit) = 0;
+    /// Up to `limit` finished runs of the workflow in the shard whose last commit was before
+    /// `before`, the oldest first; ids break ties.
+    virtual boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                                        std::string_view workflow,
+                                                                        time_point before,
+                                                                        std::size_t limit) = 0;
 
     /// Up to `limit` runs of the shard with `from <= (wake_at, id)` and `wake_at <= until`.
     virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from,
@@ -259,10 +275,41 @@ public:
     virtual boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
                                                          std::uint32_t shard) = 0;
 
-    /// Takes the shard if it is free, lapsed at `now`, or the owner's already; empty otherwise.
-    /// A new owner gets the next epoch, the same owner keeps its own.
-    virtual boost::asio::awaitable<std::optional<lease>>
-    claim(std::uint32_t shard, std::string_view owner, time_point now, time_point until) = 0;
+    /// Takes each of these shards that is free, lapsed, or the owner's already, which renews it;
+    /// completes with those taken. A new owner gets the next epoch, the same owner keeps its own,
+    /// also when its lease had lapsed. No two engines have the same owner name at any time.
+    ///
+    /// A lease ends when `ttl` has passed on the store's own clock, so that the clocks of engines
+    /// need not agree; one of zero has lapsed at once.
+    virtual boost::asio::awaitable<std::vector<lease>>
+    claim(std::vector<std::uint32_t> shards, std::string_view owner, duration ttl) = 0;
+
+    /// Gives shards back; the next claim gets the next epoch, whoever makes it. A lease that is no
+    /// longer held changes nothing.
+    virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
+
+    /// Every shard and its owner, also one whose lease has lapsed.
+    virtual boost::asio::awaitable<std::vector<lease>> leases() = 0;
+
+    /// Takes the role if it is free, lapsed, or the owner's already, which renews it; empty
+    /// otherwise. As claim(), but leases of roles lapse in every store. Opening a database that is
+    /// not shared ends those of before.
+    virtual boost::asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) = 0;
+
+    /// Gives the role back. A lease that is no longer held changes nothing.
+    virtual boost::asio::awaitable<void> release_role(role_lease held) = 0;
+
+    /// The roles that are held now and whose names begin so, in order of their names.
+    virtual boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) = 0;
+
+    /// Tells `hear` from now on what is committed, also by other processes, until the returned
+    /// handle is destroyed. News may come late, merged, or not at all, so that whoever depends on
+    /// them also looks now and then; after a gap that is known, each shard is told with
+    /// `due = time_point::min()`. `hear` is called from any thread and does not block.
+    ///
+    /// Default, for stores that are not shared: null, nothing is told.
+    virtual std::shared_ptr<void> listen(news_function hear);
 
     /// The topic's events with a position greater than `after`, in order, at most `limit`.
     virtual boost::asio::awaitable<std::vector<stream_event>>
@@ -270,19 +317,6 @@ public:
 
     /// The position of the topic's last event, also of one that was trimmed; 0 before the first.
     virtual boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) = 0;
-
-    /// Takes the role if it is free, lapsed at `now`, or the owner's already, which renews it;
-    /// empty otherwise. A new owner gets the next epoch, the same owner keeps its own. Leases of
-    /// roles lapse in every store; opening a database that is not shared ends those of before.
-    virtual boost::asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, time_point now, time_point until) = 0;
-
-    /// Gives the role back. A lease that is no longer held changes nothing.
-    virtual boost::asio::awaitable<void> release_role(role_lease held) = 0;
-
-    /// Gives the shard back; the next claim gets the next epoch, whoever makes it. A lease that is
-    /// no longer held changes nothing.
-    virtual boost::asio::awaitable<void> release(lease held) = 0;
 };
 
 /// The slice that a foreign id falls in. Stored: never change the function.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 
 #include <cstdint>
@@ -33,6 +34,9 @@ struct sqlite_options {
     /// errc::store_full and change nothing. The log file beside it is not counted. Default 0: no
     /// limit but the disk's.
     std::uint64_t max_bytes = 0;
+
+    /// By which leases of roles lapse. Default: the machine's.
+    std::shared_ptr<pawl::clock> clock = system_clock();
 };
 
 /// Opens a database in one file, and makes it if there is none: the embedded, durable store.

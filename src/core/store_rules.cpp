@@ -11,6 +11,11 @@ std::optional<apply_result> record_store::apply_now(const change&)
     return {};
 }
 
+std::shared_ptr<void> record_store::listen(news_function)
+{
+    return nullptr;
+}
+
 } // namespace pawl
 
 namespace pawl::core {
@@ -123,11 +128,25 @@ void check_shard_count(std::uint32_t shards)
                                ": it must be from 1 to " + std::to_string(max_shards)};
 }
 
+void check_clock(const std::shared_ptr<clock>& given)
+{
+    if (!given)
+        throw definition_error{"option clock is null: leave the default for the machine's clocks"};
+}
+
 void check_shard(std::uint32_t shard, std::uint32_t shards)
 {
     if (shard >= shards)
         throw error{errc::invalid_argument, "shard " + std::to_string(shard) + " of " +
                                                 std::to_string(shards) + " (they count from 0)"};
+}
+
+void check_claim(std::span<const std::uint32_t> wanted, std::string_view owner,
+                 std::uint32_t shards)
+{
+    for (const auto shard : wanted)
+        check_shard(shard, shards);
+    check_owner(owner);
 }
 
 void check_owner(std::string_view owner)

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -55,8 +57,13 @@ inline constexpr std::size_t max_page = 1000;
 /// Throws definition_error unless `shards` is in its range.
 void check_shard_count(std::uint32_t shards);
 
+/// Throws definition_error when it is null.
+void check_clock(const std::shared_ptr<clock>& given);
+
 /// Throw error (invalid_argument) when an argument is out of its range.
 void check_shard(std::uint32_t shard, std::uint32_t shards);
+void check_claim(std::span<const std::uint32_t> wanted, std::string_view owner,
+                 std::uint32_t shards);
 void check_owner(std::string_view owner);
 void check_role(std::string_view role);
 void check_topic(std::string_view topic);

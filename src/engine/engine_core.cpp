@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <cassert>
+#include <numeric>
 #include <utility>
 
 #include <unistd.h>
@@ -23,6 +24,8 @@ using engine_detail::error_code_of;
 using engine_detail::error_text;
 
 namespace {
+
+constexpr duration lease_time = std::chrono::seconds{10};
 
 /// Ends the option checks with the field's name.
 void require(bool holds, const char* what)
@@ -191,26 +194,23 @@ asio::awaitable<void> engine_core::do_start()
 asio::awaitable<void> engine_core::claim_shards()
 {
     shared_.epochs.assign(shared_.store.shards(), 0);
-    const auto now = shared_.clock.now();
-    for (std::uint32_t shard = 0; shard < shared_.store.shards(); ++shard) {
-        const auto claimed =
-            co_await shared_.store.claim(shard, options_.name, now, time_point::max());
-        if (!claimed)
+    std::vector<std::uint32_t> all(shared_.store.shards());
+    std::iota(all.begin(), all.end(), 0);
+    leases_ = co_await shared_.store.claim(all, options_.name, lease_time);
+    for (const auto& held : leases_)
+        shared_.epochs[held.shard] = held.epoch;
+    for (const auto shard : all)
+        if (shared_.epochs[shard] == 0)
             throw error(errc::fenced, fmt::format("shard {} of the store", shard));
-        shared_.epochs[shard] = claimed->epoch;
-        leases_.push_back(*claimed);
-    }
 }
 
 asio::awaitable<void> engine_core::release_shards()
 {
-    for (const auto& held : std::exchange(leases_, {})) {
-        try {
-            co_await shared_.store.release(held);
-        } catch (...) {
-            shared_.log({log_level::warn,
-                         "cannot give a shard back: " + error_text(std::current_exception())});
-        }
+    try {
+        co_await shared_.store.release(std::exchange(leases_, {}));
+    } catch (...) {
+        shared_.log(
+            {log_level::warn, "cannot give shards back: " + error_text(std::current_exception())});
     }
 }
 

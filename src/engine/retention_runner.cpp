@@ -92,7 +92,8 @@ asio::awaitable<duration> retention_runner::sweep()
     }
     std::vector<change> batch;
     for (const auto& run : runs)
-        batch.push_back(removal{run.last.id, run.last.version});
+        batch.push_back(removal{run.last.id, run.last.version,
+                                shared_.epochs[shared_.shard_of(run.last.foreign_id)]});
     co_await shared_.store.apply(batch);
     shared_.log({log_level::debug, std::to_string(runs.size()) + " finished runs of " +
                                        workflow_.rules.name + " have been removed"});
@@ -105,7 +106,7 @@ asio::awaitable<std::vector<archived_run>> retention_runner::collect()
     std::vector<archived_run> runs;
     const auto until = core::later(shared_.clock.now(), -rules_.keep);
     // A deletion that is under way comes first; it makes the run younger.
-    auto found = co_await shared_.store.finished_before(workflow_.rules.name, until, rules_.batch);
+    auto found = co_await read_finished(until, rules_.batch);
     std::erase_if(found,
                   [](const record& r) { return r.state == run_state::requested_data_deleted; });
     for (auto& run : found) {
@@ -120,6 +121,21 @@ asio::awaitable<std::vector<archived_run>> retention_runner::collect()
             hooks_->look(taken.history.back().shard);
     }
     co_return runs;
+}
+
+/// Of this engine's shards.
+asio::awaitable<std::vector<record>> retention_runner::read_finished(time_point before,
+                                                                     std::size_t limit)
+{
+    std::vector<record> all;
+    for (std::uint32_t shard = 0; shard < shared_.epochs.size() && all.size() < limit; ++shard) {
+        if (shared_.epochs[shard] == 0)
+            continue;
+        auto found = co_await shared_.store.finished_before(shard, workflow_.rules.name, before,
+                                                            limit - all.size());
+        std::ranges::move(found, std::back_inserter(all));
+    }
+    co_return all;
 }
 
 asio::awaitable<void> retention_runner::read_history(archived_run& of)
@@ -137,11 +153,18 @@ asio::awaitable<void> retention_runner::read_history(archived_run& of)
 /// Nothing that finishes from now on is due before that.
 asio::awaitable<duration> retention_runner::until_next()
 {
-    const auto oldest =
-        co_await shared_.store.finished_before(workflow_.rules.name, time_point::max(), 1);
-    if (oldest.empty())
+    auto oldest = time_point::max();
+    for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
+        if (shared_.epochs[shard] == 0)
+            continue;
+        const auto first = co_await shared_.store.finished_before(shard, workflow_.rules.name,
+                                                                  time_point::max(), 1);
+        if (!first.empty())
+            oldest = std::min(oldest, first.front().updated_at);
+    }
+    if (oldest == time_point::max())
         co_return rules_.keep;
-    const auto due = core::later(oldest.front().updated_at, rules_.keep);
+    const auto due = core::later(oldest, rules_.keep);
     co_return std::clamp(due - shared_.clock.now() + duration{1}, first_pause,
                          std::max(rules_.keep, first_pause));
 }

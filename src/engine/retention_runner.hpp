@@ -30,6 +30,7 @@ private:
     boost::asio::awaitable<void> work();
     boost::asio::awaitable<duration> sweep();
     boost::asio::awaitable<std::vector<archived_run>> collect();
+    boost::asio::awaitable<std::vector<record>> read_finished(time_point before, std::size_t limit);
     boost::asio::awaitable<void> read_history(archived_run& of);
     boost::asio::awaitable<duration> until_next();
     boost::asio::awaitable<void> sleep(duration span);

@@ -53,6 +53,32 @@ std::vector<apply_result> state::apply(std::span<const change> batch)
     return results;
 }
 
+std::map<time_key, run_entry*>& state::finished(const run_entry& run)
+{
+    return shards_[run.shard].finished[run.workflow];
+}
+
+void state::tell(const run_entry& run)
+{
+    if (!news_)
+        return;
+    auto& due = (*news_)[run.shard];
+    const auto wake_at = run.data.wake_at;
+    if (wake_at && (!due || *wake_at < *due))
+        due = wake_at;
+}
+
+std::vector<shard_news> state::take_news()
+{
+    std::vector<shard_news> news;
+    if (!news_)
+        return news;
+    for (const auto& [shard, due] : *news_)
+        news.push_back({shard, due});
+    news_->clear();
+    return news;
+}
+
 bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
     return epoch != 0 && epoch != shards_[shard].epoch;
@@ -108,7 +134,7 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     };
     foreign.runs.insert(std::ranges::upper_bound(foreign.runs, created(&run), {}, created), &run);
     if (is_finished(next.state))
-        workflow.finished.emplace(time_key{next.updated_at, next.id}, &run);
+        finished(run).emplace(time_key{next.updated_at, next.id}, &run);
     else
         foreign.unfinished = &run;
     if (!next.start_key.empty())
@@ -126,11 +152,11 @@ apply_result state::update(const transition& change, run_entry& run)
         ++run.workflow->counts[{next.status, next.state}];
     }
     if (is_finished(data.state))
-        run.workflow->finished.erase({data.updated_at, data.id});
+        finished(run).erase({data.updated_at, data.id});
     else if (is_finished(next.state))
         run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
     if (is_finished(next.state))
-        run.workflow->finished.emplace(time_key{next.updated_at, data.id}, &run);
+        finished(run).emplace(time_key{next.updated_at, data.id}, &run);
 
     const auto inbox_last = data.inbox_last;
     const auto inbox_pending = data.inbox_pending;
@@ -169,6 +195,7 @@ std::uint64_t state::append_event(const transition& change, run_entry& run)
     const auto sequence = shards_[run.shard].end();
     log.push_back({&run, core::make_event(change)});
     run.sequences.push_back(sequence);
+    tell(run);
     return sequence;
 }
 
@@ -194,7 +221,7 @@ apply_result state::apply_one(const removal& change)
         shard.log.pop_front();
     workflow_entry& workflow = *run.workflow;
     --workflow.counts[{data.status, data.state}];
-    workflow.finished.erase({data.updated_at, data.id});
+    finished(run).erase({data.updated_at, data.id});
     created_.erase({data.created_at, data.id});
     const auto foreign = workflow.by_foreign_id.find(data.foreign_id);
     std::erase(foreign->second.runs, &run);
@@ -236,6 +263,7 @@ apply_result state::apply_one(const delivery& change)
     if (!change.content.key.empty())
         run.inbox->by_key.emplace(change.content.key, sequence);
     set_wake(run, core::wake_after(change.content, run.data.wake_at));
+    tell(run);
     return {.sequence = sequence};
 }
 
@@ -248,26 +276,43 @@ apply_result state::apply_one(const cursor_move& change)
     return {};
 }
 
-std::optional<lease> state::claim(std::uint32_t shard, std::string_view owner, time_point until)
+std::vector<lease> state::claim(std::span<const std::uint32_t> wanted, std::string_view owner,
+                                time_point now, time_point until)
 {
-    core::check_shard(shard, shards());
-    core::check_owner(owner);
-    shard_entry& entry = shards_[shard];
-    if (entry.owner.empty()) {
-        entry.owner = owner;
-        ++entry.epoch;
-    } else if (entry.owner != owner) {
-        return {};
+    core::check_claim(wanted, owner, shards());
+    std::vector<lease> taken;
+    for (const auto shard : wanted) {
+        shard_entry& entry = shards_[shard];
+        if (entry.owner != owner) {
+            if (!entry.owner.empty() && entry.lease_until > now)
+                continue;
+            entry.owner = owner;
+            ++entry.epoch;
+        }
+        entry.lease_until = until;
+        taken.push_back({shard, entry.epoch, entry.owner, until});
     }
-    return lease{.shard = shard, .epoch = entry.epoch, .until = until};
+    return taken;
 }
 
-void state::release(const lease& held)
+void state::release(std::span<const lease> held)
 {
-    core::check_shard(held.shard, shards());
-    shard_entry& entry = shards_[held.shard];
-    if (entry.epoch == held.epoch)
-        entry.owner.clear();
+    for (const auto& each : held) {
+        core::check_shard(each.shard, shards());
+        shard_entry& entry = shards_[each.shard];
+        if (entry.epoch == each.epoch)
+            entry.owner.clear();
+    }
+}
+
+std::vector<lease> state::leases() const
+{
+    std::vector<lease> all;
+    for (std::uint32_t shard = 0; shard < shards(); ++shard) {
+        const shard_entry& entry = shards_[shard];
+        all.push_back({shard, entry.epoch, entry.owner, entry.lease_until});
+    }
+    return all;
 }
 
 } // namespace pawl::memory

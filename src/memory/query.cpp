@@ -79,14 +79,19 @@ event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
                                 run.foreign_id);
 }
 
-std::vector<record> state::finished_before(std::string_view workflow, time_point before,
-                                           std::size_t limit) const
+std::vector<record> state::finished_before(std::uint32_t shard, std::string_view workflow,
+                                           time_point before, std::size_t limit) const
 {
+    core::check_shard(shard, shards());
     std::vector<record> found;
     const auto named = workflows_.find(workflow);
     if (named == workflows_.end())
         return found;
-    for (const auto& [when, run] : named->second.finished) {
+    const auto& by_workflow = shards_[shard].finished;
+    const auto runs = by_workflow.find(&named->second);
+    if (runs == by_workflow.end())
+        return found;
+    for (const auto& [when, run] : runs->second) {
         if (when.first >= before || found.size() == limit)
             break;
         found.push_back(run->data);

@@ -63,7 +63,6 @@ using time_key = std::pair<time_point, run_id>;
 struct workflow_entry {
     text_map<foreign_entry> by_foreign_id;
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
-    std::map<time_key, run_entry*> finished; ///< by the last commit
 };
 
 /// An event; its identity is its run's. Null when that was removed.
@@ -77,8 +76,11 @@ struct shard_entry {
     std::uint64_t first = 1;
     std::map<due_position, run_entry*> due;
     std::map<std::string, std::uint64_t, std::less<>> cursors;
+    /// Finished runs by their last commit.
+    std::unordered_map<const workflow_entry*, std::map<time_key, run_entry*>> finished;
     std::string owner; ///< empty: nobody's
     std::uint64_t epoch = 0;
+    time_point lease_until = time_point::max();
 
     std::uint64_t end() const noexcept { return first + log.size(); }
     const log_entry& at(std::uint64_t sequence) const { return log[sequence - first]; }
@@ -111,17 +113,24 @@ public:
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
-    std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
-    void release(const lease& held);
+    std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner,
+                             time_point now, time_point until);
+    void release(std::span<const lease> held);
+    std::vector<lease> leases() const;
     std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
                                          time_point now, time_point until);
     void release_role(const role_lease& held);
+    std::vector<role_lease> roles(std::string_view prefix, time_point now) const;
+
+    /// From now on, what is committed is kept for take_news().
+    void collect_news() { news_.emplace(); }
+    std::vector<shard_news> take_news();
 
     std::optional<record> find(run_id id) const;
     std::optional<record> latest(std::string_view workflow, std::string_view foreign_id) const;
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
-    std::vector<record> finished_before(std::string_view workflow, time_point before,
-                                        std::size_t limit) const;
+    std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
+                                        time_point before, std::size_t limit) const;
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit) const;
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
@@ -160,6 +169,8 @@ private:
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+    void tell(const run_entry& run);
+    std::map<time_key, run_entry*>& finished(const run_entry& run);
 
     std::vector<shard_entry> shards_;
     std::unordered_map<run_id, run_entry> runs_;
@@ -167,6 +178,7 @@ private:
     creation_index created_;
     std::map<std::string, topic_entry, std::less<>> topics_;
     std::map<std::string, role_entry, std::less<>> roles_;
+    std::optional<std::map<std::uint32_t, std::optional<time_point>>> news_; ///< by shard
 };
 
 } // namespace pawl::memory

@@ -1,3 +1,4 @@
+#include "core/later.hpp"
 #include "memory/state.hpp"
 #include "pawl/memory.hpp"
 
@@ -13,21 +14,34 @@ constexpr std::size_t list_portion = 1024;
 /// Puts a mutex before the state. No call suspends, so that none changes threads.
 class memory_store final : public record_store {
 public:
-    explicit memory_store(memory_options options) : state_(options.shards) {}
+    explicit memory_store(memory_options options)
+        : clock_(std::move(options.clock)), shared_(options.shared), state_(options.shards)
+    {
+        if (shared_)
+            state_.collect_news();
+    }
 
     std::uint32_t shards() const noexcept override { return state_.shards(); }
-    bool shared() const noexcept override { return false; }
+    bool shared() const noexcept override { return shared_; }
 
     boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
-        const std::lock_guard lock{mutex_};
-        co_return state_.apply(batch);
+        co_return apply_all(batch);
     }
 
     std::optional<apply_result> apply_now(const change& only) override
     {
+        return apply_all(std::span{&only, 1}).front();
+    }
+
+    std::shared_ptr<void> listen(news_function hear) override
+    {
+        if (!shared_)
+            return nullptr;
+        auto heard = std::make_shared<news_function>(std::move(hear));
         const std::lock_guard lock{mutex_};
-        return state_.apply(std::span{&only, 1}).front();
+        listeners_.push_back(heard);
+        return heard;
     }
 
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
@@ -105,11 +119,13 @@ public:
         co_return state_.cursor(name, shard);
     }
 
-    boost::asio::awaitable<std::vector<record>>
-    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                                std::string_view workflow,
+                                                                time_point before,
+                                                                std::size_t limit) override
     {
         const std::lock_guard lock{mutex_};
-        co_return state_.finished_before(workflow, before, limit);
+        co_return state_.finished_before(shard, workflow, before, limit);
     }
 
     boost::asio::awaitable<std::vector<stream_event>>
@@ -125,13 +141,12 @@ public:
         co_return state_.topic_end(topic);
     }
 
-    boost::asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
-                                                                 std::string_view owner,
-                                                                 time_point now,
-                                                                 time_point until) override
+    boost::asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) override
     {
+        const auto now = clock_->now();
         const std::lock_guard lock{mutex_};
-        co_return state_.claim_role(role, owner, now, until);
+        co_return state_.claim_role(role, owner, now, core::later(now, ttl));
     }
 
     boost::asio::awaitable<void> release_role(role_lease held) override
@@ -141,24 +156,57 @@ public:
         co_return;
     }
 
-    // Nobody else can be waiting for the shard in another process: leases do not lapse.
-    boost::asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
-                                                       time_point, time_point until) override
+    boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
     {
+        const auto now = clock_->now();
         const std::lock_guard lock{mutex_};
-        co_return state_.claim(shard, owner, until);
+        co_return state_.roles(prefix, now);
     }
 
-    boost::asio::awaitable<void> release(lease held) override
+    boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
+                                                     std::string_view owner, duration ttl) override
+    {
+        const auto now = clock_->now();
+        const auto until = shared_ ? core::later(now, ttl) : time_point::max();
+        const std::lock_guard lock{mutex_};
+        co_return state_.claim(shards, owner, now, until);
+    }
+
+    boost::asio::awaitable<void> release(std::vector<lease> held) override
     {
         const std::lock_guard lock{mutex_};
         state_.release(held);
         co_return;
     }
 
+    boost::asio::awaitable<std::vector<lease>> leases() override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.leases();
+    }
+
 private:
+    std::vector<apply_result> apply_all(std::span<const change> batch)
+    {
+        std::unique_lock lock{mutex_};
+        auto results = state_.apply(batch);
+        if (!shared_)
+            return results;
+        const auto news = state_.take_news();
+        std::erase_if(listeners_, [](const auto& each) { return each.expired(); });
+        const auto listeners = listeners_;
+        lock.unlock();
+        for (const auto& each : listeners)
+            if (const auto hear = each.lock(); hear && !news.empty())
+                (*hear)(news);
+        return results;
+    }
+
+    const std::shared_ptr<clock> clock_;
+    const bool shared_;
     std::mutex mutex_;
     memory::state state_;
+    std::vector<std::weak_ptr<news_function>> listeners_;
 };
 
 } // namespace
@@ -166,7 +214,8 @@ private:
 std::shared_ptr<record_store> open_memory(memory_options options)
 {
     core::check_shard_count(options.shards);
-    return std::make_shared<memory_store>(options);
+    core::check_clock(options.clock);
+    return std::make_shared<memory_store>(std::move(options));
 }
 
 } // namespace pawl

@@ -65,7 +65,7 @@ std::optional<role_lease> state::claim_role(std::string_view role, std::string_v
         ++entry.epoch;
     entry.owner = owner;
     entry.until = until;
-    return role_lease{std::string{role}, entry.epoch, until};
+    return role_lease{std::string{role}, entry.epoch, entry.owner, until};
 }
 
 void state::release_role(const role_lease& held)
@@ -73,6 +73,16 @@ void state::release_role(const role_lease& held)
     const auto found = roles_.find(held.role);
     if (found != roles_.end() && found->second.epoch == held.epoch)
         found->second.owner.clear();
+}
+
+std::vector<role_lease> state::roles(std::string_view prefix, time_point now) const
+{
+    std::vector<role_lease> held;
+    for (auto at = roles_.lower_bound(prefix); at != roles_.end() && at->first.starts_with(prefix);
+         ++at)
+        if (!at->second.owner.empty() && at->second.until > now)
+            held.push_back({at->first, at->second.epoch, at->second.owner, at->second.until});
+    return held;
 }
 
 } // namespace pawl::memory

@@ -135,7 +135,7 @@ reader::reader(connection& database, std::uint32_t shards)
       finished_before_(database,
                        fmt::format("SELECT {} FROM runs WHERE workflow = (SELECT workflow FROM "
                                    "workflows WHERE name = ?) AND finished = 1 AND "
-                                   "updated_at < ? ORDER BY updated_at, id LIMIT ?",
+                                   "updated_at < ? AND shard = ? ORDER BY updated_at, id LIMIT ?",
                                    record_columns)),
       topic_events_(database, "SELECT position, id, key, type, headers, payload, trace_parent, at "
                               "FROM topic_events WHERE topic = (SELECT topic FROM topics WHERE "
@@ -208,12 +208,13 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
     return counts;
 }
 
-std::vector<record> reader::finished_before(std::string_view workflow, time_point before,
-                                            std::size_t limit)
+std::vector<record> reader::finished_before(std::uint32_t shard, std::string_view workflow,
+                                            time_point before, std::size_t limit)
 {
+    core::check_shard(shard, shards_);
     std::vector<record> found;
     execution rows{finished_before_};
-    rows.bind(workflow).bind(before).bind(at_most(limit));
+    rows.bind(workflow).bind(before).bind(shard).bind(at_most(limit));
     while (rows.row())
         found.push_back(read_record(rows));
     return found;

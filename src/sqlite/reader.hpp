@@ -20,8 +20,8 @@ public:
     std::optional<record> latest(std::string_view workflow, std::string_view foreign_id);
     record_page list(const record_query& query);
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only);
-    std::vector<record> finished_before(std::string_view workflow, time_point before,
-                                        std::size_t limit);
+    std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
+                                        time_point before, std::size_t limit);
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit);
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit);

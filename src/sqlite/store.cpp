@@ -1,3 +1,4 @@
+#include "core/later.hpp"
 #include "core/store_rules.hpp"
 #include "pawl/error.hpp"
 #include "pawl/sqlite.hpp"
@@ -84,8 +85,9 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
 class sqlite_store final : public record_store {
 public:
     sqlite_store(const std::string& path, const sqlite_options& options)
-        : lock_(lock(path)), write_database_(open_for_writing(path, options)),
-          writer_(write_database_), shards_(writer_.shards())
+        : clock_(options.clock), lock_(lock(path)),
+          write_database_(open_for_writing(path, options)), writer_(write_database_),
+          shards_(writer_.shards())
     {
         if (path == in_memory) {
             reader_.emplace(write_database_, shards_);
@@ -170,11 +172,13 @@ public:
         return run_on(reading(), [this, name, shard] { return reader_->cursor(name, shard); });
     }
 
-    asio::awaitable<std::vector<record>>
-    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         time_point before,
+                                                         std::size_t limit) override
     {
-        return run_on(reading(), [this, workflow, before, limit] {
-            return reader_->finished_before(workflow, before, limit);
+        return run_on(reading(), [this, shard, workflow, before, limit] {
+            return reader_->finished_before(shard, workflow, before, limit);
         });
     }
 
@@ -191,12 +195,12 @@ public:
         return run_on(reading(), [this, topic] { return reader_->topic_end(topic); });
     }
 
-    asio::awaitable<std::optional<role_lease>> claim_role(std::string_view role,
-                                                          std::string_view owner, time_point now,
-                                                          time_point until) override
+    asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) override
     {
-        return run_on(write_thread_, [this, role, owner, now, until] {
-            return writer_.claim_role(role, owner, now, until);
+        const auto now = clock_->now();
+        return run_on(write_thread_, [this, role, owner, now, ttl] {
+            return writer_.claim_role(role, owner, now, core::later(now, ttl));
         });
     }
 
@@ -209,15 +213,22 @@ public:
         co_await std::move(done);
     }
 
-    // Nobody else can be waiting for the shard in another process: leases do not lapse.
-    asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
-                                                time_point, time_point until) override
+    asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
     {
-        return run_on(write_thread_,
-                      [this, shard, owner, until] { return writer_.claim(shard, owner, until); });
+        const auto now = clock_->now();
+        return run_on(write_thread_, [this, prefix, now] { return writer_.roles(prefix, now); });
     }
 
-    asio::awaitable<void> release(lease held) override
+    // Nobody else can be waiting for the shards in another process: leases do not lapse.
+    asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
+                                              std::string_view owner, duration) override
+    {
+        return run_on(write_thread_, [this, shards = std::move(shards), owner] {
+            return writer_.claim(shards, owner);
+        });
+    }
+
+    asio::awaitable<void> release(std::vector<lease> held) override
     {
         auto done = run_on(write_thread_, [this, held] {
             writer_.release(held);
@@ -226,8 +237,15 @@ public:
         co_await std::move(done);
     }
 
+    asio::awaitable<std::vector<lease>> leases() override
+    {
+        return run_on(write_thread_, [this] { return writer_.leases(); });
+    }
+
 private:
     sqlite::worker& reading() noexcept { return read_thread_ ? *read_thread_ : write_thread_; }
+
+    const std::shared_ptr<clock> clock_;
 
     // The threads end first, then the statements, the connections, and last the lock.
     std::unique_ptr<sqlite::lock_file> lock_;
@@ -245,6 +263,7 @@ private:
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
 {
     core::check_shard_count(options.shards);
+    core::check_clock(options.clock);
     return std::make_shared<sqlite_store>(real_path(path), options);
 }
 

@@ -110,7 +110,9 @@ writer::writer(connection& database)
       find_role_(database, "SELECT owner, epoch, lease_until FROM roles WHERE name = ?"),
       store_role_(database, "INSERT INTO roles VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                             "owner = excluded.owner, epoch = excluded.epoch, "
-                            "lease_until = excluded.lease_until")
+                            "lease_until = excluded.lease_until"),
+      list_roles_(database, "SELECT name, owner, epoch, lease_until FROM roles WHERE name >= ? "
+                            "AND owner <> '' AND lease_until > ? ORDER BY name")
 {
     database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
     database_.execute("UPDATE roles SET owner = '', lease_until = NULL WHERE owner <> ''");

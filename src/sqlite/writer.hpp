@@ -24,11 +24,13 @@ public:
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
-    std::optional<lease> claim(std::uint32_t shard, std::string_view owner, time_point until);
-    void release(const lease& held);
+    std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner);
+    void release(std::span<const lease> held);
     std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
                                          time_point now, time_point until);
     void release_role(const role_lease& held);
+    std::vector<lease> leases();
+    std::vector<role_lease> roles(std::string_view prefix, time_point now);
 
 private:
     /// What a change needs to know of its run.
@@ -78,6 +80,7 @@ private:
     std::int64_t workflow_number(const std::string& name);
     std::uint64_t next_sequence(std::uint32_t shard);
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+    void store_owner(std::uint32_t shard, std::uint64_t epoch);
 
     connection& database_;
 
@@ -123,6 +126,7 @@ private:
     statement trim_topic_;
     statement find_role_;
     statement store_role_;
+    statement list_roles_;
 };
 
 template <typename Work>

@@ -94,37 +94,58 @@ apply_result writer::apply_one(const cursor_move& change)
     return {};
 }
 
-std::optional<lease> writer::claim(std::uint32_t shard, std::string_view owner, time_point until)
+std::vector<lease> writer::claim(std::span<const std::uint32_t> wanted, std::string_view owner)
 {
-    core::check_shard(shard, shards());
-    core::check_owner(owner);
-    return in_transaction([&]() -> std::optional<lease> {
-        shard_row& row = shards_[shard];
-        if (!row.owner.empty() && row.owner != owner)
-            return {};
-        if (row.owner.empty())
-            ++row.epoch;
-        row.owner = owner;
-        execution{update_owner_}.bind(row.owner).bind(row.epoch).bind(until).bind(shard).run();
-        return lease{.shard = shard, .epoch = row.epoch, .until = until};
+    core::check_claim(wanted, owner, shards());
+    return in_transaction([&] {
+        std::vector<lease> taken;
+        for (const auto shard : wanted) {
+            shard_row& row = shards_[shard];
+            if (!row.owner.empty() && row.owner != owner)
+                continue;
+            if (row.owner.empty()) {
+                row.owner = owner;
+                store_owner(shard, ++row.epoch);
+            }
+            taken.push_back({shard, row.epoch, row.owner, time_point::max()});
+        }
+        return taken;
     });
 }
 
-void writer::release(const lease& held)
+void writer::release(std::span<const lease> held)
 {
-    core::check_shard(held.shard, shards());
+    for (const auto& each : held)
+        core::check_shard(each.shard, shards());
     in_transaction([&] {
-        shard_row& row = shards_[held.shard];
-        if (row.epoch == held.epoch && !row.owner.empty()) {
+        for (const auto& each : held) {
+            shard_row& row = shards_[each.shard];
+            if (row.epoch != each.epoch || row.owner.empty())
+                continue;
             row.owner.clear();
-            execution{update_owner_}
-                .bind(row.owner)
-                .bind(row.epoch)
-                .bind(std::optional<time_point>{})
-                .bind(held.shard)
-                .run();
+            store_owner(each.shard, row.epoch);
         }
         return true;
+    });
+}
+
+void writer::store_owner(std::uint32_t shard, std::uint64_t epoch)
+{
+    execution{update_owner_}
+        .bind(shards_[shard].owner)
+        .bind(epoch)
+        .bind(std::optional<time_point>{})
+        .bind(shard)
+        .run();
+}
+
+std::vector<lease> writer::leases()
+{
+    return in_transaction([&] {
+        std::vector<lease> all;
+        for (std::uint32_t shard = 0; shard < shards(); ++shard)
+            all.push_back({shard, shards_[shard].epoch, shards_[shard].owner, time_point::max()});
+        return all;
     });
 }
 

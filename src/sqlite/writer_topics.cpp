@@ -73,7 +73,7 @@ std::optional<role_lease> writer::claim_role(std::string_view role, std::string_
         if (!is_own)
             ++epoch;
         execution{store_role_}.bind(role).bind(owner).bind(epoch).bind(until).run();
-        return role_lease{std::string{role}, epoch, until};
+        return role_lease{std::string{role}, epoch, std::string{owner}, until};
     });
 }
 
@@ -96,6 +96,28 @@ void writer::release_role(const role_lease& held)
                 .bind(std::optional<time_point>{})
                 .run();
         return true;
+    });
+}
+
+std::vector<role_lease> writer::roles(std::string_view prefix, time_point now)
+{
+    return in_transaction([&] {
+        std::vector<role_lease> held;
+        execution rows{list_roles_};
+        rows.bind(prefix).bind(now);
+        while (rows.row()) {
+            role_lease& each = held.emplace_back();
+            rows.read(each.role);
+            rows.read(each.owner);
+            rows.read(each.epoch);
+            rows.read(each.until);
+            // The first name that does not begin so ends the list: they come in order.
+            if (!each.role.starts_with(prefix)) {
+                held.pop_back();
+                break;
+            }
+        }
+        return held;
     });
 }
 

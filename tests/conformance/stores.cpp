@@ -16,6 +16,11 @@ std::shared_ptr<pawl::record_store> make_memory(std::uint32_t shards)
     return pawl::open_memory({.shards = shards});
 }
 
+std::shared_ptr<pawl::record_store> make_memory_shared(std::uint32_t shards)
+{
+    return pawl::open_memory({.shards = shards, .shared = true});
+}
+
 std::shared_ptr<pawl::record_store> make_sqlite(std::uint32_t shards)
 {
     static const temporary_folder folder;
@@ -67,6 +72,7 @@ void add_backend(const std::string& name, pawl::testing::store_factory make_stor
 const bool added = [] {
     add_backend("memory", make_memory);
     add_backend("memory_in_place", make_memory_in_place);
+    add_backend("memory_shared", make_memory_shared);
     add_backend("sqlite", make_sqlite);
     add_backend("sqlite_in_memory", make_sqlite_in_memory);
     return true;

@@ -126,27 +126,27 @@ public:
         co_return found;
     }
 
-    boost::asio::awaitable<std::optional<pawl::lease>> claim(std::uint32_t shard,
-                                                             std::string_view owner,
-                                                             pawl::time_point now,
-                                                             pawl::time_point until) override
+    boost::asio::awaitable<std::vector<pawl::lease>>
+    claim(std::vector<std::uint32_t> shards, std::string_view owner, pawl::duration ttl) override
     {
         refuse("claim");
-        auto claimed = co_await inner().claim(shard, owner, now, until);
+        auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
         co_return claimed;
     }
 
-    boost::asio::awaitable<void> release(pawl::lease held) override
+    boost::asio::awaitable<void> release(std::vector<pawl::lease> held) override
     {
         refuse("release");
-        co_await inner().release(held);
+        co_await inner().release(std::move(held));
     }
 
-    boost::asio::awaitable<std::vector<pawl::record>>
-    finished_before(std::string_view workflow, pawl::time_point before, std::size_t limit) override
+    boost::asio::awaitable<std::vector<pawl::record>> finished_before(std::uint32_t shard,
+                                                                      std::string_view workflow,
+                                                                      pawl::time_point before,
+                                                                      std::size_t limit) override
     {
         refuse("finished_before");
-        auto found = co_await inner().finished_before(workflow, before, limit);
+        auto found = co_await inner().finished_before(shard, workflow, before, limit);
         co_return found;
     }
 
@@ -159,12 +159,18 @@ public:
     }
 
     boost::asio::awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::time_point now,
-               pawl::time_point until) override
+    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
     {
         refuse("claim_role");
-        auto claimed = co_await inner().claim_role(role, owner, now, until);
+        auto claimed = co_await inner().claim_role(role, owner, ttl);
         co_return claimed;
+    }
+
+    boost::asio::awaitable<std::vector<pawl::role_lease>> roles(std::string_view prefix) override
+    {
+        refuse("roles");
+        auto held = co_await inner().roles(prefix);
+        co_return held;
     }
 
 private:

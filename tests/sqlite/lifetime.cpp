@@ -69,13 +69,13 @@ BOOST_AUTO_TEST_CASE(opening_again_ends_leases_and_keeps_epochs)
     pawl::lease first;
     {
         const auto store = pawl::open_sqlite(path);
-        first = *finish(store->claim(0, "first", now, now + 1h));
+        first = finish(store->claim({0}, "first", 1h)).at(0);
         BOOST_TEST(first.epoch == 1u);
     }
     const auto store = pawl::open_sqlite(path);
-    const auto second = finish(store->claim(0, "second", now, now + 1h));
-    BOOST_REQUIRE(second.has_value());
-    BOOST_TEST(second->epoch == 2u);
+    const auto second = finish(store->claim({0}, "second", 1h));
+    BOOST_REQUIRE(second.size() == 1u);
+    BOOST_TEST(second[0].epoch == 2u);
     auto late = store_as(make_run(1, "order-1"));
     late.epoch = first.epoch;
     BOOST_TEST((apply_one(*store, late).status == pawl::apply_status::fenced));

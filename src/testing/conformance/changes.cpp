@@ -6,6 +6,8 @@ namespace pawl::testing {
 
 namespace {
 
+using namespace std::chrono_literals;
+
 awaitable<void> only_the_expected_version_is_replaced(fixture& test)
 {
     auto run = co_await test.started("raced");
@@ -164,10 +166,11 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
     co_await expect_refused_argument(test.store().due(shard, {}, beginning, 10), "due");
     co_await expect_refused_argument(test.store().events(shard, 0, 10), "events");
     co_await expect_refused_argument(test.store().cursor("hooks", shard), "cursor");
-    co_await expect_refused_argument(test.store().claim(shard, "me", beginning, beginning),
+    co_await expect_refused_argument(test.store().finished_before(shard, "orders", beginning, 1),
+                                     "finished_before");
+    co_await expect_refused_argument(test.store().claim({0, shard}, "me", 1h),
                                      "claim of a shard past the last");
-    co_await expect_refused_argument(test.store().claim(0, "", beginning, beginning),
-                                     "claim without an owner");
+    co_await expect_refused_argument(test.store().claim({0}, "", 1h), "claim without an owner");
     const auto stored = co_await test.stored(run.id);
     expect_record(stored, run, "after impossible changes");
 }

@@ -172,8 +172,11 @@ awaitable<void> call_everything(fixture& test)
     co_await expect_back(store.inbox(run.id, 0, 10), strand, "inbox");
     co_await expect_back(store.outcome(run.id, 1), strand, "outcome");
     co_await expect_back(store.cursor("hooks", 0), strand, "cursor");
-    co_await expect_back(store.claim(0, "me", beginning, beginning), strand, "claim");
+    co_await expect_back(store.claim({0}, "me", duration::zero()), strand, "claim");
     co_await expect_back(store.release({}), strand, "release");
+    co_await expect_back(store.leases(), strand, "leases");
+    co_await expect_back(store.claim_role("r", "me", duration::zero()), strand, "claim_role");
+    co_await expect_back(store.roles(""), strand, "roles");
 }
 
 void calls_complete_on_the_callers_executor(fixture& test)

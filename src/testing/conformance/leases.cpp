@@ -3,6 +3,9 @@
 
 #include <array>
 #include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
 
 namespace pawl::testing {
 
@@ -10,63 +13,166 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto later = beginning + 30s;
+/// Claims one shard.
+awaitable<std::optional<lease>> claim(fixture& test, std::uint32_t shard, std::string owner,
+                                      duration ttl = 1h)
+{
+    const auto taken = co_await test.store().claim({shard}, owner, ttl);
+    expect(taken.size() <= 1, "more was claimed than was asked for");
+    co_return taken.empty() ? std::nullopt : std::optional{taken.front()};
+}
 
 awaitable<lease> claimed(fixture& test, std::uint32_t shard, std::string owner)
 {
-    const auto held = co_await test.store().claim(shard, owner, beginning, later);
+    const auto held = co_await claim(test, shard, owner);
     expect(held.has_value(), "a free shard cannot be claimed");
     expect_number(held->shard, shard, "shard of a lease");
-    expect(held->until == later, "a lease does not last until the time asked for");
+    expect(held->owner == owner, "owner of a lease");
     co_return *held;
+}
+
+awaitable<void> release(fixture& test, lease held)
+{
+    co_await test.store().release({held});
 }
 
 awaitable<void> a_shard_has_one_owner(fixture& test)
 {
     const auto held = co_await claimed(test, 0, "first");
     expect_number(held.epoch, 1, "epoch of the first lease of a shard");
-    const auto refused = co_await test.store().claim(0, "second", beginning, later);
+    const auto refused = co_await claim(test, 0, "second");
     expect(!refused, "a shard that is held can be claimed");
 
-    const auto renewed = co_await test.store().claim(0, "first", beginning, later + 30s);
+    const auto renewed = co_await claim(test, 0, "first", 2h);
     expect(renewed.has_value(), "an owner cannot renew its lease");
     expect_number(renewed->epoch, 1, "epoch of a renewed lease");
-    expect(renewed->until == later + 30s, "a renewed lease keeps its old end");
+    if (test.store().shared())
+        expect(renewed->until > held.until + 50min, "a renewed lease keeps its old end");
 
     const auto beside = co_await claimed(test, 1, "second");
     expect_number(beside.epoch, 1, "epoch of another shard's first lease");
 }
 
+awaitable<void> shards_are_claimed_together(fixture& test)
+{
+    const auto held = co_await claimed(test, 1, "first");
+    const auto taken = co_await test.store().claim({0, 1, 2}, "second", 1h);
+    expect_number(taken.size(), 2, "shards claimed of three of which one is held");
+    expect(taken[0].shard + taken[1].shard == 2, "the shards that were claimed");
+    const auto none = co_await test.store().claim({}, "second", 1h);
+    expect(none.empty(), "something was claimed where nothing was asked for");
+
+    auto all = co_await test.store().leases();
+    expect_number(all.size(), 3, "leases of three shards");
+    for (std::uint32_t shard = 0; shard < 3; ++shard) {
+        expect_number(all[shard].shard, shard, "leases come in the order of their shards");
+        expect(all[shard].owner == (shard == 1 ? "first" : "second"), "the owner of a lease");
+        expect_number(all[shard].epoch, 1, "the epoch of a lease");
+    }
+    const std::vector<lease> of_second{all[0], all[2]};
+    co_await test.store().release(of_second);
+    all = co_await test.store().leases();
+    expect(all[0].owner.empty() && all[2].owner.empty(), "released shards have an owner");
+    expect(all[1].owner == held.owner, "a shard lost its owner that was not released");
+}
+
 awaitable<void> a_released_shard_is_free(fixture& test)
 {
     const auto first = co_await claimed(test, 0, "first");
-    co_await test.store().release(first);
+    co_await release(test, first);
     const auto second = co_await claimed(test, 0, "second");
     expect_number(second.epoch, 2, "epoch of the second owner");
 
     // The first owner's lease is history: giving it back again takes nothing from the second.
-    co_await test.store().release(first);
-    const auto refused = co_await test.store().claim(0, "first", beginning, later);
+    co_await release(test, first);
+    const auto refused = co_await claim(test, 0, "first");
     expect(!refused, "a stale release freed the shard");
 
-    co_await test.store().release(second);
-    co_await test.store().release(second);
+    co_await release(test, second);
+    co_await release(test, second);
     const auto again = co_await claimed(test, 0, "second");
     expect_number(again.epoch, 3, "epoch after the same owner gave the shard back");
 }
 
 awaitable<void> leases_lapse_in_shared_stores_only(fixture& test)
 {
-    co_await claimed(test, 0, "first");
-    const auto early = co_await test.store().claim(0, "second", later - 1us, later + 30s);
-    expect(!early, "a lease lapsed before its end");
-    const auto taken = co_await test.store().claim(0, "second", later + 1us, later + 30s);
-    if (test.store().shared()) {
-        expect(taken.has_value(), "a lapsed shard cannot be claimed");
-        expect_number(taken->epoch, 2, "epoch after a lease lapsed");
-    } else {
+    const auto brief = co_await claim(test, 0, "first", duration::zero());
+    expect(brief.has_value(), "a shard cannot be claimed for no time");
+    const auto taken = co_await claim(test, 0, "second");
+    if (!test.store().shared()) {
         expect(!taken, "a lease lapsed in a store that no other process shares");
+        co_return;
     }
+    expect(taken.has_value(), "a lapsed shard cannot be claimed");
+    expect_number(taken->epoch, 2, "epoch after a lease lapsed");
+
+    // The owner itself may renew what has lapsed, as long as nobody took it.
+    const auto own = co_await claim(test, 1, "first", duration::zero());
+    const auto kept = co_await claim(test, 1, "first");
+    expect(own && kept && kept->epoch == own->epoch, "an owner's lapsed lease was not renewed");
+    const auto refused = co_await claim(test, 1, "second");
+    expect(!refused, "a lease that was renewed after it had lapsed does not hold");
+}
+
+/// What was told since it began, by shard. Told from any thread.
+struct news_log {
+    std::mutex mutex;
+    std::map<std::uint32_t, std::optional<time_point>> heard;
+
+    void hear(std::span<const shard_news> news)
+    {
+        const std::lock_guard lock{mutex};
+        for (const auto& each : news) {
+            auto& due = heard[each.shard];
+            if (each.due && (!due || *each.due < *due))
+                due = each.due;
+        }
+    }
+
+    void forget()
+    {
+        const std::lock_guard lock{mutex};
+        heard.clear();
+    }
+
+    bool has(std::uint32_t shard, time_point due)
+    {
+        const std::lock_guard lock{mutex};
+        const auto found = heard.find(shard);
+        return found != heard.end() && found->second && *found->second <= due;
+    }
+};
+
+/// Reads until the news are there: they may come late.
+awaitable<void> wait_for_news(fixture& test, std::shared_ptr<news_log> log, std::uint32_t shard,
+                              time_point due)
+{
+    const auto give_up = std::chrono::steady_clock::now() + 30s;
+    while (!log->has(shard, due)) {
+        expect(std::chrono::steady_clock::now() < give_up, "no news came of a commit");
+        co_await test.store().find(run_id{});
+    }
+}
+
+awaitable<void> a_shared_store_tells_of_commits(fixture& test)
+{
+    const auto log = std::make_shared<news_log>();
+    auto handle = test.store().listen([log](auto news) { log->hear(news); });
+    expect((handle != nullptr) == test.store().shared(), "whether there is anything to hear");
+    if (!handle)
+        co_return;
+    const auto run = co_await test.started(test.foreign_id_in(1));
+    co_await wait_for_news(test, log, 1, *run.wake_at);
+    const auto other = co_await test.started(test.foreign_id_in(0));
+    co_await wait_for_news(test, log, 0, *other.wake_at);
+    auto waits = next_of(run);
+    waits.wake_at.reset();
+    co_await test.accept_one(step_of(waits));
+    log->forget();
+    co_await test.accept_one(send(run.id, "hello"));
+    co_await wait_for_news(test, log, 1, time_point::max());
+    handle.reset();
+    co_await test.started("unheard");
 }
 
 awaitable<void> epochs_fence_transitions(fixture& test)
@@ -75,7 +181,7 @@ awaitable<void> epochs_fence_transitions(fixture& test)
     const auto other_id = test.foreign_id_in(0);
     const auto old = co_await claimed(test, 1, "first");
     const auto other = co_await claimed(test, 0, "first");
-    co_await test.store().release(other);
+    co_await release(test, other);
     co_await claimed(test, 0, "first");
 
     auto run = test.make_run(foreign_id);
@@ -87,7 +193,7 @@ awaitable<void> epochs_fence_transitions(fixture& test)
     step.epoch = old.epoch;
     co_await test.accept_one(step);
 
-    co_await test.store().release(old);
+    co_await release(test, old);
     const auto held = co_await claimed(test, 1, "second");
     run = next_of(run);
     step = step_of(run);
@@ -170,10 +276,12 @@ awaitable<void> cursors_only_move_forward(fixture& test)
     co_await expect_at(test, "hooks", 0, greatest);
 }
 
-constexpr std::array<check_entry, 7> checks{{
+constexpr std::array<check_entry, 9> checks{{
     {"a_shard_has_one_owner", a_shard_has_one_owner, 2},
+    {"shards_are_claimed_together", shards_are_claimed_together, 3},
     {"a_released_shard_is_free", a_released_shard_is_free},
-    {"leases_lapse_in_shared_stores_only", leases_lapse_in_shared_stores_only},
+    {"leases_lapse_in_shared_stores_only", leases_lapse_in_shared_stores_only, 2},
+    {"a_shared_store_tells_of_commits", a_shared_store_tells_of_commits, 2},
     {"epochs_fence_transitions", epochs_fence_transitions, 2},
     {"epochs_fence_cursors", epochs_fence_cursors, 2},
     {"epochs_of_a_shard_never_held_fence", epochs_of_a_shard_never_held_fence},

@@ -47,7 +47,7 @@ awaitable<void> a_removed_run_leaves_nothing(fixture& test)
     for (const auto& each : counts)
         counted += each.runs;
     expect_number(counted, 2, "runs that are counted");
-    const auto due = co_await test.store().finished_before("orders", time_point::max(), 10);
+    const auto due = co_await test.store().finished_before(0, "orders", time_point::max(), 10);
     expect_number(due.size(), 2, "finished runs");
 
     // The others are as they were, and sequences go on as if nothing had happened.
@@ -114,10 +114,12 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
 {
     std::vector<record> runs;
     for (int i = 0; i < 5; ++i)
-        runs.push_back(co_await test.started("run-" + std::to_string(i)));
-    const auto unfinished = co_await test.started("unfinished");
-    const auto elsewhere = co_await test.started("elsewhere", "returns");
-    co_await test.accept_one(step_of(finish_of(elsewhere)));
+        runs.push_back(co_await test.started(test.foreign_id_in(0)));
+    const auto unfinished = co_await test.started(test.foreign_id_in(0));
+    const auto other_workflow = co_await test.started(test.foreign_id_in(0), "returns");
+    co_await test.accept_one(step_of(finish_of(other_workflow)));
+    const auto other_shard = co_await test.started(test.foreign_id_in(1));
+    co_await test.accept_one(step_of(finish_of(other_shard)));
     const std::size_t order[] = {3, 0, 4, 1, 2};
     for (std::size_t i = 0; i < 5; ++i) {
         auto& run = runs[order[i]];
@@ -127,13 +129,13 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     }
     auto wanted = runs;
     std::ranges::sort(wanted, {}, [](const record& r) { return std::pair{r.updated_at, r.id}; });
-    const auto all = co_await test.store().finished_before("orders", time_point::max(), 100);
+    const auto all = co_await test.store().finished_before(0, "orders", time_point::max(), 100);
     expect_number(all.size(), wanted.size(), "finished runs");
     for (std::size_t i = 0; i < wanted.size(); ++i)
         expect_record(all[i], wanted[i], "finished runs in their order");
-    const auto three = co_await test.store().finished_before("orders", time_point::max(), 3);
+    const auto three = co_await test.store().finished_before(0, "orders", time_point::max(), 3);
     expect_number(three.size(), 3, "three finished runs");
-    const auto old = co_await test.store().finished_before("orders", beginning + 1h + 1s, 100);
+    const auto old = co_await test.store().finished_before(0, "orders", beginning + 1h + 1s, 100);
     expect_number(old.size(), 2, "runs that finished before a time");
 
     // A later commit of a finished run counts.
@@ -141,7 +143,7 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     scrubbed.state = run_state::data_deleted;
     scrubbed.updated_at = beginning + 2h;
     co_await test.accept_one(step_of(scrubbed, event_kind::data_deleted));
-    const auto again = co_await test.store().finished_before("orders", time_point::max(), 100);
+    const auto again = co_await test.store().finished_before(0, "orders", time_point::max(), 100);
     expect_number(again.size(), 5, "finished runs after a deletion");
     expect_record(again.back(), scrubbed, "a run whose data was deleted");
 }

@@ -94,33 +94,49 @@ awaitable<void> publications_are_part_of_their_batch(fixture& test)
 awaitable<void> a_role_has_one_holder(fixture& test)
 {
     auto& store = test.store();
-    const auto now = beginning;
-    const auto held = co_await store.claim_role("cleaner", "me", now, now + 10s);
-    expect(held && held->epoch == 1 && held->role == "cleaner" && held->until == now + 10s,
+    const auto held = co_await store.claim_role("cleaner", "me", 1h);
+    expect(held && held->epoch == 1 && held->role == "cleaner" && held->owner == "me",
            "a free role is not given");
-    const auto other = co_await store.claim_role("cleaner", "you", now + 9s, now + 20s);
+    const auto other = co_await store.claim_role("cleaner", "you", 1h);
     expect(!other, "a held role is given to another");
-    const auto renewed = co_await store.claim_role("cleaner", "me", now + 9s, now + 19s);
-    expect(renewed && renewed->epoch == 1 && renewed->until == now + 19s, "a role is not renewed");
-    const auto other_role = co_await store.claim_role("Cleaner", "you", now, now + 10s);
+    const auto renewed = co_await store.claim_role("cleaner", "me", 2h);
+    expect(renewed && renewed->epoch == 1 && renewed->until > held->until + 50min,
+           "a role is not renewed");
+    const auto other_role = co_await store.claim_role("Cleaner", "you", 1h);
     expect(other_role && other_role->epoch == 1, "roles are not apart by case");
-    co_await expect_refused_argument(store.claim_role("", "me", now, now), "a role without a name");
-    co_await expect_refused_argument(store.claim_role("cleaner", "", now, now), "no owner");
+    co_await expect_refused_argument(store.claim_role("", "me", 1h), "a role without a name");
+    co_await expect_refused_argument(store.claim_role("cleaner", "", 1h), "no owner");
 }
 
 awaitable<void> a_lapsed_or_released_role_gets_the_next_epoch(fixture& test)
 {
     auto& store = test.store();
-    const auto now = beginning;
-    const auto first = co_await store.claim_role("cleaner", "me", now, now + 10s);
-    const auto second = co_await store.claim_role("cleaner", "you", now + 10s, now + 20s);
+    const auto first = co_await store.claim_role("cleaner", "me", duration::zero());
+    const auto second = co_await store.claim_role("cleaner", "you", 1h);
     expect(second && second->epoch == 2, "a lapsed role is not given to another");
     co_await store.release_role(*first); // no longer held: changes nothing
-    const auto third = co_await store.claim_role("cleaner", "me", now + 11s, now + 21s);
+    const auto third = co_await store.claim_role("cleaner", "me", 1h);
     expect(!third, "a lease that lapsed has ended another's");
     co_await store.release_role(*second);
-    const auto fourth = co_await store.claim_role("cleaner", "you", now + 11s, now + 21s);
+    const auto fourth = co_await store.claim_role("cleaner", "you", 1h);
     expect(fourth && fourth->epoch == 3, "a released role does not get the next epoch");
+}
+
+awaitable<void> held_roles_are_listed_by_the_beginning_of_their_names(fixture& test)
+{
+    auto& store = test.store();
+    const std::vector<std::string> names{"engine/b", "engine/a", "engine", "engine0", "other"};
+    for (const auto& name : names)
+        co_await store.claim_role(name, "me", 1h);
+    co_await store.claim_role("engine/lapsed", "me", duration::zero());
+    const auto gone = co_await store.claim_role("engine/released", "me", 1h);
+    co_await store.release_role(*gone);
+    const auto held = co_await store.roles("engine/");
+    expect_number(held.size(), 2, "roles whose names begin so");
+    expect(held[0].role == "engine/a" && held[1].role == "engine/b", "roles in order");
+    expect(held[0].owner == "me" && held[0].epoch == 1, "a listed role");
+    const auto all = co_await store.roles("");
+    expect_number(all.size(), 5, "all roles that are held");
 }
 
 const check_entry checks[] = {
@@ -134,6 +150,8 @@ const check_entry checks[] = {
     {"a_role_has_one_holder", a_role_has_one_holder},
     {"a_lapsed_or_released_role_gets_the_next_epoch",
      a_lapsed_or_released_role_gets_the_next_epoch},
+    {"held_roles_are_listed_by_the_beginning_of_their_names",
+     held_roles_are_listed_by_the_beginning_of_their_names},
 };
 
 } // namespace
