@@ -1,5 +1,6 @@
 // The half of an activation that runs handlers: what they may do, how long, and what ends them.
 #include "core/later.hpp"
+#include "core/planted.hpp"
 #include "core/trace.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
@@ -282,6 +283,8 @@ asio::awaitable<void> activation::record_effect(effect added, std::string object
                                                 "\" has been recorded meanwhile; two effects that "
                                                 "run beside each other need two names");
     core::checkpoint_wanted wanted{std::move(object), std::move(added)};
+    if (PAWL_PLANTED(once_not_recorded))
+        wanted.added.reset();
     co_await save(std::move(wanted));
 }
 

@@ -1,5 +1,6 @@
 #include "engine/engine_core.hpp"
 
+#include "core/planted.hpp"
 #include "engine/complete.hpp"
 #include "engine/error_text.hpp"
 #include "engine/step_limiter.hpp"
@@ -130,7 +131,7 @@ void engine_core::committed(const change& what, const apply_result* result)
     const auto* change = std::get_if<transition>(&what);
     if (!change || (result && result->status != apply_status::accepted))
         return;
-    if (result)
+    if (result || PAWL_PLANTED(await_told_of_failed_commit))
         watchers_->committed(*change);
     if (result && shared_.observer)
         shared_.observer->committed(*change);

@@ -157,4 +157,73 @@ simulation_result run_orders(simulation_options options)
     return sim.run();
 }
 
+namespace {
+
+/// Sends the order and, maybe, the cancellation, each until it is answered.
+asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
+{
+    std::optional<pawl::run_id> run;
+    bool cancelled = !cancels;
+    for (bool seen = false; !seen;) {
+        pawl::error_code result;
+        try {
+            if (!run)
+                run = co_await in->client.async_trigger(order.id, order,
+                                                        {.idempotency_key = "start"});
+            if (!cancelled) {
+                co_await in->client.async_await(*run, {OrderStatus::PaymentProcessing});
+                co_await in->client.async_callback(*run, "cancel", cancel_request{"drawn"},
+                                                   {.idempotency_key = "cancel"});
+                cancelled = true;
+            }
+            const auto end = co_await in->client.async_await_finished(*run);
+            seen = is_finished(end.state);
+        } catch (const pawl::system_error& e) {
+            result = e.code();
+        }
+        if (result && !worth_repeating(result))
+            in->sim.broken("the customer was told: " + result.message());
+        if (result && !worth_repeating(result))
+            co_return;
+        if (!seen)
+            co_await in->sim.sleep(500ms);
+    }
+}
+
+} // namespace
+
+simulation_result run_one_order(simulation_options options, const order_case& drawn,
+                                std::vector<std::string>& effects)
+{
+    order_world services;
+    services.set_stock("product", 2);
+    services.set_pending_polls(drawn.pending_polls);
+    order_options rules;
+    rules.payment_timeout = 20s;
+    simulation sim{std::move(options)};
+    std::deque<order_services> clients; // of each life
+    auto client = sim.add<Order, OrderStatus>([&](simulated_process& process) {
+        clients.push_back(services.services_of(process));
+        const auto told = [](const order_snapshot&) {
+        };
+        return order_workflow(clients.back(), rules, {told, told, told});
+    });
+    order_request sent;
+    sent.id = "order-1";
+    sent.customer_id = "premium_customer";
+    sent.items = {{"product", drawn.quantity, money::from_minor(1'999)}};
+    sent.total = value_of(sent.items);
+    sent.payment_method = drawn.payment_method;
+    sent.shipping_address = {"1 Main St", "Town", "CA", "1", drawn.country};
+    sent.allow_partial = drawn.allow_partial;
+    shop in{sim, client};
+    sim.spawn("the customer", buy_one(&in, new_order(std::move(sent), {}), drawn.cancels));
+    sim.check([&] { return check_books(sim, client, services); });
+    auto result = sim.run();
+    effects.clear();
+    for (const auto& entry : services.ledger())
+        effects.push_back(entry.kind + (entry.amount ? " " + to_string(*entry.amount) : ""));
+    return result;
+}
+
 } // namespace simulation_test

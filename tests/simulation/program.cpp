@@ -23,7 +23,8 @@ struct arguments {
     bool trace = false;
 };
 
-constexpr const char* usage = R"(usage: simulate [--seed N | --seeds A..B | --minutes M] [--world NAME] [--trace]
+constexpr const char* usage =
+    R"(usage: simulate [--seed N | --seeds A..B | --minutes M] [--world NAME] [--trace]
   --seed N       one seed (default 1)
   --seeds A..B   all of these, until one fails
   --minutes M    from seed N on, for so long
@@ -101,8 +102,8 @@ int run(int argc, char** argv)
     simulation_result sum;
     std::uint64_t seeds = 0;
     bool known = given.world.empty();
-    for (auto seed = given.first; given.minutes ? passed() < *given.minutes * 60 : seed <= given.last;
-         ++seed, ++seeds)
+    for (auto seed = given.first;
+         given.minutes ? passed() < *given.minutes * 60 : seed <= given.last; ++seed, ++seeds)
         for (const auto& each : worlds()) {
             if (!given.world.empty() && given.world != each.name)
                 continue;
@@ -112,7 +113,7 @@ int run(int argc, char** argv)
         }
     if (!known)
         throw std::invalid_argument("there is no world " + given.world);
-    std::puts(fmt::format("{} seeds: {} runs, {} commits, {} calls, {} lives of engines ended, "
+    std::puts(fmt::format("{} seeds: {} runs, {} commits, {} calls, {} crashes, "
                           "largest lag after a storm {} s; {:.1f} s",
                           seeds, sum.runs, sum.commits, sum.calls, sum.crashes,
                           sum.longest_lag.count() / 1'000'000, passed())

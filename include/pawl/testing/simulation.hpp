@@ -243,11 +243,11 @@ public:
     client<Object, Status> add(std::function<workflow<Object, Status>(simulated_process&)> make)
     {
         auto flow = make(nobody());
-        add_untyped(flow.impl(), [make](pawl::engine& to, simulated_process& of,
-                                        const watch_function& watched) {
-            const workflow<Object, Status> fresh{watched(make(of).impl())};
-            return to.add(fresh).engine();
-        });
+        add_untyped(flow.impl(),
+                    [make](pawl::engine& to, simulated_process& of, const watch_function& watched) {
+                        const workflow<Object, Status> fresh{watched(make(of).impl())};
+                        return to.add(fresh).engine();
+                    });
         return client<Object, Status>{api(), std::move(flow)};
     }
 
@@ -313,5 +313,22 @@ private:
 
     std::unique_ptr<detail::simulator> impl_;
 };
+
+/// What came of a crash beside each call.
+struct crash_matrix_result {
+    std::uint64_t calls = 0;       ///< of the life without a crash
+    std::uint64_t simulations = 0; ///< lives that were tried
+    std::vector<std::string> broken;
+};
+
+/// Runs `simulate` without a crash, to count its calls to the store and to the world outside; then
+/// once for each of them and for each side of it, with a crash just there, after which a fresh
+/// engine goes on with the same store.
+///
+/// `simulate` makes a simulation with the options that it is given, which have no other fault, and
+/// runs it. Throws what it throws.
+crash_matrix_result
+run_crash_matrix(const std::function<simulation_result(simulation_options)>& simulate,
+                 simulation_options options = {});
 
 } // namespace pawl::testing

@@ -108,7 +108,7 @@ void process::crash()
     for (const auto& each : std::exchange(calls_, {}))
         if (const auto call = each.lock())
             call->lose();
-    owner_.went(*this);
+    owner_.went(*this, true);
     // What is left of it in this program is ended; it may be in the midst of a call now.
     asio::post(owner_.io, [this] {
         engine_->async_stop(duration::zero(), [this](error_code) { gone_ = true; });
@@ -131,7 +131,7 @@ void process::leave()
         return;
     owner_.trace(name_ + " has stopped");
     alive_ = false;
-    owner_.went(*this);
+    owner_.went(*this, false);
 }
 
 void process::crash_later(std::uint64_t calls, bool after)
@@ -240,6 +240,11 @@ asio::awaitable<void> process::end_store_call(const char* what, fate how)
         co_await wait_through(*owner_.clock, way);
     if (!alive_)
         throw error(errc::store_unavailable, "the process is gone");
+}
+
+bool process::loses_news()
+{
+    return !alive_ || refuses() || random_.chance(owner_.faults().store_answer_lost);
 }
 
 asio::awaitable<fate> process::begin_call(std::string what)

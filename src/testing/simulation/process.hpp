@@ -61,6 +61,9 @@ public:
     fate begin_store_call_now(const char* what);
     void end_store_call_now(const char* what, fate how);
 
+    /// What the store tells does not come through.
+    bool loses_news();
+
     // Calls to the world outside.
     boost::asio::awaitable<fate> begin_call(std::string what);
     boost::asio::awaitable<void> end_call(std::string what, fate how);

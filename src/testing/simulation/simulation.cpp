@@ -123,4 +123,33 @@ void simulation::complete(boost::asio::awaitable<void> call)
     impl_->complete(std::move(call));
 }
 
+crash_matrix_result
+run_crash_matrix(const std::function<simulation_result(simulation_options)>& simulate,
+                 simulation_options options)
+{
+    options.faults = simulated_faults::none();
+    options.storm = duration::zero();
+    options.crash.reset();
+    crash_matrix_result all;
+    const auto note = [&all](const std::string& where, const simulation_result& of) {
+        ++all.simulations;
+        for (const auto& sentence : of.broken)
+            all.broken.push_back(where + ": " + sentence);
+    };
+    const auto undisturbed = simulate(options);
+    all.calls = undisturbed.calls;
+    note("without a crash", undisturbed);
+    for (std::uint64_t call = 1; call <= all.calls; ++call)
+        for (const bool after : {false, true}) {
+            options.crash = crash_point{call, after};
+            const auto result = simulate(options);
+            const auto where = std::string{"a crash "} + (after ? "after" : "before") + " call " +
+                               std::to_string(call);
+            note(where, result);
+            if (result.crashes == 0)
+                all.broken.push_back(where + ": there was none");
+        }
+    return all;
+}
+
 } // namespace pawl::testing

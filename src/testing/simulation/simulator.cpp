@@ -48,8 +48,8 @@ simulation_options checked(simulation_options options)
 
 simulator::simulator(simulation& of, simulation_options given)
     : face(of), options(checked(std::move(given))), clock(std::make_shared<manual_clock>()),
-      truth(open_memory({.shards = options.shards})), world(options.seed),
-      chaos(simulated_random{options.seed ^ 0x5eed}.fork()),
+      truth(open_memory({.shards = options.shards, .shared = options.engines > 1, .clock = clock})),
+      world(options.seed), chaos(simulated_random{options.seed ^ 0x5eed}.fork()),
       nobody(std::make_unique<process>(*this, -1, 0)), clients(make_client_door(*this)),
       faults_(options.faults)
 {
@@ -135,12 +135,14 @@ void simulator::start_engine(int number)
     current_[index]->start();
 }
 
-void simulator::went(process& ended)
+void simulator::went(process& ended, bool crashed)
 {
+    result_.crashes += crashed ? 1 : 0;
     const int number = ended.engine_number();
     current_[static_cast<std::size_t>(number)] = nullptr;
-    // Its leases lapse: a store that one process opens ends those of the process before.
-    lose_leases(ended);
+    // A store that is opened by one process ends the leases of the process before.
+    if (!truth->shared())
+        lose_leases(ended);
     if (over_)
         return;
     const auto down = stormy_ ? chaos.between(duration::zero(), faults_.longest_downtime)
@@ -150,15 +152,10 @@ void simulator::went(process& ended)
 
 void simulator::lose_leases(process& of)
 {
-    for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-        const auto held =
-            read(truth->claim(shard, of.name(), clock->now(), time_point::max()));
-        if (!held)
-            continue;
-        seen.claimed(shard, held->epoch);
-        lease gone = *held;
-        complete(truth->release(gone));
-    }
+    auto held = read(truth->leases());
+    std::erase_if(held, [&](const lease& each) { return !each.owner.starts_with(of.name()); });
+    if (!held.empty())
+        complete(truth->release(std::move(held)));
 }
 
 process* simulator::pick()
@@ -221,6 +218,9 @@ void simulator::disturb()
         const auto by = chaos.between(-faults_.largest_clock_step, faults_.largest_clock_step);
         trace(fmt::format("the wall clock is stepped by {} us", by.count()));
         clock->step(by);
+    } else if (chosen && truth->shared()) {
+        trace(chosen->name() + " loses its shards");
+        lose_leases(*chosen);
     }
 }
 
@@ -301,8 +301,6 @@ simulation_result simulator::run()
     result_.took = elapsed_;
     result_.commits = seen.commits();
     result_.runs = seen.runs();
-    for (const auto lives : lives_)
-        result_.crashes += static_cast<std::uint64_t>(lives) - 1;
     return std::move(result_);
 }
 
@@ -436,8 +434,7 @@ void simulator::final_checks()
     for (std::uint32_t shard = 0; shard < options.shards; ++shard)
         for (;;) {
             auto& all = log[shard];
-            auto events = read(
-                truth->events(shard, all.empty() ? 0 : all.back().sequence, page));
+            auto events = read(truth->events(shard, all.empty() ? 0 : all.back().sequence, page));
             const bool last = events.size() < page;
             std::ranges::move(events, std::back_inserter(all));
             if (last)

@@ -34,7 +34,7 @@ public:
     std::optional<crash_point> next_call();
 
     /// The process is no more; its engine starts again after a while.
-    void went(process& ended);
+    void went(process& ended, bool crashed);
 
     void trace(std::string_view line);
     bool stormy() const noexcept { return stormy_; }

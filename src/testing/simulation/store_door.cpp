@@ -77,23 +77,34 @@ asio::awaitable<due_page> store_door::due(std::uint32_t shard, due_position from
     co_return page;
 }
 
-asio::awaitable<std::optional<lease>> store_door::claim(std::uint32_t shard, std::string_view owner,
-                                                        time_point now, time_point until)
+asio::awaitable<std::vector<lease>> store_door::claim(std::vector<std::uint32_t> shards,
+                                                      std::string_view owner, duration ttl)
 {
     // A store that is not shared takes no claim of a process that is gone.
     const auto how = co_await of_.begin_store_call("claim", shared());
-    auto claimed = co_await inner().claim(shard, owner, now, until);
-    if (claimed)
-        of_.owner().seen.claimed(shard, claimed->epoch);
+    auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
+    for (const auto& each : claimed) {
+        of_.owner().trace(
+            fmt::format("{} has shard {} with epoch {}", of_.name(), each.shard, each.epoch));
+        of_.owner().seen.claimed(each.shard, each.epoch);
+    }
     co_await of_.end_store_call("claim", how);
     co_return claimed;
 }
 
-asio::awaitable<void> store_door::release(lease held)
+asio::awaitable<void> store_door::release(std::vector<lease> held)
 {
     const auto how = co_await of_.begin_store_call("release", true);
-    co_await inner().release(held);
+    co_await inner().release(std::move(held));
     co_await of_.end_store_call("release", how);
+}
+
+std::shared_ptr<void> store_door::listen(news_function hear)
+{
+    return inner().listen([of = &of_, hear = std::move(hear)](std::span<const shard_news> news) {
+        if (!of->loses_news())
+            hear(news);
+    });
 }
 
 } // namespace pawl::testing::detail

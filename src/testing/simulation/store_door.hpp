@@ -22,9 +22,10 @@ public:
     boost::asio::awaitable<std::optional<record>> find(run_id id) override;
     boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                          std::size_t limit) override;
-    boost::asio::awaitable<std::optional<lease>> claim(std::uint32_t shard, std::string_view owner,
-                                                       time_point now, time_point until) override;
-    boost::asio::awaitable<void> release(lease held) override;
+    boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
+                                                     std::string_view owner, duration ttl) override;
+    boost::asio::awaitable<void> release(std::vector<lease> held) override;
+    std::shared_ptr<void> listen(news_function hear) override;
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                          std::string_view foreign_id) override
@@ -40,8 +41,8 @@ public:
     {
         return reading("count", inner().count(workflow, unfinished_only));
     }
-    boost::asio::awaitable<std::vector<event>>
-    events(std::uint32_t shard, std::uint64_t after, std::size_t limit) override
+    boost::asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                                      std::size_t limit) override
     {
         return reading("events", inner().events(shard, after, limit));
     }
@@ -65,10 +66,16 @@ public:
     {
         return reading("cursor", inner().cursor(name, shard));
     }
-    boost::asio::awaitable<std::vector<record>>
-    finished_before(std::string_view workflow, time_point before, std::size_t limit) override
+    boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                                std::string_view workflow,
+                                                                time_point before,
+                                                                std::size_t limit) override
     {
-        return reading("finished_before", inner().finished_before(workflow, before, limit));
+        return reading("finished_before", inner().finished_before(shard, workflow, before, limit));
+    }
+    boost::asio::awaitable<std::vector<lease>> leases() override
+    {
+        return reading("leases", inner().leases());
     }
 
 private:
