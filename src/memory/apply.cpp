@@ -97,11 +97,12 @@ apply_result state::apply_one(const transition& change)
     }
     if (found == runs_.end())
         return {.status = apply_status::not_found};
-    if (fenced(found->second.shard, change.epoch))
-        return {.status = apply_status::fenced};
+    const bool owned = !fenced(found->second.shard, change.epoch);
     const bool fits = found->second.data.version == change.expected_version;
-    if (!fits && PAWL_PLANTED(message_consumed_alone))
+    if ((!owned || !fits) && PAWL_PLANTED(message_consumed_alone))
         settle_messages(change, found->second);
+    if (!owned)
+        return {.status = apply_status::fenced};
     if (!fits && !PAWL_PLANTED(version_not_checked))
         return {.status = apply_status::conflict};
     return update(change, found->second);

@@ -35,8 +35,8 @@ drawn_step draw_step(simulated_random& random, int at, int end)
         step.acts.push_back(static_cast<act>(random.below(5)));
     step.to.push_back(at + 1);
     if (random.below(3) == 0)
-        step.to.push_back(at + 1 + static_cast<int>(random.below(
-                                       static_cast<std::uint64_t>(end - at))));
+        step.to.push_back(at + 1 +
+                          static_cast<int>(random.below(static_cast<std::uint64_t>(end - at))));
     if (random.below(4) == 0)
         step.back = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(at)));
     if (random.below(3) == 0)
@@ -117,9 +117,8 @@ asio::awaitable<std::uint64_t> call_outside(in_hand run, int number, bool once)
     pawl::run<tale> typed{*run.object, *run.context};
     const auto where = run.where(number);
     const auto key = typed.idempotency_key("act-" + std::to_string(number));
-    auto made = co_await run.process->call("act", [run, where, key, once] {
-        return run.ledger->enter(where, key, once);
-    });
+    auto made = co_await run.process->call(
+        "act", [run, where, key, once] { return run.ledger->enter(where, key, once); });
     co_return made;
 }
 

@@ -86,6 +86,15 @@ asio::awaitable<void> command(scene* in, pawl::run_id run, simulated_random rand
     }
 }
 
+bool has_begun(simulation& sim, const std::string& foreign_id, const std::string& key)
+{
+    pawl::record_query query;
+    query.foreign_ids = {foreign_id};
+    query.limit = 1'000;
+    return std::ranges::any_of(sim.read(sim.store().list(query)).runs,
+                               [&](const pawl::record& run) { return run.start_key == key; });
+}
+
 asio::awaitable<std::optional<pawl::run_id>> begin(scene* in, std::string foreign_id,
                                                    std::string key, simulated_random random)
 {
@@ -98,6 +107,8 @@ asio::awaitable<std::optional<pawl::run_id>> begin(scene* in, std::string foreig
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
+        if (result == errc::in_progress && has_begun(in->sim, foreign_id, key))
+            in->sim.broken("a repeated trigger was not told of its first run");
         if (!worth_repeating(result) && result != errc::in_progress)
             in->sim.broken("a trigger was refused: " + result.message());
         if (!worth_repeating(result))

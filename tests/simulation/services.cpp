@@ -61,9 +61,8 @@ boost::asio::awaitable<client_response> send(order_world* to, simulated_process*
 {
     const auto name = service + " " + asked.method + " " + asked.target;
     try {
-        auto answer = co_await from->call(name, [to, service, asked = std::move(asked)] {
-            return to->answer(service, asked);
-        });
+        auto answer = co_await from->call(
+            name, [to, service, asked = std::move(asked)] { return to->answer(service, asked); });
         co_return answer;
     } catch (const simulated_call_error& e) {
         throw pawl::http::client_error{e.may_have_happened() ? pawl::http::failure::ambiguous
@@ -161,8 +160,14 @@ client_response order_world::charge(const std::string& key, const std::string& b
     const bool pending = stuck || pending_polls_ > 0;
     const auto id = new_id("pay_");
     auto& made = payments_[id];
-    made = {key, asked.order_id, asked.payment_method, pending ? "processing" : "completed",
-            asked.amount, pending ? money{} : asked.amount, {}, stuck ? -1 : pending_polls_};
+    made = {key,
+            asked.order_id,
+            asked.payment_method,
+            pending ? "processing" : "completed",
+            asked.amount,
+            pending ? money{} : asked.amount,
+            {},
+            stuck ? -1 : pending_polls_};
     enter("payment", pending ? "authorize" : "charge", key, asked.order_id, id).amount =
         asked.amount;
     return answer_of(201, fmt::format(R"({{"payment_id":"{}"}})", id));
@@ -182,8 +187,8 @@ client_response order_world::look_up(const std::string& id)
     }
     return answer_of(
         200, fmt::format(
-                 R"({{"payment_id":"{}","status":"{}","amount":{},"captured":{},"refunded":{}}})", id,
-                 shown.status, to_string(shown.amount), to_string(shown.captured),
+                 R"({{"payment_id":"{}","status":"{}","amount":{},"captured":{},"refunded":{}}})",
+                 id, shown.status, to_string(shown.amount), to_string(shown.captured),
                  to_string(shown.refunded)));
 }
 

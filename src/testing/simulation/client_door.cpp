@@ -61,13 +61,13 @@ private:
         if (!done_)
             return;
         owner_.trace(fmt::format("client {} is answered: {}", what_, result.message()));
-        asio::post(owner_.io, [done = std::move(*done_), result,
-                               ... values = std::move(values)]() mutable {
-            asio::dispatch([done = std::move(done), result,
-                            ... values = std::move(values)]() mutable {
-                std::move(done)(result, std::move(values)...);
-            });
-        });
+        asio::post(owner_.io,
+                   [done = std::move(*done_), result, ... values = std::move(values)]() mutable {
+                       asio::dispatch([done = std::move(done), result,
+                                       ... values = std::move(values)]() mutable {
+                           std::move(done)(result, std::move(values)...);
+                       });
+                   });
         done_.reset();
     }
 
@@ -141,8 +141,7 @@ public:
             });
     }
 
-    void list_schedules(std::string workflow,
-                        completion<std::vector<schedule_info>> done) override
+    void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override
     {
         ask(
             workflow, "lists schedules", std::move(done), [](const auto&) {},

@@ -187,13 +187,15 @@ duration process::travel(std::uint32_t slow)
     return random_.between(duration::zero(), owner_.faults().usual);
 }
 
-fate process::begin_store_call_now(const char* what)
+fate process::begin_store_call_now(const char* what, bool may_be_under_way)
 {
     if (!alive_)
         throw error(errc::store_unavailable, "the process is gone");
     switch (count_call(what)) {
     case side::before:
         crash();
+        if (may_be_under_way)
+            return fate::ghost;
         throw error(errc::store_unavailable, "the process is gone");
     case side::after:
         return fate::crash;
@@ -217,13 +219,16 @@ void process::end_store_call_now(const char* what, fate how)
 
 asio::awaitable<fate> process::begin_store_call(const char* what, bool writes)
 {
-    auto how = begin_store_call_now(what);
+    auto how = begin_store_call_now(what, writes && random_.below(2) == 0);
     const auto way = travel(owner_.faults().store_slow);
     if (way > duration::zero())
         co_await wait_through(*owner_.clock, way);
     if (!alive_) {
-        if (!writes || random_.below(2) == 0)
+        if (!writes || (how != fate::ghost && random_.below(2) == 0))
             throw error(errc::store_unavailable, "the process is gone");
+        // The network may keep it until another process has taken over.
+        co_await wait_through(*owner_.clock,
+                              random_.between(duration::zero(), owner_.faults().longest_late));
         owner_.trace(fmt::format("{} {} arrives after the crash", name_, what));
         co_return fate::ghost;
     }

@@ -58,7 +58,7 @@ public:
     // Calls to the store; both throw store_unavailable.
     boost::asio::awaitable<fate> begin_store_call(const char* what, bool writes);
     boost::asio::awaitable<void> end_store_call(const char* what, fate how);
-    fate begin_store_call_now(const char* what);
+    fate begin_store_call_now(const char* what, bool may_be_under_way = false);
     void end_store_call_now(const char* what, fate how);
 
     /// What the store tells does not come through.

@@ -11,7 +11,7 @@ simulated_faults simulated_faults::none()
     simulated_faults none;
     none.store_refused = none.store_answer_lost = none.store_slow = 0;
     none.call_lost = none.call_failed = none.answer_lost = none.call_slow = 0;
-    none.between_disturbances = duration::zero();
+    none.between_disturbances = none.longest_late = duration::zero();
     return none;
 }
 

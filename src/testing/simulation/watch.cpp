@@ -133,8 +133,8 @@ process::watched(std::shared_ptr<const pawl::detail::workflow_impl> flow)
                                                               run_context& context) {
                 return run_timeout(this, &timeout->run, index, object, &context);
             };
-            handlers.timeouts[i].due = [this, timeout, index, at = status](
-                                           const object_ptr& object, run_context& context) {
+            handlers.timeouts[i].due = [this, timeout, index, at = status](const object_ptr& object,
+                                                                           run_context& context) {
                 const auto due = timeout->due(object, context);
                 if (due)
                     owner_.seen.armed(context.current().id, at, index, *due, context.now());

@@ -101,8 +101,8 @@ void witness::accepted(const std::string& process, const transition& change)
     for (const auto& ended : change.settled) {
         const auto [at, is_new] = settled_.emplace(std::pair{next.id, ended.sequence}, ended);
         if (!is_new)
-            broken(fmt::format("message {} of {} was settled twice", ended.sequence,
-                               name_of(next)));
+            broken(
+                fmt::format("message {} of {} was settled twice", ended.sequence, name_of(next)));
     }
     model_[next.id] = next;
 }
@@ -271,8 +271,7 @@ void witness::hook_done(const std::string& process, std::size_t hook, const even
     check_order(hook, what);
     // A process that lost the shard and got it again may have lost its place in the log with it.
     const bool first =
-        done_in_life_
-            .emplace(process, epochs_[what.shard], hook_call{hook, what.run, what.version})
+        done_in_life_.emplace(process, epochs_[what.shard], hook_call{hook, what.run, what.version})
             .second;
     if (!first)
         broken(fmt::format("{} called a hook of {} \"{}\" twice for version {}", process,
@@ -309,8 +308,8 @@ void witness::compare(const std::vector<std::vector<event>>& log, const std::vec
                 version = each.version;
             }
         if (version != run.version)
-            broken(fmt::format("{} has version {} and {} events", name_of(run), run.version,
-                               version));
+            broken(
+                fmt::format("{} has version {} and {} events", name_of(run), run.version, version));
         else if (!history.empty() &&
                  (history.back().to != run.status || history.back().state != run.state))
             broken(name_of(run) + ": its last event says something else than its record");
@@ -328,8 +327,8 @@ void witness::compare_shard(std::uint32_t shard, const std::vector<event>& log)
     for (const auto& each : log) {
         ++sequence;
         if (each.sequence != sequence && removed_.empty())
-            broken(fmt::format("shard {}: event {} has sequence {}", shard, sequence,
-                               each.sequence));
+            broken(
+                fmt::format("shard {}: event {} has sequence {}", shard, sequence, each.sequence));
         sequence = each.sequence;
         const auto [at, is_first] = status.emplace(each.run, each.to);
         if (!is_first && at->second != each.from)
