@@ -339,6 +339,7 @@ pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulatio
     }
     draft.statuses[drawn.end()].end = true;
     draft.starts.push_back(1);
+    draft.resume_after = 2min;
     if (drawn.hooks) {
         using enum pawl::event_kind;
         pawl::detail::declared_hook hook;

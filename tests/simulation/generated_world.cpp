@@ -207,6 +207,8 @@ simulation_result run_generated(simulation_options options)
     const auto drawn = draw(random.fork());
     options.engine.max_active_runs = random.below(4) == 0 ? 2 : 1'000;
     options.engine.max_batch = random.below(3) == 0 ? 1 : 100;
+    if (options.engines == 1)
+        options.engines = 1 + 2 * static_cast<int>(random.below(2));
     simulation sim{std::move(options)};
     effect_ledger ledger{sim};
     auto client = sim.add<tale, place>([&](pawl::testing::simulated_process& process) {

@@ -141,6 +141,8 @@ simulation_result run_orders(simulation_options options)
     services.set_pending_polls(static_cast<int>(random.below(3)));
     order_options rules;
     rules.charge_settle = 4 * slowest_request;
+    if (options.engines == 1)
+        options.engines = 1 + 2 * static_cast<int>(random.below(2));
     simulation sim{std::move(options)};
     std::deque<order_services> clients; // of each life
     auto client = sim.add<Order, OrderStatus>([&](simulated_process& process) {

@@ -153,7 +153,9 @@ void simulator::went(process& ended, bool crashed)
 void simulator::lose_leases(process& of)
 {
     auto held = read(truth->leases());
-    std::erase_if(held, [&](const lease& each) { return !each.owner.starts_with(of.name()); });
+    std::erase_if(held, [&](const lease& each) {
+        return each.owner != of.name() && !each.owner.starts_with(of.name() + "-");
+    });
     if (!held.empty())
         complete(truth->release(std::move(held)));
 }
@@ -358,7 +360,7 @@ bool simulator::at_rest()
 void simulator::resume_paused()
 {
     for (const auto& run : all_runs()) {
-        if (run.state != run_state::paused || run.resume_at || resumes_ >= options.resumes)
+        if (run.state != run_state::paused || resumes_ >= options.resumes)
             continue;
         const auto known = std::ranges::find_if(workflows, [&](const added_workflow& each) {
             return each.flow->rules.name == run.workflow;

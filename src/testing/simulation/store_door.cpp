@@ -99,6 +99,13 @@ asio::awaitable<void> store_door::release(std::vector<lease> held)
     co_await of_.end_store_call("release", how);
 }
 
+asio::awaitable<void> store_door::release_role(role_lease held)
+{
+    const auto how = co_await of_.begin_store_call("release_role", true);
+    co_await inner().release_role(std::move(held));
+    co_await of_.end_store_call("release_role", how);
+}
+
 std::shared_ptr<void> store_door::listen(news_function hear)
 {
     return inner().listen([of = &of_, hear = std::move(hear)](std::span<const shard_news> news) {

@@ -25,6 +25,7 @@ public:
     boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
                                                      std::string_view owner, duration ttl) override;
     boost::asio::awaitable<void> release(std::vector<lease> held) override;
+    boost::asio::awaitable<void> release_role(role_lease held) override;
     std::shared_ptr<void> listen(news_function hear) override;
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
@@ -72,6 +73,15 @@ public:
                                                                 std::size_t limit) override
     {
         return reading("finished_before", inner().finished_before(shard, workflow, before, limit));
+    }
+    boost::asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    {
+        return reading("claim_role", inner().claim_role(role, owner, ttl));
+    }
+    boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
+    {
+        return reading("roles", inner().roles(prefix));
     }
     boost::asio::awaitable<std::vector<lease>> leases() override
     {

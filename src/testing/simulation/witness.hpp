@@ -57,8 +57,7 @@ public:
     }
 
     /// What the store says at the end of one of them.
-    void message_ended(run_id run, const std::optional<settlement>& stored,
-                       std::uint64_t sequence);
+    void message_ended(run_id run, const std::optional<settlement>& stored, std::uint64_t sequence);
 
     /// Compares all of it with what the store holds at the end.
     void compare(const std::vector<std::vector<event>>& log, const std::vector<record>& runs);
