@@ -2,6 +2,7 @@
 
 #include "percent.hpp"
 
+#include <memory>
 #include <utility>
 
 namespace order_processing {
@@ -146,10 +147,10 @@ struct answered {
     }
 };
 
-awaitable<answered> send(http::client& client, std::string trace_parent, call what)
+awaitable<answered> send(std::string service, transport by, std::string trace_parent, call what)
 {
     answered result;
-    result.name = what.method + " " + client.url() + what.target;
+    result.name = what.method + " " + service + what.target;
 
     http::client_request request;
     request.method = std::move(what.method);
@@ -160,7 +161,7 @@ awaitable<answered> send(http::client& client, std::string trace_parent, call wh
     if (!trace_parent.empty())
         request.headers.emplace_back("traceparent", std::move(trace_parent));
     try {
-        result.response = co_await client.request(std::move(request));
+        result.response = co_await by(std::move(request));
     } catch (const http::client_error& error) {
         const auto kind = error.kind() == http::failure::not_sent ? service_failure::transient
                                                                   : service_failure::ambiguous;
@@ -175,7 +176,7 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 {
     const charge_document document{amount, order.payment_method, order.customer_id, order.id};
     call what{"POST", "/payments", std::move(key), encode(document)};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     switch (answer.status()) {
     case 200:
     case 201:
@@ -196,7 +197,7 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
 {
     call what{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)
@@ -212,7 +213,7 @@ awaitable<std::optional<charge_result>> payment_client::find_charge(std::string 
 awaitable<payment_view> payment_client::find(std::string payment_id)
 {
     call what{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<payment_view>();
@@ -221,7 +222,7 @@ awaitable<payment_view> payment_client::find(std::string payment_id)
 awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key), "{}"};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 409)
         co_return false;
     if (answer.status() != 200)
@@ -233,7 +234,7 @@ awaitable<std::string> payment_client::refund(std::string payment_id, money amou
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
               encode(refund_document{amount})};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();
     co_return answer.read(&answer_document::refund_id);
@@ -243,7 +244,7 @@ awaitable<std::optional<std::string>> inventory_client::reserve(const Order& ord
 {
     const reservation_document document{order.id, lines_of(order.items)};
     call what{"POST", "/reservations", std::move(key), encode(document)};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 409)
         co_return std::nullopt;
     if (answer.status() != 201 && answer.status() != 200)
@@ -255,7 +256,7 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 {
     const availability_document document{lines_of(items)};
     call what{"POST", "/availability", {}, encode(document)};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<stock_document>().items;
@@ -264,7 +265,7 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 awaitable<void> inventory_client::release(std::string reservation_id, std::string key)
 {
     call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() != 200 && answer.status() != 204)
         answer.refuse();
 }
@@ -274,7 +275,7 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
     const shipment_document document{order.id, lines_of(order.items), order.shipping_address,
                                      order.reservation_id};
     call what{"POST", "/shipments", std::move(key), encode(document)};
-    const answered answer = co_await send(*http_, trace_parent, std::move(what));
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 422 || answer.status() == 409)
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -284,21 +285,32 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
 
 namespace {
 
-pawl::http::client connect(const boost::asio::any_io_executor& executor, std::string url,
-                           pawl::duration limit)
+awaitable<http::client_response> request(std::shared_ptr<http::client> with,
+                                         http::client_request what)
 {
-    pawl::http::client_options options;
+    auto answer = co_await with->request(std::move(what));
+    co_return answer;
+}
+
+template <class Client>
+Client connect(const boost::asio::any_io_executor& executor, std::string url, pawl::duration limit)
+{
+    http::client_options options;
     options.timeout = limit;
-    return {executor, std::move(url), options};
+    auto client = std::make_shared<http::client>(executor, std::move(url), options);
+    auto name = client->url();
+    return {std::move(name), [client](http::client_request what) {
+                return request(client, std::move(what));
+            }};
 }
 
 } // namespace
 
 order_services::order_services(boost::asio::any_io_executor executor, service_urls urls,
                                pawl::duration limit)
-    : payments(connect(executor, std::move(urls.payment), limit)),
-      inventory(connect(executor, std::move(urls.inventory), limit)),
-      shipping(connect(executor, std::move(urls.shipping), limit))
+    : payments(connect<payment_client>(executor, std::move(urls.payment), limit)),
+      inventory(connect<inventory_client>(executor, std::move(urls.inventory), limit)),
+      shipping(connect<shipping_client>(executor, std::move(urls.shipping), limit))
 {
 }
 

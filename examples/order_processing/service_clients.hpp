@@ -7,10 +7,11 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// The payment, inventory and shipping services, as the steps use them.
@@ -65,6 +66,10 @@ struct payment_view {
 };
 BOOST_DESCRIBE_STRUCT(payment_view, (), (payment_id, status, amount, captured, refunded))
 
+/// Sends a request and gives its answer; throws pawl::http::client_error when there is none.
+using transport =
+    std::function<boost::asio::awaitable<pawl::http::client_response>(pawl::http::client_request)>;
+
 /// Every function throws service_error. `trace_parent` goes with each request, as its
 /// `traceparent`.
 ///
@@ -72,10 +77,8 @@ BOOST_DESCRIBE_STRUCT(payment_view, (), (payment_id, status, amount, captured, r
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class payment_client {
 public:
-    explicit payment_client(pawl::http::client http)
-        : http_(std::make_shared<pawl::http::client>(std::move(http)))
-    {
-    }
+    /// @param name Of the service, in errors: its URL.
+    payment_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
 
     std::string trace_parent{};
 
@@ -95,7 +98,8 @@ public:
                                                std::string key);
 
 private:
-    std::shared_ptr<pawl::http::client> http_;
+    std::string name_;
+    transport transport_;
 };
 
 struct stock_line {
@@ -107,10 +111,8 @@ BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
 /// Thread safety and errors as payment_client.
 class inventory_client {
 public:
-    explicit inventory_client(pawl::http::client http)
-        : http_(std::make_shared<pawl::http::client>(std::move(http)))
-    {
-    }
+    /// @param name Of the service, in errors: its URL.
+    inventory_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
 
     std::string trace_parent{};
 
@@ -124,7 +126,8 @@ public:
     boost::asio::awaitable<void> release(std::string reservation_id, std::string key);
 
 private:
-    std::shared_ptr<pawl::http::client> http_;
+    std::string name_;
+    transport transport_;
 };
 
 struct shipment_result {
@@ -135,10 +138,8 @@ struct shipment_result {
 /// Thread safety and errors as payment_client.
 class shipping_client {
 public:
-    explicit shipping_client(pawl::http::client http)
-        : http_(std::make_shared<pawl::http::client>(std::move(http)))
-    {
-    }
+    /// @param name Of the service, in errors: its URL.
+    shipping_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
 
     std::string trace_parent{};
 
@@ -146,7 +147,8 @@ public:
     boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
 
 private:
-    std::shared_ptr<pawl::http::client> http_;
+    std::string name_;
+    transport transport_;
 };
 
 struct service_urls {
@@ -160,6 +162,12 @@ struct order_services {
     /// @param limit For one request, from the call to the last byte of its answer.
     /// @throws pawl::definition_error when a URL is none.
     order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit);
+
+    /// Services that are reached in another way.
+    order_services(payment_client payment, inventory_client stock, shipping_client parcels)
+        : payments(std::move(payment)), inventory(std::move(stock)), shipping(std::move(parcels))
+    {
+    }
 
     /// The same services, called as a part of this trace: `services.within(run.trace_parent())`.
     order_services within(const std::string& trace_parent) const;

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +89,10 @@ struct engine_options {
 
     /// Where log lines go. Default: warnings and errors to standard error.
     log_sink log = log_to_stderr;
+
+    /// Where the engine's random numbers begin: for simulations, which want the same run ids each
+    /// time. Two engines with the same seed make the same ids. Default: the machine's entropy.
+    std::optional<std::uint64_t> seed{};
 };
 
 /// What a start would do with the unfinished runs of one workflow, status and run state.

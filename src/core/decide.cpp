@@ -2,6 +2,7 @@
 
 #include "core/hash.hpp"
 #include "core/later.hpp"
+#include "core/planted.hpp"
 #include "core/taking.hpp"
 
 #include <algorithm>
@@ -113,7 +114,10 @@ public:
         if (rules->end) {
             end(run_state::completed, event_kind::completed, {});
         } else {
-            next().deadlines = arm_(status);
+            auto armed = arm_(status);
+            if (PAWL_PLANTED(old_deadlines_kept))
+                armed.insert(armed.end(), next().deadlines.begin(), next().deadlines.end());
+            next().deadlines = std::move(armed);
             change_.kind = event_kind::moved;
         }
     }
@@ -213,6 +217,8 @@ void maker::stay(const source& by, const next_value& value)
         if (again)
             next().not_before = later(now_, value.delay);
         next().step_done = !again;
+        if (again && PAWL_PLANTED(timeout_lost_on_repeat))
+            next().deadlines.clear();
         change_.kind = event_kind::repeated;
     } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
         made_progress();
@@ -281,7 +287,7 @@ void maker::fail_step(handler_failed& failure)
     const auto* rules = workflow_.find(current_.status);
     const auto& step = rules && rules->step ? *rules->step : no_step;
     const int failures = current_.attempt + 1;
-    next().attempt = failures;
+    next().attempt = PAWL_PLANTED(attempt_not_counted) ? current_.attempt : failures;
     next().last_error = failure.error;
     const bool used_up = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
     if (!failure.permanent && !used_up) {

@@ -1,5 +1,6 @@
 // What a run needs next, and when. decide.cpp has what came of it.
 #include "core/decide.hpp"
+#include "core/planted.hpp"
 #include "core/taking.hpp"
 
 #include <algorithm>
@@ -27,7 +28,8 @@ action next_action(const record& current, const definition& workflow,
     if (!active || !rules)
         return {};
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
-    if (first != current.deadlines.end() && first->at <= now)
+    const duration early = PAWL_PLANTED(timeout_early) ? duration{1'000'000} : duration{};
+    if (first != current.deadlines.end() && first->at <= now + early)
         return {need::timeout, first->timeout};
     if (rules->step && !current.step_done && (!current.not_before || *current.not_before <= now))
         return {need::step};

@@ -1,5 +1,6 @@
 #include "pawl/run.hpp"
 
+#include "core/planted.hpp"
 #include "core/trace.hpp"
 
 #include <algorithm>
@@ -23,6 +24,8 @@ std::string make_idempotency_key(const record& where, std::string_view name)
     key += std::to_string(where.visit);
     key += '/';
     key += name;
+    if (PAWL_PLANTED(key_of_the_attempt))
+        key += std::to_string(where.attempt);
     return key;
 }
 

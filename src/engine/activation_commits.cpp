@@ -1,4 +1,5 @@
 // What an activation stores, and what it does with the answer.
+#include "core/planted.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
 #include "engine/shard_keeper.hpp"
@@ -148,6 +149,8 @@ asio::awaitable<void> activation::record_effect(effect added, std::string object
                                                 "\" has been recorded meanwhile; two effects that "
                                                 "run beside each other need two names");
     core::checkpoint_wanted wanted{std::move(object), std::move(added)};
+    if (PAWL_PLANTED(once_not_recorded))
+        wanted.added.reset();
     co_await save(std::move(wanted));
 }
 

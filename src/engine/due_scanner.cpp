@@ -1,5 +1,6 @@
 #include "engine/due_scanner.hpp"
 
+#include "core/planted.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/error_text.hpp"
 
@@ -75,6 +76,8 @@ void due_scanner::due_at(std::uint32_t shard, time_point at)
         const due_position wanted{at, {}};
         // By id too: the position may stand at another run of the same time.
         if (next && *next <= wanted)
+            return;
+        if (next && PAWL_PLANTED(wake_up_lost))
             return;
         next = wanted;
         if (!sleeping_until_ || *sleeping_until_ <= at)

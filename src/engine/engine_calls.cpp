@@ -1,6 +1,7 @@
 // What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
 #include "core/decide.hpp"
 #include "core/later.hpp"
+#include "core/planted.hpp"
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
@@ -95,6 +96,8 @@ engine_core::result<apply_result> engine_core::answer_of(const commit& item)
         if (const auto* message = std::get_if<delivery>(&item.what))
             active_.distrust_inbox(message->content.run);
         scanner_->start_over();
+        if (PAWL_PLANTED(answered_without_commit))
+            co_return item.result;
         std::rethrow_exception(item.failure);
     }
     if (const auto refused = code_of(item.result.status))

@@ -1,5 +1,6 @@
 #include "engine/engine_core.hpp"
 
+#include "core/planted.hpp"
 #include "engine/complete.hpp"
 #include "engine/error_text.hpp"
 #include "engine/step_limiter.hpp"
@@ -52,15 +53,19 @@ engine_options checked(engine_options options)
     if (!options.log)
         options.log = [](const log_entry&) {
         };
+    const auto suffix =
+        options.seed ? static_cast<std::uint32_t>(*options.seed) : std::random_device{}();
     if (options.name.empty())
-        options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
+        options.name = fmt::format("{}-{:08x}", ::getpid(), suffix);
     else if (options.store->shared()) // an old life of the same name may not be over
-        options.name += fmt::format("-{:08x}", std::random_device{}());
+        options.name += fmt::format("-{:08x}", suffix);
     return options;
 }
 
-std::mt19937_64 seeded()
+std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 {
+    if (given)
+        return std::mt19937_64{*given};
     std::random_device device;
     std::seed_seq seed{device(), device(), device(), device()};
     return std::mt19937_64{seed};
@@ -91,7 +96,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
                                                             options_.lease_time, shard_handlers())),
       peers_(std::make_shared<engine_detail::peer_news>(shared_, watchers_, log_news_,
                                                         options_.poll_interval)),
-      drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
+      drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
@@ -137,7 +142,7 @@ void engine_core::committed(const change& what, const apply_result* result)
     const auto* change = std::get_if<transition>(&what);
     if (!change || (result && result->status != apply_status::accepted))
         return;
-    if (result)
+    if (result || PAWL_PLANTED(await_told_of_failed_commit))
         watchers_->committed(*change);
     if (result && shared_.observer)
         shared_.observer->committed(*change);

@@ -1,5 +1,7 @@
 #include "memory/state.hpp"
 
+#include "core/planted.hpp"
+
 #include <algorithm>
 #include <cassert>
 
@@ -98,7 +100,7 @@ std::vector<shard_news> state::take_news()
 
 bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
-    return epoch != 0 && epoch != shards_[shard].epoch;
+    return !PAWL_PLANTED(epoch_not_checked) && epoch != 0 && epoch != shards_[shard].epoch;
 }
 
 apply_result state::apply_one(const transition& change)
@@ -112,9 +114,13 @@ apply_result state::apply_one(const transition& change)
     const auto found = runs_.find(change.next.id);
     if (found == runs_.end())
         return {.status = apply_status::not_found};
-    if (fenced(found->second.shard, change.epoch))
+    const bool owned = !fenced(found->second.shard, change.epoch);
+    const bool fits = found->second.data.version == change.expected_version;
+    if ((!owned || !fits) && PAWL_PLANTED(message_consumed_alone))
+        settle_messages(change, found->second);
+    if (!owned)
         return {.status = apply_status::fenced};
-    if (found->second.data.version != change.expected_version)
+    if (!fits && !PAWL_PLANTED(version_not_checked))
         return {.status = apply_status::conflict};
     return update(change, found->second);
 }
@@ -124,14 +130,15 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     const record& next = change.next;
     workflow_entry& workflow = workflows_[next.workflow];
     foreign_entry& foreign = workflow.by_foreign_id[next.foreign_id];
-    if (!next.start_key.empty())
+    if (!next.start_key.empty() && !PAWL_PLANTED(start_key_not_checked))
         if (const auto same = foreign.by_start_key.find(next.start_key);
             same != foreign.by_start_key.end())
             return {.status = apply_status::duplicate, .existing = same->second->data.id};
     if (runs_.contains(next.id))
         return {.status = apply_status::conflict};
     if (const auto refusal =
-            core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty()))
+            core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty());
+        refusal && !PAWL_PLANTED(second_run_not_refused))
         return {.status = *refusal,
                 .existing =
                     (foreign.unfinished ? foreign.unfinished : foreign.runs.back())->data.id};
@@ -187,6 +194,8 @@ apply_result state::update(const transition& change, run_entry& run)
     data.inbox_last = inbox_last;
     data.inbox_pending = inbox_pending;
     settle_messages(change, run);
+    if (PAWL_PLANTED(event_lost) && change.kind == event_kind::checkpointed)
+        return {.sequence = shards_[run.shard].end() - 1};
     return {.sequence = append_event(change, run)};
 }
 

@@ -39,7 +39,13 @@ public:
     time_point now() const
     {
         const std::lock_guard lock{mutex_};
-        return now_;
+        return now_ + stepped_;
+    }
+
+    void step(duration by)
+    {
+        const std::lock_guard lock{mutex_};
+        stepped_ += by;
     }
 
     std::uint64_t add(duration span, waiting entry)
@@ -78,7 +84,8 @@ public:
         const std::lock_guard lock{mutex_};
         if (waits_.empty())
             return {};
-        return waits_.begin()->first.first;
+        const auto first = waits_.begin()->first.first;
+        return first == time_point::max() ? first : first + stepped_;
     }
 
     std::size_t count() const
@@ -89,7 +96,8 @@ public:
 
 private:
     mutable std::mutex mutex_;
-    time_point now_;
+    time_point now_;     ///< steady: waits are measured on it
+    duration stepped_{}; ///< from it to the wall clock
     std::uint64_t last_id_ = 0;
     std::map<std::pair<time_point, std::uint64_t>, waiting> waits_;
 };
@@ -144,6 +152,11 @@ std::unique_ptr<timer> manual_clock::make_timer(const asio::any_io_executor& exe
 void manual_clock::advance(duration span)
 {
     state_->advance(span);
+}
+
+void manual_clock::step(duration by)
+{
+    state_->step(by);
 }
 
 std::optional<time_point> manual_clock::next_wait() const

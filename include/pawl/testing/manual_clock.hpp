@@ -27,7 +27,11 @@ public:
     /// when their executors do. Waits that they begin are measured from the new time.
     void advance(duration span);
 
-    /// When the earliest wait ends; empty when nobody waits.
+    /// Sets the wall clock forward, or back: what now() says, and no wait, as when somebody corrects
+    /// a machine's time.
+    void step(duration by);
+
+    /// When the earliest wait ends, by the present wall clock; empty when nobody waits.
     std::optional<time_point> next_wait() const;
 
     /// Waits that are under way.

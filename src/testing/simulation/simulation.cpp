@@ -1,0 +1,155 @@
+#include "pawl/testing/simulation.hpp"
+
+#include "testing/simulation/simulator.hpp"
+
+#include <utility>
+
+namespace pawl::testing {
+
+simulated_faults simulated_faults::none()
+{
+    simulated_faults none;
+    none.store_refused = none.store_answer_lost = none.store_slow = 0;
+    none.call_lost = none.call_failed = none.answer_lost = none.call_slow = 0;
+    none.between_disturbances = none.longest_late = duration::zero();
+    return none;
+}
+
+const std::string& simulated_process::name() const noexcept
+{
+    return impl_->name();
+}
+
+bool simulated_process::alive() const noexcept
+{
+    return impl_->alive();
+}
+
+time_point simulated_process::now() const
+{
+    return impl_->owner().clock->now();
+}
+
+boost::asio::awaitable<void> simulated_process::sleep(duration span)
+{
+    return impl_->sleep(span);
+}
+
+boost::asio::awaitable<detail::fate> simulated_process::arrive(std::string what)
+{
+    return impl_->begin_call(std::move(what));
+}
+
+boost::asio::awaitable<void> simulated_process::answer(std::string what, detail::fate how)
+{
+    return impl_->end_call(std::move(what), how);
+}
+
+simulation::simulation(simulation_options options)
+    : impl_(std::make_unique<detail::simulator>(*this, std::move(options)))
+{
+}
+
+simulation::~simulation() = default;
+
+void simulation::spawn(std::string name, boost::asio::awaitable<void> what)
+{
+    impl_->spawn(std::move(name), std::move(what));
+}
+
+boost::asio::awaitable<void> simulation::sleep(duration span)
+{
+    return impl_->sleep(span);
+}
+
+void simulation::check(std::function<std::vector<std::string>()> what)
+{
+    impl_->checks.push_back(std::move(what));
+}
+
+void simulation::broken(std::string sentence)
+{
+    impl_->seen.broken(std::move(sentence));
+}
+
+void simulation::trace(std::string_view line)
+{
+    impl_->trace(line);
+}
+
+bool simulation::stormy() const noexcept
+{
+    return impl_->stormy();
+}
+
+simulated_random& simulation::random() noexcept
+{
+    return impl_->world;
+}
+
+time_point simulation::now() const
+{
+    return impl_->clock->now();
+}
+
+record_store& simulation::store() noexcept
+{
+    return *impl_->truth;
+}
+
+simulation_result simulation::run()
+{
+    return impl_->run();
+}
+
+simulated_process& simulation::nobody()
+{
+    return impl_->nobody->face();
+}
+
+void simulation::add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow,
+                             add_function add)
+{
+    impl_->workflows.push_back({std::move(flow), std::move(add)});
+}
+
+std::shared_ptr<pawl::detail::engine_api> simulation::api()
+{
+    return impl_->clients;
+}
+
+void simulation::complete(boost::asio::awaitable<void> call)
+{
+    impl_->complete(std::move(call));
+}
+
+crash_matrix_result
+run_crash_matrix(const std::function<simulation_result(simulation_options)>& simulate,
+                 simulation_options options)
+{
+    options.faults = simulated_faults::none();
+    options.storm = duration::zero();
+    options.crash.reset();
+    crash_matrix_result all;
+    const auto note = [&all](const std::string& where, const simulation_result& of) {
+        ++all.simulations;
+        for (const auto& sentence : of.broken)
+            all.broken.push_back(where + ": " + sentence);
+    };
+    const auto undisturbed = simulate(options);
+    all.calls = undisturbed.calls;
+    note("without a crash", undisturbed);
+    for (std::uint64_t call = 1; call <= all.calls; ++call)
+        for (const bool after : {false, true}) {
+            options.crash = crash_point{call, after};
+            const auto result = simulate(options);
+            const auto where = std::string{"a crash "} + (after ? "after" : "before") + " call " +
+                               std::to_string(call);
+            note(where, result);
+            if (result.crashes == 0)
+                all.broken.push_back(where + ": there was none");
+        }
+    return all;
+}
+
+} // namespace pawl::testing

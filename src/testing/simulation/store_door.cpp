@@ -1,0 +1,117 @@
+#include "testing/simulation/store_door.hpp"
+
+#include "testing/simulation/simulator.hpp"
+
+#include <fmt/format.h>
+
+namespace pawl::testing::detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string text_of(const change& what)
+{
+    if (const auto* moved = std::get_if<transition>(&what))
+        return fmt::format("{} \"{}\" version {} {} {} -> {} {}", moved->next.workflow,
+                           moved->next.foreign_id, moved->next.version, to_string(moved->kind),
+                           moved->from, moved->next.status, to_string(moved->next.state));
+    if (const auto* sent = std::get_if<delivery>(&what))
+        return fmt::format("message {} {} to {}", static_cast<int>(sent->content.kind),
+                           sent->content.name, to_string(sent->content.run));
+    if (const auto* cursor = std::get_if<cursor_move>(&what))
+        return fmt::format("cursor {} of shard {} at {}", cursor->name, cursor->shard,
+                           cursor->position);
+    return fmt::format("change {}", what.index());
+}
+
+} // namespace
+
+void store_door::note(std::span<const change> batch, const std::vector<apply_result>& results)
+{
+    auto& owner = of_.owner();
+    for (std::size_t i = 0; i < batch.size(); ++i)
+        owner.trace(fmt::format("{} stores {}: {} {}", of_.name(), text_of(batch[i]),
+                                static_cast<int>(results[i].status), results[i].sequence));
+    owner.seen.applied(of_.name(), batch, results);
+}
+
+std::optional<apply_result> store_door::apply_now(const change& only)
+{
+    if (!in_place_)
+        return {};
+    const auto how = of_.begin_store_call_now("apply_now");
+    auto result = inner().apply_now(only);
+    note({&only, 1}, {*result});
+    of_.end_store_call_now("apply_now", how);
+    return result;
+}
+
+asio::awaitable<std::vector<apply_result>> store_door::apply(std::span<const change> batch)
+{
+    const auto how = co_await of_.begin_store_call("apply", true);
+    auto results = co_await inner().apply(batch);
+    note(batch, results);
+    co_await of_.end_store_call("apply", how);
+    co_return results;
+}
+
+asio::awaitable<std::optional<record>> store_door::find(run_id id)
+{
+    const auto how = co_await of_.begin_store_call("find", false);
+    auto found = co_await inner().find(id);
+    if (found)
+        of_.owner().seen.shown(*found);
+    co_await of_.end_store_call("find", how);
+    co_return found;
+}
+
+asio::awaitable<due_page> store_door::due(std::uint32_t shard, due_position from, time_point until,
+                                          std::size_t limit)
+{
+    const auto how = co_await of_.begin_store_call("due", false);
+    auto page = co_await inner().due(shard, from, until, limit);
+    for (const auto& each : page.runs)
+        of_.owner().seen.shown(each);
+    co_await of_.end_store_call("due", how);
+    co_return page;
+}
+
+asio::awaitable<std::vector<lease>> store_door::claim(std::vector<std::uint32_t> shards,
+                                                      std::string_view owner, duration ttl)
+{
+    // A store that is not shared takes no claim of a process that is gone.
+    const auto how = co_await of_.begin_store_call("claim", shared());
+    auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
+    for (const auto& each : claimed) {
+        of_.owner().trace(
+            fmt::format("{} has shard {} with epoch {}", of_.name(), each.shard, each.epoch));
+        of_.owner().seen.claimed(each.shard, each.epoch);
+    }
+    co_await of_.end_store_call("claim", how);
+    co_return claimed;
+}
+
+asio::awaitable<void> store_door::release(std::vector<lease> held)
+{
+    const auto how = co_await of_.begin_store_call("release", true);
+    co_await inner().release(std::move(held));
+    co_await of_.end_store_call("release", how);
+}
+
+asio::awaitable<void> store_door::release_role(role_lease held)
+{
+    const auto how = co_await of_.begin_store_call("release_role", true);
+    co_await inner().release_role(std::move(held));
+    co_await of_.end_store_call("release_role", how);
+}
+
+std::shared_ptr<void> store_door::listen(news_function hear)
+{
+    return inner().listen([of = &of_, hear = std::move(hear)](std::span<const shard_news> news) {
+        if (!of->loses_news())
+            hear(news);
+    });
+}
+
+} // namespace pawl::testing::detail

@@ -1,0 +1,375 @@
+#include "testing/simulation/witness.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::testing::detail {
+
+namespace {
+
+/// More are of no use to anybody.
+constexpr std::size_t max_sentences = 50;
+
+std::string name_of(const record& run)
+{
+    return fmt::format("run {} ({} \"{}\")", to_string(run.id), run.workflow, run.foreign_id);
+}
+
+int attempts_of(const record& run)
+{
+    int all = run.attempt;
+    for (const auto& armed : run.deadlines)
+        all += armed.attempt;
+    return all;
+}
+
+bool declared(const definition& rules, int from, int to)
+{
+    const auto* status = rules.find(from);
+    return status && std::ranges::find(status->edges, to, &edge::to) != status->edges.end();
+}
+
+} // namespace
+
+void witness::knows(std::shared_ptr<const workflow_impl> workflow)
+{
+    auto& known = workflows_[workflow->rules.name];
+    known = std::move(workflow);
+}
+
+void witness::broken(std::string sentence)
+{
+    if (broken_.size() < max_sentences)
+        broken_.push_back(std::move(sentence));
+}
+
+void witness::claimed(std::uint32_t shard, std::uint64_t epoch)
+{
+    auto& newest = epochs_[shard];
+    if (epoch < newest)
+        broken(fmt::format("shard {} was claimed with epoch {} after {}", shard, epoch, newest));
+    newest = std::max(newest, epoch);
+}
+
+void witness::applied(const std::string& process, std::span<const change> batch,
+                      const std::vector<apply_result>& results)
+{
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        if (results[i].status != apply_status::accepted)
+            continue;
+        if (const auto* moved = std::get_if<transition>(&batch[i])) {
+            accepted(process, *moved);
+        } else if (const auto* gone = std::get_if<removal>(&batch[i])) {
+            removed_.insert(gone->run);
+            model_.erase(gone->run);
+        } else if (const auto* sent = std::get_if<delivery>(&batch[i])) {
+            deliveries_.emplace_back(sent->content.run, results[i].sequence);
+        } else if (const auto* cursor = std::get_if<cursor_move>(&batch[i])) {
+            if (cursor->epoch != 0 && cursor->epoch != epochs_[cursor->shard])
+                broken(fmt::format("{} moved a cursor of shard {} with epoch {}, but it has {}",
+                                   process, cursor->shard, cursor->epoch, epochs_[cursor->shard]));
+        }
+    }
+}
+
+void witness::accepted(const std::string& process, const transition& change)
+{
+    ++commits_;
+    const auto& next = change.next;
+    const auto shard = shard_of(next.foreign_id, static_cast<std::uint32_t>(epochs_.size()));
+    if (change.epoch != 0 && change.epoch != epochs_[shard])
+        broken(fmt::format("{} committed version {} of {} with epoch {}, but the shard has {}",
+                           process, next.version, name_of(next), change.epoch, epochs_[shard]));
+    const auto before = model_.find(next.id);
+    if (change.expected_version == 0) {
+        if (before != model_.end())
+            broken(name_of(next) + " was created twice");
+        check_start(change);
+        ++runs_;
+    } else if (before == model_.end()) {
+        broken(name_of(next) + " was changed before it was created");
+    } else {
+        check_step(before->second, change);
+    }
+    if (is_finished(next.state)) {
+        const auto held = unfinished_.find({next.workflow, next.foreign_id});
+        if (held != unfinished_.end() && held->second == next.id)
+            unfinished_.erase(held);
+    }
+    for (const auto& ended : change.settled) {
+        const auto [at, is_new] = settled_.emplace(std::pair{next.id, ended.sequence}, ended);
+        if (!is_new)
+            broken(
+                fmt::format("message {} of {} was settled twice", ended.sequence, name_of(next)));
+    }
+    model_[next.id] = next;
+}
+
+void witness::check_start(const transition& change)
+{
+    const auto& next = change.next;
+    const auto [held, is_free] =
+        unfinished_.emplace(std::pair{next.workflow, next.foreign_id}, next.id);
+    if (!is_free)
+        broken(fmt::format("{} began beside run {}, which has not finished", name_of(next),
+                           to_string(held->second)));
+    if (next.start_key.empty())
+        return;
+    const auto [same, is_new] =
+        keys_.emplace(std::tuple{next.workflow, next.foreign_id, next.start_key}, next.id);
+    if (!is_new)
+        broken(fmt::format("{} began with the start key of run {}", name_of(next),
+                           to_string(same->second)));
+}
+
+void witness::check_step(const record& before, const transition& change)
+{
+    const auto& next = change.next;
+    if (next.version != before.version + 1)
+        broken(fmt::format("{}: version {} was followed by {}", name_of(next), before.version,
+                           next.version));
+    if (change.from != before.status || change.state_before != before.state)
+        broken(fmt::format("{}: version {} was made from a record that is not version {}",
+                           name_of(next), next.version, before.version));
+    if (is_finished(before.state) && !is_finished(next.state))
+        broken(name_of(next) + " was finished and went on");
+    const auto known = workflows_.find(next.workflow);
+    if (change.kind == event_kind::moved && known != workflows_.end() &&
+        !declared(known->second->rules, change.from, next.status))
+        broken(fmt::format("{} moved from {} to {}, which is not declared", name_of(next),
+                           change.from, next.status));
+    if (change.kind == event_kind::attempt_failed && attempts_of(next) != attempts_of(before) + 1)
+        broken(fmt::format("{}: a failed attempt was not counted: {} before it, {} after it",
+                           name_of(next), attempts_of(before), attempts_of(next)));
+    if (next.status == before.status && next.visit == before.visit &&
+        next.entered_at != before.entered_at)
+        broken(name_of(next) + ": a visit began twice");
+    for (const auto& known_effect : before.effects)
+        if (next.visit == before.visit && !is_finished(next.state) &&
+            std::ranges::find(next.effects, known_effect) == next.effects.end())
+            broken(fmt::format("{}: the recorded effect \"{}\" is gone", name_of(next),
+                               known_effect.name));
+}
+
+void witness::shown(const record& seen)
+{
+    const auto known = model_.find(seen.id);
+    if (known == model_.end()) {
+        if (!removed_.contains(seen.id))
+            broken(name_of(seen) + " is shown, but it was never stored");
+        return;
+    }
+    // What the store itself keeps of a record.
+    auto expected = known->second;
+    expected.wake_at = seen.wake_at;
+    expected.inbox_last = seen.inbox_last;
+    expected.inbox_pending = seen.inbox_pending;
+    if (expected != seen)
+        broken(fmt::format("{} is shown with version {} in another form than version {} was stored",
+                           name_of(seen), seen.version, expected.version));
+}
+
+void witness::told_started(const std::string& workflow, const std::string& foreign_id,
+                           const std::string& key, run_id run, bool is_stored)
+{
+    if (!is_stored && !removed_.contains(run))
+        broken(fmt::format("the start of {} \"{}\" was reported before it was stored", workflow,
+                           foreign_id));
+    if (key.empty())
+        return;
+    const auto first = keys_.find({workflow, foreign_id, key});
+    if (first != keys_.end() && first->second != run)
+        broken(fmt::format("two runs were reported for the start key \"{}\" of {} \"{}\"", key,
+                           workflow, foreign_id));
+}
+
+void witness::told_settled(run_id run, const settlement& told,
+                           const std::optional<settlement>& stored)
+{
+    if (removed_.contains(run))
+        return;
+    if (!stored)
+        broken(fmt::format("message {} of run {} was reported before it was stored", told.sequence,
+                           to_string(run)));
+    else if (told.outcome != message_outcome::pending && told.outcome != stored->outcome)
+        broken(fmt::format("the end of message {} of run {} was reported as {}, but it is {}",
+                           told.sequence, to_string(run), static_cast<int>(told.outcome),
+                           static_cast<int>(stored->outcome)));
+}
+
+void witness::message_ended(run_id run, const std::optional<settlement>& stored,
+                            std::uint64_t sequence)
+{
+    const auto known = model_.find(run);
+    if (known == model_.end())
+        return;
+    if (!stored) {
+        broken(fmt::format("message {} of {} is gone", sequence, name_of(known->second)));
+        return;
+    }
+    const bool by_transition = settled_.contains({run, sequence});
+    if (stored->outcome == message_outcome::pending && is_finished(known->second.state))
+        broken(fmt::format("message {} of {} waits, though the run has finished", sequence,
+                           name_of(known->second)));
+    if (stored->outcome == message_outcome::pending && by_transition)
+        broken(fmt::format("message {} of {} was settled, and waits", sequence,
+                           name_of(known->second)));
+    if ((stored->outcome == message_outcome::handled ||
+         stored->outcome == message_outcome::failed) &&
+        !by_transition)
+        broken(fmt::format("message {} of {} was consumed without a transition", sequence,
+                           name_of(known->second)));
+}
+
+void witness::told_reached(const record& told)
+{
+    reached_.push_back({told.id, told.version, told.status, told.state});
+}
+
+void witness::armed(run_id run, int status, int timeout, time_point due, time_point now)
+{
+    armed_[{run, status, timeout, due}] = now;
+}
+
+void witness::timeout_runs(const record& run, int timeout, time_point now)
+{
+    const auto armed = std::ranges::find(run.deadlines, timeout, &deadline::timeout);
+    if (armed == run.deadlines.end()) {
+        broken(fmt::format("{}: timeout {} ran without a deadline", name_of(run), timeout));
+        return;
+    }
+    if (armed->at > now)
+        broken(fmt::format("{}: timeout {} ran early", name_of(run), timeout));
+    if (armed->attempt > 0 || moved_.contains({run.id, run.visit, timeout}))
+        return;
+    const auto noted = armed_.find({run.id, run.status, timeout, armed->at});
+    if (noted == armed_.end() || noted->second != run.entered_at)
+        broken(fmt::format("{}: timeout {} of status {} ran in visit {}, which did not arm it",
+                           name_of(run), timeout, run.status, run.visit));
+}
+
+void witness::timeout_moved(const record& run, int timeout)
+{
+    moved_.insert({run.id, run.visit, timeout});
+}
+
+void witness::check_order(std::size_t hook, const event& what)
+{
+    auto& last = last_done_[{hook, what.run}];
+    const bool is_new = !done_.contains({hook, what.run, what.version});
+    if (is_new && what.version < last)
+        broken(fmt::format("a hook of {} \"{}\" was called for version {} after version {}",
+                           what.workflow, what.foreign_id, what.version, last));
+    last = std::max(last, what.version);
+    done_.insert({hook, what.run, what.version});
+}
+
+void witness::hook_done(const std::string& process, std::size_t hook, const event& what)
+{
+    check_order(hook, what);
+    // A process that lost the shard and got it again may have lost its place in the log with it.
+    const bool first =
+        done_in_life_.emplace(process, epochs_[what.shard], hook_call{hook, what.run, what.version})
+            .second;
+    if (!first)
+        broken(fmt::format("{} called a hook of {} \"{}\" twice for version {}", process,
+                           what.workflow, what.foreign_id, what.version));
+}
+
+void witness::hook_failed(const std::string& process, std::size_t hook, const event& what,
+                          int max_attempts)
+{
+    const int failed = ++failed_in_life_[{process, hook_call{hook, what.run, what.version}}];
+    if (failed >= max_attempts)
+        check_order(hook, what);
+}
+
+void witness::compare(const std::vector<std::vector<event>>& log, const std::vector<record>& runs)
+{
+    std::map<run_id, std::vector<event>> histories;
+    for (std::uint32_t shard = 0; shard < log.size(); ++shard) {
+        compare_shard(shard, log[shard]);
+        compare_hooks(log[shard]);
+        for (const auto& each : log[shard])
+            histories[each.run].push_back(each);
+    }
+    std::set<run_id> present;
+    for (const auto& run : runs) {
+        present.insert(run.id);
+        shown(run);
+        const auto& history = histories[run.id];
+        std::uint64_t version = 0;
+        for (const auto& each : history)
+            if (each.version != ++version) {
+                broken(fmt::format("{}: event {} is of version {}", name_of(run), version,
+                                   each.version));
+                version = each.version;
+            }
+        if (version != run.version)
+            broken(
+                fmt::format("{} has version {} and {} events", name_of(run), run.version, version));
+        else if (!history.empty() &&
+                 (history.back().to != run.status || history.back().state != run.state))
+            broken(name_of(run) + ": its last event says something else than its record");
+    }
+    for (const auto& [id, lost] : model_)
+        if (!present.contains(id))
+            broken(name_of(lost) + " is gone");
+    compare_told(histories);
+}
+
+void witness::compare_shard(std::uint32_t shard, const std::vector<event>& log)
+{
+    std::uint64_t sequence = 0;
+    std::map<run_id, int> status;
+    for (const auto& each : log) {
+        ++sequence;
+        if (each.sequence != sequence && removed_.empty())
+            broken(
+                fmt::format("shard {}: event {} has sequence {}", shard, sequence, each.sequence));
+        sequence = each.sequence;
+        const auto [at, is_first] = status.emplace(each.run, each.to);
+        if (!is_first && at->second != each.from)
+            broken(fmt::format("{} \"{}\": version {} comes from status {}, but stood in {}",
+                               each.workflow, each.foreign_id, each.version, each.from,
+                               at->second));
+        at->second = each.to;
+    }
+}
+
+void witness::compare_hooks(const std::vector<event>& log)
+{
+    for (const auto& each : log) {
+        const auto known = workflows_.find(each.workflow);
+        if (known == workflows_.end())
+            continue;
+        const auto& hooks = known->second->hooks;
+        for (std::size_t hook = 0; hook < hooks.size(); ++hook)
+            if (hooks[hook].wants(each.kind, each.from, each.to) &&
+                !done_.contains({hook, each.run, each.version}))
+                broken(fmt::format("no hook was called for version {} ({}) of {} \"{}\"",
+                                   each.version, to_string(each.kind), each.workflow,
+                                   each.foreign_id));
+    }
+}
+
+void witness::compare_told(const std::map<run_id, std::vector<event>>& histories)
+{
+    for (const auto& told : reached_) {
+        const auto history = histories.find(told.run);
+        if (history == histories.end()) {
+            if (!removed_.contains(told.run))
+                broken("an await reported run " + to_string(told.run) + ", which there is not");
+            continue;
+        }
+        const auto at = std::ranges::find(history->second, told.version, &event::version);
+        if (at == history->second.end() || at->to != told.status || at->state != told.state)
+            broken(fmt::format("an await reported run {} in status {} with version {}, which is "
+                               "not in its history",
+                               to_string(told.run), told.status, told.version));
+    }
+}
+
+} // namespace pawl::testing::detail

@@ -1,0 +1,112 @@
+#pragma once
+
+#include "pawl/detail/handlers.hpp"
+#include "pawl/event.hpp"
+#include "pawl/message.hpp"
+#include "pawl/record_store.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace pawl::testing::detail {
+
+/// What was seen of a simulation, and whether it agrees: with itself at each moment, and at the end
+/// with what the store holds.
+class witness {
+public:
+    using workflow_impl = pawl::detail::workflow_impl;
+
+    void knows(std::shared_ptr<const workflow_impl> workflow);
+
+    /// A batch was applied by the store, whether or not anybody hears of it.
+    void applied(const std::string& process, std::span<const change> batch,
+                 const std::vector<apply_result>& results);
+
+    /// A shard has an owner of this epoch.
+    void claimed(std::uint32_t shard, std::uint64_t epoch);
+
+    // What clients were told.
+    void told_started(const std::string& workflow, const std::string& foreign_id,
+                      const std::string& key, run_id run, bool is_stored);
+    void told_settled(run_id run, const settlement& told, const std::optional<settlement>& stored);
+    void told_reached(const record& told);
+
+    // What handlers and hooks saw.
+    void armed(run_id run, int status, int timeout, time_point due, time_point now);
+    void timeout_runs(const record& run, int timeout, time_point now);
+    void timeout_moved(const record& run, int timeout);
+    void hook_done(const std::string& process, std::size_t hook, const event& what);
+    void hook_failed(const std::string& process, std::size_t hook, const event& what,
+                     int max_attempts);
+
+    /// A record that the store shows; false when it is not the one that was stored.
+    void shown(const record& seen);
+
+    /// Messages that were accepted, in their order.
+    const std::vector<std::pair<run_id, std::uint64_t>>& deliveries() const noexcept
+    {
+        return deliveries_;
+    }
+
+    /// What the store says at the end of one of them.
+    void message_ended(run_id run, const std::optional<settlement>& stored, std::uint64_t sequence);
+
+    /// Compares all of it with what the store holds at the end.
+    void compare(const std::vector<std::vector<event>>& log, const std::vector<record>& runs);
+
+    void broken(std::string sentence);
+    const std::vector<std::string>& sentences() const noexcept { return broken_; }
+
+    std::uint64_t commits() const noexcept { return commits_; }
+    std::uint64_t runs() const noexcept { return runs_; }
+
+private:
+    /// hook, run, version
+    using hook_call = std::tuple<std::size_t, run_id, std::uint64_t>;
+
+    void accepted(const std::string& process, const transition& change);
+    void check_start(const transition& change);
+    void check_step(const record& before, const transition& change);
+    void check_order(std::size_t hook, const event& what);
+    void compare_shard(std::uint32_t shard, const std::vector<event>& log);
+    void compare_hooks(const std::vector<event>& log);
+    void compare_told(const std::map<run_id, std::vector<event>>& histories);
+
+    struct told_record {
+        run_id run;
+        std::uint64_t version;
+        int status;
+        run_state state;
+    };
+
+    std::map<std::string, std::shared_ptr<const workflow_impl>> workflows_;
+    std::map<run_id, record> model_;
+    std::map<std::uint32_t, std::uint64_t> epochs_;
+    std::map<std::pair<std::string, std::string>, run_id> unfinished_;
+    std::map<std::tuple<std::string, std::string, std::string>, run_id> keys_;
+    std::set<run_id> removed_;
+    std::vector<told_record> reached_;
+    std::map<std::pair<run_id, std::uint64_t>, settlement> settled_;
+    std::vector<std::pair<run_id, std::uint64_t>> deliveries_;
+
+    std::map<std::tuple<run_id, int, int, time_point>, time_point> armed_;
+    std::set<std::tuple<run_id, std::uint32_t, int>> moved_; ///< run, visit, timeout
+    std::set<std::tuple<std::string, std::uint64_t, hook_call>> done_in_life_;
+    std::set<hook_call> done_; ///< or given up
+    std::map<std::pair<std::string, hook_call>, int> failed_in_life_;
+    std::map<std::pair<std::size_t, run_id>, std::uint64_t> last_done_;
+
+    std::vector<std::string> broken_;
+    std::uint64_t commits_ = 0;
+    std::uint64_t runs_ = 0;
+};
+
+} // namespace pawl::testing::detail

@@ -1,0 +1,355 @@
+#include "simulation/generated.hpp"
+
+#include "pawl/detail/callable.hpp"
+#include "pawl/detail/draft.hpp"
+#include "pawl/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace simulation_test {
+
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using pawl::detail::next_kind;
+using pawl::detail::next_value;
+using pawl::detail::object_ptr;
+using pawl::detail::run_context;
+using pawl::testing::simulated_process;
+using pawl::testing::simulated_random;
+using pawl::testing::simulation;
+
+namespace {
+
+/// Moves back in one run; then it goes on.
+constexpr int max_returns = 3;
+
+drawn_step draw_step(simulated_random& random, int at, int end)
+{
+    drawn_step step;
+    const auto acts = random.below(5);
+    for (std::uint64_t i = 0; i < acts; ++i)
+        step.acts.push_back(static_cast<act>(random.below(5)));
+    step.to.push_back(at + 1);
+    if (random.below(3) == 0)
+        step.to.push_back(at + 1 +
+                          static_cast<int>(random.below(static_cast<std::uint64_t>(end - at))));
+    if (random.below(4) == 0)
+        step.back = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(at)));
+    if (random.below(3) == 0)
+        step.repeats = 1 + static_cast<int>(random.below(3));
+    step.pause = random.between(0s, 20s);
+    step.longest = random.between(10ms, 5s);
+    step.retry.initial = random.between(100ms, 3s);
+    step.retry.multiplier = random.below(2) == 0 ? 1 : 2;
+    step.retry.max_interval = 10s;
+    step.retry.max_attempts = static_cast<int>(random.below(5));
+    if (random.below(4) == 0)
+        // Enough for what it does when nothing is slow.
+        step.attempt_limit = step.longest * static_cast<int>(acts) + random.between(1s, 10s);
+    if (random.below(5) == 0)
+        step.lag = random.between(100ms, 10s);
+    if (random.below(3) == 0)
+        step.parallel = 1 + random.below(2);
+    if (step.retry.max_attempts > 0 && random.below(3) == 0)
+        step.exhausted = at + 1;
+    return step;
+}
+
+drawn_status draw_status(simulated_random& random, int at, int end)
+{
+    drawn_status status;
+    if (random.below(3) > 0)
+        status.step = draw_step(random, at, end);
+    status.callback = random.below(2) == 0;
+    status.callback_to = at + 1;
+    status.callback_may_stay = random.below(2) == 0;
+    const auto timeouts = status.step ? random.below(3) : 1 + random.below(2);
+    for (std::uint64_t i = 0; i < timeouts; ++i) {
+        drawn_timeout timeout;
+        timeout.after = random.between(1s, 2min);
+        timeout.to = at + 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(end - at)));
+        // Some way leads to each status.
+        if (i == 0 && !status.step && !status.callback)
+            timeout.to = at + 1;
+        timeout.repeats_once = random.below(4) == 0;
+        timeout.fails_first = random.below(4) == 0;
+        status.timeouts.push_back(timeout);
+    }
+    // What waits for a timeout only, or for a callback.
+    if (status.step && !status.timeouts.empty())
+        status.step->skips = random.below(4) == 0;
+    return status;
+}
+
+next_value move_to(int status)
+{
+    return {next_kind::move, status, {}, {}};
+}
+
+next_value repeat_after(pawl::duration pause)
+{
+    return {next_kind::repeat, 0, pause, {}};
+}
+
+/// A run with what only its engine knows.
+struct in_hand {
+    simulation* sim;
+    effect_ledger* ledger;
+    simulated_process* process;
+    run_context* context;
+    tale* object;
+
+    const pawl::record& record() const { return context->current(); }
+    void note_save() { object->trail.push_back(std::to_string(record().version + 1)); }
+    std::string where(int number) const
+    {
+        return fmt::format("{}/{}.{}/{}", to_string(record().id), record().status, record().visit,
+                           number);
+    }
+};
+
+asio::awaitable<std::uint64_t> call_outside(in_hand run, int number, bool once)
+{
+    pawl::run<tale> typed{*run.object, *run.context};
+    const auto where = run.where(number);
+    const auto key = typed.idempotency_key("act-" + std::to_string(number));
+    auto made = co_await run.process->call(
+        "act", [run, where, key, once] { return run.ledger->enter(where, key, once); });
+    co_return made;
+}
+
+asio::awaitable<void> record_once(in_hand run, int number)
+{
+    pawl::run<tale> typed{*run.object, *run.context};
+    const auto name = "once-" + std::to_string(number);
+    if (!pawl::detail::find_effect(run.record(), name, false))
+        run.note_save();
+    const auto where = run.where(number);
+    auto effect = [run, number] {
+        return call_outside(run, number, true);
+    };
+    const auto value = co_await typed.once(name, std::move(effect));
+    if (run.process->alive())
+        run.ledger->recorded(where, value);
+}
+
+asio::awaitable<void> perform(in_hand run, act what, int number, pawl::duration longest)
+{
+    auto& random = run.sim->random();
+    switch (what) {
+    case act::wait:
+        co_await run.process->sleep(random.between(0s, longest));
+        break;
+    case act::outside:
+        co_await call_outside(run, number, false);
+        break;
+    case act::once:
+        co_await record_once(run, number);
+        break;
+    case act::save:
+        run.note_save();
+        co_await run.context->checkpoint([&] {
+            std::string bytes;
+            pawl::codec<tale>::encode(*run.object, bytes);
+            return bytes;
+        }());
+        break;
+    case act::fail:
+        if (run.sim->stormy() && random.below(2) == 0)
+            throw std::runtime_error("drawn");
+        break;
+    }
+}
+
+asio::awaitable<next_value> run_step(in_hand run, const drawn_step* drawn)
+{
+    int number = 0;
+    for (const auto what : drawn->acts)
+        co_await perform(run, what, ++number, drawn->longest);
+    auto& object = *run.object;
+    if (object.repeats < drawn->repeats) {
+        ++object.repeats;
+        run.note_save();
+        co_return repeat_after(drawn->pause);
+    }
+    if (drawn->skips)
+        co_return next_value{next_kind::skip, 0, {}, {}};
+    object.repeats = 0;
+    run.note_save();
+    auto& random = run.sim->random();
+    if (drawn->back && object.returns < max_returns && random.below(2) == 0) {
+        ++object.returns;
+        co_return move_to(*drawn->back);
+    }
+    co_return move_to(drawn->to[random.below(drawn->to.size())]);
+}
+
+asio::awaitable<next_value> run_timeout(in_hand run, const drawn_timeout* drawn)
+{
+    auto& random = run.sim->random();
+    if (drawn->fails_first && run.sim->stormy() && random.below(2) == 0)
+        throw std::runtime_error("drawn");
+    run.note_save();
+    if (drawn->repeats_once && random.below(2) == 0)
+        co_return repeat_after(random.between(1s, 20s));
+    run.object->repeats = 0;
+    co_return move_to(drawn->to);
+}
+
+asio::awaitable<next_value> run_callback(in_hand run, const drawn_status* drawn,
+                                         std::string payload)
+{
+    auto& random = run.sim->random();
+    if (random.below(3) == 0)
+        co_await run.process->sleep(random.between(0s, 1s));
+    if (run.sim->stormy() && random.below(8) == 0)
+        throw std::runtime_error("drawn");
+    run.object->heard.push_back(payload);
+    run.note_save();
+    if (drawn->callback_may_stay && random.below(2) == 0)
+        co_return repeat_after(0s);
+    run.object->repeats = 0;
+    co_return move_to(drawn->callback_to);
+}
+
+asio::awaitable<void> run_hook(simulation* sim, simulated_process* process)
+{
+    if (sim->random().below(4) == 0)
+        co_await process->sleep(sim->random().between(0s, 2s));
+    // Less often than attempts would run out.
+    if (sim->stormy() && sim->random().below(10) == 0)
+        throw std::runtime_error("drawn");
+}
+
+/// What a process gives to each of its handlers.
+struct hands {
+    simulation* sim;
+    effect_ledger* ledger;
+    simulated_process* process;
+
+    in_hand take(const object_ptr& object, run_context& context) const
+    {
+        return {sim, ledger, process, &context, static_cast<tale*>(object.get())};
+    }
+};
+
+void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, hands of)
+{
+    auto& step = *into.steps.emplace_back(std::make_unique<pawl::detail::step_draft>());
+    step.destinations = drawn.to;
+    if (drawn.back)
+        step.destinations.push_back(*drawn.back);
+    step.options.retry = drawn.retry;
+    step.options.attempt_limit = drawn.attempt_limit;
+    step.options.lag = drawn.lag;
+    step.options.parallel = drawn.parallel;
+    step.options.exhausted = drawn.exhausted;
+    step.run = [of, &drawn](const object_ptr& object, run_context& context) {
+        return run_step(of.take(object, context), &drawn);
+    };
+}
+
+void add_timeout(pawl::detail::status_draft& into, const drawn_timeout& drawn, hands of)
+{
+    auto& timeout = *into.timeouts.emplace_back(std::make_unique<pawl::detail::timeout_draft>());
+    timeout.fixed = drawn.after;
+    timeout.handler.due = pawl::detail::make_timer(drawn.after);
+    timeout.destinations = {drawn.to};
+    timeout.handler.run = [of, &drawn](const object_ptr& object, run_context& context) {
+        return run_timeout(of.take(object, context), &drawn);
+    };
+}
+
+void add_callback(pawl::detail::status_draft& into, const drawn_status& drawn, int status, hands of)
+{
+    pawl::detail::callback_draft callback;
+    callback.name = callback_of(status);
+    callback.destinations = {drawn.callback_to};
+    callback.run = [of, &drawn](const object_ptr& object, run_context& context,
+                                std::string_view payload) {
+        return run_callback(of.take(object, context), &drawn,
+                            pawl::codec<std::string>::decode(payload));
+    };
+    into.callbacks.push_back(std::move(callback));
+}
+
+} // namespace
+
+drawn_workflow draw(simulated_random random)
+{
+    drawn_workflow drawn;
+    const auto count = 3 + static_cast<int>(random.below(5));
+    for (int at = 1; at <= count; ++at)
+        drawn.statuses.push_back(draw_status(random, at, count + 1));
+    drawn.hooks = random.below(4) > 0;
+    return drawn;
+}
+
+std::uint64_t effect_ledger::enter(const std::string& where, const std::string& key, bool once)
+{
+    const auto [known, is_new] = keys_.emplace(where, key);
+    if (!is_new && known->second != key)
+        sim_.broken("the effect " + where + " has two idempotency keys: " + known->second +
+                    " and " + key);
+    if (once && recorded_.contains(where))
+        sim_.broken("the effect " + where + " was recorded, and made again");
+    return ++last_;
+}
+
+void effect_ledger::recorded(const std::string& where, std::uint64_t value)
+{
+    const auto [known, is_new] = recorded_.emplace(where, value);
+    if (!is_new && known->second != value)
+        sim_.broken("the effect " + where + " has two recorded results");
+}
+
+pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulation& sim,
+                                          effect_ledger& ledger, simulated_process& process)
+{
+    pawl::detail::workflow_draft draft;
+    draft.name = "drawn";
+    draft.label = [](int status) {
+        return "s" + std::to_string(status);
+    };
+    draft.made.decode = [](std::string_view bytes) -> object_ptr {
+        return std::make_shared<tale>(pawl::codec<tale>::decode(bytes));
+    };
+    draft.made.encode = [](const object_ptr& object, std::string& out) {
+        pawl::codec<tale>::encode(*static_cast<const tale*>(object.get()), out);
+    };
+    draft.made.blank = [] {
+        std::string bytes;
+        pawl::codec<tale>::encode(tale{}, bytes);
+        return bytes;
+    };
+    const hands of{&sim, &ledger, &process};
+    for (int status = 1; status < drawn.end(); ++status) {
+        const auto& from = drawn.statuses[static_cast<std::size_t>(status - 1)];
+        auto& into = draft.handled(status);
+        if (from.step)
+            add_step(into, *from.step, of);
+        for (const auto& timeout : from.timeouts)
+            add_timeout(into, timeout, of);
+        if (from.callback)
+            add_callback(into, from, status, of);
+    }
+    draft.statuses[drawn.end()].end = true;
+    draft.starts.push_back(1);
+    draft.resume_after = 2min;
+    if (drawn.hooks) {
+        using enum pawl::event_kind;
+        pawl::detail::declared_hook hook;
+        hook.kinds = {started, moved, completed, cancelled, paused, resumed};
+        hook.run = [&sim, &process](const pawl::event&, const pawl::record&) {
+            return run_hook(&sim, &process);
+        };
+        draft.made.hooks.push_back(std::move(hook));
+    }
+    return pawl::workflow<tale, place>{pawl::detail::finish(std::move(draft))};
+}
+
+} // namespace simulation_test

@@ -1,0 +1,136 @@
+// Shows that the simulation finds defects: each of those that are planted in this variant of the
+// library (src/core/planted.hpp), and after how many seeds.
+#include "core/planted.hpp"
+#include "simulation/worlds.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace simulation_test;
+
+struct planted_bug {
+    const char* name;
+    const char* what;
+};
+
+constexpr planted_bug bugs[] = {
+    {"version_not_checked", "the store takes a change that was made from an old version"},
+    {"message_consumed_alone", "a message is settled though its transition is refused"},
+    {"epoch_not_checked", "the store takes changes of an owner that has lost the shard"},
+    {"second_run_not_refused", "a foreign id may have two unfinished runs"},
+    {"start_key_not_checked", "a repeated trigger starts a second run"},
+    {"event_lost", "a checkpoint is stored without its event"},
+    {"newer_mail_ignored", "a message that came beside a commit does not keep its run due"},
+    {"old_deadlines_kept", "deadlines of the visit before fire in the next"},
+    {"timeout_lost_on_repeat", "repeat_after() forgets the visit's deadlines"},
+    {"timeout_early", "a timeout runs up to a second early"},
+    {"attempt_not_counted", "the number of a failed attempt is not stored"},
+    {"key_of_the_attempt", "an idempotency key changes with the attempt"},
+    {"once_not_recorded", "the result of once() is not stored"},
+    {"answered_without_commit", "a trigger is acknowledged though its commit failed"},
+    {"await_told_of_failed_commit", "an await reports a commit that failed"},
+    {"wake_up_lost", "a run that is due earlier than another does not wake the scanner"},
+    {"hook_cursor_before_work", "the cursor of hooks is stored before they are called"},
+    {"hook_twice", "a hook is called twice for an event"},
+};
+
+/// No bug may need more.
+constexpr std::uint64_t most_seeds = 400;
+
+/// Starts are so far from each other.
+constexpr std::uint64_t stride = 100'000;
+
+struct found {
+    std::uint64_t seeds = 0; ///< 0: not found
+    std::string sentence;
+};
+
+/// Runs in a process of its own: an assertion that fails is a find too.
+[[noreturn]] void search(const planted_bug& bug, std::uint64_t first, int report)
+{
+    pawl::core::planted_bug() = bug.name;
+    for (auto seed = first; seed < first + most_seeds; ++seed) {
+        [[maybe_unused]] auto written = ::write(report, &seed, sizeof seed);
+        for (const auto& each : worlds()) {
+            simulation_options options;
+            options.seed = seed;
+            const auto result = each.run(std::move(options));
+            if (result.broken.empty())
+                continue;
+            written = ::write(report, result.broken.front().data(), result.broken.front().size());
+            ::_exit(1);
+        }
+    }
+    ::_exit(0);
+}
+
+found search(const planted_bug& bug, std::uint64_t first)
+{
+    int pipe[2];
+    if (::pipe(pipe) != 0)
+        throw std::runtime_error("there is no pipe");
+    std::fflush(nullptr);
+    const auto child = ::fork();
+    if (child < 0)
+        throw std::runtime_error("there is no child");
+    if (child == 0)
+        search(bug, first, pipe[1]);
+    ::close(pipe[1]);
+    found result;
+    std::uint64_t seed = 0;
+    while (::read(pipe[0], &seed, sizeof seed) == sizeof seed && seed - first < most_seeds)
+        result.seeds = seed - first + 1;
+    ::close(pipe[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (status == 0)
+        return {};
+    result.sentence = WIFSIGNALED(status) ? "an assertion fails" : "a promise is broken";
+    return result;
+}
+
+int run(int starts, std::string_view only)
+{
+    int missed = 0;
+    std::puts("| bug | what is wrong | median seeds | most |\n|---|---|---|---|");
+    for (const auto& bug : bugs) {
+        if (!only.empty() && only != bug.name)
+            continue;
+        std::vector<std::uint64_t> needed;
+        for (int i = 0; i < starts; ++i) {
+            const auto hit = search(bug, 1 + static_cast<std::uint64_t>(i) * stride);
+            if (hit.seeds == 0)
+                ++missed;
+            needed.push_back(hit.seeds == 0 ? most_seeds + 1 : hit.seeds);
+        }
+        std::ranges::sort(needed);
+        std::puts(fmt::format("| `{}` | {} | {} | {} |", bug.name, bug.what,
+                              needed[needed.size() / 2], needed.back())
+                      .c_str());
+        std::fflush(stdout);
+    }
+    if (missed > 0)
+        std::puts(fmt::format("{} searches found nothing in {} seeds", missed, most_seeds).c_str());
+    return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+} // namespace
+
+/// planted_bugs [STARTS [BUG]]
+int main(int argc, char** argv)
+{
+    const int starts = argc > 1 ? std::atoi(argv[1]) : 3;
+    return run(std::max(starts, 1), argc > 2 ? argv[2] : "");
+}

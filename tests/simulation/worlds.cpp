@@ -1,0 +1,16 @@
+#include "simulation/worlds.hpp"
+
+namespace simulation_test {
+
+const std::vector<world>& worlds()
+{
+    static const std::vector<world> all{
+        {"generated", run_generated},
+#ifdef SIMULATE_ORDERS
+        {"orders", run_orders},
+#endif
+    };
+    return all;
+}
+
+} // namespace simulation_test
