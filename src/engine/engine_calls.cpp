@@ -97,7 +97,7 @@ engine_core::result<apply_result> engine_core::answer_of(const commit& item)
             active_.distrust_inbox(message->content.run);
         scanner_->start_over();
         if (PAWL_PLANTED(answered_without_commit))
-            co_return item.result;
+            return item.result;
         std::rethrow_exception(item.failure);
     }
     if (const auto refused = code_of(item.result.status))
