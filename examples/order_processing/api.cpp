@@ -270,6 +270,14 @@ awaitable<response> show_metrics(shared_context context, const request&)
     co_return text(std::move(all), metrics::content_type);
 }
 
+awaitable<response> show_cluster(shared_context context, const request&)
+{
+    if (!context->cluster)
+        throw refusal{404, "this server has no cluster"};
+    auto document = co_await context->cluster();
+    co_return text(std::move(document), "application/json");
+}
+
 awaitable<response> healthz(shared_context, const request&)
 {
     co_return text("{\"status\":\"ok\"}\n", "application/json");
@@ -278,7 +286,7 @@ awaitable<response> healthz(shared_context, const request&)
 awaitable<response> readyz(shared_context context, const request&)
 {
     if (!context->ready())
-        throw refusal{503, "the server is starting or stopping"};
+        throw refusal{503, "the server is starting or stopping, or its database does not answer"};
     pawl::record_query query;
     query.limit = 1;
     auto orders = context->orders;
@@ -306,6 +314,7 @@ std::vector<pawl::http::route> order_routes(api_context context)
         api::make_route(shared, "GET", "/orders/{id}/wait", wait),
         api::make_route(shared, "GET", "/workflow", diagram),
         api::make_route(shared, "GET", "/metrics", show_metrics),
+        api::make_route(shared, "GET", "/cluster", show_cluster),
         api::make_route(shared, "GET", "/healthz", healthz),
         api::make_route(shared, "GET", "/readyz", readyz),
     };

@@ -27,6 +27,9 @@ struct api_context {
     /// What the engine tells of itself, in the text format of Prometheus. Default: nothing.
     std::function<boost::asio::awaitable<std::string>()> engine_metrics{};
 
+    /// Which servers share the database, as JSON. Default: 404.
+    std::function<boost::asio::awaitable<std::string>()> cluster{};
+
     /// Tells when an order came in. Default: the machine's.
     std::shared_ptr<pawl::clock> clock = pawl::system_clock();
 

@@ -34,6 +34,8 @@ int status_of(const pawl::error_code& code)
         return 413;
     case errc::invalid_argument:
         return 422;
+    case errc::store_unflushed:
+        return 503; // until somebody has looked at the disk and started the server again
     default:
         return pawl::is_retryable(code) || code == errc::not_running ? 503 : 0;
     }

@@ -36,8 +36,8 @@ struct engine_options {
     /// What the engine takes time from. Default: the machine's clocks.
     std::shared_ptr<pawl::clock> clock = system_clock();
 
-    /// The engine's name in leases: different for each engine that shares a store. Empty: made of
-    /// the process id and a random number.
+    /// The engine's name in leases, for people: in a shared store a random part is added, so that
+    /// no two are the same. Empty: made of the process id and a random number.
     std::string name{};
 
     /// Runs in memory at a time, running or about to run. Past it, runs stay due in the store and
@@ -57,6 +57,19 @@ struct engine_options {
     /// How long an interrupted step may take to end after its cancellation. Then the run goes on
     /// without it, and its late result is dropped. Default 5 s.
     duration interrupt_grace = std::chrono::seconds{5};
+
+    /// Whether it drives runs. An engine that does not is for clients only: they trigger, call
+    /// back, command, await and list runs that other engines of a shared store drive. Default true.
+    bool drive = true;
+
+    /// How long an engine of a shared store owns its shards without a sign of life; it gives one at
+    /// a third of that. When it is killed, others take its runs over after this time and a second
+    /// at most. At least 100 ms. Default 10 s.
+    duration lease_time = std::chrono::seconds{10};
+
+    /// How often an engine of a shared store looks for what the store's news did not tell: they may
+    /// be lost. At least 10 ms. Default 5 s.
+    duration poll_interval = std::chrono::seconds{5};
 
     /// How a failing hook is repeated. When its attempts run out, that is logged as an error, and
     /// the hooks go on with the next event.
@@ -110,6 +123,13 @@ struct engine_statistics {
     std::string due_workflow; ///< whose run that is
 
     std::vector<lease> leases; ///< of the shards that it owns
+};
+
+/// The engines that share a store, and their shards.
+struct cluster_view {
+    std::vector<std::string> engines; ///< those that are alive, by their names in leases
+    std::vector<lease> shards;        ///< all of them; one whose owner is not alive lapses soon
+    std::string self;                 ///< this engine's name in leases
 };
 
 /// Drives the runs of its workflows on an executor of yours.
@@ -213,12 +233,17 @@ public:
             token, this);
     }
 
-    /// Takes the store's shards, checks that the workflows handle the statuses of all unfinished
-    /// runs, moves those of retired statuses on, and begins to drive what is due. The log has what
-    /// becomes of the unfinished runs of each status, as async_plan tells it.
+    /// Takes its part of the store's shards, checks that the workflows handle the statuses of all
+    /// unfinished runs, moves those of retired statuses on, and begins to drive what is due. The
+    /// log has what becomes of the unfinished runs of each status, as async_plan tells it.
+    ///
+    /// With a shared store it completes when it has shown that it is alive; the first shards come
+    /// soon after. When engines come or go, shards are given back and taken until each has as many:
+    /// a run whose handler is at work goes on to its next commit first, for `interrupt_grace`.
     ///
     /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
-    /// engine holds the shards, a store_* code, or errc::not_running after a stop.
+    /// engine holds the shards of a store that is not shared, a store_* code, or errc::not_running
+    /// after a stop.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_start(Token&& token = {})
     {
@@ -260,6 +285,22 @@ public:
             token, this);
     }
 
+    /// Reads which engines share the store, and who has which shard.
+    /// Signature: `void(error_code, cluster_view)`. Cancellation: none. Errors: not_running;
+    /// store_* codes.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_cluster(Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, cluster_view)>(
+            [](auto handler, engine* self) {
+                self->cluster(detail::completion<cluster_view>{std::move(handler)});
+            },
+            token, this);
+    }
+
+    /// True while it runs and, with a shared store, the store could be reached when it last looked.
+    bool ready() const noexcept;
+
     /// True from the completion of async_start until async_stop is called.
     bool running() const noexcept;
 
@@ -273,6 +314,7 @@ private:
     void stop(duration drain, detail::completion<> done);
     void plan(detail::completion<std::vector<start_plan>> done);
     void statistics(detail::completion<engine_statistics> done);
+    void cluster(detail::completion<cluster_view> done);
 
     std::shared_ptr<detail::engine_core> core_;
 };

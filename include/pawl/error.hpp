@@ -41,6 +41,8 @@ enum class errc {
     store_full,         ///< no space is left for the database
     store_damaged,      ///< the database is not one of Pawl's, or is damaged
     store_too_new,      ///< the database was written by a newer Pawl
+    store_refused,      ///< the server does not let its database be used this way, or at all
+    store_unflushed,    ///< a flush to disk has failed; the database must be opened again
 };
 
 const boost::system::error_category& pawl_category() noexcept;

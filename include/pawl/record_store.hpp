@@ -185,7 +185,8 @@ struct lease {
 struct shard_news {
     std::uint32_t shard = 0;
 
-    /// The earliest wake time that was stored since the last news of the shard; empty: none.
+    /// The earliest wake time that was stored since the last news of the shard by changes that need
+    /// no ownership of it (starts, deliveries); empty: none. Its owner does not know of these.
     std::optional<time_point> due;
 };
 

@@ -35,6 +35,12 @@ struct sqlite_options {
     /// limit but the disk's.
     std::uint64_t max_bytes = 0;
 
+    /// Pages of 4 KiB that the log is filled with before they are moved to the database and the
+    /// log is used again from its beginning; while an outside reader or a failure hinders that, it
+    /// grows past them. Many, because a run that changes often is then moved once and not each
+    /// time. 1 to 1,000,000. Default 10,000: 40 MB.
+    std::uint32_t log_pages = 10'000;
+
     /// By which leases of roles lapse. Default: the machine's.
     std::shared_ptr<pawl::clock> clock = system_clock();
 };
@@ -45,13 +51,17 @@ struct sqlite_options {
 /// commit. Its destructor finishes what was asked of it, then joins them; destroy it while the
 /// executors of its callers still live.
 ///
-/// Beside `path` stand `path`-wal and `path`-shm while the database is open (the log grows to about
-/// 40 MB before it is used again from its beginning) and `path`.lock, which stays. Move or copy a
-/// database only while it is closed, with all of its files. `path` may be ":memory:".
+/// Beside `path` stand `path`-wal, the log, and `path`-shm while the database is open, and
+/// `path`.lock, which stays. Opening moves a log that was left behind to the database. Move or copy
+/// a database only while it is closed, with all of its files. `path` may be ":memory:".
 ///
 /// One process has a database open at a time. Other programs may read the file meanwhile.
 ///
-/// Durability: by `sqlite_options::synchronous`.
+/// Durability: by `sqlite_options::synchronous`. When the system reports that a flush to disk
+/// failed, it may have dropped what it could not write, and the next flush succeeds without it. So
+/// from then on each write is refused with errc::store_unflushed, reads go on, and closing leaves
+/// the log as it is; opening again, also by another process, writes all of it anew before anything
+/// is accepted.
 ///
 /// Errors: throws definition_error when an option is out of its range, and pawl::error, naming the
 /// file: store_locked (this or another process has it open), store_read_only (it or its folder

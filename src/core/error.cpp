@@ -64,6 +64,11 @@ const char* sentence(errc code) noexcept
         return "the file is not a database of Pawl, or it is damaged";
     case errc::store_too_new:
         return "the database was written by a newer version of Pawl: use that version";
+    case errc::store_refused:
+        return "the server refuses: check its version, the database, the user and its rights";
+    case errc::store_unflushed:
+        return "a flush to disk has failed, and a later one would not make up for it: look at the "
+               "disk, then close the database and open it again";
     }
     return "unknown error";
 }

@@ -3,6 +3,7 @@
 #include "engine/active_runs.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/error_text.hpp"
+#include "engine/shard_keeper.hpp"
 #include "engine/step_limiter.hpp"
 
 #include <boost/asio/post.hpp>
@@ -73,9 +74,40 @@ void activation::interrupt_to_stop()
     asio::post(strand_, [self = shared_from_this()] { self->interrupt(interruption::stop); });
 }
 
+void activation::check_ownership()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        if (!self->is_owner())
+            self->interrupt(interruption::not_owner);
+    });
+}
+
+std::optional<std::uint32_t> activation::shard() const noexcept
+{
+    const auto known = shard_.load();
+    return known < 0 ? std::nullopt : std::optional{static_cast<std::uint32_t>(known)};
+}
+
+/// Once for all: a shard that is lost and taken again is another epoch's.
+void activation::find_owner()
+{
+    if (shard_ < 0) {
+        const auto shard = shared_.shard_of(record_.foreign_id);
+        epoch_ = shared_.epochs[shard];
+        shard_ = shard;
+    }
+}
+
+bool activation::is_owner() const
+{
+    const auto shard = this->shard();
+    return !shard || (epoch_ != 0 && shared_.epochs[*shard] == epoch_);
+}
+
 asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
 {
     bool ended = false;
+    bool lost = false;
     std::exception_ptr escaped;
     try {
         stale_ = !loaded_ || record_.inbox_pending > 0;
@@ -83,9 +115,14 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
         if (!stale_) {
             loaded_ = false;
             find_workflow();
+            find_owner();
         }
-        while (!ended && owned_ && !superseded_ && !shared_.stopping)
+        while (!ended && owned_ && !superseded_ && !shared_.stopping) {
+            lost = !is_owner();
+            if (lost)
+                break;
             ended = co_await go_on();
+        }
     } catch (...) {
         escaped = std::current_exception();
     }
@@ -98,6 +135,8 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
     // may be due at another time than this activation knows of.
     if (escaped || unsure_)
         shared_.due->start_over();
+    else if (lost)
+        shared_.due->look_again(*shard()); // in case it has been taken again meanwhile
 }
 
 /// Does one thing for the run. True when the activation has ended because there is nothing to do.
@@ -189,6 +228,7 @@ asio::awaitable<void> activation::load()
         co_return;
     }
     find_workflow();
+    find_owner();
 }
 
 void activation::find_workflow()
@@ -292,7 +332,7 @@ asio::awaitable<void> activation::store(core::outcome what)
     }
     if (!change)
         co_return;
-    change->epoch = shared_.epochs[shared_.shard_of(record_.foreign_id)];
+    change->epoch = epoch_;
     commit item{std::move(*change), {}, {}};
     if (!shared_.commits.apply_now(item)) {
         co_await shared_.commits.async_submit(item, asio::use_awaitable);
@@ -327,7 +367,10 @@ void activation::take_result(commit& item)
         stale_ = true;
         tell_skipped(skip_reason::run_changed);
         break;
-    default: // fenced, or removed
+    case apply_status::fenced:
+        shared_.shards->doubt();
+        [[fallthrough]];
+    default: // or removed
         owned_ = false;
         tell_skipped(skip_reason::not_owner);
         break;

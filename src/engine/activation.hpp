@@ -43,6 +43,12 @@ public:
     void look_at_mail();
     void interrupt_to_stop();
 
+    /// Cancels the handler if the engine no longer has the run's shard. Any thread.
+    void check_ownership();
+
+    /// The run's shard, if it is known yet. Any thread.
+    std::optional<std::uint32_t> shard() const noexcept;
+
     // run_context, for the handler that is running
     const record& current() const noexcept override { return record_; }
     int attempt() const noexcept override;
@@ -56,7 +62,7 @@ private:
     friend class active_runs;
 
     /// Why a running handler was cancelled.
-    enum class interruption { none, command, deadline, attempt_limit, stop };
+    enum class interruption { none, command, deadline, attempt_limit, stop, not_owner };
 
     using bound_handler =
         std::function<boost::asio::awaitable<detail::next_value>(const detail::object_ptr&)>;
@@ -68,6 +74,8 @@ private:
     boost::asio::awaitable<void> load();
     boost::asio::awaitable<void> load_inbox();
     void find_workflow();
+    void find_owner();
+    bool is_owner() const;
     boost::asio::awaitable<std::optional<core::outcome>> perform(core::action what);
     boost::asio::awaitable<std::optional<core::outcome>>
     run_handler(core::source by, duration limit, bound_handler handler);
@@ -116,7 +124,9 @@ private:
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
     int commits_in_a_row_ = 0;
-    bool owned_ = true; ///< false: somebody else drives the run, or it is gone
+    bool owned_ = true;                   ///< false: somebody else drives the run, or it is gone
+    std::uint64_t epoch_ = 0;             ///< of the shard, when the run was taken up
+    std::atomic<std::int64_t> shard_{-1}; ///< -1: not known yet
 
     // Of the handler that is running; touched on the strand only.
     bool handler_running_ = false;

@@ -339,7 +339,7 @@ void activation::interrupt(interruption why)
     interrupted_ = why;
     if (!timer_)
         timer_ = shared_.clock.make_timer(strand_);
-    if (why != interruption::stop)
+    if (why != interruption::stop && why != interruption::not_owner)
         timer_->wait(shared_.interrupt_grace,
                      asio::bind_executor(strand_, [weak = weak_from_this(), attempt = attempt_] {
                          if (const auto self = weak.lock())

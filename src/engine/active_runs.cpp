@@ -3,14 +3,18 @@
 #include "core/store_rules.hpp"
 #include "engine/activation.hpp"
 #include "engine/due_scanner.hpp"
+#include "engine/shard_keeper.hpp"
 #include "engine/step_limiter.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace pawl::engine_detail {
 
 active_runs::begun active_runs::begin(record current)
 {
+    if (shared_.epochs[shared_.shard_of(current.foreign_id)] == 0)
+        return begun::not_owner;
     const auto id = current.id;
     const auto fresh = std::make_shared<activation>(shared_, id, std::move(current));
     const auto result = admit(fresh, false);
@@ -71,6 +75,9 @@ void active_runs::deliver(const record& of, const message& stored)
         receiver->look_at_mail();
         return;
     }
+    // Its engine is told by the store.
+    if (shared_.epochs[shared_.shard_of(of.foreign_id)] == 0)
+        return;
     // The record has changed by the delivery, so the activation reads it anew.
     const auto fresh = std::make_shared<activation>(shared_, of.id, std::nullopt);
     switch (admit(fresh, false)) {
@@ -79,6 +86,8 @@ void active_runs::deliver(const record& of, const message& stored)
         break;
     case begun::already_active: // begun meanwhile, maybe before the message was stored
         deliver(of, stored);
+        break;
+    case begun::not_owner:
         break;
     case begun::full:
         // It may have been due before, without a place in memory or waiting for a permit.
@@ -127,8 +136,11 @@ void active_runs::remove(activation& ending)
 
 void active_runs::erased()
 {
-    if (size() < shared_.max_active_runs)
+    const auto left = size();
+    if (left < shared_.max_active_runs)
         shared_.due->room();
+    if (left == 0 && shared_.stopping)
+        shared_.shards->let_go();
 }
 
 void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
@@ -142,17 +154,33 @@ void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
     fresh->start();
 }
 
+std::vector<std::shared_ptr<activation>> active_runs::all() const
+{
+    const std::lock_guard lock{mutex_};
+    std::vector<std::shared_ptr<activation>> all;
+    all.reserve(runs_.size());
+    for (const auto& [id, run] : runs_)
+        all.push_back(run);
+    return all;
+}
+
 void active_runs::interrupt_all()
 {
-    std::vector<std::shared_ptr<activation>> all;
-    {
-        const std::lock_guard lock{mutex_};
-        all.reserve(runs_.size());
-        for (const auto& [id, run] : runs_)
-            all.push_back(run);
-    }
-    for (const auto& run : all)
+    for (const auto& run : all())
         run->interrupt_to_stop();
+}
+
+void active_runs::check_ownership()
+{
+    for (const auto& run : all())
+        run->check_ownership();
+}
+
+bool active_runs::any_in(std::uint32_t shard) const
+{
+    const std::lock_guard lock{mutex_};
+    return std::ranges::any_of(
+        runs_, [&](const auto& entry) { return entry.second->shard().value_or(shard) == shard; });
 }
 
 bool active_runs::contains(const run_id& run) const

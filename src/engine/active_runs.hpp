@@ -22,7 +22,7 @@ class active_runs {
 public:
     explicit active_runs(context& shared) : shared_(shared) {}
 
-    enum class begun { yes, already_active, full };
+    enum class begun { yes, already_active, full, not_owner };
 
     /// Activates a run whose record has just been read or written.
     begun begin(record current);
@@ -62,10 +62,17 @@ public:
     /// Cancels every running handler.
     void interrupt_all();
 
+    /// Cancels the running handlers of runs whose shards the engine no longer has.
+    void check_ownership();
+
+    /// Whether a run of the shard, or one of which that is not known yet, is active.
+    bool any_in(std::uint32_t shard) const;
+
     std::size_t size() const;
     bool contains(const run_id& run) const;
 
 private:
+    std::vector<std::shared_ptr<activation>> all() const;
     begun admit(const std::shared_ptr<activation>& fresh, bool even_if_full);
     void erased();
 

@@ -22,6 +22,7 @@ namespace pawl::engine_detail {
 
 class active_runs;
 class due_scanner;
+class shard_keeper;
 class step_limiter;
 
 /// One workflow in an engine.
@@ -41,9 +42,10 @@ struct context {
     committer& commits;
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
+    shard_keeper* shards = nullptr;
 
     std::map<std::string, workflow_entry, std::less<>> workflows; ///< fixed once started
-    std::vector<std::uint64_t> epochs;                            ///< by shard; 0: not owned
+    std::vector<std::atomic<std::uint64_t>> epochs; ///< by shard; 0: not driven by this engine
 
     std::size_t max_active_runs;
     duration interrupt_grace;

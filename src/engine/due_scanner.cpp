@@ -54,8 +54,21 @@ void due_scanner::stop()
     wake();
 }
 
+void due_scanner::look_again(std::uint32_t shard)
+{
+    due_at(shard, time_point::min());
+}
+
+void due_scanner::forget(std::uint32_t shard)
+{
+    const std::lock_guard lock{mutex_};
+    places_[shard] = {};
+}
+
 void due_scanner::due_at(std::uint32_t shard, time_point at)
 {
+    if (shared_.epochs[shard] == 0)
+        return;
     {
         const std::lock_guard lock{mutex_};
         auto& next = places_[shard].next;
@@ -142,7 +155,8 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
         {
             const std::lock_guard lock{mutex_};
             auto& place = places_[shard];
-            if (full_ || place.due_at().value_or(time_point::max()) > now)
+            if (full_ || place.due_at().value_or(time_point::max()) > now ||
+                shared_.epochs[shard] == 0)
                 co_return;
             from = *place.next;
             // What becomes due while the store is read is found beside the page: see remember().
@@ -183,7 +197,8 @@ void due_scanner::remember(std::uint32_t shard, std::optional<due_position> next
 {
     const std::lock_guard lock{mutex_};
     auto& known = places_[shard].next;
-    if (next && (!known || *next < *known))
+    // A shard that was lost while it was read is looked at from the beginning when it is taken.
+    if (shared_.epochs[shard] != 0 && next && (!known || *next < *known))
         known = next;
 }
 

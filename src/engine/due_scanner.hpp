@@ -32,6 +32,13 @@ public:
     /// Ends the scan; the coroutine leaves the gate soon after.
     void stop();
 
+    /// Starts to scan a shard that is the engine's from now on, from the beginning; or scans it
+    /// again from there, as something in it may have been overlooked.
+    void look_again(std::uint32_t shard);
+
+    /// The shard is no longer the engine's.
+    void forget(std::uint32_t shard);
+
     /// A run of the shard is due at `at`.
     void due_at(std::uint32_t shard, time_point at);
 

@@ -125,9 +125,9 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
         now.waiting_hooks += runner->follower().open();
     for (const auto& runner : connectors_)
         now.waiting_events += runner->open();
-    now.leases = leases_;
+    now.leases = shards_->leases();
     const auto at = shared_.clock.now();
-    for (const auto& held : leases_) {
+    for (const auto& held : now.leases) {
         const auto due = co_await shared_.store.due(held.shard, {}, at, due_page_size);
         const auto left = std::ranges::find_if(
             due.runs, [&](const record& run) { return !active_.contains(run.id); });
@@ -137,6 +137,20 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
         now.due_workflow = left->workflow;
     }
     co_return now;
+}
+
+void engine_core::cluster(completion<cluster_view> done)
+{
+    launch(read_cluster(), std::move(done));
+}
+
+asio::awaitable<cluster_view> engine_core::read_cluster()
+{
+    cluster_view view;
+    view.self = shards_->owner();
+    view.engines = co_await shards_->engines();
+    view.shards = co_await shared_.store.leases();
+    co_return view;
 }
 
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
@@ -313,7 +327,10 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
 asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
 {
     try {
-        co_await waiting->ask(shared_.store, *watchers_);
+        if (shared_.store.shared())
+            co_await peers_->attend(waiting);
+        else
+            co_await waiting->ask(shared_.store, *watchers_);
     } catch (...) {
         watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
     }

@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 
 #include <cassert>
-#include <numeric>
 #include <utility>
 
 #include <unistd.h>
@@ -24,8 +23,6 @@ using engine_detail::error_code_of;
 using engine_detail::error_text;
 
 namespace {
-
-constexpr duration lease_time = std::chrono::seconds{10};
 
 /// Ends the option checks with the field's name.
 void require(bool holds, const char* what)
@@ -45,6 +42,10 @@ engine_options checked(engine_options options)
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
     require(options.max_object_size >= 1, "max_object_size must be at least 1");
     require(options.interrupt_grace > duration::zero(), "interrupt_grace must be above zero");
+    require(options.lease_time >= std::chrono::milliseconds{100},
+            "lease_time must be at least 100 ms");
+    require(options.poll_interval >= std::chrono::milliseconds{10},
+            "poll_interval must be at least 10 ms");
     require(options.hook_retry.initial > duration::zero(), "hook_retry.initial must be above zero");
     require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
     require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
@@ -53,6 +54,8 @@ engine_options checked(engine_options options)
         };
     if (options.name.empty())
         options.name = fmt::format("{}-{:08x}", ::getpid(), std::random_device{}());
+    else if (options.store->shared()) // an old life of the same name may not be over
+        options.name += fmt::format("-{:08x}", std::random_device{}());
     return options;
 }
 
@@ -78,15 +81,21 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .observer = options_.observer.get(),
               .running = gate_,
               .commits = committer_,
+              .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards()),
               .max_active_runs = options_.max_active_runs,
               .interrupt_grace = options_.interrupt_grace},
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
+      shards_(std::make_shared<engine_detail::shard_keeper>(shared_, options_.name,
+                                                            options_.lease_time, shard_handlers())),
+      peers_(
+          std::make_shared<engine_detail::peer_news>(shared_, watchers_, options_.poll_interval)),
       drain_timer_(options_.clock->make_timer(executor)), random_(seeded())
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
+    shared_.shards = shards_.get();
     add_schedules();
 }
 
@@ -171,8 +180,8 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         shared_.log(
             {log_level::error, "the engine cannot start: " + error_text(std::current_exception())});
     }
-    if (result)
-        co_await release_shards();
+    if (result && options_.drive)
+        co_await shards_->release();
     auto expected = phase::starting;
     if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
         result = make_error_code(errc::not_running); // stopped meanwhile
@@ -185,32 +194,55 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
 asio::awaitable<void> engine_core::do_start()
 {
     tell_observer(engine_state::starting);
+    if (!options_.drive)
+        co_return;
     co_await check_unfinished();
-    co_await claim_shards();
+    co_await shards_->claim_first();
+}
+
+engine_detail::shard_keeper::handlers engine_core::shard_handlers()
+{
+    engine_detail::shard_keeper::handlers told;
+    told.taken = [this](std::vector<std::uint32_t> shards) {
+        return take_shards(std::move(shards));
+    };
+    told.dropped = [this](const std::vector<std::uint32_t>& shards) {
+        drop_shards(shards);
+    };
+    told.interrupt = [this](const std::vector<std::uint32_t>&) {
+        active_.check_ownership();
+    };
+    told.busy = [this](std::uint32_t shard) {
+        return active_.any_in(shard);
+    };
+    return told;
+}
+
+asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards)
+{
     co_await move_retired();
-}
-
-asio::awaitable<void> engine_core::claim_shards()
-{
-    shared_.epochs.assign(shared_.store.shards(), 0);
-    std::vector<std::uint32_t> all(shared_.store.shards());
-    std::iota(all.begin(), all.end(), 0);
-    leases_ = co_await shared_.store.claim(all, options_.name, lease_time);
-    for (const auto& held : leases_)
-        shared_.epochs[held.shard] = held.epoch;
-    for (const auto shard : all)
-        if (shared_.epochs[shard] == 0)
-            throw error(errc::fenced, fmt::format("shard {} of the store", shard));
-}
-
-asio::awaitable<void> engine_core::release_shards()
-{
-    try {
-        co_await shared_.store.release(std::exchange(leases_, {}));
-    } catch (...) {
-        shared_.log(
-            {log_level::warn, "cannot give shards back: " + error_text(std::current_exception())});
+    for (const auto shard : shards) {
+        scanner_->look_again(shard);
+        for (const auto& runner : hooks_)
+            runner->follower().take(shard);
     }
+    for (const auto& runner : retention_)
+        runner->look();
+}
+
+void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
+{
+    for (const auto shard : shards) {
+        scanner_->forget(shard);
+        for (const auto& runner : hooks_)
+            runner->follower().drop(shard);
+    }
+    peers_->shards_dropped();
+}
+
+bool engine_core::ready() const noexcept
+{
+    return running() && shards_->reachable() && peers_->reachable();
 }
 
 void engine_core::tell_observer(engine_state state) const
@@ -222,6 +254,10 @@ void engine_core::tell_observer(engine_state state) const
 
 void engine_core::let_go()
 {
+    peers_->start();
+    if (!options_.drive)
+        return;
+    shards_->start();
     scanner_->start();
     for (const auto& runner : hooks_)
         runner->follower().start();
@@ -248,6 +284,10 @@ void engine_core::stop(duration drain, completion<> done)
     watchers_->stop();
     scanner_->stop();
     second_look_->stop();
+    peers_->stop();
+    shards_->stop();
+    if (active_.size() == 0)
+        shards_->let_go();
     for (const auto& runner : hooks_)
         runner->follower().stop();
     for (const auto& runner : retention_)
@@ -262,7 +302,7 @@ void engine_core::stop(duration drain, completion<> done)
     gate_.close_when_empty([self = shared_from_this()] {
         self->drain_timer_->cancel();
         // Not through the gate: the engine may be destroyed as soon as the waiters are told.
-        asio::co_spawn(self->shared_.executor, self->release_shards(),
+        asio::co_spawn(self->shared_.executor, self->shards_->release(),
                        [self](const std::exception_ptr&) { self->finish_stop(); });
     });
 }
@@ -272,6 +312,7 @@ void engine_core::after_drain()
     if (phase_ != phase::stopping)
         return;
     active_.interrupt_all();
+    shards_->let_go();
     for (const auto& runner : hooks_)
         runner->follower().interrupt();
     for (const auto& runner : retention_)
@@ -314,6 +355,16 @@ void engine::plan(detail::completion<std::vector<start_plan>> done)
 void engine::statistics(detail::completion<engine_statistics> done)
 {
     core_->statistics(std::move(done));
+}
+
+void engine::cluster(detail::completion<cluster_view> done)
+{
+    core_->cluster(std::move(done));
+}
+
+bool engine::ready() const noexcept
+{
+    return core_->ready();
 }
 
 bool engine::running() const noexcept

@@ -8,9 +8,11 @@
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
+#include "engine/peer_news.hpp"
 #include "engine/retention_runner.hpp"
 #include "engine/schedules.hpp"
 #include "engine/second_look.hpp"
+#include "engine/shard_keeper.hpp"
 #include "engine/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/engine.hpp"
@@ -43,7 +45,9 @@ public:
     void stop(duration drain, completion<> done);
     void plan(completion<std::vector<start_plan>> done);
     void statistics(completion<engine_statistics> done);
+    void cluster(completion<cluster_view> done);
     bool running() const noexcept { return phase_ == phase::running; }
+    bool ready() const noexcept;
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
     void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
@@ -83,14 +87,16 @@ private:
     void finish_stop();
 
     boost::asio::awaitable<void> do_start();
-    boost::asio::awaitable<void> claim_shards();
+    engine_detail::shard_keeper::handlers shard_handlers();
+    boost::asio::awaitable<void> take_shards(std::vector<std::uint32_t> shards);
+    void drop_shards(const std::vector<std::uint32_t>& shards);
+    boost::asio::awaitable<cluster_view> read_cluster();
     boost::asio::awaitable<engine_statistics> read_statistics();
     boost::asio::awaitable<std::vector<start_plan>> make_plan();
     void tell_observer(engine_state state) const;
     boost::asio::awaitable<void> check_unfinished();
     boost::asio::awaitable<void> move_retired();
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
-    boost::asio::awaitable<void> release_shards();
     void after_drain();
     void let_go();
 
@@ -126,13 +132,14 @@ private:
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;
+    std::shared_ptr<engine_detail::shard_keeper> shards_;
+    std::shared_ptr<engine_detail::peer_news> peers_;
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
     std::shared_ptr<role_scheduler> roles_; ///< null while nobody needs them
     std::shared_ptr<streams::log_news> log_news_ = std::make_shared<streams::log_news>();
     std::shared_ptr<const workflow_impl> schedules_;
-    std::vector<lease> leases_;
     std::unique_ptr<timer> drain_timer_;
 
     std::atomic<phase> phase_{phase::fresh};

@@ -40,7 +40,8 @@ transition moved(const workflow_impl& workflow, const record& run, int successor
     return std::move(*change);
 }
 
-/// The shards are this engine's, and nothing runs: whoever changed the run has no right to.
+/// The shards are this engine's: whoever changed the run has no right to. In a shared store it may
+/// be an engine that had the shard before; then the shards are taken once more.
 void check_moved(const std::vector<apply_result>& results)
 {
     for (const auto& each : results)
@@ -114,7 +115,7 @@ asio::awaitable<void> engine_core::move_retired()
             co_await move_retired(*entry.impl);
 }
 
-/// No run is active yet, so nobody else changes them.
+/// Those in the engine's shards; of a store that is not shared no run is active yet.
 asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
 {
     record_query query;
@@ -127,10 +128,13 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
         const auto page = co_await shared_.store.list(query);
         std::vector<change> batch;
         for (const auto& run : page.runs) {
+            const auto epoch = shared_.epochs[shared_.shard_of(run.foreign_id)].load();
+            if (epoch == 0)
+                continue;
             engine_detail::record_context context{shared_.clock, shared_.log, run};
             try {
                 auto change = moved(workflow, run, *workflow.rules.successor(run.status), context);
-                change.epoch = shared_.epochs[shared_.shard_of(run.foreign_id)];
+                change.epoch = epoch;
                 batch.push_back(std::move(change));
             } catch (...) {
                 shared_.log({log_level::error, "run " + to_string(run.id) + " of " + run.workflow +

@@ -1,5 +1,6 @@
 #include "engine/hook_runner.hpp"
 
+#include "core/as_of.hpp"
 #include "core/decide.hpp"
 #include "core/trace.hpp"
 #include "engine/error_text.hpp"
@@ -14,24 +15,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration failure_pause = std::chrono::seconds{1};
-
-/// The record as the event left it, as far as the event tells; the object is the present one.
-record as_of(const event& what, record current)
-{
-    if (current.version == what.version)
-        return current;
-    const bool has_reason = what.kind != event_kind::moved;
-    current.version = what.version;
-    current.status = what.to;
-    current.state = what.state;
-    current.attempt = what.attempt;
-    current.reason = has_reason ? what.error : "";
-    current.last_error = has_reason ? "" : what.error;
-    current.requested_by = what.requested_by;
-    current.updated_at = what.at;
-    current.wake_at.reset();
-    return current;
-}
 
 } // namespace
 
@@ -64,7 +47,7 @@ asio::awaitable<bool> hook_runner::work(lane& within, const event& what)
                                           ": its run has been removed"});
         co_return true;
     }
-    auto seen = as_of(what, std::move(*current));
+    auto seen = core::as_of(what, std::move(*current));
     for (const auto& each : workflow_.hooks) {
         if (!each.wants(what.kind, what.from, what.to))
             continue;
@@ -78,7 +61,7 @@ asio::awaitable<bool> hook_runner::work(lane& within, const event& what)
 asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& hook,
                                             const event& what, record& seen)
 {
-    for (int attempt = 1; !shared_.stopping; ++attempt) {
+    for (int attempt = 1; !follower_->ends(within); ++attempt) {
         std::exception_ptr failure;
         const auto begun = shared_.clock.now();
         try {
@@ -95,7 +78,7 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& ho
         report(what, seen, attempt, shared_.clock.now() - begun, failure, last);
         if (!failure)
             co_return true;
-        if (shared_.stopping)
+        if (follower_->ends(within))
             co_return false;
         if (last)
             co_return true;
@@ -141,7 +124,7 @@ void hook_runner::report(const event& what, const record& seen, int attempt, dur
 /// Reads until the store answers: its failures are none of the hook's attempts.
 asio::awaitable<bool> hook_runner::read_run(lane& within, std::optional<record>& into)
 {
-    while (!shared_.stopping) {
+    while (!follower_->ends(within)) {
         std::exception_ptr failure;
         try {
             into = co_await shared_.store.find(within.run);

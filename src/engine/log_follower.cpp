@@ -45,9 +45,41 @@ log_follower::log_follower(context& shared, std::string cursor, want_function wa
 
 void log_follower::start()
 {
-    for (std::size_t shard = 0; shard < places_.size(); ++shard)
-        news_[shard] = shared_.epochs[shard] != 0;
     shared_.running.spawn(strand_, follow());
+}
+
+void log_follower::take(std::uint32_t shard)
+{
+    asio::post(strand_, [self = shared_from_this(), shard] {
+        self->forget(shard);
+        self->places_[shard].epoch = self->shared_.epochs[shard];
+        self->look(shard);
+    });
+}
+
+void log_follower::drop(std::uint32_t shard)
+{
+    asio::post(strand_, [self = shared_from_this(), shard] { self->forget(shard); });
+}
+
+/// Lanes of the shard end after the event that they are working off, without another attempt.
+void log_follower::forget(std::uint32_t shard)
+{
+    open_ -= places_[shard].open.size();
+    places_[shard] = {};
+    done_[shard] = 0;
+    for (auto at = lanes_.begin(); at != lanes_.end();) {
+        auto& own = *at->second;
+        if (own.shard != shard) {
+            ++at;
+            continue;
+        }
+        own.dropped = true;
+        own.pause->cancel();
+        if (own.in_user_code)
+            own.cancel.emit(asio::cancellation_type::terminal);
+        at = lanes_.erase(at);
+    }
 }
 
 void log_follower::committed(const transition& change)
@@ -72,7 +104,7 @@ void log_follower::wake()
 
 asio::awaitable<void> log_follower::sleep(lane& waiting, duration span)
 {
-    if (!shared_.stopping)
+    if (!ends(waiting))
         co_await wait(*waiting.pause, span);
 }
 
@@ -105,19 +137,27 @@ asio::awaitable<void> log_follower::follow()
 asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
 {
     auto& at = places_[shard];
+    const auto epoch = at.epoch;
+    if (epoch == 0)
+        co_return;
     std::vector<event> events;
     std::exception_ptr failure;
     try {
         if (!at.known) {
-            at.read = at.saved = co_await shared_.store.cursor(cursor_, shard);
+            const auto stored = co_await shared_.store.cursor(cursor_, shard);
+            if (at.epoch != epoch)
+                co_return; // lost meanwhile
+            at.read = at.saved = stored;
             at.known = true;
         }
         events = co_await shared_.store.events(shard, at.read, page_size);
     } catch (...) {
         failure = std::current_exception();
     }
+    if (at.epoch != epoch)
+        co_return;
     if (!failure) {
-        take(shard, std::move(events));
+        add(shard, std::move(events));
         co_return;
     }
     shared_.log(
@@ -126,7 +166,7 @@ asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
     co_await wait(*timer_, failure_pause);
 }
 
-void log_follower::take(std::uint32_t shard, std::vector<event> events)
+void log_follower::add(std::uint32_t shard, std::vector<event> events)
 {
     auto& at = places_[shard];
     if (events.size() == page_size)
@@ -158,18 +198,19 @@ asio::awaitable<void> log_follower::run_lane(std::shared_ptr<lane> own)
     // cancellation slot: after the engine would have taken it for finished. So this one suspends.
     co_await asio::post(strand_, asio::use_awaitable);
     auto& at = places_[own->shard];
-    while (!own->events.empty() && !shared_.stopping) {
+    while (!own->events.empty() && !ends(*own)) {
         const event what = std::move(own->events.front());
         own->events.pop_front();
         const bool done = co_await work_(*own, what);
-        if (!done)
+        if (!done || own->dropped)
             break;
         at.open.erase(what.sequence);
         --open_;
         at.worked = true;
         done_[own->shard] = at.open.empty() ? at.read : *at.open.begin() - 1;
     }
-    lanes_.erase(own->run);
+    if (!own->dropped)
+        lanes_.erase(own->run);
     wake();
 }
 
@@ -179,12 +220,13 @@ asio::awaitable<void> log_follower::save_cursors()
     for (std::uint32_t shard = 0; shard < places_.size(); ++shard) {
         auto& at = places_[shard];
         const auto position = done_[shard].load();
-        if (!std::exchange(at.worked, false) || position <= at.saved)
+        const auto epoch = at.epoch;
+        if (!std::exchange(at.worked, false) || position <= at.saved || epoch == 0)
             continue;
-        commit moved{cursor_move{cursor_, shard, position, shared_.epochs[shard]}, {}, {}};
+        commit moved{cursor_move{cursor_, shard, position, epoch}, {}, {}};
         if (!shared_.commits.apply_now(moved))
             co_await shared_.commits.async_submit(moved, asio::use_awaitable);
-        if (!moved.failure && moved.result.status == apply_status::accepted)
+        if (at.epoch == epoch && !moved.failure && moved.result.status == apply_status::accepted)
             at.saved = position;
     }
 }

@@ -35,6 +35,7 @@ struct lane {
     boost::asio::cancellation_signal cancel;
     std::unique_ptr<timer> pause; ///< for waits between attempts
     bool in_user_code = false;    ///< suspended where `cancel` may be emitted
+    bool dropped = false;         ///< its shard is no longer the engine's
 };
 
 /// Follows the log behind a durable cursor per shard, and hands on the events that are wanted.
@@ -57,6 +58,12 @@ public:
 
     void start();
 
+    /// Follows a shard that is the engine's from now on, from its stored cursor. Any thread.
+    void take(std::uint32_t shard);
+
+    /// Leaves a shard that is no longer the engine's: begins no event of it any more. Any thread.
+    void drop(std::uint32_t shard);
+
     /// Begins no event any more, and ends the waits between attempts.
     void stop();
 
@@ -75,7 +82,10 @@ public:
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
 
-    /// Waits on the lane's timer; returns early when the engine stops.
+    /// Whether the lane's work is to end, without another attempt.
+    bool ends(const lane& working) const noexcept { return shared_.stopping || working.dropped; }
+
+    /// Waits on the lane's timer; returns early when the lane's work is to end.
     boost::asio::awaitable<void> sleep(lane& waiting, duration span);
 
 private:
@@ -84,6 +94,7 @@ private:
 
     /// How far a shard has been worked off.
     struct place {
+        std::uint64_t epoch = 0;      ///< of the shard; 0: it is not followed
         bool known = false;           ///< `read` has been taken from the stored cursor
         std::uint64_t read = 0;       ///< the last sequence that was read
         std::uint64_t saved = 0;      ///< where the stored cursor is
@@ -96,7 +107,8 @@ private:
     boost::asio::awaitable<void> save_cursors();
     boost::asio::awaitable<void> run_lane(std::shared_ptr<lane> own);
     boost::asio::awaitable<void> wait_for_news();
-    void take(std::uint32_t shard, std::vector<event> events);
+    void add(std::uint32_t shard, std::vector<event> events);
+    void forget(std::uint32_t shard);
     bool has_room() const noexcept { return open_ < max_open; }
     void wake();
 

@@ -194,6 +194,11 @@ void retention_runner::stop()
     asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
+void retention_runner::look()
+{
+    stop(); // only the sleep
+}
+
 void retention_runner::interrupt()
 {
     asio::post(strand_, [self = shared_from_this()] {

@@ -30,6 +30,9 @@ public:
     void start();
     void stop();
 
+    /// The engine has more shards than before. Any thread.
+    void look();
+
     /// Cancels an archiver that is at work.
     void interrupt();
 

@@ -116,6 +116,7 @@ void watchers::erase(const watcher& waiting)
     const auto [first, last] = by_run_.equal_range(waiting.run());
     const auto at = std::find_if(first, last,
                                  [&](const auto& entry) { return entry.second.get() == &waiting; });
+    leave_log(waiting);
     by_run_.erase(at);
     count_ = by_run_.size();
 }
@@ -137,8 +138,14 @@ void watchers::committed(const transition& change)
         return;
     const std::lock_guard lock{mutex_};
     auto [at, last] = by_run_.equal_range(change.next.id);
-    while (at != last)
-        at = at->second->offer(change) ? by_run_.erase(at) : std::next(at);
+    while (at != last) {
+        if (!at->second->offer(change)) {
+            ++at;
+            continue;
+        }
+        leave_log(*at->second);
+        at = by_run_.erase(at);
+    }
     count_ = by_run_.size();
 }
 
@@ -154,10 +161,74 @@ std::vector<std::shared_ptr<watcher>> watchers::of(run_id run)
     return found;
 }
 
+void watchers::consider(watcher& waiting, const record& state)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(waiting) || state.version <= waiting.seen_)
+        return;
+    waiting.seen_ = state.version;
+    if (waiting.consider(state))
+        erase(waiting);
+}
+
+std::uint64_t watchers::seen(const watcher& waiting)
+{
+    const std::lock_guard lock{mutex_};
+    return waiting.seen_;
+}
+
+void watchers::follow(watcher& waiting, std::uint32_t shard, std::uint64_t sequence)
+{
+    const std::lock_guard lock{mutex_};
+    if (waiting.follows_ || !contains(waiting))
+        return;
+    waiting.follows_ = shard;
+    const auto [at, is_new] = followed_.try_emplace(shard, followed_log{sequence});
+    // Its run may have changed since the log was read last: the watcher looks after this call.
+    ++at->second.watchers;
+}
+
+void watchers::leave_log(const watcher& waiting)
+{
+    if (!waiting.follows_)
+        return;
+    const auto at = followed_.find(*waiting.follows_);
+    if (--at->second.watchers == 0)
+        followed_.erase(at);
+}
+
+std::map<std::uint32_t, std::uint64_t> watchers::followed()
+{
+    const std::lock_guard lock{mutex_};
+    std::map<std::uint32_t, std::uint64_t> logs;
+    for (const auto& [shard, log] : followed_)
+        logs.emplace(shard, log.read);
+    return logs;
+}
+
+void watchers::has_read(std::uint32_t shard, std::uint64_t sequence)
+{
+    const std::lock_guard lock{mutex_};
+    const auto at = followed_.find(shard);
+    if (at != followed_.end())
+        at->second.read = std::max(at->second.read, sequence);
+}
+
+std::vector<std::shared_ptr<watcher>> watchers::not_following()
+{
+    const std::lock_guard lock{mutex_};
+    std::vector<std::shared_ptr<watcher>> found;
+    for (const auto& [run, waiting] : by_run_)
+        if (!waiting->follows_)
+            found.push_back(waiting);
+    return found;
+}
+
 void watchers::stop()
 {
     const std::lock_guard lock{mutex_};
     stopped_ = true;
+    followed_.clear();
     for (const auto& [run, waiting] : by_run_)
         waiting->fail(make_error_code(errc::not_running));
     by_run_.clear();

@@ -9,8 +9,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -31,6 +33,12 @@ public:
     /// True when the transition is what it waits for, or makes that impossible; it then completes.
     virtual bool offer(const transition& committed) = 0;
 
+    /// As offer(), for a transition that another engine committed, or the state as it was read.
+    virtual bool consider(const record&) { return false; }
+
+    /// Whether that is all that it needs, and asking is not.
+    virtual bool considers() const noexcept { return false; }
+
     virtual void fail(error_code why) = 0;
 
     /// Looks at the stored state. Throws what the store throws.
@@ -42,6 +50,8 @@ protected:
 private:
     friend class watchers;
     std::optional<error_code> failed_early_; ///< before it was added
+    std::optional<std::uint32_t> follows_;   ///< the shard of another engine's log
+    std::uint64_t seen_ = 0;                 ///< the version of its run that it was told last
 };
 
 /// Waits for a run to reach one of some statuses, or its end.
@@ -51,6 +61,8 @@ public:
                    detail::completion<record> done);
 
     bool offer(const transition& committed) override { return look_at(committed.next); }
+    bool consider(const record& current) override { return look_at(current); }
+    bool considers() const noexcept override { return true; }
 
     /// The same for a record that has been read.
     bool look_at(const record& current);
@@ -123,9 +135,33 @@ public:
     /// Those that wait for something of this run.
     std::vector<std::shared_ptr<watcher>> of(run_id run);
 
+    /// Tells the watcher a state of its run, unless it was told a later one.
+    void consider(watcher& waiting, const record& state);
+
+    /// The version of its run that the watcher was told last; 0 before the first.
+    std::uint64_t seen(const watcher& waiting);
+
+    /// The watcher's run is another engine's: the shard's log is read for it after `sequence`.
+    void follow(watcher& waiting, std::uint32_t shard, std::uint64_t sequence);
+
+    /// The shards whose logs are read for a watcher, and how far each has been read.
+    std::map<std::uint32_t, std::uint64_t> followed();
+
+    /// The shard's log has been read so far.
+    void has_read(std::uint32_t shard, std::uint64_t sequence);
+
+    /// Those whose runs have been this engine's so far, or are not known yet.
+    std::vector<std::shared_ptr<watcher>> not_following();
+
     void stop();
 
 private:
+    struct followed_log {
+        std::uint64_t read = 0;
+        std::size_t watchers = 0;
+    };
+
+    void leave_log(const watcher& waiting);
     bool contains(const watcher& waiting) const;
     void erase(const watcher& waiting);
 
@@ -133,6 +169,7 @@ private:
     std::mutex mutex_;
     bool stopped_ = false;
     std::unordered_multimap<run_id, std::shared_ptr<watcher>> by_run_;
+    std::map<std::uint32_t, followed_log> followed_; ///< by shard
 };
 
 } // namespace pawl::engine_detail

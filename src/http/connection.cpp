@@ -91,10 +91,28 @@ asio::awaitable<void> connection::serve()
         co_await linger();
 }
 
+std::optional<std::chrono::steady_clock::time_point> connection::idle_since() const noexcept
+{
+    using clock = std::chrono::steady_clock;
+    const auto ticks = idle_since_.load(std::memory_order_relaxed);
+    if (ticks == 0)
+        return std::nullopt;
+    return clock::time_point{clock::duration{ticks}};
+}
+
+void connection::enter(phase next)
+{
+    phase_ = next;
+    std::chrono::steady_clock::rep since = 0;
+    if (next == phase::idle)
+        since = std::chrono::steady_clock::now().time_since_epoch().count();
+    idle_since_.store(since, std::memory_order_relaxed);
+}
+
 /// Returns whether there may be another request.
 asio::awaitable<bool> connection::serve_one()
 {
-    phase_ = phase::idle;
+    enter(phase::idle);
     limit(common_->options.idle_timeout);
     const auto outcome = co_await receive();
     if (outcome == received::nothing || closed_) {
@@ -106,7 +124,7 @@ asio::awaitable<bool> connection::serve_one()
     if (outcome == received::refusal) {
         what = reader_.refusal();
     } else {
-        phase_ = phase::answering;
+        enter(phase::answering);
         unlimited();
         what = co_await answer();
         if (aborted_ || closed_)
@@ -143,7 +161,7 @@ asio::awaitable<connection::received> connection::receive()
             co_return received::refusal;
 
         if (phase_ == phase::idle && reader_.started()) {
-            phase_ = phase::reading;
+            enter(phase::reading);
             limit(common_->options.read_timeout);
         }
         if (reader_.take_continue()) {
@@ -233,7 +251,7 @@ asio::awaitable<bool> connection::send(response what, bool keep_alive)
     if (error && error != asio::error::would_block)
         co_return false;
 
-    phase_ = phase::writing;
+    enter(phase::writing);
     limit(common_->options.write_timeout);
     buffers[1] += at_once - std::min(at_once, buffers[0].size());
     buffers[0] += at_once;
@@ -252,7 +270,7 @@ asio::awaitable<bool> connection::send_continue()
 
 asio::awaitable<void> connection::linger()
 {
-    phase_ = phase::lingering;
+    enter(phase::lingering);
     limit(std::min(linger_limit, common_->options.write_timeout));
     error_code error;
     socket_.shutdown(tcp::socket::shutdown_send, error);

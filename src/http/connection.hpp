@@ -11,11 +11,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace pawl::http::detail {
@@ -48,6 +50,9 @@ public:
     /// Cancels the handler and closes. From any thread.
     void abort();
 
+    /// Since when it has waited for its next request; empty while it does not. From any thread.
+    std::optional<std::chrono::steady_clock::time_point> idle_since() const noexcept;
+
 private:
     enum class phase { idle, reading, answering, writing, lingering };
     enum class received { request, refusal, nothing };
@@ -63,6 +68,7 @@ private:
     boost::asio::awaitable<void> discard_input();
 
     void ended(std::exception_ptr escaped);
+    void enter(phase next);
     void close();
     bool has_unread();
     void log_failure(std::string_view what) const;
@@ -87,7 +93,8 @@ private:
     std::string date_;
     std::time_t date_at_ = -1;
 
-    phase phase_ = phase::idle;
+    phase phase_ = phase::idle;                                  ///< changed by enter()
+    std::atomic<std::chrono::steady_clock::rep> idle_since_ = 0; ///< 0: it is not idle
     bool started_ = false; ///< and not ended: cancel_ may be emitted
     bool finishing_ = false;
     bool aborted_ = false;

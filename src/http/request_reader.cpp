@@ -35,6 +35,7 @@ public:
     int version = 11;
     int hosts = 0;
     int transfer_encodings = 0;
+    int lengths = 0;
     bool body_began = false;
 
 private:
@@ -56,6 +57,8 @@ private:
             return;
         hosts += name == beast::http::field::host;
         transfer_encodings += name == beast::http::field::transfer_encoding;
+        if (name == beast::http::field::content_length)
+            lengths += value.find(',') == value.npos ? 1 : 2;
         const auto [at, added] = out_.headers.try_emplace(to_lower(view(name_text)), view(value));
         if (added || name == beast::http::field::content_length)
             return;
@@ -164,6 +167,10 @@ request_reader::result request_reader::read_header(std::string_view data, std::s
         return reject(400, "The request line, or a header, is malformed or ambiguous.");
     parse.eager(true);
 
+    // Equal ones, or a list of equal ones, may be taken for one; but who has passed the request on
+    // may have taken them for something else.
+    if (parse.lengths > 1)
+        return reject(400, "The request has more than one length.");
     const auto coding = s.message.header("transfer-encoding");
     if (parse.transfer_encodings > 1 || (parse.transfer_encodings == 1 && parse.version < 11))
         return reject(400, "The request's transfer encoding is ambiguous.");

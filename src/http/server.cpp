@@ -41,6 +41,8 @@ void check(const server_options& options)
     require(options.read_timeout > duration::zero(), "read_timeout must be positive");
     require(options.idle_timeout > duration::zero(), "idle_timeout must be positive");
     require(options.write_timeout > duration::zero(), "write_timeout must be positive");
+    require(options.crowded_idle_timeout > duration::zero(),
+            "crowded_idle_timeout must be positive");
     require(static_cast<bool>(options.log), "log must be set");
 }
 
@@ -99,6 +101,8 @@ public:
 private:
     void begin();
     asio::awaitable<void> accept_all();
+    asio::awaitable<void> wait_for_room();
+    std::chrono::steady_clock::time_point close_longest_idle();
     asio::awaitable<void> pause_accepting(error_code why);
     void accepting_ended(std::exception_ptr escaped);
     void admit(tcp::socket socket, asio::any_io_executor strand);
@@ -153,8 +157,7 @@ asio::awaitable<void> server::impl::accept_all()
 {
     while (!stopping_) {
         if (connections_.size() >= common_->options.max_connections) {
-            wake_.expires_at(std::chrono::steady_clock::time_point::max());
-            co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+            co_await wait_for_room();
             continue;
         }
         auto strand = detail::new_strand(executor_);
@@ -171,6 +174,39 @@ asio::awaitable<void> server::impl::accept_all()
             co_await pause_accepting(error);
         }
     }
+}
+
+/// Completes when a connection has ended, or sooner. As soon as somebody waits in the listen queue,
+/// one that is idle has to end.
+asio::awaitable<void> server::impl::wait_for_room()
+{
+    const auto result = co_await acceptor_.async_wait(tcp::acceptor::wait_read,
+                                                      asio::as_tuple(asio::use_awaitable));
+    if (std::get<0>(result) || stopping_ || connections_.size() < common_->options.max_connections)
+        co_return;
+    wake_.expires_at(close_longest_idle());
+    co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+/// @return When to look again, if none ends before.
+std::chrono::steady_clock::time_point server::impl::close_longest_idle()
+{
+    const auto now = std::chrono::steady_clock::now();
+    auto since = now;
+    std::shared_ptr<detail::connection> longest;
+    for (auto& [id, place] : connections_) {
+        auto open = place.lock();
+        const auto idle = open ? open->idle_since() : std::nullopt;
+        if (!idle || *idle >= since)
+            continue;
+        since = *idle;
+        longest = std::move(open);
+    }
+    const auto until = detail::from_now(common_->options.crowded_idle_timeout);
+    if (!longest || since > now - (until - now))
+        return until - (now - since);
+    longest->finish();
+    return until;
 }
 
 /// Out of descriptors or memory, most likely: what waits in the listen queue keeps waiting.

@@ -58,13 +58,13 @@ std::map<time_key, run_entry*>& state::finished(const run_entry& run)
     return shards_[run.shard].finished[run.workflow];
 }
 
-void state::tell(const run_entry& run)
+void state::tell(const run_entry& run, bool by_owner)
 {
     if (!news_)
         return;
     auto& due = (*news_)[run.shard];
     const auto wake_at = run.data.wake_at;
-    if (wake_at && (!due || *wake_at < *due))
+    if (!by_owner && wake_at && (!due || *wake_at < *due))
         due = wake_at;
 }
 
@@ -195,7 +195,7 @@ std::uint64_t state::append_event(const transition& change, run_entry& run)
     const auto sequence = shards_[run.shard].end();
     log.push_back({&run, core::make_event(change)});
     run.sequences.push_back(sequence);
-    tell(run);
+    tell(run, change.epoch != 0);
     return sequence;
 }
 
@@ -263,7 +263,7 @@ apply_result state::apply_one(const delivery& change)
     if (!change.content.key.empty())
         run.inbox->by_key.emplace(change.content.key, sequence);
     set_wake(run, core::wake_after(change.content, run.data.wake_at));
-    tell(run);
+    tell(run, false);
     return {.sequence = sequence};
 }
 

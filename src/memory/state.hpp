@@ -169,7 +169,7 @@ private:
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
-    void tell(const run_entry& run);
+    void tell(const run_entry& run, bool by_owner);
     std::map<time_key, run_entry*>& finished(const run_entry& run);
 
     std::vector<shard_entry> shards_;

@@ -1,5 +1,6 @@
 #include "sqlite/connection.hpp"
 
+#include "pawl/error.hpp"
 #include "sqlite/error.hpp"
 
 #include <algorithm>
@@ -41,8 +42,42 @@ std::int64_t connection::integer(const char* sql)
     return query.row() ? query.integer() : 0;
 }
 
-void connection::fail(int code, std::string_view doing) const
+void connection::note_failure(int code) noexcept
 {
+    if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC)
+        return;
+    flush_failed_ = true;
+    // The log is what the database can be made whole from: it must not be removed.
+    sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+void connection::move_log_from(int pages)
+{
+    most_log_pages_ = pages;
+    sqlite3_wal_hook(handle(), &connection::committed, this);
+}
+
+/// What SQLite does by itself if it is let, but for looking at what came of it.
+int connection::committed(void* self, sqlite3* handle, const char* name, int pages)
+{
+    auto& database = *static_cast<connection*>(self);
+    if (pages < database.most_log_pages_)
+        return SQLITE_OK;
+    // Any other failure leaves the log as it is, and the next commit tries again.
+    database.note_failure(
+        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr));
+    return SQLITE_OK;
+}
+
+void connection::check_flushes() const
+{
+    if (flush_failed_)
+        throw error{errc::store_unflushed, path_};
+}
+
+void connection::fail(int code, std::string_view doing)
+{
+    note_failure(code);
     throw_error(handle(), code, path_, doing.substr(0, doing.find('\n')));
 }
 

@@ -29,15 +29,29 @@ public:
     sqlite3* handle() const noexcept { return handle_.get(); }
     const std::string& path() const noexcept { return path_; }
 
-    [[noreturn]] void fail(int code, std::string_view doing) const;
+    /// Throws the error that a code of SQLite stands for. A failed flush is remembered.
+    [[noreturn]] void fail(int code, std::string_view doing);
+
+    /// Moves the log to the database whenever a commit has filled so many pages of it. The
+    /// connection stays where it is from now on.
+    void move_log_from(int pages);
+
+    /// Throws when a flush has failed: of the log by a commit, or of the database as the log was
+    /// moved. What the system dropped then is not written by a later flush.
+    void check_flushes() const;
 
 private:
+    static int committed(void* self, sqlite3* handle, const char* name, int pages);
+    void note_failure(int code) noexcept;
+
     struct closer {
         void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
     };
 
     std::string path_;
     std::unique_ptr<sqlite3, closer> handle_;
+    int most_log_pages_ = 0;
+    bool flush_failed_ = false;
 };
 
 /// A prepared statement. Must not outlive its connection.

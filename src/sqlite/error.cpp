@@ -1,12 +1,27 @@
 #include "sqlite/error.hpp"
 
-#include "pawl/error.hpp"
-
 #include <fmt/format.h>
 
 #include <cerrno>
 
 namespace pawl::sqlite {
+
+errc meaning_of_errno(int number, errc otherwise) noexcept
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return errc::store_full;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EINTR:
+        return errc::store_unavailable;
+    default:
+        return otherwise;
+    }
+}
 
 namespace {
 
@@ -16,11 +31,14 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_FULL:
         return errc::store_full;
     case SQLITE_IOERR:
-        // Some files (the shared memory of the log) report a full disk this way.
-        return connection && sqlite3_system_errno(connection) == ENOSPC ? errc::store_full
-                                                                        : errc::store_unavailable;
-    case SQLITE_READONLY:
+        // Some files (the shared memory of the log) report a full disk this way, and all of them a
+        // limit of the user or of the process.
+        return meaning_of_errno(connection ? sqlite3_system_errno(connection) : 0,
+                                errc::store_unavailable);
     case SQLITE_CANTOPEN:
+        return meaning_of_errno(connection ? sqlite3_system_errno(connection) : 0,
+                                errc::store_read_only);
+    case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return errc::store_read_only;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "pawl/error.hpp"
+
 #include <sqlite3.h>
 
 #include <string>
@@ -14,5 +16,9 @@ namespace pawl::sqlite {
 
 /// Throws pawl::error (store_damaged) for content that SQLite finds valid and Pawl does not.
 [[noreturn]] void throw_damaged(std::string_view path, std::string_view what);
+
+/// What the system's error says of the store: it is full, or something that ends is used up.
+/// `otherwise` for all others, 0 included.
+errc meaning_of_errno(int number, errc otherwise) noexcept;
 
 } // namespace pawl::sqlite

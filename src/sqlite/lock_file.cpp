@@ -1,6 +1,7 @@
 #include "sqlite/lock_file.hpp"
 
 #include "pawl/error.hpp"
+#include "sqlite/error.hpp"
 
 #include <fmt/format.h>
 
@@ -18,7 +19,7 @@ lock_file::lock_file(const std::string& database)
     const std::string path = database + ".lock";
     descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor_ < 0)
-        throw error{errc::store_read_only,
+        throw error{meaning_of_errno(errno, errc::store_read_only),
                     fmt::format("{}: {}", path, std::generic_category().message(errno))};
     // flock, not fcntl: its locks belong to the open file, so they also keep out this process.
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {

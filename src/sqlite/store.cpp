@@ -43,20 +43,28 @@ std::unique_ptr<sqlite::lock_file> lock(const std::string& path)
     return path == in_memory ? nullptr : std::make_unique<sqlite::lock_file>(path);
 }
 
-/// How many pages of the log are filled before they are moved to the database. More than SQLite's
-/// 1000 because a run that changes often is then moved once and not each time; 40 MB of log.
-constexpr const char* checkpoint_pages = "PRAGMA wal_autocheckpoint = 10000";
+constexpr std::uint32_t most_log_pages = 1'000'000;
 
 /// The pages of a batch of a thousand scattered runs and their indexes should fit.
 constexpr const char* writer_cache = "PRAGMA cache_size = -65536";
 
+/// Uses the log, and begins a new one. What a process before left in it may be what a flush of that
+/// process failed to write, which only the system's memory has; more behind it would be lost with
+/// it. Moving all of it writes it anew. An outside reader may hold a part of it back.
 void use_log(sqlite::connection& database)
 {
-    sqlite::statement prepared{database, "PRAGMA journal_mode = WAL"};
-    sqlite::execution mode{prepared};
-    if (!mode.row() || mode.bytes() != "wal")
-        throw error{errc::store_unavailable,
-                    database.path() + ": its file system does not allow a write-ahead log"};
+    {
+        sqlite::statement prepared{database, "PRAGMA journal_mode = WAL"};
+        sqlite::execution mode{prepared};
+        if (!mode.row() || mode.bytes() != "wal")
+            throw error{errc::store_unavailable,
+                        database.path() + ": its file system does not allow a write-ahead log"};
+        mode.row(); // the change is committed behind the row
+    }
+    const int code = sqlite3_wal_checkpoint_v2(database.handle(), "main",
+                                               SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code != SQLITE_OK && code != SQLITE_BUSY)
+        database.fail(code, "moving the log to the database");
 }
 
 sqlite::connection open_for_writing(const std::string& path, const sqlite_options& options)
@@ -74,7 +82,6 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
                          ? "PRAGMA synchronous = FULL"
                          : "PRAGMA synchronous = NORMAL");
     database.execute(writer_cache);
-    database.execute(checkpoint_pages);
     sqlite::prepare_schema(database, options.shards);
     if (path != in_memory)
         use_log(database);
@@ -93,6 +100,7 @@ public:
             reader_.emplace(write_database_, shards_);
             return;
         }
+        write_database_.move_log_from(static_cast<int>(options.log_pages));
         read_database_.emplace(path);
         read_database_->execute("PRAGMA query_only = 1");
         reader_.emplace(*read_database_, shards_);
@@ -263,6 +271,9 @@ private:
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
 {
     core::check_shard_count(options.shards);
+    if (options.log_pages < 1 || options.log_pages > most_log_pages)
+        throw definition_error{
+            fmt::format("sqlite_options::log_pages must be 1 to {}", most_log_pages)};
     core::check_clock(options.clock);
     return std::make_shared<sqlite_store>(real_path(path), options);
 }

@@ -132,6 +132,7 @@ private:
 template <typename Work>
 auto writer::in_transaction(Work work)
 {
+    database_.check_flushes();
     if (stale_)
         load();
     stale_ = true;

@@ -217,6 +217,7 @@ BOOST_AUTO_TEST_CASE(refuses_to_be_made)
     BOOST_CHECK_THROW(make({.header_limit = 0}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.read_timeout = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.idle_timeout = -1s}), pawl::definition_error);
+    BOOST_CHECK_THROW(make({.crowded_idle_timeout = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.write_timeout = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.max_connections = 0}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.log = nullptr}), pawl::definition_error);

@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(a_slow_reader_is_given_up)
 
 BOOST_AUTO_TEST_CASE(connections_past_the_limit_wait)
 {
-    serve(echo_routes(), {.max_connections = 1}, one_connection);
+    serve(echo_routes(), {.max_connections = 1, .crowded_idle_timeout = 1h}, one_connection);
 }
 
 BOOST_AUTO_TEST_CASE(accepting_goes_on_when_descriptors_ran_out)

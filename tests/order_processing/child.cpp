@@ -93,7 +93,8 @@ std::string child::read_line()
 
 void child::signal(int number)
 {
-    kill(id_, number);
+    if (id_ > 0) // what has been waited for is nobody, and -1 is everybody
+        kill(id_, number);
 }
 
 int child::wait()

@@ -8,6 +8,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 namespace {
@@ -120,12 +121,22 @@ std::string file_of(int version)
 
 constexpr int newest = 2;
 
+/// As SQLite's own header says it: a big-endian number at byte 60, the user_version.
+int stored_version(const std::string& path)
+{
+    std::ifstream file{path, std::ios::binary};
+    unsigned char number[4] = {};
+    file.seekg(60).read(reinterpret_cast<char*>(number), sizeof number);
+    BOOST_REQUIRE_MESSAGE(file, path << " cannot be read");
+    return number[0] << 24 | number[1] << 16 | number[2] << 8 | number[3];
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(formats)
 
-/// Not a test: makes the file of the present format, when that has changed. Run it by
-/// `test_sqlite --run_test=formats/write`.
+/// Not a test: makes the file of the present format, when that has changed, in the source tree. Run
+/// it by `test_sqlite --run_test=formats/write`, and never again for a version that was released.
 BOOST_AUTO_TEST_CASE(write, *boost::unit_test::disabled())
 {
     const auto path = file_of(newest);
@@ -158,6 +169,19 @@ BOOST_AUTO_TEST_CASE(write, *boost::unit_test::disabled())
     while (w.latest("retrying").attempt == 0 || w.completed.size() < 2 ||
            w.latest("scrubbed").state != pawl::run_state::data_deleted)
         w.io.poll();
+}
+
+/// Who adds a version finds out here that its file is missing, and how it is made.
+BOOST_AUTO_TEST_CASE(there_is_a_file_of_each_version)
+{
+    const temporary_folder folder;
+    pawl::open_sqlite(folder.file("new.db"));
+    BOOST_TEST(stored_version(folder.file("new.db")) == newest,
+               "a new format: count `newest` up, and make its file with `test_sqlite "
+               "--run_test=formats/write`");
+    for (int version = 1; version <= newest; ++version)
+        BOOST_TEST(stored_version(file_of(version)) == version);
+    BOOST_TEST(!std::filesystem::exists(file_of(newest + 1)));
 }
 
 BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "pawl/engine.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+
+namespace order_processing {
+
+/// Which servers share the database, and who drives which shard, as a JSON document: `self`,
+/// `engines` (name and number of shards), `shards` (number, owner, epoch, lease_until), and
+/// `due_lag_ms`, how late this server is with what is due in its own shards.
+///
+/// Fails as pawl::engine::async_cluster.
+boost::asio::awaitable<std::string> read_cluster(pawl::engine& engine);
+
+} // namespace order_processing

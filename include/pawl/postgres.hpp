@@ -1,0 +1,109 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "pawl/time.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace pawl {
+
+struct postgres_options {
+    /// The schema that holds Pawl's tables. Several may live in one database, each a store of its
+    /// own. 1 to 48 characters: lower-case letters, digits and '_', not beginning with a digit.
+    std::string schema = "pawl";
+
+    /// Slices of runs, taken when the schema is made and kept with it; of an existing one it is not
+    /// looked at. 1 to 4096. Each engine owns some of them: use a few times as many as there will
+    /// be engines.
+    std::uint32_t shards = 64;
+
+    /// Whether opening makes the schema when it is missing, or brings one of an older Pawl up to
+    /// date. If not, and if the role may not, an administrator runs pawl_schema.sql.
+    bool create_schema = true;
+
+    /// Connections for reading, beside the one that writes; opened when they are needed. 1 to 100.
+    std::size_t read_connections = 4;
+
+    /// How long a connection may take to be made, for each host of the URI. 1 s to 10 min; whole
+    /// seconds count. The URI's connect_timeout takes precedence.
+    duration connect_timeout = std::chrono::seconds{5};
+
+    /// The most that a statement may take in the server (statement_timeout), 10 ms to 1 h. A server
+    /// that has not answered for five seconds longer than this counts as lost.
+    duration statement_timeout = std::chrono::seconds{30};
+
+    /// The most that a statement may wait for a lock (lock_timeout). 10 ms to 1 h.
+    duration lock_timeout = std::chrono::seconds{10};
+
+    /// After how long the server ends a session that has left a transaction open, as one does whose
+    /// network has gone (idle_in_transaction_session_timeout). 10 ms to 1 h. Pawl itself leaves
+    /// none open: a batch is one statement.
+    duration idle_in_transaction_timeout = std::chrono::seconds{10};
+
+    /// How long the network may leave data unacknowledged before a connection counts as lost
+    /// (tcp_user_timeout), and after how long silence it is probed (keepalives_idle). 1 s to 1 h.
+    /// The URI's own parameters take precedence.
+    duration network_timeout = std::chrono::seconds{15};
+
+    /// The first wait before a lost connection is made anew, and the longest: it doubles with each
+    /// failure. Each is shortened at random by up to a half, so that engines do not come back all
+    /// at once. 1 ms to 10 min.
+    duration reconnect_first = std::chrono::milliseconds{50};
+    duration reconnect_longest = std::chrono::seconds{2};
+
+    /// For how long news of commits is collected before the other processes are told, 0 to 10 s.
+    /// One NOTIFY then serves all commits of that time, outside of their transactions.
+    duration notify_delay = std::chrono::milliseconds{10};
+
+    /// For transaction poolers, e.g. PgBouncer with pool_mode=transaction: nothing that lasts
+    /// longer than a transaction is used. No LISTEN: news of other processes is found by asking. No
+    /// prepared statements, and none of the time limits above that are settings of a session: set
+    /// those with ALTER ROLE.
+    bool poll_only = false;
+
+    /// How often a listening store asks for news, shortened at random by up to a quarter. 10 ms to
+    /// 1 h; zero: 250 ms with poll_only; else 5 s, because then it only covers for lost
+    /// notifications.
+    duration poll_interval{0};
+};
+
+/// Opens a database in PostgreSQL 13 or later: the store that several engines share.
+///
+/// `uri` is a URI or conninfo string of libpq, e.g. "postgresql://user@db.example/orders"; it, the
+/// environment (PGHOST, PGPASSWORD, …), ~/.pgpass and service files say how to connect, with which
+/// TLS and as whom. Options of the server go in its `options` parameter.
+///
+/// Blocks until the schema has been looked at, and made or migrated if it must be (under an
+/// advisory lock, so that any number of processes may open at once): for each host at most
+/// `connect_timeout`, and some statements.
+///
+/// The store has no threads: its sockets are waited for on `executor`, whose threads also do the
+/// work of libpq. It keeps that executor busy only while a call or a listen() handle lives. It
+/// must be destroyed before the executor's context, and no call may be in flight then. libpq looks
+/// host names up with a blocking call when it connects; give addresses (hostaddr) if the resolver
+/// may hang.
+///
+/// A lost connection is made anew by the next call that needs it, with back-off. Calls that read
+/// are then repeated once by themselves. A batch whose answer was lost may be stored or not:
+/// apply() throws store_unavailable, and whoever needs to know reads.
+///
+/// Durability: as the server's synchronous_commit and fsync say, by default on: what was reported
+/// as accepted survives kill -9, a crash of the machine and power loss. A replica that takes over
+/// has it only with synchronous replication.
+///
+/// Errors: throws definition_error when an option is out of its range, and pawl::error, naming
+/// server and database, never the password: invalid_argument (`uri` cannot be read),
+/// store_unavailable (unknown host, nobody listens there, no answer in time), store_refused (wrong
+/// password, no such database or role, no rights, a server before 13, a missing schema that may not
+/// be made), store_too_new, store_damaged (the schema has other tables than Pawl's),
+/// store_read_only (a replica).
+std::shared_ptr<record_store> open_postgres(boost::asio::any_io_executor executor, std::string uri,
+                                            postgres_options options = {});
+
+} // namespace pawl

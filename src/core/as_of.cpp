@@ -1,0 +1,22 @@
+#include "core/as_of.hpp"
+
+namespace pawl::core {
+
+record as_of(const event& what, record current)
+{
+    if (current.version == what.version)
+        return current;
+    const bool has_reason = what.kind != event_kind::moved;
+    current.version = what.version;
+    current.status = what.to;
+    current.state = what.state;
+    current.attempt = what.attempt;
+    current.reason = has_reason ? what.error : "";
+    current.last_error = has_reason ? "" : what.error;
+    current.requested_by = what.requested_by;
+    current.updated_at = what.at;
+    current.wake_at.reset();
+    return current;
+}
+
+} // namespace pawl::core

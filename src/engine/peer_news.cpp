@@ -1,0 +1,196 @@
+#include "engine/peer_news.hpp"
+
+#include "core/as_of.hpp"
+#include "core/later.hpp"
+#include "engine/due_scanner.hpp"
+#include "engine/error_text.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t page_size = 256;
+
+} // namespace
+
+peer_news::peer_news(context& shared, std::shared_ptr<watchers> all, duration poll_interval)
+    : shared_(shared), watchers_(std::move(all)), poll_interval_(poll_interval),
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
+      fresh_(std::make_unique<std::atomic<bool>[]>(shared.store.shards()))
+{
+}
+
+void peer_news::start()
+{
+    if (!shared_.store.shared())
+        return;
+    listening_ = shared_.store.listen([weak = weak_from_this()](auto news) {
+        if (const auto self = weak.lock())
+            self->hear(news);
+    });
+    next_poll_ = shared_.clock.now();
+    shared_.running.spawn(strand_, work());
+}
+
+void peer_news::stop()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->listening_.reset();
+        self->timer_->cancel();
+    });
+}
+
+void peer_news::hear(std::span<const shard_news> news)
+{
+    if (shared_.stopping)
+        return;
+    for (const auto& each : news) {
+        if (each.due)
+            shared_.due->due_at(each.shard, *each.due);
+        fresh_[each.shard] = true;
+    }
+    wake();
+}
+
+void peer_news::wake()
+{
+    if (!woken_.exchange(true))
+        asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
+}
+
+void peer_news::shards_dropped()
+{
+    dropped_ = true;
+    wake();
+}
+
+asio::awaitable<void> peer_news::work()
+{
+    while (!shared_.stopping) {
+        const bool poll = co_await wait_for_news();
+        if (shared_.stopping)
+            co_return;
+        if (poll)
+            for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard)
+                shared_.due->look_again(shard);
+        std::exception_ptr failure;
+        try {
+            if (dropped_.exchange(false))
+                co_await attend_again();
+            co_await read_logs(poll);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        reachable_ = !failure;
+        if (!failure)
+            continue;
+        dropped_ = true; // not all of them may have been attended to
+        shared_.log({log_level::warn,
+                     "cannot read what other engines have committed: " + error_text(failure)});
+    }
+}
+
+/// True when it is time to look without news.
+asio::awaitable<bool> peer_news::wait_for_news()
+{
+    const auto now = shared_.clock.now();
+    // A clock that was set back must not put the look off.
+    const auto left = std::min(next_poll_ - now, poll_interval_);
+    if (!woken_ && left > duration::zero())
+        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+            [](auto handler, timer* waiting, duration length) {
+                waiting->wait(length, std::move(handler));
+            },
+            asio::use_awaitable, timer_.get(), left);
+    woken_ = false;
+    const auto then = shared_.clock.now();
+    if (then < next_poll_ && next_poll_ - then <= poll_interval_)
+        co_return false;
+    next_poll_ = core::later(then, poll_interval_);
+    co_return true;
+}
+
+asio::awaitable<void> peer_news::read_logs(bool all)
+{
+    const auto logs = watchers_->followed();
+    for (const auto& [shard, read] : logs)
+        if (fresh_[shard].exchange(false) || all)
+            co_await read_log(shard, read);
+    // Nobody waits: this only shows whether the store can be reached.
+    if (all && logs.empty())
+        co_await shared_.store.roles("pawl.engine/");
+}
+
+asio::awaitable<void> peer_news::read_log(std::uint32_t shard, std::uint64_t after)
+{
+    for (bool more = true; more && !shared_.stopping;) {
+        auto events = co_await shared_.store.events(shard, after, page_size);
+        more = events.size() == page_size;
+        if (!events.empty())
+            after = events.back().sequence;
+        std::map<run_id, std::vector<event>> by_run;
+        for (auto& what : events)
+            if (!watchers_->of(what.run).empty())
+                by_run[what.run].push_back(std::move(what));
+        for (auto& [run, own] : by_run)
+            co_await tell(run, std::move(own));
+        watchers_->has_read(shard, after);
+    }
+}
+
+/// A status that the run has left meanwhile counts too.
+asio::awaitable<void> peer_news::tell(run_id run, std::vector<event> events)
+{
+    const auto current = co_await shared_.store.find(run);
+    for (const auto& what : events)
+        for (const auto& waiting : watchers_->of(run))
+            if (current)
+                watchers_->consider(*waiting, core::as_of(what, *current));
+    for (const auto& waiting : watchers_->of(run))
+        if (!waiting->considers())
+            co_await waiting->ask(shared_.store, *watchers_);
+}
+
+asio::awaitable<void> peer_news::attend_again()
+{
+    for (auto& waiting : watchers_->not_following()) {
+        const auto run = waiting->run();
+        auto events = co_await shared_.store.history(run, watchers_->seen(*waiting), page_size);
+        co_await tell(run, std::move(events));
+        co_await attend(waiting);
+    }
+}
+
+asio::awaitable<void> peer_news::attend(std::shared_ptr<watcher> waiting)
+{
+    const auto current = co_await shared_.store.find(waiting->run());
+    if (!current) {
+        watchers_->fail(waiting, make_error_code(errc::not_found));
+        co_return;
+    }
+    watchers_->consider(*waiting, *current);
+    const auto shard = shared_.shard_of(current->foreign_id);
+    if (shared_.epochs[shard] == 0) {
+        const auto last = co_await shared_.store.history(current->id, current->version - 1, 1);
+        if (!last.empty()) {
+            watchers_->follow(*waiting, shard, last.front().sequence);
+            fresh_[shard] = true; // what came between the two
+            wake();
+        }
+    }
+    if (!waiting->considers())
+        co_await waiting->ask(shared_.store, *watchers_);
+}
+
+} // namespace pawl::engine_detail

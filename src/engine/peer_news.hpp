@@ -1,0 +1,64 @@
+#pragma once
+
+#include "engine/context.hpp"
+#include "engine/watchers.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// What other engines and clients commit in a shared store, for the runs of this engine and for
+/// those who wait here for runs of other engines. The store's news say where to look; as they may
+/// be lost, everything is looked at now and then without any.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class peer_news : public std::enable_shared_from_this<peer_news> {
+public:
+    peer_news(context& shared, std::shared_ptr<watchers> all, duration poll_interval);
+
+    /// Begins to listen, unless nobody else uses the store. From inside the gate.
+    void start();
+    void stop();
+
+    /// Tells the watcher, which has been added, the present state of its run, and from now on what
+    /// becomes of it, whichever engine has it. Throws what the store throws.
+    boost::asio::awaitable<void> attend(std::shared_ptr<watcher> waiting);
+
+    /// The engine has fewer shards than before: some watchers' runs may be another engine's now.
+    void shards_dropped();
+
+    /// False while the store could not be read when last tried.
+    bool reachable() const noexcept { return reachable_; }
+
+private:
+    void hear(std::span<const shard_news> news);
+    boost::asio::awaitable<void> work();
+    boost::asio::awaitable<void> read_logs(bool all);
+    boost::asio::awaitable<void> read_log(std::uint32_t shard, std::uint64_t after);
+    boost::asio::awaitable<void> attend_again();
+    boost::asio::awaitable<void> tell(run_id run, std::vector<event> events);
+    boost::asio::awaitable<bool> wait_for_news();
+    void wake();
+
+    context& shared_;
+    const std::shared_ptr<watchers> watchers_;
+    const duration poll_interval_;
+    const boost::asio::any_io_executor strand_;
+    const std::unique_ptr<timer> timer_;
+    const std::unique_ptr<std::atomic<bool>[]> fresh_; ///< by shard: news came since it was read
+    std::shared_ptr<void> listening_;
+    time_point next_poll_;
+    std::atomic<bool> woken_{false};
+    std::atomic<bool> dropped_{false};
+    std::atomic<bool> reachable_{true};
+};
+
+} // namespace pawl::engine_detail

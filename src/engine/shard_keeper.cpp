@@ -1,0 +1,312 @@
+#include "engine/shard_keeper.hpp"
+
+#include "core/shard_plan.hpp"
+#include "engine/error_text.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Begins the name of the role by which an engine shows that it is alive.
+constexpr std::string_view engine_roles = "pawl.engine/";
+
+/// How often an engine looks for shards that nobody has, at least.
+constexpr duration look_interval = std::chrono::seconds{1};
+
+std::string list_of(const std::vector<std::uint32_t>& shards)
+{
+    return fmt::format("{}", fmt::join(shards, ", "));
+}
+
+} // namespace
+
+shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_time, handlers told)
+    : shared_(shared), owner_(std::move(owner)), lease_time_(lease_time), told_(std::move(told)),
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
+      lapse_timer_(shared.clock.make_timer(strand_))
+{
+}
+
+asio::awaitable<void> shard_keeper::claim_first()
+{
+    if (shared_.store.shared()) {
+        renewed_at_ = shared_.clock.now();
+        co_await shared_.store.claim_role(std::string{engine_roles} + owner_, owner_, lease_time_);
+        co_return;
+    }
+    std::vector<std::uint32_t> all(shared_.store.shards());
+    std::iota(all.begin(), all.end(), 0);
+    auto claimed = co_await shared_.store.claim(all, owner_, lease_time_);
+    for (const auto shard : all) {
+        if (std::ranges::find(claimed, shard, &lease::shard) != claimed.end())
+            continue;
+        co_await shared_.store.release(std::move(claimed));
+        throw error(errc::fenced, fmt::format("shard {} of the store", shard));
+    }
+    co_await take(std::move(claimed));
+}
+
+void shard_keeper::start()
+{
+    if (shared_.store.shared())
+        shared_.running.spawn(strand_, keep());
+}
+
+void shard_keeper::stop()
+{
+    stopping_ = true;
+}
+
+void shard_keeper::let_go()
+{
+    ending_ = true;
+    doubt();
+    asio::post(strand_, [self = shared_from_this()] { self->lapse_timer_->cancel(); });
+}
+
+void shard_keeper::doubt()
+{
+    if (!woken_.exchange(true))
+        asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
+}
+
+asio::awaitable<void> shard_keeper::keep()
+{
+    while (!ending_) {
+        std::exception_ptr failure;
+        try {
+            co_await look();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        reachable_ = !failure;
+        if (failure) {
+            shared_.log(
+                {log_level::warn, "cannot renew the leases of shards: " + error_text(failure)});
+            drop_lapsed();
+        }
+        co_await sleep(std::min(look_interval, lease_time_ / 3));
+    }
+}
+
+asio::awaitable<void> shard_keeper::sleep(duration span)
+{
+    if (!woken_ && !ending_)
+        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+            [](auto handler, timer* waiting, duration length) {
+                waiting->wait(length, std::move(handler));
+            },
+            asio::use_awaitable, timer_.get(), span);
+    woken_ = false;
+}
+
+asio::awaitable<void> shard_keeper::look()
+{
+    const auto now = shared_.clock.now();
+    // A clock that was set back must not put a renewal off.
+    const bool is_due = now - renewed_at_ >= lease_time_ / 3 || now < renewed_at_;
+    if (is_due || woken_)
+        co_await renew();
+    co_await give_back_left();
+    if (!stopping_)
+        co_await balance();
+}
+
+asio::awaitable<void> shard_keeper::renew()
+{
+    const auto begun = shared_.clock.now();
+    co_await shared_.store.claim_role(std::string{engine_roles} + owner_, owner_, lease_time_);
+    auto wanted = held_shards();
+    if (!wanted.empty()) {
+        const auto renewed = co_await shared_.store.claim(wanted, owner_, lease_time_);
+        std::vector<std::uint32_t> lost;
+        for (const auto& mine : leases()) {
+            const auto same = std::ranges::find(renewed, mine.shard, &lease::shard);
+            // Under another epoch somebody else had it meanwhile.
+            if (same == renewed.end() || same->epoch != mine.epoch)
+                lost.push_back(mine.shard);
+        }
+        drop(lost);
+    }
+    renewed_at_ = begun;
+    lapse_timer_->wait(lease_time_, asio::bind_executor(strand_, [weak = weak_from_this()] {
+                           if (const auto self = weak.lock())
+                               self->drop_lapsed();
+                       }));
+}
+
+asio::awaitable<std::vector<std::string>> shard_keeper::engines()
+{
+    const auto roles = co_await shared_.store.roles(engine_roles);
+    std::vector<std::string> alive;
+    for (const auto& each : roles)
+        alive.push_back(each.owner);
+    std::ranges::sort(alive);
+    co_return alive;
+}
+
+asio::awaitable<void> shard_keeper::balance()
+{
+    auto alive = co_await engines();
+    if (!std::ranges::binary_search(alive, owner_))
+        alive.insert(std::ranges::upper_bound(alive, owner_), owner_);
+    auto all = co_await shared_.store.leases();
+    // A claim whose answer did not come, or a lease that lapsed and nobody took, is claimed again.
+    const auto mine = leases();
+    for (auto& each : all)
+        if (each.owner == owner_ &&
+            std::ranges::find(mine, each.shard, &lease::shard) == mine.end())
+            each.owner.clear();
+    const auto plan = core::plan_shards(all, alive, owner_);
+    leave(plan.release);
+    if (plan.claim.empty())
+        co_return;
+    const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_time_);
+    co_await take(claimed);
+}
+
+asio::awaitable<void> shard_keeper::take(std::vector<lease> claimed)
+{
+    std::vector<std::uint32_t> shards;
+    for (const auto& each : claimed) {
+        const std::lock_guard lock{mutex_};
+        held_.push_back(each);
+        shared_.epochs[each.shard] = each.epoch;
+        shards.push_back(each.shard);
+    }
+    if (shards.empty())
+        co_return;
+    shared_.log({log_level::info, "takes shards " + list_of(shards)});
+    std::exception_ptr failure;
+    try {
+        co_await told_.taken(shards);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        drop(shards);
+        std::rethrow_exception(failure);
+    }
+}
+
+/// The shards are driven no more, but stay held until what runs has ended.
+void shard_keeper::leave(std::vector<std::uint32_t> shards)
+{
+    std::erase_if(shards, [this](std::uint32_t shard) {
+        return std::ranges::find(leaving_, shard, &leaving_shard::number) != leaving_.end();
+    });
+    if (shards.empty())
+        return;
+    shared_.log({log_level::info, "gives shards back: " + list_of(shards)});
+    for (const auto& each : leases())
+        if (std::ranges::find(shards, each.shard) != shards.end()) {
+            shared_.epochs[each.shard] = 0;
+            leaving_.push_back({each.shard, each, shared_.clock.now()});
+        }
+    told_.dropped(shards);
+}
+
+asio::awaitable<void> shard_keeper::give_back_left()
+{
+    std::vector<lease> over;
+    std::vector<std::uint32_t> late;
+    const auto now = shared_.clock.now();
+    for (const auto& each : leaving_) {
+        const auto waited = now - each.since;
+        const bool in_time = waited >= duration::zero() && waited < shared_.interrupt_grace;
+        const bool busy = told_.busy(each.number);
+        if (busy && in_time)
+            continue;
+        if (busy)
+            late.push_back(each.number);
+        over.push_back(each.held);
+    }
+    if (over.empty())
+        co_return;
+    if (!late.empty())
+        told_.interrupt(late);
+    for (const auto& each : over)
+        forget(each.shard);
+    co_await shared_.store.release(std::move(over));
+}
+
+/// Nobody has answered for so long that others may have the shards.
+void shard_keeper::drop_lapsed()
+{
+    const auto since = shared_.clock.now() - renewed_at_;
+    if (since >= lease_time_ || since < duration::zero())
+        drop(held_shards());
+}
+
+void shard_keeper::drop(const std::vector<std::uint32_t>& lost)
+{
+    if (lost.empty())
+        return;
+    shared_.log({log_level::warn, "has lost shards " + list_of(lost)});
+    for (const auto shard : lost) {
+        forget(shard);
+        shared_.epochs[shard] = 0;
+    }
+    told_.dropped(lost);
+    told_.interrupt(lost);
+}
+
+void shard_keeper::forget(std::uint32_t shard)
+{
+    std::erase_if(leaving_, [&](const leaving_shard& l) { return l.number == shard; });
+    const std::lock_guard lock{mutex_};
+    std::erase_if(held_, [&](const lease& l) { return l.shard == shard; });
+}
+
+asio::awaitable<void> shard_keeper::release()
+{
+    try {
+        auto held = leases();
+        {
+            const std::lock_guard lock{mutex_};
+            held_.clear();
+        }
+        for (const auto& each : held)
+            shared_.epochs[each.shard] = 0;
+        co_await shared_.store.release(std::move(held));
+        if (shared_.store.shared()) {
+            const auto name = std::string{engine_roles} + owner_;
+            const auto role = co_await shared_.store.claim_role(name, owner_, lease_time_);
+            if (role)
+                co_await shared_.store.release_role(*role);
+        }
+    } catch (...) {
+        shared_.log(
+            {log_level::warn, "cannot give shards back: " + error_text(std::current_exception())});
+    }
+}
+
+std::vector<lease> shard_keeper::leases() const
+{
+    const std::lock_guard lock{mutex_};
+    return held_;
+}
+
+std::vector<std::uint32_t> shard_keeper::held_shards() const
+{
+    std::vector<std::uint32_t> shards;
+    for (const auto& each : leases())
+        shards.push_back(each.shard);
+    return shards;
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "postgres/encode.hpp"
+#include "postgres/result.hpp"
+#include "postgres/schema.hpp"
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::postgres {
+
+/// Which wave each change is decided in: changes that may be decided together share one, and a
+/// change is decided after those before it that it could depend on. Within a wave transitions come
+/// first, then deliveries, removals, publications, trims; cursors come last of all.
+std::vector<int> waves_of(std::span<const change> batch);
+
+/// The number of a workflow's name.
+using workflow_numbers = std::function<int(std::string_view name)>;
+
+/// The parameters of apply().
+parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
+                        const type_numbers& types, const workflow_numbers& workflows);
+
+/// When a run of a shard is due because of an accepted change.
+struct stored_wake {
+    std::uint32_t shard = 0;
+    std::optional<time_point> at;
+};
+
+/// What apply() answered. Adds to `wakes` what the accepted changes did to their shards.
+std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
+                                          std::vector<stored_wake>& wakes);
+
+} // namespace pawl::postgres

@@ -1,0 +1,231 @@
+#include "postgres/connection.hpp"
+
+#include "postgres/error.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <poll.h>
+
+namespace pawl::postgres {
+
+namespace asio = boost::asio;
+
+namespace {
+
+void ignore_notice(void*, const PGresult*)
+{
+}
+
+} // namespace
+
+connection::connection(asio::any_io_executor strand, std::shared_ptr<const target> where,
+                       bool prepares, clock::duration answer_limit)
+    : strand_(std::move(strand)), where_(std::move(where)), prepares_(prepares),
+      answer_limit_(answer_limit), socket_(strand_), limit_(strand_)
+{
+}
+
+connection::~connection()
+{
+    close();
+}
+
+void connection::close() noexcept
+{
+    // The socket is libpq's: it is given back, not closed.
+    if (socket_.is_open())
+        socket_.release();
+    handle_.reset();
+    prepared_.clear();
+}
+
+bool connection::is_open() noexcept
+{
+    if (!handle_ || PQstatus(handle_.get()) != CONNECTION_OK)
+        return false;
+    // A server that ended the session while nothing was asked of it has said so by now.
+    for (;;) {
+        pollfd readable{.fd = PQsocket(handle_.get()), .events = POLLIN, .revents = 0};
+        if (::poll(&readable, 1, 0) <= 0)
+            return true;
+        if (PQconsumeInput(handle_.get()) == 0)
+            return false;
+    }
+}
+
+void connection::arm(clock::duration limit)
+{
+    is_late_ = false;
+    limit_.expires_after(limit);
+    limit_.async_wait([self = weak_from_this(), mine = ++armed_](const error_code& failure) {
+        const auto still_here = self.lock();
+        if (failure || !still_here || still_here->armed_ != mine)
+            return;
+        still_here->is_late_ = true;
+        still_here->socket_.cancel();
+    });
+}
+
+void connection::disarm()
+{
+    ++armed_;
+    limit_.cancel();
+}
+
+asio::awaitable<void> connection::wait_for(event what)
+{
+    if (is_interrupted_)
+        throw lost_connection{fmt::format("PostgreSQL at {}: interrupted", where_->name())};
+    asio::use_awaitable_t<> token;
+    const auto wanted = what == event::readable ? asio::posix::stream_descriptor::wait_read
+                                                : asio::posix::stream_descriptor::wait_write;
+    auto failure = co_await socket_.async_wait(wanted, asio::as_tuple(token));
+    if (is_late_)
+        throw lost_connection{
+            fmt::format("PostgreSQL at {}: no answer within the time limit", where_->name())};
+    if (std::get<0>(failure))
+        throw lost_connection{
+            fmt::format("PostgreSQL at {}: {}", where_->name(), std::get<0>(failure).message())};
+}
+
+void connection::watch_socket()
+{
+    const int socket = PQsocket(handle_.get());
+    // While it tries one host after the other, libpq closes its socket and may get the same number
+    // again: it is always watched anew.
+    if (socket_.is_open())
+        socket_.release();
+    if (socket < 0)
+        throw_connect_error(handle_.get(), where_->name());
+    socket_.assign(socket);
+}
+
+asio::awaitable<void> connection::connect()
+{
+    handle_.reset(where_->start());
+    if (!handle_)
+        throw std::bad_alloc{};
+    PQsetNoticeReceiver(handle_.get(), ignore_notice, nullptr);
+    auto next = PGRES_POLLING_WRITING;
+    while (next != PGRES_POLLING_OK) {
+        if (PQstatus(handle_.get()) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
+            throw_connect_error(handle_.get(), where_->name());
+        watch_socket();
+        co_await wait_for(next == PGRES_POLLING_READING ? event::readable : event::writable);
+        socket_.release();
+        next = PQconnectPoll(handle_.get());
+    }
+    PQsetErrorVerbosity(handle_.get(), PQERRORS_DEFAULT);
+    PQsetnonblocking(handle_.get(), 1);
+    watch_socket();
+}
+
+asio::awaitable<void> connection::open()
+{
+    close();
+    arm(where_->time_limit());
+    std::exception_ptr failure;
+    try {
+        co_await connect();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    disarm();
+    if (failure) {
+        close();
+        std::rethrow_exception(failure);
+    }
+}
+
+void connection::check_sent(int sent, std::string_view doing)
+{
+    if (sent == 0)
+        throw_result_error(handle_.get(), nullptr, where_->name(), doing);
+}
+
+/// Of the statement that was sent last. A statement of Pawl's gives one result.
+asio::awaitable<result_pointer> connection::answer(std::string_view doing)
+{
+    for (;;) {
+        const int left = PQflush(handle_.get());
+        check_sent(left >= 0 ? 1 : 0, doing);
+        if (left == 0)
+            break;
+        co_await wait_for(event::writable);
+    }
+    result_pointer last;
+    for (;;) {
+        while (PQisBusy(handle_.get())) {
+            co_await wait_for(event::readable);
+            check_sent(PQconsumeInput(handle_.get()), doing);
+        }
+        result_pointer next{PQgetResult(handle_.get())};
+        if (!next)
+            break;
+        // Of several, the first error is the one that says why.
+        if (!last || PQresultStatus(last.get()) != PGRES_FATAL_ERROR)
+            last = std::move(next);
+    }
+    const auto status = PQresultStatus(last.get());
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        throw_result_error(handle_.get(), last.get(), where_->name(), doing);
+    co_return last;
+}
+
+asio::awaitable<result> connection::execute(const request& what)
+{
+    const bool names = prepares_ && *what.name != 0;
+    arm(answer_limit_);
+    result_pointer rows;
+    std::exception_ptr failure;
+    bool is_lost = false;
+    try {
+        if (names && !prepared_.contains(what.name)) {
+            check_sent(PQsendPrepare(handle_.get(), what.name, what.sql.c_str(), 0, nullptr),
+                       what.doing);
+            co_await answer(what.doing);
+            prepared_.insert(what.name);
+        }
+        const auto sent = what.values.as_arrays([&](auto values, auto lengths, auto formats) {
+            return names ? PQsendQueryPrepared(handle_.get(), what.name, what.values.count(),
+                                               values, lengths, formats, 1)
+                         : PQsendQueryParams(handle_.get(), what.sql.c_str(), what.values.count(),
+                                             nullptr, values, lengths, formats, 1);
+        });
+        check_sent(sent, what.doing);
+        rows = co_await answer(what.doing);
+    } catch (const lost_connection&) {
+        is_lost = true;
+        failure = std::current_exception();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    disarm();
+    if (is_lost)
+        close();
+    if (failure)
+        std::rethrow_exception(failure);
+    co_return result{std::move(rows), where_->name()};
+}
+
+asio::awaitable<bool> connection::wait_for_input()
+{
+    if (is_interrupted_)
+        co_return false;
+    asio::use_awaitable_t<> token;
+    const auto failure = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                                     asio::as_tuple(token));
+    co_return !std::get<0>(failure) && PQconsumeInput(handle_.get()) != 0;
+}
+
+void connection::interrupt()
+{
+    is_interrupted_ = true;
+    if (socket_.is_open())
+        socket_.cancel();
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "postgres/encode.hpp"
+#include "postgres/result.hpp"
+#include "postgres/target.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+namespace pawl::postgres {
+
+/// A statement with its parameters.
+struct request {
+    const char* name = ""; ///< that it is prepared under, once a connection; empty: it is not
+    std::string sql;
+    parameters values;
+    std::string_view doing; ///< for errors: "writing a batch"
+};
+
+struct finish_connection {
+    void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
+};
+using connection_pointer = std::unique_ptr<PGconn, finish_connection>;
+
+/// One connection to the server, used by one coroutine at a time, on `strand`. Made anew after it
+/// was lost.
+class connection : public std::enable_shared_from_this<connection> {
+public:
+    using clock = std::chrono::steady_clock;
+
+    connection(boost::asio::any_io_executor strand, std::shared_ptr<const target> where,
+               bool prepares, clock::duration answer_limit);
+    ~connection();
+
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
+    /// Whether it is open, as far as can be seen without asking the server.
+    bool is_open() noexcept;
+
+    /// Throws server_error when it cannot be made.
+    boost::asio::awaitable<void> open();
+    void close() noexcept;
+
+    /// Precondition: it is open. Throws lost_connection, which closes it, or server_error.
+    boost::asio::awaitable<result> execute(const request& what);
+
+    /// Waits until the server has sent something, such as a notification. False when the
+    /// connection is lost, or interrupt() was called.
+    boost::asio::awaitable<bool> wait_for_input();
+
+    /// Ends what goes on, and all that is tried later. On the strand.
+    void interrupt();
+
+    PGconn* handle() const noexcept { return handle_.get(); }
+
+private:
+    enum class event { readable, writable };
+
+    boost::asio::awaitable<void> wait_for(event what);
+    boost::asio::awaitable<result_pointer> answer(std::string_view doing);
+    boost::asio::awaitable<void> connect();
+    void watch_socket();
+    void arm(clock::duration limit);
+    void disarm();
+    void check_sent(int sent, std::string_view doing);
+
+    const boost::asio::any_io_executor strand_;
+    const std::shared_ptr<const target> where_;
+    const bool prepares_;
+    const clock::duration answer_limit_;
+    connection_pointer handle_;
+    boost::asio::posix::stream_descriptor socket_;
+    boost::asio::steady_timer limit_;
+    std::uint64_t armed_ = 0; ///< which arm() it is
+    bool is_late_ = false;
+    bool is_interrupted_ = false;
+    std::unordered_set<std::string_view> prepared_;
+};
+
+} // namespace pawl::postgres

@@ -1,0 +1,194 @@
+#include "postgres/listener.hpp"
+
+#include "pawl/error.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <charconv>
+
+namespace pawl::postgres {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr duration default_interval = 5s;
+constexpr duration default_interval_of_polling = 250ms;
+
+/// Reads a number and what ends it off the front; empty when there is none.
+template <typename Number>
+std::optional<Number> take_number(std::string_view& text)
+{
+    Number number{};
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (read.ec != std::errc{})
+        return {};
+    text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
+    return number;
+}
+
+struct free_notify {
+    void operator()(PGnotify* notification) const noexcept { PQfreemem(notification); }
+};
+
+} // namespace
+
+listener::listener(std::shared_ptr<news> owner)
+    : news_(std::move(owner)), strand_(asio::make_strand(news_->executor_)),
+      link_(std::make_shared<connection>(strand_, news_->where_, false,
+                                         std::chrono::duration_cast<connection::clock::duration>(
+                                             news_->options_.statement_timeout))),
+      waits_(news_->options_.reconnect_first, news_->options_.reconnect_longest),
+      reconnect_(strand_), interval_(strand_)
+{
+}
+
+void listener::start()
+{
+    const auto done = [](const std::exception_ptr& escaped) {
+        assert(!escaped);
+        static_cast<void>(escaped);
+    };
+    asio::co_spawn(strand_, poll(shared_from_this()), done);
+    if (!news_->options_.poll_only)
+        asio::co_spawn(strand_, follow(shared_from_this()), done);
+}
+
+void listener::stop()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        self->stopped_ = true;
+        self->link_->interrupt();
+        self->reconnect_.cancel();
+        self->interval_.cancel();
+    });
+}
+
+asio::awaitable<void> listener::pause(asio::steady_timer& timer, duration time)
+{
+    if (stopped_)
+        co_return;
+    timer.expires_after(time);
+    asio::use_awaitable_t<> token;
+    co_await timer.async_wait(asio::as_tuple(token));
+}
+
+asio::awaitable<void> listener::follow(std::shared_ptr<listener> self)
+{
+    while (!self->stopped_) {
+        const bool listens = co_await self->begin_to_listen();
+        if (listens) {
+            self->waits_.reset();
+            // What was committed meanwhile has been told to nobody here.
+            self->tell_gap();
+            co_await self->receive();
+        }
+        self->link_->close();
+        co_await self->pause(self->reconnect_, self->waits_.next());
+    }
+}
+
+asio::awaitable<bool> listener::begin_to_listen()
+{
+    request listen;
+    listen.sql = fmt::format("LISTEN {}", news_->statements_->channel());
+    listen.doing = "listening";
+    try {
+        co_await link_->open();
+        co_await link_->execute(listen);
+        co_return true;
+    } catch (const error&) {
+        co_return false;
+    }
+}
+
+asio::awaitable<void> listener::receive()
+{
+    while (!stopped_) {
+        while (const std::unique_ptr<PGnotify, free_notify> heard{PQnotifies(link_->handle())})
+            hear_payload(heard->extra);
+        const bool goes_on = co_await link_->wait_for_input();
+        if (!goes_on)
+            co_return;
+    }
+}
+
+void listener::hear_payload(std::string_view payload)
+{
+    if (payload.starts_with(news_->origin_))
+        return;
+    news::due_by_shard what;
+    payload.remove_prefix(std::min(payload.find(' '), payload.size()));
+    while (payload.starts_with(' ')) {
+        payload.remove_prefix(1);
+        const auto shard = take_number<std::uint32_t>(payload);
+        if (!shard || !payload.starts_with(':'))
+            break;
+        payload.remove_prefix(1);
+        auto& due = what[*shard];
+        if (const auto time = take_number<duration::rep>(payload))
+            due = time_point{duration{*time}};
+    }
+    news_->tell(what);
+}
+
+void listener::tell_gap()
+{
+    news::due_by_shard all;
+    for (std::uint32_t shard = 0; shard < news_->statements_->shards(); ++shard)
+        all[shard] = time_point::min();
+    news_->tell(all);
+}
+
+void listener::hear_commits(result rows)
+{
+    const bool is_first = commits_.empty();
+    news::due_by_shard changed;
+    while (rows.next()) {
+        std::uint32_t shard = 0;
+        std::int64_t commits = 0;
+        std::optional<time_point> due;
+        rows.read(shard);
+        rows.read(commits);
+        rows.read(due);
+        if (std::exchange(commits_[shard], commits) != commits && !is_first)
+            changed[shard] = due;
+    }
+    if (is_first && news_->options_.poll_only)
+        tell_gap();
+    else if (!changed.empty())
+        news_->tell(changed);
+}
+
+duration listener::next_interval()
+{
+    auto longest = news_->options_.poll_interval;
+    if (longest == duration{0})
+        longest = news_->options_.poll_only ? default_interval_of_polling : default_interval;
+    std::uniform_int_distribution<duration::rep> choose{longest.count() * 3 / 4, longest.count()};
+    return duration{choose(random_)};
+}
+
+asio::awaitable<void> listener::poll(std::shared_ptr<listener> self)
+{
+    while (!self->stopped_) {
+        try {
+            auto rows = co_await self->news_->asking_->run(self->news_->statements_->commits());
+            self->hear_commits(std::move(rows));
+        } catch (const error&) {
+            // Next time, what has changed since the last answer is told.
+        }
+        co_await self->pause(self->interval_, self->next_interval());
+    }
+}
+
+} // namespace pawl::postgres

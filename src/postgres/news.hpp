@@ -1,0 +1,61 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "postgres/batch.hpp"
+#include "postgres/pool.hpp"
+#include "postgres/queries.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::postgres {
+
+class listener;
+
+/// Spreads the news of commits: at once to those who listen in this store, after a short while, in
+/// which they are merged, to the other processes. Its coroutines keep it alive.
+class news : public std::enable_shared_from_this<news> {
+public:
+    news(boost::asio::any_io_executor executor, std::shared_ptr<pool> asking,
+         std::shared_ptr<const target> where, std::shared_ptr<const queries> statements,
+         const postgres_options& options);
+
+    /// This store has committed. From any thread.
+    void committed(std::span<const stored_wake> wakes);
+
+    std::shared_ptr<void> listen(news_function hear);
+
+private:
+    friend class listener;
+    using due_by_shard = std::map<std::uint32_t, std::optional<time_point>>;
+
+    void tell(const due_by_shard& what);
+    static boost::asio::awaitable<void> notify_later(std::shared_ptr<news> self);
+    std::vector<std::string> take_payloads();
+
+    const boost::asio::any_io_executor executor_;
+    const std::shared_ptr<pool> asking_;
+    const std::shared_ptr<const target> where_;
+    const std::shared_ptr<const queries> statements_;
+    const postgres_options options_;
+    const std::string origin_; ///< tells this store's own notifications
+
+    std::mutex mutex_;
+    std::map<std::uint64_t, std::shared_ptr<const news_function>> hearers_;
+    std::uint64_t next_hearer_ = 0;
+    std::shared_ptr<listener> listener_; ///< while somebody listens
+    due_by_shard untold_;                ///< to the other processes
+    bool is_notifying_ = false;
+};
+
+} // namespace pawl::postgres

@@ -1,0 +1,657 @@
+-- The tables and functions of Pawl in PostgreSQL (13 or later).
+--
+-- Pawl runs this itself when it opens a database whose role may create it. For a role that may not,
+-- an administrator runs it once:
+--
+--     psql --single-transaction -v ON_ERROR_STOP=1 -v schema=pawl -v shards=64 -f pawl_schema.sql
+--
+-- and grants the role of the application what it needs:
+--
+--     GRANT USAGE ON SCHEMA pawl TO application;
+--     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pawl TO application;
+--
+-- Every text that comes from a caller is kept as its bytes, because PostgreSQL's own texts take
+-- neither NUL nor what is not in the database's encoding; the view runs_readable is for people. A
+-- text that is empty is NULL, unless it is a name. Times are microseconds since the Unix epoch, UTC.
+-- Enumerations are the numbers that Pawl's public headers give them.
+
+\if :{?schema} \else \set schema pawl \endif
+\if :{?shards} \else \set shards 64 \endif
+
+-- version 1
+
+CREATE SCHEMA IF NOT EXISTS :"schema";
+SET LOCAL search_path = :"schema";
+
+CREATE TABLE meta (
+    version integer NOT NULL,
+    shards integer NOT NULL
+);
+
+-- One row a shard. next_sequence is the sequence of the shard's next event; epoch grows with each
+-- owner and is never set back; owner is NULL when the shard is free. commits counts what changed
+-- something in the shard, for those who poll. Whoever changes runs, messages or cursors of a shard
+-- holds the lock of its row.
+CREATE TABLE shards (
+    shard integer PRIMARY KEY,
+    next_sequence bigint NOT NULL DEFAULT 1,
+    commits bigint NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 0,
+    lease_until bigint,
+    owner bytea
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE TABLE workflows (
+    workflow integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name bytea NOT NULL UNIQUE
+);
+
+-- What an index holds of a text that a caller chose, after what it is sought together with: all of
+-- the text, but of a long one a digest, because the rows of an index have a greatest size. It is one
+-- value, so that no plan can seek by a part of it, which is what a planner without statistics does.
+CREATE FUNCTION index_key(prefix bytea, whole bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
+                         ELSE substring(whole FROM 1 FOR 469) || sha256(whole) END $$;
+
+-- The last record of each run. None of its indexes has a column that an ordinary transition changes:
+-- such an update writes no index (HOT), for which the fill factor keeps room. That is why due times
+-- are in a table of their own and why finished_at, the time of a finished run's last commit, is not
+-- updated_at. details: what no query looks into, as Pawl encodes it.
+CREATE TABLE runs (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    entered_at bigint NOT NULL,
+    not_before bigint,
+    wake_at bigint,
+    finished_at bigint,
+    inbox_last bigint NOT NULL,
+    visit bigint NOT NULL,
+    object_version bigint NOT NULL,
+    shard integer NOT NULL,
+    workflow integer NOT NULL,
+    status integer NOT NULL,
+    attempt integer NOT NULL,
+    inbox_pending integer NOT NULL,
+    state smallint NOT NULL,
+    step_done boolean NOT NULL,
+    foreign_id bytea NOT NULL,
+    start_key bytea,
+    trace_parent bytea,
+    last_error bytea,
+    reason bytea,
+    details bytea,
+    object bytea NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+CREATE UNIQUE INDEX runs_unfinished ON runs (index_key(int4send(workflow), foreign_id))
+    WHERE finished_at IS NULL;
+CREATE UNIQUE INDEX runs_started
+    ON runs (index_key(int4send(workflow), foreign_id), index_key('', start_key))
+    WHERE start_key IS NOT NULL;
+CREATE INDEX runs_foreign ON runs (index_key(int4send(workflow), foreign_id), created_at, id);
+CREATE INDEX runs_created ON runs (workflow, created_at, id);
+CREATE INDEX runs_finished ON runs (shard, workflow, finished_at, id)
+    WHERE finished_at IS NOT NULL;
+
+-- When which run needs an engine: runs.wake_at, where it is not NULL.
+CREATE TABLE due (
+    shard integer NOT NULL,
+    wake_at bigint NOT NULL,
+    run uuid NOT NULL,
+    PRIMARY KEY (shard, wake_at, run)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+
+-- The log. position is shard << 48 | sequence: the events of a shard lie together.
+CREATE TABLE events (
+    position bigint PRIMARY KEY,
+    run uuid NOT NULL,
+    version bigint NOT NULL,
+    at bigint NOT NULL,
+    from_status integer NOT NULL,
+    to_status integer NOT NULL,
+    attempt integer NOT NULL,
+    kind smallint NOT NULL,
+    state smallint NOT NULL,
+    error bytea,
+    requested_by bytea
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+CREATE INDEX events_run ON events (run, version);
+
+-- The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload.
+CREATE TABLE messages (
+    run uuid NOT NULL,
+    sequence bigint NOT NULL,
+    sent_at bigint NOT NULL,
+    expires_at bigint,
+    kind smallint NOT NULL,
+    outcome smallint NOT NULL,
+    name bytea NOT NULL,
+    key bytea,
+    requested_by bytea,
+    detail bytea,
+    payload bytea NOT NULL,
+    PRIMARY KEY (run, sequence)
+) WITH (fillfactor = 80);
+CREATE INDEX messages_pending ON messages (run, sequence) WHERE outcome = 0;
+CREATE UNIQUE INDEX messages_key ON messages (index_key(uuid_send(run), key)) WHERE key IS NOT NULL;
+
+-- Named positions in a shard's log. numeric, because a position has 64 bits and no sign.
+CREATE TABLE cursors (
+    shard integer NOT NULL,
+    name bytea NOT NULL,
+    position numeric NOT NULL,
+    PRIMARY KEY (shard, name)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- How many runs of a workflow stand where: the sum over all slots. Each session adds in the slot of
+-- its process, so that those who write at the same time seldom wait for each other.
+CREATE TABLE counts (
+    slot integer NOT NULL,
+    workflow integer NOT NULL,
+    status integer NOT NULL,
+    state smallint NOT NULL,
+    runs bigint NOT NULL,
+    PRIMARY KEY (slot, workflow, status, state)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE TABLE topics (
+    topic integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name bytea NOT NULL UNIQUE,
+    next_position bigint NOT NULL DEFAULT 1
+) WITH (fillfactor = 50);
+
+CREATE TABLE topic_events (
+    topic integer NOT NULL,
+    position bigint NOT NULL,
+    at bigint NOT NULL,
+    id bytea,
+    key bytea,
+    type bytea,
+    headers bytea,
+    trace_parent bytea,
+    payload bytea NOT NULL,
+    PRIMARY KEY (topic, position)
+);
+CREATE UNIQUE INDEX topic_events_id ON topic_events (index_key(int4send(topic), id))
+    WHERE id IS NOT NULL;
+
+CREATE TABLE roles (
+    name bytea PRIMARY KEY,
+    owner bytea,
+    epoch bigint NOT NULL,
+    lease_until bigint NOT NULL
+);
+
+INSERT INTO shards (shard) SELECT generate_series(0, :shards - 1);
+INSERT INTO meta VALUES (1, :shards);
+
+-- For people at psql. Bytes that are not ASCII come as \nnn.
+CREATE VIEW runs_readable AS
+SELECT id, encode(workflows.name, 'escape') AS workflow, encode(foreign_id, 'escape') AS foreign_id,
+       shard, version,
+       (ARRAY['Initiated', 'Running', 'Paused', 'Cancelled', 'Completed', 'DataDeleted',
+              'RequestedDataDeleted'])[state] AS state,
+       status, attempt, to_timestamp(wake_at / 1e6) AS wake_at,
+       to_timestamp(created_at / 1e6) AS created_at, to_timestamp(updated_at / 1e6) AS updated_at,
+       inbox_pending, encode(last_error, 'escape') AS last_error,
+       encode(reason, 'escape') AS reason, encode(object, 'escape') AS object
+FROM runs JOIN workflows USING (workflow);
+
+-- What apply() takes: the changes of a batch, one type a kind of change. ord is the change's place in
+-- the batch, wave says which changes may be decided together: those of a later wave see what the
+-- earlier ones did.
+CREATE TYPE transition_input AS (
+    ord integer,
+    wave integer,
+    run uuid,
+    shard integer,
+    expected bigint,     -- 0 creates
+    epoch bigint,        -- 0 is not checked
+    once boolean,
+    inbox_seen bigint,
+    kind smallint,
+    from_status integer,
+    error bytea,         -- of the event
+    requested_by bytea,
+    workflow integer,
+    foreign_id bytea,    -- from here to created_at: of a start only
+    start_key bytea,
+    trace_parent bytea,
+    created_at bigint,
+    version bigint,
+    updated_at bigint,
+    entered_at bigint,
+    not_before bigint,
+    wake_at bigint,
+    visit bigint,
+    object_version bigint,
+    status integer,
+    attempt integer,
+    state smallint,
+    finished boolean,
+    step_done boolean,
+    last_error bytea,
+    reason bytea,
+    details bytea,
+    object bytea
+);
+CREATE TYPE settlement_input AS (ord integer, sequence bigint, outcome smallint, detail bytea);
+CREATE TYPE delivery_input AS (
+    ord integer,
+    wave integer,
+    run uuid,
+    sent_at bigint,
+    expires_at bigint,
+    kind smallint,
+    name bytea,
+    key bytea,
+    requested_by bytea,
+    payload bytea
+);
+CREATE TYPE cursor_input AS (ord integer, shard integer, name bytea, place text, epoch bigint);
+CREATE TYPE removal_input AS (ord integer, wave integer, run uuid, expected bigint, epoch bigint);
+CREATE TYPE publication_input AS (
+    ord integer,
+    wave integer,
+    topic bytea,
+    at bigint,
+    id bytea,
+    key bytea,
+    type bytea,
+    headers bytea,
+    trace_parent bytea,
+    payload bytea
+);
+CREATE TYPE trim_input AS (ord integer, wave integer, topic bytea, up_to bigint);
+
+-- What became of a change. verdict is a number of pawl::apply_status; wake is the due time that it
+-- stored in shard.
+CREATE TYPE verdict AS (
+    ord integer,
+    verdict smallint,
+    sequence bigint,
+    existing uuid,
+    outcome smallint,
+    detail bytea,
+    shard integer,
+    wake bigint
+);
+
+CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS
+$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
+
+-- Ends what these transitions settle, of those that will be accepted.
+CREATE FUNCTION apply_settlements(transitions transition_input[], settlements settlement_input[],
+                                  present integer)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    WITH allowed AS MATERIALIZED (
+        SELECT t.ord, t.run
+        FROM unnest(transitions) t JOIN shards s ON s.shard = t.shard JOIN runs r ON r.id = t.run
+        WHERE t.wave = present AND t.expected > 0 AND r.version = t.expected
+          AND (t.epoch = 0 OR t.epoch = s.epoch) AND r.inbox_pending > 0
+    ), settled AS (
+        UPDATE messages m SET outcome = i.outcome, detail = i.detail, payload = ''
+        FROM allowed JOIN unnest(settlements) i ON i.ord = allowed.ord
+        WHERE m.run = allowed.run AND m.sequence = i.sequence AND m.outcome = 0
+        RETURNING m.run
+    )
+    UPDATE runs r SET inbox_pending = r.inbox_pending - ended.messages
+    FROM (SELECT run, count(*)::integer AS messages FROM settled GROUP BY run) ended
+    WHERE r.id = ended.run;
+END $$;
+
+CREATE FUNCTION apply_transitions(transitions transition_input[], present integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.*, s.next_sequence, r.wake_at AS old_wake, r.status AS old_status,
+               r.state AS old_state, r.inbox_pending AS pending,
+               CASE WHEN i.inbox_seen < r.inbox_last AND NOT i.finished
+                    THEN least(i.wake_at, i.updated_at) ELSE i.wake_at END AS new_wake,
+               CASE WHEN i.expected > 0 AND r.id IS NULL THEN 7
+                    WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6
+                    WHEN i.expected > 0 THEN CASE WHEN r.version = i.expected THEN 0 ELSE 2 END
+                    WHEN same.id IS NOT NULL THEN 1
+                    WHEN r.id IS NOT NULL THEN 2
+                    WHEN unfinished.id IS NOT NULL THEN 3
+                    WHEN latest.id IS NOT NULL THEN 4
+                    ELSE 0 END::smallint AS verdict,
+               coalesce(same.id, unfinished.id, latest.id) AS existing
+        FROM unnest(transitions) i
+        JOIN shards s ON s.shard = i.shard
+        LEFT JOIN runs r ON r.id = i.run
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND o.start_key IS NOT NULL
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id)
+              AND index_key('', o.start_key) = index_key('', i.start_key) LIMIT 1) same ON true
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND o.finished_at IS NULL
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id) LIMIT 1) unfinished ON true
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND i.once
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id)
+            ORDER BY o.created_at DESC, o.id DESC LIMIT 1) latest ON true
+        WHERE i.wave = present
+    ), accepted AS MATERIALIZED (
+        SELECT *, next_sequence - 1 + row_number() OVER (PARTITION BY shard ORDER BY ord)
+                  AS sequence
+        FROM judged WHERE verdict = 0
+    ), updated AS (
+        UPDATE runs r SET
+            version = a.version, updated_at = a.updated_at, entered_at = a.entered_at,
+            not_before = a.not_before, wake_at = a.new_wake,
+            finished_at = CASE WHEN a.finished THEN a.updated_at END,
+            visit = a.visit, object_version = a.object_version, status = a.status,
+            attempt = a.attempt, state = a.state, step_done = a.step_done,
+            inbox_pending = CASE WHEN a.finished THEN 0 ELSE r.inbox_pending END,
+            last_error = a.last_error, reason = a.reason, details = a.details, object = a.object
+        FROM accepted a WHERE r.id = a.run AND a.expected > 0
+    ), created AS (
+        INSERT INTO runs (id, version, created_at, updated_at, entered_at, not_before, wake_at,
+                          finished_at, inbox_last, visit, object_version, shard, workflow, status,
+                          attempt, inbox_pending, state, step_done, foreign_id, start_key,
+                          trace_parent, last_error, reason, details, object)
+        SELECT run, version, created_at, updated_at, entered_at, not_before, new_wake,
+               CASE WHEN finished THEN updated_at END, 0, visit, object_version, shard, workflow,
+               status, attempt, 0, state, step_done, foreign_id, start_key, trace_parent,
+               last_error, reason, details, object
+        FROM accepted WHERE expected = 0
+    ), ended AS (
+        UPDATE messages m SET outcome = 2, detail = 'the run has finished', payload = ''
+        FROM accepted a
+        WHERE a.finished AND a.pending > 0 AND m.run = a.run AND m.outcome = 0
+    ), logged AS (
+        INSERT INTO events (position, run, version, at, from_status, to_status, attempt, kind,
+                            state, error, requested_by)
+        SELECT shard::bigint << 48 | sequence, run, version, updated_at, from_status, status,
+               attempt, kind, state, error, requested_by
+        FROM accepted ORDER BY shard, ord
+    ), asleep AS (
+        DELETE FROM due d USING accepted a
+        WHERE a.new_wake IS NULL AND d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run
+    ), moved AS (
+        UPDATE due d SET wake_at = a.new_wake FROM accepted a
+        WHERE a.new_wake <> a.old_wake
+          AND d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run
+    ), awake AS (
+        INSERT INTO due (shard, wake_at, run)
+        SELECT shard, new_wake, run FROM accepted
+        WHERE new_wake IS NOT NULL AND old_wake IS NULL
+    ), numbered AS (
+        UPDATE shards s SET next_sequence = s.next_sequence + taken.events, commits = s.commits + 1
+        FROM (SELECT shard, count(*) AS events FROM accepted GROUP BY shard) taken
+        WHERE s.shard = taken.shard
+    ), counted AS (
+        INSERT INTO counts (slot, workflow, status, state, runs)
+        SELECT pg_backend_pid() & 63, workflow, status, state, sum(runs) FROM (
+            SELECT workflow, status, state, 1 AS runs FROM accepted
+            WHERE (status, state) IS DISTINCT FROM (old_status, old_state)
+            UNION ALL
+            SELECT workflow, old_status, old_state, -1 FROM accepted
+            WHERE (status, state) IS DISTINCT FROM (old_status, old_state) AND expected > 0
+        ) each GROUP BY workflow, status, state HAVING sum(runs) <> 0
+        ORDER BY workflow, status, state
+        ON CONFLICT (slot, workflow, status, state)
+            DO UPDATE SET runs = counts.runs + excluded.runs
+    )
+    SELECT ord, verdict, NULL::bigint, existing, NULL::smallint, NULL::bytea, shard, NULL::bigint
+    FROM judged WHERE verdict <> 0
+    UNION ALL
+    SELECT ord, 0::smallint, sequence, NULL, NULL, NULL, shard, new_wake FROM accepted;
+END $$;
+
+CREATE FUNCTION apply_deliveries(deliveries delivery_input[], present integer, locked integer[])
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.*, r.shard, r.wake_at AS old_wake, r.inbox_last,
+               same.sequence AS first_sequence, same.outcome AS first_outcome,
+               same.detail AS first_detail,
+               CASE WHEN r.id IS NULL THEN 7
+                    WHEN same.sequence IS NOT NULL THEN 1
+                    WHEN r.finished_at IS NOT NULL AND i.kind <> 5 THEN 5
+                    ELSE 0 END::smallint AS verdict
+        FROM unnest(deliveries) i
+        LEFT JOIN runs r ON r.id = i.run AND r.shard = ANY (locked)
+        LEFT JOIN LATERAL (
+            SELECT m.sequence, m.outcome, m.detail FROM messages m
+            WHERE m.key IS NOT NULL
+              AND index_key(uuid_send(m.run), m.key) = index_key(uuid_send(i.run), i.key)
+            LIMIT 1) same ON true
+        WHERE i.wave = present
+    ), accepted AS MATERIALIZED (
+        SELECT *, inbox_last + row_number() OVER (PARTITION BY run ORDER BY ord) AS sequence
+        FROM judged WHERE verdict = 0
+    ), stored AS (
+        INSERT INTO messages (run, sequence, sent_at, expires_at, kind, outcome, name, key,
+                              requested_by, detail, payload)
+        SELECT run, sequence, sent_at, expires_at, kind, 0, name, key, requested_by, NULL, payload
+        FROM accepted
+    ), changed AS MATERIALIZED (
+        SELECT run, shard, old_wake, least(old_wake, min(sent_at)) AS new_wake,
+               max(sequence) AS last, count(*)::integer AS messages
+        FROM accepted GROUP BY run, shard, old_wake
+    ), updated AS (
+        UPDATE runs r SET inbox_last = c.last, inbox_pending = r.inbox_pending + c.messages,
+                          wake_at = c.new_wake
+        FROM changed c WHERE r.id = c.run
+    ), moved AS (
+        UPDATE due d SET wake_at = c.new_wake FROM changed c
+        WHERE c.new_wake <> c.old_wake
+          AND d.shard = c.shard AND d.wake_at = c.old_wake AND d.run = c.run
+    ), awake AS (
+        INSERT INTO due (shard, wake_at, run)
+        SELECT shard, new_wake, run FROM changed WHERE old_wake IS NULL
+    ), noted AS (
+        UPDATE shards s SET commits = s.commits + 1
+        WHERE s.shard IN (SELECT c.shard FROM changed c)
+    )
+    SELECT ord, verdict, first_sequence, CASE WHEN verdict = 1 THEN run END, first_outcome,
+           first_detail, shard, NULL::bigint
+    FROM judged WHERE verdict <> 0
+    UNION ALL
+    SELECT a.ord, 0::smallint, a.sequence, NULL, NULL, NULL, c.shard, c.new_wake
+    FROM accepted a JOIN changed c ON c.run = a.run;
+END $$;
+
+CREATE FUNCTION apply_removals(removals removal_input[], present integer, locked integer[])
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.ord, i.run, r.shard, r.wake_at, r.workflow, r.status, r.state,
+               CASE WHEN r.id IS NULL THEN 7
+                    WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6
+                    WHEN r.version <> i.expected THEN 2
+                    WHEN r.finished_at IS NULL THEN 3
+                    ELSE 0 END::smallint AS verdict
+        FROM unnest(removals) i
+        LEFT JOIN runs r ON r.id = i.run AND r.shard = ANY (locked)
+        LEFT JOIN shards s ON s.shard = r.shard
+        WHERE i.wave = present
+    ), accepted AS MATERIALIZED (
+        SELECT * FROM judged WHERE verdict = 0
+    ), no_events AS (
+        DELETE FROM events e USING accepted a WHERE e.run = a.run
+    ), no_messages AS (
+        DELETE FROM messages m USING accepted a WHERE m.run = a.run
+    ), asleep AS (
+        DELETE FROM due d USING accepted a
+        WHERE d.shard = a.shard AND d.wake_at = a.wake_at AND d.run = a.run
+    ), removed AS (
+        DELETE FROM runs r USING accepted a WHERE r.id = a.run
+    ), counted AS (
+        INSERT INTO counts (slot, workflow, status, state, runs)
+        SELECT pg_backend_pid() & 63, workflow, status, state, -count(*) FROM accepted
+        GROUP BY workflow, status, state ORDER BY workflow, status, state
+        ON CONFLICT (slot, workflow, status, state)
+            DO UPDATE SET runs = counts.runs + excluded.runs
+    )
+    SELECT ord, verdict, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
+           NULL::bigint
+    FROM judged;
+END $$;
+
+CREATE FUNCTION apply_cursor_moves(cursor_moves cursor_input[])
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.*, CASE WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6 ELSE 0 END::smallint
+                    AS verdict
+        FROM unnest(cursor_moves) i JOIN shards s ON s.shard = i.shard
+    ), moved AS (
+        INSERT INTO cursors (shard, name, position)
+        SELECT shard, name, max(place::numeric) FROM judged
+        WHERE verdict = 0 AND place <> '0' GROUP BY shard, name ORDER BY shard, name
+        ON CONFLICT (shard, name) DO UPDATE SET position = excluded.position
+            WHERE cursors.position < excluded.position
+    )
+    SELECT ord, verdict, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
+           NULL::bigint
+    FROM judged;
+END $$;
+
+CREATE FUNCTION apply_publications(publications publication_input[], present integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.*, t.topic AS number, t.next_position, same.position
+        FROM unnest(publications) i JOIN topics t ON t.name = i.topic
+        LEFT JOIN LATERAL (
+            SELECT e.position FROM topic_events e
+            WHERE e.id IS NOT NULL
+              AND index_key(int4send(e.topic), e.id) = index_key(int4send(t.topic), i.id)
+            LIMIT 1) same ON true
+        WHERE i.wave = present
+    ), accepted AS MATERIALIZED (
+        SELECT *, next_position - 1 + row_number() OVER (PARTITION BY number ORDER BY ord)
+                  AS given
+        FROM judged WHERE position IS NULL
+    ), stored AS (
+        INSERT INTO topic_events (topic, position, at, id, key, type, headers, trace_parent,
+                                  payload)
+        SELECT number, given, at, id, key, type, headers, trace_parent, payload FROM accepted
+        ORDER BY number, given
+    ), numbered AS (
+        UPDATE topics t SET next_position = taken.last + 1
+        FROM (SELECT number, max(given) AS last FROM accepted GROUP BY number) taken
+        WHERE t.topic = taken.number
+    )
+    SELECT ord, 1::smallint, position, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
+           NULL::bigint
+    FROM judged WHERE position IS NOT NULL
+    UNION ALL
+    SELECT ord, 0::smallint, given, NULL, NULL, NULL, NULL, NULL FROM accepted;
+END $$;
+
+CREATE FUNCTION apply_trims(trims trim_input[], present integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH wanted AS MATERIALIZED (
+        SELECT * FROM unnest(trims) WHERE wave = present
+    ), gone AS (
+        DELETE FROM topic_events e USING wanted w JOIN topics t ON t.name = w.topic
+        WHERE e.topic = t.topic AND e.position <= w.up_to
+    )
+    SELECT ord, 0::smallint, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
+           NULL::bigint
+    FROM wanted;
+END $$;
+
+-- Applies a batch. First it locks the rows of all shards (in their order, so that batches never wait
+-- for each other in a circle), then of all topics; each statement after that sees what those before
+-- it and every finished batch did, and nobody changes it meanwhile.
+--
+-- The planner is told to go by indexes, one run at a time: it plans once for batches of every size,
+-- mostly before there are any statistics.
+CREATE FUNCTION apply(transitions transition_input[], settlements settlement_input[],
+                      deliveries delivery_input[], cursor_moves cursor_input[],
+                      removals removal_input[], publications publication_input[],
+                      trims trim_input[], last_wave integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE
+SET search_path = :"schema"
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+DECLARE
+    locked integer[];
+BEGIN
+    SELECT array_agg(held.shard) INTO locked FROM (
+        SELECT s.shard FROM shards s WHERE s.shard IN (
+            SELECT t.shard FROM unnest(transitions) t
+            UNION ALL SELECT c.shard FROM unnest(cursor_moves) c
+            UNION ALL SELECT r.shard FROM unnest(deliveries) d JOIN runs r ON r.id = d.run
+            UNION ALL SELECT r.shard FROM unnest(removals) d JOIN runs r ON r.id = d.run)
+        ORDER BY s.shard FOR NO KEY UPDATE) held;
+    IF cardinality(publications) > 0 THEN
+        INSERT INTO topics (name)
+        SELECT DISTINCT p.topic FROM unnest(publications) p
+        WHERE NOT EXISTS (SELECT FROM topics t WHERE t.name = p.topic)
+        ORDER BY p.topic ON CONFLICT (name) DO NOTHING;
+    END IF;
+    IF cardinality(publications) > 0 OR cardinality(trims) > 0 THEN
+        PERFORM FROM topics t WHERE t.name IN (
+            SELECT p.topic FROM unnest(publications) p UNION ALL SELECT m.topic FROM unnest(trims) m)
+        ORDER BY t.topic FOR NO KEY UPDATE;
+    END IF;
+    FOR present IN 0..last_wave LOOP
+        IF cardinality(transitions) > 0 THEN
+            IF cardinality(settlements) > 0 THEN
+                PERFORM apply_settlements(transitions, settlements, present);
+            END IF;
+            RETURN QUERY SELECT * FROM apply_transitions(transitions, present);
+        END IF;
+        IF cardinality(deliveries) > 0 THEN
+            RETURN QUERY SELECT * FROM apply_deliveries(deliveries, present, locked);
+        END IF;
+        IF cardinality(removals) > 0 THEN
+            RETURN QUERY SELECT * FROM apply_removals(removals, present, locked);
+        END IF;
+        IF cardinality(publications) > 0 THEN
+            RETURN QUERY SELECT * FROM apply_publications(publications, present);
+        END IF;
+        IF cardinality(trims) > 0 THEN
+            RETURN QUERY SELECT * FROM apply_trims(trims, present);
+        END IF;
+    END LOOP;
+    IF cardinality(cursor_moves) > 0 THEN
+        RETURN QUERY SELECT * FROM apply_cursor_moves(cursor_moves);
+    END IF;
+END $$;
+
+-- Takes each of these shards that is free, lapsed, or the claimer's already.
+CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, ttl bigint)
+RETURNS SETOF shards LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+BEGIN
+    PERFORM FROM shards s
+    WHERE s.shard = ANY (wanted)
+      AND (s.owner IS NULL OR s.owner = claimer OR s.lease_until <= now_us())
+    ORDER BY s.shard FOR NO KEY UPDATE;
+    RETURN QUERY
+    UPDATE shards s SET epoch = s.epoch + (s.owner IS DISTINCT FROM claimer)::integer,
+                        owner = claimer, lease_until = now_us() + ttl
+    WHERE s.shard = ANY (wanted)
+      AND (s.owner IS NULL OR s.owner = claimer OR s.lease_until <= now_us())
+    RETURNING s.*;
+END $$;
+
+CREATE FUNCTION release_shards(given integer[], epochs bigint[])
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+BEGIN
+    PERFORM FROM shards s WHERE s.shard = ANY (given) ORDER BY s.shard FOR NO KEY UPDATE;
+    UPDATE shards s SET owner = NULL, lease_until = NULL
+    FROM unnest(given, epochs) AS held (shard, epoch)
+    WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.owner IS NOT NULL;
+END $$;

@@ -1,0 +1,166 @@
+#include "postgres/pool.hpp"
+
+#include "postgres/error.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cassert>
+
+namespace pawl::postgres {
+
+namespace asio = boost::asio;
+
+duration back_off::next()
+{
+    auto longest = first_;
+    for (unsigned i = 0; i < failures_ && longest < longest_; ++i)
+        longest *= 2;
+    longest = std::min(longest, longest_);
+    ++failures_;
+    std::uniform_int_distribution<duration::rep> choose{longest.count() / 2, longest.count()};
+    return duration{choose(random_)};
+}
+
+pool::session::session(asio::any_io_executor executor, const settings& options)
+    : strand(asio::make_strand(std::move(executor))),
+      link(std::make_shared<connection>(strand, options.where, options.prepares,
+                                        options.answer_limit)),
+      waits(options.reconnect_first, options.reconnect_longest)
+{
+}
+
+pool::pool(asio::any_io_executor executor, settings options)
+    : executor_(std::move(executor)), settings_(std::move(options))
+{
+}
+
+struct pool::enqueue {
+    pool* where;
+    job* work;
+
+    template <typename Handler>
+    void operator()(Handler handler) const
+    {
+        work->done.emplace(std::move(handler));
+        where->submit(*work);
+    }
+};
+
+asio::awaitable<result> pool::run(request what)
+{
+    // The pool lives until the statement has ended, whatever becomes of the store.
+    const auto self = shared_from_this();
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    job work;
+    work.what = std::move(what);
+    // While the server works, nothing else may tell the context that somebody still waits.
+    work.executor = asio::prefer(executor, asio::execution::outstanding_work.tracked);
+    asio::use_awaitable_t<> token;
+    co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(enqueue{this, &work}, token);
+    if (work.failure)
+        std::rethrow_exception(work.failure);
+    co_return std::move(work.rows);
+}
+
+void pool::submit(job& work)
+{
+    // Once it stands in the queue, the statement may end, and its caller and the pool with it.
+    auto self = shared_from_this();
+    session* by = nullptr;
+    {
+        const std::lock_guard lock{mutex_};
+        waiting_.push_back(&work);
+        if (!idle_.empty()) {
+            by = idle_.back();
+            idle_.pop_back();
+        } else if (sessions_.size() < settings_.connections) {
+            by = &sessions_.emplace_back(executor_, settings_);
+        }
+    }
+    if (!by)
+        return;
+    asio::co_spawn(by->strand, pool::work(std::move(self), *by),
+                   [](const std::exception_ptr& escaped) {
+                       assert(!escaped);
+                       static_cast<void>(escaped);
+                   });
+}
+
+pool::job* pool::take(session& by)
+{
+    const std::lock_guard lock{mutex_};
+    if (waiting_.empty()) {
+        idle_.push_back(&by);
+        return nullptr;
+    }
+    auto* const next = waiting_.front();
+    waiting_.pop_front();
+    return next;
+}
+
+asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
+{
+    while (auto* const next = self->take(by)) {
+        try {
+            next->rows = co_await self->execute(by, next->what);
+        } catch (...) {
+            next->failure = std::current_exception();
+        }
+        finish(*next);
+    }
+}
+
+void pool::finish(job& work)
+{
+    // Once it is posted, the job may be gone: nothing that post() uses may stand in it.
+    const auto executor = std::move(work.executor);
+    asio::post(executor, [done = std::move(*work.done)]() mutable { std::move(done)(); });
+}
+
+asio::awaitable<void> pool::ensure_open(session& by)
+{
+    if (by.link->is_open())
+        co_return;
+    by.link->close();
+    if (by.not_before) {
+        asio::steady_timer wait{by.strand, *by.not_before};
+        asio::use_awaitable_t<> token;
+        co_await wait.async_wait(asio::as_tuple(token));
+    }
+    try {
+        co_await by.link->open();
+    } catch (...) {
+        by.not_before = connection::clock::now() + by.waits.next();
+        throw;
+    }
+    by.not_before.reset();
+    by.waits.reset();
+}
+
+asio::awaitable<result> pool::execute(session& by, const request& what)
+{
+    /// The same statement, after one that the server rolled back for another's sake.
+    constexpr int most_passing = 4;
+    bool repeats = settings_.how == repeating::twice;
+    for (int passing = 0;; ++passing) {
+        co_await ensure_open(by);
+        try {
+            auto rows = co_await by.link->execute(what);
+            co_return rows;
+        } catch (const lost_connection&) {
+            if (!std::exchange(repeats, false))
+                throw;
+        } catch (const server_error& refused) {
+            if (!refused.is_passing() || passing == most_passing)
+                throw;
+        }
+    }
+}
+
+} // namespace pawl::postgres

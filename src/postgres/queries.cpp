@@ -1,0 +1,377 @@
+#include "postgres/queries.hpp"
+
+#include "core/store_rules.hpp"
+#include "postgres/rows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace pawl::postgres {
+
+namespace {
+
+/// A row of runs with the name of its workflow.
+constexpr std::string_view from_runs =
+    "FROM {0}.runs JOIN {0}.workflows flow ON flow.workflow = runs.workflow ";
+
+constexpr std::string_view workflow_named =
+    "(SELECT workflow FROM {0}.workflows WHERE name = $1::bytea)";
+
+std::string select_runs(std::string_view rest)
+{
+    return fmt::format("SELECT {{1}} {} {}", from_runs, rest);
+}
+
+/// A limit with one more row, which tells whether another page follows.
+std::int64_t one_more(std::size_t limit)
+{
+    return clamp(std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max() - 1) + 1);
+}
+
+/// The filters of a listing and their parameters, in the same order.
+class list_filter {
+public:
+    explicit list_filter(const record_query& query, time_point after) : query_(query)
+    {
+        if (!query.foreign_ids.empty())
+            add("{0}.index_key(int4send(runs.workflow), runs.foreign_id) = ANY (ARRAY(SELECT "
+                "{0}.index_key(int4send(flow.workflow), wanted) FROM unnest(${2}::bytea[]) "
+                "wanted))")
+                .bytes_array(query.foreign_ids);
+        if (!query.statuses.empty())
+            add("runs.status = ANY (${2}::integer[])").int4_array(query.statuses);
+        if (!query.states.empty()) {
+            std::vector<std::int32_t> states;
+            for (const auto state : query.states)
+                states.push_back(static_cast<int>(state));
+            add("runs.state = ANY (${2}::integer[])").int4_array(states);
+        }
+        add_time("runs.created_at >= ${2}::bigint", query.created_from);
+        add_time("runs.created_at < ${2}::bigint", query.created_to);
+        add_time("runs.updated_at >= ${2}::bigint", query.updated_from);
+        add_time("runs.updated_at < ${2}::bigint", query.updated_to);
+        if (query.has_error)
+            where_ += *query.has_error ? " AND runs.last_error IS NOT NULL"
+                                       : " AND runs.last_error IS NULL";
+        if (!query.error_text.empty())
+            add("position(${2}::bytea IN runs.last_error) > 0").bytes(query.error_text);
+        if (query.after) {
+            add(is_newest_first() ? "(runs.created_at, runs.id) < (${2}::bigint, ${3}::uuid)"
+                                  : "(runs.created_at, runs.id) > (${2}::bigint, ${3}::uuid)")
+                .time(after)
+                .id(query.after);
+        }
+    }
+
+    /// Runs are sought workflow by workflow, in the order of the index on each one's runs.
+    std::string sql()
+    {
+        const std::string order = is_newest_first() ? "DESC" : "ASC";
+        std::string flows = "true";
+        if (!query_.workflow.empty()) {
+            values_.bytes(query_.workflow);
+            flows = fmt::format("flow.name = ${}::bytea", values_.count());
+        }
+        values_.int8(one_more(query_.limit));
+        return fmt::format(
+            "SELECT {{1}} FROM {{0}}.workflows flow CROSS JOIN LATERAL (SELECT * FROM {{0}}.runs "
+            "WHERE runs.workflow = flow.workflow{0} ORDER BY runs.created_at {1}, runs.id {1} "
+            "LIMIT ${2}) runs WHERE {3} ORDER BY runs.created_at {1}, runs.id {1} LIMIT ${2}",
+            where_, order, values_.count(), flows);
+    }
+
+    parameters values() && { return std::move(values_); }
+
+private:
+    bool is_newest_first() const { return query_.order == sort_order::newest_first; }
+
+    /// "{2}" and "{3}" stand for the numbers of the next parameters.
+    parameters& add(std::string_view condition)
+    {
+        std::string numbered{condition};
+        const auto replace = [&numbered](std::string_view from, int number) {
+            if (const auto at = numbered.find(from); at != numbered.npos)
+                numbered.replace(at, from.size(), std::to_string(number));
+        };
+        replace("{2}", values_.count() + 1);
+        replace("{3}", values_.count() + 2);
+        where_ += " AND " + numbered;
+        return values_;
+    }
+
+    void add_time(std::string_view condition, const std::optional<time_point>& time)
+    {
+        if (time)
+            add(condition).time(*time);
+    }
+
+    const record_query& query_;
+    std::string where_;
+    parameters values_;
+};
+
+} // namespace
+
+queries::queries(std::string schema, std::uint32_t shards)
+    : schema_(std::move(schema)), channel_("pawl_news_" + schema_), shards_(shards)
+{
+}
+
+request queries::make(const char* name, std::string_view doing, std::string_view sql,
+                      parameters values) const
+{
+    std::string text{sql};
+    const auto replace = [&text](std::string_view from, std::string_view by) {
+        for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += by.size())
+            text.replace(at, from.size(), by);
+    };
+    replace("{1}", record_columns);
+    replace("{0}", schema_);
+    return {.name = name, .sql = std::move(text), .values = std::move(values), .doing = doing};
+}
+
+request queries::find(const run_id& id) const
+{
+    return make("pawl_find", "reading a run", select_runs("WHERE runs.id = $1::uuid"),
+                parameters{}.id(id));
+}
+
+request queries::latest(std::string_view workflow, std::string_view foreign_id) const
+{
+    return make(
+        "pawl_latest", "reading a run",
+        select_runs(fmt::format("WHERE {{0}}.index_key(int4send(runs.workflow), runs.foreign_id) = "
+                                "{{0}}.index_key(int4send({}), $2::bytea) "
+                                "ORDER BY runs.created_at DESC, runs.id DESC LIMIT 1",
+                                workflow_named)),
+        parameters{}.bytes(workflow).bytes(foreign_id));
+}
+
+request queries::creation(const run_id& id) const
+{
+    return make("pawl_creation", "reading a run",
+                "SELECT created_at FROM {0}.runs WHERE id = $1::uuid", parameters{}.id(id));
+}
+
+request queries::list(const record_query& query, time_point after) const
+{
+    list_filter filter{query, after};
+    const auto sql = filter.sql();
+    // Listings come in too many shapes to keep each prepared.
+    return make("", "listing runs", sql, std::move(filter).values());
+}
+
+request queries::count(std::string_view workflow) const
+{
+    return make("pawl_count", "counting runs",
+                "SELECT flow.name, c.status, c.state, sum(c.runs)::bigint FROM {0}.counts c "
+                "JOIN {0}.workflows flow ON flow.workflow = c.workflow "
+                "WHERE $1::bytea = '' OR flow.name = $1::bytea GROUP BY flow.name, c.status, "
+                "c.state HAVING sum(c.runs) > 0 ORDER BY flow.name, c.status, c.state",
+                parameters{}.bytes(workflow));
+}
+
+request queries::finished_before(std::uint32_t shard, std::string_view workflow, time_point before,
+                                 std::size_t limit) const
+{
+    return make("pawl_finished", "reading finished runs",
+                select_runs(fmt::format("WHERE runs.shard = $2::integer AND runs.workflow = {} AND "
+                                        "runs.finished_at < $3::bigint AND runs.finished_at IS NOT "
+                                        "NULL ORDER BY runs.finished_at, runs.id LIMIT $4::bigint",
+                                        workflow_named)),
+                parameters{}
+                    .bytes(workflow)
+                    .int4(static_cast<std::int32_t>(shard))
+                    .time(before)
+                    .int8(clamp(limit)));
+}
+
+request queries::due(std::uint32_t shard, const due_position& from, time_point until,
+                     std::size_t limit) const
+{
+    // The runs that are due and one more, then the first that is not yet: that is where the next
+    // page begins, if it is there.
+    return make("pawl_due", "reading due runs",
+                "WITH page AS ((SELECT wake_at, run FROM {0}.due WHERE shard = $1::integer AND "
+                "(wake_at, run) >= ($2::bigint, $3::uuid) AND wake_at <= $4::bigint "
+                "ORDER BY wake_at, run LIMIT $5::bigint) UNION ALL "
+                "(SELECT wake_at, run FROM {0}.due WHERE shard = $1::integer AND "
+                "(wake_at, run) >= ($2::bigint, $3::uuid) AND wake_at > $4::bigint "
+                "ORDER BY wake_at, run LIMIT 1)) "
+                "SELECT page.wake_at, page.run, {1} FROM page JOIN {0}.runs ON runs.id = page.run "
+                "JOIN {0}.workflows flow ON flow.workflow = runs.workflow "
+                "ORDER BY page.wake_at, page.run",
+                parameters{}
+                    .int4(static_cast<std::int32_t>(shard))
+                    .time(from.at)
+                    .id(from.id)
+                    .time(until)
+                    .int8(one_more(limit)));
+}
+
+request queries::events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const
+{
+    return make("pawl_events", "reading events",
+                fmt::format("SELECT {} FROM {{0}}.events e JOIN {{0}}.runs ON runs.id = e.run "
+                            "JOIN {{0}}.workflows flow ON flow.workflow = runs.workflow "
+                            "WHERE e.position > $1::bigint AND e.position <= $2::bigint "
+                            "ORDER BY e.position LIMIT $3::bigint",
+                            event_columns),
+                parameters{}
+                    .int8(position_of(shard, std::min(after, last_sequence)))
+                    .int8(position_of(shard, last_sequence))
+                    .int8(clamp(limit)));
+}
+
+request queries::history(const run_id& run, std::uint64_t after, std::size_t limit) const
+{
+    return make("pawl_history", "reading a history",
+                fmt::format("SELECT {} FROM {{0}}.events e JOIN {{0}}.runs ON runs.id = e.run "
+                            "JOIN {{0}}.workflows flow ON flow.workflow = runs.workflow "
+                            "WHERE e.run = $1::uuid AND e.version > $2::bigint "
+                            "ORDER BY e.version LIMIT $3::bigint",
+                            event_columns),
+                parameters{}.id(run).int8(clamp(after)).int8(clamp(limit)));
+}
+
+request queries::inbox(const run_id& run, std::uint64_t after, std::size_t limit) const
+{
+    return make("pawl_inbox", "reading an inbox",
+                fmt::format("SELECT {} FROM {{0}}.messages WHERE run = $1::uuid AND outcome = 0 "
+                            "AND sequence > $2::bigint ORDER BY sequence LIMIT $3::bigint",
+                            message_columns),
+                parameters{}.id(run).int8(clamp(after)).int8(clamp(limit)));
+}
+
+request queries::outcome(const run_id& run, std::uint64_t sequence) const
+{
+    return make("pawl_outcome", "reading a message",
+                "SELECT sequence, outcome, detail FROM {0}.messages WHERE run = $1::uuid AND "
+                "sequence = $2::bigint",
+                parameters{}.id(run).int8(clamp(sequence)));
+}
+
+request queries::cursor(std::string_view name, std::uint32_t shard) const
+{
+    return make("pawl_cursor", "reading a cursor",
+                "SELECT position::text FROM {0}.cursors WHERE shard = $1::integer AND "
+                "name = $2::bytea",
+                parameters{}.int4(static_cast<std::int32_t>(shard)).bytes(name));
+}
+
+request queries::topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) const
+{
+    return make("pawl_topic_events", "reading a topic",
+                "SELECT position, id, key, type, headers, payload, trace_parent, at FROM "
+                "{0}.topic_events WHERE topic = (SELECT topic FROM {0}.topics WHERE "
+                "name = $1::bytea) AND position > $2::bigint ORDER BY position LIMIT $3::bigint",
+                parameters{}.bytes(topic).int8(clamp(after)).int8(clamp(limit)));
+}
+
+request queries::topic_end(std::string_view topic) const
+{
+    return make("pawl_topic_end", "reading a topic",
+                "SELECT (next_position - 1)::text FROM {0}.topics WHERE name = $1::bytea",
+                parameters{}.bytes(topic));
+}
+
+request queries::claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
+                       duration ttl) const
+{
+    return make(
+        "pawl_claim", "claiming shards",
+        "SELECT shard, epoch, owner, lease_until FROM {0}.claim_shards($1::integer[], "
+        "$2::bytea, $3::bigint) ORDER BY shard",
+        parameters{}.int4_array({shards.begin(), shards.end()}).bytes(owner).int8(ttl.count()));
+}
+
+request queries::release(const std::vector<lease>& held) const
+{
+    std::vector<std::int32_t> shards;
+    std::vector<std::int64_t> epochs;
+    for (const auto& each : held) {
+        shards.push_back(static_cast<std::int32_t>(each.shard));
+        epochs.push_back(clamp(each.epoch));
+    }
+    return make("pawl_release", "releasing shards",
+                "SELECT {0}.release_shards($1::integer[], $2::bigint[])",
+                parameters{}.int4_array(shards).int8_array(epochs));
+}
+
+request queries::leases() const
+{
+    return make("pawl_leases", "reading leases",
+                "SELECT shard, epoch, owner, lease_until FROM {0}.shards ORDER BY shard",
+                parameters{});
+}
+
+request queries::claim_role(std::string_view role, std::string_view owner, duration ttl) const
+{
+    return make("pawl_claim_role", "claiming a role",
+                "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until) VALUES ($1::bytea, "
+                "$2::bytea, 1, {0}.now_us() + $3::bigint) ON CONFLICT (name) DO UPDATE SET "
+                "epoch = r.epoch + (r.owner IS DISTINCT FROM excluded.owner)::integer, "
+                "owner = excluded.owner, lease_until = {0}.now_us() + $3::bigint "
+                "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
+                "r.lease_until <= {0}.now_us() RETURNING name, epoch, owner, lease_until",
+                parameters{}.bytes(role).bytes(owner).int8(ttl.count()));
+}
+
+request queries::release_role(const role_lease& held) const
+{
+    return make("pawl_release_role", "releasing a role",
+                "UPDATE {0}.roles SET owner = NULL WHERE name = $1::bytea AND epoch = $2::bigint",
+                parameters{}.bytes(held.role).int8(clamp(held.epoch)));
+}
+
+request queries::roles(std::string_view prefix) const
+{
+    return make("pawl_roles", "reading roles",
+                "SELECT name, epoch, owner, lease_until FROM {0}.roles WHERE owner IS NOT NULL "
+                "AND lease_until > {0}.now_us() AND "
+                "substring(name FROM 1 FOR length($1::bytea)) = $1::bytea ORDER BY name",
+                parameters{}.bytes(prefix));
+}
+
+request queries::find_workflow(std::string_view name) const
+{
+    return make("pawl_find_workflow", "reading a workflow",
+                "SELECT workflow FROM {0}.workflows WHERE name = $1::bytea",
+                parameters{}.bytes(name));
+}
+
+request queries::add_workflow(std::string_view name) const
+{
+    return make("pawl_add_workflow", "storing a workflow",
+                "INSERT INTO {0}.workflows (name) VALUES ($1::bytea) ON CONFLICT DO NOTHING",
+                parameters{}.bytes(name));
+}
+
+request queries::apply(parameters batch) const
+{
+    return make("pawl_apply", "storing a batch",
+                "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8)", std::move(batch));
+}
+
+request queries::notify(const std::vector<std::string>& payloads) const
+{
+    return make("pawl_notify", "telling of commits",
+                // It need not be durable: those whom a crash keeps from hearing it ask later.
+                fmt::format("SELECT set_config('synchronous_commit', 'off', true) UNION ALL "
+                            "SELECT pg_notify('{}', payload)::text FROM unnest($1::text[]) "
+                            "payload",
+                            channel_),
+                parameters{}.text_array(payloads));
+}
+
+request queries::commits() const
+{
+    return make("pawl_commits", "asking for commits",
+                "SELECT s.shard, s.commits, (SELECT min(d.wake_at) FROM {0}.due d WHERE "
+                "d.shard = s.shard) FROM {0}.shards s ORDER BY s.shard",
+                parameters{});
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,78 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "postgres/connection.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::postgres {
+
+/// Everything that is asked of a database but apply(): the statements, and how their rows are read.
+class queries {
+public:
+    queries(std::string schema, std::uint32_t shards);
+
+    request find(const run_id& id) const;
+    request latest(std::string_view workflow, std::string_view foreign_id) const;
+    request creation(const run_id& id) const;
+    /// `after`: the creation time of `query.after`.
+    request list(const record_query& query, time_point after) const;
+    request count(std::string_view workflow) const;
+    request finished_before(std::uint32_t shard, std::string_view workflow, time_point before,
+                            std::size_t limit) const;
+    request due(std::uint32_t shard, const due_position& from, time_point until,
+                std::size_t limit) const;
+    request events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
+    request history(const run_id& run, std::uint64_t after, std::size_t limit) const;
+    request inbox(const run_id& run, std::uint64_t after, std::size_t limit) const;
+    request outcome(const run_id& run, std::uint64_t sequence) const;
+    request cursor(std::string_view name, std::uint32_t shard) const;
+    request topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) const;
+    request topic_end(std::string_view topic) const;
+    request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
+                  duration ttl) const;
+    request release(const std::vector<lease>& held) const;
+    request leases() const;
+    request claim_role(std::string_view role, std::string_view owner, duration ttl) const;
+    request release_role(const role_lease& held) const;
+    request roles(std::string_view prefix) const;
+    request find_workflow(std::string_view name) const;
+    request add_workflow(std::string_view name) const;
+    request apply(parameters batch) const;
+    request notify(const std::vector<std::string>& payloads) const;
+    request commits() const;
+
+    std::uint32_t shards() const noexcept { return shards_; }
+
+    /// The channel of the schema's notifications.
+    const std::string& channel() const noexcept { return channel_; }
+
+    static std::optional<record> read_record_if_any(result rows);
+    static std::vector<record> read_records(result rows);
+    static record_page read_page(result rows, std::size_t limit);
+    static std::vector<status_count> read_counts(result rows, bool unfinished_only);
+    static due_page read_due(result rows, time_point until, std::size_t limit);
+    static std::vector<event> read_events(result rows);
+    static std::vector<message> read_messages(result rows, const run_id& run);
+    static std::optional<settlement> read_settlement(result rows);
+    static std::uint64_t read_position(result rows);
+    static std::vector<stream_event> read_topic_events(result rows);
+    static std::vector<lease> read_leases(result rows);
+    static std::vector<role_lease> read_roles(result rows);
+
+private:
+    /// Puts the schema in the place of "{0}" and the columns of a record in that of "{1}".
+    request make(const char* name, std::string_view doing, std::string_view sql,
+                 parameters values) const;
+
+    const std::string schema_;
+    const std::string channel_;
+    const std::uint32_t shards_;
+};
+
+} // namespace pawl::postgres

@@ -1,0 +1,158 @@
+// How the rows of queries are read.
+#include "core/stream_headers.hpp"
+#include "pawl/error.hpp"
+#include "postgres/error.hpp"
+#include "postgres/queries.hpp"
+#include "postgres/rows.hpp"
+
+#include <charconv>
+
+namespace pawl::postgres {
+
+namespace {
+
+template <typename Row, typename Read>
+std::vector<Row> read_all(result& rows, Read read)
+{
+    std::vector<Row> all;
+    all.reserve(static_cast<std::size_t>(rows.size()));
+    while (rows.next())
+        all.push_back(read(rows));
+    return all;
+}
+
+} // namespace
+
+std::optional<record> queries::read_record_if_any(result rows)
+{
+    if (!rows.next())
+        return {};
+    return read_record(rows);
+}
+
+std::vector<record> queries::read_records(result rows)
+{
+    return read_all<record>(rows, read_record);
+}
+
+record_page queries::read_page(result rows, std::size_t limit)
+{
+    record_page page;
+    while (rows.next()) {
+        if (page.runs.size() == limit) {
+            page.next = page.runs.back().id;
+            break;
+        }
+        page.runs.push_back(read_record(rows));
+    }
+    return page;
+}
+
+std::vector<status_count> queries::read_counts(result rows, bool unfinished_only)
+{
+    std::vector<status_count> counts;
+    while (rows.next()) {
+        status_count where;
+        rows.read(where.workflow);
+        rows.read(where.status);
+        where.state = to_run_state(rows.integer(), rows);
+        rows.read(where.runs);
+        if (!unfinished_only || !is_finished(where.state))
+            counts.push_back(std::move(where));
+    }
+    return counts;
+}
+
+due_page queries::read_due(result rows, time_point until, std::size_t limit)
+{
+    due_page page;
+    while (rows.next()) {
+        due_position place;
+        rows.read(place.at);
+        rows.read(place.id);
+        if (page.runs.size() == limit || place.at > until) {
+            page.next = place;
+            break;
+        }
+        page.runs.push_back(read_record(rows));
+    }
+    return page;
+}
+
+std::vector<event> queries::read_events(result rows)
+{
+    return read_all<event>(rows, read_event);
+}
+
+std::vector<message> queries::read_messages(result rows, const run_id& run)
+{
+    return read_all<message>(rows, [&run](result& row) { return read_message(row, run); });
+}
+
+std::optional<settlement> queries::read_settlement(result rows)
+{
+    if (!rows.next())
+        return {};
+    settlement end;
+    rows.read(end.sequence);
+    end.outcome = static_cast<message_outcome>(rows.integer());
+    rows.read(end.detail);
+    return end;
+}
+
+std::uint64_t queries::read_position(result rows)
+{
+    std::uint64_t position = 0;
+    if (!rows.next())
+        return position;
+    const auto text = rows.bytes();
+    const auto end = text.data() + text.size();
+    if (const auto read = std::from_chars(text.data(), end, position);
+        read.ec != std::errc{} || read.ptr != end)
+        throw_damaged(rows.where(), "a position is none");
+    return position;
+}
+
+std::vector<stream_event> queries::read_topic_events(result rows)
+{
+    return read_all<stream_event>(rows, [](result& row) {
+        stream_event read;
+        row.read(read.position);
+        row.read(read.id);
+        row.read(read.key);
+        row.read(read.type);
+        read.headers = core::decode_headers(row.bytes());
+        row.read(read.payload);
+        row.read(read.trace_parent);
+        row.read(read.at);
+        return read;
+    });
+}
+
+std::vector<lease> queries::read_leases(result rows)
+{
+    return read_all<lease>(rows, [](result& row) {
+        lease read;
+        row.read(read.shard);
+        row.read(read.epoch);
+        row.read(read.owner);
+        std::optional<time_point> until;
+        row.read(until);
+        read.until = until.value_or(time_point{});
+        return read;
+    });
+}
+
+std::vector<role_lease> queries::read_roles(result rows)
+{
+    return read_all<role_lease>(rows, [](result& row) {
+        role_lease read;
+        row.read(read.role);
+        row.read(read.epoch);
+        row.read(read.owner);
+        row.read(read.until);
+        return read;
+    });
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "pawl/run_id.hpp"
+#include "pawl/time.hpp"
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pawl::postgres {
+
+struct free_result {
+    void operator()(PGresult* result) const noexcept { PQclear(result); }
+};
+using result_pointer = std::unique_ptr<PGresult, free_result>;
+
+/// What a statement gave: its rows, read column by column in their order, in binary.
+///
+///     while (rows.next()) { rows.read(a); rows.read(b); }
+class result {
+public:
+    result() = default;
+
+    /// `where` outlives it: it is named in errors.
+    result(result_pointer rows, std::string_view where) : rows_(std::move(rows)), where_(where) {}
+
+    int size() const noexcept { return rows_ ? PQntuples(rows_.get()) : 0; }
+    std::string_view where() const noexcept { return where_; }
+
+    /// Goes to the next row, at first to the first; false past the last.
+    bool next() noexcept;
+
+    // Each reads the next column. Throws error (store_damaged) when it is not of that type.
+    bool is_null() const noexcept;
+    void skip() noexcept { ++column_; }
+    std::int64_t integer(); ///< of int2, int4 and int8
+    bool boolean();
+    std::string_view bytes(); ///< empty for NULL; good while the result lives
+    run_id id();              ///< none for NULL
+
+    template <typename Number>
+    void read(Number& value)
+    {
+        value = static_cast<Number>(integer());
+    }
+    void read(bool& value) { value = boolean(); }
+    void read(std::string& value) { value = bytes(); }
+    void read(run_id& value) { value = id(); }
+    void read(time_point& value) { value = time_point{duration{integer()}}; }
+    void read(std::optional<time_point>& value);
+
+private:
+    result_pointer rows_;
+    std::string_view where_;
+    int row_ = -1;
+    int column_ = 0;
+};
+
+} // namespace pawl::postgres

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "postgres/target.hpp"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace pawl::postgres {
+
+/// The types that apply() takes, by their numbers in this database.
+struct type_numbers {
+    Oid transition = 0;
+    Oid settlement = 0;
+    Oid delivery = 0;
+    Oid cursor = 0;
+    Oid removal = 0;
+    Oid publication = 0;
+    Oid trim = 0;
+};
+
+/// What a store needs to know of its schema.
+struct schema_facts {
+    std::uint32_t shards = 0;
+    type_numbers types;
+    std::map<std::string, int, std::less<>> workflows; ///< their numbers, which never change
+};
+
+/// Connects, looks at the schema, and makes or migrates it where the options allow. Blocks. Throws
+/// error; see open_postgres().
+schema_facts prepare_schema(const target& where, const postgres_options& options);
+
+} // namespace pawl::postgres

@@ -1,0 +1,292 @@
+#include "core/store_rules.hpp"
+#include "pawl/error.hpp"
+#include "pawl/postgres.hpp"
+#include "postgres/batch.hpp"
+#include "postgres/news.hpp"
+#include "postgres/options.hpp"
+#include "postgres/pool.hpp"
+#include "postgres/queries.hpp"
+#include "postgres/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <mutex>
+
+namespace pawl {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace postgres;
+
+/// How much longer than statement_timeout the answer of a living server may take.
+constexpr std::chrono::seconds answer_grace{5};
+
+pool::settings pool_settings(std::shared_ptr<const target> where, const postgres_options& options)
+{
+    return {.where = std::move(where),
+            .prepares = !options.poll_only,
+            .answer_limit = options.statement_timeout + answer_grace,
+            .reconnect_first = options.reconnect_first,
+            .reconnect_longest = options.reconnect_longest};
+}
+
+std::shared_ptr<pool> make_writers(const asio::any_io_executor& executor,
+                                   std::shared_ptr<const target> where,
+                                   const postgres_options& options)
+{
+    return std::make_shared<pool>(executor, pool_settings(std::move(where), options));
+}
+
+std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
+                                   std::shared_ptr<const target> where,
+                                   const postgres_options& options)
+{
+    auto settings = pool_settings(std::move(where), options);
+    settings.connections = options.read_connections;
+    settings.how = repeating::twice;
+    return std::make_shared<pool>(executor, std::move(settings));
+}
+
+/// Has only what never changes, and what others own: each call is a coroutine of its caller that
+/// asks a pool.
+class postgres_store final : public record_store {
+public:
+    postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+                   const postgres_options& options, schema_facts facts)
+        : facts_(std::move(facts)),
+          statements_(std::make_shared<const queries>(options.schema, facts_.shards)),
+          writers_(make_writers(executor, where, options)),
+          readers_(make_readers(executor, where, options)),
+          news_(std::make_shared<news>(executor, readers_, where, statements_, options)),
+          workflows_(facts_.workflows)
+    {
+    }
+
+    std::uint32_t shards() const noexcept override { return facts_.shards; }
+    bool shared() const noexcept override { return true; }
+
+    asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
+    {
+        core::check_batch(batch, shards());
+        if (batch.empty())
+            co_return std::vector<apply_result>{};
+        co_await learn_workflows(batch);
+        const workflow_numbers numbers = [this](std::string_view name) {
+            return known_workflow(name).value();
+        };
+        auto request = statements_->apply(encode_batch(batch, shards(), facts_.types, numbers));
+        auto rows = co_await writers_->run(std::move(request));
+        std::vector<stored_wake> wakes;
+        auto results = decode_verdicts(rows, batch.size(), wakes);
+        news_->committed(wakes);
+        co_return results;
+    }
+
+    asio::awaitable<std::optional<record>> find(run_id id) override
+    {
+        auto rows = co_await readers_->run(statements_->find(id));
+        co_return queries::read_record_if_any(std::move(rows));
+    }
+
+    asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                  std::string_view foreign_id) override
+    {
+        auto rows = co_await readers_->run(statements_->latest(workflow, foreign_id));
+        co_return queries::read_record_if_any(std::move(rows));
+    }
+
+    asio::awaitable<record_page> list(const record_query& query) override
+    {
+        core::check_query(query);
+        time_point after;
+        if (query.after) {
+            auto created = co_await readers_->run(statements_->creation(query.after));
+            if (!created.next())
+                throw error{errc::invalid_argument,
+                            "no run " + to_string(query.after) + " to list the runs after"};
+            created.read(after);
+        }
+        auto rows = co_await readers_->run(statements_->list(query, after));
+        co_return queries::read_page(std::move(rows), query.limit);
+    }
+
+    asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                     bool unfinished_only) override
+    {
+        auto rows = co_await readers_->run(statements_->count(workflow));
+        co_return queries::read_counts(std::move(rows), unfinished_only);
+    }
+
+    asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         time_point before,
+                                                         std::size_t limit) override
+    {
+        core::check_shard(shard, shards());
+        auto rows =
+            co_await readers_->run(statements_->finished_before(shard, workflow, before, limit));
+        co_return queries::read_records(std::move(rows));
+    }
+
+    asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+                                  std::size_t limit) override
+    {
+        core::check_shard(shard, shards());
+        auto rows = co_await readers_->run(statements_->due(shard, from, until, limit));
+        co_return queries::read_due(std::move(rows), until, limit);
+    }
+
+    asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                               std::size_t limit) override
+    {
+        core::check_shard(shard, shards());
+        auto rows = co_await readers_->run(statements_->events(shard, after, limit));
+        co_return queries::read_events(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->history(run, after, limit));
+        co_return queries::read_events(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->inbox(run, after, limit));
+        co_return queries::read_messages(std::move(rows), run);
+    }
+
+    asio::awaitable<std::optional<settlement>> outcome(run_id run, std::uint64_t sequence) override
+    {
+        auto rows = co_await readers_->run(statements_->outcome(run, sequence));
+        co_return queries::read_settlement(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
+    {
+        core::check_shard(shard, shards());
+        auto rows = co_await readers_->run(statements_->cursor(name, shard));
+        co_return queries::read_position(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> wanted,
+                                              std::string_view owner, duration ttl) override
+    {
+        core::check_claim(wanted, owner, shards());
+        if (wanted.empty())
+            co_return std::vector<lease>{};
+        auto rows = co_await writers_->run(statements_->claim(wanted, owner, ttl));
+        co_return queries::read_leases(std::move(rows));
+    }
+
+    asio::awaitable<void> release(std::vector<lease> held) override
+    {
+        for (const auto& each : held)
+            core::check_shard(each.shard, shards());
+        if (!held.empty())
+            co_await writers_->run(statements_->release(held));
+    }
+
+    asio::awaitable<std::vector<lease>> leases() override
+    {
+        auto rows = co_await readers_->run(statements_->leases());
+        co_return queries::read_leases(std::move(rows));
+    }
+
+    asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    {
+        core::check_role(role);
+        core::check_owner(owner);
+        auto rows = co_await writers_->run(statements_->claim_role(role, owner, ttl));
+        auto taken = queries::read_roles(std::move(rows));
+        if (taken.empty())
+            co_return std::nullopt;
+        co_return std::move(taken.front());
+    }
+
+    asio::awaitable<void> release_role(role_lease held) override
+    {
+        co_await writers_->run(statements_->release_role(held));
+    }
+
+    asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
+    {
+        auto rows = co_await readers_->run(statements_->roles(prefix));
+        co_return queries::read_roles(std::move(rows));
+    }
+
+    std::shared_ptr<void> listen(news_function hear) override
+    {
+        return news_->listen(std::move(hear));
+    }
+
+    asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->topic_events(topic, after, limit));
+        co_return queries::read_topic_events(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        auto rows = co_await readers_->run(statements_->topic_end(topic));
+        co_return queries::read_position(std::move(rows));
+    }
+
+private:
+    std::optional<int> known_workflow(std::string_view name)
+    {
+        const std::lock_guard lock{mutex_};
+        const auto found = workflows_.find(name);
+        return found == workflows_.end() ? std::nullopt : std::optional{found->second};
+    }
+
+    /// Gives the workflows of the batch their numbers, if they have none yet. A transaction of its
+    /// own: a name without runs does no harm.
+    asio::awaitable<void> learn_workflows(std::span<const change> batch)
+    {
+        for (const change& each : batch) {
+            const auto* step = std::get_if<transition>(&each);
+            if (!step)
+                continue;
+            while (!known_workflow(step->next.workflow))
+                co_await learn_workflow(step->next.workflow);
+        }
+    }
+
+    asio::awaitable<void> learn_workflow(const std::string& name)
+    {
+        auto found = co_await readers_->run(statements_->find_workflow(name));
+        if (!found.next()) {
+            co_await writers_->run(statements_->add_workflow(name));
+            co_return; // and look again: another process may have been first
+        }
+        const std::lock_guard lock{mutex_};
+        found.read(workflows_[name]);
+    }
+
+    const schema_facts facts_;
+    const std::shared_ptr<const queries> statements_;
+    const std::shared_ptr<pool> writers_;
+    const std::shared_ptr<pool> readers_;
+    const std::shared_ptr<news> news_;
+    std::mutex mutex_;
+    std::map<std::string, int, std::less<>> workflows_; ///< the known numbers
+};
+
+} // namespace
+
+std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std::string uri,
+                                            postgres_options options)
+{
+    check(options);
+    auto where = std::make_shared<const target>(uri, options);
+    auto facts = prepare_schema(*where, options);
+    return std::make_shared<postgres_store>(executor, std::move(where), options, std::move(facts));
+}
+
+} // namespace pawl

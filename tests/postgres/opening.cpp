@@ -1,0 +1,281 @@
+// What a schema holds after it was opened again, and what stands in the way of opening one: servers
+// that cannot be reached or are too old, users and rights, schemas of others and of newer versions.
+#include "pawl/error.hpp"
+#include "postgres/support.hpp"
+#include "sqlite/support.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <fstream>
+#include <future>
+#include <sstream>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+using pawl::errc;
+
+auto open(const std::string& uri, pawl::postgres_options options = {})
+{
+    return pawl::open_postgres(backend(), uri, options);
+}
+
+/// A role that logs in over TCP with the password "secret".
+std::string tcp_uri(const std::string& role, const std::string& password = "secret",
+                    const std::string& database = "postgres")
+{
+    return fmt::format("postgresql://{}:{}@127.0.0.1:{}/{}", role, password, server().port(),
+                       database);
+}
+
+/// As psql would run it.
+std::string schema_script(const std::string& schema, int shards)
+{
+    std::ifstream file{PAWL_SCHEMA_FILE};
+    std::string script;
+    for (std::string line; std::getline(file, line);)
+        if (!line.starts_with('\\'))
+            script += line + '\n';
+    for (const auto& [name, value] :
+         {std::pair{std::string{":\"schema\""}, schema}, {":shards", std::to_string(shards)}})
+        for (std::size_t at = 0; (at = script.find(name, at)) != script.npos; at += value.size())
+            script.replace(at, name.size(), value);
+    return "BEGIN;" + script + "COMMIT";
+}
+
+/// Answers one client as a server of that version would.
+void pretend_to_be(boost::asio::ip::tcp::acceptor& acceptor, const std::string& version)
+{
+    namespace asio = boost::asio;
+    auto client = acceptor.accept();
+    for (;;) {
+        std::array<unsigned char, 8> head{};
+        asio::read(client, asio::buffer(head));
+        const auto length = std::size_t{head[2]} * 256 + head[3];
+        const bool is_startup = head[4] == 0 && head[5] == 3;
+        std::vector<char> rest(length - head.size());
+        asio::read(client, asio::buffer(rest));
+        if (is_startup)
+            break;
+        asio::write(client, asio::buffer("N", 1)); // no TLS here
+    }
+    std::string answer{"R\0\0\0\x8\0\0\0\0", 9};
+    const std::string status = "server_version" + std::string(1, '\0') + version + '\0';
+    answer += std::string{"S\0\0\0", 4} + static_cast<char>(4 + status.size()) + status;
+    answer += std::string{"Z\0\0\0\x5I", 6};
+    asio::write(client, asio::buffer(answer));
+    char end = 0;
+    boost::system::error_code ignored;
+    asio::read(client, asio::buffer(&end, 1), ignored); // until it goes
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(postgres_opening)
+
+BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
+{
+    const auto schema = fresh_schema();
+    auto run = make_run(1, "order-1");
+    run.effects = {{"charge", "{}", true}};
+    run.start_key = "click";
+    pawl::delivery paid;
+    paid.content = {.run = run.id,
+                    .name = "paid",
+                    .payload = "{}",
+                    .key = "p",
+                    .sent_at = pawl::time_point{1s}};
+    std::vector<pawl::event> log;
+    pawl::lease held;
+    {
+        const auto store = open(server().uri(), {.schema = schema, .shards = 4});
+        apply_one(*store, store_as(run));
+        ++run.version;
+        apply_one(*store, store_as(run));
+        apply_one(*store, paid);
+        apply_one(*store, pawl::cursor_move{.name = "hooks", .shard = 2, .position = 7});
+        log = finish(store->history(run.id, 0, 10));
+        held = finish(store->claim({3}, "first", 1h)).at(0);
+        BOOST_REQUIRE(log.size() == 2u);
+    }
+    run.inbox_last = 1;
+    run.inbox_pending = 1;
+
+    // The option counts only when a schema is made.
+    const auto store = open(server().uri(), {.schema = schema, .shards = 9});
+    BOOST_TEST(store->shards() == 4u);
+    BOOST_TEST(store->shared());
+    BOOST_TEST((finish(store->find(run.id)) == run));
+    BOOST_TEST((finish(store->history(run.id, 0, 10)) == log));
+    BOOST_TEST(finish(store->inbox(run.id, 0, 10)).size() == 1u);
+    BOOST_TEST(finish(store->cursor("hooks", 2)) == 7u);
+    BOOST_TEST(finish(store->count("orders", true)).size() == 1u);
+    BOOST_TEST((apply_one(*store, paid).status == pawl::apply_status::duplicate));
+    // Others may be at work: leases go on.
+    BOOST_TEST(finish(store->claim({3}, "second", 1h)).empty());
+    BOOST_TEST(finish(store->leases()).at(3).owner == "first");
+    ++run.version;
+    BOOST_TEST(apply_one(*store, store_as(run)).sequence == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(many_may_open_a_new_schema_at_once)
+{
+    const auto schema = fresh_schema();
+    server();
+    std::vector<std::future<std::shared_ptr<pawl::record_store>>> stores;
+    for (int i = 0; i < 8; ++i)
+        stores.push_back(std::async(std::launch::async, [&] {
+            return open(server().uri(), {.schema = schema, .shards = 3});
+        }));
+    for (auto& each : stores)
+        BOOST_TEST(each.get()->shards() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(schemas_of_one_database_are_apart)
+{
+    const auto one = open_fresh();
+    const auto other = open_fresh();
+    apply_one(*one, store_as(make_run(1, "order-1")));
+    BOOST_TEST(!finish(other->latest("orders", "order-1")));
+    BOOST_TEST((apply_one(*other, store_as(make_run(1, "order-1"))).status ==
+                pawl::apply_status::accepted));
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused_and_left_alone)
+{
+    const auto schema = fresh_schema();
+    open(server().uri(), {.schema = schema});
+    ask("UPDATE " + schema + ".meta SET version = 77");
+    BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema}), pawl::error,
+                          fails_with(errc::store_too_new, {schema, "version 77"}));
+    BOOST_TEST(ask("SELECT version FROM " + schema + ".meta") == "77");
+}
+
+BOOST_AUTO_TEST_CASE(a_schema_of_somebody_else_is_refused_and_left_alone)
+{
+    const auto schema = fresh_schema();
+    ask("CREATE SCHEMA " + schema + "; CREATE TABLE " + schema + ".customers (id integer)");
+    BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema}), pawl::error,
+                          fails_with(errc::store_damaged, {schema, "none of Pawl's"}));
+    BOOST_TEST(ask("SELECT count(*) FROM pg_tables WHERE schemaname = '" + schema + "'") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_schema_is_used)
+{
+    const auto schema = fresh_schema();
+    ask("CREATE SCHEMA " + schema);
+    const auto store = open(server().uri(), {.schema = schema});
+    BOOST_TEST(store->shards() == 64u);
+}
+
+BOOST_AUTO_TEST_CASE(making_a_schema_can_be_forbidden)
+{
+    const auto schema = fresh_schema();
+    BOOST_CHECK_EXCEPTION(
+        open(server().uri(), {.schema = schema, .create_schema = false}), pawl::error,
+        fails_with(errc::store_refused, {schema, "missing", "create_schema", "pawl_schema.sql"}));
+    open(server().uri(), {.schema = schema});
+    open(server().uri(), {.schema = schema, .create_schema = false});
+}
+
+BOOST_AUTO_TEST_CASE(a_role_without_rights_gets_the_script)
+{
+    const auto schema = fresh_schema();
+    ask("CREATE ROLE plain LOGIN PASSWORD 'secret'");
+    const auto uri = tcp_uri("plain");
+    BOOST_CHECK_EXCEPTION(
+        open(uri, {.schema = schema}), pawl::error,
+        fails_with(errc::store_refused, {schema, "permission denied", "pawl_schema.sql"}));
+
+    ask(schema_script(schema, 5));
+    BOOST_CHECK_EXCEPTION(open(uri, {.schema = schema}), pawl::error,
+                          fails_with(errc::store_refused, {schema, "permission denied"}));
+    ask(fmt::format("GRANT USAGE ON SCHEMA {0} TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA {0} "
+                    "TO plain",
+                    schema));
+    {
+        const auto store = open(uri, {.schema = schema});
+        BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "order-1"))), pawl::error,
+                              fails_with(errc::store_refused, {"permission denied"}));
+    }
+    ask(fmt::format("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO plain", schema));
+    const auto store = open(uri, {.schema = schema});
+    BOOST_TEST(store->shards() == 5u);
+    BOOST_TEST((apply_one(*store, store_as(make_run(1, "order-1"))).status ==
+                pawl::apply_status::accepted));
+    BOOST_TEST(finish(store->claim({0, 1}, "me", 1h)).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_connected_to_is_named)
+{
+    const auto refused = [](const std::string& uri, errc code, std::vector<std::string> words) {
+        BOOST_CHECK_EXCEPTION(open(uri, {.connect_timeout = 2s}), pawl::error,
+                              fails_with(code, std::move(words)));
+    };
+    refused("mysql://localhost", errc::invalid_argument, {"URI", "mysql"});
+    refused("postgresql://localhost/?no_such_parameter=1", errc::invalid_argument,
+            {"no_such_parameter"});
+    refused("hostaddr=300.1.1.1 dbname=orders", errc::store_unavailable, {"300.1.1.1", "orders"});
+    refused("host=/nowhere dbname=orders user=joe", errc::store_unavailable,
+            {"/nowhere", "orders"});
+    refused(server().uri("no_such_database"), errc::store_refused, {"no_such_database"});
+    ask("CREATE ROLE joe LOGIN PASSWORD 'secret'");
+    refused(tcp_uri("joe", "wrong-word"), errc::store_refused, {"password", "joe"});
+    refused(tcp_uri("nobody_here"), errc::store_refused, {"nobody_here"});
+    try {
+        open(tcp_uri("joe", "wrong-word"));
+        BOOST_ERROR("a wrong password is enough");
+    } catch (const pawl::error& thrown) {
+        BOOST_TEST(std::string{thrown.what()}.find("wrong-word") == std::string::npos);
+        BOOST_TEST(!pawl::is_retryable(thrown.code()));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_old_server_is_refused_by_its_version)
+{
+    boost::asio::io_context context;
+    boost::asio::ip::tcp::acceptor acceptor{context, {boost::asio::ip::address_v4::loopback(), 0}};
+    std::thread old{[&acceptor] {
+        pretend_to_be(acceptor, "12.22");
+    }};
+    const auto uri = fmt::format("host=127.0.0.1 port={} user=joe dbname=orders sslmode=prefer "
+                                 "gssencmode=disable",
+                                 acceptor.local_endpoint().port());
+    BOOST_CHECK_EXCEPTION(open(uri), pawl::error, fails_with(errc::store_refused, {"12.22", "13"}));
+    old.join();
+}
+
+BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_named)
+{
+    const auto refused = [](const pawl::postgres_options& options, const std::string& name) {
+        BOOST_CHECK_EXCEPTION(
+            open("", options), pawl::definition_error, [&](const pawl::definition_error& thrown) {
+                return std::string{thrown.what()}.find("option " + name) != std::string::npos;
+            });
+    };
+    for (const auto* schema : {"", "Pawl", "9lives", "pg_mine", "a-b", "a\"b"})
+        refused({.schema = schema}, "schema");
+    refused({.schema = std::string(49, 'a')}, "schema");
+    refused({.shards = 0}, "shards");
+    refused({.read_connections = 0}, "read_connections");
+    refused({.read_connections = 101}, "read_connections");
+    refused({.connect_timeout = 10ms}, "connect_timeout");
+    refused({.statement_timeout = 2h}, "statement_timeout");
+    refused({.lock_timeout = 0s}, "lock_timeout");
+    refused({.idle_in_transaction_timeout = 0s}, "idle_in_transaction_timeout");
+    refused({.network_timeout = 0s}, "network_timeout");
+    refused({.reconnect_first = 0s}, "reconnect_first");
+    refused({.reconnect_first = 2s, .reconnect_longest = 1s}, "reconnect_longest");
+    refused({.notify_delay = -1ms}, "notify_delay");
+    refused({.poll_interval = 1ms}, "poll_interval");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

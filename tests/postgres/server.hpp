@@ -1,0 +1,52 @@
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/types.h>
+
+/// A PostgreSQL server with an empty cluster in a temporary folder. It ends with this object, or
+/// with the process, however that ends. As root it runs as the user postgres, because it refuses to
+/// run as root.
+class postgres_server {
+public:
+    /// More settings, as "name=value". Durability is off unless they turn it on.
+    explicit postgres_server(std::vector<std::string> settings = {});
+    ~postgres_server();
+
+    postgres_server(const postgres_server&) = delete;
+    postgres_server& operator=(const postgres_server&) = delete;
+
+    /// Of its superuser, who needs no password, over its socket in the file system.
+    std::string uri(const std::string& database = "postgres") const;
+
+    /// The same over TCP, for other users and passwords, e.g. "postgresql://joe:secret@127.0.0.1".
+    std::uint16_t port() const noexcept { return port_; }
+
+    /// Begins it again as after a crash: what was not committed is gone, and all connections are.
+    void restart_at_once();
+    void stop_at_once();
+    void start();
+
+    /// What it wrote to its log so far.
+    std::string log() const;
+
+private:
+    void run(const std::vector<std::string>& command) const;
+    void read_log(int from);
+
+    std::filesystem::path folder_;
+    std::vector<std::string> settings_;
+    std::uint16_t port_ = 0;
+    pid_t process_ = -1;
+    std::thread reader_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::string log_;
+    bool is_ready_ = false;
+    bool has_ended_ = false;
+};

@@ -1,0 +1,43 @@
+#include "postgres/support.hpp"
+
+#include <libpq-fe.h>
+
+#include <atomic>
+#include <stdexcept>
+
+postgres_server& server()
+{
+    static postgres_server only{{"max_connections=200", "deadlock_timeout=100ms"}};
+    return only;
+}
+
+boost::asio::any_io_executor backend()
+{
+    server(); // outlives the threads
+    static boost::asio::thread_pool threads{2};
+    return threads.get_executor();
+}
+
+std::string fresh_schema()
+{
+    static std::atomic<int> made = 0;
+    return "test_" + std::to_string(++made);
+}
+
+std::shared_ptr<pawl::record_store> open_fresh(pawl::postgres_options options)
+{
+    options.schema = fresh_schema();
+    return pawl::open_postgres(backend(), server().uri(), options);
+}
+
+std::string ask(const std::string& sql, const std::string& database)
+{
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> link{
+        PQconnectdb(server().uri(database).c_str()), &PQfinish};
+    const std::unique_ptr<PGresult, decltype(&PQclear)> rows{PQexec(link.get(), sql.c_str()),
+                                                             &PQclear};
+    const auto status = PQresultStatus(rows.get());
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        throw std::runtime_error{sql + ": " + PQerrorMessage(link.get())};
+    return PQntuples(rows.get()) > 0 ? PQgetvalue(rows.get(), 0, 0) : "";
+}
