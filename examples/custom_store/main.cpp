@@ -65,9 +65,10 @@ public:
     }
 
     boost::asio::awaitable<std::vector<pawl::record>>
-    finished_before(std::string_view workflow, pawl::time_point before, std::size_t limit) override
+    finished_before(std::uint32_t shard, std::string_view workflow, pawl::time_point before,
+                    std::size_t limit) override
     {
-        auto found = co_await inner().finished_before(workflow, before, limit);
+        auto found = co_await inner().finished_before(shard, workflow, before, limit);
         unscramble(found);
         co_return found;
     }

@@ -93,10 +93,9 @@ awaitable<void> pass(const role_stage& stage, duration span)
 awaitable<void> wait_until(const role_stage& stage, const bool& done, std::string what)
 {
     co_await settle();
-    for (int part = 0; !done; ++part) {
-        expect(part < parts * patience, what);
+    for (int part = 0; part < parts * patience && !done; ++part)
         co_await pass(stage, stage.lease / parts);
-    }
+    expect(done, what);
 }
 
 awaitable<role_ptr> take(const role_stage& stage, std::shared_ptr<role_scheduler> from,
