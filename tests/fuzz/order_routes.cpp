@@ -5,6 +5,7 @@
 #include "http/request_reader.hpp"
 #include "http/routes.hpp"
 #include "order.hpp"
+#include "pawl/builder.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/testing/manual_clock.hpp"
