@@ -5,6 +5,7 @@
 #include "http/request_reader.hpp"
 #include "http/routes.hpp"
 #include "order.hpp"
+#include "pawl/builder.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/testing/manual_clock.hpp"
@@ -30,12 +31,7 @@ pawl::step<Validated> validate(pawl::run<Order>&)
     co_return pawl::to<Validated>;
 }
 
-struct cancel_wish {
-    std::string reason;
-};
-BOOST_DESCRIBE_STRUCT(cancel_wish, (), (reason))
-
-pawl::step<Cancelled> cancel(pawl::run<Order>&, cancel_wish)
+pawl::step<Cancelled> cancel(pawl::run<Order>&, cancel_request)
 {
     co_return pawl::to<Cancelled>;
 }
