@@ -31,12 +31,7 @@ pawl::step<Validated> validate(pawl::run<Order>&)
     co_return pawl::to<Validated>;
 }
 
-struct cancel_wish {
-    std::string reason;
-};
-BOOST_DESCRIBE_STRUCT(cancel_wish, (), (reason))
-
-pawl::step<Cancelled> cancel(pawl::run<Order>&, cancel_wish)
+pawl::step<Cancelled> cancel(pawl::run<Order>&, cancel_request)
 {
     co_return pawl::to<Cancelled>;
 }
