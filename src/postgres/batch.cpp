@@ -277,6 +277,24 @@ std::vector<int> waves_of(std::span<const change> batch)
     return waves;
 }
 
+std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
+{
+    std::size_t count = 0;
+    std::size_t sum = 0;
+    for (const change& each : batch) {
+        if (const auto* step = std::get_if<transition>(&each))
+            sum += step->next.object.size();
+        else if (const auto* message = std::get_if<delivery>(&each))
+            sum += message->content.payload.size();
+        else if (const auto* event = std::get_if<publication>(&each))
+            sum += event->content.payload.size();
+        if (sum > bytes && count > 0)
+            break;
+        ++count;
+    }
+    return count;
+}
+
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
                         const type_numbers& types, const workflow_numbers& workflows)
 {

@@ -18,6 +18,10 @@ namespace pawl::postgres {
 /// first, then deliveries, removals, publications, trims; cursors come last of all.
 std::vector<int> waves_of(std::span<const change> batch);
 
+/// How many changes of the batch, from its first on, have objects and payloads of at most `bytes`
+/// together; at least one.
+std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept;
+
 /// The number of a workflow's name.
 using workflow_numbers = std::function<int(std::string_view name)>;
 

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 
 namespace pawl {
@@ -21,6 +23,11 @@ using namespace postgres;
 
 /// How much longer than statement_timeout the answer of a living server may take.
 constexpr std::chrono::seconds answer_grace{5};
+
+/// Bytes of objects and payloads in one statement. PostgreSQL takes no more than a gigabyte, and
+/// the server copies them some times. A batch with more becomes several transactions; if a later
+/// one fails, apply() throws, after which nothing may be assumed of a batch anyway.
+constexpr std::size_t largest_statement = 32 << 20;
 
 pool::settings pool_settings(std::shared_ptr<const target> where, const postgres_options& options)
 {
@@ -69,17 +76,15 @@ public:
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
         core::check_batch(batch, shards());
-        if (batch.empty())
-            co_return std::vector<apply_result>{};
         co_await learn_workflows(batch);
-        const workflow_numbers numbers = [this](std::string_view name) {
-            return known_workflow(name).value();
-        };
-        auto request = statements_->apply(encode_batch(batch, shards(), facts_.types, numbers));
-        auto rows = co_await writers_->run(std::move(request));
-        std::vector<stored_wake> wakes;
-        auto results = decode_verdicts(rows, batch.size(), wakes);
-        news_->committed(wakes);
+        std::vector<apply_result> results;
+        results.reserve(batch.size());
+        while (!batch.empty()) {
+            const auto part = batch.first(fitting(batch, largest_statement));
+            auto decided = co_await apply_part(part);
+            std::ranges::move(decided, std::back_inserter(results));
+            batch = batch.subspan(part.size());
+        }
         co_return results;
     }
 
@@ -238,6 +243,19 @@ public:
     }
 
 private:
+    asio::awaitable<std::vector<apply_result>> apply_part(std::span<const change> part)
+    {
+        const workflow_numbers numbers = [this](std::string_view name) {
+            return known_workflow(name).value();
+        };
+        auto request = statements_->apply(encode_batch(part, shards(), facts_.types, numbers));
+        auto rows = co_await writers_->run(std::move(request));
+        std::vector<stored_wake> wakes;
+        auto results = decode_verdicts(rows, part.size(), wakes);
+        news_->committed(wakes);
+        co_return results;
+    }
+
     std::optional<int> known_workflow(std::string_view name)
     {
         const std::lock_guard lock{mutex_};
