@@ -74,6 +74,8 @@ struct ignores_epochs : pawl::forwarding_store {
                 step->epoch = 0;
             else if (auto* move = std::get_if<pawl::cursor_move>(&each))
                 move->epoch = 0;
+            else if (auto* gone = std::get_if<pawl::removal>(&each))
+                gone->epoch = 0;
         }
         auto results = co_await inner().apply(changed);
         co_return results;
@@ -177,6 +179,117 @@ struct keeps_removed_runs : pawl::forwarding_store {
     }
 };
 
+/// Takes all of a batch, or nothing.
+struct refuses_whole_batches : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        auto results = co_await inner().apply(batch);
+        const auto refused = std::ranges::find_if(results, [](const pawl::apply_result& each) {
+            return each.status != pawl::apply_status::accepted;
+        });
+        if (refused != results.end())
+            std::ranges::fill(results, pawl::apply_result{*refused});
+        co_return results;
+    }
+};
+
+/// Lets a foreign id have as many runs as it likes.
+struct starts_every_run : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each))
+                step->next.foreign_id += to_string(step->next.id);
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+/// Reads the newest message first.
+struct turns_inboxes_round : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::message>> inbox(pawl::run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        auto found = co_await inner().inbox(run, after, limit);
+        std::ranges::reverse(found);
+        co_return found;
+    }
+};
+
+/// Gives more due runs than it was asked for, and in the order of their ids.
+struct disorders_due_runs : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
+                                  pawl::time_point until, std::size_t limit) override
+    {
+        auto page = co_await inner().due(shard, from, until, limit + 1);
+        std::ranges::sort(page.runs, {}, &pawl::record::id);
+        co_return page;
+    }
+};
+
+/// Lets cursors go back.
+struct moves_cursors_back : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        for (const auto& each : batch)
+            if (const auto* move = std::get_if<pawl::cursor_move>(&each))
+                last_ = move->position;
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+
+    awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
+    {
+        const auto known = co_await inner().cursor(name, shard);
+        co_return known == 0 ? 0 : last_;
+    }
+
+private:
+    std::uint64_t last_ = 0;
+};
+
+/// Keeps the first 64 KiB of an object, and of a message.
+struct cuts_large_texts : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        constexpr std::size_t most = 64 * 1024;
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed) {
+            if (auto* step = std::get_if<pawl::transition>(&each))
+                step->next.object.resize(std::min(step->next.object.size(), most));
+            else if (auto* sent = std::get_if<pawl::delivery>(&each))
+                sent->content.payload.resize(std::min(sent->content.payload.size(), most));
+        }
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+/// Tells start keys apart by their first 255 bytes.
+struct cuts_long_names : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::record>> latest(std::string_view workflow,
+                                                  std::string_view foreign_id) override
+    {
+        auto found = co_await inner().latest(workflow, foreign_id.substr(0, 255));
+        co_return found;
+    }
+};
+
 template <typename Broken>
 std::shared_ptr<pawl::record_store> break_memory(std::uint32_t shards)
 {
@@ -224,6 +337,7 @@ BOOST_AUTO_TEST_CASE(ignored_epochs_are_noticed)
 {
     expect_noticed<ignores_epochs>("epochs_fence_transitions");
     expect_noticed<ignores_epochs>("epochs_fence_cursors");
+    expect_noticed<ignores_epochs>("only_finished_runs_are_removed");
 }
 
 BOOST_AUTO_TEST_CASE(runs_that_sleep_over_messages_are_noticed)
@@ -255,6 +369,50 @@ BOOST_AUTO_TEST_CASE(roles_of_two_holders_are_noticed)
 BOOST_AUTO_TEST_CASE(removed_runs_that_are_kept_are_noticed)
 {
     expect_noticed<keeps_removed_runs>("a_removed_run_leaves_nothing");
+}
+
+BOOST_AUTO_TEST_CASE(batches_that_are_refused_as_a_whole_are_noticed)
+{
+    expect_noticed<refuses_whole_batches>("changes_of_a_batch_are_decided_alone");
+}
+
+BOOST_AUTO_TEST_CASE(second_runs_of_a_foreign_id_are_noticed)
+{
+    expect_noticed<starts_every_run>("one_unfinished_run_holds_a_foreign_id");
+    expect_noticed<starts_every_run>("one_of_many_triggers_starts_a_run");
+}
+
+BOOST_AUTO_TEST_CASE(messages_out_of_order_are_noticed)
+{
+    expect_noticed<turns_inboxes_round>("messages_come_back_in_order");
+}
+
+BOOST_AUTO_TEST_CASE(due_runs_out_of_order_are_noticed)
+{
+    expect_noticed<disorders_due_runs>("due_runs_come_by_time_and_id");
+}
+
+BOOST_AUTO_TEST_CASE(cursors_that_go_back_are_noticed)
+{
+    expect_noticed<moves_cursors_back>("cursors_only_move_forward");
+}
+
+BOOST_AUTO_TEST_CASE(large_texts_that_are_cut_are_noticed)
+{
+    expect_noticed<cuts_large_texts>("large_objects_come_back");
+    expect_noticed<cuts_large_texts>("large_messages_come_back");
+    expect_noticed<cuts_long_names>("long_names_come_back");
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_forgets_is_noticed)
+{
+    const auto forgets = [](std::uint32_t shards, bool) {
+        return pawl::open_memory({.shards = shards});
+    };
+    const auto checks = pawl::testing::store_reopen_checks();
+    BOOST_TEST(checks.size() >= 3u);
+    for (const auto& check : checks)
+        BOOST_CHECK_THROW(check.run(forgets), std::runtime_error);
 }
 
 BOOST_AUTO_TEST_CASE(names_of_checks_are_unique)

@@ -69,12 +69,30 @@ void add_backend(const std::string& name, pawl::testing::store_factory make_stor
     boost::unit_test::framework::current_auto_test_suite().add(suite);
 }
 
+std::shared_ptr<pawl::record_store> reopen_sqlite(std::uint32_t shards, bool again)
+{
+    static const temporary_folder folder;
+    static int made = 0;
+    made += again ? 0 : 1;
+    return pawl::open_sqlite(folder.file(std::to_string(made) + ".db"), {.shards = shards});
+}
+
+void add_reopened(const std::string& name, pawl::testing::reopening_factory open)
+{
+    auto* suite = BOOST_TEST_SUITE(name);
+    for (const auto& check : pawl::testing::store_reopen_checks())
+        suite->add(boost::unit_test::make_test_case([check, open] { check.run(open); }, check.name,
+                                                    __FILE__, __LINE__));
+    boost::unit_test::framework::current_auto_test_suite().add(suite);
+}
+
 const bool added = [] {
     add_backend("memory", make_memory);
     add_backend("memory_in_place", make_memory_in_place);
     add_backend("memory_shared", make_memory_shared);
     add_backend("sqlite", make_sqlite);
     add_backend("sqlite_in_memory", make_sqlite_in_memory);
+    add_reopened("sqlite_reopened", reopen_sqlite);
     return true;
 }();
 

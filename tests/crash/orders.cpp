@@ -16,7 +16,6 @@ void try_every_crash(const order_case& drawn, const std::vector<std::string>& wa
     std::vector<std::string> effects;
     std::vector<std::string> differences;
     const auto result = pawl::testing::run_crash_matrix([&](simulation_options options) {
-        const auto crash = options.crash;
         auto made = run_one_order(std::move(options), drawn, effects);
         if (effects != wanted) {
             std::string text = "the ledgers have";

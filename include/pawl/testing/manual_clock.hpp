@@ -27,8 +27,8 @@ public:
     /// when their executors do. Waits that they begin are measured from the new time.
     void advance(duration span);
 
-    /// Sets the wall clock forward, or back: what now() says, and no wait, as when somebody corrects
-    /// a machine's time.
+    /// Sets the wall clock forward, or back: what now() says, and no wait, as when somebody
+    /// corrects a machine's time.
     void step(duration by);
 
     /// When the earliest wait ends, by the present wall clock; empty when nobody waits.

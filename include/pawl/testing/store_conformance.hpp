@@ -30,4 +30,18 @@ struct conformance_check {
 /// commits in a millisecond.
 std::vector<conformance_check> store_conformance_checks();
 
+/// Opens a store with so many shards: a fresh, empty database, or `again` the one of the call
+/// before, whose store has been destroyed.
+using reopening_factory =
+    std::function<std::shared_ptr<record_store>(std::uint32_t shards, bool again)>;
+
+/// One rule of what a durable store keeps. See conformance_check.
+struct reopen_check {
+    std::string name;
+    std::function<void(const reopening_factory& open)> run;
+};
+
+/// What must be there when a database is opened again: for stores that outlive their process.
+std::vector<reopen_check> store_reopen_checks();
+
 } // namespace pawl::testing

@@ -121,6 +121,7 @@ std::span<const check_entry> inbox_checks();
 std::span<const check_entry> settlement_checks();
 std::span<const check_entry> removal_checks();
 std::span<const check_entry> topic_checks();
+std::span<const check_entry> size_checks();
 
 /// Checks that run coroutines on several threads; they drive their contexts themselves.
 std::vector<conformance_check> concurrency_checks();
