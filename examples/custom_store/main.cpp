@@ -64,9 +64,10 @@ public:
         co_return page;
     }
 
-    boost::asio::awaitable<std::vector<pawl::record>>
-    finished_before(std::uint32_t shard, std::string_view workflow, pawl::time_point before,
-                    std::size_t limit) override
+    boost::asio::awaitable<std::vector<pawl::record>> finished_before(std::uint32_t shard,
+                                                                      std::string_view workflow,
+                                                                      pawl::time_point before,
+                                                                      std::size_t limit) override
     {
         auto found = co_await inner().finished_before(shard, workflow, before, limit);
         unscramble(found);

@@ -78,7 +78,10 @@ using transport =
 class payment_client {
 public:
     /// @param name Of the service, in errors: its URL.
-    payment_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
+    payment_client(std::string name, transport by)
+        : name_(std::move(name)), transport_(std::move(by))
+    {
+    }
 
     std::string trace_parent{};
 
@@ -112,7 +115,10 @@ BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
 class inventory_client {
 public:
     /// @param name Of the service, in errors: its URL.
-    inventory_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
+    inventory_client(std::string name, transport by)
+        : name_(std::move(name)), transport_(std::move(by))
+    {
+    }
 
     std::string trace_parent{};
 
@@ -139,7 +145,10 @@ struct shipment_result {
 class shipping_client {
 public:
     /// @param name Of the service, in errors: its URL.
-    shipping_client(std::string name, transport by) : name_(std::move(name)), transport_(std::move(by)) {}
+    shipping_client(std::string name, transport by)
+        : name_(std::move(name)), transport_(std::move(by))
+    {
+    }
 
     std::string trace_parent{};
 

@@ -34,9 +34,9 @@ struct prometheus_options {
 /// workflow_run_state_changes | by previous_run_state and current_run_state | | pawl_batch_changes,
 /// pawl_batch_seconds | histograms of commits | | pawl_batch_failures | batches that the store did
 /// not take | | pawl_message_age_seconds | histogram, by `outcome`: how long messages wait | |
-/// pawl_hooks_given_up | hooks and connectors that failed on an event for the last time | | pawl_active_runs,
-/// pawl_waiting_calls, pawl_waiting_changes, pawl_waiting_hooks, pawl_waiting_events, pawl_due_lag_seconds,
-/// pawl_owned_shards | gauges of engine_statistics |
+/// pawl_hooks_given_up | hooks and connectors that failed on an event for the last time | |
+/// pawl_active_runs, pawl_waiting_calls, pawl_waiting_changes, pawl_waiting_hooks,
+/// pawl_waiting_events, pawl_due_lag_seconds, pawl_owned_shards | gauges of engine_statistics |
 ///
 /// The lag and the gauges are those of the last update(): call it before each scrape.
 ///

@@ -32,10 +32,10 @@ struct drawn_step {
     std::vector<act> acts;
     std::vector<int> to;
     std::optional<int> back;
-    int repeats = 0;           ///< before it moves
-    bool skips = false;        ///< instead of moving
-    pawl::duration pause{};    ///< between repeats
-    pawl::duration longest{};  ///< of a wait
+    int repeats = 0;          ///< before it moves
+    bool skips = false;       ///< instead of moving
+    pawl::duration pause{};   ///< between repeats
+    pawl::duration longest{}; ///< of a wait
     pawl::retry_policy retry;
     pawl::duration attempt_limit{};
     pawl::duration lag{};
@@ -80,8 +80,8 @@ public:
 
 private:
     pawl::testing::simulation& sim_;
-    std::map<std::string, std::string> keys_;          ///< by place
-    std::map<std::string, std::uint64_t> recorded_;    ///< by place
+    std::map<std::string, std::string> keys_;       ///< by place
+    std::map<std::string, std::uint64_t> recorded_; ///< by place
     std::uint64_t last_ = 0;
 };
 

@@ -19,7 +19,10 @@ public:
     pawl::http::client_response answer(const std::string& service,
                                        const pawl::http::client_request& asked);
 
-    void set_stock(const std::string& product, std::int64_t quantity) { stock_[product] = quantity; }
+    void set_stock(const std::string& product, std::int64_t quantity)
+    {
+        stock_[product] = quantity;
+    }
     void set_pending_polls(int polls) { pending_polls_ = polls; }
     const std::vector<order_processing::ledger_entry>& ledger() const noexcept { return ledger_; }
 
