@@ -104,7 +104,7 @@ std::string shown(double number)
 
 namespace {
 
-std::string shown(const target& each)
+std::string text_of(const target& each)
 {
     return fmt::format("{}{} {}", each.of == target::subject::ratio ? "ratio " : "",
                        each.is == target::bound::at_least ? ">=" : "<=", shown(each.number));
@@ -114,7 +114,7 @@ std::string verdict(const figure& measured)
 {
     std::string text;
     for (const auto& each : measured.targets)
-        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", shown(each),
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_of(each),
                             measured.reaches(each) ? "met" : "MISSED");
     if (!text.empty() && !measured.is_steady())
         text += " (unsteady)";
@@ -164,7 +164,7 @@ void report::summary() const
             unsteady += each.is_steady() ? 0 : 1;
             if (!reached)
                 list +=
-                    fmt::format("  {}, {}: {}, is {}\n", each.scenario, each.what, shown(wanted),
+                    fmt::format("  {}, {}: {}, is {}\n", each.scenario, each.what, text_of(wanted),
                                 shown(wanted.of == target::subject::ratio ? each.ratio().value_or(0)
                                                                           : each.value()));
         }
