@@ -60,6 +60,9 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("services-db", server.services_db, "FILE",
                "Ledger of the built-in services. Default: beside the database, with .services "
                "behind its name; with PostgreSQL orders.services");
+    flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: made up");
+    flags.time_span("lease", server.lease_time,
+                    "With PostgreSQL: how long a server that has gone keeps its orders");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");
     flags.number("port", server.port, "Port to listen on; 0 picks a free one");
     flags.number("threads", options.threads, "Threads that work", 1, 64);

@@ -1,5 +1,6 @@
 #include "server.hpp"
 
+#include "cluster.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
@@ -99,6 +100,8 @@ void order_server::assemble()
     options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
     options.clock = settings_.clock;
     options.log = settings_.log;
+    options.name = settings_.name;
+    options.lease_time = settings_.lease_time;
     const auto registry = std::make_shared<::prometheus::Registry>();
     const auto observed = std::make_shared<pawl::prometheus_metrics>(registry);
     options.observer = observed;
@@ -109,7 +112,10 @@ void order_server::assemble()
     api_context context{.orders = *parts_->orders, .counters = counters_};
     context.clock = settings_.clock;
     context.ready = [engine = &*parts_->engine] {
-        return engine->running();
+        return engine->ready();
+    };
+    context.cluster = [engine = &*parts_->engine] {
+        return read_cluster(*engine);
     };
     context.engine_metrics = [engine = &*parts_->engine, registry, observed] {
         return read_metrics(*engine, *registry, *observed);

@@ -22,6 +22,13 @@ struct server_settings {
     /// The database of the orders: a file, or a URI of PostgreSQL; ":memory:" keeps nothing.
     std::string db = "orders.db";
 
+    /// The server's name in GET /cluster. Empty: made up.
+    std::string name;
+
+    /// With PostgreSQL: how long this server keeps its orders without a sign of life. When it is
+    /// killed, another one goes on with them after that. Default 10 s.
+    pawl::duration lease_time = std::chrono::seconds{10};
+
     /// Where the orders live instead of in `db`, if it is set.
     std::shared_ptr<pawl::record_store> store{};
 

@@ -58,12 +58,37 @@ void services_program::kill_and_start()
     start();
 }
 
+namespace {
+
+std::vector<std::string> flags_of(const std::string& db, const service_urls& services,
+                                  const std::vector<std::string>& more)
+{
+    std::vector<std::string> flags{"--serve",
+                                   "--db",
+                                   db,
+                                   "--payment-backoff",
+                                   "10ms",
+                                   "--request-timeout",
+                                   "1s",
+                                   "--drain",
+                                   "2s",
+                                   "--payment-url",
+                                   services.payment,
+                                   "--inventory-url",
+                                   services.inventory,
+                                   "--shipping-url",
+                                   services.shipping,
+                                   "--log-level",
+                                   "error"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+}
+
+} // namespace
+
 order_program::order_program(const std::string& program, const std::string& db,
-                             const service_urls& services)
-    : process_(program,
-               {"--serve", "--db", db, "--payment-backoff", "10ms", "--request-timeout", "1s",
-                "--drain", "2s", "--payment-url", services.payment, "--inventory-url",
-                services.inventory, "--shipping-url", services.shipping, "--log-level", "error"})
+                             const service_urls& services, std::vector<std::string> more)
+    : process_(program, flags_of(db, services, more))
 {
     for (int line = 0; line < 4; ++line)
         url_ = read_url(process_);

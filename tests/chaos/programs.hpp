@@ -33,8 +33,10 @@ private:
 /// A started order_server. @throws std::runtime_error with what it says when it does not start.
 class order_program {
 public:
+    /// @param more Further flags.
     order_program(const std::string& program, const std::string& db,
-                  const order_processing::service_urls& services);
+                  const order_processing::service_urls& services,
+                  std::vector<std::string> more = {});
 
     const std::string& url() const noexcept { return url_; }
     order_processing::testing::child& process() noexcept { return process_; }
