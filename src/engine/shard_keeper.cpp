@@ -190,7 +190,8 @@ asio::awaitable<void> shard_keeper::take(std::vector<lease> claimed)
     }
     if (shards.empty())
         co_return;
-    shared_.log({log_level::info, "takes shards " + list_of(shards)});
+    if (shared_.store.shared())
+        shared_.log({log_level::info, "takes shards " + list_of(shards)});
     std::exception_ptr failure;
     try {
         co_await told_.taken(shards);

@@ -173,7 +173,9 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
                 run = co_await in->client.async_trigger(order.id, order,
                                                         {.idempotency_key = "start"});
             if (!cancelled) {
-                co_await in->client.async_await(*run, {OrderStatus::PaymentProcessing});
+                // Cancelled: by this customer, in an earlier life of the server.
+                co_await in->client.async_await(
+                    *run, {OrderStatus::PaymentProcessing, OrderStatus::Cancelled});
                 co_await in->client.async_callback(*run, "cancel", cancel_request{"drawn"},
                                                    {.idempotency_key = "cancel"});
                 cancelled = true;
