@@ -11,13 +11,6 @@ namespace {
 
 const std::string order_program = ORDER_SERVER;
 
-/// As a URI, which is how the program tells a database from a file.
-std::string uri_of(const postgres_server& server, const std::string& database)
-{
-    return "postgresql:///" + database + "?user=postgres&port=" + std::to_string(server.port()) +
-           "&host=" + server.folder();
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(order_server_postgres)
@@ -27,14 +20,13 @@ BOOST_AUTO_TEST_CASE(the_demonstration_runs_on_it)
     const postgres_server server;
     const temporary_folder folder;
     child demo{order_program,
-               {"--db", uri_of(server, "postgres"), "--services-db", folder.file("ledger")}};
+               {"--db", server.uri("postgres"), "--services-db", folder.file("ledger")}};
     BOOST_TEST(demo.wait() == 0, demo.errors);
     BOOST_TEST(demo.output.find("order server listening on http://127.0.0.1:") !=
                std::string::npos);
 
-    child wrong{
-        order_program,
-        {"--db", uri_of(server, "no_such_database"), "--services-db", folder.file("other")}};
+    child wrong{order_program,
+                {"--db", server.uri("no_such_database"), "--services-db", folder.file("other")}};
     BOOST_TEST(wrong.wait() == 1);
     BOOST_TEST(wrong.errors.find("database \"no_such_database\" does not exist") !=
                    std::string::npos,

@@ -130,8 +130,8 @@ postgres_server::~postgres_server()
 
 std::string postgres_server::uri(const std::string& database) const
 {
-    return "host=" + folder_.string() + " port=" + std::to_string(port_) +
-           " user=postgres dbname=" + database;
+    return "postgresql:///" + database + "?user=postgres&port=" + std::to_string(port_) +
+           "&host=" + folder_.string();
 }
 
 void postgres_server::run(const std::vector<std::string>& command) const
