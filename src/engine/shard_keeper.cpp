@@ -165,14 +165,23 @@ asio::awaitable<void> shard_keeper::balance()
     if (!std::ranges::binary_search(alive, owner_))
         alive.insert(std::ranges::upper_bound(alive, owner_), owner_);
     auto all = co_await shared_.store.leases();
-    // A claim whose answer did not come, or a lease that lapsed and nobody took, is claimed again.
+    // A claim whose answer did not come, or a lease that lapsed and nobody took: is claimed again,
+    // or given back, since to others it looks held.
     const auto mine = leases();
+    std::vector<lease> not_driven;
     for (auto& each : all)
         if (each.owner == owner_ &&
-            std::ranges::find(mine, each.shard, &lease::shard) == mine.end())
+            std::ranges::find(mine, each.shard, &lease::shard) == mine.end()) {
+            not_driven.push_back(each);
             each.owner.clear();
+        }
     const auto plan = core::plan_shards(all, alive, owner_);
     leave(plan.release);
+    std::erase_if(not_driven, [&](const lease& each) {
+        return std::ranges::find(plan.claim, each.shard) != plan.claim.end();
+    });
+    if (!not_driven.empty())
+        co_await shared_.store.release(std::move(not_driven));
     if (plan.claim.empty())
         co_return;
     const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_time_);

@@ -276,6 +276,25 @@ BOOST_AUTO_TEST_CASE(share_the_shards_evenly_as_they_come_and_go)
         BOOST_TEST((each.owner == view.engines[0] || each.owner == view.engines[1]));
 }
 
+BOOST_AUTO_TEST_CASE(a_claim_that_was_not_answered_leaves_no_shard_without_an_engine)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 0s, ran);
+    auto& a = all.start(make);
+    all.advance(2s);
+    auto& b = all.start(make);
+    bool lost = false;
+    b.door->fails = [&lost](const std::string& call) {
+        return call == "claim" && !std::exchange(lost, true) ? fault::answer_lost : fault::none;
+    };
+    all.advance_until([&] { return lost; });
+    // Now its part is smaller than what it claimed, and does not know of.
+    auto& c = all.start(make);
+    all.advance(10s);
+    BOOST_TEST(all.owned_by(a) + all.owned_by(b) + all.owned_by(c) == shard_count);
+}
+
 BOOST_AUTO_TEST_CASE(take_each_others_triggers_and_tell_each_others_waits)
 {
     cluster all;

@@ -129,8 +129,10 @@ public:
     boost::asio::awaitable<std::vector<pawl::lease>>
     claim(std::vector<std::uint32_t> shards, std::string_view owner, pawl::duration ttl) override
     {
-        refuse("claim");
+        const auto what = fails("claim");
+        refuse_if(what == fault::refused);
         auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
+        refuse_if(what == fault::answer_lost);
         co_return claimed;
     }
 
