@@ -16,7 +16,13 @@ active_runs::begun active_runs::begin(record current)
     if (shared_.epochs[shared_.shard_of(current.foreign_id)] == 0)
         return begun::not_owner;
     const auto id = current.id;
-    const auto fresh = std::make_shared<activation>(shared_, id, std::move(current));
+    std::optional<record> known{std::move(current)};
+    {
+        const std::lock_guard lock{mutex_};
+        if (ended_.contains(id))
+            known.reset();
+    }
+    const auto fresh = std::make_shared<activation>(shared_, id, std::move(known));
     const auto result = admit(fresh, false);
     if (result == begun::yes)
         fresh->start();
@@ -119,7 +125,7 @@ bool active_runs::retire(activation& ending)
         const std::lock_guard lock{mutex_};
         if (ending.has_mail_)
             return false;
-        runs_.erase(ending.id());
+        erase(ending);
     }
     erased();
     return true;
@@ -129,9 +135,29 @@ void active_runs::remove(activation& ending)
 {
     {
         const std::lock_guard lock{mutex_};
-        runs_.erase(ending.id());
+        erase(ending);
     }
     erased();
+}
+
+void active_runs::note_ends()
+{
+    const std::lock_guard lock{mutex_};
+    notes_ends_ = true;
+}
+
+void active_runs::forget_ends()
+{
+    const std::lock_guard lock{mutex_};
+    notes_ends_ = false;
+    ended_.clear();
+}
+
+void active_runs::erase(const activation& ending)
+{
+    runs_.erase(ending.id());
+    if (notes_ends_)
+        ended_.insert(ending.id());
 }
 
 void active_runs::erased()

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace pawl::engine_detail {
@@ -24,8 +25,14 @@ public:
 
     enum class begun { yes, already_active, full, not_owner };
 
-    /// Activates a run whose record has just been read or written.
+    /// Activates a run whose record has just been read or written. If an activation of it has ended
+    /// since note_ends(), the record may be older than what that one stored, and is read again.
     begun begin(record current);
+
+    /// From now on, until forget_ends(), remembers which activations end: called before records are
+    /// read for begin(). By one caller at a time.
+    void note_ends();
+    void forget_ends();
 
     /// Activates a run that waited for a permit of `granted`, which is now its own. False when it
     /// is active already; then the permit is still the caller's.
@@ -74,11 +81,14 @@ public:
 private:
     std::vector<std::shared_ptr<activation>> all() const;
     begun admit(const std::shared_ptr<activation>& fresh, bool even_if_full);
+    void erase(const activation& ending);
     void erased();
 
     context& shared_;
     mutable std::mutex mutex_;
     std::unordered_map<run_id, std::shared_ptr<activation>> runs_;
+    bool notes_ends_ = false;
+    std::unordered_set<run_id> ended_; ///< while notes_ends_
 };
 
 } // namespace pawl::engine_detail

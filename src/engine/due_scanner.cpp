@@ -165,6 +165,9 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
             // What becomes due while the store is read is found beside the page: see remember().
             place.next.reset();
         }
+        // What is read of a run is out of date if the run is active meanwhile, and has ended that
+        // when the answer comes.
+        shared_.active->note_ends();
         due_page page;
         std::exception_ptr failure;
         try {
@@ -173,6 +176,7 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
             failure = std::current_exception();
         }
         if (failure) {
+            shared_.active->forget_ends();
             shared_.log({log_level::warn, "cannot read what is due: " + error_text(failure)});
             remember(shard, from);
             const std::lock_guard lock{mutex_};
@@ -189,6 +193,7 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
                 break;
             }
         }
+        shared_.active->forget_ends();
         remember(shard, next);
         // One may have ended between the refusal and the note of it.
         if (shared_.active->size() < shared_.max_active_runs)

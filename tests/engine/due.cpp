@@ -1,5 +1,6 @@
 // Who is due is found: at the same instant as others, behind a full engine, at times far away.
 #include "engine/support.hpp"
+#include "pawl/forwarding_store.hpp"
 
 #include <limits>
 
@@ -23,9 +24,61 @@ pawl::step<off> switch_off(lamp_run&)
     co_return pawl::to<off>;
 }
 
+asio::awaitable<void> poke(lamps client, pawl::run_id run)
+{
+    co_await client.async_callback(run, "poke", 1, {}, asio::use_awaitable);
+}
+
+/// Answers what is due a second late.
+class late_store final : public pawl::forwarding_store {
+public:
+    late_store(std::shared_ptr<pawl::record_store> inner, std::shared_ptr<pawl::clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
+                                        pawl::time_point until, std::size_t limit) override
+    {
+        auto page = co_await inner().due(shard, from, until, limit);
+        co_await wait_on(*clock_, 1s);
+        co_return page;
+    }
+
+private:
+    std::shared_ptr<pawl::clock> clock_;
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(due)
+
+BOOST_AUTO_TEST_CASE(a_page_that_comes_late_does_not_begin_a_run_as_it_was)
+{
+    int successes = 0;
+    world w;
+    w.store = std::make_shared<late_store>(w.store, w.clock);
+    lamp_builder b{"lamps"};
+    b.step<red>([&successes](lamp_run& run) -> pawl::step<off> {
+         if (run.attempt() == 1)
+             throw std::runtime_error("the first attempt");
+         ++successes;
+         co_return pawl::to<off>;
+     }).retry({.initial = 10s, .jitter = 0});
+    b.callback<red>("poke",
+                    [](lamp_run&, int) -> pawl::step<off> { co_return pawl::repeat_after(0s); });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    w.advance(5s);
+    const auto run = trigger(w, client, "one", red);
+    w.advance(10s); // the retry is read as due, and the answer is on its way
+    asio::co_spawn(w.io, poke(client, run), [](const std::exception_ptr& e) { BOOST_TEST(!e); });
+    w.settle();
+    BOOST_TEST(successes == 1);
+    w.advance(5s);
+    BOOST_TEST(successes == 1);
+    BOOST_TEST((w.state_of(client, run).status == off));
+}
 
 BOOST_AUTO_TEST_CASE(two_runs_of_the_same_instant_both_wake_whichever_waited_first)
 {
