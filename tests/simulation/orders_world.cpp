@@ -183,10 +183,10 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
-        if (result && !worth_repeating(result))
-            in->sim.broken("the customer was told: " + result.message());
-        if (result && !worth_repeating(result))
-            co_return;
+        if (result == errc::finished_elsewhere || result == errc::finished)
+            cancelled = true; // the answer to the cancellation was lost
+        else if (result && !worth_repeating(result))
+            throw pawl::system_error(result);
         if (!seen)
             co_await in->sim.sleep(500ms);
     }

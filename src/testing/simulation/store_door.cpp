@@ -99,6 +99,12 @@ asio::awaitable<void> store_door::release(std::vector<lease> held)
     co_await of_.end_store_call("release", how);
 }
 
+asio::awaitable<std::uint64_t> store_door::cursor(std::string_view name, std::uint32_t shard)
+{
+    of_.owner().seen.begins_hooks(of_.name(), shard);
+    return reading("cursor", inner().cursor(name, shard));
+}
+
 asio::awaitable<void> store_door::release_role(role_lease held)
 {
     const auto how = co_await of_.begin_store_call("release_role", true);

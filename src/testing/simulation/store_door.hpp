@@ -63,10 +63,7 @@ public:
         return reading("outcome", inner().outcome(run, sequence));
     }
     boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
-                                                 std::uint32_t shard) override
-    {
-        return reading("cursor", inner().cursor(name, shard));
-    }
+                                                 std::uint32_t shard) override;
     boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
                                                                 std::string_view workflow,
                                                                 time_point before,

@@ -266,13 +266,17 @@ void witness::check_order(std::size_t hook, const event& what)
     done_.insert({hook, what.run, what.version});
 }
 
+void witness::begins_hooks(const std::string& process, std::uint32_t shard)
+{
+    ++begun_hooks_[{process, shard}];
+}
+
 void witness::hook_done(const std::string& process, std::size_t hook, const event& what)
 {
     check_order(hook, what);
-    // A process that lost the shard and got it again may have lost its place in the log with it.
+    const auto begun = begun_hooks_[{process, what.shard}];
     const bool first =
-        done_in_life_.emplace(process, epochs_[what.shard], hook_call{hook, what.run, what.version})
-            .second;
+        done_in_life_.emplace(process, begun, hook_call{hook, what.run, what.version}).second;
     if (!first)
         broken(fmt::format("{} called a hook of {} \"{}\" twice for version {}", process,
                            what.workflow, what.foreign_id, what.version));
