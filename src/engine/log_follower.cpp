@@ -68,6 +68,8 @@ void log_follower::forget(std::uint32_t shard)
 {
     open_ -= places_[shard].open.size();
     places_[shard] = {};
+    // A lease that lapsed and was taken again at once has its old epoch.
+    places_[shard].life = ++lives_;
     done_[shard] = 0;
     for (auto at = lanes_.begin(); at != lanes_.end();) {
         auto& own = *at->second;
@@ -138,15 +140,15 @@ asio::awaitable<void> log_follower::follow()
 asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
 {
     auto& at = places_[shard];
-    const auto epoch = at.epoch;
-    if (epoch == 0)
+    const auto life = at.life;
+    if (at.epoch == 0)
         co_return;
     std::vector<event> events;
     std::exception_ptr failure;
     try {
         if (!at.known) {
             const auto stored = co_await shared_.store.cursor(cursor_, shard);
-            if (at.epoch != epoch)
+            if (at.life != life)
                 co_return; // lost meanwhile
             at.read = at.saved = stored;
             at.known = true;
@@ -155,7 +157,7 @@ asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
     } catch (...) {
         failure = std::current_exception();
     }
-    if (at.epoch != epoch)
+    if (at.life != life)
         co_return;
     if (!failure) {
         add(shard, std::move(events));
@@ -227,13 +229,13 @@ asio::awaitable<void> log_follower::save_cursors()
     for (std::uint32_t shard = 0; shard < places_.size(); ++shard) {
         auto& at = places_[shard];
         const auto position = done_[shard].load();
-        const auto epoch = at.epoch;
-        if (!std::exchange(at.worked, false) || position <= at.saved || epoch == 0)
+        const auto life = at.life;
+        if (!std::exchange(at.worked, false) || position <= at.saved || at.epoch == 0)
             continue;
-        commit moved{cursor_move{cursor_, shard, position, epoch}, {}, {}};
+        commit moved{cursor_move{cursor_, shard, position, at.epoch}, {}, {}};
         if (!shared_.commits.apply_now(moved))
             co_await shared_.commits.async_submit(moved, asio::use_awaitable);
-        if (at.epoch == epoch && !moved.failure && moved.result.status == apply_status::accepted)
+        if (at.life == life && !moved.failure && moved.result.status == apply_status::accepted)
             at.saved = position;
     }
 }

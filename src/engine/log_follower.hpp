@@ -95,6 +95,7 @@ private:
     /// How far a shard has been worked off.
     struct place {
         std::uint64_t epoch = 0;      ///< of the shard; 0: it is not followed
+        std::uint64_t life = 0;       ///< another one each time that the shard is taken or left
         bool known = false;           ///< `read` has been taken from the stored cursor
         std::uint64_t read = 0;       ///< the last sequence that was read
         std::uint64_t saved = 0;      ///< where the stored cursor is
@@ -120,6 +121,7 @@ private:
     const std::unique_ptr<std::atomic<bool>[]> news_; ///< by shard: the log was not read to its end
     const std::unique_ptr<std::atomic<std::uint64_t>[]> done_; ///< by shard
     std::vector<place> places_;                                ///< by shard
+    std::uint64_t lives_ = 0;
     std::map<run_id, std::shared_ptr<lane>> lanes_;
     std::unique_ptr<timer> timer_; ///< waits for news
     std::atomic<bool> woken_{false};

@@ -55,7 +55,7 @@ simulator::simulator(simulation& of, simulation_options given)
 {
     result_.trace_hash = 14695981039346656037ull;
     for (std::uint32_t shard = 0; shard < options.shards; ++shard)
-        seen.claimed(shard, 0);
+        seen.claimed("", shard, 0);
     current_.resize(static_cast<std::size_t>(options.engines));
     lives_.resize(static_cast<std::size_t>(options.engines));
 }

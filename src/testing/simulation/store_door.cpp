@@ -86,7 +86,7 @@ asio::awaitable<std::vector<lease>> store_door::claim(std::vector<std::uint32_t>
     for (const auto& each : claimed) {
         of_.owner().trace(
             fmt::format("{} has shard {} with epoch {}", of_.name(), each.shard, each.epoch));
-        of_.owner().seen.claimed(each.shard, each.epoch);
+        of_.owner().seen.claimed(of_.name(), each.shard, each.epoch);
     }
     co_await of_.end_store_call("claim", how);
     co_return claimed;

@@ -45,8 +45,16 @@ void witness::broken(std::string sentence)
         broken_.push_back(std::move(sentence));
 }
 
-void witness::claimed(std::uint32_t shard, std::uint64_t epoch)
+bool witness::is_owner(const std::string& process, std::string_view foreign_id) const
 {
+    const auto shard = shard_of(foreign_id, static_cast<std::uint32_t>(epochs_.size()));
+    const auto known = owners_.find(shard);
+    return known != owners_.end() && known->second == process;
+}
+
+void witness::claimed(const std::string& process, std::uint32_t shard, std::uint64_t epoch)
+{
+    owners_[shard] = process;
     auto& newest = epochs_[shard];
     if (epoch < newest)
         broken(fmt::format("shard {} was claimed with epoch {} after {}", shard, epoch, newest));

@@ -31,7 +31,10 @@ public:
                  const std::vector<apply_result>& results);
 
     /// A shard has an owner of this epoch.
-    void claimed(std::uint32_t shard, std::uint64_t epoch);
+    void claimed(const std::string& process, std::uint32_t shard, std::uint64_t epoch);
+
+    /// Whether the process was the last to get the shard of this foreign id.
+    bool is_owner(const std::string& process, std::string_view foreign_id) const;
 
     // What clients were told.
     void told_started(const std::string& workflow, const std::string& foreign_id,
@@ -92,6 +95,7 @@ private:
     std::map<std::string, std::shared_ptr<const workflow_impl>> workflows_;
     std::map<run_id, record> model_;
     std::map<std::uint32_t, std::uint64_t> epochs_;
+    std::map<std::uint32_t, std::string> owners_; ///< who got the shard last
     std::map<std::pair<std::string, std::string>, run_id> unfinished_;
     std::map<std::tuple<std::string, std::string, std::string>, run_id> keys_;
     std::set<run_id> removed_;
