@@ -462,58 +462,6 @@ BOOST_AUTO_TEST_CASE(news_that_are_lost_are_made_up_for)
     BOOST_TEST(!*ended);
 }
 
-/// Answers what events there are five seconds late.
-struct late_events final : pawl::forwarding_store {
-    late_events(std::shared_ptr<pawl::record_store> inner, std::shared_ptr<pawl::clock> time)
-        : forwarding_store(std::move(inner)), clock(std::move(time))
-    {
-    }
-
-    asio::awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
-                                                     std::size_t limit) override
-    {
-        auto found = co_await inner().events(shard, after, limit);
-        co_await wait_on(*clock, 5s);
-        co_return found;
-    }
-
-    std::shared_ptr<pawl::clock> clock;
-};
-
-BOOST_AUTO_TEST_CASE(events_that_come_after_their_shard_was_lost_and_taken_again_are_not_used)
-{
-    cluster all;
-    all.store = std::make_shared<late_events>(all.store, all.clock);
-    std::vector<member*> ran;
-    int hooked = 0;
-    const auto make = [&](member& self) {
-        lamp_builder b{"lamps"};
-        b.step<red>(slow_step{&all, &self, 0s, &ran});
-        b.end<yellow>();
-        b.on_complete([&](const pawl::snapshot<lamp, light>&) -> asio::awaitable<void> {
-            ++hooked;
-            co_await wait_on(*all.clock, 10s);
-            co_return;
-        });
-        return std::move(b).build();
-    };
-    auto& a = all.start(make);
-    all.advance(20s);
-    // Cut off until its leases have lapsed; nobody else is there to take them, so that it gets them
-    // back under their epochs while the events of this run are on their way.
-    cluster::cut_off(a);
-    all.advance(lease_time - 2s);
-    cluster::reconnect(a);
-    const auto run =
-        all.wait_for(a, a.client->async_trigger("late", lamp{}, {}, asio::use_awaitable));
-    cluster::cut_off(a);
-    all.advance(3s);
-    cluster::reconnect(a);
-    all.advance(1min);
-    BOOST_TEST((all.state_of(a, run).status == yellow));
-    BOOST_TEST(hooked == 1);
-}
-
 BOOST_AUTO_TEST_CASE(hooks_run_once_also_when_their_shard_moves)
 {
     cluster all;
