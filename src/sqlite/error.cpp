@@ -25,6 +25,22 @@ errc meaning_of_errno(int number, errc otherwise) noexcept
 
 namespace {
 
+/// The system's error behind a failure. What SQLite keeps of it is not set by a commit that fails;
+/// the files know of their last writes.
+int errno_behind(sqlite3* connection, int code)
+{
+    if (code != SQLITE_IOERR_WRITE)
+        return sqlite3_system_errno(connection);
+    int number = 0;
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    if (number == 0)
+        sqlite3_file_control(connection, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
+}
+
 errc meaning(sqlite3* connection, int code)
 {
     switch (code & 0xff) {
@@ -33,7 +49,7 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_IOERR:
         // Some files (the shared memory of the log) report a full disk this way, and all of them a
         // limit of the user or of the process.
-        return meaning_of_errno(connection ? sqlite3_system_errno(connection) : 0,
+        return meaning_of_errno(connection ? errno_behind(connection, code) : 0,
                                 errc::store_unavailable);
     case SQLITE_CANTOPEN:
         return meaning_of_errno(connection ? sqlite3_system_errno(connection) : 0,
