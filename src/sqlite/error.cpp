@@ -25,24 +25,20 @@ errc meaning_of_errno(int number, errc otherwise) noexcept
 
 namespace {
 
-/// What the last failed call on the log beside the file said. A commit that fails there does not
-/// show in sqlite3_system_errno().
-int errno_of_log(sqlite3* connection)
+/// The system's error behind a failure. What SQLite keeps of it is not set by a commit that fails;
+/// the files know of their last writes.
+int errno_behind(sqlite3* connection, int code)
 {
-    sqlite3_file* log = nullptr;
+    if (code != SQLITE_IOERR_WRITE)
+        return sqlite3_system_errno(connection);
     int number = 0;
-    if (sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
-        log && log->pMethods)
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
         log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    if (number == 0)
+        sqlite3_file_control(connection, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
     return number;
-}
-
-errc meaning_of_io_error(sqlite3* connection)
-{
-    if (!connection)
-        return errc::store_unavailable;
-    return meaning_of_errno(sqlite3_system_errno(connection),
-                            meaning_of_errno(errno_of_log(connection), errc::store_unavailable));
 }
 
 errc meaning(sqlite3* connection, int code)
@@ -53,7 +49,8 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_IOERR:
         // Some files (the shared memory of the log) report a full disk this way, and all of them a
         // limit of the user or of the process.
-        return meaning_of_io_error(connection);
+        return meaning_of_errno(connection ? errno_behind(connection, code) : 0,
+                                errc::store_unavailable);
     case SQLITE_CANTOPEN:
         return meaning_of_errno(connection ? sqlite3_system_errno(connection) : 0,
                                 errc::store_read_only);
