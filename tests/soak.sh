@@ -26,7 +26,7 @@ fuzzers=(codec cron escapes http_request http_response order_routes stored_detai
 
 section "Build"
 ./.ci/setup
-build dev chaos_crashes simulate test_sqlite
+build dev chaos_crashes chaos_cluster simulate test_sqlite
 build asan "${fuzzers[@]/#/fuzz_}"
 
 # Half of the time for crashes and simulation beside each other, half for the fuzzers, as many at a time as there
@@ -51,6 +51,11 @@ printf '%s\n' "${fuzzers[@]}" | xargs -P "$(nproc)" -I{} bash -c '
         -artifact_prefix="$found/crash-" "$found" tests/fuzz/corpus/{} >"$found.log" 2>&1 ||
         { echo "fuzz_{}: see $found.log"; tail -40 "$found.log"; exit 255; }
     echo "fuzz_{}: $(sed -n "s/^stat::number_of_executed_units: *//p" "$found.log") inputs"'
+
+if [ -x build/dev/tests/chaos/chaos_cluster ]; then
+    section "Several servers on one PostgreSQL"
+    build/dev/tests/chaos/chaos_cluster --orders $((half * 1000))
+fi
 
 section "Kills of the SQLite store alone"
 for _ in $(seq "$half"); do
