@@ -92,6 +92,7 @@ void news::tell()
 void news::end(boost::system::error_code result)
 {
     std::optional<handler> waiting;
+    asio::any_io_executor executor;
     {
         const std::lock_guard lock{mutex_};
         if (!waiting_) {
@@ -101,8 +102,10 @@ void news::end(boost::system::error_code result)
         }
         waiting.emplace(std::move(*waiting_));
         waiting_.reset();
+        // Not kept: the news may outlive the waiter's context.
+        executor = std::exchange(executor_, {});
     }
-    engine_detail::complete(executor_, std::move(*waiting), result);
+    engine_detail::complete(executor, std::move(*waiting), result);
 }
 
 } // namespace pawl::streams
