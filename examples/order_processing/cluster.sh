@@ -39,6 +39,7 @@ start() {
     shift 2
     "$@" >"$folder/$name" 2>"$folder/$name.log" &
     started+=($!)
+    disown # its end is told below, not by the shell
     for _ in $(seq 300); do
         [ "$(wc -l <"$folder/$name")" -lt "$lines" ] || return 0
         kill -0 $! 2>/dev/null || break
