@@ -71,9 +71,10 @@ public:
         const std::string progress =
             "UPDATE runs SET version = ?1, state = 2, status = ?1, visit = ?1, entered_at = ?2, "
             "attempt = 0, step_done = 0, not_before = NULL, updated_at = ?2, inbox_pending = 0, "
-            "last_event = ?3, last_error = '', reason = '', details = NULL, object = ?4, ";
-        update_ = prepare(progress + "wake_at = ?2 WHERE row = ?5");
-        finish_ = prepare(progress + "wake_at = NULL, finished = 1 WHERE row = ?5");
+            "last_event = ?3, last_error = '', reason = '', details = NULL, object = ?4";
+        // A run that stays runnable keeps its place in the order of due runs.
+        update_ = prepare(progress + " WHERE row = ?5");
+        finish_ = prepare(progress + ", wake_at = NULL, finished = 1 WHERE row = ?5");
         event_ = prepare("INSERT INTO events (position, run, version, before, kind, from_status, "
                          "to_status, state, attempt, at, error) VALUES (?, ?, ?, ?, 2, 1, 2, 2, 0, "
                          "?, '')");
