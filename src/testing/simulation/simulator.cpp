@@ -276,11 +276,11 @@ simulation_result simulator::run()
     if (faults_.between_disturbances > duration::zero())
         plan(chaos.between(duration::zero(), faults_.between_disturbances), [this] { disturb(); });
     drain();
-    while (!over_ && elapsed_ < options.storm)
+    while (!over_ && seen.sentences().empty() && elapsed_ < options.storm)
         go_on();
     end_storm();
     auto looked = elapsed_;
-    while (!over_ && !at_rest()) {
+    while (!over_ && seen.sentences().empty() && !at_rest()) {
         if (elapsed_ - looked >= operator_pause) {
             looked = elapsed_;
             resume_paused();
@@ -408,7 +408,7 @@ bool simulator::check_progress()
 void simulator::shut_down()
 {
     trace("the simulation ends");
-    if (waiting_ > 0)
+    if (waiting_ > 0 && seen.sentences().empty())
         for (const auto& name : names_of_waiting_)
             seen.broken(name + " waits in vain");
     over_ = true;
