@@ -27,7 +27,7 @@ struct planted_bug {
 
 constexpr planted_bug bugs[] = {
     {"version_not_checked", "the store takes a change that was made from an old version"},
-    {"message_consumed_alone", "a message is settled though its transition is refused"},
+    {"message_consumed_alone", "a message is settled by a transition that does not handle it"},
     {"epoch_not_checked", "the store takes changes of an owner that has lost the shard"},
     {"second_run_not_refused", "a foreign id may have two unfinished runs"},
     {"start_key_not_checked", "a repeated trigger starts a second run"},

@@ -28,6 +28,7 @@ constexpr duration operator_pause = std::chrono::minutes{1};
 
 /// A crash that was planned beside a call comes within so many of them.
 constexpr std::uint64_t crash_within_calls = 60;
+constexpr std::uint64_t crash_within_commits = 8;
 
 std::uint64_t hashed(std::uint64_t hash, std::string_view line)
 {
@@ -199,10 +200,11 @@ void simulator::disturb()
         if (chosen)
             chosen->crash();
     } else if (is(faults_.share_of_crash_calls)) {
-        const auto calls = chaos.below(crash_within_calls);
-        const bool after = chaos.below(2) == 0;
+        const bool at_commit = chaos.below(2) == 0;
+        const auto calls = chaos.below(at_commit ? crash_within_commits : crash_within_calls);
+        const bool after = chaos.below(3) == 0;
         if (chosen)
-            chosen->crash_later(calls, after);
+            chosen->crash_later(calls, after, at_commit);
     } else if (is(faults_.share_of_stops)) {
         const auto drain = chaos.between(duration::zero(), std::chrono::seconds{10});
         if (chosen)
