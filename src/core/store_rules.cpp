@@ -1,6 +1,5 @@
 #include "core/store_rules.hpp"
 
-#include "core/planted.hpp"
 #include "pawl/error.hpp"
 
 #include <algorithm>
@@ -97,8 +96,7 @@ event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_
 std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept
 {
     const record& next = change.next;
-    if (change.inbox_seen >= inbox_last || is_finished(next.state) ||
-        PAWL_PLANTED(newer_mail_ignored))
+    if (change.inbox_seen >= inbox_last || is_finished(next.state))
         return next.wake_at;
     return std::min(next.wake_at.value_or(time_point::max()), next.updated_at);
 }

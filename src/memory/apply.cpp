@@ -34,6 +34,11 @@ void settle_messages(const transition& change, run_entry& run)
         settle(message, end.outcome, end.detail);
         --run.data.inbox_pending;
     }
+    if (PAWL_PLANTED(message_consumed_alone) && change.kind == event_kind::repeated &&
+        run.data.inbox_pending > 0) {
+        settle(box.messages[box.first_pending], message_outcome::handled, {});
+        --run.data.inbox_pending;
+    }
     const bool finished = is_finished(run.data.state);
     for (; box.first_pending < box.messages.size(); ++box.first_pending) {
         stored_message& message = box.messages[box.first_pending];
@@ -114,12 +119,9 @@ apply_result state::apply_one(const transition& change)
     const auto found = runs_.find(change.next.id);
     if (found == runs_.end())
         return {.status = apply_status::not_found};
-    const bool owned = !fenced(found->second.shard, change.epoch);
-    const bool fits = found->second.data.version == change.expected_version;
-    if ((!owned || !fits) && PAWL_PLANTED(message_consumed_alone))
-        settle_messages(change, found->second);
-    if (!owned)
+    if (fenced(found->second.shard, change.epoch))
         return {.status = apply_status::fenced};
+    const bool fits = found->second.data.version == change.expected_version;
     if (!fits && !PAWL_PLANTED(version_not_checked))
         return {.status = apply_status::conflict};
     return update(change, found->second);

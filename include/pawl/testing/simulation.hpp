@@ -293,7 +293,7 @@ public:
         return std::move(*result);
     }
 
-    /// Runs everything to its end. Once.
+    /// Runs everything to its end, or to the moment when something does not hold. Once.
     simulation_result run();
 
 private:

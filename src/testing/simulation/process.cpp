@@ -134,8 +134,9 @@ void process::leave()
     owner_.went(*this, false);
 }
 
-void process::crash_later(std::uint64_t calls, bool after)
+void process::crash_later(std::uint64_t calls, bool after, bool commits_only)
 {
+    crash_at_commit_ = commits_only;
     crash_in_ = calls;
     crash_after_ = after;
 }
@@ -161,7 +162,7 @@ process::side process::count_call(std::string_view what)
     owner_.trace(fmt::format("{} {}", name_, what));
     if (const auto crash = owner_.next_call())
         return crash->after ? side::after : side::before;
-    if (!crash_in_ || (*crash_in_)-- > 0)
+    if (!crash_in_ || (crash_at_commit_ && what != "apply") || (*crash_in_)-- > 0)
         return side::none;
     crash_in_.reset();
     return crash_after_ ? side::after : side::before;

@@ -44,8 +44,8 @@ public:
 
     void stop(duration drain);
 
-    /// Crashes beside its `calls`-th next call.
-    void crash_later(std::uint64_t calls, bool after);
+    /// Crashes beside its `calls`-th next call, or its next commits only.
+    void crash_later(std::uint64_t calls, bool after, bool commits_only);
 
     /// Its store refuses it until then, in the simulation's own time.
     void cut_off(duration until) { cut_off_until_ = until; }
@@ -99,6 +99,7 @@ private:
     duration cut_off_until_{};
     std::optional<std::uint64_t> crash_in_;
     bool crash_after_ = false;
+    bool crash_at_commit_ = false;
 };
 
 /// A wait on the simulation's time that a cancellation ends, or does not.

@@ -28,6 +28,7 @@ constexpr duration operator_pause = std::chrono::minutes{1};
 
 /// A crash that was planned beside a call comes within so many of them.
 constexpr std::uint64_t crash_within_calls = 60;
+constexpr std::uint64_t crash_within_commits = 8;
 
 std::uint64_t hashed(std::uint64_t hash, std::string_view line)
 {
@@ -199,10 +200,11 @@ void simulator::disturb()
         if (chosen)
             chosen->crash();
     } else if (is(faults_.share_of_crash_calls)) {
-        const auto calls = chaos.below(crash_within_calls);
-        const bool after = chaos.below(2) == 0;
+        const bool at_commit = chaos.below(2) == 0;
+        const auto calls = chaos.below(at_commit ? crash_within_commits : crash_within_calls);
+        const bool after = chaos.below(3) == 0;
         if (chosen)
-            chosen->crash_later(calls, after);
+            chosen->crash_later(calls, after, at_commit);
     } else if (is(faults_.share_of_stops)) {
         const auto drain = chaos.between(duration::zero(), std::chrono::seconds{10});
         if (chosen)
@@ -276,11 +278,11 @@ simulation_result simulator::run()
     if (faults_.between_disturbances > duration::zero())
         plan(chaos.between(duration::zero(), faults_.between_disturbances), [this] { disturb(); });
     drain();
-    while (!over_ && elapsed_ < options.storm)
+    while (!over_ && seen.sentences().empty() && elapsed_ < options.storm)
         go_on();
     end_storm();
     auto looked = elapsed_;
-    while (!over_ && !at_rest()) {
+    while (!over_ && seen.sentences().empty() && !at_rest()) {
         if (elapsed_ - looked >= operator_pause) {
             looked = elapsed_;
             resume_paused();
@@ -408,7 +410,7 @@ bool simulator::check_progress()
 void simulator::shut_down()
 {
     trace("the simulation ends");
-    if (waiting_ > 0)
+    if (waiting_ > 0 && seen.sentences().empty())
         for (const auto& name : names_of_waiting_)
             seen.broken(name + " waits in vain");
     over_ = true;
