@@ -20,9 +20,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// After the store refused an event that is to be put aside.
-constexpr duration failure_pause = std::chrono::seconds{1};
-
 /// What the connector's function does not answer for: it is not counted.
 bool is_no_fault_of_the_event(const std::exception_ptr& failure)
 {
@@ -36,15 +33,6 @@ bool is_no_fault_of_the_event(const std::exception_ptr& failure)
     } catch (...) {
         return false;
     }
-}
-
-asio::awaitable<void> wait(timer& on, duration span)
-{
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* waiting, duration length) {
-            waiting->wait(length, std::move(handler));
-        },
-        asio::use_awaitable, &on, span);
 }
 
 bool is_permanent(const retry_policy& policy, const std::exception_ptr& failure)

@@ -18,9 +18,6 @@ namespace {
 /// Between sessions of which the first could not read.
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
-
-constexpr std::size_t page_size = 256;
-
 } // namespace
 
 connector_runner::connector_runner(context& shared, detail::connector_impl connector,

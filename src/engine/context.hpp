@@ -9,8 +9,11 @@
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -24,6 +27,15 @@ class active_runs;
 class due_scanner;
 class shard_keeper;
 class step_limiter;
+
+/// How much one read of the store asks for.
+constexpr std::size_t page_size = 256;
+
+/// Between a call that the store failed and the next attempt.
+constexpr duration failure_pause = std::chrono::seconds{1};
+
+/// Ends early when the timer is cancelled.
+boost::asio::awaitable<void> wait(timer& on, duration span);
 
 /// One workflow in an engine.
 struct workflow_entry {

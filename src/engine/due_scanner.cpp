@@ -18,14 +18,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Runs that one read asks for.
-constexpr std::size_t page_size = 256;
-
 /// Longest sleep: a wall clock that was set forward is noticed this late at worst.
 constexpr duration longest_sleep = std::chrono::minutes{1};
-
-constexpr duration failure_pause = std::chrono::seconds{1};
-
 } // namespace
 
 due_scanner::due_scanner(context& shared)

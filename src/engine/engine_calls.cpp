@@ -19,13 +19,11 @@ namespace asio = boost::asio;
 using engine_detail::commit;
 using engine_detail::complete;
 using engine_detail::message_watcher;
+using engine_detail::page_size;
 using engine_detail::status_watcher;
 using engine_detail::watcher;
 
 namespace {
-
-/// Due runs that are looked at for one that is not in memory.
-constexpr std::size_t due_page_size = 256;
 
 error_code code_of(apply_status status)
 {
@@ -123,7 +121,7 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
     now.leases = shards_->leases();
     const auto at = shared_.clock.now();
     for (const auto& held : now.leases) {
-        const auto due = co_await shared_.store.due(held.shard, {}, at, due_page_size);
+        const auto due = co_await shared_.store.due(held.shard, {}, at, page_size);
         const auto left = std::ranges::find_if(
             due.runs, [&](const record& run) { return !active_.contains(run.id); });
         if (left == due.runs.end() || at - *left->wake_at <= now.due_lag)

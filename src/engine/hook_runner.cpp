@@ -12,12 +12,6 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-namespace {
-
-constexpr duration failure_pause = std::chrono::seconds{1};
-
-} // namespace
-
 hook_runner::hook_runner(context& shared, const detail::workflow_impl& workflow, retry_policy retry)
     : shared_(shared), workflow_(workflow), retry_(std::move(retry)),
       follower_(std::make_shared<log_follower>(

@@ -16,21 +16,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t page_size = 256;
-
 /// Nothing waits this long in practice: news cancel the timer.
 constexpr duration until_news = std::chrono::hours{24};
-
-constexpr duration failure_pause = std::chrono::seconds{1};
-
-asio::awaitable<void> wait(timer& clock, duration span)
-{
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* waiting, duration length) {
-            waiting->wait(length, std::move(handler));
-        },
-        asio::use_awaitable, &clock, span);
-}
 
 } // namespace
 

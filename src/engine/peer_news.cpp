@@ -18,12 +18,6 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-namespace {
-
-constexpr std::size_t page_size = 256;
-
-} // namespace
-
 peer_news::peer_news(context& shared, std::shared_ptr<watchers> all,
                      std::shared_ptr<streams::log_news> readers, duration poll_interval)
     : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),

@@ -24,7 +24,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto result_of = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t read_size = 16 * 1024;
 
 template <typename F>

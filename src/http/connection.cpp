@@ -33,9 +33,6 @@ constexpr duration linger_limit = std::chrono::seconds{1};
 
 /// An idle connection keeps at most this much of a buffer.
 constexpr std::size_t idle_buffer = 16 * 1024;
-
-constexpr auto result_of = asio::as_tuple(asio::use_awaitable);
-
 } // namespace
 
 connection::connection(std::shared_ptr<const service> common, tcp::socket socket,

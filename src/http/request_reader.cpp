@@ -1,5 +1,6 @@
 #include "http/request_reader.hpp"
 
+#include "http/beast.hpp"
 #include "http/header_scanner.hpp"
 #include "http/text.hpp"
 
@@ -18,11 +19,6 @@ namespace beast = boost::beast;
 
 constexpr std::size_t header_appetite = 4 * 1024;
 constexpr std::size_t body_appetite = 64 * 1024;
-
-std::string_view view(beast::string_view text)
-{
-    return {text.data(), text.size()};
-}
 
 } // namespace
 
@@ -201,9 +197,10 @@ request_reader::result request_reader::read_body(std::string_view data, std::siz
     auto& parse = *s.parse;
     while (!parse.is_done()) {
         // Beast's parser wants to be asked only when there is something new to look at.
+        if (data.size() < (parse.chunked() ? shortest_chunked_end : 1))
+            break;
         beast::error_code error;
-        const auto used =
-            data.empty() ? 0 : parse.put(boost::asio::buffer(data.data(), data.size()), error);
+        const auto used = parse.put(boost::asio::buffer(data.data(), data.size()), error);
         data.remove_prefix(used);
         consumed += used;
         if (error == beast::http::error::body_limit)
@@ -213,7 +210,7 @@ request_reader::result request_reader::read_body(std::string_view data, std::siz
             return reject(431, "A chunk's header, or the trailer, is too large.");
         if (error && error != beast::http::error::need_more)
             return reject(400, "The request's chunks are malformed.");
-        if (error || data.empty())
+        if (error)
             break;
     }
     if (!parse.is_done())

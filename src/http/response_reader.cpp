@@ -1,5 +1,6 @@
 #include "http/response_reader.hpp"
 
+#include "http/beast.hpp"
 #include "http/text.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -16,11 +17,6 @@ namespace beast = boost::beast;
 
 constexpr std::uint32_t header_limit = 64 * 1024;
 constexpr std::size_t believed_length = 64 * 1024;
-
-std::string_view view(beast::string_view text)
-{
-    return {text.data(), text.size()};
-}
 
 } // namespace
 
@@ -113,6 +109,8 @@ response_reader::result response_reader::read(std::string_view data, std::size_t
     consumed = 0;
     while (!data.empty()) {
         s.any_byte = true;
+        if (s.parse->is_header_done() && s.parse->chunked() && data.size() < shortest_chunked_end)
+            break;
         beast::error_code error;
         const auto used = s.parse->put(boost::asio::buffer(data.data(), data.size()), error);
         data.remove_prefix(used);

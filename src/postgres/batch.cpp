@@ -3,6 +3,7 @@
 #include "core/record_details.hpp"
 #include "core/store_rules.hpp"
 #include "core/stream_headers.hpp"
+#include "postgres/encode.hpp"
 #include "postgres/error.hpp"
 
 #include <fmt/format.h>
@@ -19,11 +20,6 @@ namespace {
 std::string key_of(char kind, std::string_view first, std::string_view second)
 {
     return fmt::format("{}{}:{}{}", kind, first.size(), first, second);
-}
-
-std::string_view as_text(const run_id& id)
-{
-    return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
 }
 
 /// Gives the changes their waves, in the order of the batch.

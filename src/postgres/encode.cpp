@@ -44,16 +44,16 @@ void append_texts(std::string& bytes, std::uint32_t type, const std::vector<std:
     }
 }
 
-std::string_view as_text(const run_id& id)
-{
-    return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
-}
-
 constexpr std::size_t array_length_at = 12;
 
 constexpr std::int32_t null_length = -1;
 
 } // namespace
+
+std::string_view as_text(const run_id& id)
+{
+    return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
 
 void append_int2(std::string& bytes, std::int16_t value)
 {

@@ -24,6 +24,9 @@ constexpr std::int64_t clamp(std::uint64_t number) noexcept
     return static_cast<std::int64_t>(number < greatest ? number : greatest);
 }
 
+/// The 16 bytes of `id`, which must outlive them.
+std::string_view as_text(const run_id& id);
+
 void append_int2(std::string& bytes, std::int16_t value);
 void append_int4(std::string& bytes, std::int32_t value);
 void append_int8(std::string& bytes, std::int64_t value);

@@ -175,21 +175,20 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
     expect_record(stored, run, "after impossible changes");
 }
 
-constexpr std::array<check_entry, 8> checks{{
-    {"only_the_expected_version_is_replaced", only_the_expected_version_is_replaced},
-    {"a_change_of_no_run_is_not_found", a_change_of_no_run_is_not_found},
-    {"changes_of_a_batch_are_decided_alone", changes_of_a_batch_are_decided_alone},
-    {"changes_of_a_batch_follow_each_other", changes_of_a_batch_follow_each_other},
-    {"an_empty_batch_does_nothing", an_empty_batch_does_nothing},
-    {"a_large_batch_is_one", a_large_batch_is_one},
-    {"a_run_takes_many_versions", a_run_takes_many_versions},
-    {"impossible_arguments_are_refused", impossible_arguments_are_refused, 3},
-}};
-
 } // namespace
 
 std::span<const check_entry> change_checks()
 {
+    static constexpr std::array<check_entry, 8> checks{{
+        {"only_the_expected_version_is_replaced", only_the_expected_version_is_replaced},
+        {"a_change_of_no_run_is_not_found", a_change_of_no_run_is_not_found},
+        {"changes_of_a_batch_are_decided_alone", changes_of_a_batch_are_decided_alone},
+        {"changes_of_a_batch_follow_each_other", changes_of_a_batch_follow_each_other},
+        {"an_empty_batch_does_nothing", an_empty_batch_does_nothing},
+        {"a_large_batch_is_one", a_large_batch_is_one},
+        {"a_run_takes_many_versions", a_run_takes_many_versions},
+        {"impossible_arguments_are_refused", impossible_arguments_are_refused, 3},
+    }};
     return checks;
 }
 

@@ -154,20 +154,19 @@ awaitable<void> refused_changes_make_nothing_due(fixture& test)
     expect_page(page, {&run, 1}, {}, "after refused changes");
 }
 
-constexpr std::array<check_entry, 7> checks{{
-    {"due_runs_come_by_time_and_id", due_runs_come_by_time_and_id},
-    {"only_runs_whose_time_has_come_are_due", only_runs_whose_time_has_come_are_due},
-    {"due_pages_meet_without_gap_or_overlap", due_pages_meet_without_gap_or_overlap},
-    {"a_due_page_begins_at_its_position", a_due_page_begins_at_its_position},
-    {"each_shard_has_its_own_due_runs", each_shard_has_its_own_due_runs, 3},
-    {"transitions_move_the_due_time", transitions_move_the_due_time},
-    {"refused_changes_make_nothing_due", refused_changes_make_nothing_due},
-}};
-
 } // namespace
 
 std::span<const check_entry> due_checks()
 {
+    static constexpr std::array<check_entry, 7> checks{{
+        {"due_runs_come_by_time_and_id", due_runs_come_by_time_and_id},
+        {"only_runs_whose_time_has_come_are_due", only_runs_whose_time_has_come_are_due},
+        {"due_pages_meet_without_gap_or_overlap", due_pages_meet_without_gap_or_overlap},
+        {"a_due_page_begins_at_its_position", a_due_page_begins_at_its_position},
+        {"each_shard_has_its_own_due_runs", each_shard_has_its_own_due_runs, 3},
+        {"transitions_move_the_due_time", transitions_move_the_due_time},
+        {"refused_changes_make_nothing_due", refused_changes_make_nothing_due},
+    }};
     return checks;
 }
 

@@ -230,20 +230,19 @@ awaitable<void> foreign_ids_keep_to_their_shard(fixture& test)
     }
 }
 
-constexpr std::array<check_entry, 7> checks{{
-    {"sequences_are_dense_in_each_shard", sequences_are_dense_in_each_shard, 16},
-    {"results_give_the_sequence_of_the_event", results_give_the_sequence_of_the_event, 4},
-    {"an_event_tells_its_transition", an_event_tells_its_transition},
-    {"a_cancel_tells_its_reason", a_cancel_tells_its_reason},
-    {"events_are_read_from_a_place", events_are_read_from_a_place},
-    {"a_history_is_the_runs_own", a_history_is_the_runs_own, 2},
-    {"foreign_ids_keep_to_their_shard", foreign_ids_keep_to_their_shard, 5},
-}};
-
 } // namespace
 
 std::span<const check_entry> event_checks()
 {
+    static constexpr std::array<check_entry, 7> checks{{
+        {"sequences_are_dense_in_each_shard", sequences_are_dense_in_each_shard, 16},
+        {"results_give_the_sequence_of_the_event", results_give_the_sequence_of_the_event, 4},
+        {"an_event_tells_its_transition", an_event_tells_its_transition},
+        {"a_cancel_tells_its_reason", a_cancel_tells_its_reason},
+        {"events_are_read_from_a_place", events_are_read_from_a_place},
+        {"a_history_is_the_runs_own", a_history_is_the_runs_own, 2},
+        {"foreign_ids_keep_to_their_shard", foreign_ids_keep_to_their_shard, 5},
+    }};
     return checks;
 }
 

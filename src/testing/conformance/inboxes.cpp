@@ -176,19 +176,18 @@ awaitable<void> finished_runs_take_no_messages(fixture& test)
     }
 }
 
-constexpr std::array<check_entry, 6> checks{{
-    {"messages_come_back_in_order", messages_come_back_in_order},
-    {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
-    {"a_message_makes_its_run_due", a_message_makes_its_run_due},
-    {"a_message_key_makes_a_delivery_repeatable", a_message_key_makes_a_delivery_repeatable},
-    {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
-    {"finished_runs_take_no_messages", finished_runs_take_no_messages},
-}};
-
 } // namespace
 
 std::span<const check_entry> inbox_checks()
 {
+    static constexpr std::array<check_entry, 6> checks{{
+        {"messages_come_back_in_order", messages_come_back_in_order},
+        {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
+        {"a_message_makes_its_run_due", a_message_makes_its_run_due},
+        {"a_message_key_makes_a_delivery_repeatable", a_message_key_makes_a_delivery_repeatable},
+        {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
+        {"finished_runs_take_no_messages", finished_runs_take_no_messages},
+    }};
     return checks;
 }
 

@@ -276,22 +276,21 @@ awaitable<void> cursors_only_move_forward(fixture& test)
     co_await expect_at(test, "hooks", 0, greatest);
 }
 
-constexpr std::array<check_entry, 9> checks{{
-    {"a_shard_has_one_owner", a_shard_has_one_owner, 2},
-    {"shards_are_claimed_together", shards_are_claimed_together, 3},
-    {"a_released_shard_is_free", a_released_shard_is_free},
-    {"leases_lapse_in_shared_stores_only", leases_lapse_in_shared_stores_only, 2},
-    {"a_shared_store_tells_of_commits", a_shared_store_tells_of_commits, 2},
-    {"epochs_fence_transitions", epochs_fence_transitions, 2},
-    {"epochs_fence_cursors", epochs_fence_cursors, 2},
-    {"epochs_of_a_shard_never_held_fence", epochs_of_a_shard_never_held_fence},
-    {"cursors_only_move_forward", cursors_only_move_forward, 2},
-}};
-
 } // namespace
 
 std::span<const check_entry> lease_checks()
 {
+    static constexpr std::array<check_entry, 9> checks{{
+        {"a_shard_has_one_owner", a_shard_has_one_owner, 2},
+        {"shards_are_claimed_together", shards_are_claimed_together, 3},
+        {"a_released_shard_is_free", a_released_shard_is_free},
+        {"leases_lapse_in_shared_stores_only", leases_lapse_in_shared_stores_only, 2},
+        {"a_shared_store_tells_of_commits", a_shared_store_tells_of_commits, 2},
+        {"epochs_fence_transitions", epochs_fence_transitions, 2},
+        {"epochs_fence_cursors", epochs_fence_cursors, 2},
+        {"epochs_of_a_shard_never_held_fence", epochs_of_a_shard_never_held_fence},
+        {"cursors_only_move_forward", cursors_only_move_forward, 2},
+    }};
     return checks;
 }
 

@@ -279,20 +279,19 @@ awaitable<void> counts_follow_the_runs(fixture& test)
     co_await expect_counts(test, runs, "runs that moved");
 }
 
-constexpr std::array<check_entry, 7> checks{{
-    {"filters_choose_runs", filters_choose_runs, 3},
-    {"creation_times_choose_runs", creation_times_choose_runs},
-    {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},
-    {"pages_meet_without_gap_or_overlap", pages_meet_without_gap_or_overlap},
-    {"pages_are_refused_out_of_range", pages_are_refused_out_of_range},
-    {"pages_stand_still_while_others_write", pages_stand_still_while_others_write},
-    {"counts_follow_the_runs", counts_follow_the_runs, 3},
-}};
-
 } // namespace
 
 std::span<const check_entry> list_checks()
 {
+    static constexpr std::array<check_entry, 7> checks{{
+        {"filters_choose_runs", filters_choose_runs, 3},
+        {"creation_times_choose_runs", creation_times_choose_runs},
+        {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},
+        {"pages_meet_without_gap_or_overlap", pages_meet_without_gap_or_overlap},
+        {"pages_are_refused_out_of_range", pages_are_refused_out_of_range},
+        {"pages_stand_still_while_others_write", pages_stand_still_while_others_write},
+        {"counts_follow_the_runs", counts_follow_the_runs, 3},
+    }};
     return checks;
 }
 

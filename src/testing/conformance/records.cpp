@@ -203,21 +203,20 @@ awaitable<void> ids_decide_between_runs_created_together(fixture& test)
     expect(latest && latest->id == high.id, "latest of two runs created at the same time");
 }
 
-constexpr std::array<check_entry, 8> checks{{
-    {"every_field_comes_back", every_field_comes_back},
-    {"every_field_comes_back_after_an_update", every_field_comes_back_after_an_update},
-    {"each_state_comes_back", each_state_comes_back},
-    {"unknown_runs_are_not_found", unknown_runs_are_not_found},
-    {"returned_records_are_copies", returned_records_are_copies},
-    {"latest_is_the_run_created_last", latest_is_the_run_created_last},
-    {"ids_decide_between_runs_created_together", ids_decide_between_runs_created_together},
-    {"every_field_comes_back_from_any_shard", every_field_comes_back, 16},
-}};
-
 } // namespace
 
 std::span<const check_entry> record_checks()
 {
+    static constexpr std::array<check_entry, 8> checks{{
+        {"every_field_comes_back", every_field_comes_back},
+        {"every_field_comes_back_after_an_update", every_field_comes_back_after_an_update},
+        {"each_state_comes_back", each_state_comes_back},
+        {"unknown_runs_are_not_found", unknown_runs_are_not_found},
+        {"returned_records_are_copies", returned_records_are_copies},
+        {"latest_is_the_run_created_last", latest_is_the_run_created_last},
+        {"ids_decide_between_runs_created_together", ids_decide_between_runs_created_together},
+        {"every_field_comes_back_from_any_shard", every_field_comes_back, 16},
+    }};
     return checks;
 }
 

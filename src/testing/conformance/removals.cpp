@@ -148,18 +148,17 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     expect_record(again.back(), scrubbed, "a run whose data was deleted");
 }
 
-const check_entry checks[] = {
-    {"a_removed_run_leaves_nothing", a_removed_run_leaves_nothing},
-    {"the_first_and_the_last_run_may_be_removed", the_first_and_the_last_run_may_be_removed},
-    {"only_finished_runs_are_removed", only_finished_runs_are_removed},
-    {"a_removal_frees_foreign_id_and_start_key", a_removal_frees_foreign_id_and_start_key},
-    {"finished_runs_come_by_their_last_commit", finished_runs_come_by_their_last_commit, 3},
-};
-
 } // namespace
 
 std::span<const check_entry> removal_checks()
 {
+    static const check_entry checks[] = {
+        {"a_removed_run_leaves_nothing", a_removed_run_leaves_nothing},
+        {"the_first_and_the_last_run_may_be_removed", the_first_and_the_last_run_may_be_removed},
+        {"only_finished_runs_are_removed", only_finished_runs_are_removed},
+        {"a_removal_frees_foreign_id_and_start_key", a_removal_frees_foreign_id_and_start_key},
+        {"finished_runs_come_by_their_last_commit", finished_runs_come_by_their_last_commit, 3},
+    };
     return checks;
 }
 

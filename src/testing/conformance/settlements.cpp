@@ -210,20 +210,19 @@ awaitable<void> long_inboxes_are_worked_off_in_order(fixture& test)
     co_await expect_outcome(test, run.id, {123, message_outcome::handled, ""});
 }
 
-constexpr std::array<check_entry, 7> checks{{
-    {"settled_messages_leave_the_inbox", settled_messages_leave_the_inbox},
-    {"the_store_keeps_the_inbox_numbers", the_store_keeps_the_inbox_numbers},
-    {"refused_transitions_settle_nothing", refused_transitions_settle_nothing},
-    {"the_end_of_a_run_settles_its_inbox", the_end_of_a_run_settles_its_inbox},
-    {"a_finished_run_settles_the_order_to_delete", a_finished_run_settles_the_order_to_delete},
-    {"unseen_messages_keep_their_run_due", unseen_messages_keep_their_run_due},
-    {"long_inboxes_are_worked_off_in_order", long_inboxes_are_worked_off_in_order},
-}};
-
 } // namespace
 
 std::span<const check_entry> settlement_checks()
 {
+    static constexpr std::array<check_entry, 7> checks{{
+        {"settled_messages_leave_the_inbox", settled_messages_leave_the_inbox},
+        {"the_store_keeps_the_inbox_numbers", the_store_keeps_the_inbox_numbers},
+        {"refused_transitions_settle_nothing", refused_transitions_settle_nothing},
+        {"the_end_of_a_run_settles_its_inbox", the_end_of_a_run_settles_its_inbox},
+        {"a_finished_run_settles_the_order_to_delete", a_finished_run_settles_the_order_to_delete},
+        {"unseen_messages_keep_their_run_due", unseen_messages_keep_their_run_due},
+        {"long_inboxes_are_worked_off_in_order", long_inboxes_are_worked_off_in_order},
+    }};
     return checks;
 }
 

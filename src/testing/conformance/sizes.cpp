@@ -79,16 +79,15 @@ awaitable<void> long_names_come_back(fixture& test)
     expect(inbox.size() == 1 && inbox[0].name == long_name(), "a long name comes back cut");
 }
 
-constexpr auto checks = std::to_array<check_entry>({
-    {"large_objects_come_back", large_objects_come_back},
-    {"large_messages_come_back", large_messages_come_back},
-    {"long_names_come_back", long_names_come_back, 16},
-});
-
 } // namespace
 
 std::span<const check_entry> size_checks()
 {
+    static constexpr auto checks = std::to_array<check_entry>({
+        {"large_objects_come_back", large_objects_come_back},
+        {"large_messages_come_back", large_messages_come_back},
+        {"long_names_come_back", long_names_come_back, 16},
+    });
     return checks;
 }
 

@@ -149,21 +149,20 @@ awaitable<void> a_run_may_start_finished(fixture& test)
     expect(refused.existing == second.id, "in_progress does not name the unfinished run");
 }
 
-constexpr std::array<check_entry, 8> checks{{
-    {"one_unfinished_run_holds_a_foreign_id", one_unfinished_run_holds_a_foreign_id},
-    {"each_finished_state_frees_the_foreign_id", each_finished_state_frees_the_foreign_id},
-    {"once_allows_one_run_for_ever", once_allows_one_run_for_ever},
-    {"a_start_key_makes_a_trigger_repeatable", a_start_key_makes_a_trigger_repeatable},
-    {"start_keys_belong_to_their_foreign_id", start_keys_belong_to_their_foreign_id},
-    {"a_run_id_is_taken_once", a_run_id_is_taken_once},
-    {"refused_starts_leave_nothing", refused_starts_leave_nothing},
-    {"a_run_may_start_finished", a_run_may_start_finished},
-}};
-
 } // namespace
 
 std::span<const check_entry> start_checks()
 {
+    static constexpr std::array<check_entry, 8> checks{{
+        {"one_unfinished_run_holds_a_foreign_id", one_unfinished_run_holds_a_foreign_id},
+        {"each_finished_state_frees_the_foreign_id", each_finished_state_frees_the_foreign_id},
+        {"once_allows_one_run_for_ever", once_allows_one_run_for_ever},
+        {"a_start_key_makes_a_trigger_repeatable", a_start_key_makes_a_trigger_repeatable},
+        {"start_keys_belong_to_their_foreign_id", start_keys_belong_to_their_foreign_id},
+        {"a_run_id_is_taken_once", a_run_id_is_taken_once},
+        {"refused_starts_leave_nothing", refused_starts_leave_nothing},
+        {"a_run_may_start_finished", a_run_may_start_finished},
+    }};
     return checks;
 }
 

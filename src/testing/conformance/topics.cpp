@@ -139,25 +139,24 @@ awaitable<void> held_roles_are_listed_by_the_beginning_of_their_names(fixture& t
     expect_number(all.size(), 5, "all roles that are held");
 }
 
-const check_entry checks[] = {
-    {"events_of_a_topic_come_back_whole_and_in_order",
-     events_of_a_topic_come_back_whole_and_in_order},
-    {"topics_are_apart", topics_are_apart},
-    {"an_event_id_is_stored_once", an_event_id_is_stored_once},
-    {"a_trim_removes_the_oldest_and_positions_go_on",
-     a_trim_removes_the_oldest_and_positions_go_on},
-    {"publications_are_part_of_their_batch", publications_are_part_of_their_batch},
-    {"a_role_has_one_holder", a_role_has_one_holder},
-    {"a_lapsed_or_released_role_gets_the_next_epoch",
-     a_lapsed_or_released_role_gets_the_next_epoch},
-    {"held_roles_are_listed_by_the_beginning_of_their_names",
-     held_roles_are_listed_by_the_beginning_of_their_names},
-};
-
 } // namespace
 
 std::span<const check_entry> topic_checks()
 {
+    static const check_entry checks[] = {
+        {"events_of_a_topic_come_back_whole_and_in_order",
+         events_of_a_topic_come_back_whole_and_in_order},
+        {"topics_are_apart", topics_are_apart},
+        {"an_event_id_is_stored_once", an_event_id_is_stored_once},
+        {"a_trim_removes_the_oldest_and_positions_go_on",
+         a_trim_removes_the_oldest_and_positions_go_on},
+        {"publications_are_part_of_their_batch", publications_are_part_of_their_batch},
+        {"a_role_has_one_holder", a_role_has_one_holder},
+        {"a_lapsed_or_released_role_gets_the_next_epoch",
+         a_lapsed_or_released_role_gets_the_next_epoch},
+        {"held_roles_are_listed_by_the_beginning_of_their_names",
+         held_roles_are_listed_by_the_beginning_of_their_names},
+    };
     return checks;
 }
 
