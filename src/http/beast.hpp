@@ -3,7 +3,6 @@
 
 #include <boost/beast/core/string_type.hpp>
 
-#include <cstddef>
 #include <string_view>
 
 namespace pawl::http::detail {
@@ -13,8 +12,11 @@ inline std::string_view view(boost::beast::string_view text)
     return {text.data(), text.size()};
 }
 
-/// A message whose body is chunked goes on for at least so many bytes until it is complete: its
-/// parser asserts that it sees them together, where the last chunk is the first as well.
-constexpr std::size_t shortest_chunked_end = std::string_view{"0\r\n\r\n"}.size();
+/// Whether a chunked body is to be parsed only when there is more of it: once Beast has seen its
+/// last chunk it asserts that this is not all, which it can be when the last is the first as well.
+inline bool is_short_last_chunk(std::string_view data)
+{
+    return data.starts_with("0\r\n") && data.size() < std::string_view{"0\r\n\r\n"}.size();
+}
 
 } // namespace pawl::http::detail

@@ -197,7 +197,7 @@ request_reader::result request_reader::read_body(std::string_view data, std::siz
     auto& parse = *s.parse;
     while (!parse.is_done()) {
         // Beast's parser wants to be asked only when there is something new to look at.
-        if (data.size() < (parse.chunked() ? shortest_chunked_end : 1))
+        if (data.empty() || (parse.chunked() && is_short_last_chunk(data)))
             break;
         beast::error_code error;
         const auto used = parse.put(boost::asio::buffer(data.data(), data.size()), error);

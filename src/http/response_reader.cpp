@@ -109,7 +109,7 @@ response_reader::result response_reader::read(std::string_view data, std::size_t
     consumed = 0;
     while (!data.empty()) {
         s.any_byte = true;
-        if (s.parse->is_header_done() && s.parse->chunked() && data.size() < shortest_chunked_end)
+        if (s.parse->is_header_done() && s.parse->chunked() && is_short_last_chunk(data))
             break;
         beast::error_code error;
         const auto used = s.parse->put(boost::asio::buffer(data.data(), data.size()), error);

@@ -311,7 +311,7 @@ std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
         const auto place = static_cast<std::size_t>(rows.integer());
         const auto verdict = rows.integer();
         if (place >= changes || verdict > static_cast<std::int64_t>(apply_status::not_found))
-            throw_damaged(rows.where(), "apply() gave a verdict that makes no sense");
+            rows.damaged("apply() gave a verdict that makes no sense");
         ++decided;
         apply_result& result = results[place];
         result.status = static_cast<apply_status>(verdict);
@@ -333,8 +333,7 @@ std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
             wakes.push_back(wake);
     }
     if (decided != changes)
-        throw_damaged(rows.where(),
-                      fmt::format("apply() decided {} of {} changes", decided, changes));
+        rows.damaged(fmt::format("apply() decided {} of {} changes", decided, changes));
     return results;
 }
 

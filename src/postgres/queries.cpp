@@ -1,7 +1,7 @@
 #include "postgres/queries.hpp"
 
+#include "core/rows.hpp"
 #include "core/store_rules.hpp"
-#include "postgres/rows.hpp"
 
 #include <fmt/format.h>
 
@@ -11,6 +11,23 @@
 namespace pawl::postgres {
 
 namespace {
+
+/// Of the table runs, joined with workflows as `flow`, as core::read_record() reads them.
+constexpr std::string_view record_columns =
+    "runs.id, flow.name, runs.foreign_id, runs.version, runs.state, runs.status, runs.visit, "
+    "runs.entered_at, runs.attempt, runs.step_done, runs.not_before, runs.wake_at, "
+    "runs.created_at, runs.updated_at, runs.inbox_last, runs.inbox_pending, runs.last_error, "
+    "runs.reason, runs.start_key, runs.trace_parent, runs.object_version, runs.details, "
+    "runs.object";
+
+/// Of the table events as `e`, joined with runs and workflows, as core::read_event() reads them.
+constexpr std::string_view event_columns =
+    "e.position, e.kind, runs.id, flow.name, runs.foreign_id, e.version, e.from_status, "
+    "e.to_status, e.state, e.attempt, e.error, e.requested_by, e.at";
+
+/// Of the table messages, as core::read_message() reads them.
+constexpr std::string_view message_columns =
+    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload";
 
 /// A row of runs with the name of its workflow.
 constexpr std::string_view from_runs =
@@ -220,8 +237,8 @@ request queries::events(std::uint32_t shard, std::uint64_t after, std::size_t li
                             "ORDER BY e.position LIMIT $3::bigint",
                             event_columns),
                 parameters{}
-                    .int8(position_of(shard, std::min(after, last_sequence)))
-                    .int8(position_of(shard, last_sequence))
+                    .int8(core::position_of(shard, std::min(after, core::last_sequence)))
+                    .int8(core::position_of(shard, core::last_sequence))
                     .int8(clamp(limit)));
 }
 

@@ -1,9 +1,9 @@
 // How the rows of queries are read.
+#include "core/rows.hpp"
 #include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "postgres/error.hpp"
 #include "postgres/queries.hpp"
-#include "postgres/rows.hpp"
 
 #include <charconv>
 
@@ -27,12 +27,12 @@ std::optional<record> queries::read_record_if_any(result rows)
 {
     if (!rows.next())
         return {};
-    return read_record(rows);
+    return core::read_record(rows);
 }
 
 std::vector<record> queries::read_records(result rows)
 {
-    return read_all<record>(rows, read_record);
+    return read_all<record>(rows, core::read_record<result>);
 }
 
 record_page queries::read_page(result rows, std::size_t limit)
@@ -43,7 +43,7 @@ record_page queries::read_page(result rows, std::size_t limit)
             page.next = page.runs.back().id;
             break;
         }
-        page.runs.push_back(read_record(rows));
+        page.runs.push_back(core::read_record(rows));
     }
     return page;
 }
@@ -55,7 +55,7 @@ std::vector<status_count> queries::read_counts(result rows, bool unfinished_only
         status_count where;
         rows.read(where.workflow);
         rows.read(where.status);
-        where.state = to_run_state(rows.integer(), rows);
+        where.state = core::read_run_state(rows);
         rows.read(where.runs);
         if (!unfinished_only || !is_finished(where.state))
             counts.push_back(std::move(where));
@@ -74,19 +74,19 @@ due_page queries::read_due(result rows, time_point until, std::size_t limit)
             page.next = place;
             break;
         }
-        page.runs.push_back(read_record(rows));
+        page.runs.push_back(core::read_record(rows));
     }
     return page;
 }
 
 std::vector<event> queries::read_events(result rows)
 {
-    return read_all<event>(rows, read_event);
+    return read_all<event>(rows, core::read_event<result>);
 }
 
 std::vector<message> queries::read_messages(result rows, const run_id& run)
 {
-    return read_all<message>(rows, [&run](result& row) { return read_message(row, run); });
+    return read_all<message>(rows, [&run](result& row) { return core::read_message(row, run); });
 }
 
 std::optional<settlement> queries::read_settlement(result rows)
@@ -109,7 +109,7 @@ std::uint64_t queries::read_position(result rows)
     const auto end = text.data() + text.size();
     if (const auto read = std::from_chars(text.data(), end, position);
         read.ec != std::errc{} || read.ptr != end)
-        throw_damaged(rows.where(), "a position is none");
+        rows.damaged("a position is none");
     return position;
 }
 

@@ -27,6 +27,11 @@ std::string_view result::bytes()
     return {begin, static_cast<std::size_t>(length)};
 }
 
+void result::damaged(std::string_view what) const
+{
+    throw_damaged(where_, what);
+}
+
 std::int64_t result::integer()
 {
     const auto value = bytes();
@@ -39,7 +44,7 @@ std::int64_t result::integer()
     case 8:
         return boost::endian::load_big_s64(at);
     default:
-        throw_damaged(where_, "a number is missing, or is none");
+        damaged("a number is missing, or is none");
     }
 }
 
@@ -47,7 +52,7 @@ bool result::boolean()
 {
     const auto value = bytes();
     if (value.size() != 1)
-        throw_damaged(where_, "a boolean is missing, or is none");
+        damaged("a boolean is missing, or is none");
     return value.front() != 0;
 }
 
@@ -58,7 +63,7 @@ run_id result::id()
     if (value.empty())
         return read;
     if (value.size() != read.bytes.size())
-        throw_damaged(where_, "a run's id is none");
+        damaged("a run's id is none");
     std::ranges::copy(value, read.bytes.begin());
     return read;
 }

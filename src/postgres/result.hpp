@@ -29,7 +29,7 @@ public:
     result(result_pointer rows, std::string_view where) : rows_(std::move(rows)), where_(where) {}
 
     int size() const noexcept { return rows_ ? PQntuples(rows_.get()) : 0; }
-    std::string_view where() const noexcept { return where_; }
+    [[noreturn]] void damaged(std::string_view what) const;
 
     /// Goes to the next row, at first to the first; false past the last.
     bool next() noexcept;

@@ -168,11 +168,16 @@ void execution::read(std::string& value)
     value = bytes();
 }
 
+void execution::damaged(std::string_view what) const
+{
+    throw_damaged(prepared_.database_->path(), what);
+}
+
 void execution::read(run_id& value)
 {
     const auto stored = bytes();
     if (stored.size() != value.bytes.size())
-        throw_damaged(path(), "a run id does not have 16 bytes");
+        damaged("a run id does not have 16 bytes");
     std::ranges::copy(stored, value.bytes.begin());
 }
 

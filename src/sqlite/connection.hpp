@@ -109,7 +109,7 @@ public:
     void read(run_id& value);
     std::string_view bytes(); ///< good until the next row
 
-    const std::string& path() const noexcept { return prepared_.database_->path(); }
+    [[noreturn]] void damaged(std::string_view what) const;
 
 private:
     sqlite3_stmt* handle() const noexcept { return prepared_.handle_.get(); }

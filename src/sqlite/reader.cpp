@@ -1,9 +1,9 @@
 #include "sqlite/reader.hpp"
 
+#include "core/rows.hpp"
 #include "core/store_rules.hpp"
 #include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
-#include "sqlite/rows.hpp"
 #include "sqlite/schema.hpp"
 
 #include <fmt/format.h>
@@ -14,6 +14,25 @@
 namespace pawl::sqlite {
 
 namespace {
+
+/// Of the table runs, as core::read_record() reads them.
+constexpr std::string_view record_columns =
+    "runs.id, (SELECT name FROM workflows WHERE workflow = runs.workflow), runs.foreign_id, "
+    "runs.version, runs.state, runs.status, runs.visit, runs.entered_at, runs.attempt, "
+    "runs.step_done, runs.not_before, runs.wake_at, runs.created_at, runs.updated_at, "
+    "runs.inbox_last, runs.inbox_pending, runs.last_error, runs.reason, runs.start_key, "
+    "runs.trace_parent, runs.object_version, runs.details, runs.object";
+
+/// Of the table events, joined with runs, as core::read_event() reads them.
+constexpr std::string_view event_columns =
+    "events.position, events.kind, runs.id, "
+    "(SELECT name FROM workflows WHERE workflow = runs.workflow), runs.foreign_id, "
+    "events.version, events.from_status, events.to_status, events.state, events.attempt, "
+    "events.error, events.requested_by, events.at";
+
+/// Of the table messages, as core::read_message() reads them.
+constexpr std::string_view message_columns =
+    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload";
 
 /// A limit as SQLite understands it, where negative ones mean none.
 std::int64_t at_most(std::size_t limit)
@@ -149,7 +168,7 @@ std::optional<record> reader::find(run_id id)
     execution row{find_};
     if (!row.bind(id).row())
         return {};
-    return read_record(row);
+    return core::read_record(row);
 }
 
 std::optional<record> reader::latest(std::string_view workflow, std::string_view foreign_id)
@@ -157,7 +176,7 @@ std::optional<record> reader::latest(std::string_view workflow, std::string_view
     execution row{latest_};
     if (!row.bind(workflow).bind(foreign_id).row())
         return {};
-    return read_record(row);
+    return core::read_record(row);
 }
 
 std::optional<time_point> reader::creation_of(const run_id& id)
@@ -186,7 +205,7 @@ record_page reader::list(const record_query& query)
             page.next = page.runs.back().id;
             break;
         }
-        page.runs.push_back(read_record(rows));
+        page.runs.push_back(core::read_record(rows));
     }
     return page;
 }
@@ -200,7 +219,7 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
         status_count where;
         row.read(where.workflow);
         row.read(where.status);
-        where.state = to_run_state(row.integer(), row);
+        where.state = core::read_run_state(row);
         row.read(where.runs);
         if (!unfinished_only || !is_finished(where.state))
             counts.push_back(std::move(where));
@@ -216,7 +235,7 @@ std::vector<record> reader::finished_before(std::uint32_t shard, std::string_vie
     execution rows{finished_before_};
     rows.bind(workflow).bind(before).bind(shard).bind(at_most(limit));
     while (rows.row())
-        found.push_back(read_record(rows));
+        found.push_back(core::read_record(rows));
     return found;
 }
 
@@ -254,7 +273,7 @@ due_page reader::due(std::uint32_t shard, const due_position& from, time_point u
     execution rows{due_};
     rows.bind(shard).bind(from.at).bind(from.id);
     while (rows.row()) {
-        record run = read_record(rows);
+        record run = core::read_record(rows);
         if (page.runs.size() == limit || *run.wake_at > until) {
             page.next = due_position{*run.wake_at, run.id};
             break;
@@ -268,14 +287,14 @@ std::vector<event> reader::events(std::uint32_t shard, std::uint64_t after, std:
 {
     core::check_shard(shard, shards_);
     std::vector<event> found;
-    if (after >= last_sequence)
+    if (after >= core::last_sequence)
         return found;
     execution rows{events_};
-    rows.bind(position_of(shard, after))
-        .bind(position_of(shard, last_sequence))
+    rows.bind(core::position_of(shard, after))
+        .bind(core::position_of(shard, core::last_sequence))
         .bind(at_most(limit));
     while (rows.row())
-        found.push_back(read_event(rows));
+        found.push_back(core::read_event(rows));
     return found;
 }
 
@@ -296,7 +315,7 @@ std::vector<event> reader::history(run_id run, std::uint64_t after, std::size_t 
         execution row{event_};
         if (!row.bind(position).row())
             break;
-        auto read = read_event(row);
+        auto read = core::read_event(row);
         position = row.integer();
         if (read.version <= after)
             break;
@@ -313,7 +332,7 @@ std::vector<message> reader::inbox(run_id run, std::uint64_t after, std::size_t 
     execution rows{inbox_};
     rows.bind(run).bind(bound(after)).bind(at_most(limit));
     while (rows.row())
-        found.push_back(read_message(rows, run));
+        found.push_back(core::read_message(rows, run));
     return found;
 }
 

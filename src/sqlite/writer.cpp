@@ -1,9 +1,9 @@
 #include "sqlite/writer.hpp"
 
 #include "core/record_details.hpp"
+#include "core/rows.hpp"
 #include "core/store_rules.hpp"
 #include "sqlite/error.hpp"
-#include "sqlite/rows.hpp"
 #include "sqlite/schema.hpp"
 
 #include <fmt/format.h>
@@ -207,7 +207,7 @@ stored_run* writer::find(const run_id& id)
     row.read(run.shard);
     row.read(run.workflow);
     row.read(run.version);
-    run.state = to_run_state(row.integer(), row);
+    run.state = core::read_run_state(row);
     row.read(run.status);
     row.read(run.wake_at);
     row.read(run.inbox_last);
@@ -268,7 +268,7 @@ apply_result writer::create(const transition& change)
             return *refused;
 
     const auto sequence = shards_[shard].next_sequence;
-    const auto position = position_of(shard, sequence);
+    const auto position = core::position_of(shard, sequence);
     const auto details = core::encode_details(next);
     execution insert{insert_run_};
     bind_progress(insert, next, 0, position, details)
@@ -307,7 +307,7 @@ apply_result writer::update(const transition& change, stored_run& run)
 {
     const record& next = change.next;
     const auto sequence = next_sequence(run.shard);
-    const auto position = position_of(run.shard, sequence);
+    const auto position = core::position_of(run.shard, sequence);
     const auto wake_at = core::wake_after(change, run.inbox_last);
     const bool finished = is_finished(next.state);
     const bool finishes = finished != is_finished(run.state);

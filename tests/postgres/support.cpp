@@ -1,5 +1,7 @@
 #include "postgres/support.hpp"
 
+#include <boost/test/unit_test.hpp>
+
 #include <libpq-fe.h>
 
 #include <atomic>
@@ -11,11 +13,31 @@ postgres_server& server()
     return only;
 }
 
-boost::asio::any_io_executor backend()
+namespace {
+
+boost::asio::thread_pool& threads()
 {
     server(); // outlives the threads
-    static boost::asio::thread_pool threads{2};
-    return threads.get_executor();
+    static boost::asio::thread_pool all{2};
+    return all;
+}
+
+/// Ends the threads while OpenSSL, which keeps something for each of them, can still clear it away.
+struct joined_threads {
+    ~joined_threads()
+    {
+        threads().stop();
+        threads().join();
+    }
+};
+
+BOOST_TEST_GLOBAL_FIXTURE(joined_threads);
+
+} // namespace
+
+boost::asio::any_io_executor backend()
+{
+    return threads().get_executor();
 }
 
 std::string fresh_schema()
