@@ -23,20 +23,21 @@ struct prometheus_options {
 /// Labels are bounded: their values are names of workflows, and of the handlers, states and
 /// reasons that there are. Per workflow_name and process_name (see handler_report::process):
 ///
-/// | metric | what |
-/// |---|---|
-/// | workflow_process_latency_seconds | histogram of how long attempts take |
-/// | workflow_process_error_count | failed attempts |
-/// | workflow_process_skipped_events_count | what came to nothing, by `reason` |
-/// | workflow_process_lag_seconds | process "due": age of the oldest run that is due and not taken
-/// up | | workflow_process_lag_alert | 1 when that is above prometheus_options::lag_alert | |
-/// workflow_process_states | process "engine": 1 stopped, 2 running, 3 starting | |
-/// workflow_run_state_changes | by previous_run_state and current_run_state | | pawl_batch_changes,
-/// pawl_batch_seconds | histograms of commits | | pawl_batch_failures | batches that the store did
-/// not take | | pawl_message_age_seconds | histogram, by `outcome`: how long messages wait | |
-/// pawl_hooks_given_up | hooks and connectors that failed on an event for the last time | |
-/// pawl_active_runs, pawl_waiting_calls, pawl_waiting_changes, pawl_waiting_hooks,
-/// pawl_waiting_events, pawl_due_lag_seconds, pawl_owned_shards | gauges of engine_statistics |
+/// - `workflow_process_latency_seconds`: histogram of how long attempts take
+/// - `workflow_process_error_count`: failed attempts
+/// - `workflow_process_skipped_events_count`: what came to nothing, by `reason`
+/// - `workflow_process_lag_seconds`: of process "due", age of the oldest run that is due and not
+///   taken up
+/// - `workflow_process_lag_alert`: 1 when that is above prometheus_options::lag_alert
+/// - `workflow_process_states`: of process "engine", 1 stopped, 2 running, 3 starting
+/// - `workflow_run_state_changes`: by `previous_run_state` and `current_run_state`
+/// - `pawl_batch_changes`, `pawl_batch_seconds`: histograms of commits
+/// - `pawl_batch_failures`: batches that the store did not take
+/// - `pawl_message_age_seconds`: histogram, by `outcome`, of how long messages wait
+/// - `pawl_hooks_given_up`: hooks and connectors that failed on an event for the last time
+/// - `pawl_active_runs`, `pawl_waiting_calls`, `pawl_waiting_changes`, `pawl_waiting_hooks`,
+///   `pawl_waiting_events`, `pawl_due_lag_seconds`, `pawl_owned_shards`: gauges of
+///   engine_statistics
 ///
 /// The lag and the gauges are those of the last update(): call it before each scrape.
 ///
