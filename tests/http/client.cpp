@@ -21,6 +21,9 @@ BOOST_AUTO_TEST_SUITE(http_client)
 
 namespace {
 
+/// Many requests through few connections may take long on a busy machine.
+constexpr auto patience = std::chrono::minutes{10};
+
 asio::awaitable<http::client_response> ask(http::client& client, http::client_request what)
 {
     auto got = co_await client.request(std::move(what));
@@ -107,7 +110,7 @@ asio::awaitable<void> thousand(http::server& server)
 {
     constexpr int requests = 1'000;
     const auto executor = co_await asio::this_coro::executor;
-    http::client client(executor, server.url(), {.max_connections = 16});
+    http::client client(executor, server.url(), {.timeout = patience, .max_connections = 16});
     std::atomic<int> right = 0;
     std::atomic<int> left = requests;
     for (int i = 0; i < requests; ++i)
@@ -163,7 +166,7 @@ asio::awaitable<void> interrupted(http::server& server)
 {
     constexpr int requests = 2'000;
     const auto executor = co_await asio::this_coro::executor;
-    http::client client(executor, server.url(), {.max_connections = 8});
+    http::client client(executor, server.url(), {.timeout = patience, .max_connections = 8});
     std::atomic<int> odd = 0;
     std::atomic<int> left = requests;
     for (int i = 0; i < requests; ++i)
