@@ -101,8 +101,9 @@ private:
     bool take_permit();
     void give_permit_back();
 
-    void limit_attempt(const core::source& by, duration limit);
-    void on_limit(std::uint64_t attempt);
+    void limit_attempt(duration limit);
+    void await_limit();
+    void on_limit(std::uint64_t attempt, duration waited);
     void interrupt(interruption why);
     void supersede(std::uint64_t attempt);
 
@@ -140,7 +141,7 @@ private:
     std::uint64_t attempt_ = 0; ///< counts handler runs, so that a late timer finds out
     interruption interrupted_ = interruption::none;
     std::optional<core::source> running_;
-    time_point attempt_ends_;
+    duration attempt_left_{}; ///< of its limit; max() when it has none
     bool superseded_ = false;
     bool callback_interrupted_ = false; ///< for a command, which then goes first
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to

@@ -97,9 +97,9 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     const auto begun = shared_.observer ? now() : time_point{};
     try {
         decode_object();
-        limit_attempt(by, limit_of(what));
-        interrupted_ = interruption::none;
         running_ = by;
+        limit_attempt(limit_of(what));
+        interrupted_ = interruption::none;
         handler_running_ = true;
         value = co_await call_handler(what);
     } catch (...) {
@@ -264,40 +264,49 @@ int activation::attempt() const noexcept
     return 1;
 }
 
-void activation::limit_attempt(const core::source& by, duration limit)
+void activation::limit_attempt(duration limit)
 {
-    const auto begun = now();
-    attempt_ends_ = limit > duration::zero() ? core::later(begun, limit) : time_point::max();
-    auto first = attempt_ends_;
-    if (std::holds_alternative<core::from_step>(by))
-        for (const auto& armed : record_.deadlines)
-            first = std::min(first, armed.at);
-    if (first == time_point::max())
+    attempt_left_ = limit > duration::zero() ? limit : duration::max();
+    await_limit();
+}
+
+/// Waits for what ends the attempt: its limit, which is a span, or for a step the first deadline,
+/// which is a time of a clock that may be set meanwhile.
+void activation::await_limit()
+{
+    auto span = attempt_left_;
+    if (std::holds_alternative<core::from_step>(*running_) && !record_.deadlines.empty()) {
+        const auto at = std::ranges::min(record_.deadlines, {}, &deadline::at).at;
+        span = std::min({span, at - now(), longest_sleep});
+    }
+    if (span == duration::max())
         return;
+    span = std::max(span, duration::zero());
     if (!timer_)
         timer_ = shared_.clock.make_timer(strand_);
-    timer_->wait(std::max(first - begun, duration::zero()),
-                 asio::bind_executor(strand_, [weak = weak_from_this(), attempt = attempt_] {
+    timer_->wait(span,
+                 asio::bind_executor(strand_, [weak = weak_from_this(), attempt = attempt_, span] {
                      if (const auto self = weak.lock())
-                         self->on_limit(attempt);
+                         self->on_limit(attempt, span);
                  }));
 }
 
-void activation::on_limit(std::uint64_t attempt)
+void activation::on_limit(std::uint64_t attempt, duration waited)
 {
     if (attempt != attempt_ || !handler_running_ || interrupted_ != interruption::none)
         return;
+    if (attempt_left_ != duration::max())
+        attempt_left_ -= waited;
     const auto at = now();
     const bool deadline_passed =
         std::holds_alternative<core::from_step>(*running_) &&
         std::ranges::any_of(record_.deadlines, [&](const deadline& d) { return d.at <= at; });
-    if (attempt_ends_ <= at)
+    if (attempt_left_ <= duration::zero())
         interrupt(interruption::attempt_limit);
     else if (deadline_passed)
         interrupt(interruption::deadline);
-    else // early, by a timer of another clock than now()'s
-        limit_attempt(*running_,
-                      attempt_ends_ == time_point::max() ? duration::zero() : attempt_ends_ - at);
+    else
+        await_limit();
 }
 
 void activation::interrupt(interruption why)

@@ -16,16 +16,18 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-namespace {
-
-/// Longest sleep: a wall clock that was set forward is noticed this late at worst.
-constexpr duration longest_sleep = std::chrono::minutes{1};
-} // namespace
-
 due_scanner::due_scanner(context& shared)
     : shared_(shared), strand_(asio::make_strand(shared.executor)), places_(shared.store.shards()),
       timer_(shared.clock.make_timer(strand_))
 {
+}
+
+std::optional<time_point> due_scanner::place::due_at(time_point now) const
+{
+    if (!next)
+        return std::nullopt;
+    // A clock that was set back must not put the scan off.
+    return not_before > now + failure_pause ? next->at : std::max(next->at, not_before);
 }
 
 void due_scanner::start()
@@ -130,7 +132,7 @@ asio::awaitable<void> due_scanner::sleep()
         auto until = time_point::max();
         if (!full_)
             for (const auto& each : places_)
-                until = std::min(until, each.due_at().value_or(until));
+                until = std::min(until, each.due_at(now).value_or(until));
         if (std::exchange(woken_, false) || until <= now || shared_.stopping)
             co_return;
         sleeping_until_ = until;
@@ -152,7 +154,7 @@ asio::awaitable<void> due_scanner::scan_shard(std::uint32_t shard)
         {
             const std::lock_guard lock{mutex_};
             auto& place = places_[shard];
-            if (full_ || place.due_at().value_or(time_point::max()) > now ||
+            if (full_ || place.due_at(now).value_or(time_point::max()) > now ||
                 shared_.epochs[shard] == 0)
                 co_return;
             from = *place.next;

@@ -65,10 +65,7 @@ private:
         std::optional<due_position> next;          ///< empty: nothing is due, ever
         time_point not_before = time_point::min(); ///< after a failure of the store
 
-        std::optional<time_point> due_at() const
-        {
-            return next ? std::optional{std::max(next->at, not_before)} : std::nullopt;
-        }
+        std::optional<time_point> due_at(time_point now) const;
     };
 
     std::mutex mutex_;

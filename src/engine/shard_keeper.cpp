@@ -34,10 +34,16 @@ std::string list_of(const std::vector<std::uint32_t>& shards)
 
 } // namespace
 
+/// The time of the leases, counted from before they were asked for, and on a steady clock: the wall
+/// clock may be set meanwhile.
+struct shard_keeper::lapse {
+    std::unique_ptr<timer> clock;
+    bool over = false;
+};
+
 shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_time, handlers told)
     : shared_(shared), owner_(std::move(owner)), lease_time_(lease_time), told_(std::move(told)),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
-      lapse_timer_(shared.clock.make_timer(strand_))
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
 {
 }
 
@@ -75,7 +81,7 @@ void shard_keeper::let_go()
 {
     ending_ = true;
     doubt();
-    asio::post(strand_, [self = shared_from_this()] { self->lapse_timer_->cancel(); });
+    asio::post(strand_, [self = shared_from_this()] { self->lapse_.reset(); });
 }
 
 void shard_keeper::doubt()
@@ -86,6 +92,7 @@ void shard_keeper::doubt()
 
 asio::awaitable<void> shard_keeper::keep()
 {
+    lapse_ = begin_lapse();
     while (!ending_) {
         std::exception_ptr failure;
         try {
@@ -94,13 +101,12 @@ asio::awaitable<void> shard_keeper::keep()
             failure = std::current_exception();
         }
         reachable_ = !failure;
-        if (failure) {
+        if (failure)
             shared_.log(
                 {log_level::warn, "cannot renew the leases of shards: " + error_text(failure)});
-            drop_lapsed();
-        }
         co_await sleep(std::min(look_interval, lease_time_ / 3));
     }
+    lapse_.reset();
 }
 
 asio::awaitable<void> shard_keeper::sleep(duration span)
@@ -118,7 +124,7 @@ asio::awaitable<void> shard_keeper::look()
 {
     const auto now = shared_.clock.now();
     // A clock that was set back must not put a renewal off.
-    const bool is_due = now - renewed_at_ >= lease_time_ / 3 || now < renewed_at_;
+    const bool is_due = now - renewed_at_ >= lease_time_ / 3 || now < renewed_at_ || lapse_->over;
     if (is_due || woken_)
         co_await renew();
     co_await give_back_left();
@@ -129,6 +135,7 @@ asio::awaitable<void> shard_keeper::look()
 asio::awaitable<void> shard_keeper::renew()
 {
     const auto begun = shared_.clock.now();
+    const auto time = begin_lapse();
     co_await shared_.store.claim_role(std::string{engine_roles} + owner_, owner_, lease_time_);
     auto wanted = held_shards();
     if (!wanted.empty()) {
@@ -136,17 +143,32 @@ asio::awaitable<void> shard_keeper::renew()
         std::vector<std::uint32_t> lost;
         for (const auto& mine : leases()) {
             const auto same = std::ranges::find(renewed, mine.shard, &lease::shard);
-            // Under another epoch somebody else had it meanwhile.
-            if (same == renewed.end() || same->epoch != mine.epoch)
+            // Under another epoch somebody else had it meanwhile. An answer that came too late says
+            // nothing of the present.
+            if (same == renewed.end() || same->epoch != mine.epoch || time->over)
                 lost.push_back(mine.shard);
         }
         drop(lost);
     }
     renewed_at_ = begun;
-    lapse_timer_->wait(lease_time_, asio::bind_executor(strand_, [weak = weak_from_this()] {
-                           if (const auto self = weak.lock())
-                               self->drop_lapsed();
-                       }));
+    lapse_ = time;
+}
+
+std::shared_ptr<shard_keeper::lapse> shard_keeper::begin_lapse()
+{
+    const auto begun = std::make_shared<lapse>();
+    begun->clock = shared_.clock.make_timer(strand_);
+    const auto end = [weak = weak_from_this(), ended = std::weak_ptr{begun}] {
+        const auto self = weak.lock();
+        const auto time = ended.lock();
+        if (!self || !time)
+            return;
+        time->over = true;
+        if (self->lapse_ == time)
+            self->drop_lapsed();
+    };
+    begun->clock->wait(lease_time_, asio::bind_executor(strand_, end));
+    return begun;
 }
 
 asio::awaitable<std::vector<std::string>> shard_keeper::engines()
@@ -257,9 +279,8 @@ asio::awaitable<void> shard_keeper::give_back_left()
 /// Nobody has answered for so long that others may have the shards.
 void shard_keeper::drop_lapsed()
 {
-    const auto since = shared_.clock.now() - renewed_at_;
-    if (since >= lease_time_ || since < duration::zero())
-        drop(held_shards());
+    reachable_ = false;
+    drop(held_shards());
 }
 
 void shard_keeper::drop(const std::vector<std::uint32_t>& lost)

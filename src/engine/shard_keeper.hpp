@@ -62,7 +62,8 @@ public:
 
     std::vector<lease> leases() const;
 
-    /// False while the store could not be reached when last looked.
+    /// False when the store could not be reached when last looked, or has not answered for the time
+    /// of a lease.
     bool reachable() const noexcept { return reachable_; }
 
     /// The owners that are alive, in order of their names.
@@ -71,6 +72,8 @@ public:
     const std::string& owner() const noexcept { return owner_; }
 
 private:
+    struct lapse;
+
     struct leaving_shard {
         std::uint32_t number = 0;
         lease held;
@@ -86,6 +89,7 @@ private:
     boost::asio::awaitable<void> take(std::vector<lease> claimed);
     void leave(std::vector<std::uint32_t> shards);
     void forget(std::uint32_t shard);
+    std::shared_ptr<lapse> begin_lapse();
     void drop_lapsed();
     void drop(const std::vector<std::uint32_t>& lost);
     std::vector<std::uint32_t> held_shards() const;
@@ -96,12 +100,12 @@ private:
     const handlers told_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
-    const std::unique_ptr<timer> lapse_timer_; ///< for when a renewal takes too long
 
     mutable std::mutex mutex_; ///< guards held_
     std::vector<lease> held_;
     std::vector<leaving_shard> leaving_;
-    time_point renewed_at_; ///< before the last renewal that succeeded
+    time_point renewed_at_;        ///< before the last renewal that succeeded
+    std::shared_ptr<lapse> lapse_; ///< of that
     std::atomic<bool> reachable_{true};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> ending_{false};

@@ -57,7 +57,8 @@ $$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
 -- The last record of each run. None of its indexes has a column that an ordinary transition changes:
 -- such an update writes no index (HOT), for which the fill factor keeps room. That is why due times
 -- are in a table of their own and why finished_at, the time of a finished run's last commit, is not
--- updated_at. details: what no query looks into, as Pawl encodes it.
+-- updated_at. No two indexes begin with the same key, so that no plan goes through all runs of a
+-- foreign id to find one of them. details: what no query looks into, as Pawl encodes it.
 CREATE TABLE runs (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -85,10 +86,11 @@ CREATE TABLE runs (
     details bytea,
     object bytea NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
-CREATE UNIQUE INDEX runs_unfinished ON runs (index_key(int4send(workflow), foreign_id))
+CREATE UNIQUE INDEX runs_unfinished ON runs (index_key(int4send(workflow) || '\x01', foreign_id))
     WHERE finished_at IS NULL;
 CREATE UNIQUE INDEX runs_started
-    ON runs (index_key(int4send(workflow), foreign_id), index_key('', start_key))
+    ON runs (index_key(int4send(workflow) || index_key(int4send(length(foreign_id)), foreign_id),
+                       start_key))
     WHERE start_key IS NOT NULL;
 CREATE INDEX runs_foreign ON runs (index_key(int4send(workflow), foreign_id), created_at, id);
 CREATE INDEX runs_created ON runs (workflow, created_at, id);
@@ -346,14 +348,17 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
             WHERE i.expected = 0 AND o.start_key IS NOT NULL
-              AND index_key(int4send(o.workflow), o.foreign_id)
-                = index_key(int4send(i.workflow), i.foreign_id)
-              AND index_key('', o.start_key) = index_key('', i.start_key) LIMIT 1) same ON true
+              AND index_key(int4send(o.workflow) ||
+                            index_key(int4send(length(o.foreign_id)), o.foreign_id), o.start_key)
+                = index_key(int4send(i.workflow) ||
+                            index_key(int4send(length(i.foreign_id)), i.foreign_id), i.start_key)
+            LIMIT 1) same ON true
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
             WHERE i.expected = 0 AND o.finished_at IS NULL
-              AND index_key(int4send(o.workflow), o.foreign_id)
-                = index_key(int4send(i.workflow), i.foreign_id) LIMIT 1) unfinished ON true
+              AND index_key(int4send(o.workflow) || '\x01', o.foreign_id)
+                = index_key(int4send(i.workflow) || '\x01', i.foreign_id)
+            LIMIT 1) unfinished ON true
         LEFT JOIN LATERAL (
             SELECT o.id FROM runs o
             WHERE i.expected = 0 AND i.once

@@ -52,11 +52,6 @@ class list_filter {
 public:
     explicit list_filter(const record_query& query, time_point after) : query_(query)
     {
-        if (!query.foreign_ids.empty())
-            add("{0}.index_key(int4send(runs.workflow), runs.foreign_id) = ANY (ARRAY(SELECT "
-                "{0}.index_key(int4send(flow.workflow), wanted) FROM unnest(${2}::bytea[]) "
-                "wanted))")
-                .bytes_array(query.foreign_ids);
         if (!query.statuses.empty())
             add("runs.status = ANY (${2}::integer[])").int4_array(query.statuses);
         if (!query.states.empty()) {
@@ -82,7 +77,8 @@ public:
         }
     }
 
-    /// Runs are sought workflow by workflow, in the order of the index on each one's runs.
+    /// Runs are sought workflow by workflow, or foreign id by foreign id, in the order of the index
+    /// on each one's runs.
     std::string sql()
     {
         const std::string order = is_newest_first() ? "DESC" : "ASC";
@@ -91,12 +87,22 @@ public:
             values_.bytes(query_.workflow);
             flows = fmt::format("flow.name = ${}::bytea", values_.count());
         }
+        std::string ids;
+        std::string sought = "runs.workflow = flow.workflow";
+        if (!query_.foreign_ids.empty()) {
+            values_.bytes_array(query_.foreign_ids);
+            ids =
+                fmt::format("CROSS JOIN (SELECT DISTINCT id FROM unnest(${}::bytea[]) id) wanted ",
+                            values_.count());
+            sought = "{0}.index_key(int4send(runs.workflow), runs.foreign_id) = "
+                     "{0}.index_key(int4send(flow.workflow), wanted.id)";
+        }
         values_.int8(one_more(query_.limit));
         return fmt::format(
-            "SELECT {{1}} FROM {{0}}.workflows flow CROSS JOIN LATERAL (SELECT * FROM {{0}}.runs "
-            "WHERE runs.workflow = flow.workflow{0} ORDER BY runs.created_at {1}, runs.id {1} "
-            "LIMIT ${2}) runs WHERE {3} ORDER BY runs.created_at {1}, runs.id {1} LIMIT ${2}",
-            where_, order, values_.count(), flows);
+            "SELECT {{1}} FROM {{0}}.workflows flow {0}CROSS JOIN LATERAL (SELECT * FROM "
+            "{{0}}.runs WHERE {1}{2} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}) runs "
+            "WHERE {5} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}",
+            ids, sought, where_, order, values_.count(), flows);
     }
 
     parameters values() && { return std::move(values_); }

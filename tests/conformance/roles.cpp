@@ -1,18 +1,11 @@
 // Each role scheduler against the contract of role_scheduler, and schedulers that break one rule
 // against the check that is named for it.
-#include "pawl/error.hpp"
-#include "pawl/forwarding_store.hpp"
+#include "conformance/role_stage.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/sqlite.hpp"
-#include "pawl/testing/manual_clock.hpp"
-#include "pawl/testing/role_conformance.hpp"
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
-
-#include <atomic>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -35,104 +28,23 @@ struct leaks_are_meant {
 };
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 using asio::awaitable;
 using pawl::testing::manual_clock;
 using pawl::testing::role_stage;
 
-constexpr pawl::duration lease = 12s;
-
-/// Counts what is under way, and can be cut off from the store behind it.
-struct cable final : pawl::forwarding_store {
-    using forwarding_store::forwarding_store;
-
-    awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
-    {
-        if (cut)
-            throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
-        ++under_way;
-        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
-        --under_way;
-        co_return held;
-    }
-
-    awaitable<void> release_role(pawl::role_lease held) override
-    {
-        if (cut)
-            throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
-        ++under_way;
-        co_await forwarding_store::release_role(std::move(held));
-        --under_way;
-    }
-
-    std::atomic<bool> cut{false};
-    std::atomic<int> under_way{0};
-};
-
-struct stage_parts {
-    std::shared_ptr<manual_clock> clock = std::make_shared<manual_clock>();
-    std::shared_ptr<pawl::record_store> store;
-    std::vector<std::shared_ptr<cable>> cables;
-};
-
-awaitable<void> advance(std::shared_ptr<stage_parts> parts, pawl::duration span)
+role_test::stage_store in_memory(const std::shared_ptr<manual_clock>& clock)
 {
-    const auto executor = co_await asio::this_coro::executor;
-    parts->clock->advance(span);
-    // What follows may take turns between executor and store.
-    for (int quiet = 0; quiet < 50;) {
-        co_await asio::post(executor, asio::use_awaitable);
-        ++quiet;
-        for (const auto& each : parts->cables)
-            if (each->under_way > 0)
-                quiet = 0;
-    }
+    return {.store = pawl::open_memory({.clock = clock})};
 }
 
-using store_maker = std::shared_ptr<pawl::record_store> (*)(const std::shared_ptr<manual_clock>&);
-
-std::shared_ptr<pawl::record_store> in_memory(const std::shared_ptr<manual_clock>& clock)
+role_test::stage_store in_sqlite(const std::shared_ptr<manual_clock>& clock)
 {
-    return pawl::open_memory({.clock = clock});
-}
-
-std::shared_ptr<pawl::record_store> in_sqlite(const std::shared_ptr<manual_clock>& clock)
-{
-    return pawl::open_sqlite(":memory:", {.clock = clock});
-}
-
-role_stage make_stage(store_maker make_store)
-{
-    const auto parts = std::make_shared<stage_parts>();
-    parts->store = make_store(parts->clock);
-    role_stage stage;
-    stage.lease = lease;
-    stage.join = [parts] {
-        parts->cables.push_back(std::make_shared<cable>(parts->store));
-        return pawl::store_role_scheduler(parts->cables.back(),
-                                          {.lease = lease, .clock = parts->clock});
-    };
-    stage.advance = [parts](pawl::duration span) {
-        return advance(parts, span);
-    };
-    stage.cut_off = [parts] {
-        parts->cables.front()->cut = true;
-    };
-    return stage;
+    return {.store = pawl::open_sqlite(":memory:", {.clock = clock})};
 }
 
 const bool added = [] {
-    const std::pair<const char*, store_maker> all[] = {{"memory_roles", in_memory},
-                                                       {"sqlite_roles", in_sqlite}};
-    for (const auto& [name, make] : all) {
-        auto* suite = BOOST_TEST_SUITE(name);
-        for (const auto& check : pawl::testing::role_conformance_checks())
-            suite->add(boost::unit_test::make_test_case(
-                [check, make] { check.run([make] { return make_stage(make); }); }, check.name,
-                __FILE__, __LINE__));
-        boost::unit_test::framework::current_auto_test_suite().add(suite);
-    }
+    role_test::add_suite("memory_roles", in_memory);
+    role_test::add_suite("sqlite_roles", in_sqlite);
     return true;
 }();
 
@@ -140,7 +52,7 @@ const bool added = [] {
 template <class Broken>
 role_stage make_broken_stage()
 {
-    auto stage = make_stage(in_memory);
+    auto stage = role_test::make_stage(in_memory);
     stage.join = [join = stage.join] {
         return std::make_shared<Broken>(join());
     };

@@ -118,7 +118,9 @@ BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt)
     bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
                  const auto fail = [&calls](arrived& in, order what) -> awaitable<void> {
                      if (++calls <= 20)
-                         throw pawl::error(pawl::errc::store_unavailable, "for now");
+                         throw pawl::error(calls % 2 ? pawl::errc::store_unavailable
+                                                     : pawl::errc::store_unflushed,
+                                           "for now");
                      BOOST_TEST(in.attempt() == 1);
                      co_await in.trigger(what.number, parcel{});
                  };

@@ -389,6 +389,39 @@ BOOST_AUTO_TEST_CASE(runs_of_a_dead_engine_go_on_within_its_lease_and_two_second
     BOOST_TEST((all.state_of(a, after).status == off));
 }
 
+BOOST_AUTO_TEST_CASE(the_time_of_a_lease_is_counted_whatever_the_wall_clock_says)
+{
+    cluster all;
+    // The store has a clock of its own, which nobody sets.
+    const auto stores_clock = std::make_shared<pawl::testing::manual_clock>();
+    all.store = pawl::open_memory({.shards = shard_count, .shared = true, .clock = stores_clock});
+    std::vector<member*> ran;
+    auto& a = all.start(lamps_that_take(all, 0s, ran));
+    all.advance(2s);
+    BOOST_TEST(all.owned_by(a) == 8u);
+    const auto has_lost = [&] {
+        return std::ranges::any_of(all.log, [](const std::string& line) {
+            return line.find("has lost shards") != std::string::npos;
+        });
+    };
+    all.clock->step(1h);
+    all.advance(4s);
+    BOOST_TEST(!has_lost());
+    BOOST_TEST(a.engine->ready());
+    cluster::cut_off(a);
+    all.clock->step(-5s);
+    all.advance(lease_time);
+    BOOST_TEST(has_lost());
+    BOOST_TEST(!a.engine->ready());
+
+    cluster::reconnect(a);
+    all.advance(4s);
+    BOOST_TEST(all.owned_by(a) == 8u);
+    const auto run = all.trigger(a, "afterwards");
+    all.advance(1s);
+    BOOST_TEST((all.state_of(a, run).status == off));
+}
+
 BOOST_AUTO_TEST_CASE(a_commit_of_an_engine_that_stood_still_is_fenced)
 {
     cluster all;

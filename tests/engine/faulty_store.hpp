@@ -29,6 +29,9 @@ public:
         return fault::none;
     };
 
+    /// The error of what is refused.
+    pawl::errc refusal = pawl::errc::store_unavailable;
+
     /// What the next applies see, the first first; then `fails` is asked again.
     std::vector<fault> next_applies;
 
@@ -136,6 +139,13 @@ public:
         co_return claimed;
     }
 
+    boost::asio::awaitable<std::vector<pawl::lease>> leases() override
+    {
+        refuse("leases");
+        auto all = co_await inner().leases();
+        co_return all;
+    }
+
     boost::asio::awaitable<void> release(std::vector<pawl::lease> held) override
     {
         refuse("release");
@@ -160,12 +170,25 @@ public:
         co_return found;
     }
 
+    boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        refuse("topic_end");
+        const auto end = co_await inner().topic_end(topic);
+        co_return end;
+    }
+
     boost::asio::awaitable<std::optional<pawl::role_lease>>
     claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
     {
         refuse("claim_role");
         auto claimed = co_await inner().claim_role(role, owner, ttl);
         co_return claimed;
+    }
+
+    boost::asio::awaitable<void> release_role(pawl::role_lease held) override
+    {
+        refuse("release_role");
+        co_await inner().release_role(std::move(held));
     }
 
     boost::asio::awaitable<std::vector<pawl::role_lease>> roles(std::string_view prefix) override
@@ -176,10 +199,10 @@ public:
     }
 
 private:
-    static void refuse_if(bool wanted)
+    void refuse_if(bool wanted) const
     {
         if (wanted)
-            throw pawl::error(pawl::errc::store_unavailable, "the test's store is down");
+            throw pawl::error(refusal, "the test's store is down");
     }
 
     void refuse(const std::string& call) { refuse_if(fails(call) != fault::none); }

@@ -2,10 +2,12 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <chrono>
 #include <exception>
 
 namespace asio = boost::asio;
@@ -35,7 +37,8 @@ void ignore(const std::exception_ptr&)
 proxy::proxy(std::string socket)
     : socket_(std::move(socket)),
       acceptor_(context_, tcp::endpoint{asio::ip::address_v4::loopback(), 0}),
-      port_(acceptor_.local_endpoint().port())
+      port_(acceptor_.local_endpoint().port()),
+      changed_(context_, asio::steady_timer::time_point::max())
 {
     asio::co_spawn(context_, accept(), ignore);
     thread_ = std::thread{[this] {
@@ -59,6 +62,12 @@ asio::awaitable<void> proxy::accept()
         if (std::get<0>(connected))
             continue; // and the client's connection is closed
         auto between = std::make_shared<link>(link{std::move(client), std::move(server), false});
+        if (is(state::cut)) {
+            between->cut();
+            continue;
+        }
+        std::erase_if(links_, [](const auto& each) { return each.expired(); });
+        links_.push_back(between);
         asio::co_spawn(context_, carry_requests(between), ignore);
         asio::co_spawn(context_, carry_answers(between), ignore);
     }
@@ -74,6 +83,55 @@ void proxy::lose_answer(std::string text)
 {
     const std::lock_guard lock{mutex_};
     lost_answer_ = std::move(text);
+}
+
+void proxy::hold_from(std::string text)
+{
+    const std::lock_guard lock{mutex_};
+    held_request_ = std::move(text);
+}
+
+bool proxy::wait_until_held()
+{
+    std::unique_lock lock{mutex_};
+    return held_.wait_for(lock, std::chrono::minutes{1}, [this] { return state_ == state::held; });
+}
+
+void proxy::cut()
+{
+    become(state::cut);
+    asio::post(context_, [this] {
+        for (const auto& each : links_)
+            if (const auto between = each.lock())
+                between->cut();
+    });
+}
+
+void proxy::heal()
+{
+    become(state::sound);
+}
+
+void proxy::become(state next)
+{
+    {
+        const std::lock_guard lock{mutex_};
+        state_ = next;
+    }
+    held_.notify_all();
+    asio::post(context_, [this] { changed_.cancel(); });
+}
+
+bool proxy::is(state wanted)
+{
+    const std::lock_guard lock{mutex_};
+    return state_ == wanted;
+}
+
+asio::awaitable<void> proxy::until_not_held()
+{
+    while (is(state::held))
+        co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 bool proxy::is_met(std::string& text, std::string_view part)
@@ -95,6 +153,9 @@ asio::awaitable<void> proxy::carry_requests(std::shared_ptr<link> between)
         if (std::get<0>(read) || is_met(lost_request_, request))
             break;
         between->loses_answer = between->loses_answer || is_met(lost_answer_, request);
+        if (is_met(held_request_, request))
+            become(state::held);
+        co_await until_not_held();
         auto written = co_await asio::async_write(between->server, asio::buffer(request),
                                                   asio::as_tuple(asio::use_awaitable));
         if (std::get<0>(written))
@@ -111,6 +172,7 @@ asio::awaitable<void> proxy::carry_answers(std::shared_ptr<link> between)
                                                              asio::as_tuple(asio::use_awaitable));
         if (std::get<0>(read) || between->loses_answer)
             break;
+        co_await until_not_held();
         auto written =
             co_await asio::async_write(between->client, asio::buffer(part, std::get<1>(read)),
                                        asio::as_tuple(asio::use_awaitable));

@@ -4,13 +4,16 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 /// Stands between a store and its server, on a port of this machine, and loses what it is told to.
 class proxy {
@@ -30,12 +33,31 @@ public:
     /// The answer to the next request with this text in it does not arrive; its connection is cut.
     void lose_answer(std::string text);
 
+    /// The next request with this text in it stays here, and all that comes after it on any
+    /// connection, in either direction, until heal().
+    void hold_from(std::string text);
+
+    /// Until that request has come; false when it has not in a minute.
+    bool wait_until_held();
+
+    /// Cuts all connections and each new one, until heal().
+    void cut();
+
+    /// What was held goes on its way, new connections are made.
+    void heal();
+
 private:
     struct link;
+
+    enum class state { sound, held, cut };
 
     boost::asio::awaitable<void> accept();
     boost::asio::awaitable<void> carry_requests(std::shared_ptr<link> between);
     boost::asio::awaitable<void> carry_answers(std::shared_ptr<link> between);
+
+    boost::asio::awaitable<void> until_not_held();
+    void become(state next);
+    bool is(state wanted);
 
     /// Whether this is what was waited for; then it is no longer.
     bool is_met(std::string& text, std::string_view part);
@@ -44,8 +66,13 @@ private:
     boost::asio::io_context context_;
     boost::asio::ip::tcp::acceptor acceptor_;
     const std::uint16_t port_;
-    std::mutex mutex_;
+    boost::asio::steady_timer changed_; ///< is cancelled when the state has changed
+    std::vector<std::weak_ptr<link>> links_;
+    std::mutex mutex_; ///< guards what follows
+    std::condition_variable held_;
+    state state_ = state::sound;
     std::string lost_request_;
     std::string lost_answer_;
+    std::string held_request_;
     std::thread thread_;
 };

@@ -2,8 +2,6 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <libpq-fe.h>
-
 #include <atomic>
 #include <stdexcept>
 
@@ -52,14 +50,22 @@ std::shared_ptr<pawl::record_store> open_fresh(pawl::postgres_options options)
     return pawl::open_postgres(backend(), server().uri(), options);
 }
 
-std::string ask(const std::string& sql, const std::string& database)
+session::session(const std::string& database)
+    : link_(PQconnectdb(server().uri(database).c_str()), &PQfinish)
 {
-    const std::unique_ptr<PGconn, decltype(&PQfinish)> link{
-        PQconnectdb(server().uri(database).c_str()), &PQfinish};
-    const std::unique_ptr<PGresult, decltype(&PQclear)> rows{PQexec(link.get(), sql.c_str()),
+}
+
+std::string session::ask(const std::string& sql)
+{
+    const std::unique_ptr<PGresult, decltype(&PQclear)> rows{PQexec(link_.get(), sql.c_str()),
                                                              &PQclear};
     const auto status = PQresultStatus(rows.get());
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-        throw std::runtime_error{sql + ": " + PQerrorMessage(link.get())};
+        throw std::runtime_error{sql + ": " + PQerrorMessage(link_.get())};
     return PQntuples(rows.get()) > 0 ? PQgetvalue(rows.get(), 0, 0) : "";
+}
+
+std::string ask(const std::string& sql, const std::string& database)
+{
+    return session{database}.ask(sql);
 }

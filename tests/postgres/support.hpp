@@ -8,6 +8,8 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <libpq-fe.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,5 +27,17 @@ std::string fresh_schema();
 /// A store in a fresh schema.
 std::shared_ptr<pawl::record_store> open_fresh(pawl::postgres_options options = {});
 
-/// Statements of the superuser; the first column of the first row, if any.
+/// A session of the superuser.
+class session {
+public:
+    explicit session(const std::string& database = "postgres");
+
+    /// Statements; the first column of the first row, if any.
+    std::string ask(const std::string& sql);
+
+private:
+    std::unique_ptr<PGconn, decltype(&PQfinish)> link_;
+};
+
+/// The same in a session of its own.
 std::string ask(const std::string& sql, const std::string& database = "postgres");
