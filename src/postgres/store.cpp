@@ -251,7 +251,7 @@ private:
         auto request = statements_->apply(encode_batch(part, shards(), facts_.types, numbers));
         auto rows = co_await writers_->run(std::move(request));
         std::vector<stored_wake> wakes;
-        auto results = decode_verdicts(rows, part.size(), wakes);
+        auto results = decode_verdicts(rows, part, wakes);
         news_->committed(wakes);
         co_return results;
     }
