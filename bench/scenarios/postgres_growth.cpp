@@ -72,7 +72,7 @@ void postgres_growth(const options& given, report& out)
                        return pawl::open_postgres(executor, database.uri());
                    },
                    {.threads = options::pick(given.threads, 1),
-                    .retention = pawl::retention_options{.keep = 1s}}};
+                    .retention = pawl::retention_options{.keep = 1s, .batch = 1'000}}};
         for (std::size_t i = 0; i < slices; ++i) {
             const auto rate = drive_runs(engine, runs / slices, given.flying(1'000));
             points.push_back(look(database));
