@@ -83,4 +83,9 @@ private:
     std::uint64_t max_ = 0;
 };
 
+inline double microseconds(histogram::duration span)
+{
+    return std::chrono::duration<double, std::micro>(span).count();
+}
+
 } // namespace pawl_bench

@@ -35,6 +35,12 @@ void host::run(asio::awaitable<void> work)
         std::rethrow_exception(failure);
 }
 
+void host::finish()
+{
+    context_.restart();
+    context_.run();
+}
+
 background_host::background_host(std::size_t threads)
     : context_(static_cast<int>(threads)), guard_(asio::make_work_guard(context_))
 {

@@ -24,6 +24,9 @@ public:
     /// context stands still between two calls.
     void run(boost::asio::awaitable<void> work);
 
+    /// Drives the context until nothing is left in it: what has ended, but has to say so.
+    void finish();
+
 private:
     const std::size_t threads_;
     boost::asio::io_context context_;

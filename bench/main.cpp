@@ -1,6 +1,7 @@
 // Measures Pawl beside its limits. See README.md.
 #include "flags.hpp"
 #include "scenario.hpp"
+#include "stores.hpp"
 
 #include <fmt/format.h>
 
@@ -25,7 +26,7 @@ order_processing::flag_set flags_of(command_line& line)
         "pawl_bench [flags]: measures Pawl beside its limits, in the same run.", "PAWL_BENCH_"};
     flags.toggle("list", line.list, "Print the scenarios' names, and end");
     flags.text("only", to.only, "A,B", "Run these scenarios");
-    flags.text("store", to.store, "NAME", "Only on this store: memory or sqlite");
+    flags.text("store", to.store, "NAME", "Only on this store: memory, sqlite or postgres");
     flags.number<std::uint32_t>("size", to.size, "Runs; 0: the scenario's own number");
     flags.number<std::uint32_t>("in-flight", to.in_flight,
                                 "Runs at a time, or clients; 0: its own");
@@ -40,31 +41,40 @@ order_processing::flag_set flags_of(command_line& line)
     flags.text("json", to.json, "FILE", "Write the figures as JSON");
     flags.text("table", to.table, "FILE", "Write the figures as a Markdown table");
     flags.text("chart", to.chart, "FILE", "Draw the sweep as SVG; needs gnuplot");
+    flags.text("postgres", to.postgres, "A=B,C=D",
+               "Settings of the PostgreSQL server, beside its own defaults");
     flags.text("label", to.label, "TEXT", "Put into JSON and table, e.g. the commit");
     flags.text("child", line.child, "PART", "For pawl_bench itself: its part in another process");
     return flags;
 }
 
-bool is_chosen(const options& given, std::string_view name)
+bool is_chosen(const options& given, const scenario& which)
 {
+    if (!which.store.empty() && !is_wanted(given, which.store))
+        return false;
     if (given.only.empty())
         return true;
     for (const auto& each : std::views::split(given.only, ','))
-        if (std::string_view{each.begin(), each.end()} == name)
+        if (std::string_view{each.begin(), each.end()} == which.name)
             return true;
     return false;
 }
 
 void check_names(const options& given)
 {
+    const auto all = scenarios();
     for (const auto& each : std::views::split(given.only, ',')) {
         const std::string_view name{each.begin(), each.end()};
-        if (std::ranges::find(scenarios(), name, &scenario::name) == scenarios().end())
+        if (std::ranges::find(all, name, &scenario::name) == all.end())
             throw order_processing::flag_error(
                 fmt::format("--only names no scenario: \"{}\"; see --list.", name));
     }
-    if (!given.store.empty() && given.store != "memory" && given.store != "sqlite")
-        throw order_processing::flag_error("--store must be memory or sqlite, and is \"" +
+    if (given.store == "postgres" && !why_no_postgres().empty())
+        throw order_processing::flag_error(
+            fmt::format("--store: nothing can be measured on PostgreSQL: {}.", why_no_postgres()));
+    if (!given.store.empty() && given.store != "memory" && given.store != "sqlite" &&
+        given.store != "postgres")
+        throw order_processing::flag_error("--store must be memory, sqlite or postgres, and is \"" +
                                            given.store + "\".");
 }
 
@@ -79,8 +89,10 @@ void run_child(const command_line& line)
 void run_all(const options& given)
 {
     report all;
+    if (is_wanted(given, "postgres") && !why_no_postgres().empty())
+        fmt::print("What is measured on PostgreSQL is left out: {}.\n", why_no_postgres());
     for (const auto& each : scenarios()) {
-        if (!is_chosen(given, each.name))
+        if (!is_chosen(given, each))
             continue;
         all.heading(std::string{each.name}, std::string{each.what});
         each.run(given, all);

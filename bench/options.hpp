@@ -20,6 +20,10 @@ struct options {
     std::string chart; ///< SVG file; empty: none
     std::string label; ///< put into JSON and table, e.g. the commit
 
+    /// Settings of the PostgreSQL server, as "name=value,name=value"; beside them it has its own
+    /// defaults.
+    std::string postgres;
+
     /// Where databases are made, each in a folder of its own that is removed again.
     std::string folder = std::filesystem::temp_directory_path().string();
 

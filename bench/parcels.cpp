@@ -67,7 +67,8 @@ pawl::step<stage::done> deadline_passed(pawl::run<parcel>& run, observer& watchi
 
 } // namespace
 
-pawl::workflow<parcel, stage> five_steps(observer& watching)
+pawl::workflow<parcel, stage> five_steps(observer& watching,
+                                         std::optional<pawl::retention_options> retention)
 {
     pawl::builder<parcel, stage> b{"parcels"};
     b.step<stage::one>([&watching](pawl::run<parcel>& run) { return begin(run, watching); });
@@ -79,6 +80,8 @@ pawl::workflow<parcel, stage> five_steps(observer& watching)
         return deadline_passed(run, watching);
     });
     b.defaults({.retry = pawl::retry_policy{.initial = 1ms, .multiplier = 1, .max_attempts = 0}});
+    if (retention)
+        b.retention(std::move(*retention));
     b.start<stage::one, stage::waiting>();
     b.end<stage::done>();
     return std::move(b).build();

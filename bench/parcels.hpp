@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/archive.hpp"
 #include "pawl/builder.hpp"
 #include "pawl/client.hpp"
 
@@ -39,7 +40,8 @@ struct observer {
 
 /// A run goes from one to done in five steps, or stands in waiting until its deadline. The observer
 /// must outlive the workflow.
-pawl::workflow<parcel, stage> five_steps(observer& watching);
+pawl::workflow<parcel, stage> five_steps(observer& watching,
+                                         std::optional<pawl::retention_options> retention = {});
 
 /// A foreign id that no other run of this process has.
 std::string next_foreign_id();

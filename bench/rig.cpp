@@ -11,18 +11,26 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-rig::rig(std::shared_ptr<pawl::record_store> store, rig_options how) : host_(how.threads)
+rig::rig(std::shared_ptr<pawl::record_store> store, rig_options how)
+    : rig([&store](const asio::any_io_executor&) { return std::move(store); }, std::move(how))
 {
-    engine_.emplace(host_.executor(), pawl::engine_options{.store = std::move(store),
+}
+
+rig::rig(const store_opener& open, rig_options how) : host_(how.threads)
+{
+    engine_.emplace(host_.executor(), pawl::engine_options{.store = open(host_.executor()),
                                                            .max_active_runs = how.max_active_runs,
                                                            .log = {}});
-    client_.emplace(engine_->add(five_steps(watching_)));
+    client_.emplace(engine_->add(five_steps(watching_, std::move(how.retention))));
     host_.run(engine_->async_start(asio::use_awaitable));
 }
 
 rig::~rig()
 {
     host_.run(engine_->async_stop(0s, asio::use_awaitable));
+    client_.reset();
+    engine_.reset();
+    host_.finish();
 }
 
 namespace {
@@ -93,18 +101,28 @@ asio::awaitable<void> measure(rig& engine, load wanted, loops& all, double& per_
     co_await all.wait_for_all();
 }
 
+asio::awaitable<void> run_share(parcels client, std::size_t runs, loops& all)
+{
+    for (std::size_t i = 0; i < runs && !all.failure; ++i) {
+        const auto run = co_await client.async_trigger(next_foreign_id(), parcel{});
+        co_await client.async_await_finished(run);
+    }
+}
+
 asio::awaitable<void> trigger_waiting(parcels client, std::size_t runs, loops& all)
 {
     for (std::size_t i = 0; i < runs && !all.failure; ++i)
         co_await client.async_trigger(next_foreign_id(), parcel{}, {.start = stage::waiting});
 }
 
-asio::awaitable<void> trigger_all(rig& engine, std::size_t runs, std::size_t at_a_time, loops& all)
+/// Divides the runs among loops that each make their share of them.
+asio::awaitable<void> divide(rig& engine, std::size_t runs, std::size_t at_a_time, loops& all,
+                             asio::awaitable<void> (*make)(parcels, std::size_t, loops&))
 {
     all.left = at_a_time;
     for (std::size_t i = 0; i < at_a_time; ++i) {
         const auto share = runs / at_a_time + (i < runs % at_a_time ? 1 : 0);
-        asio::co_spawn(engine.host().context(), trigger_waiting(engine.client(), share, all),
+        asio::co_spawn(engine.host().context(), make(engine.client(), share, all),
                        [&all](const std::exception_ptr& thrown) { all.ended(thrown); });
     }
     co_await all.wait_for_all();
@@ -121,10 +139,19 @@ load_result drive(rig& engine, const load& wanted)
     return result;
 }
 
+double drive_runs(rig& engine, std::size_t runs, std::size_t in_flight)
+{
+    loops all{engine.watching()};
+    const auto begin = steady::now();
+    engine.run(divide(engine, runs, in_flight, all, run_share));
+    return static_cast<double>(runs * transitions_per_run) /
+           std::chrono::duration<double>(steady::now() - begin).count();
+}
+
 void make_waiting(rig& engine, std::size_t runs, std::size_t at_a_time)
 {
     loops all{engine.watching()};
-    engine.run(trigger_all(engine, runs, at_a_time, all));
+    engine.run(divide(engine, runs, at_a_time, all, trigger_waiting));
 }
 
 } // namespace pawl_bench

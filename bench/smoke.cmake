@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 
 set(json ${FOLDER}/smoke.json)
 set(table ${FOLDER}/smoke.md)
-execute_process(COMMAND ${BENCH} --smoke --folder ${FOLDER} --json ${json} --table ${table}
+execute_process(COMMAND ${BENCH} --smoke --json ${json} --table ${table}
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${BENCH} --list OUTPUT_VARIABLE names COMMAND_ERROR_IS_FATAL ANY
                 OUTPUT_STRIP_TRAILING_WHITESPACE)

@@ -1,23 +1,18 @@
 #include "limits/group_commit.hpp"
 
+#include "limits/raw_loop.hpp"
+
 #include <sqlite3.h>
 
-#include <array>
-#include <chrono>
 #include <cstdint>
-#include <cstring>
+#include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 namespace pawl_bench {
 
 namespace {
-
-using steady = std::chrono::steady_clock;
-
-/// As the engine's default.
-constexpr std::size_t max_batch = 1'024;
 
 struct closer {
     void operator()(sqlite3* database) const noexcept { sqlite3_close_v2(database); }
@@ -26,22 +21,6 @@ struct closer {
 
 using database_ptr = std::unique_ptr<sqlite3, closer>;
 using statement_ptr = std::unique_ptr<sqlite3_stmt, closer>;
-
-struct raw_run {
-    std::array<unsigned char, 16> id{};
-    std::string foreign_id;
-    std::int64_t row = 0;
-    std::int64_t last_event = 0;
-    int version = 0; ///< 0: not yet created
-    steady::time_point begun;
-};
-
-std::int64_t now_us()
-{
-    return std::chrono::duration_cast<std::chrono::microseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 } // namespace
 
@@ -89,32 +68,7 @@ public:
 
     load_result drive(const load& wanted)
     {
-        std::vector<raw_run> runs(wanted.in_flight);
-        load_result result;
-        auto begin = steady::now() + wanted.warm_up;
-        const auto end = begin + wanted.duration;
-        std::uint64_t made = 0;
-        bool measuring = false;
-        for (std::size_t at = 0; steady::now() < end;) {
-            if (!measuring && steady::now() >= begin) {
-                measuring = true;
-                begin = steady::now();
-            }
-            const auto size = std::min({max_batch, runs.size(), runs.size() - at});
-            apply({runs.data() + at, size});
-            for (auto& run : std::span{runs.data() + at, size})
-                if (run.version == transitions_per_run) {
-                    if (measuring)
-                        result.latency.record(steady::now() - run.begun);
-                    run.version = 0;
-                }
-            made += measuring ? size : 0;
-            at = at + size == runs.size() ? 0 : at + size;
-        }
-        result.transitions_per_second =
-            static_cast<double>(made) /
-            std::chrono::duration<double>(steady::now() - begin).count();
-        return result;
+        return drive_raw(wanted, [this](std::span<raw_run> batch) { apply(batch); });
     }
 
 private:
@@ -153,27 +107,11 @@ private:
         step(commit_);
     }
 
-    /// A UUID of version 7 in order of time, like the engine's.
-    void give_id(raw_run& run)
-    {
-        const auto milliseconds = static_cast<std::uint64_t>(now_us() / 1000);
-        const auto serial = ++serial_;
-        for (int i = 0; i < 6; ++i)
-            run.id[static_cast<std::size_t>(i)] =
-                static_cast<unsigned char>(milliseconds >> (40 - 8 * i));
-        for (int i = 0; i < 8; ++i)
-            run.id[static_cast<std::size_t>(6 + i)] =
-                static_cast<unsigned char>(serial >> (56 - 8 * i));
-        run.id[6] = 0x70;
-    }
-
     void create(raw_run& run)
     {
-        run.begun = steady::now();
-        give_id(run);
-        run.foreign_id = next_foreign_id();
+        begin_run(run);
         const auto position = next_sequence_;
-        sqlite3_bind_int64(insert_.get(), 1, now_us());
+        sqlite3_bind_int64(insert_.get(), 1, run.created_at);
         sqlite3_bind_int64(insert_.get(), 2, position);
         bind_object(insert_, 3);
         bind_id(insert_, 4, run);
@@ -227,7 +165,6 @@ private:
         pawl::codec<parcel>::encode(parcel{}, text);
         return text;
     }();
-    std::uint64_t serial_ = static_cast<std::uint64_t>(now_us());
     std::int64_t next_sequence_ = 0;
     database_ptr database_;
     statement_ptr begin_, commit_, insert_, update_, finish_, event_, sequence_, count_;

@@ -18,7 +18,7 @@ public:
     explicit raw_sqlite(const std::filesystem::path& file);
     ~raw_sqlite();
 
-    /// `in_flight` runs beside each other: each transaction takes all of them, at most 1,024 at a
+    /// `in_flight` runs beside each other: each transaction takes all of them, at most `batch` at a
     /// time, one transition further. With one in flight, each transition is a commit.
     load_result drive(const load& wanted);
 

@@ -1,23 +1,13 @@
 // One run at a time: what a step costs when nothing else happens.
-#include "limits/coroutines.hpp"
-#include "limits/group_commit.hpp"
 #include "rig.hpp"
 #include "scenario.hpp"
 #include "stores.hpp"
 
-#include "pawl/memory.hpp"
-#include "pawl/sqlite.hpp"
-
-#include <fmt/format.h>
+#include <string>
 
 namespace pawl_bench {
 
 namespace {
-
-double microseconds(histogram::duration span)
-{
-    return std::chrono::duration<double, std::micro>(span).count();
-}
 
 /// The median and the 99th percentile of one run, and the limit's.
 struct alone_figures {
@@ -43,40 +33,43 @@ struct alone_figures {
     }
 };
 
-} // namespace
-
-void memory_alone(const options& given, report& out)
+void measure_alone(const options& given, const backend& store, alone_figures figures, report& out)
 {
     const load wanted{1, given.warm_up, given.duration};
-    alone_figures figures{"memory-alone", "bare coroutines"};
-    figures.p50.targets = {at_most(60)};
     for (int i = 0; i < given.repeats; ++i) {
-        rig engine{pawl::open_memory()};
-        figures.add(drive(engine, wanted).latency);
+        const scratch_folder folder{given};
+        {
+            rig engine{store.opener(folder)};
+            figures.add(drive(engine, wanted).latency);
+        }
         if (!given.no_limits)
-            figures.add_limit(drive_coroutines(1, wanted).latency);
+            figures.add_limit(store.drive_limit(folder, wanted).latency);
     }
     out.add(std::move(figures.p50));
     out.add(std::move(figures.p99));
 }
 
+} // namespace
+
+void memory_alone(const options& given, report& out)
+{
+    alone_figures figures{"memory-alone", "bare coroutines"};
+    figures.p50.targets = {at_most(60)};
+    measure_alone(given, backend_named("memory"), std::move(figures), out);
+}
+
 void sqlite_alone(const options& given, report& out)
 {
-    const load wanted{1, given.warm_up, given.duration};
     alone_figures figures{"sqlite-alone", "six raw commits"};
     if (!given.no_limits)
         figures.p50.targets = {ratio_at_most(1.3)};
-    for (int i = 0; i < given.repeats; ++i) {
-        const scratch_folder folder{given};
-        {
-            rig engine{pawl::open_sqlite(folder.database())};
-            figures.add(drive(engine, wanted).latency);
-        }
-        if (!given.no_limits)
-            figures.add_limit(raw_sqlite{folder.database()}.drive(wanted).latency);
-    }
-    out.add(std::move(figures.p50));
-    out.add(std::move(figures.p99));
+    measure_alone(given, backend_named("sqlite"), std::move(figures), out);
+}
+
+void postgres_alone(const options& given, report& out)
+{
+    measure_alone(given, backend_named("postgres"),
+                  {"postgres-alone", "the same six statements over libpq"}, out);
 }
 
 } // namespace pawl_bench

@@ -102,8 +102,6 @@ point measure(const scratch_folder& folder, const load& wanted, std::uint64_t& t
 
 void growth(const options& given, report& out)
 {
-    if (!is_wanted(given, "sqlite"))
-        return;
     const auto largest = given.sized(1'000'000, 100'000, 100);
     const scratch_folder folder{given};
     std::uint64_t transitions = 0;

@@ -28,7 +28,7 @@ asio::awaitable<void> cancel_poison(parcels client)
 double p99_ms(const options& given, const backend& kind, bool poisoned)
 {
     const scratch_folder folder{given};
-    rig engine{kind.open(folder.path())};
+    rig engine{kind.opener(folder)};
     if (poisoned)
         engine.run(trigger_poison(engine.client()));
     const auto result = drive(engine, {given.flying(1'000), given.warm_up, given.duration});

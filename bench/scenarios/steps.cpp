@@ -58,17 +58,26 @@ asio::awaitable<void> one_after_another(pawl::engine& engine, line_client client
 }
 
 template <int Steps>
+double microseconds_a_run(host& threads, std::shared_ptr<pawl::record_store> store,
+                          pawl::duration span)
+{
+    pawl::engine engine{threads.executor(), {.store = std::move(store), .log = {}}};
+    auto client = engine.add(line<Steps>());
+    double per_run = 0;
+    threads.run(one_after_another(engine, client, span, per_run));
+    return per_run;
+}
+
+template <int Steps>
 void measure(const options& given, const backend& store, report& out)
 {
     figure each{"steps", fmt::format("{}, {} steps, one run", store.name, Steps), "us"};
     for (int i = 0; i < given.repeats; ++i) {
         const scratch_folder folder{given};
         host threads{1};
-        pawl::engine engine{threads.executor(), {.store = store.open(folder.path()), .log = {}}};
-        auto client = engine.add(line<Steps>());
-        double per_run = 0;
-        threads.run(one_after_another(engine, client, given.duration / 2, per_run));
-        each.samples.push_back(per_run);
+        each.samples.push_back(microseconds_a_run<Steps>(
+            threads, store.open(folder, threads.executor()), given.duration / 2));
+        threads.finish();
     }
     out.add(std::move(each));
 }

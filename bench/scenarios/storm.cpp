@@ -54,7 +54,7 @@ asio::awaitable<void> storm(parcels client, std::size_t triggers, bool one_key,
 double storm_ms(const options& given, const backend& kind, bool one_key)
 {
     const scratch_folder folder{given};
-    rig engine{kind.open(folder.path())};
+    rig engine{kind.opener(folder)};
     const auto triggers = given.sized(10'000, 10'000, 100);
     double milliseconds = 0;
     engine.run(storm(engine.client(), triggers, !one_key, milliseconds)); // warms up

@@ -64,11 +64,6 @@ asio::awaitable<void> post_to_itself(pawl::duration span, histogram& waited)
     }
 }
 
-double microseconds(histogram::duration span)
-{
-    return std::chrono::duration<double, std::micro>(span).count();
-}
-
 } // namespace
 
 void wake_up(const options& given, report& out)
@@ -80,8 +75,12 @@ void wake_up(const options& given, report& out)
         p50.limit = p99.limit = "a bare post";
         for (int i = 0; i < given.repeats; ++i) {
             const scratch_folder folder{given};
-            const auto store = std::make_shared<noting_store>(kind.open(folder.path()));
-            rig engine{store};
+            const noting_store* store = nullptr;
+            rig engine{[&](const asio::any_io_executor& executor) {
+                auto noting = std::make_shared<noting_store>(kind.open(folder, executor));
+                store = noting.get();
+                return noting;
+            }};
             histogram waited;
             engine.run(await_runs(engine.client(), *store, given.warm_up, waited));
             waited = {};

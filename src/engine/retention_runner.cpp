@@ -116,9 +116,11 @@ asio::awaitable<std::vector<archived_run>> retention_runner::collect()
     auto found = co_await read_finished(until, rules_.batch);
     std::erase_if(found,
                   [](const record& r) { return r.state == run_state::requested_data_deleted; });
+    const bool wants_history = rules_.archive || hooks_ || !consumers_.empty();
     for (auto& run : found) {
         archived_run taken{std::move(run), {}};
-        co_await read_history(taken);
+        if (wants_history)
+            co_await read_history(taken);
         const bool seen =
             !hooks_ || taken.history.empty() ||
             taken.history.back().sequence <= hooks_->done_up_to(taken.history.back().shard);

@@ -302,9 +302,20 @@ parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
     return encoder.finish(waves.empty() ? 0 : *std::ranges::max_element(waves));
 }
 
-std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
+namespace {
+
+bool is_by_owner(const change& made)
+{
+    const auto* step = std::get_if<transition>(&made);
+    return step && step->epoch != 0;
+}
+
+} // namespace
+
+std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
                                           std::vector<stored_wake>& wakes)
 {
+    const auto changes = batch.size();
     std::vector<apply_result> results(changes);
     std::size_t decided = 0;
     while (rows.next()) {
@@ -329,6 +340,8 @@ std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
         const bool has_shard = !rows.is_null();
         wake.shard = static_cast<std::uint32_t>(number_or_0());
         rows.read(wake.at);
+        if (is_by_owner(batch[place]))
+            wake.at.reset();
         if (has_shard && result.status == apply_status::accepted)
             wakes.push_back(wake);
     }

@@ -29,14 +29,15 @@ using workflow_numbers = std::function<int(std::string_view name)>;
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
                         const type_numbers& types, const workflow_numbers& workflows);
 
-/// When a run of a shard is due because of an accepted change.
+/// When a run of a shard is due because of an accepted change; empty when nobody needs to be told:
+/// it is not due, or the shard's owner made the change and knows.
 struct stored_wake {
     std::uint32_t shard = 0;
     std::optional<time_point> at;
 };
 
 /// What apply() answered. Adds to `wakes` what the accepted changes did to their shards.
-std::vector<apply_result> decode_verdicts(result& rows, std::size_t changes,
+std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
                                           std::vector<stored_wake>& wakes);
 
 } // namespace pawl::postgres

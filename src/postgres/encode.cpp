@@ -133,6 +133,17 @@ parameters& parameters::int8_array(const std::vector<std::int64_t>& values)
     });
 }
 
+parameters& parameters::id_array(const std::vector<run_id>& values)
+{
+    return add([&values](std::string& to) {
+        append_array_head(to, uuid_type, values.size());
+        for (const auto& value : values) {
+            append_int4(to, 16);
+            to.append(as_text(value));
+        }
+    });
+}
+
 parameters& parameters::bytes_array(const std::vector<std::string>& values)
 {
     return add([&values](std::string& to) { append_texts(to, bytea_type, values); });

@@ -43,6 +43,7 @@ public:
     parameters& null();
     parameters& int4_array(const std::vector<std::int32_t>& values);
     parameters& int8_array(const std::vector<std::int64_t>& values);
+    parameters& id_array(const std::vector<run_id>& values);
     parameters& bytes_array(const std::vector<std::string>& values);
     parameters& text_array(const std::vector<std::string>& values);
 

@@ -55,10 +55,11 @@ $$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
                          ELSE substring(whole FROM 1 FOR 469) || sha256(whole) END $$;
 
 -- The last record of each run. None of its indexes has a column that an ordinary transition changes:
--- such an update writes no index (HOT), for which the fill factor keeps room. That is why due times
--- are in a table of their own and why finished_at, the time of a finished run's last commit, is not
--- updated_at. No two indexes begin with the same key, so that no plan goes through all runs of a
--- foreign id to find one of them. details: what no query looks into, as Pawl encodes it.
+-- such an update writes no index (HOT), for which the fill factor keeps room: for another version of
+-- each row, because runs that start together lie together and move on together. That is why due
+-- times are in a table of their own and why finished_at, the time of a finished run's last commit,
+-- is not updated_at. No two indexes begin with the same key, so that no plan goes through all runs of
+-- a foreign id to find one of them. details: what no query looks into, as Pawl encodes it.
 CREATE TABLE runs (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -85,7 +86,7 @@ CREATE TABLE runs (
     reason bytea,
     details bytea,
     object bytea NOT NULL
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 CREATE UNIQUE INDEX runs_unfinished ON runs (index_key(int4send(workflow) || '\x01', foreign_id))
     WHERE finished_at IS NULL;
 CREATE UNIQUE INDEX runs_started

@@ -155,10 +155,10 @@ request queries::make(const char* name, std::string_view doing, std::string_view
     return {.name = name, .sql = std::move(text), .values = std::move(values), .doing = doing};
 }
 
-request queries::find(const run_id& id) const
+request queries::find(const std::vector<run_id>& ids) const
 {
-    return make("pawl_find", "reading a run", select_runs("WHERE runs.id = $1::uuid"),
-                parameters{}.id(id));
+    return make("pawl_find", "reading runs", select_runs("WHERE runs.id = ANY ($1::uuid[])"),
+                parameters{}.id_array(ids));
 }
 
 request queries::latest(std::string_view workflow, std::string_view foreign_id) const

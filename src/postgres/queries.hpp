@@ -17,7 +17,7 @@ class queries {
 public:
     queries(std::string schema, std::uint32_t shards);
 
-    request find(const run_id& id) const;
+    request find(const std::vector<run_id>& ids) const;
     request latest(std::string_view workflow, std::string_view foreign_id) const;
     request creation(const run_id& id) const;
     /// `after`: the creation time of `query.after`.

@@ -2,6 +2,7 @@
 #include "pawl/error.hpp"
 #include "pawl/postgres.hpp"
 #include "postgres/batch.hpp"
+#include "postgres/finder.hpp"
 #include "postgres/news.hpp"
 #include "postgres/options.hpp"
 #include "postgres/pool.hpp"
@@ -65,6 +66,7 @@ public:
           statements_(std::make_shared<const queries>(options.schema, facts_.shards)),
           writers_(make_writers(executor, where, options)),
           readers_(make_readers(executor, where, options)),
+          finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, options)),
           workflows_(facts_.workflows)
     {
@@ -88,11 +90,7 @@ public:
         co_return results;
     }
 
-    asio::awaitable<std::optional<record>> find(run_id id) override
-    {
-        auto rows = co_await readers_->run(statements_->find(id));
-        co_return queries::read_record_if_any(std::move(rows));
-    }
+    asio::awaitable<std::optional<record>> find(run_id id) override { return finder_->find(id); }
 
     asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                   std::string_view foreign_id) override
@@ -251,7 +249,7 @@ private:
         auto request = statements_->apply(encode_batch(part, shards(), facts_.types, numbers));
         auto rows = co_await writers_->run(std::move(request));
         std::vector<stored_wake> wakes;
-        auto results = decode_verdicts(rows, part.size(), wakes);
+        auto results = decode_verdicts(rows, part, wakes);
         news_->committed(wakes);
         co_return results;
     }
@@ -291,6 +289,7 @@ private:
     const std::shared_ptr<const queries> statements_;
     const std::shared_ptr<pool> writers_;
     const std::shared_ptr<pool> readers_;
+    const std::shared_ptr<finder> finder_;
     const std::shared_ptr<news> news_;
     std::mutex mutex_;
     std::map<std::string, int, std::less<>> workflows_; ///< the known numbers

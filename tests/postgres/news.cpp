@@ -61,6 +61,12 @@ public:
         return heard_->counts[shard];
     }
 
+    bool has_due(std::uint32_t shard)
+    {
+        const std::lock_guard lock{heard_->mutex};
+        return heard_->due.contains(shard);
+    }
+
     void close() { handle_.reset(); }
 
 private:
@@ -110,6 +116,22 @@ BOOST_AUTO_TEST_CASE(a_store_hears_its_own_commits_before_they_are_reported)
     next.wake_at.reset();
     apply_one(*store, store_as(next));
     BOOST_TEST(here.count(shard_of(run, *store)) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_owner_of_a_shard_commits_is_due_for_nobody_else)
+{
+    const auto store = open_fresh({.shards = 1});
+    const auto held = finish(store->claim({0}, "owner", 1min));
+    BOOST_REQUIRE(held.size() == 1);
+    ear here{*store};
+    here.wait_for_gap(1);
+    here.forget();
+    auto run = run_due(1, pawl::time_point{5s});
+    auto start = store_as(run);
+    start.epoch = held.front().epoch;
+    apply_one(*store, start);
+    BOOST_TEST(here.count(0) == 1);
+    BOOST_TEST(!here.has_due(0));
 }
 
 BOOST_AUTO_TEST_CASE(other_stores_hear_of_commits)

@@ -52,9 +52,8 @@ void remove_old_folders(const std::filesystem::path& parent)
     }
 }
 
-std::filesystem::path make_folder(const passwd* owner)
+std::filesystem::path make_folder(const std::filesystem::path& parent, const passwd* owner)
 {
-    const auto parent = std::filesystem::temp_directory_path();
     remove_old_folders(parent);
     auto name = (parent / (folder_prefix + std::to_string(::getpid()) + "-XXXXXX")).string();
     if (!::mkdtemp(name.data()))
@@ -112,10 +111,22 @@ pid_t spawn(std::vector<std::string> command, int output)
 
 } // namespace
 
-postgres_server::postgres_server(std::vector<std::string> settings)
-    : folder_(make_folder(server_user())), settings_(std::move(settings))
+bool postgres_server::is_installed()
 {
-    run({programs + "/initdb", "-D", folder_ / "data", "-U", "postgres", "--auth-local=trust",
+    return ::access(program("initdb").c_str(), X_OK) == 0 &&
+           ::access(program("postgres").c_str(), X_OK) == 0;
+}
+
+std::string postgres_server::program(const std::string& name)
+{
+    return programs + "/" + name;
+}
+
+postgres_server::postgres_server(std::vector<std::string> settings,
+                                 const std::filesystem::path& parent)
+    : folder_(make_folder(parent, server_user())), settings_(std::move(settings))
+{
+    run({program("initdb"), "-D", folder_ / "data", "-U", "postgres", "--auth-local=trust",
          "--auth-host=scram-sha-256", "--no-sync", "--no-instructions", "-E", "UTF8",
          "--locale=C"});
     start();
@@ -148,7 +159,7 @@ void postgres_server::start()
 {
     if (port_ == 0)
         port_ = free_port();
-    std::vector<std::string> command{programs + "/postgres",
+    std::vector<std::string> command{program("postgres"),
                                      "-D",
                                      folder_ / "data",
                                      "-k",

@@ -14,8 +14,17 @@
 /// run as root.
 class postgres_server {
 public:
-    /// More settings, as "name=value". Durability is off unless they turn it on.
-    explicit postgres_server(std::vector<std::string> settings = {});
+    /// Whether PostgreSQL's programs are where they were when this was built.
+    static bool is_installed();
+
+    /// The path of one of PostgreSQL's programs.
+    static std::string program(const std::string& name);
+
+    /// More settings, as "name=value". Durability is off unless they turn it on. The folder is made
+    /// in `parent`.
+    explicit postgres_server(
+        std::vector<std::string> settings = {},
+        const std::filesystem::path& parent = std::filesystem::temp_directory_path());
     ~postgres_server();
 
     postgres_server(const postgres_server&) = delete;
