@@ -34,8 +34,8 @@ constexpr std::size_t page_size = 256;
 /// Between a call that the store failed and the next attempt.
 constexpr duration failure_pause = std::chrono::seconds{1};
 
-/// Until a time of the wall clock is looked at again: so late at worst is noticed that the clock was
-/// set forward.
+/// Until a time of the wall clock is looked at again: so late at worst is noticed that the clock
+/// was set forward.
 constexpr duration longest_sleep = std::chrono::minutes{1};
 
 /// Ends early when the timer is cancelled.
