@@ -12,10 +12,15 @@
 #include <optional>
 #include <ranges>
 #include <stdexcept>
+#include <utility>
 
 namespace pawl_bench {
 
 namespace {
+
+constexpr auto database_name = "bench";
+
+bool is_taken = false; ///< there is a scratch_database
 
 /// What a new installation has, in place of what the tests use.
 std::vector<std::string> cluster_settings(const options& given)
@@ -37,6 +42,7 @@ std::optional<postgres_server>& running()
 std::vector<double> ask_at(const std::string& uri, const std::string& sql)
 {
     const std::unique_ptr<PGconn, decltype(&PQfinish)> link{PQconnectdb(uri.c_str()), &PQfinish};
+    PQsetNoticeReceiver(link.get(), [](void*, const PGresult*) {}, nullptr);
     const std::unique_ptr<PGresult, decltype(&PQclear)> rows{PQexec(link.get(), sql.c_str()),
                                                              &PQclear};
     const auto status = PQresultStatus(rows.get());
@@ -58,27 +64,28 @@ bool has_cluster()
 
 scratch_database::scratch_database(const options& given)
 {
-    static int made = 0;
-    if (!running())
+    if (!running()) {
         running().emplace(cluster_settings(given), std::filesystem::absolute(given.folder));
-    name_ = fmt::format("bench_{}", ++made);
-    ask_at(running()->uri(), "CREATE DATABASE " + name_);
-    // So that none of what is measured in it pays for what came before.
-    ask_at(running()->uri(), "CHECKPOINT");
+        ask_at(running()->uri(), fmt::format("CREATE DATABASE {}", database_name));
+    }
+    if (std::exchange(is_taken, true))
+        throw std::logic_error("the database of the benchmark is in use");
+    end_sessions();
+    ask("DROP SCHEMA IF EXISTS pawl CASCADE");
+    ask("DROP TABLE IF EXISTS pgbench_accounts, pgbench_branches, pgbench_history, "
+        "pgbench_tellers");
+    // So that nothing that is measured in it pays for what came before.
+    ask("CHECKPOINT");
 }
 
 scratch_database::~scratch_database()
 {
-    try {
-        ask_at(running()->uri(), fmt::format("DROP DATABASE {} WITH (FORCE)", name_));
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "pawl_bench: {}\n", failure.what());
-    }
+    is_taken = false;
 }
 
 std::string scratch_database::uri() const
 {
-    return running()->uri(name_);
+    return running()->uri(database_name);
 }
 
 std::vector<double> scratch_database::ask(const std::string& sql) const
@@ -89,8 +96,9 @@ std::vector<double> scratch_database::ask(const std::string& sql) const
 void scratch_database::end_sessions() const
 {
     ask_at(running()->uri(), fmt::format("SELECT count(pg_terminate_backend(pid, 10000)) FROM "
-                                         "pg_stat_activity WHERE datname = '{}'",
-                                         name_));
+                                         "pg_stat_activity WHERE datname = '{}' AND backend_type = "
+                                         "'client backend'",
+                                         database_name));
 }
 
 std::string scratch_database::pgbench(const std::vector<std::string>& arguments) const

@@ -7,7 +7,8 @@
 
 namespace pawl_bench {
 
-/// A new database in the benchmark's own PostgreSQL server, dropped at the end.
+/// The database in the benchmark's own PostgreSQL server, emptied for one measurement; there is one
+/// at a time. A new database for each would spend most of the time on creating its files.
 ///
 /// The server starts with the first of them, in a cluster of its own under options::folder, and is
 /// removed when the program ends. Its settings are those of a new installation, above all fsync and
@@ -30,9 +31,6 @@ public:
 
     /// Runs pgbench on it, with these arguments; what it prints.
     std::string pgbench(const std::vector<std::string>& arguments) const;
-
-private:
-    std::string name_;
 };
 
 /// Whether PostgreSQL's programs are there.

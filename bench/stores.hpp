@@ -13,8 +13,8 @@ namespace pawl_bench {
 
 class scratch_database;
 
-/// A place for one database: a new folder under options::folder, and a new database of PostgreSQL
-/// for whoever asks for it; both are removed at the end, with everything in them.
+/// A place for one database: a new folder under options::folder, removed at the end with everything
+/// in it, and the emptied database of PostgreSQL for whoever asks for it.
 class scratch_folder {
 public:
     explicit scratch_folder(const options& given);

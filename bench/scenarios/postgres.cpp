@@ -1,6 +1,5 @@
 // PostgreSQL beside the same statement over bare libpq, and beside its own benchmark.
 #include "cluster.hpp"
-#include "limits/postgres_commit.hpp"
 #include "rig.hpp"
 #include "scenario.hpp"
 #include "stores.hpp"
@@ -97,6 +96,12 @@ measured drive_postgres(const options& given, const load& wanted)
     return result;
 }
 
+double drive_same_statement(const options& given, const load& wanted)
+{
+    const scratch_folder folder{given};
+    return backend_named("postgres").drive_limit(folder, wanted).transitions_per_second;
+}
+
 /// Transactions a second of "simple updates": an UPDATE, a SELECT and an INSERT each.
 double drive_pgbench(const options& given)
 {
@@ -139,9 +144,7 @@ void postgres_in_flight(const options& given, report& out)
         if (given.no_limits)
             continue;
         wanted.batch = static_cast<std::size_t>(std::ceil(reached.batch));
-        const scratch_folder folder{given};
-        rate.limit_samples.push_back(
-            backend_named("postgres").drive_limit(folder, wanted).transitions_per_second);
+        rate.limit_samples.push_back(drive_same_statement(given, wanted));
         beside.samples.push_back(reached.transitions_per_second);
         beside.limit_samples.push_back(drive_pgbench(given));
     }
