@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
+#include <variant>
 
 namespace pawl::engine_detail {
 
@@ -32,6 +34,26 @@ void resume_from(const asio::any_io_executor& executor, const std::shared_ptr<ma
         for (auto i = at; i < end; ++i)
             asio::dispatch(std::move((*all)[i]));
     });
+}
+
+/// The start that `what` is, if what becomes of it is decided by its foreign id alone.
+const transition* plain_start(const change& what)
+{
+    const auto* made = std::get_if<transition>(&what);
+    return made && made->expected_version == 0 && made->next.start_key.empty() ? made : nullptr;
+}
+
+auto what_decides(const transition& start)
+{
+    return std::tie(start.next.foreign_id, start.next.workflow, start.start);
+}
+
+/// What the store would say to a start right behind another one.
+apply_result result_behind(const apply_result& leader, const run_id& begun)
+{
+    if (leader.status == apply_status::accepted)
+        return {.status = apply_status::in_progress, .existing = begun};
+    return leader;
 }
 
 } // namespace
@@ -95,9 +117,11 @@ bool committer::take_waiting()
 asio::awaitable<void> committer::work()
 {
     while (take_waiting()) {
+        find_leaders();
         batch_.clear();
-        for (auto* item : taken_)
-            batch_.push_back(std::move(item->what));
+        for (std::size_t i = 0; i < taken_.size(); ++i)
+            if (leaders_[i] == i)
+                batch_.push_back(std::move(taken_[i]->what));
         std::vector<apply_result> results;
         std::exception_ptr failure;
         const auto begun = watching_ ? clock_.now() : time_point{};
@@ -111,15 +135,47 @@ asio::awaitable<void> committer::work()
         }
         if (watching_)
             watching_->batch_applied(batch_.size(), clock_.now() - begun, failure != nullptr);
-        for (std::size_t i = 0; i < taken_.size(); ++i) {
-            if (failure)
-                taken_[i]->failure = failure;
-            else
-                taken_[i]->result = std::move(results[i]);
-            applied_(batch_[i], failure ? nullptr : &taken_[i]->result);
-            taken_[i]->what = std::move(batch_[i]);
-        }
+        settle(std::move(results), failure);
         hand_back();
+    }
+}
+
+void committer::find_leaders()
+{
+    leaders_.resize(taken_.size());
+    starts_.clear();
+    for (std::size_t i = 0; i < taken_.size(); ++i) {
+        leaders_[i] = i;
+        if (plain_start(taken_[i]->what))
+            starts_.push_back(i);
+    }
+    const auto key = [this](std::size_t i) {
+        return what_decides(*plain_start(taken_[i]->what));
+    };
+    std::ranges::sort(starts_, [&](std::size_t a, std::size_t b) {
+        return std::tuple_cat(key(a), std::tuple{a}) < std::tuple_cat(key(b), std::tuple{b});
+    });
+    for (std::size_t i = 1; i < starts_.size(); ++i)
+        if (key(starts_[i - 1]) == key(starts_[i]))
+            leaders_[starts_[i]] = leaders_[starts_[i - 1]];
+}
+
+void committer::settle(std::vector<apply_result> results, const std::exception_ptr& failure)
+{
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < taken_.size(); ++i) {
+        commit& item = *taken_[i];
+        const commit& leader = *taken_[leaders_[i]];
+        item.failure = failure;
+        if (&item == &leader)
+            item.what = std::move(batch_[at]);
+        if (!failure)
+            item.result =
+                &item == &leader
+                    ? std::move(results[at])
+                    : result_behind(leader.result, std::get<transition>(leader.what).next.id);
+        at += &item == &leader;
+        applied_(item.what, failure ? nullptr : &item.result);
     }
 }
 

@@ -34,6 +34,9 @@ struct commit {
 /// once, and under load the batches grow by themselves while the store is busy. A store that can
 /// apply a change in place is given each one where it is made.
 ///
+/// Of the starts of one foreign id that wait together the store gets the first one, which decides
+/// the others as well: so a storm of them costs a batch what one start does.
+///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class committer {
@@ -69,6 +72,8 @@ private:
     void submit(commit& item);
     boost::asio::awaitable<void> work();
     bool take_waiting();
+    void find_leaders();
+    void settle(std::vector<apply_result> results, const std::exception_ptr& failure);
     void hand_back();
 
     const boost::asio::any_io_executor executor_;
@@ -85,7 +90,10 @@ private:
 
     // Only the one work() coroutine uses these.
     std::vector<commit*> taken_;
-    std::vector<change> batch_;
+    std::vector<std::size_t>
+        leaders_; ///< of each taken: itself, or an earlier start that decides it
+    std::vector<std::size_t> starts_;
+    std::vector<change> batch_; ///< of the leaders
 };
 
 } // namespace pawl::engine_detail

@@ -4,6 +4,7 @@
 #include "engine/support.hpp"
 
 #include <algorithm>
+#include <map>
 
 using namespace engine_test;
 using enum light;
@@ -52,6 +53,25 @@ pawl::workflow<lamp, light> hanging(world& w)
     b.end<off>();
     return std::move(b).build();
 }
+
+/// Counts the starts that come to it.
+class start_counter final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    int starts = 0;
+
+    asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        for (const auto& each : batch) {
+            const auto* made = std::get_if<pawl::transition>(&each);
+            starts += made && made->expected_version == 0;
+        }
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+};
 
 std::vector<pawl::run_id> trigger(world& w, lamps& client, int count)
 {
@@ -259,6 +279,43 @@ BOOST_AUTO_TEST_CASE(calls_past_their_limit_are_refused_and_others_are_as_before
     BOOST_TEST(finished(w, client) == 3);
     // Nothing of the refused ones counts any more.
     w.wait_for(client.async_trigger("later", lamp{}, {}, asio::use_awaitable));
+}
+
+BOOST_AUTO_TEST_CASE(starts_of_a_foreign_id_that_wait_together_are_one_change_of_the_store)
+{
+    world w;
+    const auto counter = std::make_shared<start_counter>(w.store);
+    w.store = counter;
+    auto client = w.start(hanging(w));
+    std::map<pawl::error_code, int> answers;
+    std::map<std::string, std::vector<pawl::run_id>> begun;
+    const auto start = [&](const std::string& id, int times, pawl::trigger_options<light> how = {}) {
+        for (int i = 0; i < times; ++i)
+            client.async_trigger(id, lamp{}, how, [&, id](pawl::error_code code, pawl::run_id run) {
+                ++answers[code];
+                if (!code)
+                    begun[id].push_back(run);
+            });
+    };
+    start("a", 100);
+    start("b", 1, {.rule = pawl::start_rule::once});
+    start("b", 20);
+    start("c", 3, {.idempotency_key = "key"});
+    start("a", 100);
+    w.settle();
+
+    BOOST_TEST(answers[pawl::error_code{}] == 1 + 1 + 3);
+    BOOST_TEST(answers[pawl::errc::in_progress] == 199 + 20);
+    BOOST_TEST(begun["a"].size() == 1u);
+    BOOST_TEST(begun["b"].size() == 1u);
+    BOOST_TEST(std::ranges::count(begun["c"], begun["c"].front()) == 3);
+    // Two rules are two decisions, and a key is one of its own.
+    BOOST_TEST(counter->starts == 1 + 2 + 3);
+
+    start("a", 50);
+    w.settle();
+    BOOST_TEST(answers[pawl::errc::in_progress] == 199 + 20 + 50);
+    BOOST_TEST(counter->starts == 1 + 2 + 3 + 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
