@@ -285,8 +285,8 @@ awaitable<response> healthz(shared_context, const request&)
 
 awaitable<response> readyz(shared_context context, const request&)
 {
-    if (!context->ready())
-        throw refusal{503, "the server is starting or stopping, or its database does not answer"};
+    if (const auto reason = context->readiness())
+        throw refusal{503, reason.message()};
     pawl::record_query query;
     query.limit = 1;
     auto orders = context->orders;

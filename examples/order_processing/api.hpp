@@ -4,6 +4,7 @@
 #include "order.hpp"
 #include "pawl/client.hpp"
 #include "pawl/clock.hpp"
+#include "pawl/error.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/time.hpp"
 
@@ -21,8 +22,8 @@ struct api_context {
     orders_client orders;
     metrics& counters; ///< outlives the server
 
-    /// True while orders are taken and driven.
-    std::function<bool()> ready;
+    /// Why orders are not taken and driven; no error while they are.
+    std::function<pawl::error_code()> readiness;
 
     /// What the engine tells of itself, in the text format of Prometheus. Default: nothing.
     std::function<boost::asio::awaitable<std::string>()> engine_metrics{};

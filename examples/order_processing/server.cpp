@@ -111,8 +111,8 @@ void order_server::assemble()
 
     api_context context{.orders = *parts_->orders, .counters = counters_};
     context.clock = settings_.clock;
-    context.ready = [engine = &*parts_->engine] {
-        return engine->ready();
+    context.readiness = [engine = &*parts_->engine] {
+        return engine->readiness();
     };
     context.cluster = [engine = &*parts_->engine] {
         return read_cluster(*engine);

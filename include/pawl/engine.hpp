@@ -4,6 +4,7 @@
 #include "pawl/clock.hpp"
 #include "pawl/connector.hpp"
 #include "pawl/detail/engine_api.hpp"
+#include "pawl/error.hpp"
 #include "pawl/log.hpp"
 #include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
@@ -303,8 +304,13 @@ public:
             token, this);
     }
 
-    /// True while it runs and, with a shared store, the store could be reached when it last looked.
-    bool ready() const noexcept;
+    /// True while it runs and can be expected to store what it is given.
+    bool ready() const noexcept { return !readiness(); }
+
+    /// Why it is not ready(); no error when it is. errc::not_running; errc::store_unavailable when
+    /// a shared store did not answer when last looked; errc::store_unflushed, for good, once the
+    /// store has refused a change so: open it again, for a new engine.
+    error_code readiness() const noexcept;
 
     /// True from the completion of async_start until async_stop is called.
     bool running() const noexcept;

@@ -59,9 +59,9 @@ struct sqlite_options {
 ///
 /// Durability: by `sqlite_options::synchronous`. When the system reports that a flush to disk
 /// failed, it may have dropped what it could not write, and the next flush succeeds without it. So
-/// from then on each write is refused with errc::store_unflushed, reads go on, and closing leaves
-/// the log as it is; opening again, also by another process, writes all of it anew before anything
-/// is accepted.
+/// that write, which may be stored or not, fails with errc::store_unflushed, and from then on each
+/// one is refused with it; reads go on, and closing leaves the log as it is. Opening again, also by
+/// another process, writes all of it anew before anything is accepted.
 ///
 /// Errors: throws definition_error when an option is out of its range, and pawl::error, naming the
 /// file: store_locked (this or another process has it open), store_read_only (it or its folder

@@ -1,5 +1,7 @@
 #include "engine/committer.hpp"
 
+#include "engine/error_text.hpp"
+
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 
@@ -76,6 +78,7 @@ bool committer::apply_now(commit& what)
         what.result = std::move(*result);
     } catch (...) {
         what.failure = std::current_exception();
+        note_failure(what.failure);
     }
     if (watching_)
         watching_->batch_applied(1, {}, what.failure != nullptr);
@@ -99,6 +102,12 @@ std::size_t committer::waiting() const
 {
     const std::lock_guard lock{mutex_};
     return waiting_.size();
+}
+
+void committer::note_failure(const std::exception_ptr& failure) noexcept
+{
+    if (error_code_of(failure) == errc::store_unflushed)
+        refused_for_good_ = true;
 }
 
 bool committer::take_waiting()
@@ -132,6 +141,7 @@ asio::awaitable<void> committer::work()
                     "the store gave another number of results than it was given changes");
         } catch (...) {
             failure = std::current_exception();
+            note_failure(failure);
         }
         if (watching_)
             watching_->batch_applied(batch_.size(), clock_.now() - begun, failure != nullptr);

@@ -10,6 +10,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -53,6 +54,12 @@ public:
 
     std::size_t waiting() const;
 
+    /// Whether the store takes no changes any more until it is opened again.
+    bool refused_for_good() const noexcept { return refused_for_good_; }
+
+    /// Of an apply() that others called.
+    void note_failure(const std::exception_ptr& failure) noexcept;
+
     /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
     bool apply_now(commit& what);
 
@@ -83,6 +90,7 @@ private:
     pawl::observer* const watching_;
     const pawl::clock& clock_;
     const applied_function applied_;
+    std::atomic<bool> refused_for_good_{false};
 
     mutable std::mutex mutex_;
     std::vector<commit*> waiting_;

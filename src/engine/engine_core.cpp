@@ -245,9 +245,15 @@ void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
     peers_->shards_dropped();
 }
 
-bool engine_core::ready() const noexcept
+error_code engine_core::readiness() const noexcept
 {
-    return running() && shards_->reachable() && peers_->reachable();
+    if (!running())
+        return make_error_code(errc::not_running);
+    if (committer_.refused_for_good())
+        return make_error_code(errc::store_unflushed);
+    if (!shards_->reachable() || !peers_->reachable())
+        return make_error_code(errc::store_unavailable);
+    return {};
 }
 
 void engine_core::tell_observer(engine_state state) const
@@ -367,9 +373,9 @@ void engine::cluster(detail::completion<cluster_view> done)
     core_->cluster(std::move(done));
 }
 
-bool engine::ready() const noexcept
+error_code engine::readiness() const noexcept
 {
-    return core_->ready();
+    return core_->readiness();
 }
 
 bool engine::running() const noexcept

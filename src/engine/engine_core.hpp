@@ -48,7 +48,7 @@ public:
     void statistics(completion<engine_statistics> done);
     void cluster(completion<cluster_view> done);
     bool running() const noexcept { return phase_ == phase::running; }
-    bool ready() const noexcept;
+    error_code readiness() const noexcept;
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
     void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,

@@ -76,6 +76,7 @@ asio::awaitable<void> retention_runner::work()
         }
         if (shared_.stopping)
             co_return; // interrupted: nothing may be awaited any more
+        shared_.commits.note_failure(failure);
         shared_.log(
             {log_level::error, "finished runs of " + workflow_.rules.name +
                                    " cannot be archived and removed: " + error_text(failure)});

@@ -44,7 +44,7 @@ std::int64_t connection::integer(const char* sql)
 
 void connection::note_failure(int code) noexcept
 {
-    if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC)
+    if (!is_failed_flush(code))
         return;
     flush_failed_ = true;
     // The log is what the database can be made whole from: it must not be removed.

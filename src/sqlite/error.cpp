@@ -6,6 +6,11 @@
 
 namespace pawl::sqlite {
 
+bool is_failed_flush(int code) noexcept
+{
+    return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
+}
+
 errc meaning_of_errno(int number, errc otherwise) noexcept
 {
     switch (number) {
@@ -47,6 +52,8 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_FULL:
         return errc::store_full;
     case SQLITE_IOERR:
+        if (is_failed_flush(code))
+            return errc::store_unflushed;
         // Some files (the shared memory of the log) report a full disk this way, and all of them a
         // limit of the user or of the process.
         return meaning_of_errno(connection ? errno_behind(connection, code) : 0,

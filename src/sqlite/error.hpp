@@ -17,6 +17,9 @@ namespace pawl::sqlite {
 /// Throws pawl::error (store_damaged) for content that SQLite finds valid and Pawl does not.
 [[noreturn]] void throw_damaged(std::string_view path, std::string_view what);
 
+/// Whether the system says that a flush to disk has failed.
+bool is_failed_flush(int code) noexcept;
+
 /// What the system's error says of the store: it is full, or something that ends is used up.
 /// `otherwise` for all others, 0 included.
 errc meaning_of_errno(int number, errc otherwise) noexcept;

@@ -147,6 +147,34 @@ BOOST_AUTO_TEST_CASE(a_long_fault_ends_and_all_runs_go_on)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_store_that_must_be_opened_again_makes_its_engine_unready_for_good)
+{
+    faulty_world w;
+    auto client = w.start(straight(w));
+    const auto first = w.wait_for(trigger(client));
+    const auto try_again = [&] {
+        return w.error_of(trigger(client));
+    };
+    // One that may pass says nothing of the next one.
+    w.fail({"apply"});
+    BOOST_TEST((try_again() == pawl::errc::store_unavailable));
+    BOOST_TEST(w.engine->ready());
+
+    w.faults->refusal = pawl::errc::store_unflushed;
+    BOOST_TEST(w.engine->ready());
+    BOOST_TEST((try_again() == pawl::errc::store_unflushed));
+    BOOST_TEST((w.engine->readiness() == pawl::errc::store_unflushed));
+    BOOST_TEST(w.state_of(client, first).foreign_id == "a");
+    w.repair();
+    w.settle();
+    BOOST_TEST(!w.engine->ready());
+
+    w.stop();
+    client = w.start(straight(w));
+    BOOST_TEST(!w.engine->readiness());
+    BOOST_TEST(!try_again());
+}
+
 BOOST_AUTO_TEST_CASE(a_callback_whose_answer_is_lost_is_handled_once)
 {
     faulty_world w;

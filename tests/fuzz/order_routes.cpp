@@ -80,8 +80,8 @@ private:
     api_context context()
     {
         api_context made{.orders = orders_, .counters = counters_};
-        made.ready = [] {
-            return true;
+        made.readiness = [] {
+            return pawl::error_code{};
         };
         made.clock = clock_;
         made.cancel_wait = made.max_wait = 1ms;

@@ -352,7 +352,7 @@ BOOST_AUTO_TEST_CASE(after_a_failed_flush_writes_are_refused_until_it_is_opened_
         next.version = 2;
         disk.fail({.first = 1, .kinds = flushes});
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
-                              fails_with(errc::store_unavailable, {path}));
+                              fails_with(errc::store_unflushed, {path, "open it again"}));
         disk.heal();
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
                               fails_with(errc::store_unflushed, {path, "open it again"}));
