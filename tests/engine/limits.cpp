@@ -289,7 +289,8 @@ BOOST_AUTO_TEST_CASE(starts_of_a_foreign_id_that_wait_together_are_one_change_of
     auto client = w.start(hanging(w));
     std::map<pawl::error_code, int> answers;
     std::map<std::string, std::vector<pawl::run_id>> begun;
-    const auto start = [&](const std::string& id, int times, pawl::trigger_options<light> how = {}) {
+    const auto start = [&](const std::string& id, int times,
+                           pawl::trigger_options<light> how = {}) {
         for (int i = 0; i < times; ++i)
             client.async_trigger(id, lamp{}, how, [&, id](pawl::error_code code, pawl::run_id run) {
                 ++answers[code];
