@@ -214,11 +214,7 @@ asio::awaitable<void> connector_runner::sleep(duration span)
 {
     if (stopping_)
         co_return;
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* waiting, duration length) {
-            waiting->wait(length, std::move(handler));
-        },
-        asio::use_awaitable, pause_.get(), span);
+    co_await wait(*pause_, span);
 }
 
 } // namespace pawl::engine_detail

@@ -49,11 +49,7 @@ asio::awaitable<void> retention_runner::sleep(duration span)
 {
     if (shared_.stopping)
         co_return;
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* waiting, duration length) {
-            waiting->wait(length, std::move(handler));
-        },
-        asio::use_awaitable, timer_.get(), span);
+    co_await wait(*timer_, span);
 }
 
 asio::awaitable<void> retention_runner::work()
