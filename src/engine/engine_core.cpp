@@ -144,10 +144,10 @@ void engine_core::committed(const change& what, const apply_result* result)
         return;
     if (result || PAWL_PLANTED(await_told_of_failed_commit))
         watchers_->committed(*change);
-    if (result && shared_.observer)
-        shared_.observer->committed(*change);
-    else
+    if (!result)
         second_look_->doubt(change->next.id);
+    else if (shared_.observer)
+        shared_.observer->committed(*change);
     if (result && is_finished(change->next.state))
         second_look_->look(change->next.id);
     // Hooks see for themselves in the log whether it happened.
