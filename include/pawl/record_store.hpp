@@ -233,6 +233,11 @@ public:
 
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
+    /// As find(), here and now, for stores that apply_now().
+    ///
+    /// Default: empty, which says that the store does not do that, or has no such run.
+    virtual std::optional<record> find_now(run_id id);
+
     /// The run of this foreign id that was created last.
     virtual boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                                  std::string_view foreign_id) = 0;

@@ -6,12 +6,11 @@
 #include "engine/shard_keeper.hpp"
 #include "engine/step_limiter.hpp"
 
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
 namespace pawl::engine_detail {
@@ -39,33 +38,25 @@ bool runs_handler(need what)
 
 activation::activation(context& shared, run_id run, std::optional<record> current,
                        std::optional<core::outcome> verdict, step_limiter* granted)
-    : shared_(shared), id_(run), strand_(asio::make_strand(shared.executor)),
-      loaded_(current.has_value()), verdict_(std::move(verdict)), permit_(granted),
-      cancel_(std::make_shared<asio::cancellation_signal>())
+    : shared_(shared), id_(run), loaded_(current.has_value()), verdict_(std::move(verdict)),
+      permit_(granted)
 {
     if (current)
         record_ = std::move(*current);
 }
 
-void activation::start()
+void activation::show(std::shared_ptr<watcher> to)
 {
-    const auto self = shared_from_this();
-    shared_.running.spawn(strand_, drive(self), cancel_->slot(), cancel_);
-}
-
-void activation::start_later()
-{
-    [[maybe_unused]] const bool open = shared_.running.enter();
-    assert(open);
-    asio::post(strand_, [self = shared_from_this()] {
-        self->shared_.running.start(self->strand_, self->drive(self), self->cancel_->slot(),
-                                    self->cancel_);
+    asio::dispatch(strand(), [self = shared_from_this(), to = std::move(to)]() mutable {
+        self->asking_.push_back(std::move(to));
+        if (self->commits_under_way_ == 0)
+            self->answer();
     });
 }
 
 void activation::look_at_mail()
 {
-    asio::post(strand_, [self = shared_from_this()] {
+    asio::post(strand(), [self = shared_from_this()] {
         if (!self->handler_running_)
             return;
         if (self->take_mail())
@@ -75,12 +66,12 @@ void activation::look_at_mail()
 
 void activation::interrupt_to_stop()
 {
-    asio::post(strand_, [self = shared_from_this()] { self->interrupt(interruption::stop); });
+    asio::post(strand(), [self = shared_from_this()] { self->interrupt(interruption::stop); });
 }
 
 void activation::check_ownership()
 {
-    asio::post(strand_, [self = shared_from_this()] {
+    asio::post(strand(), [self = shared_from_this()] {
         if (!self->is_owner())
             self->interrupt(interruption::not_owner);
     });
@@ -108,7 +99,7 @@ bool activation::is_owner() const
     return !shard || (epoch_ != 0 && shared_.epochs[*shard] == epoch_);
 }
 
-asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
+asio::awaitable<void> activation::drive()
 {
     bool ended = false;
     bool lost = false;
@@ -129,6 +120,7 @@ asio::awaitable<void> activation::drive(std::shared_ptr<activation> self)
     give_permit_back();
     if (!ended && !superseded_)
         shared_.active->remove(*this);
+    answer();
     if (escaped)
         log(log_level::error, "internal error: " + error_text(escaped));
     // Only now: while it was active, a scan would have passed the run over. From the beginning: it
@@ -173,13 +165,15 @@ asio::awaitable<bool> activation::go_on()
             if (!outcome || !owned_ || superseded_ || stale_)
                 continue;
         }
-        auto item = prepare(std::move(*outcome));
-        if (item && !store_in_place(*item)) {
-            co_await shared_.commits.async_submit(*item, asio::use_awaitable);
-            take_result(*item);
+        if (auto change = decide(std::move(*outcome))) {
+            own_commit made{*this, std::move(*change)};
+            if (!store_in_place(made)) {
+                co_await submit(made);
+                take_result(made);
+            }
         }
         if (has_had_its_turn())
-            co_await asio::post(strand_, asio::use_awaitable);
+            co_await asio::post(strand(), asio::use_awaitable);
     }
     co_return false;
 }

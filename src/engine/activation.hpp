@@ -3,11 +3,11 @@
 #include "core/decide.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/context.hpp"
+#include "engine/driver.hpp"
 #include "pawl/detail/run_context.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -18,8 +18,8 @@
 
 namespace pawl::engine_detail {
 
-/// One stay of a run in memory: a single coroutine on the run's strand that does what the run
-/// needs, commits it, and goes straight on, until the run must wait.
+/// One stay of a run in memory: on a strand, it does what the run needs, commits it, and goes
+/// straight on, until the run must wait.
 ///
 /// It decides nothing: core::next_action says what is next, core::decide what it led to.
 class activation final : public detail::run_context,
@@ -32,11 +32,12 @@ public:
 
     const run_id& id() const noexcept { return id_; }
 
-    /// Starts the coroutine. Called once, without a lock held: it may run at once.
-    void start();
+    /// What driver::drive() calls. From beginning to end.
+    boost::asio::awaitable<void> drive();
 
-    /// As start(), but never inside the call.
-    void start_later();
+    /// Tells the watcher, which has been added, how the run stands. Whoever is inside the gate for
+    /// it is let out then. Any thread.
+    void show(std::shared_ptr<watcher> to);
 
     /// Says that mail has come, or that the engine stops. Any thread.
     void look_at_mail();
@@ -63,7 +64,17 @@ private:
     /// Why a running handler was cancelled.
     enum class interruption { none, command, deadline, attempt_limit, stop, not_owner };
 
-    boost::asio::awaitable<void> drive(std::shared_ptr<activation> self);
+    /// A change of the run. Stands in the frame of the coroutine that waits for it; where a handler
+    /// does things beside each other, there may be several.
+    struct own_commit final : commit, maker {
+        own_commit(activation& made_by, transition change);
+        void committed() override;
+
+        activation& of;
+        std::optional<waiting_coroutine> waiting;
+    };
+
+    const boost::asio::any_io_executor& strand() const noexcept { return driver_->strand(); }
     boost::asio::awaitable<bool> go_on();
     core::action next(time_point at);
     bool seems_due(time_point at) const;
@@ -91,10 +102,13 @@ private:
     void tell_skipped(skip_reason why) const;
     void tell_settled(const settlement& ended) const;
     std::optional<transition> decide(core::outcome what);
-    std::optional<commit> prepare(core::outcome what);
-    bool store_in_place(commit& item);
+    bool store_in_place(own_commit& made);
+    boost::asio::awaitable<void> submit(own_commit& made);
     bool has_had_its_turn();
-    void take_result(commit& item);
+    bool knows_the_run() const;
+    void answer();
+    void take_result(own_commit& made);
+    void learn_from(own_commit& made);
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
 
     bool take_mail();
@@ -115,7 +129,7 @@ private:
 
     context& shared_;
     const run_id id_;
-    const boost::asio::any_io_executor strand_;
+    std::shared_ptr<driver> driver_; ///< set when it becomes active
     workflow_entry* workflow_ = nullptr;
 
     bool loaded_;               ///< record_ came with the activation and has not been used
@@ -132,6 +146,8 @@ private:
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
     int commits_in_a_row_ = 0;
+    int commits_under_way_ = 0;
+    std::vector<std::shared_ptr<watcher>> asking_; ///< see show(); while a commit is under way
     bool owned_ = true;                   ///< false: somebody else drives the run, or it is gone
     std::uint64_t epoch_ = 0;             ///< of the shard, when the run was taken up
     std::atomic<std::int64_t> shard_{-1}; ///< -1: not known yet
@@ -146,10 +162,6 @@ private:
     bool callback_interrupted_ = false; ///< for a command, which then goes first
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
-
-    /// Apart, because it outlives the coroutine, which ends in a turn of its own: see gate::start.
-    /// The activation need not wait for that.
-    const std::shared_ptr<boost::asio::cancellation_signal> cancel_;
 
     std::atomic<bool> has_mail_{false};
     active_runs::mail mail_; ///< guarded by active_runs

@@ -3,8 +3,10 @@
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
 #include "engine/shard_keeper.hpp"
+#include "engine/watchers.hpp"
 #include "pawl/run.hpp"
 
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -44,25 +46,40 @@ std::optional<transition> activation::decide(core::outcome what)
                         inbox_view());
 }
 
-/// The change that an outcome leads to; empty when it no longer applies.
-std::optional<commit> activation::prepare(core::outcome what)
+activation::own_commit::own_commit(activation& made_by, transition change)
+    : commit{std::move(change), {}, {}}, of(made_by)
 {
-    std::optional<commit> item;
-    if (auto change = decide(std::move(what))) {
-        change->epoch = epoch_;
-        item.emplace(std::move(*change));
-    }
-    return item;
+    std::get<transition>(what).epoch = of.epoch_;
+    ++of.commits_under_way_;
+}
+
+void activation::own_commit::committed()
+{
+    asio::dispatch(of.strand(), [this, alive = of.shared_from_this()] {
+        auto coroutine = std::move(*waiting);
+        std::move(coroutine)();
+    });
 }
 
 /// False when the change must be submitted and waited for.
-bool activation::store_in_place(commit& item)
+bool activation::store_in_place(own_commit& made)
 {
-    if (!shared_.commits.apply_now(item))
+    if (!shared_.commits.apply_now(made))
         return false;
     ++commits_in_a_row_;
-    take_result(item);
+    take_result(made);
     return true;
+}
+
+/// Completes when the change has a result or a failure.
+asio::awaitable<void> activation::submit(own_commit& made)
+{
+    return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto coroutine, committer* to, own_commit* item) {
+            item->waiting.emplace(std::move(coroutine));
+            to->submit(*item, *item);
+        },
+        asio::use_awaitable, &shared_.commits, &made);
 }
 
 /// After some commits in place others want the thread too.
@@ -74,17 +91,44 @@ bool activation::has_had_its_turn()
     return true;
 }
 
-void activation::take_result(commit& item)
+void activation::take_result(own_commit& made)
 {
-    if (item.failure) {
+    --commits_under_way_;
+    learn_from(made);
+    if (commits_under_way_ == 0)
+        answer();
+}
+
+bool activation::knows_the_run() const
+{
+    return record_.version > 0 && owned_ && !stale_ && !unsure_ && !superseded_ && is_owner();
+}
+
+/// Each commit that record_ does not show is still to be offered to who asks: they were added
+/// before.
+void activation::answer()
+{
+    for (auto& each : std::exchange(asking_, {})) {
+        if (!knows_the_run()) {
+            shared_.look(std::move(each));
+            continue;
+        }
+        shared_.watching->consider(*each, record_);
+        shared_.running.leave();
+    }
+}
+
+void activation::learn_from(own_commit& made)
+{
+    if (made.failure) {
         shared_.log({log_level::warn,
-                     "cannot store run " + to_string(id_) + ": " + error_text(item.failure)});
+                     "cannot store run " + to_string(id_) + ": " + error_text(made.failure)});
         owned_ = false;
         unsure_ = true;
         return;
     }
-    auto& change = std::get<transition>(item.what);
-    switch (item.result.status) {
+    auto& change = std::get<transition>(made.what);
+    switch (made.result.status) {
     case apply_status::accepted:
         encoded_ = std::move(record_.object);
         record_ = std::move(change.next);
@@ -159,13 +203,15 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
     if (superseded_)
         throw system_error(asio::error::operation_aborted);
     const auto version = record_.version;
-    auto item = prepare(std::move(wanted));
-    if (item && !store_in_place(*item)) {
-        co_await shared_.commits.async_submit(*item, asio::use_awaitable);
-        take_result(*item);
+    if (auto change = decide(std::move(wanted))) {
+        own_commit made{*this, std::move(*change)};
+        if (!store_in_place(made)) {
+            co_await submit(made);
+            take_result(made);
+        }
     }
     if (has_had_its_turn())
-        co_await asio::post(strand_, asio::use_awaitable);
+        co_await asio::post(strand(), asio::use_awaitable);
     if (record_.version != version + 1)
         throw system_error(make_error_code(errc::conflict),
                            "the run was changed while a step saved its progress");

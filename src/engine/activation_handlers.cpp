@@ -283,9 +283,9 @@ void activation::await_limit()
         return;
     span = std::max(span, duration::zero());
     if (!timer_)
-        timer_ = shared_.clock.make_timer(strand_);
+        timer_ = shared_.clock.make_timer(strand());
     timer_->wait(span,
-                 asio::bind_executor(strand_, [weak = weak_from_this(), attempt = attempt_, span] {
+                 asio::bind_executor(strand(), [weak = weak_from_this(), attempt = attempt_, span] {
                      if (const auto self = weak.lock())
                          self->on_limit(attempt, span);
                  }));
@@ -315,16 +315,16 @@ void activation::interrupt(interruption why)
         return;
     interrupted_ = why;
     if (!timer_)
-        timer_ = shared_.clock.make_timer(strand_);
+        timer_ = shared_.clock.make_timer(strand());
     if (why != interruption::stop && why != interruption::not_owner)
         timer_->wait(shared_.interrupt_grace,
-                     asio::bind_executor(strand_, [weak = weak_from_this(), attempt = attempt_] {
+                     asio::bind_executor(strand(), [weak = weak_from_this(), attempt = attempt_] {
                          if (const auto self = weak.lock())
                              self->supersede(attempt);
                      }));
     // The only place where a coroutine is cancelled through a slot: on its own strand, while a
     // handler is known to be suspended in it.
-    cancel_->emit(asio::cancellation_type::terminal);
+    driver_->cancel_handler();
 }
 
 void activation::supersede(std::uint64_t attempt)

@@ -25,7 +25,7 @@ active_runs::begun active_runs::begin(record current)
     const auto fresh = std::make_shared<activation>(shared_, id, std::move(known));
     const auto result = admit(fresh, false);
     if (result == begun::yes)
-        fresh->start();
+        fresh->driver_->drive(fresh);
     return result;
 }
 
@@ -37,7 +37,37 @@ active_runs::begun active_runs::admit(const std::shared_ptr<activation>& fresh, 
     if (!even_if_full && runs_.size() >= shared_.max_active_runs)
         return begun::full;
     runs_.emplace(fresh->id(), fresh);
+    fresh->driver_ = take_driver();
     return begun::yes;
+}
+
+std::shared_ptr<driver> active_runs::take_driver()
+{
+    if (resting_.empty())
+        return std::make_shared<driver>(shared_);
+    auto last = std::move(resting_.back()); // it is warmest
+    resting_.pop_back();
+    return last;
+}
+
+bool active_runs::keep(std::shared_ptr<driver> free)
+{
+    const std::lock_guard lock{mutex_};
+    if (shared_.stopping || resting_.size() >= max_resting)
+        return false;
+    resting_.push_back(std::move(free));
+    return true;
+}
+
+void active_runs::stop()
+{
+    std::vector<std::shared_ptr<driver>> resting;
+    {
+        const std::lock_guard lock{mutex_};
+        resting.swap(resting_);
+    }
+    for (const auto& each : resting)
+        each->end();
 }
 
 bool active_runs::begin_granted(run_id run, step_limiter& granted)
@@ -48,7 +78,7 @@ bool active_runs::begin_granted(run_id run, step_limiter& granted)
     if (admit(fresh, true) != begun::yes)
         return false;
     // Not in this call: it may have nothing to do and pass the permit on in its turn, and so on.
-    fresh->start_later();
+    fresh->driver_->drive_later(fresh);
     return true;
 }
 
@@ -88,7 +118,7 @@ void active_runs::deliver(const record& of, const message& stored)
     const auto fresh = std::make_shared<activation>(shared_, of.id, std::nullopt);
     switch (admit(fresh, false)) {
     case begun::yes:
-        fresh->start();
+        fresh->driver_->drive(fresh);
         break;
     case begun::already_active: // begun meanwhile, maybe before the message was stored
         deliver(of, stored);
@@ -100,6 +130,20 @@ void active_runs::deliver(const record& of, const message& stored)
         shared_.due->due_at(shared_.shard_of(of.foreign_id), core::wake_after(stored, of.wake_at));
         break;
     }
+}
+
+bool active_runs::show(run_id run, const std::shared_ptr<watcher>& to)
+{
+    std::shared_ptr<activation> known;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto at = runs_.find(run);
+        if (at == runs_.end())
+            return false;
+        known = at->second;
+    }
+    known->show(to);
+    return true;
 }
 
 void active_runs::distrust_inbox(run_id run)
@@ -175,9 +219,10 @@ void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
         const std::lock_guard lock{mutex_};
         fresh->mail_ = std::exchange(stuck.mail_, {});
         fresh->has_mail_ = stuck.has_mail_.load();
+        fresh->driver_ = take_driver();
         runs_[stuck.id()] = fresh;
     }
-    fresh->start();
+    fresh->driver_->drive(fresh);
 }
 
 std::vector<std::shared_ptr<activation>> active_runs::all() const

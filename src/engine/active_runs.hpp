@@ -14,6 +14,7 @@
 namespace pawl::engine_detail {
 
 class activation;
+class driver;
 
 /// The runs that are in memory: at most one activation of each.
 ///
@@ -45,6 +46,10 @@ public:
     /// activating it. `of` is the run's record, not necessarily the newest.
     void deliver(const record& of, const message& stored);
 
+    /// Has an activation of the run tell the watcher, which has been added, how the run stands.
+    /// False when there is none. From inside the gate, for whose place it takes over.
+    bool show(run_id run, const std::shared_ptr<watcher>& to);
+
     /// A message may have been stored for this run, without an answer: its activation, if there is
     /// one, reads the inbox again.
     void distrust_inbox(run_id run);
@@ -75,18 +80,29 @@ public:
     /// Whether a run of the shard, or one of which that is not known yet, is active.
     bool any_in(std::uint32_t shard) const;
 
+    /// Keeps a driver whose activation has ended for the next one; false when it is to end.
+    bool keep(std::shared_ptr<driver> free);
+
+    /// Lets the resting drivers go. After context::stopping has been set.
+    void stop();
+
     std::size_t size() const;
     bool contains(const run_id& run) const;
 
 private:
+    /// So many rest at most: those of a large batch, whose runs end together as others begin.
+    static constexpr std::size_t max_resting = 1'024;
+
     std::vector<std::shared_ptr<activation>> all() const;
     begun admit(const std::shared_ptr<activation>& fresh, bool even_if_full);
+    std::shared_ptr<driver> take_driver();
     void erase(const activation& ending);
     void erased();
 
     context& shared_;
     mutable std::mutex mutex_;
     std::unordered_map<run_id, std::shared_ptr<activation>> runs_;
+    std::vector<std::shared_ptr<driver>> resting_;
     bool notes_ends_ = false;
     std::unordered_set<run_id> ended_; ///< while notes_ends_
 };

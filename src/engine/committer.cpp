@@ -16,7 +16,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-using makers = std::vector<asio::any_completion_handler<void()>>;
+/// Who is told of a change: one of the two.
+struct told {
+    maker* by;
+    std::optional<asio::any_completion_handler<void()>> done;
+};
 
 /// Makers that one posted function resumes. Few enough that several threads share a large batch,
 /// many enough that the post costs nothing.
@@ -25,16 +29,21 @@ constexpr std::size_t makers_per_post = 32;
 /// Resumes those from `at` on, in portions. Each portion posts the next one, so that what the first
 /// of them submit is on its way to the store while the others are still at work: else the whole
 /// batch would go to and fro, and one of store and makers would always wait for the other.
-void resume_from(const asio::any_io_executor& executor, const std::shared_ptr<makers>& all,
-                 std::size_t at)
+void resume_from(const asio::any_io_executor& executor,
+                 const std::shared_ptr<std::vector<told>>& all, std::size_t at)
 {
     asio::post(executor, [executor, all, at] {
         const auto end = std::min(at + makers_per_post, all->size());
         if (end < all->size())
             resume_from(executor, all, end);
-        // Dispatch runs each maker on its own strand; in this thread, if the strand is free.
-        for (auto i = at; i < end; ++i)
-            asio::dispatch(std::move((*all)[i]));
+        // Each goes on on its own strand; in this thread, if the strand is free.
+        for (auto i = at; i < end; ++i) {
+            auto& each = (*all)[i];
+            if (each.by)
+                each.by->committed();
+            else
+                asio::dispatch(std::move(*each.done));
+        }
     });
 }
 
@@ -84,6 +93,12 @@ bool committer::apply_now(commit& what)
         watching_->batch_applied(1, {}, what.failure != nullptr);
     applied_(what.what, what.failure ? nullptr : &what.result);
     return true;
+}
+
+void committer::submit(commit& what, maker& by)
+{
+    what.by = &by;
+    submit(what);
 }
 
 void committer::submit(commit& item)
@@ -191,10 +206,10 @@ void committer::settle(std::vector<apply_result> results, const std::exception_p
 
 void committer::hand_back()
 {
-    const auto all = std::make_shared<makers>();
+    const auto all = std::make_shared<std::vector<told>>();
     all->reserve(taken_.size());
     for (auto* item : taken_)
-        all->push_back(std::move(*item->done));
+        all->push_back({item->by, std::move(item->done)});
     taken_.clear();
     resume_from(executor_, all, 0);
 }

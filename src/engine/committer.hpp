@@ -21,12 +21,26 @@
 
 namespace pawl::engine_detail {
 
+/// Who has made a change and waits for its result. A run's is told of each of its transitions, so
+/// this costs less than a completion handler.
+class maker {
+public:
+    /// The change has a result or a failure. Called on the committer's executor, once; goes on
+    /// elsewhere.
+    virtual void committed() = 0;
+
+protected:
+    ~maker() = default;
+};
+
 /// One change on its way to the store. Its maker keeps it alive until it has completed.
 struct commit {
     change what;
     apply_result result;
     std::exception_ptr failure; ///< set: the store threw, and nothing is known of the change
 
+    // One of them is told.
+    maker* by = nullptr;
     std::optional<boost::asio::any_completion_handler<void()>> done{};
 };
 
@@ -74,6 +88,9 @@ public:
             },
             token, this, &what);
     }
+
+    /// The same, and tells `by`.
+    void submit(commit& what, maker& by);
 
 private:
     void submit(commit& item);

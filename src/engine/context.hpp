@@ -27,6 +27,8 @@ class active_runs;
 class due_scanner;
 class shard_keeper;
 class step_limiter;
+class watcher;
+class watchers;
 
 /// How much one read of the store asks for.
 constexpr std::size_t page_size = 256;
@@ -59,6 +61,11 @@ struct context {
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
     shard_keeper* shards = nullptr;
+    watchers* watching = nullptr;
+
+    /// Tells a watcher, which has been added, what the store says of its run. From inside the gate,
+    /// for whose place it takes over.
+    std::function<void(std::shared_ptr<watcher>)> look;
 
     std::map<std::string, workflow_entry, std::less<>> workflows; ///< fixed once started
     std::vector<std::atomic<std::uint64_t>> epochs; ///< by shard; 0: not driven by this engine

@@ -257,7 +257,15 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
                                                           std::move(statuses), std::move(done));
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
-    gate_.start(shared_.executor, look_once(waiting));
+    // From here, where the run is known; else the store is asked.
+    if (!shared_.store.shared())
+        if (auto known = shared_.store.find_now(run)) {
+            watchers_->look(*waiting, std::move(*known));
+            gate_.leave();
+            return;
+        }
+    if (!active_.show(run, waiting))
+        shared_.look(waiting);
 }
 
 namespace {

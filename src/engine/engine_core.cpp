@@ -101,6 +101,10 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.active = &active_;
     shared_.due = scanner_.get();
     shared_.shards = shards_.get();
+    shared_.watching = watchers_.get();
+    shared_.look = [this](std::shared_ptr<engine_detail::watcher> waiting) {
+        gate_.start(shared_.executor, look_once(std::move(waiting)));
+    };
     add_schedules();
 }
 
@@ -292,6 +296,7 @@ void engine_core::stop(duration drain, completion<> done)
             return;
     }
     shared_.stopping = true;
+    active_.stop();
     watchers_->stop();
     scanner_->stop();
     second_look_->stop();

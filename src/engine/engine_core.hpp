@@ -108,7 +108,8 @@ private:
 
     result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
     run_id begin_run(const apply_result& stored, engine_detail::commit& item);
-    boost::asio::awaitable<result<run_id>> submit_trigger(engine_detail::commit item);
+    struct waiting_trigger;
+    std::pair<error_code, run_id> begin_from(engine_detail::commit& item);
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
                                                       trigger_call call);
     void trigger_from_here(const workflow_impl& workflow, trigger_call call,

@@ -16,6 +16,7 @@ namespace pawl::detail {
 namespace asio = boost::asio;
 using engine_detail::commit;
 using engine_detail::complete;
+using engine_detail::complete_here;
 using engine_detail::error_text;
 
 namespace {
@@ -112,13 +113,26 @@ run_id engine_core::begin_run(const apply_result& stored, commit& item)
     return id;
 }
 
-asio::awaitable<engine_core::result<run_id>> engine_core::submit_trigger(commit item)
-{
-    const auto stored = co_await commit_call(item);
-    if (!stored)
-        co_return stored.error();
-    co_return begin_run(*stored, item);
-}
+/// A trigger that waits for the store; gone when it has been answered. Inside the gate.
+struct engine_core::waiting_trigger final : engine_detail::maker {
+    std::shared_ptr<engine_core> core;
+    commit item;
+    completion<run_id> done;
+
+    waiting_trigger(std::shared_ptr<engine_core> of, commit what, completion<run_id> handler)
+        : core(std::move(of)), item(std::move(what)), done(std::move(handler))
+    {
+    }
+
+    void committed() override
+    {
+        const std::unique_ptr<waiting_trigger> self{this};
+        --core->waiting_calls_;
+        const auto [failure, run] = core->begin_from(item);
+        complete_here(core->shared_.executor, std::move(done), failure, run);
+        core->gate_.leave();
+    }
+};
 
 asio::awaitable<engine_core::result<run_id>>
 engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call)
@@ -126,32 +140,48 @@ engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_c
     auto item = first_commit(*workflow, std::move(call));
     if (!item)
         co_return item.error();
-    auto begun = co_await submit_trigger(std::move(*item));
-    co_return begun;
+    const auto stored = co_await commit_call(*item);
+    if (!stored)
+        co_return stored.error();
+    co_return begin_run(*stored, *item);
 }
 
-/// What a store can apply in place needs no coroutine.
+/// The run that a commit with a result has begun, or why it has not.
+std::pair<error_code, run_id> engine_core::begin_from(commit& item)
+{
+    try {
+        const auto stored = answer_of(item);
+        return stored ? std::pair{error_code{}, begin_run(*stored, item)}
+                      : std::pair{stored.error(), run_id{}};
+    } catch (...) {
+        return {engine_detail::error_code_of(std::current_exception()), run_id{}};
+    }
+}
+
+/// Without a coroutine, which costs more than the rest of it. From inside the gate.
 void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
                                     completion<run_id> done)
 {
-    run_id run;
-    error_code failure;
+    std::pair<error_code, run_id> begun;
     try {
         auto item = first_commit(workflow, std::move(call));
-        if (item && !committer_.apply_now(*item)) {
-            gate_.start(shared_.executor,
-                        finish(submit_trigger(std::move(*item)), std::move(done)));
+        if (!item) {
+            begun.first = item.error();
+        } else if (committer_.apply_now(*item)) {
+            begun = begin_from(*item);
+        } else if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
+            --waiting_calls_;
+            begun.first = make_error_code(errc::overloaded);
+        } else {
+            auto* const waiting =
+                new waiting_trigger{shared_from_this(), std::move(*item), std::move(done)};
+            committer_.submit(waiting->item, *waiting);
             return;
         }
-        const auto stored = item ? answer_of(*item) : item.error();
-        if (stored)
-            run = begin_run(*stored, *item);
-        else
-            failure = stored.error();
     } catch (...) {
-        failure = engine_detail::error_code_of(std::current_exception());
+        begun.first = engine_detail::error_code_of(std::current_exception());
     }
-    complete(shared_.executor, std::move(done), failure, run);
+    complete(shared_.executor, std::move(done), begun.first, begun.second);
     gate_.leave();
 }
 

@@ -52,10 +52,14 @@ public:
 
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
+        co_return find_now(id);
+    }
+
+    std::optional<record> find_now(run_id id) override
+    {
         const std::lock_guard lock{mutex_};
-        if (const auto* found = state_.find(id))
-            co_return *found;
-        co_return std::nullopt;
+        const auto* found = state_.find(id);
+        return found ? std::optional{*found} : std::nullopt;
     }
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,

@@ -33,7 +33,7 @@ std::shared_ptr<pawl::record_store> make_sqlite_in_memory(std::uint32_t shards)
     return pawl::open_sqlite(":memory:", {.shards = shards});
 }
 
-/// The memory store, with changes that come alone applied in place.
+/// The memory store, with changes that come alone applied in place, and runs read there.
 class in_place_store final : public pawl::forwarding_store {
 public:
     using pawl::forwarding_store::forwarding_store;
@@ -44,6 +44,11 @@ public:
         if (batch.size() != 1)
             return forwarding_store::apply(batch);
         return apply_in_place(batch.front());
+    }
+
+    boost::asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
+    {
+        co_return inner().find_now(id);
     }
 
 private:

@@ -38,6 +38,33 @@ std::shared_ptr<std::optional<pawl::error_code>> begin(world& w, Operation opera
 
 BOOST_AUTO_TEST_SUITE(interrupts)
 
+BOOST_AUTO_TEST_CASE(what_a_handler_sets_for_its_coroutine_ends_with_its_run)
+{
+    int begun = 0;
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>([clock = w.clock.get(), &begun](lamp_run& run) -> pawl::step<off> {
+        if (run.object().value == 1) {
+            co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+            co_await asio::this_coro::throw_if_cancelled(false);
+            co_return pawl::to<off>;
+        }
+        ++begun;
+        co_await wait_on(*clock, 1h);
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("first", lamp{.value = 1}, {}, asio::use_awaitable));
+    const auto run = trigger(w, client);
+    BOOST_TEST(begun == 1);
+    const auto paused =
+        begin(w, [&](auto done) { client.async_pause(run, "now", std::move(done)); });
+    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_REQUIRE(paused->has_value());
+    BOOST_TEST(!**paused);
+}
+
 BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_step)
 {
     int begun = 0;

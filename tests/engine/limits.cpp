@@ -99,6 +99,28 @@ int finished(world& w, lamps& client)
 
 BOOST_AUTO_TEST_SUITE(limits)
 
+BOOST_AUTO_TEST_CASE(many_runs_end_at_once_and_as_many_begin)
+{
+    constexpr int runs = 3'000; // more than coroutines that are kept for further runs
+    occupancy inside;
+    world w;
+    auto client = w.start(slow(w, inside, 0));
+    for (int round = 0; round < 2; ++round) {
+        int finished = 0;
+        for (int i = 0; i < runs; ++i)
+            client.async_trigger(
+                std::to_string(i), lamp{}, {}, [&](pawl::error_code, pawl::run_id run) {
+                    client.async_await_finished(
+                        run, [&](pawl::error_code code, const auto&) { finished += !code; });
+                });
+        w.settle();
+        BOOST_TEST(inside.now == runs);
+        w.advance(1s);
+        BOOST_TEST(inside.now == 0);
+        BOOST_TEST(finished == runs);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(runs_past_the_places_in_memory_wait_in_the_store)
 {
     occupancy inside;

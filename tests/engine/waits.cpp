@@ -1,6 +1,7 @@
 // Waits: each is private to its caller, sees what is stored already, tells the statuses apart, and
-// can be cancelled without touching the run. Triggers: one unfinished run per foreign id, by index.
-#include "engine/support.hpp"
+// can be cancelled without touching the run; the store is asked only for what is not known here.
+// Triggers: one unfinished run per foreign id, by index.
+#include "engine/faulty_store.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -24,6 +25,36 @@ pawl::workflow<lamp, light> two_steps()
     b.end<off>();
     return std::move(b).build();
 }
+
+template <auto To>
+pawl::step<To> go_slowly(lamp_run&, pawl::clock* clock)
+{
+    co_await wait_on(*clock, 1h);
+    co_return pawl::to<To>;
+}
+
+/// red → yellow → off, each after an hour within the step.
+pawl::workflow<lamp, light> slow_steps(pawl::clock* clock)
+{
+    lamp_builder b{"lamps"};
+    b.step<red>([clock](lamp_run& run) { return go_slowly<yellow>(run, clock); });
+    b.step<yellow>([clock](lamp_run& run) { return go_slowly<off>(run, clock); });
+    b.end<off>();
+    return std::move(b).build();
+}
+
+/// Counts how often the store is asked for a run.
+struct counting_world : faulty_world {
+    int finds = 0;
+
+    counting_world()
+    {
+        faults->fails = [this](const std::string& call) {
+            finds += call == "find";
+            return fault::none;
+        };
+    }
+};
 
 struct outcome {
     std::optional<pawl::error_code> code;
@@ -138,6 +169,76 @@ BOOST_AUTO_TEST_CASE(can_be_cancelled_before_and_while_it_waits)
         }
     w.advance(1h);
     BOOST_TEST((w.state_of(client, run).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_in_memory_answers_without_the_store)
+{
+    counting_world w;
+    auto client = w.start(slow_steps(w.clock.get()));
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    outcome there;
+    outcome end;
+    client.async_await(run, {red}, there.handler());
+    client.async_await_finished(run, end.handler());
+    w.settle();
+    BOOST_REQUIRE(there.code.has_value());
+    BOOST_TEST(!*there.code);
+    BOOST_TEST(!end.code.has_value());
+    w.advance(1h);
+    w.advance(1min); // a commit that succeeds leaves nothing to look after
+    BOOST_TEST(!end.code.has_value());
+    w.advance(1h);
+    BOOST_REQUIRE(end.code.has_value());
+    BOOST_TEST(!*end.code);
+    BOOST_TEST(w.finds == 0);
+    outcome later;
+    client.async_await_finished(run, later.handler());
+    w.settle();
+    BOOST_REQUIRE(later.code.has_value());
+    BOOST_TEST(!*later.code);
+    BOOST_TEST(w.finds == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_that_begins_while_the_last_commit_is_handed_back_ends)
+{
+    counting_world w;
+    auto client = w.start(slow_steps(w.clock.get()));
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    std::vector<outcome> seen(3);
+    // Called between the commit, which tells those who wait already, and the run's own coroutine.
+    const auto wait_again = [&](pawl::error_code, const pawl::snapshot<lamp, light>&) {
+        client.async_await_finished(run, seen[0].handler());
+        client.async_await(run, {off}, seen[1].handler());
+        client.async_await(run, {green}, seen[2].handler());
+    };
+    client.async_await_finished(run, wait_again);
+    w.advance(1h);
+    w.advance(1h);
+    for (const auto& each : seen)
+        BOOST_REQUIRE(each.code.has_value());
+    BOOST_TEST(!*seen[0].code);
+    BOOST_TEST(!*seen[1].code);
+    BOOST_TEST((*seen[2].code == pawl::errc::finished_elsewhere));
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_for_a_run_whose_commit_fails_asks_the_store)
+{
+    counting_world w;
+    auto client = w.start(slow_steps(w.clock.get()));
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    std::optional<outcome> meanwhile;
+    w.faults->fails = [&](const std::string& call) {
+        w.finds += call == "find";
+        if (call != "apply")
+            return fault::none;
+        if (!std::exchange(meanwhile, outcome{}))
+            client.async_await(run, {yellow}, meanwhile->handler());
+        return fault::answer_lost; // it stands there, but its engine is not told
+    };
+    w.advance(1h);
+    BOOST_REQUIRE(meanwhile->code.has_value());
+    BOOST_TEST(!*meanwhile->code);
+    BOOST_TEST(w.finds > 0);
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_run_is_an_error)

@@ -1,0 +1,86 @@
+#include "engine/driver.hpp"
+
+#include "engine/activation.hpp"
+#include "engine/active_runs.hpp"
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <cassert>
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+driver::driver(context& shared) : shared_(shared), strand_(asio::make_strand(shared.executor))
+{
+}
+
+void driver::drive(std::shared_ptr<activation> next)
+{
+    next_ = std::move(next);
+    if (std::exchange(begun_, true))
+        asio::dispatch(strand_, [self = shared_from_this()] { self->go_on(); });
+    else
+        shared_.running.spawn(strand_, work(), cancel_.slot(), shared_from_this());
+}
+
+void driver::drive_later(std::shared_ptr<activation> next)
+{
+    next_ = std::move(next);
+    if (std::exchange(begun_, true)) {
+        asio::post(strand_, [self = shared_from_this()] { self->go_on(); });
+        return;
+    }
+    [[maybe_unused]] const bool open = shared_.running.enter();
+    assert(open);
+    asio::post(strand_, [self = shared_from_this()] {
+        self->shared_.running.start(self->strand_, self->work(), self->cancel_.slot(), self);
+    });
+}
+
+void driver::end()
+{
+    assert(!next_);
+    asio::dispatch(strand_, [self = shared_from_this()] { self->go_on(); });
+}
+
+void driver::go_on()
+{
+    auto waiting = std::exchange(resting_, std::nullopt);
+    std::move (*waiting)();
+}
+
+void driver::cancel_handler()
+{
+    cancel_.emit(asio::cancellation_type::terminal);
+}
+
+asio::awaitable<void> driver::work()
+{
+    while (auto run = std::exchange(next_, nullptr)) {
+        co_await run->drive();
+        run.reset();
+        // What handlers have set for this coroutine ends with their run.
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(true);
+        co_await rest();
+    }
+}
+
+/// Until there is another activation, or none will come.
+asio::awaitable<void> driver::rest()
+{
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this](auto handler) {
+            resting_.emplace(std::move(handler));
+            if (!shared_.active->keep(shared_from_this()))
+                asio::post(strand_, [self = shared_from_this()] { self->go_on(); });
+        },
+        asio::use_awaitable);
+}
+
+} // namespace pawl::engine_detail
