@@ -30,6 +30,12 @@ std::string processor()
     return {};
 }
 
+#ifdef PAWL_BENCH_ALLOCATOR
+constexpr const char* allocator = PAWL_BENCH_ALLOCATOR;
+#else
+constexpr const char* allocator = "the C library's allocator";
+#endif
+
 /// The machine's load average over the last minute, this program included.
 double load_average()
 {
@@ -93,12 +99,11 @@ void report::write_json(const std::string& file, const std::string& label) const
     json::array all;
     for (const auto& each : figures_)
         all.push_back(document_of(each));
-    const json::object document{{"at", now_in_utc()},
-                                {"label", label},
-                                {"processor", processor()},
-                                {"processors", std::thread::hardware_concurrency()},
-                                {"load_average_at_end", load_average()},
-                                {"figures", std::move(all)}};
+    const json::object document{
+        {"at", now_in_utc()},       {"label", label},
+        {"processor", processor()}, {"processors", std::thread::hardware_concurrency()},
+        {"allocator", allocator},   {"load_average_at_end", load_average()},
+        {"figures", std::move(all)}};
     std::ofstream out{file};
     out << json::serialize(document) << '\n';
     if (!out.flush())
@@ -108,12 +113,12 @@ void report::write_json(const std::string& file, const std::string& label) const
 void report::write_table(const std::string& file, const std::string& label) const
 {
     std::ofstream out{file};
-    out << fmt::format("Commit {}, {}; {} processors ({}), load average at the end {}.\n\n"
+    out << fmt::format("Commit {}, {}; {} processors ({}), {}, load average at the end {}.\n\n"
                        "![transitions per second over runs in flight](chart.svg)\n\n"
                        "| scenario | | median | spread | limit | ratio | target |\n"
                        "|---|---|---|---|---|---|---|\n",
                        label, now_in_utc(), std::thread::hardware_concurrency(), processor(),
-                       load_average());
+                       allocator, load_average());
     for (const auto& each : figures_) {
         const auto spread = each.spread();
         const auto limit = each.limit_value();

@@ -33,17 +33,27 @@ struct alone_figures {
     }
 };
 
+/// The two take turns within each repeat: what a flush costs changes from one second to the next.
+constexpr int turns = 5;
+
 void measure_alone(const options& given, const backend& store, alone_figures figures, report& out)
 {
-    const load wanted{1, given.warm_up, given.duration};
+    const load wanted{1, given.warm_up / turns, given.duration / turns};
     for (int i = 0; i < given.repeats; ++i) {
-        const scratch_folder folder{given};
-        {
-            rig engine{store.opener(folder)};
-            figures.add(drive(engine, wanted).latency);
+        histogram runs;
+        histogram limit;
+        for (int turn = 0; turn < turns; ++turn) {
+            const scratch_folder folder{given};
+            {
+                rig engine{store.opener(folder)};
+                runs.add(drive(engine, wanted).latency);
+            }
+            if (!given.no_limits)
+                limit.add(store.drive_limit(folder, wanted).latency);
         }
+        figures.add(runs);
         if (!given.no_limits)
-            figures.add_limit(store.drive_limit(folder, wanted).latency);
+            figures.add_limit(limit);
     }
     out.add(std::move(figures.p50));
     out.add(std::move(figures.p99));

@@ -255,17 +255,21 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
     }
     const auto waiting = std::make_shared<status_watcher>(shared_.executor, run,
                                                           std::move(statuses), std::move(done));
+    // Runs of a store that answers here and now are often at their end already.
+    const bool at_hand = !shared_.store.shared();
+    if (auto known = at_hand ? shared_.store.find_now(run) : std::nullopt;
+        known && waiting->look_at(std::move(*known))) {
+        gate_.leave();
+        return;
+    }
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
-    // From here, where the run is known; else the store is asked.
-    if (!shared_.store.shared())
-        if (auto known = shared_.store.find_now(run)) {
-            watchers_->look(*waiting, std::move(*known));
-            gate_.leave();
-            return;
-        }
-    if (!active_.show(run, waiting))
+    if (auto known = at_hand ? shared_.store.find_now(run) : std::nullopt) {
+        watchers_->look(*waiting, std::move(*known));
+        gate_.leave();
+    } else if (!active_.show(run, waiting)) {
         shared_.look(waiting);
+    }
 }
 
 namespace {

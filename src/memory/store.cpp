@@ -3,6 +3,7 @@
 #include "pawl/memory.hpp"
 
 #include <mutex>
+#include <thread>
 
 namespace pawl {
 
@@ -10,6 +11,28 @@ namespace {
 
 /// How many runs a listing looks at before it lets others have the store.
 constexpr std::size_t list_portion = 1024;
+
+/// A mutex that is held for less time than it takes to put a thread to sleep: a thread that finds
+/// it locked tries for a while first.
+class brief_mutex {
+public:
+    void lock()
+    {
+        for (int attempt = 0; attempt < attempts; ++attempt) {
+            if (inner_.try_lock())
+                return;
+            std::this_thread::yield();
+        }
+        inner_.lock();
+    }
+
+    void unlock() { inner_.unlock(); }
+
+private:
+    static constexpr int attempts = 20; ///< some microseconds
+
+    std::mutex inner_;
+};
 
 /// Puts a mutex before the state. No call suspends, so that none changes threads.
 class memory_store final : public record_store {
@@ -201,7 +224,7 @@ public:
 
 private:
     /// Tells what was committed under the lock, after it.
-    void tell_listeners(std::unique_lock<std::mutex> lock)
+    void tell_listeners(std::unique_lock<brief_mutex> lock)
     {
         if (!shared_)
             return;
@@ -216,7 +239,7 @@ private:
 
     const std::shared_ptr<clock> clock_;
     const bool shared_;
-    std::mutex mutex_;
+    brief_mutex mutex_;
     memory::state state_;
     std::vector<std::weak_ptr<news_function>> listeners_;
 };
