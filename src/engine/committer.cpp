@@ -26,24 +26,36 @@ struct told {
 /// many enough that the post costs nothing.
 constexpr std::size_t makers_per_post = 32;
 
+using told_list = std::shared_ptr<std::vector<told>>;
+
+void tell(const asio::any_io_executor& executor, const told_list& all, std::size_t at,
+          std::size_t end)
+{
+    for (; at < end; ++at) {
+        auto& each = (*all)[at];
+        try {
+            // It goes on on its own strand; in this thread, if the strand is free.
+            if (each.by)
+                each.by->committed();
+            else
+                asio::dispatch(std::move(*each.done));
+        } catch (...) { // out of a handler of the host's: it is for whoever runs the executor
+            asio::post(executor, [executor, all, at, end] { tell(executor, all, at + 1, end); });
+            throw;
+        }
+    }
+}
+
 /// Resumes those from `at` on, in portions. Each portion posts the next one, so that what the first
 /// of them submit is on its way to the store while the others are still at work: else the whole
 /// batch would go to and fro, and one of store and makers would always wait for the other.
-void resume_from(const asio::any_io_executor& executor,
-                 const std::shared_ptr<std::vector<told>>& all, std::size_t at)
+void resume_from(const asio::any_io_executor& executor, const told_list& all, std::size_t at)
 {
     asio::post(executor, [executor, all, at] {
         const auto end = std::min(at + makers_per_post, all->size());
         if (end < all->size())
             resume_from(executor, all, end);
-        // Each goes on on its own strand; in this thread, if the strand is free.
-        for (auto i = at; i < end; ++i) {
-            auto& each = (*all)[i];
-            if (each.by)
-                each.by->committed();
-            else
-                asio::dispatch(std::move(*each.done));
-        }
+        tell(executor, all, at, end);
     });
 }
 

@@ -129,8 +129,8 @@ struct engine_core::waiting_trigger final : engine_detail::maker {
         const std::unique_ptr<waiting_trigger> self{this};
         --core->waiting_calls_;
         const auto [failure, run] = core->begin_from(item);
-        complete_here(core->shared_.executor, std::move(done), failure, run);
         core->gate_.leave();
+        complete_here(core->shared_.executor, std::move(done), failure, run);
     }
 };
 
