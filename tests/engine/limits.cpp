@@ -101,29 +101,39 @@ BOOST_AUTO_TEST_SUITE(limits)
 
 BOOST_AUTO_TEST_CASE(a_handler_that_throws_keeps_nobody_else_of_its_batch_from_being_told)
 {
-    occupancy inside;
-    faulty_world w;
-    auto client = w.start(slow(w, inside, 0));
-    int answered = 0;
-    int thrown = 0;
-    for (int i = 0; i < 100; ++i)
-        client.async_trigger(std::to_string(i), lamp{}, {}, [&](pawl::error_code, pawl::run_id) {
-            if (++answered % 10 == 0)
-                throw std::runtime_error("not for Pawl");
-        });
-    for (bool again = true; again;) {
-        try {
-            w.settle();
-            again = false;
-        } catch (const std::runtime_error&) {
-            ++thrown;
+    for (const bool on_strand : {false, true}) { // where Asio lets it through to the caller
+        int answered = 0;
+        int thrown = 0;
+        occupancy inside;
+        faulty_world w;
+        w.options.store = w.store;
+        w.options.clock = w.clock;
+        if (on_strand)
+            w.engine.emplace(asio::make_strand(w.io), w.options);
+        else
+            w.engine.emplace(w.io.get_executor(), w.options);
+        auto client = w.engine->add(slow(w, inside, 0));
+        w.wait_for(w.engine->async_start(asio::use_awaitable));
+        for (int i = 0; i < 100; ++i)
+            client.async_trigger(std::to_string(i), lamp{}, {},
+                                 [&](pawl::error_code, pawl::run_id) {
+                                     if (++answered % 10 == 0)
+                                         throw std::runtime_error("not for Pawl");
+                                 });
+        for (bool again = true; again;) {
+            try {
+                w.settle();
+                again = false;
+            } catch (const std::exception&) { // several may come as one
+                ++thrown;
+            }
         }
+        BOOST_TEST(answered == 100);
+        BOOST_TEST(thrown > 0);
+        BOOST_TEST(inside.now == 100);
+        w.advance(1s);
+        BOOST_TEST(inside.now == 0);
     }
-    BOOST_TEST(answered == 100);
-    BOOST_TEST(thrown == 10);
-    BOOST_TEST(inside.now == 100);
-    w.advance(1s);
-    BOOST_TEST(inside.now == 0);
 }
 
 BOOST_AUTO_TEST_CASE(many_runs_end_at_once_and_as_many_begin)
