@@ -52,7 +52,7 @@ struct simulated_faults {
 
     duration longest_outage = std::chrono::seconds{30};
     duration longest_downtime = std::chrono::seconds{30}; ///< of a process that crashed or stopped
-    duration longest_late = std::chrono::minutes{1}; ///< of a write whose process is gone already
+    duration longest_late = std::chrono::minutes{1};      ///< of a gone process's write, if shared
     duration largest_clock_step = std::chrono::minutes{2};
 
     /// No fault at all: time passes in calls, and nothing else.

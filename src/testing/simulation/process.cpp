@@ -221,11 +221,15 @@ void process::end_store_call_now(const char* what, fate how)
 asio::awaitable<fate> process::begin_store_call(const char* what, bool writes)
 {
     auto how = begin_store_call_now(what, writes && random_.below(2) == 0);
+    // What a process does to a store of its own has been done before the next one opens that.
+    const bool is_local = !owner_.truth->shared();
+    if (is_local && how == fate::ghost)
+        co_return how;
     const auto way = travel(owner_.faults().store_slow);
     if (way > duration::zero())
         co_await wait_through(*owner_.clock, way);
     if (!alive_) {
-        if (!writes || (how != fate::ghost && random_.below(2) == 0))
+        if (!writes || is_local || (how != fate::ghost && random_.below(2) == 0))
             throw error(errc::store_unavailable, "the process is gone");
         // The network may keep it until another process has taken over.
         co_await wait_through(*owner_.clock,
