@@ -291,6 +291,11 @@ bool activation::take_mail()
         // been settled since.
         if (arrived.sequence <= inbox_seen_)
             continue;
+        if (is_finished(record_.state)) {
+            // It may have come just before the end, and ended with it.
+            mail_missing_ = true;
+            continue;
+        }
         new_mail_ = true;
         urgent = urgent || interrupts(arrived);
         if (arrived.sequence == inbox_seen_ + 1) {

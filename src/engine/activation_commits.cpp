@@ -137,6 +137,8 @@ void activation::learn_from(own_commit& made)
         for (const auto& ended : change.settled)
             std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
         new_mail_ = change.inbox_seen < inbox_seen_;
+        if (is_finished(record_.state))
+            inbox_.clear(); // the store has ended whatever waited
         break;
     case apply_status::conflict:
         stale_ = true;

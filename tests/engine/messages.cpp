@@ -48,6 +48,12 @@ pawl::workflow<lamp, light> waiting_later()
     return std::move(b).build();
 }
 
+pawl::step<off> end_slowly(pawl::clock* clock)
+{
+    co_await wait_on(*clock, 1h);
+    co_return pawl::to<off>;
+}
+
 struct slow_step {
     pawl::clock* clock;
 
@@ -102,6 +108,28 @@ pawl::run_id trigger(world& w, lamps& client, std::string foreign_id = "a")
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(messages)
+
+BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
+{
+    world w;
+    lamp_builder b{"lamps"};
+    b.callback<red>("end", [clock = w.clock.get()](lamp_run&, int) { return end_slowly(clock); });
+    b.callback<yellow>("never", on_change);
+    b.end<off>();
+    b.start<red, yellow>();
+    auto client = w.start(std::move(b).build());
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    std::optional<pawl::error_code> told;
+    client.async_callback(run, "never", change_request{}, {.time_limit = 10min},
+                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    w.settle();
+    w.wait_for(client.async_callback(run, "end", 1, {}, asio::use_awaitable)); // an hour
+    w.settle();
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST((*told == pawl::errc::finished));
+    const auto kinds = w.kinds_of(client, run);
+    BOOST_TEST(kinds.back() == "completed");
+}
 
 BOOST_AUTO_TEST_CASE(a_callback_is_handled_and_its_sender_told)
 {
