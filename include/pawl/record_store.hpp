@@ -233,7 +233,7 @@ public:
 
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
-    /// As find(), here and now, for stores that apply_now().
+    /// As find(), here and now, for stores that apply_now(). Not asked of a store that is shared.
     ///
     /// Default: empty, which says that the store does not do that, or has no such run.
     virtual std::optional<record> find_now(run_id id);

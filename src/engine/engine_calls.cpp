@@ -75,12 +75,19 @@ void engine_core::plan(completion<std::vector<start_plan>> done)
                  std::vector<start_plan>{});
 }
 
+/// Counts a call that waits for its commit; false, and not counted, when too many do.
+bool engine_core::may_wait()
+{
+    if (waiting_calls_.fetch_add(1) < options_.max_waiting_calls)
+        return true;
+    --waiting_calls_;
+    return false;
+}
+
 asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(commit& item)
 {
-    if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
-        --waiting_calls_;
+    if (!may_wait())
         co_return make_error_code(errc::overloaded);
-    }
     if (!committer_.apply_now(item))
         co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
@@ -255,16 +262,17 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
     }
     const auto waiting = std::make_shared<status_watcher>(shared_.executor, run,
                                                           std::move(statuses), std::move(done));
+    const auto find_here = [&] {
+        return shared_.store.shared() ? std::nullopt : shared_.store.find_now(run);
+    };
     // Runs of a store that answers here and now are often at their end already.
-    const bool at_hand = !shared_.store.shared();
-    if (auto known = at_hand ? shared_.store.find_now(run) : std::nullopt;
-        known && waiting->look_at(std::move(*known))) {
+    if (auto known = find_here(); known && waiting->look_at(std::move(*known))) {
         gate_.leave();
         return;
     }
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
-    if (auto known = at_hand ? shared_.store.find_now(run) : std::nullopt) {
+    if (auto known = find_here()) {
         watchers_->look(*waiting, std::move(*known));
         gate_.leave();
     } else if (!active_.show(run, waiting)) {

@@ -120,6 +120,7 @@ private:
                 std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
+    bool may_wait();
     boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
     result<apply_result> answer_of(const engine_detail::commit& item);
 

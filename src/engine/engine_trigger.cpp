@@ -169,8 +169,7 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
             begun.first = item.error();
         } else if (committer_.apply_now(*item)) {
             begun = begin_from(*item);
-        } else if (waiting_calls_.fetch_add(1) >= options_.max_waiting_calls) {
-            --waiting_calls_;
+        } else if (!may_wait()) {
             begun.first = make_error_code(errc::overloaded);
         } else {
             auto* const waiting =

@@ -1,6 +1,6 @@
 // The inbox: callbacks and commands reach a run in order, wait when they must, are handled once,
 // and their senders learn what became of them.
-#include "engine/support.hpp"
+#include "engine/faulty_store.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -53,6 +53,29 @@ pawl::step<off> end_slowly(pawl::clock* clock)
     co_await wait_on(*clock, 1h);
     co_return pawl::to<off>;
 }
+
+/// Its next batch takes a while.
+class slow_store final : public pawl::forwarding_store {
+public:
+    slow_store(std::shared_ptr<pawl::record_store> inner, std::shared_ptr<pawl::clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        if (const auto span = std::exchange(next, {}); span > 0s)
+            co_await wait_on(*clock_, span);
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+
+    pawl::duration next{};
+
+private:
+    const std::shared_ptr<pawl::clock> clock_;
+};
 
 struct slow_step {
     pawl::clock* clock;
@@ -129,6 +152,34 @@ BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
     BOOST_TEST((*told == pawl::errc::finished));
     const auto kinds = w.kinds_of(client, run);
     BOOST_TEST(kinds.back() == "completed");
+}
+
+BOOST_AUTO_TEST_CASE(a_command_that_the_end_of_its_run_refused_is_not_carried_out_after_it)
+{
+    world w;
+    const auto slow = std::make_shared<slow_store>(w.store, w.clock);
+    w.store = slow;
+    lamp_builder b{"lamps"};
+    b.step<red>([clock = w.clock.get()](lamp_run&) { return end_slowly(clock); });
+    b.callback<yellow>("change", on_change);
+    b.end<off>();
+    b.start<red, yellow>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    w.advance(59min);
+    slow->next = 2min;
+    client.async_trigger("another", lamp{}, {.start = yellow},
+                         [](pawl::error_code, pawl::run_id) {});
+    w.settle();
+    // Both wait for that batch, and are in the next: first the command, then the run's end.
+    std::optional<pawl::error_code> told;
+    client.async_delete_data(run, "asked", [&](pawl::error_code code) { told = code; });
+    w.advance(1min);
+    w.advance(1min);
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST((*told == pawl::errc::unfinished));
+    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::completed));
+    BOOST_TEST(w.kinds_of(client, run).back() == "completed");
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_is_handled_and_its_sender_told)
