@@ -23,7 +23,9 @@ struct schedule_options {
     /// 10,000 h, counted from when the schedule was set).
     std::string when;
 
-    /// The time zone of the five fields, by its name in the machine's database. Default UTC.
+    /// The time zone of the five fields, by its name in the machine's database, such as
+    /// Europe/Berlin; not a path. Default UTC. The zone's rules hold in any year. The database is
+    /// read when the zone is first used: an update of it needs a restart.
     ///
     /// When clocks are changed: a time that is skipped fires when they have been changed, a time
     /// that comes twice fires the first time. A schedule for every hour (`*`) fires once in each

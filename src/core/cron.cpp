@@ -2,12 +2,10 @@
 
 #include "pawl/error.hpp"
 
-#include <date/date.h>
-#include <date/tz.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <span>
 #include <vector>
 
@@ -192,17 +190,66 @@ duration parse_interval(std::string_view text)
     return sum;
 }
 
-const date::time_zone* find_zone(std::string_view name)
+/// A name of the database, not a path: the zone library would open any file that it is given.
+bool is_zone_name(std::string_view name)
+{
+    constexpr std::size_t longest = 64;
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '+' || c == '-' || c == '/';
+    };
+    return !name.empty() && name.size() <= longest && std::ranges::all_of(name, allowed) &&
+           name.front() != '/' && name != "localtime";
+}
+
+std::optional<absl::TimeZone> find_zone(std::string_view name)
 {
     if (name == "UTC")
-        return nullptr;
-    try {
-        return date::locate_zone(std::string{name});
-    } catch (const std::exception&) {
+        return {};
+    absl::TimeZone found;
+    if (!is_zone_name(name) || !absl::LoadTimeZone(std::string{name}, &found))
         refuse("zone: \"" + std::string{name} +
                "\" is not in this machine's time zone database; use a name such as Europe/Berlin, "
                "or UTC");
+    return found;
+}
+
+/// A period in which a zone's offset from UTC stays the same.
+struct zone_period {
+    time_point begin = time_point::min();
+    time_point end = time_point::max(); ///< exclusive
+    std::chrono::seconds offset{};      ///< local time minus UTC
+    std::chrono::seconds offset_before{};
+};
+
+zone_period period_at(const absl::TimeZone& zone, time_point at)
+{
+    using seconds = std::chrono::seconds;
+    const auto second = std::chrono::floor<seconds>(at).time_since_epoch().count();
+    const auto utc_of = [](absl::CivilSecond local, seconds offset) {
+        return time_point{seconds{local - absl::CivilSecond{1970}} - offset};
+    };
+    zone_period found;
+    found.offset = found.offset_before = seconds{zone.At(absl::FromUnixSeconds(second)).offset};
+    absl::TimeZone::CivilTransition change;
+    if (zone.PrevTransition(absl::FromUnixSeconds(second + 1), &change)) {
+        found.begin = utc_of(change.to, found.offset);
+        found.offset_before = found.offset - seconds{change.to - change.from};
     }
+    if (zone.NextTransition(absl::FromUnixSeconds(second), &change))
+        found.end = utc_of(change.from, found.offset);
+    return found;
+}
+
+/// The calendar repeats itself after 400 years, to the day of the week.
+constexpr auto calendar_cycle = std::chrono::days{146'097};
+
+/// The zone library lists the changes of a zone's offset for at least the next 400 years, and none
+/// after them. A later time is looked at a number of cycles earlier.
+duration cycles_past_the_zone_list(time_point at)
+{
+    constexpr time_point year_2400{std::chrono::sys_days{std::chrono::year{2400} / 1 / 1}};
+    return at < year_2400 ? duration{} : ((at - year_2400) / calendar_cycle + 1) * calendar_cycle;
 }
 
 } // namespace
@@ -248,7 +295,9 @@ cron::fields cron::parse_fields(std::string_view expression)
         for (unsigned month = 1; month <= 12; ++month)
             for (unsigned day = 1; day <= 31; ++day)
                 if (made.months[month] && made.days[day] &&
-                    date::year_month_day{date::year{2024}, date::month{month}, date::day{day}}.ok())
+                    std::chrono::year_month_day{std::chrono::year{2024}, std::chrono::month{month},
+                                                std::chrono::day{day}}
+                        .ok())
                     return true;
         return false;
     };
@@ -272,11 +321,11 @@ std::optional<time_point> cron::fields::at_or_after(time_point from) const
     // 29 February is at most 8 years away.
     constexpr int longest_wait = 9 * 366;
     auto at = std::chrono::ceil<minute_span>(from);
-    auto today = std::chrono::floor<date::days>(at);
-    for (int i = 0; i < longest_wait; ++i, today += date::days{1}, at = today) {
-        const date::year_month_day day{today};
+    auto today = std::chrono::floor<std::chrono::days>(at);
+    for (int i = 0; i < longest_wait; ++i, today += std::chrono::days{1}, at = today) {
+        const std::chrono::year_month_day day{today};
         if (!has(static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()),
-                 date::weekday{today}.c_encoding()))
+                 std::chrono::weekday{today}.c_encoding()))
             continue;
         const auto minute_of_day = static_cast<std::size_t>((at - today).count());
         auto minute = minute_of_day % 60;
@@ -294,38 +343,37 @@ std::optional<time_point> cron::next(time_point from) const
         const auto passed = std::max(from - anchor_, duration::zero()) / *interval;
         return anchor_ + (passed + 1) * *interval;
     }
-    if (zone_)
-        return next_in_zone(from + duration{1});
+    if (zone_) {
+        const auto shift = cycles_past_the_zone_list(from);
+        const auto found = next_in_zone(from + duration{1} - shift);
+        return found ? std::optional{*found + shift} : std::nullopt;
+    }
     return std::get<fields>(when_).at_or_after(from + duration{1});
 }
 
-/// Goes through the stretches of time in which the zone's offset from UTC stays the same.
 std::optional<time_point> cron::next_in_zone(time_point from) const
 {
     const auto& wanted = std::get<fields>(when_);
     const bool every_hour = wanted.hours.all();
-    for (int stretches = 0; stretches < 100; ++stretches) {
-        const auto info = zone_->get_info(std::chrono::floor<std::chrono::seconds>(from));
-        const time_point begin{info.begin};
-        const time_point end{info.end};
-        auto local = from + info.offset;
-        if (!every_hour && begin > time_point{} - std::chrono::hours{24 * 36'500}) {
-            const auto before = zone_->get_info(info.begin - std::chrono::seconds{1}).offset;
-            // What the clocks skipped is made up for when they have been changed.
-            if (before < info.offset && from <= begin) {
-                const auto skipped = wanted.at_or_after(begin + before);
-                if (skipped && *skipped < begin + info.offset)
-                    return begin;
+    for (int periods = 0; periods < 100; ++periods) {
+        const auto period = period_at(*zone_, from);
+        auto local = from + period.offset;
+        if (!every_hour && period.begin != time_point::min()) {
+            // A slot in the hour that the clocks skipped is due when they have been changed.
+            if (period.offset_before < period.offset && from <= period.begin) {
+                const auto skipped = wanted.at_or_after(period.begin + period.offset_before);
+                if (skipped && *skipped < period.begin + period.offset)
+                    return period.begin;
             }
-            // What they show a second time has been.
-            local = std::max(local, begin + before);
+            // A slot in the hour that the clocks show twice is due the first time only.
+            local = std::max(local, period.begin + period.offset_before);
         }
         const auto found = wanted.at_or_after(local);
         if (!found)
             return {};
-        if (*found - info.offset < end)
-            return *found - info.offset;
-        from = end;
+        if (*found - period.offset < period.end)
+            return *found - period.offset;
+        from = period.end;
     }
     return {};
 }

@@ -2,15 +2,13 @@
 
 #include "pawl/time.hpp"
 
+#include <absl/time/time.h>
+
 #include <bitset>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
-
-namespace date {
-class time_zone;
-}
 
 namespace pawl::core {
 
@@ -49,7 +47,7 @@ private:
     std::optional<time_point> next_in_zone(time_point from) const;
 
     std::variant<duration, fields> when_;
-    const date::time_zone* zone_ = nullptr; ///< null: UTC
+    std::optional<absl::TimeZone> zone_; ///< empty: UTC
     time_point anchor_;
 };
 

@@ -3,9 +3,12 @@
 #include "core/cron.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/error.hpp"
+#include "temporary_folder.hpp"
 
 #include <boost/test/unit_test.hpp>
 
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -177,7 +180,10 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_with_its_field)
     };
     for (const auto& [expression, words] : wrong)
         BOOST_TEST(says(refusal(expression), words), expression << ": " << refusal(expression));
-    BOOST_TEST(says(refusal("* * * * *", "Mars/Olympus"), "zone: \"Mars/Olympus\""));
+    for (const std::string zone :
+         {"Mars/Olympus", "", "/usr/share/zoneinfo/Europe/Berlin", "../zoneinfo/Europe/Berlin",
+          "file:Europe/Berlin", "localtime", "Europe", "zone.tab", "EuropeEurope/Berlin\n"})
+        BOOST_TEST(says(refusal("* * * * *", zone), "zone: \"" + zone + "\""));
     BOOST_TEST(refusal("0 0 30 2 MON") == "accepted"); // each Monday in February
 }
 
@@ -227,6 +233,45 @@ BOOST_AUTO_TEST_CASE(zones_of_all_kinds)
     check_slots("0 9 * * *", "Asia/Kolkata", "2024-01-01T00:00:00Z", {"2024-01-01T03:30:00Z"});
     check_slots("0 0 29 2 *", "Pacific/Apia", "2024-03-01T12:00:00Z", {"2028-02-28T11:00:00Z"});
     check_slots("0 12 * * *", "Etc/UTC", "2024-01-01T00:00:00Z", {"2024-01-01T12:00:00Z"});
+}
+
+BOOST_AUTO_TEST_CASE(the_rules_of_a_zone_hold_in_any_year)
+{
+    for (const std::string year :
+         {"2026", "2037", "2038", "2100", "2399", "2400", "2437", "9000"}) {
+        check_slots("0 9 * * *", "America/New_York", year + "-07-01T12:00:00Z",
+                    {year + "-07-01T13:00:00Z"});
+        check_slots("0 9 * * *", "America/New_York", year + "-01-10T12:00:00Z",
+                    {year + "-01-10T14:00:00Z"});
+        check_slots("0 9 * * *", "Australia/Sydney", year + "-12-30T23:00:00Z",
+                    {year + "-12-31T22:00:00Z"});
+    }
+    // Berlin, 28 March 2038 and 31 October 2038.
+    check_slots("30 2 * * *", "Europe/Berlin", "2038-03-27T12:00:00Z",
+                {"2038-03-28T01:00:00Z", "2038-03-29T00:30:00Z"});
+    check_slots("30 2 * * *", "Europe/Berlin", "2038-10-30T12:00:00Z",
+                {"2038-10-31T00:30:00Z", "2038-11-01T01:30:00Z"});
+}
+
+BOOST_AUTO_TEST_CASE(zone_files_that_end_with_a_rule_are_read_to_their_end)
+{
+    const temporary_folder folder;
+    const auto rules = folder.file("rules");
+    const auto zones = folder.file("zones");
+    std::ofstream{rules} << "Rule T 1996 max - Mar lastSun 1:00u 1:00 S\n"
+                            "Rule T 1996 max - Oct lastSun 1:00u 0 -\n"
+                            "Zone Test/Slim 1:00 T CE%sT\n"
+                            "Zone Test/Fixed 5:30 - IST\n";
+    const auto compile = "/usr/sbin/zic -b slim -d " + zones + " " + rules;
+    BOOST_REQUIRE(std::system(compile.c_str()) == 0);
+    BOOST_REQUIRE(::setenv("TZDIR", zones.c_str(), 1) == 0);
+    check_slots("30 2 * * *", "Test/Slim", "2026-03-28T12:00:00Z",
+                {"2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"});
+    check_slots("30 2 * * *", "Test/Slim", "2026-03-27T12:00:00Z", {"2026-03-28T01:30:00Z"});
+    check_slots("30 2 * * *", "Test/Slim", "2038-10-30T12:00:00Z",
+                {"2038-10-31T00:30:00Z", "2038-11-01T01:30:00Z"});
+    check_slots("0 12 * * *", "Test/Fixed", "2050-01-01T00:00:00Z", {"2050-01-01T06:30:00Z"});
+    BOOST_TEST(::unsetenv("TZDIR") == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
