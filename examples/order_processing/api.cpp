@@ -128,16 +128,16 @@ pawl::record_query read_query(const request& asked)
         const auto status = parse_order_status(name);
         if (!status)
             throw refusal{400, "the query parameter status: there is no status " + name};
-        query.statuses.push_back(static_cast<int>(*status));
+        query.statuses = {{static_cast<int>(*status)}};
     }
     if (const auto name = api::query_text(asked, "run_state"); !name.empty()) {
         const auto state = pawl::parse_run_state(name);
         if (!state)
             throw refusal{400, "the query parameter run_state: there is no run state " + name};
-        query.states.push_back(*state);
+        query.states = {{*state}};
     }
     if (const auto id = api::query_text(asked, "after"); !id.empty()) {
-        const auto after = pawl::parse_run_id(id);
+        const auto after = pawl::parse_list_position(id);
         if (!after)
             throw refusal{400, "the query parameter after must be the `next` of a page"};
         query.after = *after;

@@ -3,6 +3,7 @@
 #include "pawl/callback.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/engine_api.hpp"
+#include "pawl/detail/exception_text.hpp"
 #include "pawl/snapshot.hpp"
 #include "pawl/workflow.hpp"
 
@@ -21,7 +22,8 @@
 
 namespace pawl {
 
-/// Which run: its id, or the foreign id whose latest run is meant.
+/// Which run: its id, or a foreign id, which means its unfinished run if there is one, else the one
+/// that was created last.
 using run_key = std::variant<run_id, std::string>;
 
 template <class Status>
@@ -37,12 +39,14 @@ struct trigger_options {
     std::string idempotency_key{};
 
     /// W3C trace context that the run is part of: the header `traceparent` of the request that
-    /// asks for it. Empty, or none: the run is a trace of its own. See run::trace_parent().
+    /// asks for it. Empty, or a text that is no such header: the run is a trace of its own. At most
+    /// the 55 bytes of version 00 are kept. See run::trace_parent().
     std::string trace_parent{};
 };
 
-/// Why a command is given, and by whom. Both are kept with the run and in its history; at most
-/// 1,024 bytes each, longer reasons are cut.
+/// Why a command is given, and by whom. Both are kept with the run and in its history. Of a longer
+/// reason the first 1,024 bytes are kept, less what would be half a character; a longer `by` is
+/// refused with invalid_argument.
 struct command_reason {
     command_reason() = default;
     command_reason(const char* why) : reason(why) {}
@@ -56,8 +60,9 @@ struct command_reason {
 };
 
 struct callback_options {
-    /// Names this callback: a second one of the run with the same key is not handled again, and
-    /// gives the first one's outcome. At most 1,024 bytes. Empty: none.
+    /// Names this callback: a second one of the run with the same name and key is not handled
+    /// again, and gives the first one's outcome. Callbacks of other names, and other runs, have
+    /// keys of their own. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
     /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
@@ -68,14 +73,16 @@ struct callback_options {
 template <class Object, class Status>
 struct page {
     std::vector<snapshot<Object, Status>> runs;
-    run_id next; ///< give it as `after` for the next page; none when this is the last
+    list_position next; ///< give it as `after` for the next page; none when this is the last
 };
 
 namespace detail {
 
-/// Hands a decoded result on to a completion handler, whose associations it keeps.
+/// Hands a decoded result on to a completion handler, whose associations it keeps. Whatever a codec
+/// or an upgrade throws is decode_failed for this call, and a line in the log.
 template <class Handler, class Decode>
 struct decoding_handler {
+    std::shared_ptr<engine_api> engine;
     Handler handler;
     Decode decode;
 
@@ -86,25 +93,29 @@ struct decoding_handler {
         try {
             if (!result || result == errc::finished_elsewhere)
                 value = decode(std::move(raw));
-        } catch (const system_error& e) {
-            result = e.code();
+        } catch (...) {
+            result = make_error_code(errc::decode_failed);
+            engine->warn(decode.flow.name(), "a run cannot be read for a client: " +
+                                                 exception_text(std::current_exception()));
         }
+        engine.reset();
         std::move(handler)(result, std::move(value));
     }
 };
 
 template <class Handler, class Decode>
-decoding_handler(Handler, Decode) -> decoding_handler<Handler, Decode>;
+decoding_handler(std::shared_ptr<engine_api>, Handler, Decode) -> decoding_handler<Handler, Decode>;
 
-/// Encodes `value`; the error that it may have goes the way of all others, into the handler.
+/// Encodes `value`. Whatever its codec throws is encode_failed, which goes the way of all other
+/// errors, into the handler.
 template <class T>
-error_code encode_into(const T& value, std::string& out)
+early_failure encode_into(const T& value, std::string& out)
 {
     try {
         codec<T>::encode(value, out);
         return {};
-    } catch (const system_error& e) {
-        return e.code();
+    } catch (...) {
+        return {make_error_code(errc::encode_failed), exception_text(std::current_exception())};
     }
 }
 
@@ -163,6 +174,10 @@ struct command_handler {
 /// stopped, and with a store_* code when the store fails; then it is not known whether the call
 /// took effect. Those that write give errc::overloaded when too many of them wait.
 ///
+/// A client knows the runs of its own workflow only: the id of another workflow's run is one that
+/// does not exist. Whatever a codec or an upgrade throws ends as encode_failed or decode_failed of
+/// the one call, or of the one entry of a list, and its text is in the log.
+///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 template <class Object, class Status>
@@ -191,7 +206,8 @@ public:
     /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any
     /// and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty
     /// or longer than 1,024 bytes, or when a timeout of the start status cannot say when it is due
-    /// (see the log); too_large; encode_failed.
+    /// (see the log); too_large; encode_failed; decode_failed when the object cannot be read back
+    /// for those timeouts.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
@@ -221,7 +237,7 @@ public:
     /// Cancellation: terminal, partial and total; the run goes on.
     ///
     /// Errors: finished_elsewhere with the final snapshot when the run finishes in another status;
-    /// not_found; decode_failed.
+    /// invalid_argument when `statuses` is empty; not_found; decode_failed.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await(run_id run, std::vector<Status> statuses, Token&& token = {})
     {
@@ -236,7 +252,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await_finished(run_id run, Token&& token = {})
     {
-        return initiate_await(run, {}, std::forward<Token>(token));
+        return initiate_await(run, std::nullopt, std::forward<Token>(token));
     }
 
     /// Calls a callback of a run back and waits until it has been handled.
@@ -365,12 +381,14 @@ public:
     {
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, run_id id) {
-                self.engine_->find(id, self.decoding_optional(std::move(handler)));
+                self.engine_->find(self.workflow_.name(), id,
+                                   self.decoding_optional(std::move(handler)));
             },
             token, *this, run);
     }
 
-    /// Reads the run of the foreign id that was created last. As async_find.
+    /// Reads the unfinished run of the foreign id; if it has none, the one that was created last.
+    /// As async_find.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_latest(std::string foreign_id, Token&& token = {})
     {
@@ -385,7 +403,9 @@ public:
     /// Reads a page of runs of this workflow (`query.workflow` is set to it).
     /// Signature: `void(error_code, page<Object, Status>)`.
     ///
-    /// A run whose object cannot be read is listed with snapshot::unreadable.
+    /// A run whose object cannot be read is listed with snapshot::unreadable. Pages follow each
+    /// other by their places in the order of creation: a run that is removed meanwhile ends no
+    /// listing.
     ///
     /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000.
     template <class Token = boost::asio::use_awaitable_t<>>
@@ -394,15 +414,10 @@ public:
         query.workflow = workflow_.name();
         return boost::asio::async_initiate<Token, void(error_code, page<Object, Status>)>(
             [](auto handler, client self, record_query what) {
-                auto decode = [flow = self.workflow_](record_page raw) {
-                    page<Object, Status> result{{}, raw.next};
-                    for (const auto& run : raw.runs)
-                        result.runs.push_back(listed(flow, run));
-                    return result;
-                };
-                self.engine_->list(std::move(what),
-                                   detail::completion<record_page>{
-                                       detail::decoding_handler{std::move(handler), decode}});
+                self.engine_->list(
+                    std::move(what),
+                    detail::completion<record_page>{detail::decoding_handler{
+                        self.engine_, std::move(handler), decode_page{self.workflow_}}});
             },
             token, *this, std::move(query));
     }
@@ -423,14 +438,14 @@ public:
 
     /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
     /// to 1000). Signature: `void(error_code, std::vector<event>)`; empty when there is no such
-    /// run. Cancellation: none.
+    /// run of this workflow. Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
                        Token&& token = {})
     {
         return boost::asio::async_initiate<Token, void(error_code, std::vector<event>)>(
             [](auto handler, client self, run_id id, std::uint64_t from, std::size_t count) {
-                self.engine_->history(id, from, count,
+                self.engine_->history(self.workflow_.name(), id, from, count,
                                       detail::completion<std::vector<event>>{std::move(handler)});
             },
             token, *this, run, after, limit);
@@ -438,13 +453,14 @@ public:
 
 private:
     template <class Token>
-    auto initiate_await(run_id run, std::vector<int> statuses, Token&& token)
+    auto initiate_await(run_id run, std::optional<std::vector<int>> statuses, Token&& token)
     {
         return boost::asio::async_initiate<Token, void(error_code, snapshot_type)>(
-            [](auto handler, client self, run_id id, std::vector<int> wanted) {
-                self.engine_->await(id, std::move(wanted),
-                                    detail::completion<record>{detail::decoding_handler{
-                                        std::move(handler), decode_reached{self.workflow_}}});
+            [](auto handler, client self, run_id id, std::optional<std::vector<int>> wanted) {
+                self.engine_->await(
+                    self.workflow_.name(), id, std::move(wanted),
+                    detail::completion<record>{detail::decoding_handler{
+                        self.engine_, std::move(handler), decode_reached{self.workflow_}}});
             },
             token, *this, run, std::move(statuses));
     }
@@ -455,14 +471,38 @@ private:
         snapshot_type operator()(record reached) const { return make_snapshot(flow, reached); }
     };
 
+    struct decode_optional {
+        workflow<Object, Status> flow;
+
+        std::optional<snapshot_type> operator()(std::optional<record> found) const
+        {
+            std::optional<snapshot_type> result;
+            if (found)
+                result = make_snapshot(flow, *found);
+            return result;
+        }
+    };
+
+    struct decode_page {
+        workflow<Object, Status> flow;
+
+        page<Object, Status> operator()(record_page raw) const
+        {
+            page<Object, Status> result{{}, raw.next};
+            for (const auto& run : raw.runs)
+                result.runs.push_back(listed(flow, run));
+            return result;
+        }
+    };
+
     /// One run that cannot be read must not hide the others of its page.
     static snapshot_type listed(const workflow<Object, Status>& flow, const record& run)
     {
         try {
             return make_snapshot(flow, run);
-        } catch (const system_error& e) {
+        } catch (...) {
             auto shown = detail::make_snapshot<Object, Status>(run, Object{});
-            shown.unreadable = e.what();
+            shown.unreadable = detail::exception_text(std::current_exception());
             return shown;
         }
     }
@@ -470,14 +510,8 @@ private:
     template <class Handler>
     detail::completion<std::optional<record>> decoding_optional(Handler handler) const
     {
-        auto decode = [flow = workflow_](std::optional<record> found) {
-            std::optional<snapshot_type> result;
-            if (found)
-                result = make_snapshot(flow, *found);
-            return result;
-        };
         return detail::completion<std::optional<record>>{
-            detail::decoding_handler{std::move(handler), decode}};
+            detail::decoding_handler{engine_, std::move(handler), decode_optional{workflow_}}};
     }
 
     template <class Payload>

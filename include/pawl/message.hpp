@@ -34,8 +34,11 @@ struct message {
     message_kind kind = message_kind::callback;
     std::string name;    ///< the callback's name
     std::string payload; ///< of a callback: the codec's bytes; of a command: the reason
-    std::string
-        key; ///< idempotency key: a second message of the run with it is not stored; may be empty
+
+    /// Idempotency key: a second message of the run with this name and key is not stored. May be
+    /// empty.
+    std::string key;
+
     std::string requested_by; ///< of a command: who asks, as the caller named them; may be empty
     time_point sent_at;
     std::optional<time_point> expires_at;

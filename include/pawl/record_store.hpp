@@ -27,6 +27,10 @@ enum class start_rule : std::uint8_t {
 };
 
 /// Stores the next version of a run, its event, and what became of the messages that it consumed.
+///
+/// One of kind data_deleted also empties what was said of the run, because such texts quote data:
+/// the `error` of its events so far, but for the reason of the deletion, and the `detail` of its
+/// settled messages. Foreign id, keys, trace parent, callback names and who asked for what stay.
 struct transition {
     /// `next.version` is `expected_version + 1`. Workflow, foreign id, start key, trace parent and
     /// creation time of a run never change.
@@ -135,13 +139,31 @@ struct due_page {
 
 enum class sort_order : std::uint8_t { oldest_first, newest_first };
 
-/// What record_store::list looks for. An empty list or text excludes nothing; a list has at most
-/// 1000 values.
+/// A place in the order of creation: that of a run, also of one that has been removed since.
+struct list_position {
+    time_point created_at;
+    run_id run;
+
+    /// False for the default-constructed position, which is the beginning.
+    explicit operator bool() const noexcept { return static_cast<bool>(run); }
+
+    friend auto operator<=>(const list_position&, const list_position&) = default;
+};
+
+/// Text of digits, letters and '-', for links and files: parse_list_position() reads it.
+std::string to_string(const list_position& place);
+
+/// Empty when `text` is anything else than what to_string() gives.
+std::optional<list_position> parse_list_position(std::string_view text) noexcept;
+
+/// What record_store::list looks for. A text that is empty, and a list that is not given, exclude
+/// nothing. A list that is given and empty matches no run: what a program computed as "none of
+/// them" must not become all of them. A list has at most 1000 values.
 struct record_query {
     std::string workflow;
-    std::vector<std::string> foreign_ids;
-    std::vector<int> statuses;
-    std::vector<run_state> states;
+    std::optional<std::vector<std::string>> foreign_ids;
+    std::optional<std::vector<int>> statuses;
+    std::optional<std::vector<run_state>> states;
     std::optional<time_point> created_from;      ///< inclusive
     std::optional<time_point> created_to;        ///< exclusive
     std::optional<time_point> updated_from;      ///< inclusive; of the last commit
@@ -150,12 +172,15 @@ struct record_query {
     std::string error_text;                      ///< part of last_error, in the same case
     sort_order order = sort_order::oldest_first; ///< of creation; ids break ties
     std::size_t limit = 25;                      ///< 1 to 1000
-    run_id after; ///< the last id of the page before; none: the first page
+    list_position after; ///< the `next` of the page before; none: the first page
 };
 
 struct record_page {
     std::vector<record> runs;
-    run_id next; ///< give it as `after` for the next page; none when this is the last
+
+    /// Give it as `after` for the next page, also when the run there has been removed meanwhile;
+    /// none when this is the last page.
+    list_position next;
 };
 
 struct status_count {
@@ -238,7 +263,8 @@ public:
     /// Default: empty, which says that the store does not do that, or has no such run.
     virtual std::optional<record> find_now(run_id id);
 
-    /// The run of this foreign id that was created last.
+    /// The unfinished run of this foreign id, of which there is at most one; else the one with the
+    /// latest creation time. Which run is meant does not depend on what clocks said.
     virtual boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                                  std::string_view foreign_id) = 0;
 

@@ -93,7 +93,9 @@ public:
         call.what.catch_up_limit = options.catch_up_limit;
         if (options.start)
             call.what.start = static_cast<int>(*options.start);
-        call.early = detail::encode_into(object, call.what.object);
+        auto early = detail::encode_into(object, call.what.object);
+        call.early = early.code;
+        call.early_text = std::move(early.text);
         return boost::asio::async_initiate<Token, void(error_code)>(
             [](auto handler, client<Object, Status> target, detail::schedule_call what) {
                 target.engine()->set_schedule(target.definition().impl(), std::move(what),

@@ -159,6 +159,11 @@ thread_local std::size_t open_levels = 0;
 
 } // namespace
 
+json::value parse_json(std::string_view text)
+{
+    return parse(text, {});
+}
+
 json_document::json_document(std::string_view text) : root_(parse(text, &memory_))
 {
 }

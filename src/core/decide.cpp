@@ -4,6 +4,7 @@
 #include "core/later.hpp"
 #include "core/planted.hpp"
 #include "core/taking.hpp"
+#include "core/text.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -23,13 +24,7 @@ std::string shortened(std::string text)
 {
     if (text.size() <= max_error_length)
         return text;
-    // Not inside a character: half of one is no UTF-8, which databases and JSON refuse.
-    auto end = max_error_length;
-    while (end > max_error_length - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-        --end;
-    text.resize(end);
-    text += "…";
-    return text;
+    return cut(std::move(text), max_error_length) + "…";
 }
 
 /// Carries one decision from the present record to the transition. Each member function below is
@@ -92,6 +87,9 @@ public:
     void made_progress()
     {
         next().state = run_state::running;
+        // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
+        if (next().attempt > 0)
+            next().not_before.reset();
         next().attempt = 0;
         next().auto_resumes = 0;
         next().last_error.clear();
@@ -419,6 +417,7 @@ bool maker::apply(data_scrubbed& scrubbed)
     next().state = run_state::data_deleted;
     save(std::move(scrubbed.object));
     next().effects.clear();
+    next().last_error.clear();
     change_.kind = event_kind::data_deleted;
     return true;
 }

@@ -1,8 +1,7 @@
+#include "pawl/detail/exception_text.hpp"
 #include "pawl/detail/handlers.hpp"
+#include "pawl/detail/json_io.hpp"
 #include "pawl/error.hpp"
-
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <stdexcept>
 #include <utility>
@@ -33,9 +32,9 @@ std::string_view present_object(const workflow_impl& workflow, const record& fro
     for (auto version = from.object_version; version < present; ++version) {
         try {
             upgraded = workflow.upgrades[version - 1](std::move(upgraded));
-        } catch (const std::exception& e) {
+        } catch (...) {
             fail(from, ", and its upgrade from version " + std::to_string(version) +
-                           " failed: " + e.what());
+                           " failed: " + exception_text(std::current_exception()));
         }
     }
     return upgraded;
@@ -44,9 +43,12 @@ std::string_view present_object(const workflow_impl& workflow, const record& fro
 std::function<std::string(std::string)> make_upgrade(json_edit edit)
 {
     return [edit = std::move(edit)](const std::string& stored) {
-        auto document = boost::json::parse(stored);
+        // Boost's own parser is inexact: numbers that the edit does not touch must stay.
+        auto document = parse_json(stored);
         edit(document);
-        return boost::json::serialize(document);
+        std::string edited;
+        write_value(document, edited);
+        return edited;
     };
 }
 

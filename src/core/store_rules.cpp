@@ -175,7 +175,7 @@ void check_topic(std::string_view topic)
 bool matches(const record_query& query, const record& run)
 {
     const auto allows = [](const auto& wanted, const auto& value) {
-        return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
+        return !wanted || std::ranges::find(*wanted, value) != wanted->end();
     };
     return (query.workflow.empty() || query.workflow == run.workflow) &&
            allows(query.statuses, run.status) && allows(query.states, run.state) &&
@@ -194,9 +194,24 @@ void check_query(const record_query& query)
         throw error{errc::invalid_argument, "limit is " + std::to_string(query.limit) +
                                                 ": it must be from 1 to " +
                                                 std::to_string(max_page)};
-    if (std::max({query.foreign_ids.size(), query.statuses.size(), query.states.size()}) > max_page)
-        throw error{errc::invalid_argument,
-                    "a filter with more than " + std::to_string(max_page) + " values"};
+    const auto check_size = [](const char* name, const auto& values) {
+        if (values && values->size() > max_page)
+            throw error{errc::invalid_argument, std::string{"record_query::"} + name + " has " +
+                                                    std::to_string(values->size()) +
+                                                    " values; at most " + std::to_string(max_page) +
+                                                    " are allowed"};
+    };
+    check_size("foreign_ids", query.foreign_ids);
+    check_size("statuses", query.statuses);
+    check_size("states", query.states);
+}
+
+bool matches_nothing(const record_query& query) noexcept
+{
+    const auto is_empty = [](const auto& values) {
+        return values && values->empty();
+    };
+    return is_empty(query.foreign_ids) || is_empty(query.statuses) || is_empty(query.states);
 }
 
 void check_batch(std::span<const change> batch, std::uint32_t shards)

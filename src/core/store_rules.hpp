@@ -48,6 +48,15 @@ std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
 /// What a listing looks for.
 bool matches(const record_query& query, const record& run);
 
+/// Whether a list of the query is given and empty.
+bool matches_nothing(const record_query& query) noexcept;
+
+/// What a record_page ends with when another page follows.
+inline list_position position_of(const record& last) noexcept
+{
+    return {last.created_at, last.id};
+}
+
 /// What is said of messages that were still waiting when their run ended.
 inline constexpr std::string_view ended_detail = "the run has finished";
 

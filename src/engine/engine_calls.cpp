@@ -2,6 +2,7 @@
 #include "core/decide.hpp"
 #include "core/later.hpp"
 #include "core/planted.hpp"
+#include "core/text.hpp"
 #include "engine/complete.hpp"
 #include "engine/engine_core.hpp"
 #include "engine/error_text.hpp"
@@ -24,6 +25,9 @@ using engine_detail::status_watcher;
 using engine_detail::watcher;
 
 namespace {
+
+/// Of a command; longer ones are cut.
+constexpr std::size_t max_reason_length = 1024;
 
 error_code code_of(apply_status status)
 {
@@ -73,6 +77,23 @@ void engine_core::plan(completion<std::vector<start_plan>> done)
     else
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
                  std::vector<start_plan>{});
+}
+
+void engine_core::warn(std::string_view workflow, std::string_view text)
+{
+    log_entry entry{log_level::warn, text};
+    entry.workflow = workflow;
+    shared_.log(entry);
+}
+
+/// Throws what the typed layer could not do; the log says why.
+void engine_core::check_early(const early_failure& early, const std::string& workflow,
+                              const char* what)
+{
+    if (!early)
+        return;
+    warn(workflow, std::string{what} + " cannot be encoded: " + early.text);
+    throw error(static_cast<errc>(early.code.value()), early.text);
 }
 
 /// Counts a call that waits for its commit; false, and not counted, when too many do.
@@ -186,11 +207,12 @@ asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, con
 asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow,
                                                         send_call call)
 {
-    if (call.early)
-        throw system_error(call.early);
+    check_early(call.early, workflow.rules.name, "the payload of a callback");
     check_name(call.key, true, "the idempotency key");
     check_name(call.requested_by, true, "the name of who asks");
-    if (call.payload.size() > options_.max_object_size)
+    if (call.kind != message_kind::callback)
+        call.payload = core::cut(std::move(call.payload), max_reason_length);
+    else if (call.payload.size() > options_.max_object_size)
         throw system_error(make_error_code(errc::too_large));
     if (call.kind == message_kind::callback) {
         const auto declares = [&](const status_rules& s) {
@@ -254,16 +276,30 @@ asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
     }
 }
 
-void engine_core::await(run_id run, std::vector<int> statuses, completion<record> done)
+void engine_core::await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+                        completion<record> done)
 {
+    if (statuses && statuses->empty()) {
+        warn(workflow,
+             "async_await: `statuses` is empty; it must name at least one status. To wait "
+             "for the end of a run, call async_await_finished");
+        complete(shared_.executor, std::move(done), make_error_code(errc::invalid_argument),
+                 record{});
+        return;
+    }
     if (!running() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), record{});
         return;
     }
-    const auto waiting = std::make_shared<status_watcher>(shared_.executor, run,
-                                                          std::move(statuses), std::move(done));
-    const auto find_here = [&] {
-        return shared_.store.shared() ? std::nullopt : shared_.store.find_now(run);
+    const auto waiting = std::make_shared<status_watcher>(
+        shared_.executor, std::move(workflow), run, std::move(statuses), std::move(done));
+    // What such a store throws here, it says again to look_once(), which hands it on.
+    const auto find_here = [&]() -> std::optional<record> {
+        try {
+            return shared_.store.shared() ? std::nullopt : shared_.store.find_now(run);
+        } catch (...) {
+            return std::nullopt;
+        }
     };
     // Runs of a store that answers here and now are often at their end already.
     if (auto known = find_here(); known && waiting->look_at(std::move(*known))) {
@@ -282,11 +318,22 @@ void engine_core::await(run_id run, std::vector<int> statuses, completion<record
 
 namespace {
 
-asio::awaitable<std::vector<event>> read_history(record_store& store, run_id run,
-                                                 std::uint64_t after, std::size_t limit)
+asio::awaitable<std::vector<event>> read_history(record_store& store, std::string workflow,
+                                                 run_id run, std::uint64_t after, std::size_t limit)
 {
     auto events = co_await store.history(run, after, std::clamp<std::size_t>(limit, 1, 1000));
+    if (!events.empty() && events.front().workflow != workflow)
+        events.clear();
     co_return events;
+}
+
+asio::awaitable<std::optional<record>> read_run(record_store& store, std::string workflow,
+                                                run_id run)
+{
+    auto found = co_await store.find(run);
+    if (found && found->workflow != workflow)
+        found.reset();
+    co_return found;
 }
 
 asio::awaitable<record_page> read_list(record_store& store, record_query query)
@@ -306,9 +353,9 @@ asio::awaitable<std::optional<record>> read_latest(record_store& store, std::str
 
 } // namespace
 
-void engine_core::find(run_id run, completion<std::optional<record>> done)
+void engine_core::find(std::string workflow, run_id run, completion<std::optional<record>> done)
 {
-    launch(shared_.store.find(run), std::move(done));
+    launch(read_run(shared_.store, std::move(workflow), run), std::move(done));
 }
 
 void engine_core::latest(std::string workflow, std::string foreign_id,
@@ -339,10 +386,10 @@ void engine_core::count(std::string workflow, bool unfinished_only,
     launch(read_counts(shared_.store, std::move(workflow), unfinished_only), std::move(done));
 }
 
-void engine_core::history(run_id run, std::uint64_t after, std::size_t limit,
+void engine_core::history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
                           completion<std::vector<event>> done)
 {
-    launch(read_history(shared_.store, run, after, limit), std::move(done));
+    launch(read_history(shared_.store, std::move(workflow), run, after, limit), std::move(done));
 }
 
 } // namespace pawl::detail

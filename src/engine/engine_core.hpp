@@ -55,19 +55,21 @@ public:
                  completion<run_id> done) override;
     void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
               completion<settlement> done) override;
-    void await(run_id run, std::vector<int> statuses, completion<record> done) override;
+    void warn(std::string_view workflow, std::string_view text) override;
+    void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+               completion<record> done) override;
     void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
                       completion<> done) override;
     void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override;
     void command_schedule(std::string workflow, std::string name, schedule_command what,
                           completion<> done) override;
-    void find(run_id run, completion<std::optional<record>> done) override;
+    void find(std::string workflow, run_id run, completion<std::optional<record>> done) override;
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override;
     void list(record_query query, completion<record_page> done) override;
     void count(std::string workflow, bool unfinished_only,
                completion<std::vector<status_count>> done) override;
-    void history(run_id run, std::uint64_t after, std::size_t limit,
+    void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
                  completion<std::vector<event>> done) override;
 
 private:
@@ -120,6 +122,7 @@ private:
                 std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
+    void check_early(const early_failure& early, const std::string& workflow, const char* what);
     bool may_wait();
     boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
     result<apply_result> answer_of(const engine_detail::commit& item);

@@ -95,8 +95,7 @@ void engine_core::set_schedule(std::shared_ptr<const workflow_impl> workflow, sc
 asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
                                                    schedule_call call)
 {
-    if (call.early)
-        throw system_error(call.early);
+    check_early({call.early, call.early_text}, workflow->rules.name, "the object of a schedule");
     auto& what = call.what;
     what.workflow = workflow->rules.name;
     what.object_version = workflow->rules.object_version;

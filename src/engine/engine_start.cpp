@@ -122,8 +122,9 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
     query.workflow = workflow.rules.name;
     query.states = {run_state::initiated, run_state::running, run_state::paused};
     query.limit = move_page;
+    query.statuses.emplace();
     for (const auto& [status, successor] : workflow.rules.retired)
-        query.statuses.push_back(status);
+        query.statuses->push_back(status);
     do {
         const auto page = co_await shared_.store.list(query);
         std::vector<change> batch;

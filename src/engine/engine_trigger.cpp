@@ -5,6 +5,7 @@
 #include "engine/error_text.hpp"
 #include "engine/launch.hpp"
 #include "engine/record_context.hpp"
+#include "pawl/trace.hpp"
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -35,16 +36,31 @@ record about_to_start(const core::start_request& request, const std::string& wor
     return first;
 }
 
+/// `stage` is what it means if this throws.
 std::vector<deadline> first_deadlines(const workflow_impl& workflow,
                                       const core::start_request& request,
-                                      const engine_detail::context& shared)
+                                      const engine_detail::context& shared, errc& stage)
 {
     const auto at = workflow.handlers.find(request.status);
     if (at == workflow.handlers.end() || at->second.timeouts.empty())
         return {}; // without decoding anything
     engine_detail::record_context context{shared.clock, shared.log,
                                           about_to_start(request, workflow.rules.name)};
-    return arm_timeouts(workflow, request.status, workflow.decode(request.object), context);
+    stage = errc::decode_failed;
+    const auto object = workflow.decode(request.object);
+    stage = errc::invalid_argument;
+    return arm_timeouts(workflow, request.status, object, context);
+}
+
+/// What a run keeps of the header that its caller was given: nothing of what is none, and no more
+/// than version 00 has of one that is longer.
+std::string kept_trace_parent(std::string header)
+{
+    constexpr std::size_t size = 55;
+    const auto parsed = trace_context::parse(header);
+    if (!parsed)
+        return {};
+    return header.size() == size ? std::move(header) : to_string(*parsed);
 }
 
 } // namespace
@@ -61,8 +77,7 @@ void check_name(const std::string& text, bool may_be_empty, const char* what)
 engine_core::result<commit> engine_core::first_commit(const workflow_impl& workflow,
                                                       trigger_call call)
 {
-    if (call.early)
-        return call.early;
+    check_early(call.early, workflow.rules.name, "the object of a run that is triggered");
     check_name(call.foreign_id, false, "the foreign id");
     check_name(call.key, true, "the idempotency key");
     if (call.object.size() > options_.max_object_size)
@@ -74,21 +89,20 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
     request.object = std::move(call.object);
     request.rule = call.rule;
     request.start_key = std::move(call.key);
-    request.trace_parent = std::move(call.trace_parent);
+    request.trace_parent = kept_trace_parent(std::move(call.trace_parent));
     const auto* rules = workflow.rules.find(request.status);
     if (!rules || rules->end ||
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
         return make_error_code(errc::invalid_status);
     std::vector<deadline> armed;
+    auto stage = errc::invalid_argument;
     try {
-        armed = first_deadlines(workflow, request, shared_);
-    } catch (const system_error&) {
-        throw;
+        armed = first_deadlines(workflow, request, shared_, stage);
     } catch (...) {
         shared_.log(
             {log_level::error, "a timeout of " + workflow.rules.name + " " + rules->label +
                                    " could not be armed: " + error_text(std::current_exception())});
-        return make_error_code(errc::invalid_argument);
+        return make_error_code(stage);
     }
     return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
                               [&](int) { return std::move(armed); }),

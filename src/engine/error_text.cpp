@@ -1,16 +1,12 @@
 #include "engine/error_text.hpp"
 
+#include "pawl/detail/exception_text.hpp"
+
 namespace pawl::engine_detail {
 
 std::string error_text(const std::exception_ptr& failure)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const std::exception& e) {
-        return e.what();
-    } catch (...) {
-        return "an exception that is no std::exception";
-    }
+    return detail::exception_text(failure);
 }
 
 error_code error_code_of(const std::exception_ptr& failure)

@@ -7,7 +7,7 @@
 
 namespace pawl::engine_detail {
 
-/// What an exception of any type says of itself.
+/// As detail::exception_text().
 std::string error_text(const std::exception_ptr& failure);
 
 /// The code of a system_error; errc::store_unavailable for anything else that a store may throw.

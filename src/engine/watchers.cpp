@@ -9,18 +9,21 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-status_watcher::status_watcher(asio::any_io_executor executor, run_id run,
-                               std::vector<int> statuses, detail::completion<record> done)
-    : watcher(run), executor_(std::move(executor)), statuses_(std::move(statuses)),
-      done_(std::move(done))
+status_watcher::status_watcher(asio::any_io_executor executor, std::string workflow, run_id run,
+                               std::optional<std::vector<int>> statuses,
+                               detail::completion<record> done)
+    : watcher(run), executor_(std::move(executor)), workflow_(std::move(workflow)),
+      statuses_(std::move(statuses)), done_(std::move(done))
 {
 }
 
 std::optional<error_code> status_watcher::result_at(const record& current) const
 {
-    const bool reached = statuses_.empty()
-                             ? is_finished(current.state)
-                             : std::ranges::find(statuses_, current.status) != statuses_.end();
+    if (current.workflow != workflow_)
+        return make_error_code(errc::not_found);
+    const bool reached = statuses_
+                             ? std::ranges::find(*statuses_, current.status) != statuses_->end()
+                             : is_finished(current.state);
     if (reached)
         return error_code{};
     if (is_finished(current.state))

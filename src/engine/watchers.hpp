@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,8 +59,9 @@ private:
 /// Waits for a run to reach one of some statuses, or its end.
 class status_watcher final : public watcher {
 public:
-    status_watcher(boost::asio::any_io_executor executor, run_id run, std::vector<int> statuses,
-                   detail::completion<record> done);
+    /// Without `statuses` it waits for the end. Another workflow's run is one that is not there.
+    status_watcher(boost::asio::any_io_executor executor, std::string workflow, run_id run,
+                   std::optional<std::vector<int>> statuses, detail::completion<record> done);
 
     bool offer(const transition& committed) override { return consider(committed.next); }
     bool consider(const record& current) override;
@@ -78,7 +80,8 @@ private:
     std::optional<error_code> result_at(const record& current) const;
 
     const boost::asio::any_io_executor executor_;
-    const std::vector<int> statuses_;
+    const std::string workflow_;
+    const std::optional<std::vector<int>> statuses_;
     std::optional<detail::completion<record>> done_;
 };
 

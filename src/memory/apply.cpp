@@ -51,7 +51,36 @@ void settle_messages(const transition& change, run_entry& run)
     }
 }
 
+/// What the idempotency key of a message is sought by; empty when it has none.
+std::string key_of(const message& content)
+{
+    return content.key.empty()
+               ? ""
+               : std::to_string(content.name.size()) + ":" + content.name + content.key;
+}
+
+/// What a deletion of data leaves of what was said of a run: see transition.
+void forget_texts(run_entry& run, shard_entry& shard)
+{
+    for (const auto sequence : run.sequences)
+        shard.at(sequence).forget_error();
+    if (run.inbox)
+        for (stored_message& message : run.inbox->messages)
+            if (message.end.outcome != message_outcome::pending)
+                message.end.detail = {};
+}
+
 } // namespace
+
+void log_entry::forget_error()
+{
+    if (!texts_ || kind_ == event_kind::data_deletion_requested)
+        return;
+    if (texts_->requested_by.empty())
+        texts_.reset();
+    else
+        texts_.reset(new texts{{}, texts_->requested_by});
+}
 
 log_entry::log_entry(run_entry& of, core::event_entry content)
     : run(&of), version_(content.version), at_(content.at), from_(content.from), to_(content.to),
@@ -196,6 +225,8 @@ apply_result state::update(const transition& change, run_entry& run)
     data.inbox_last = inbox_last;
     data.inbox_pending = inbox_pending;
     settle_messages(change, run);
+    if (change.kind == event_kind::data_deleted)
+        forget_texts(run, shards_[run.shard]);
     if (PAWL_PLANTED(event_lost) && change.kind == event_kind::checkpointed)
         return {.sequence = shards_[run.shard].end() - 1};
     return {.sequence = append_event(change, run)};
@@ -270,8 +301,9 @@ apply_result state::apply_one(const delivery& change)
     if (found == runs_.end())
         return {.status = apply_status::not_found};
     run_entry& run = found->second;
-    if (run.inbox && !change.content.key.empty()) {
-        const auto same = run.inbox->by_key.find(change.content.key);
+    const auto key = key_of(change.content);
+    if (run.inbox && !key.empty()) {
+        const auto same = run.inbox->by_key.find(key);
         if (same != run.inbox->by_key.end()) {
             const settlement& end = run.inbox->messages[same->second - 1].end;
             return {.status = apply_status::duplicate,
@@ -291,8 +323,8 @@ apply_result state::apply_one(const delivery& change)
     stored_message& stored =
         run.inbox->messages.emplace_back(stored_message{change.content, {.sequence = sequence}});
     stored.content.sequence = sequence;
-    if (!change.content.key.empty())
-        run.inbox->by_key.emplace(change.content.key, sequence);
+    if (!key.empty())
+        run.inbox->by_key.emplace(key, sequence);
     set_wake(run, core::wake_after(change.content, run.data.wake_at));
     tell(run, false);
     return {.sequence = sequence};

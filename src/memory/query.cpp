@@ -39,7 +39,8 @@ const record* state::latest(std::string_view workflow, std::string_view foreign_
     const auto found = named->second.by_foreign_id.find(foreign_id);
     if (found == named->second.by_foreign_id.end() || found->second.runs.empty())
         return nullptr;
-    return &found->second.runs.back()->data;
+    const foreign_entry& entry = found->second;
+    return &(entry.unfinished ? entry.unfinished : entry.runs.back())->data;
 }
 
 std::vector<status_count> state::count(std::string_view workflow, bool unfinished_only) const
@@ -167,13 +168,8 @@ state::scan state::begin_list(const record_query& query) const
 {
     core::check_query(query);
     const bool newest_first = query.order == sort_order::newest_first;
-    if (query.after) {
-        const auto found = runs_.find(query.after);
-        if (found == runs_.end())
-            throw error{errc::invalid_argument,
-                        "no run " + to_string(query.after) + " to list the runs after"};
-        return {{found->second.data.created_at, query.after}, true};
-    }
+    if (query.after)
+        return {{query.after.created_at, query.after.run}, true};
     if (newest_first)
         return {query.created_to ? creation_key{*query.created_to, {}} : last_key, false};
     return {{query.created_from.value_or(time_point::min()), {}}, false};
@@ -182,6 +178,8 @@ state::scan state::begin_list(const record_query& query) const
 bool state::continue_list(const record_query& query, scan& place, std::size_t budget,
                           record_page& page) const
 {
+    if (core::matches_nothing(query))
+        return true;
     const bool newest_first = query.order == sort_order::newest_first;
     // `at` stands at the next run to look at; newest first, just behind it.
     auto at = newest_first || !place.started ? created_.lower_bound(place.at)
@@ -195,7 +193,7 @@ bool state::continue_list(const record_query& query, scan& place, std::size_t bu
             return true;
         if (core::matches(query, current->second->data)) {
             if (page.runs.size() == query.limit) {
-                page.next = page.runs.back().id;
+                page.next = core::position_of(page.runs.back());
                 return true;
             }
             page.runs.push_back(current->second->data);

@@ -36,8 +36,8 @@ struct stored_message {
 /// A run's messages; the one of sequence n stands at n - 1.
 struct mailbox {
     std::vector<stored_message> messages;
-    std::size_t first_pending = 0; ///< everything before it is settled
-    text_map<std::uint64_t> by_key;
+    std::size_t first_pending = 0;  ///< everything before it is settled
+    text_map<std::uint64_t> by_key; ///< see key_of()
 };
 
 struct workflow_entry;
@@ -72,6 +72,7 @@ public:
     log_entry(run_entry& of, core::event_entry content);
 
     core::event_entry content() const;
+    void forget_error(); ///< unless it says why data was to be deleted
 
     run_entry* run = nullptr; ///< null when that was removed
 
@@ -169,7 +170,7 @@ public:
         bool started = false; ///< `at` has been looked at
     };
 
-    /// Where the listing begins. Throws error (invalid_argument) when `query.after` is unknown.
+    /// Where the listing begins. Throws error (invalid_argument) when an argument is out of range.
     scan begin_list(const record_query& query) const;
 
     /// Looks at up to `budget` runs, adds those that match, and says whether it is done.

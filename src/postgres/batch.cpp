@@ -44,7 +44,7 @@ public:
         int& run = at(deliveries_, id);
         wave = std::max(wave, run - 1);
         if (!change.content.key.empty()) {
-            int& key = at(others_, key_of('m', id, change.content.key));
+            int& key = at(others_, key_of('m', id + change.content.name, change.content.key));
             wave = std::max(wave, key);
             key = wave + 1;
         }

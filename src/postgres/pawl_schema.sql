@@ -138,7 +138,9 @@ CREATE TABLE messages (
     PRIMARY KEY (run, sequence)
 ) WITH (fillfactor = 80);
 CREATE INDEX messages_pending ON messages (run, sequence) WHERE outcome = 0;
-CREATE UNIQUE INDEX messages_key ON messages (index_key(uuid_send(run), key)) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX messages_key
+    ON messages (index_key(uuid_send(run) || index_key(int4send(length(name)), name), key))
+    WHERE key IS NOT NULL;
 
 -- Named positions in a shard's log. numeric, because a position has 64 bits and no sign.
 CREATE TABLE cursors (
@@ -397,6 +399,19 @@ BEGIN
             SELECT m.ctid AS place FROM messages m WHERE m.run = a.run AND m.outcome = 0
             OFFSET 0) waiting
         WHERE a.finished AND a.pending > 0 AND m.ctid = waiting.place
+    ), unsaid AS (
+        -- data_deleted: texts that may quote the data, but for the reason of the deletion
+        UPDATE events e SET error = NULL
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT e.ctid AS place FROM events e
+            WHERE e.run = a.run AND e.error IS NOT NULL AND e.kind <> 10 OFFSET 0) said
+        WHERE a.kind = 12 AND e.ctid = said.place
+    ), forgotten AS (
+        UPDATE messages m SET detail = NULL
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT m.ctid AS place FROM messages m
+            WHERE m.run = a.run AND m.outcome <> 0 AND m.detail IS NOT NULL OFFSET 0) settled
+        WHERE a.kind = 12 AND m.ctid = settled.place
     ), logged AS (
         INSERT INTO events (position, run, version, at, from_status, to_status, attempt, kind,
                             state, error, requested_by)
@@ -458,7 +473,8 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT m.sequence, m.outcome, m.detail FROM messages m
             WHERE m.key IS NOT NULL
-              AND index_key(uuid_send(m.run), m.key) = index_key(uuid_send(i.run), i.key)
+              AND index_key(uuid_send(m.run) || index_key(int4send(length(m.name)), m.name), m.key)
+                = index_key(uuid_send(i.run) || index_key(int4send(length(i.name)), i.name), i.key)
             LIMIT 1) same ON true
         WHERE i.wave = present
     ), accepted AS MATERIALIZED (

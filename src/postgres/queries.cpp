@@ -50,13 +50,13 @@ std::int64_t one_more(std::size_t limit)
 /// The filters of a listing and their parameters, in the same order.
 class list_filter {
 public:
-    explicit list_filter(const record_query& query, time_point after) : query_(query)
+    explicit list_filter(const record_query& query) : query_(query)
     {
-        if (!query.statuses.empty())
-            add("runs.status = ANY (${2}::integer[])").int4_array(query.statuses);
-        if (!query.states.empty()) {
+        if (query.statuses)
+            add("runs.status = ANY (${2}::integer[])").int4_array(*query.statuses);
+        if (query.states) {
             std::vector<std::int32_t> states;
-            for (const auto state : query.states)
+            for (const auto state : *query.states)
                 states.push_back(static_cast<int>(state));
             add("runs.state = ANY (${2}::integer[])").int4_array(states);
         }
@@ -72,8 +72,8 @@ public:
         if (query.after) {
             add(is_newest_first() ? "(runs.created_at, runs.id) < (${2}::bigint, ${3}::uuid)"
                                   : "(runs.created_at, runs.id) > (${2}::bigint, ${3}::uuid)")
-                .time(after)
-                .id(query.after);
+                .time(query.after.created_at)
+                .id(query.after.run);
         }
     }
 
@@ -89,8 +89,8 @@ public:
         }
         std::string ids;
         std::string sought = "runs.workflow = flow.workflow";
-        if (!query_.foreign_ids.empty()) {
-            values_.bytes_array(query_.foreign_ids);
+        if (query_.foreign_ids) {
+            values_.bytes_array(*query_.foreign_ids);
             ids =
                 fmt::format("CROSS JOIN (SELECT DISTINCT id FROM unnest(${}::bytea[]) id) wanted ",
                             values_.count());
@@ -165,22 +165,21 @@ request queries::latest(std::string_view workflow, std::string_view foreign_id) 
 {
     return make(
         "pawl_latest", "reading a run",
-        select_runs(fmt::format("WHERE {{0}}.index_key(int4send(runs.workflow), runs.foreign_id) = "
-                                "{{0}}.index_key(int4send({}), $2::bytea) "
-                                "ORDER BY runs.created_at DESC, runs.id DESC LIMIT 1",
+        select_runs(fmt::format("WHERE runs.id = coalesce("
+                                "(SELECT o.id FROM {{0}}.runs o WHERE o.finished_at IS NULL AND "
+                                "{{0}}.index_key(int4send(o.workflow) || '\\x01', o.foreign_id) = "
+                                "{{0}}.index_key(int4send({0}) || '\\x01', $2::bytea) LIMIT 1), "
+                                "(SELECT o.id FROM {{0}}.runs o WHERE "
+                                "{{0}}.index_key(int4send(o.workflow), o.foreign_id) = "
+                                "{{0}}.index_key(int4send({0}), $2::bytea) "
+                                "ORDER BY o.created_at DESC, o.id DESC LIMIT 1))",
                                 workflow_named)),
         parameters{}.bytes(workflow).bytes(foreign_id));
 }
 
-request queries::creation(const run_id& id) const
+request queries::list(const record_query& query) const
 {
-    return make("pawl_creation", "reading a run",
-                "SELECT created_at FROM {0}.runs WHERE id = $1::uuid", parameters{}.id(id));
-}
-
-request queries::list(const record_query& query, time_point after) const
-{
-    list_filter filter{query, after};
+    list_filter filter{query};
     const auto sql = filter.sql();
     // Listings come in too many shapes to keep each prepared.
     return make("", "listing runs", sql, std::move(filter).values());

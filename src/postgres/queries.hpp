@@ -19,9 +19,7 @@ public:
 
     request find(const std::vector<run_id>& ids) const;
     request latest(std::string_view workflow, std::string_view foreign_id) const;
-    request creation(const run_id& id) const;
-    /// `after`: the creation time of `query.after`.
-    request list(const record_query& query, time_point after) const;
+    request list(const record_query& query) const;
     request count(std::string_view workflow) const;
     request finished_before(std::uint32_t shard, std::string_view workflow, time_point before,
                             std::size_t limit) const;

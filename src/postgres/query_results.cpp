@@ -40,7 +40,7 @@ record_page queries::read_page(result rows, std::size_t limit)
     record_page page;
     while (rows.next()) {
         if (page.runs.size() == limit) {
-            page.next = page.runs.back().id;
+            page.next = core::position_of(page.runs.back());
             break;
         }
         page.runs.push_back(core::read_record(rows));

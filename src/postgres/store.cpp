@@ -102,15 +102,9 @@ public:
     asio::awaitable<record_page> list(const record_query& query) override
     {
         core::check_query(query);
-        time_point after;
-        if (query.after) {
-            auto created = co_await readers_->run(statements_->creation(query.after));
-            if (!created.next())
-                throw error{errc::invalid_argument,
-                            "no run " + to_string(query.after) + " to list the runs after"};
-            created.read(after);
-        }
-        auto rows = co_await readers_->run(statements_->list(query, after));
+        if (core::matches_nothing(query))
+            co_return record_page{};
+        auto rows = co_await readers_->run(statements_->list(query));
         co_return queries::read_page(std::move(rows), query.limit);
     }
 

@@ -64,14 +64,14 @@ std::string list_sql(const record_query& query)
     // The index on foreign ids begins with the workflow, so one is named even when any will do.
     if (!query.workflow.empty())
         where += " AND workflow = (SELECT workflow FROM workflows WHERE name = ?)";
-    else if (!query.foreign_ids.empty())
+    else if (query.foreign_ids)
         where += " AND workflow IN (SELECT workflow FROM workflows)";
-    if (!query.foreign_ids.empty())
-        where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids.size()));
-    if (!query.statuses.empty())
-        where += fmt::format(" AND status IN ({})", placeholders(query.statuses.size()));
-    if (!query.states.empty())
-        where += fmt::format(" AND state IN ({})", placeholders(query.states.size()));
+    if (query.foreign_ids)
+        where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids->size()));
+    if (query.statuses)
+        where += fmt::format(" AND status IN ({})", placeholders(query.statuses->size()));
+    if (query.states)
+        where += fmt::format(" AND state IN ({})", placeholders(query.states->size()));
     if (query.created_from)
         where += " AND created_at >= ?";
     if (query.created_to)
@@ -91,16 +91,19 @@ std::string list_sql(const record_query& query)
                        record_columns, where, order, order);
 }
 
-void bind_list(execution& rows, const record_query& query, std::optional<time_point> after)
+void bind_list(execution& rows, const record_query& query)
 {
     if (!query.workflow.empty())
         rows.bind(query.workflow);
-    for (const std::string& foreign_id : query.foreign_ids)
-        rows.bind(foreign_id);
-    for (const int status : query.statuses)
-        rows.bind(status);
-    for (const run_state state : query.states)
-        rows.bind(static_cast<int>(state));
+    if (query.foreign_ids)
+        for (const std::string& foreign_id : *query.foreign_ids)
+            rows.bind(foreign_id);
+    if (query.statuses)
+        for (const int status : *query.statuses)
+            rows.bind(status);
+    if (query.states)
+        for (const run_state state : *query.states)
+            rows.bind(static_cast<int>(state));
     if (query.created_from)
         rows.bind(query.created_from);
     if (query.created_to)
@@ -112,7 +115,7 @@ void bind_list(execution& rows, const record_query& query, std::optional<time_po
     if (!query.error_text.empty())
         rows.bind(query.error_text);
     if (query.after)
-        rows.bind(after).bind(query.after);
+        rows.bind(query.after.created_at).bind(query.after.run);
     // One more than asked for tells whether another page follows.
     rows.bind(query.limit + 1);
 }
@@ -127,7 +130,10 @@ reader::reader(connection& database, std::uint32_t shards)
                           "WHERE name = ?) AND foreign_id = ? "
                           "ORDER BY created_at DESC, id DESC LIMIT 1",
                           record_columns)),
-      creation_(database, "SELECT created_at FROM runs WHERE id = ?"),
+      unfinished_(database,
+                  fmt::format("SELECT {} FROM runs WHERE workflow = (SELECT workflow FROM "
+                              "workflows WHERE name = ?) AND foreign_id = ? AND finished = 0",
+                              record_columns)),
       count_(database, "SELECT name, status, state, runs FROM counts JOIN workflows "
                        "USING (workflow) WHERE runs > 0 AND (?1 = '' OR name = ?1) "
                        "ORDER BY name, status, state"),
@@ -173,36 +179,30 @@ std::optional<record> reader::find(run_id id)
 
 std::optional<record> reader::latest(std::string_view workflow, std::string_view foreign_id)
 {
+    {
+        execution row{unfinished_};
+        if (row.bind(workflow).bind(foreign_id).row())
+            return core::read_record(row);
+    }
     execution row{latest_};
     if (!row.bind(workflow).bind(foreign_id).row())
         return {};
     return core::read_record(row);
 }
 
-std::optional<time_point> reader::creation_of(const run_id& id)
-{
-    execution row{creation_};
-    std::optional<time_point> created_at;
-    if (row.bind(id).row())
-        row.read(created_at);
-    return created_at;
-}
-
 record_page reader::list(const record_query& query)
 {
     core::check_query(query);
-    std::optional<time_point> after;
-    if (query.after && !(after = creation_of(query.after)))
-        throw error{errc::invalid_argument,
-                    "no run " + to_string(query.after) + " to list the runs after"};
+    if (core::matches_nothing(query))
+        return {};
     // Listings come in too many shapes to keep each prepared.
     statement prepared{database_, list_sql(query)};
     execution rows{prepared};
-    bind_list(rows, query, after);
+    bind_list(rows, query);
     record_page page;
     while (rows.row()) {
         if (page.runs.size() == query.limit) {
-            page.next = page.runs.back().id;
+            page.next = core::position_of(page.runs.back());
             break;
         }
         page.runs.push_back(core::read_record(rows));

@@ -34,14 +34,13 @@ public:
     std::uint64_t topic_end(std::string_view topic);
 
 private:
-    std::optional<time_point> creation_of(const run_id& id);
     std::int64_t history_end(const run_id& run, std::uint64_t last);
 
     connection& database_;
     const std::uint32_t shards_;
     statement find_;
     statement latest_;
-    statement creation_;
+    statement unfinished_;
     statement count_;
     statement due_;
     statement events_;

@@ -192,9 +192,20 @@ void to_second(connection& database)
     database.execute(second);
 }
 
+// What version 3 changed: the idempotency keys of callbacks are per name.
+constexpr const char* third = R"(
+DROP INDEX messages_key;
+CREATE UNIQUE INDEX messages_key ON messages (run, name, key) WHERE key <> '';
+)";
+
+void to_third(connection& database)
+{
+    database.execute(third);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Append, never change.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 2> migrations{create, to_second};
+constexpr std::array<migration, 3> migrations{create, to_second, to_third};
 
 void make_shards(connection& database, std::uint32_t shards)
 {

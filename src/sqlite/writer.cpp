@@ -79,7 +79,7 @@ writer::writer(connection& database)
       update_owner_(database, "UPDATE shards SET owner = ?, epoch = ?, lease_until = ? "
                               "WHERE shard = ?"),
       find_message_key_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = ? "
-                                  "AND key = ? AND key <> ''"),
+                                  "AND name = ? AND key = ? AND key <> ''"),
       insert_message_(database, "INSERT INTO messages (run, sequence, kind, outcome, sent_at, "
                                 "expires_at, name, key, requested_by, detail, payload) "
                                 "VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, '', ?)"),
@@ -95,6 +95,9 @@ writer::writer(connection& database)
                              "position = excluded.position"),
       find_before_(database, "SELECT before FROM events WHERE position = ?"),
       remove_event_(database, "DELETE FROM events WHERE position = ?"),
+      forget_error_(database, "UPDATE events SET error = '' WHERE position = ? AND error <> '' "
+                              "AND kind <> ?"),
+      forget_details_(database, "UPDATE messages SET detail = '' WHERE run = ? AND outcome <> 0"),
       remove_marks_(database, "DELETE FROM marks WHERE run = ?"),
       remove_messages_(database, "DELETE FROM messages WHERE run = ?"),
       remove_run_(database, "DELETE FROM runs WHERE row = ?"),
@@ -328,6 +331,8 @@ apply_result writer::update(const transition& change, stored_run& run)
         --counts_[{run.workflow, run.status, run.state}];
         ++counts_[{run.workflow, next.status, next.state}];
     }
+    if (change.kind == event_kind::data_deleted)
+        forget_texts(run);
     append_event(change, run.row, position, run.last_event);
     run.version = next.version;
     run.state = next.state;

@@ -68,6 +68,7 @@ private:
     std::uint32_t settle(const transition& change, const stored_run& run);
     std::optional<apply_result> first_delivery(const delivery& change, std::int64_t run);
     void remove_events(const stored_run& run);
+    void forget_texts(const stored_run& run);
     std::int64_t workflow_number(const std::string& name);
     std::uint64_t next_sequence(std::uint32_t shard);
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
@@ -107,6 +108,8 @@ private:
     statement move_cursor_;
     statement find_before_;
     statement remove_event_;
+    statement forget_error_;
+    statement forget_details_;
     statement remove_marks_;
     statement remove_messages_;
     statement remove_run_;

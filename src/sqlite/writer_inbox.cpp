@@ -39,7 +39,7 @@ std::optional<apply_result> writer::first_delivery(const delivery& change, std::
     if (change.content.key.empty())
         return {};
     execution same{find_message_key_};
-    if (!same.bind(run).bind(change.content.key).row())
+    if (!same.bind(run).bind(change.content.name).bind(change.content.key).row())
         return {};
     apply_result result{.status = apply_status::duplicate, .existing = change.content.run};
     same.read(result.sequence);

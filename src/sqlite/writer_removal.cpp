@@ -1,4 +1,4 @@
-// The writer's part that removes runs.
+// The writer's part that removes runs, and what was said of them.
 #include "sqlite/writer.hpp"
 
 namespace pawl::sqlite {
@@ -16,6 +16,25 @@ void writer::remove_events(const stored_run& run)
         execution{remove_event_}.bind(position).run();
         position = before;
     }
+}
+
+/// See transition: what a deletion of data empties beside the object.
+void writer::forget_texts(const stored_run& run)
+{
+    for (auto position = run.last_event; position != 0;) {
+        std::int64_t before = 0;
+        {
+            execution row{find_before_};
+            if (row.bind(position).row())
+                row.read(before);
+        }
+        execution{forget_error_}
+            .bind(position)
+            .bind(static_cast<int>(event_kind::data_deletion_requested))
+            .run();
+        position = before;
+    }
+    execution{forget_details_}.bind(run.row).run();
 }
 
 apply_result writer::apply_one(const removal& change)

@@ -1,5 +1,6 @@
 // The conformance checks can fail: each store here breaks one rule, and the check of that rule
 // notices.
+#include "pawl/error.hpp"
 #include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/testing/store_conformance.hpp"
@@ -119,8 +120,86 @@ struct shows_the_last_run_twice : pawl::forwarding_store {
     {
         auto page = co_await inner().list(query);
         if (page.next && page.runs.size() > 1)
-            page.next = page.runs[page.runs.size() - 2].id;
+            page.next = {page.runs[page.runs.size() - 2].created_at,
+                         page.runs[page.runs.size() - 2].id};
         co_return page;
+    }
+};
+
+/// Does not know what a deletion of data empties.
+struct keeps_what_was_said : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each);
+                step && step->kind == pawl::event_kind::data_deleted)
+                step->kind = pawl::event_kind::checkpointed;
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+/// Looks the run up that a page ended with.
+struct needs_the_last_run_of_a_page : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        if (query.after) {
+            const auto found = co_await inner().find(query.after.run);
+            if (!found)
+                throw pawl::error{pawl::errc::invalid_argument, "no such run"};
+        }
+        auto page = co_await inner().list(query);
+        co_return page;
+    }
+};
+
+/// Takes a list that is empty for one that is not given.
+struct takes_none_for_all : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto changed = query;
+        if (changed.foreign_ids && changed.foreign_ids->empty())
+            changed.foreign_ids.reset();
+        auto page = co_await inner().list(changed);
+        co_return page;
+    }
+};
+
+/// Goes by the creation time alone.
+struct finds_the_run_created_last : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::optional<pawl::record>> latest(std::string_view workflow,
+                                                  std::string_view foreign_id) override
+    {
+        pawl::record_query query;
+        query.workflow = workflow;
+        query.foreign_ids.emplace({std::string{foreign_id}});
+        query.order = pawl::sort_order::newest_first;
+        const auto page = co_await inner().list(query);
+        co_return page.runs.empty() ? std::nullopt : std::optional{page.runs.front()};
+    }
+};
+
+/// Has one set of keys a run, for messages of all names.
+struct ignores_the_names_of_keys : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* sent = std::get_if<pawl::delivery>(&each); sent && !sent->content.key.empty())
+                sent->content.name = "same";
+        auto results = co_await inner().apply(changed);
+        co_return results;
     }
 };
 
@@ -349,6 +428,27 @@ BOOST_AUTO_TEST_CASE(gaps_between_pages_are_noticed)
 {
     expect_noticed<skips_between_due_pages>("due_pages_meet_without_gap_or_overlap");
     expect_noticed<shows_the_last_run_twice>("pages_meet_without_gap_or_overlap");
+}
+
+BOOST_AUTO_TEST_CASE(listings_that_end_or_grow_are_noticed)
+{
+    expect_noticed<needs_the_last_run_of_a_page>("pages_go_on_behind_removed_runs");
+    expect_noticed<takes_none_for_all>("an_empty_list_matches_no_run");
+}
+
+BOOST_AUTO_TEST_CASE(finished_runs_that_stand_for_unfinished_ones_are_noticed)
+{
+    expect_noticed<finds_the_run_created_last>("latest_is_the_unfinished_run");
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_forget_their_names_are_noticed)
+{
+    expect_noticed<ignores_the_names_of_keys>("message_keys_belong_to_their_name");
+}
+
+BOOST_AUTO_TEST_CASE(data_that_stays_in_texts_is_noticed)
+{
+    expect_noticed<keeps_what_was_said>("deleted_data_leaves_no_texts");
 }
 
 BOOST_AUTO_TEST_CASE(cut_texts_are_noticed)

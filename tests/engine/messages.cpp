@@ -416,16 +416,22 @@ BOOST_AUTO_TEST_CASE(commands_say_why_and_who_asked)
     BOOST_TEST(w.state_of(client, run).reason == "");
     w.wait_for(client.async_cancel(run, {"not needed", "alan"}));
     BOOST_TEST(w.state_of(client, run).requested_by == "alan");
+    const auto told = [&] {
+        std::vector<std::string> lines;
+        for (const auto& what : w.wait_for(client.async_history(run)))
+            if (!what.requested_by.empty())
+                lines.push_back(to_string(what.kind) + " " + what.requested_by + " " + what.error);
+        return lines;
+    };
+    const std::vector<std::string> expected{"paused ada to be looked at", "resumed grace ",
+                                            "cancelled alan not needed"};
+    BOOST_TEST(told() == expected, boost::test_tools::per_element());
     w.wait_for(client.async_delete_data(run, {"asked", "ada"}));
     w.settle();
-    std::vector<std::string> told;
-    for (const auto& what : w.wait_for(client.async_history(run)))
-        if (!what.requested_by.empty())
-            told.push_back(to_string(what.kind) + " " + what.requested_by + " " + what.error);
-    const std::vector<std::string> expected{"paused ada to be looked at", "resumed grace ",
-                                            "cancelled alan not needed",
-                                            "data_deletion_requested ada asked"};
-    BOOST_TEST(told == expected, boost::test_tools::per_element());
+    // Reasons may quote the data: only that of the deletion stays.
+    const std::vector<std::string> left{"paused ada ", "resumed grace ", "cancelled alan ",
+                                        "data_deletion_requested ada asked"};
+    BOOST_TEST(told() == left, boost::test_tools::per_element());
 
     const std::string long_name(1025, 'x');
     const auto next = trigger(w, client);

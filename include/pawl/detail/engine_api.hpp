@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,6 +22,14 @@ namespace pawl::detail {
 template <class... Results>
 using completion = boost::asio::any_completion_handler<void(error_code, Results...)>;
 
+/// What went wrong in the typed layer before a call began.
+struct early_failure {
+    error_code code;
+    std::string text; ///< for the log
+
+    explicit operator bool() const noexcept { return code.failed(); }
+};
+
 struct trigger_call {
     std::string foreign_id;
     std::optional<int> status; ///< empty: the workflow's default start
@@ -28,7 +37,7 @@ struct trigger_call {
     start_rule rule = start_rule::unless_unfinished;
     std::string key;
     std::string trace_parent;
-    error_code early; ///< what already went wrong in the typed layer
+    early_failure early;
 };
 
 struct send_call {
@@ -40,7 +49,7 @@ struct send_call {
     std::string key;
     std::optional<duration> time_limit;
     bool wait_until_settled = true;
-    error_code early;
+    early_failure early;
 };
 
 /// Why a message of this kind was refused, as a code.
@@ -56,13 +65,17 @@ public:
 
     virtual boost::asio::any_io_executor executor() const = 0;
 
+    /// Writes a line to the engine's log: what a code that is handed on cannot say.
+    virtual void warn(std::string_view workflow, std::string_view text) = 0;
+
     virtual void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
                          completion<run_id> done) = 0;
     virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                       completion<settlement> done) = 0;
 
-    /// Waits for one of the statuses, or for the end of the run when there are none.
-    virtual void await(run_id run, std::vector<int> statuses, completion<record> done) = 0;
+    /// Waits for one of the statuses, or, without a list, for the end of the run.
+    virtual void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+                       completion<record> done) = 0;
 
     virtual void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
                               completion<> done) = 0;
@@ -71,13 +84,14 @@ public:
     virtual void command_schedule(std::string workflow, std::string name, schedule_command what,
                                   completion<> done) = 0;
 
-    virtual void find(run_id run, completion<std::optional<record>> done) = 0;
+    // Runs of other workflows than the one named do not exist for those below.
+    virtual void find(std::string workflow, run_id run, completion<std::optional<record>> done) = 0;
     virtual void latest(std::string workflow, std::string foreign_id,
                         completion<std::optional<record>> done) = 0;
     virtual void list(record_query query, completion<record_page> done) = 0;
     virtual void count(std::string workflow, bool unfinished_only,
                        completion<std::vector<status_count>> done) = 0;
-    virtual void history(run_id run, std::uint64_t after, std::size_t limit,
+    virtual void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
                          completion<std::vector<event>> done) = 0;
 };
 

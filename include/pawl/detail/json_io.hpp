@@ -34,6 +34,9 @@ private:
     boost::json::value root_;
 };
 
+/// Parses a document, its numbers exactly. Throws decode_error.
+boost::json::value parse_json(std::string_view text);
+
 /// One open array or object. Refuses to write what could not be read again.
 class write_level {
 public:

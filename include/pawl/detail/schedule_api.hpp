@@ -73,7 +73,8 @@ BOOST_DESCRIBE_STRUCT(schedule_definition, (),
 
 struct schedule_call {
     schedule_definition what;
-    error_code early; ///< what already went wrong in the typed layer
+    error_code early;       ///< what already went wrong in the typed layer
+    std::string early_text; ///< for the log
 };
 
 enum class schedule_command { pause, resume, remove };

@@ -139,6 +139,35 @@ awaitable<void> a_message_key_makes_a_delivery_repeatable(fixture& test)
            "a duplicate does not tell what became of the first");
 }
 
+awaitable<void> message_keys_belong_to_their_name(fixture& test)
+{
+    const auto run = co_await test.started("two names");
+    for (const std::string name : {"confirm", "cancel", "", "confirm2", "confirm2x"}) {
+        auto sent = send(run.id, name);
+        sent.content.key = "request-7";
+        const auto result = co_await test.accept_one(sent);
+        expect_status(result, apply_status::accepted, "the key of another name: " + name);
+        auto repeated = co_await test.apply_one(sent);
+        expect_status(repeated, apply_status::duplicate, "the same key of one name: " + name);
+        expect_number(repeated.sequence, result.sequence, "sequence of a duplicate");
+    }
+    // A name and a key are told apart, wherever one ends and the other begins.
+    auto joined = send(run.id, "confirm");
+    joined.content.key = "2request-7";
+    const auto result = co_await test.apply_one(joined);
+    expect_status(result, apply_status::accepted, "a key that begins like another name ends");
+
+    std::vector<change> together;
+    for (const std::string name : {"confirm", "cancel"}) {
+        auto sent = send(run.id, name);
+        sent.content.key = "request-8";
+        together.push_back(sent);
+    }
+    const auto results = co_await test.apply(std::move(together));
+    expect_statuses(results, {apply_status::accepted, apply_status::accepted},
+                    "one key of two names in one batch");
+}
+
 awaitable<void> messages_without_a_key_are_all_stored(fixture& test)
 {
     const auto run = co_await test.started("chatty");
@@ -180,7 +209,8 @@ awaitable<void> finished_runs_take_no_messages(fixture& test)
 
 std::span<const check_entry> inbox_checks()
 {
-    static constexpr std::array<check_entry, 6> checks{{
+    static constexpr std::array<check_entry, 7> checks{{
+        {"message_keys_belong_to_their_name", message_keys_belong_to_their_name},
         {"messages_come_back_in_order", messages_come_back_in_order},
         {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
         {"a_message_makes_its_run_due", a_message_makes_its_run_due},

@@ -22,7 +22,8 @@ awaitable<std::vector<record>> list_all(fixture& test, record_query query)
         runs.insert(runs.end(), page.runs.begin(), page.runs.end());
         if (!page.next)
             co_return runs;
-        expect(!page.runs.empty() && page.runs.back().id == page.next,
+        expect(!page.runs.empty() && page.runs.back().id == page.next.run &&
+                   page.runs.back().created_at == page.next.created_at,
                "the next page does not begin after this one");
         query.after = page.next;
     }
@@ -82,22 +83,22 @@ awaitable<void> filters_choose_runs(fixture& test)
                            "one workflow");
     co_await expect_listed(test, {.workflow = "unknown"}, {}, "an unknown workflow");
     co_await expect_listed(
-        test, {.foreign_ids = {"id,4", "id,5", "no such id"}},
+        test, {.foreign_ids = {{"id,4", "id,5", "no such id"}}},
         only(runs,
              [](const record& r) { return r.foreign_id == "id,4" || r.foreign_id == "id,5"; }),
         "foreign ids with commas");
-    co_await expect_listed(test, {.foreign_ids = {"id", "4"}}, {}, "parts of foreign ids");
+    co_await expect_listed(test, {.foreign_ids = {{"id", "4"}}}, {}, "parts of foreign ids");
     co_await expect_listed(
-        test, {.statuses = {0, -1}},
+        test, {.statuses = {{0, -1}}},
         only(runs, [](const record& r) { return r.status == 0 || r.status == -1; }),
         "two statuses");
     for (int state = 1; state <= 7; ++state)
         co_await expect_listed(
-            test, {.states = {static_cast<run_state>(state)}},
+            test, {.states = {{static_cast<run_state>(state)}}},
             only(runs,
                  [state](const record& r) { return r.state == static_cast<run_state>(state); }),
             "one state");
-    co_await expect_listed(test, {.states = {run_state::running, run_state::paused}},
+    co_await expect_listed(test, {.states = {{run_state::running, run_state::paused}}},
                            only(runs,
                                 [](const record& r) {
                                     return r.state == run_state::running ||
@@ -105,7 +106,7 @@ awaitable<void> filters_choose_runs(fixture& test)
                                 }),
                            "two states");
     co_await expect_listed(
-        test, {.workflow = "orders, old", .statuses = {1, 2}, .states = {run_state::running}},
+        test, {.workflow = "orders, old", .statuses = {{1, 2}}, .states = {{run_state::running}}},
         only(runs,
              [](const record& r) {
                  return r.workflow == "orders, old" && (r.status == 1 || r.status == 2) &&
@@ -113,7 +114,7 @@ awaitable<void> filters_choose_runs(fixture& test)
              }),
         "three filters");
     co_await expect_listed(
-        test, {.workflow = "returns", .foreign_ids = {"id,7"}},
+        test, {.workflow = "returns", .foreign_ids = {{"id,7"}}},
         only(runs,
              [](const record& r) { return r.workflow == "returns" && r.foreign_id == "id,7"; }),
         "a workflow and a foreign id");
@@ -205,11 +206,46 @@ awaitable<void> pages_are_refused_out_of_range(fixture& test)
         co_await expect_refused_argument(test.store().list(query), "a limit out of range");
     }
     query.limit = 10;
-    query.after = test.make_run("unknown").id;
-    co_await expect_refused_argument(test.store().list(query), "a page after an unknown run");
-    query.after = {};
-    query.statuses.resize(1001);
+    query.statuses.emplace(1001);
     co_await expect_refused_argument(test.store().list(query), "a filter of too many values");
+}
+
+awaitable<void> an_empty_list_matches_no_run(fixture& test)
+{
+    co_await many_runs(test);
+    using ids = std::vector<std::string>;
+    co_await expect_listed(test, {.foreign_ids = ids{}}, {}, "no foreign id");
+    co_await expect_listed(test, {.statuses = std::vector<int>{}}, {}, "no status");
+    co_await expect_listed(test, {.states = std::vector<run_state>{}}, {}, "no run state");
+    co_await expect_listed(test, {.workflow = "orders", .foreign_ids = ids{}}, {},
+                           "no foreign id of one workflow");
+}
+
+/// Reads page by page and removes the last run of each page before it asks for the next one.
+awaitable<void> pages_go_on_behind_removed_runs(fixture& test)
+{
+    const auto all = co_await many_runs(test);
+    for (const auto order : {sort_order::oldest_first, sort_order::newest_first}) {
+        const auto before = co_await list_all(test, {.order = order});
+        std::vector<run_id> seen;
+        record_query query{.order = order, .limit = 7};
+        for (;;) {
+            const auto page = co_await test.store().list(query);
+            for (const record& run : page.runs)
+                seen.push_back(run.id);
+            if (!page.next)
+                break;
+            const auto& last = page.runs.back();
+            auto ended = is_finished(last.state) ? last : finish_of(last);
+            if (ended.version != last.version)
+                co_await test.accept_one(step_of(ended, event_kind::completed));
+            co_await test.accept_one(removal{ended.id, ended.version});
+            query.after = page.next;
+        }
+        expect_number(seen.size(), before.size(), "runs seen while others were removed");
+        for (std::size_t i = 0; i < seen.size(); ++i)
+            expect(seen[i] == before[i].id, "a page goes on elsewhere after a removal");
+    }
 }
 
 /// Changes every run and starts others while the pages are read; each of the runs that were there
@@ -283,7 +319,9 @@ awaitable<void> counts_follow_the_runs(fixture& test)
 
 std::span<const check_entry> list_checks()
 {
-    static constexpr std::array<check_entry, 7> checks{{
+    static constexpr std::array<check_entry, 9> checks{{
+        {"an_empty_list_matches_no_run", an_empty_list_matches_no_run},
+        {"pages_go_on_behind_removed_runs", pages_go_on_behind_removed_runs, 3},
         {"filters_choose_runs", filters_choose_runs, 3},
         {"creation_times_choose_runs", creation_times_choose_runs},
         {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},

@@ -184,8 +184,26 @@ awaitable<void> latest_is_the_run_created_last(fixture& test)
     auto early = test.make_run("again");
     early.created_at = first.created_at - std::chrono::seconds{5};
     co_await test.accept_one(start_of(early));
+    co_await test.accept_one(step_of(finish_of(early)));
     latest = co_await test.store().latest("orders", "again");
     expect_record(*latest, second, "latest after an earlier creation was stored");
+}
+
+/// Whatever the clocks said when it was created.
+awaitable<void> latest_is_the_unfinished_run(fixture& test)
+{
+    auto first = co_await test.started("clock was set back");
+    first = finish_of(first);
+    co_await test.accept_one(step_of(first));
+    auto second = test.make_run("clock was set back");
+    second.created_at = first.created_at - std::chrono::hours{1};
+    co_await test.accept_one(start_of(second));
+    auto latest = co_await test.store().latest("orders", "clock was set back");
+    expect_record(*latest, second, "latest while the run created first is unfinished");
+    second = finish_of(second);
+    co_await test.accept_one(step_of(second));
+    latest = co_await test.store().latest("orders", "clock was set back");
+    expect_record(*latest, first, "latest when both have finished");
 }
 
 awaitable<void> ids_decide_between_runs_created_together(fixture& test)
@@ -207,7 +225,8 @@ awaitable<void> ids_decide_between_runs_created_together(fixture& test)
 
 std::span<const check_entry> record_checks()
 {
-    static constexpr std::array<check_entry, 8> checks{{
+    static constexpr std::array<check_entry, 9> checks{{
+        {"latest_is_the_unfinished_run", latest_is_the_unfinished_run},
         {"every_field_comes_back", every_field_comes_back},
         {"every_field_comes_back_after_an_update", every_field_comes_back_after_an_update},
         {"each_state_comes_back", each_state_comes_back},

@@ -25,6 +25,53 @@ awaitable<record> finished(fixture& test, std::string foreign_id, std::string st
     co_return run;
 }
 
+awaitable<void> deleted_data_leaves_no_texts(fixture& test)
+{
+    auto run = co_await test.started("private");
+    const auto other = co_await test.started("other");
+    co_await test.accept_one(send(run.id, "pay", run.created_at));
+    co_await test.accept_one(send(other.id, "pay", run.created_at));
+    for (const record& each : {run, other}) {
+        auto failed = next_of(each);
+        failed.last_error = "no account of Ms Smith";
+        auto change = step_of(failed, event_kind::attempt_failed);
+        change.settled = {{1, message_outcome::failed, "card of Ms Smith"}};
+        co_await test.accept_one(change);
+    }
+    run = co_await test.stored(run.id);
+    run = finish_of(run, run_state::cancelled);
+    run.reason = "Ms Smith asked for it";
+    run.requested_by = "support";
+    co_await test.accept_one(step_of(run, event_kind::cancelled));
+    run = next_of(run);
+    run.state = run_state::requested_data_deleted;
+    run.reason = "request 7";
+    co_await test.accept_one(step_of(run, event_kind::data_deletion_requested));
+    run = next_of(run);
+    run.state = run_state::data_deleted;
+    run.last_error.clear();
+    co_await test.accept_one(step_of(run, event_kind::data_deleted));
+
+    const auto history = co_await test.store().history(run.id, 0, 1000);
+    expect_number(history.size(), 5, "events of a run without its data");
+    for (const auto& what : history) {
+        const bool is_request = what.kind == event_kind::data_deletion_requested;
+        const bool is_last = what.kind == event_kind::data_deleted;
+        expect(what.error == (is_request || is_last ? "request 7" : ""),
+               "an event says what was deleted");
+        expect(what.kind != event_kind::cancelled || what.requested_by == "support",
+               "who asked for a cancellation is forgotten");
+    }
+    const auto settled = co_await test.store().outcome(run.id, 1);
+    expect(settled && settled->outcome == message_outcome::failed && settled->detail.empty(),
+           "a settled message says what was deleted");
+
+    const auto beside = co_await test.store().history(other.id, 0, 1000);
+    expect(beside.back().error == "no account of Ms Smith", "another run's event was emptied");
+    const auto told = co_await test.store().outcome(other.id, 1);
+    expect(told->detail == "card of Ms Smith", "another run's message was emptied");
+}
+
 awaitable<void> a_removed_run_leaves_nothing(fixture& test)
 {
     const auto kept = co_await finished(test, "kept");
@@ -153,6 +200,7 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
 std::span<const check_entry> removal_checks()
 {
     static const check_entry checks[] = {
+        {"deleted_data_leaves_no_texts", deleted_data_leaves_no_texts},
         {"a_removed_run_leaves_nothing", a_removed_run_leaves_nothing},
         {"the_first_and_the_last_run_may_be_removed", the_first_and_the_last_run_may_be_removed},
         {"only_finished_runs_are_removed", only_finished_runs_are_removed},

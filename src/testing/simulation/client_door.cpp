@@ -120,13 +120,19 @@ public:
             });
     }
 
-    void await(run_id run, std::vector<int> statuses, completion<record> done) override
+    void warn(std::string_view workflow, std::string_view text) override
+    {
+        owner_.trace(fmt::format("client of {}: {}", workflow, text));
+    }
+
+    void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+               completion<record> done) override
     {
         ask(
-            any_workflow(), fmt::format("awaits {}", to_string(run)), std::move(done),
+            workflow, fmt::format("awaits {}", to_string(run)), std::move(done),
             [this](const record& told) { owner_.seen.told_reached(told); },
             [&](engine_api& to, process&, completion<record> answered) {
-                to.await(run, std::move(statuses), std::move(answered));
+                to.await(workflow, run, std::move(statuses), std::move(answered));
             });
     }
 
@@ -160,12 +166,12 @@ public:
             });
     }
 
-    void find(run_id run, completion<std::optional<record>> done) override
+    void find(std::string workflow, run_id run, completion<std::optional<record>> done) override
     {
         ask(
-            any_workflow(), "finds " + to_string(run), std::move(done), [](const auto&) {},
+            workflow, "finds " + to_string(run), std::move(done), [](const auto&) {},
             [&](engine_api& to, process&, completion<std::optional<record>> answered) {
-                to.find(run, std::move(answered));
+                to.find(workflow, run, std::move(answered));
             });
     }
 
@@ -198,14 +204,13 @@ public:
             });
     }
 
-    void history(run_id run, std::uint64_t after, std::size_t limit,
+    void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
                  completion<std::vector<event>> done) override
     {
         ask(
-            any_workflow(), "reads the history of " + to_string(run), std::move(done),
-            [](const auto&) {},
+            workflow, "reads the history of " + to_string(run), std::move(done), [](const auto&) {},
             [&](engine_api& to, process&, completion<std::vector<event>> answered) {
-                to.history(run, after, limit, std::move(answered));
+                to.history(workflow, run, after, limit, std::move(answered));
             });
     }
 
