@@ -51,6 +51,7 @@ struct simulated_faults {
     std::uint32_t share_of_lost_leases = 3; ///< a process loses its shards and does not know
 
     duration longest_outage = std::chrono::seconds{30};
+    duration longest_drain = std::chrono::seconds{20};    ///< of a stop in order; half have none
     duration longest_downtime = std::chrono::seconds{30}; ///< of a process that crashed or stopped
     duration longest_late = std::chrono::minutes{1};      ///< of a gone process's write, if shared
     duration largest_clock_step = std::chrono::minutes{2};
@@ -92,6 +93,17 @@ struct simulation_options {
     /// After the storm, resumes each run that is paused, as an operator would who has mended what
     /// was wrong, up to this often. Default 20.
     int resumes = 20;
+
+    /// The wall clocks of two engines differ by this at most, for good. Default: they agree.
+    duration clock_skew{};
+
+    /// When the storm ends, each engine is stopped in order and started again, so that what a
+    /// process is made of may change: see simulation::stormy(). Default: false.
+    bool redeploys = false;
+
+    /// After the storm, how late a deadline, the time limit of a message or a command may be
+    /// served. Zero: any time. Default 3 minutes.
+    duration punctuality = std::chrono::minutes{3};
 
     /// Options of the engines. Store, clock, name, seed and log are the simulation's.
     engine_options engine{};
@@ -158,6 +170,20 @@ public:
     /// The engine's number, and which of its lives it is: "e2.3".
     const std::string& name() const noexcept;
 
+    /// The engine's number, from 0 on; below 0: of no engine.
+    int engine() const noexcept;
+
+    /// Which of the engine's lives it is, from 1 on.
+    int life() const noexcept;
+
+    /// A client of this process's own engine, for its handlers. Precondition: the engine has the
+    /// workflow, and this is called by one of its handlers or hooks.
+    template <class Object, class Status>
+    client<Object, Status> client_of(const std::string& workflow_name) const
+    {
+        return {api_of(workflow_name), workflow<Object, Status>{flow_of(workflow_name)}};
+    }
+
     /// False from the crash on: nothing that a handler does reaches anybody any more.
     bool alive() const noexcept;
 
@@ -196,6 +222,9 @@ private:
 
     boost::asio::awaitable<detail::fate> arrive(std::string what);
     boost::asio::awaitable<void> answer(std::string what, detail::fate how);
+    std::shared_ptr<pawl::detail::engine_api> api_of(const std::string& workflow_name) const;
+    std::shared_ptr<const pawl::detail::workflow_impl>
+    flow_of(const std::string& workflow_name) const;
 
     detail::process* impl_;
 };
@@ -225,6 +254,10 @@ private:
 /// - a timeout's handler ran in the visit that armed it, and not early;
 /// - attempts were counted one by one;
 /// - no commit was accepted from a process that had lost the shard;
+/// - a stop was no failed attempt, and failed no message;
+/// - after the storm, deadlines, time limits of messages and commands were served in time: see
+///   simulation_options::punctuality;
+/// - no engine logged an internal error;
 /// - no run is stuck: none is due that nobody takes up, and no spawned coroutine waits in vain.
 ///
 /// @par Thread Safety
@@ -238,21 +271,29 @@ public:
     simulation(const simulation&) = delete;
     simulation& operator=(const simulation&) = delete;
 
+    /// Which lives of which engines have a workflow: see simulated_process::engine() and life().
+    using placement = std::function<bool(int engine, int life)>;
+
     /// Adds a workflow, and gives a client of it. `make` is called for each life of an engine, and
     /// once for the client, with a process that is not alive.
     ///
-    /// Each of the client's calls goes to an engine that is up, and completes with
+    /// `where` says which engines have it; one that is up at the end must. Empty: each.
+    ///
+    /// Each of the client's calls goes to an engine that is up and has it, and completes with
     /// errc::not_running when none is or when that one crashes first: then nobody knows whether the
     /// call took effect. Before run().
     template <class Object, class Status>
-    client<Object, Status> add(std::function<workflow<Object, Status>(simulated_process&)> make)
+    client<Object, Status> add(std::function<workflow<Object, Status>(simulated_process&)> make,
+                               placement where = {})
     {
         auto flow = make(nobody());
-        add_untyped(flow.impl(),
-                    [make](pawl::engine& to, simulated_process& of, const watch_function& watched) {
-                        const workflow<Object, Status> fresh{watched(make(of).impl())};
-                        return to.add(fresh).engine();
-                    });
+        add_untyped(
+            flow.impl(),
+            [make](pawl::engine& to, simulated_process& of, const watch_function& watched) {
+                const workflow<Object, Status> fresh{watched(make(of).impl())};
+                return to.add(fresh).engine();
+            },
+            std::move(where));
         return client<Object, Status>{api(), std::move(flow)};
     }
 
@@ -275,6 +316,9 @@ public:
 
     /// True while things go wrong.
     bool stormy() const noexcept;
+
+    /// How long the storm has been over; zero while it lasts.
+    duration calm() const noexcept;
 
     /// For what your handlers and coroutines draw.
     simulated_random& random() noexcept;
@@ -312,7 +356,8 @@ private:
     }
 
     simulated_process& nobody();
-    void add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow, add_function add);
+    void add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow, add_function add,
+                     placement where);
     std::shared_ptr<pawl::detail::engine_api> api();
     void complete(boost::asio::awaitable<void> call);
 

@@ -215,8 +215,8 @@ public:
     }
 
 private:
-    /// For calls that name none; each engine has them all.
-    const std::string& any_workflow() const { return owner_.workflows.front().flow->rules.name; }
+    /// For calls that name none.
+    static std::string any_workflow() { return {}; }
 
     template <class Told, class Start, class... Results>
     void ask(const std::string& workflow, std::string what, completion<Results...> done, Told told,
@@ -224,7 +224,7 @@ private:
     {
         const auto call = std::make_shared<one_call<Results...>>(owner_, std::move(what),
                                                                  std::move(done), std::move(told));
-        auto* const with = owner_.pick();
+        auto* const with = owner_.pick(workflow);
         call->begin(
             with,
             [&](engine_api& to) {

@@ -53,7 +53,7 @@ asio::awaitable<void> wait_through(clock& on, duration span)
 }
 
 process::process(simulator& owner, int engine, int life)
-    : owner_(owner), engine_number_(engine),
+    : owner_(owner), engine_number_(engine), life_(life),
       name_(engine < 0 ? "nobody" : fmt::format("e{}.{}", engine + 1, life)), face_(*this),
       random_(owner.chaos.fork())
 {
@@ -68,22 +68,32 @@ void process::start()
     auto options = owner_.options.engine;
     const bool in_place = random_.below(100) < in_place_percent;
     options.store = std::make_shared<store_door>(owner_.truth, *this, in_place);
-    options.clock = owner_.clock;
+    options.clock = owner_.clock_of(engine_number_);
     options.name = name_;
     options.seed = random_.next();
     options.log = [this](const log_entry& entry) {
-        if (alive_ && entry.level >= log_level::warn)
-            owner_.trace(name_ + " log " + to_string(entry));
+        note(entry);
     };
     engine_.emplace(owner_.io.get_executor(), std::move(options));
     for (const auto& each : owner_.workflows)
-        apis_[each.flow->rules.name] = each.add(
-            *engine_, face_, [this](std::shared_ptr<const pawl::detail::workflow_impl> flow) {
-                auto own = watched(std::move(flow));
-                flows_[own->rules.name] = own;
-                return own;
-            });
+        if (!each.where || each.where(engine_number_, life_))
+            apis_[each.flow->rules.name] = each.add(
+                *engine_, face_, [this](std::shared_ptr<const pawl::detail::workflow_impl> flow) {
+                    owner_.seen.knows(flow);
+                    auto own = watched(std::move(flow));
+                    flows_[own->rules.name] = own;
+                    return own;
+                });
     engine_->async_start([this](error_code result) { start_ended(result); });
+}
+
+void process::note(const log_entry& entry)
+{
+    if (!alive_ || entry.level < log_level::warn)
+        return;
+    owner_.trace(name_ + " log " + to_string(entry));
+    if (entry.text.starts_with("internal error"))
+        owner_.seen.broken(name_ + " logged: " + to_string(entry));
 }
 
 void process::start_ended(error_code result)
@@ -143,7 +153,7 @@ void process::crash_later(std::uint64_t calls, bool after, bool commits_only)
 
 std::shared_ptr<pawl::detail::engine_api> process::api(const std::string& workflow) const
 {
-    return apis_.at(workflow);
+    return workflow.empty() ? apis_.begin()->second : apis_.at(workflow);
 }
 
 std::shared_ptr<const pawl::detail::workflow_impl> process::flow(const std::string& workflow) const

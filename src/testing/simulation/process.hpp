@@ -29,6 +29,7 @@ public:
 
     const std::string& name() const noexcept { return name_; }
     int engine_number() const noexcept { return engine_number_; }
+    int life() const noexcept { return life_; }
     bool alive() const noexcept { return alive_; }
     bool serves() const noexcept { return alive_ && started_ && !stopping_; }
     bool gone() const noexcept { return gone_; }
@@ -50,6 +51,12 @@ public:
     /// Its store refuses it until then, in the simulation's own time.
     void cut_off(duration until) { cut_off_until_ = until; }
 
+    /// Of an empty name: whether it has any.
+    bool has(const std::string& workflow) const
+    {
+        return workflow.empty() ? !apis_.empty() : apis_.contains(workflow);
+    }
+    /// Of an empty name: of any that it has.
     std::shared_ptr<pawl::detail::engine_api> api(const std::string& workflow) const;
     std::shared_ptr<const pawl::detail::workflow_impl> flow(const std::string& workflow) const;
 
@@ -79,12 +86,14 @@ private:
     side count_call(std::string_view what);
     bool refuses() const;
     [[noreturn]] void refuse(const char* what, const char* why);
+    void note(const log_entry& entry);
     void start_ended(error_code result);
     void leave();
     duration travel(std::uint32_t slow);
 
     simulator& owner_;
     const int engine_number_;
+    const int life_;
     const std::string name_;
     simulated_process face_;
     simulated_random random_;

@@ -20,6 +20,28 @@ const std::string& simulated_process::name() const noexcept
     return impl_->name();
 }
 
+int simulated_process::engine() const noexcept
+{
+    return impl_->engine_number();
+}
+
+int simulated_process::life() const noexcept
+{
+    return impl_->life();
+}
+
+std::shared_ptr<pawl::detail::engine_api>
+simulated_process::api_of(const std::string& workflow_name) const
+{
+    return impl_->api(workflow_name);
+}
+
+std::shared_ptr<const pawl::detail::workflow_impl>
+simulated_process::flow_of(const std::string& workflow_name) const
+{
+    return impl_->flow(workflow_name);
+}
+
 bool simulated_process::alive() const noexcept
 {
     return impl_->alive();
@@ -87,6 +109,11 @@ bool simulation::stormy() const noexcept
     return impl_->stormy();
 }
 
+duration simulation::calm() const noexcept
+{
+    return impl_->stormy() ? duration::zero() : impl_->elapsed() - impl_->storm_end();
+}
+
 simulated_random& simulation::random() noexcept
 {
     return impl_->world;
@@ -113,9 +140,9 @@ simulated_process& simulation::nobody()
 }
 
 void simulation::add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow,
-                             add_function add)
+                             add_function add, placement where)
 {
-    impl_->workflows.push_back({std::move(flow), std::move(add)});
+    impl_->workflows.push_back({std::move(flow), std::move(add), std::move(where)});
 }
 
 std::shared_ptr<pawl::detail::engine_api> simulation::api()

@@ -38,6 +38,25 @@ std::uint64_t hashed(std::uint64_t hash, std::string_view line)
     return (hash ^ '\n') * 1099511628211ull;
 }
 
+/// A wall clock that is ahead of another one.
+class skewed_clock final : public pawl::clock {
+public:
+    skewed_clock(std::shared_ptr<manual_clock> of, duration ahead)
+        : of_(std::move(of)), ahead_(ahead)
+    {
+    }
+
+    time_point now() const override { return of_->now() + ahead_; }
+    std::unique_ptr<timer> make_timer(const asio::any_io_executor& executor) override
+    {
+        return of_->make_timer(executor);
+    }
+
+private:
+    const std::shared_ptr<manual_clock> of_;
+    const duration ahead_;
+};
+
 simulation_options checked(simulation_options options)
 {
     if (options.engines < 1)
@@ -59,6 +78,10 @@ simulator::simulator(simulation& of, simulation_options given)
         seen.claimed("", shard, 0);
     current_.resize(static_cast<std::size_t>(options.engines));
     lives_.resize(static_cast<std::size_t>(options.engines));
+    skews_.resize(static_cast<std::size_t>(options.engines));
+    if (options.clock_skew > duration::zero())
+        for (auto& skew : skews_)
+            skew = chaos.between(duration::zero(), options.clock_skew);
 }
 
 simulator::~simulator()
@@ -161,11 +184,19 @@ void simulator::lose_leases(process& of)
         complete(truth->release(std::move(held)));
 }
 
-process* simulator::pick()
+std::shared_ptr<pawl::clock> simulator::clock_of(int engine)
+{
+    const auto skew = skews_[static_cast<std::size_t>(engine)];
+    if (skew == duration::zero())
+        return clock;
+    return std::make_shared<skewed_clock>(clock, skew);
+}
+
+process* simulator::pick(const std::string& workflow)
 {
     std::vector<process*> serving;
     for (auto* each : current_)
-        if (each && each->serves())
+        if (each && each->serves() && (workflow.empty() || each->has(workflow)))
             serving.push_back(each);
     return serving.empty() ? nullptr : serving[world.below(serving.size())];
 }
@@ -206,7 +237,9 @@ void simulator::disturb()
         if (chosen)
             chosen->crash_later(calls, after, at_commit);
     } else if (is(faults_.share_of_stops)) {
-        const auto drain = chaos.between(duration::zero(), std::chrono::seconds{10});
+        const auto drain = chaos.below(2) == 0
+                               ? duration::zero()
+                               : chaos.between(duration::zero(), faults_.longest_drain);
         if (chosen)
             chosen->stop(drain);
     } else if (is(faults_.share_of_outages)) {
@@ -226,6 +259,18 @@ void simulator::disturb()
         trace(chosen->name() + " loses its shards");
         lose_leases(*chosen);
     }
+}
+
+/// One engine after the other, so that those that go on meet those that have changed.
+void simulator::redeploy()
+{
+    constexpr duration apart = std::chrono::seconds{20};
+    for (int engine = 0; engine < options.engines; ++engine)
+        plan(engine * apart, [this, engine] {
+            auto* const old = current_[static_cast<std::size_t>(engine)];
+            if (old)
+                old->stop(chaos.between(duration::zero(), faults_.longest_drain));
+        });
 }
 
 void simulator::drain()
@@ -312,7 +357,7 @@ void simulator::end_storm()
 {
     trace("the storm is over");
     stormy_ = false;
-    rested_ = elapsed_;
+    rested_ = storm_end_ = elapsed_;
     const auto usual = faults_.usual;
     faults_ = simulated_faults::none();
     faults_.usual = usual;
@@ -320,6 +365,10 @@ void simulator::end_storm()
     for (auto* each : current_)
         if (each)
             each->cut_off(elapsed_);
+    if (options.redeploys)
+        redeploy();
+    if (options.punctuality > duration::zero())
+        seen.expect_punctuality(clock, options.punctuality + options.clock_skew);
 }
 
 std::vector<record> simulator::all_runs()

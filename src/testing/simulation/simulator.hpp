@@ -27,8 +27,9 @@ public:
     void spawn(std::string name, boost::asio::awaitable<void> what);
     boost::asio::awaitable<void> sleep(duration span);
 
-    /// A process that serves clients; nullptr when there is none.
-    process* pick();
+    /// A process that serves clients of the workflow, or of any if that is empty; nullptr when
+    /// there is none.
+    process* pick(const std::string& workflow);
 
     /// Another call of a process. Gives the crash that shall be beside it.
     std::optional<crash_point> next_call();
@@ -39,6 +40,7 @@ public:
     void trace(std::string_view line);
     bool stormy() const noexcept { return stormy_; }
     bool over() const noexcept { return over_; }
+    duration storm_end() const noexcept { return storm_end_; }
     bool store_down() const noexcept { return elapsed_ < outage_until_; }
     duration elapsed() const noexcept { return elapsed_; }
     const simulated_faults& faults() const noexcept { return faults_; }
@@ -53,7 +55,11 @@ public:
     struct added_workflow {
         std::shared_ptr<const pawl::detail::workflow_impl> flow;
         simulation::add_function add;
+        simulation::placement where; ///< empty: everywhere
     };
+
+    /// The wall clock of an engine's machine.
+    std::shared_ptr<pawl::clock> clock_of(int engine);
 
     simulation& face;
     const simulation_options options;
@@ -79,6 +85,7 @@ private:
     void disturb();
     process* pick_alive();
     void lose_leases(process& of);
+    void redeploy();
     void drain();
     void go_on();
     void run_planned();
@@ -94,11 +101,13 @@ private:
     std::vector<std::unique_ptr<process>> processes_; ///< of all lives
     std::vector<process*> current_;                   ///< by engine
     std::vector<int> lives_;
+    std::vector<duration> skews_; ///< by engine
     std::vector<planned> planned_;
     simulated_faults faults_;
     boost::asio::io_context reads_;
     duration elapsed_{};
     duration outage_until_{};
+    duration storm_end_{};
     bool stormy_ = true;
     bool over_ = false;
     int waiting_ = 0; ///< spawned coroutines that have not ended

@@ -1,5 +1,9 @@
 #include "testing/simulation/witness.hpp"
 
+#include "pawl/error.hpp"
+
+#include <boost/asio/error.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,18 +29,53 @@ int attempts_of(const record& run)
     return all;
 }
 
-bool declared(const definition& rules, int from, int to)
-{
-    const auto* status = rules.find(from);
-    return status && std::ranges::find(status->edges, to, &edge::to) != status->edges.end();
-}
-
 } // namespace
 
 void witness::knows(std::shared_ptr<const workflow_impl> workflow)
 {
+    for (const auto& status : workflow->rules.statuses)
+        for (const auto& move : status.edges)
+            moves_.emplace(workflow->rules.name, status.id, move.to);
+    for (const auto& [from, to] : workflow->rules.retired)
+        moves_.emplace(workflow->rules.name, from, to);
     auto& known = workflows_[workflow->rules.name];
     known = std::move(workflow);
+}
+
+bool witness::declared(const std::string& workflow, int from, int to) const
+{
+    return !workflows_.contains(workflow) || moves_.contains({workflow, from, to});
+}
+
+void witness::expect_punctuality(std::shared_ptr<const pawl::clock> by, duration allowed)
+{
+    calm_since_ = by->now();
+    allowed_lateness_ = allowed;
+    clock_ = std::move(by);
+}
+
+/// What is late for a reason is counted from the end of the reason: the storm, or a pause.
+void witness::check_punctual(const record& of, const std::string& what, time_point due)
+{
+    if (!clock_)
+        return;
+    auto since = std::max(due, calm_since_);
+    if (const auto resumed = resumed_.find(of.id); resumed != resumed_.end())
+        since = std::max(since, resumed->second);
+    const auto late = clock_->now() - since;
+    if (late > allowed_lateness_)
+        broken(fmt::format("{}: {} was served {} s late, in status {}", name_of(of), what,
+                           late.count() / 1'000'000, of.status));
+}
+
+/// A handler that was ended by a stop has not failed.
+void witness::check_no_stop(const record& of, std::string_view why)
+{
+    for (const auto& stop :
+         {make_error_code(errc::not_running), error_code{boost::asio::error::operation_aborted}})
+        if (why.find(stop.message()) != std::string_view::npos)
+            broken(fmt::format("{}: version {} counts a stop as a failure: {}", name_of(of),
+                               of.version, why));
 }
 
 void witness::broken(std::string sentence)
@@ -74,6 +113,7 @@ void witness::applied(const std::string& process, std::span<const change> batch,
             model_.erase(gone->run);
         } else if (const auto* sent = std::get_if<delivery>(&batch[i])) {
             deliveries_.emplace_back(sent->content.run, results[i].sequence);
+            sent_[{sent->content.run, results[i].sequence}] = sent->content;
         } else if (const auto* cursor = std::get_if<cursor_move>(&batch[i])) {
             if (cursor->epoch != 0 && cursor->epoch != epochs_[cursor->shard])
                 broken(fmt::format("{} moved a cursor of shard {} with epoch {}, but it has {}",
@@ -106,13 +146,34 @@ void witness::accepted(const std::string& process, const transition& change)
         if (held != unfinished_.end() && held->second == next.id)
             unfinished_.erase(held);
     }
-    for (const auto& ended : change.settled) {
-        const auto [at, is_new] = settled_.emplace(std::pair{next.id, ended.sequence}, ended);
-        if (!is_new)
-            broken(
-                fmt::format("message {} of {} was settled twice", ended.sequence, name_of(next)));
-    }
+    if (before != model_.end() && next.last_error != before->second.last_error)
+        check_no_stop(next, next.last_error);
+    if (change.kind == event_kind::resumed && clock_)
+        resumed_[next.id] = clock_->now();
+    check_settled(next, change);
     model_[next.id] = next;
+}
+
+void witness::check_settled(const record& of, const transition& change)
+{
+    for (const auto& ended : change.settled) {
+        const auto [at, is_new] = settled_.emplace(std::pair{of.id, ended.sequence}, ended);
+        if (!is_new)
+            broken(fmt::format("message {} of {} was settled twice", ended.sequence, name_of(of)));
+        if (ended.outcome == message_outcome::failed)
+            check_no_stop(of, ended.detail);
+        const auto sent = sent_.find({of.id, ended.sequence});
+        if (sent == sent_.end())
+            continue;
+        const auto& content = sent->second;
+        if (content.kind != message_kind::callback)
+            check_punctual(of, fmt::format("command {}", static_cast<int>(content.kind)),
+                           content.sent_at);
+        else if (ended.outcome == message_outcome::expired && content.expires_at)
+            check_punctual(of, "the time limit of message " + std::to_string(ended.sequence),
+                           *content.expires_at);
+        sent_.erase(sent);
+    }
 }
 
 void witness::check_start(const transition& change)
@@ -143,9 +204,7 @@ void witness::check_step(const record& before, const transition& change)
                            name_of(next), next.version, before.version));
     if (is_finished(before.state) && !is_finished(next.state))
         broken(name_of(next) + " was finished and went on");
-    const auto known = workflows_.find(next.workflow);
-    if (change.kind == event_kind::moved && known != workflows_.end() &&
-        !declared(known->second->rules, change.from, next.status))
+    if (change.kind == event_kind::moved && !declared(next.workflow, change.from, next.status))
         broken(fmt::format("{} moved from {} to {}, which is not declared", name_of(next),
                            change.from, next.status));
     if (change.kind == event_kind::attempt_failed && attempts_of(next) != attempts_of(before) + 1)
@@ -218,6 +277,16 @@ void witness::message_ended(run_id run, const std::optional<settlement>& stored,
         return;
     }
     const bool by_transition = settled_.contains({run, sequence});
+    if (const auto sent = sent_.find({run, sequence});
+        sent != sent_.end() && stored->outcome == message_outcome::pending) {
+        const auto& content = sent->second;
+        if (content.kind != message_kind::callback)
+            check_punctual(known->second, fmt::format("command {}", static_cast<int>(content.kind)),
+                           content.sent_at);
+        else if (content.expires_at)
+            check_punctual(known->second, "the time limit of message " + std::to_string(sequence),
+                           *content.expires_at);
+    }
     if (stored->outcome == message_outcome::pending && is_finished(known->second.state))
         broken(fmt::format("message {} of {} waits, though the run has finished", sequence,
                            name_of(known->second)));
@@ -250,6 +319,8 @@ void witness::timeout_runs(const record& run, int timeout, time_point now)
     }
     if (armed->at > now)
         broken(fmt::format("{}: timeout {} ran early", name_of(run), timeout));
+    if (armed->attempt == 0)
+        check_punctual(run, fmt::format("timeout {}", timeout), armed->at);
     if (armed->attempt > 0 || moved_.contains({run.id, run.visit, timeout}))
         return;
     const auto noted = armed_.find({run.id, run.status, timeout, armed->at});

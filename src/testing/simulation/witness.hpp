@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/clock.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
@@ -12,6 +13,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -24,7 +26,11 @@ class witness {
 public:
     using workflow_impl = pawl::detail::workflow_impl;
 
+    /// A version of a workflow: there may be several of a name.
     void knows(std::shared_ptr<const workflow_impl> workflow);
+
+    /// From now on everything works, and what waits is served so late at most.
+    void expect_punctuality(std::shared_ptr<const pawl::clock> by, duration allowed);
 
     /// A batch was applied by the store, whether or not anybody hears of it.
     void applied(const std::string& process, std::span<const change> batch,
@@ -80,6 +86,10 @@ private:
     void accepted(const std::string& process, const transition& change);
     void check_start(const transition& change);
     void check_step(const record& before, const transition& change);
+    void check_settled(const record& of, const transition& change);
+    void check_no_stop(const record& of, std::string_view why);
+    void check_punctual(const record& of, const std::string& what, time_point due);
+    bool declared(const std::string& workflow, int from, int to) const;
     void check_order(std::size_t hook, const event& what);
     void compare_shard(std::uint32_t shard, const std::vector<event>& log);
     void compare_hooks(const std::vector<event>& log);
@@ -93,6 +103,7 @@ private:
     };
 
     std::map<std::string, std::shared_ptr<const workflow_impl>> workflows_;
+    std::set<std::tuple<std::string, int, int>> moves_; ///< workflow, from, to
     std::map<run_id, record> model_;
     std::map<std::uint32_t, std::uint64_t> epochs_;
     std::map<std::uint32_t, std::string> owners_; ///< who got the shard last
@@ -110,6 +121,12 @@ private:
     std::set<hook_call> done_; ///< or given up
     std::map<std::pair<std::string, hook_call>, int> failed_in_life_;
     std::map<std::pair<std::size_t, run_id>, std::uint64_t> last_done_;
+
+    std::map<std::pair<run_id, std::uint64_t>, message> sent_; ///< that have not been settled
+    std::map<run_id, time_point> resumed_;
+    std::shared_ptr<const pawl::clock> clock_; ///< null: nothing has to be punctual
+    time_point calm_since_;
+    duration allowed_lateness_{};
 
     std::vector<std::string> broken_;
     std::uint64_t commits_ = 0;
