@@ -1,4 +1,5 @@
 // Simulates seeds, one or many, and says how to repeat one that fails. See README.md.
+#include "simulation/scenes.hpp"
 #include "simulation/worlds.hpp"
 
 #include <fmt/format.h>
@@ -24,11 +25,14 @@ struct arguments {
 };
 
 constexpr const char* usage =
-    R"(usage: simulate [--seed N | --seeds A..B | --minutes M] [--world NAME] [--trace]
+    R"(usage: simulate [--seed N | --seeds A..B | --minutes M] [--world NAME] [--mix LIST]
+                [--trace]
   --seed N       one seed (default 1)
   --seeds A..B   all of these, until one fails
   --minutes M    from seed N on, for so long
-  --world NAME   generated or orders; default: both
+  --world NAME   generated, mixed or orders; default: each
+  --mix LIST     of the mixed world: "NAME" of a scene leaves the others out, "+NAME" adds a
+                 feature, "-NAME" leaves it out; with commas between them
   --trace        prints each line of the trace
 )";
 
@@ -55,6 +59,8 @@ arguments parse(int argc, char** argv)
             given.minutes = std::stod(value());
         } else if (name == "--world") {
             given.world = value();
+        } else if (name == "--mix") {
+            choose_features(value());
         } else if (name == "--trace") {
             given.trace = true;
         } else {

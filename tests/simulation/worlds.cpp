@@ -6,6 +6,7 @@ const std::vector<world>& worlds()
 {
     static const std::vector<world> all{
         {"generated", run_generated},
+        {"mixed", run_mixed},
 #ifdef SIMULATE_ORDERS
         {"orders", run_orders},
 #endif

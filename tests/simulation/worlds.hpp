@@ -22,6 +22,9 @@ struct world {
 /// A workflow that is drawn from the seed: its graph, handlers, rules and clients.
 simulation_result run_generated(simulation_options options);
 
+/// Scenes that are drawn from the seed, some at once: see scenes.hpp.
+simulation_result run_mixed(simulation_options options);
+
 /// The order workflow on simulated services.
 simulation_result run_orders(simulation_options options);
 

@@ -1,0 +1,167 @@
+// The mixed world: some scenes at once, on engines that a seed draws.
+#include "simulation/scenes.hpp"
+#include "simulation/worlds.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace simulation_test {
+
+using namespace std::chrono_literals;
+using pawl::testing::simulated_random;
+using pawl::testing::simulation;
+
+namespace {
+
+struct feature {
+    const char* name;
+    bool is_on;
+    std::unique_ptr<scene> (*make)(stage) = nullptr; ///< null: it is no scene
+};
+
+std::vector<feature>& features()
+{
+    static std::vector<feature> all{
+        {"family", false, make_family_scene},
+        {"effects", false, make_effects_scene},
+        {"versions", false, make_versions_scene},
+        {"line", true, make_line_scene},
+        {"unruly", true, make_unruly_scene},
+        {"sizes", false, make_sizes_scene},
+        {"shop", true, make_callbacks_scene},
+        {"places", false},          // engines have different workflows
+        {"skew", false},            // clocks disagree
+        {"full", false},            // of a few places, also by handlers that wait
+        {"limits", false},          // of attempts at a time, before which runs stand in line
+        {"callbacks", false},       // a callback that fails is repeated
+        {"message-effects", false}, // an effect of a callback is the message's
+        {"codec", false},           // codecs throw what they like
+        {"deletion", false},        // of the data of a type whose default cannot be encoded
+        {"hanging", false},         // callbacks that do not end
+        {"punctual", false},        // see simulation_options::punctuality
+        {"stubborn", false},        // steps that do not end when they are cancelled
+    };
+    return all;
+}
+
+feature& find_feature(std::string_view name)
+{
+    const auto found = std::ranges::find(features(), name, &feature::name);
+    if (found == features().end())
+        throw std::invalid_argument("there is no feature " + std::string{name});
+    return *found;
+}
+
+/// Which engines have a scene's workflows. One that has is up at the end.
+simulation::placement draw_placement(simulated_random& random, int engines)
+{
+    if (engines < 2)
+        return {};
+    switch (random.below(4)) {
+    case 0:
+        return [](int engine, int) {
+            return engine == 0;
+        };
+    case 1:
+        return [](int engine, int) {
+            return engine > 0;
+        };
+    case 2:
+        return [](int engine, int life) {
+            return engine == 0 || life > 1;
+        };
+    default:
+        return {};
+    }
+}
+
+simulation_options draw_options(simulation_options options, simulated_random& random)
+{
+    options.storm = random.between(1min, 3min);
+    options.faults.between_disturbances = 20s;
+    options.redeploys = true;
+    options.shards = 1 + static_cast<std::uint32_t>(random.below(12));
+    const bool narrow = random.below(3) == 0;
+    if (narrow && has_feature("full"))
+        options.engine.max_active_runs = 2 + random.below(3);
+    if (!has_feature("punctual"))
+        options.punctuality = pawl::duration::zero();
+    options.engine.max_batch = random.below(3) == 0 ? 1 : 100;
+    options.engine.max_object_size = largest_object;
+    if (options.engines == 1)
+        options.engines = 1 + 2 * static_cast<int>(random.below(2));
+    const auto skew = random.below(2) == 0 ? random.between(0s, 2min) : 0s;
+    if (has_feature("skew") && options.engines > 1)
+        options.clock_skew = skew;
+    return options;
+}
+
+} // namespace
+
+bool has_feature(std::string_view name)
+{
+    return find_feature(name).is_on;
+}
+
+void choose_features(std::string_view names)
+{
+    bool others_are_out = false;
+    while (!names.empty()) {
+        auto name = names.substr(0, names.find(','));
+        names.remove_prefix(std::min(names.size(), name.size() + 1));
+        const char sign = name.empty() ? ' ' : name.front();
+        if (sign == '+' || sign == '-') {
+            find_feature(name.substr(1)).is_on = sign == '+';
+            continue;
+        }
+        if (!std::exchange(others_are_out, true))
+            for (auto& each : features())
+                if (each.make)
+                    each.is_on = false;
+        find_feature(name).is_on = true;
+    }
+}
+
+std::vector<pawl::record> runs_of(simulation& sim, std::string_view workflow)
+{
+    pawl::record_query query;
+    query.workflow = workflow;
+    query.limit = 1'000;
+    return sim.read(sim.store().list(query)).runs;
+}
+
+std::vector<pawl::event> history_of(simulation& sim, pawl::run_id run)
+{
+    return sim.read(sim.store().history(run, 0, 1'000));
+}
+
+simulation_result run_mixed(simulation_options options)
+{
+    simulated_random random{options.seed ^ 0x313ed};
+    options = draw_options(std::move(options), random);
+    const auto storm = options.storm;
+    const auto skew = options.clock_skew;
+    const auto engines = options.engines;
+    simulation sim{std::move(options)};
+    std::vector<std::unique_ptr<scene>> scenes;
+    std::vector<feature*> left;
+    for (auto& each : features())
+        if (each.make && each.is_on)
+            left.push_back(&each);
+    if (left.empty())
+        throw std::invalid_argument("no scene is left");
+    for (auto wanted = 1 + random.below(2); wanted > 0 && !left.empty(); --wanted) {
+        const auto chosen = left.begin() + static_cast<std::ptrdiff_t>(random.below(left.size()));
+        const auto where =
+            has_feature("places") ? draw_placement(random, engines) : simulation::placement{};
+        sim.trace(std::string{"the scene "} + (*chosen)->name);
+        scenes.push_back((*chosen)->make({sim, random.fork(), where, storm, skew}));
+        left.erase(chosen);
+    }
+    for (const auto& each : scenes)
+        sim.check([&scene = *each] { return scene.check(); });
+    return sim.run();
+}
+
+} // namespace simulation_test
