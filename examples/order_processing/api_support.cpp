@@ -34,6 +34,7 @@ int status_of(const pawl::error_code& code)
         return 413;
     case errc::invalid_argument:
         return 422;
+    case errc::stalled:
     case errc::store_unflushed:
         return 503; // until somebody has looked at the disk and started the server again
     default:

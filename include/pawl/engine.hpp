@@ -42,9 +42,29 @@ struct engine_options {
     /// no two are the same. Empty: made of the process id and a random number.
     std::string name{};
 
-    /// Runs in memory at a time, running or about to run. Past it, runs stay due in the store and
-    /// are taken up in the order in which they became due. At least 1. Default 16,384.
+    /// Runs in memory at a time whose steps are running or about to run. Past it, runs stay due in
+    /// the store. As long as any run waits so, a free place goes to a run that waits, in the order
+    /// in which the runs became due, over all shards; a run that has just been triggered waits
+    /// behind them. Where many places are free at once, each shard gets an equal part of them. At
+    /// least 1. Default 16,384.
+    ///
+    /// A handler that waits for another run or for the answer of a callback or command, through a
+    /// client of this engine and in the coroutine of the handler itself, does not count while it
+    /// waits: see max_waiting_handlers. When its wait ends it goes on at once, so that there may be
+    /// a few more for a while. When no place becomes free for 10 s though runs are due, the engine
+    /// says so: in the log, in engine_statistics::stalled_for, and by errc::stalled of readiness().
     std::size_t max_active_runs = 16'384;
+
+    /// Further runs in memory that have something to do that does not wait behind steps: messages,
+    /// passed deadlines, ends of pauses, a try after an error. So however many steps hang, the
+    /// callbacks, commands and timeouts of other runs go on; if as many callbacks and timeouts
+    /// hang, further ones wait until one ends. At least 1. Default 1,024.
+    std::size_t urgent_runs = 1'024;
+
+    /// Handlers that wait for another run or for an answer, beside max_active_runs. Past it, a
+    /// handler keeps its place while it waits. About 4 KiB and the run's object each. Default
+    /// 131,072.
+    std::size_t max_waiting_handlers = 131'072;
 
     /// Changes in one transaction of the store. At least 1. Default 1,024.
     std::size_t max_batch = 1'024;
@@ -116,17 +136,23 @@ struct start_plan {
 
 /// How an engine does at this moment.
 struct engine_statistics {
-    std::size_t active_runs = 0;     ///< in memory
-    std::size_t waiting_calls = 0;   ///< of clients, for their commit
-    std::size_t waiting_changes = 0; ///< for the next batch
-    std::size_t waiting_hooks = 0;   ///< events that hooks are working off
-    std::size_t waiting_events = 0;  ///< events that connectors are working off
+    std::size_t active_runs = 0;      ///< in memory
+    std::size_t urgent_runs = 0;      ///< of these: taken up beside engine_options::max_active_runs
+    std::size_t waiting_handlers = 0; ///< of these: handlers that wait, and do not count
+    std::size_t waiting_calls = 0;    ///< of clients, for their commit
+    std::size_t waiting_changes = 0;  ///< for the next batch
+    std::size_t waiting_hooks = 0;    ///< events that hooks are working off
+    std::size_t waiting_events = 0;   ///< events that connectors are working off
 
     /// How long the run has been due that has been due longest and is not in memory; zero when
-    /// there is none. While runs are taken up in time it is small: an age that grows tells of runs
-    /// that are stuck.
+    /// there is none. A run that waits for a place or for a permit of `parallel` counts. While runs
+    /// are taken up in time it is small: an age that grows tells of runs that are stuck.
     duration due_lag{};
     std::string due_workflow; ///< whose run that is
+
+    /// How long no place has become free though runs are due; zero while the engine goes on. Said
+    /// from 10 s on.
+    duration stalled_for{};
 
     std::vector<lease> leases; ///< of the shards that it owns
 };
@@ -308,8 +334,9 @@ public:
     bool ready() const noexcept { return !readiness(); }
 
     /// Why it is not ready(); no error when it is. errc::not_running; errc::store_unavailable when
-    /// a shared store did not answer when last looked; errc::store_unflushed, for good, once the
-    /// store has refused a change so: open it again, for a new engine.
+    /// a shared store did not answer when last looked; errc::stalled when no place for a run has
+    /// become free for 10 s though runs are due, which the log explains; errc::store_unflushed, for
+    /// good, once the store has refused a change so: open it again, for a new engine.
     error_code readiness() const noexcept;
 
     /// True from the completion of async_start until async_stop is called.

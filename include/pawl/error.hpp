@@ -43,6 +43,7 @@ enum class errc {
     store_too_new,      ///< the database was written by a newer Pawl
     store_refused,      ///< the server does not let its database be used this way, or at all
     store_unflushed,    ///< a flush to disk has failed; the database must be opened again
+    stalled,            ///< the engine stands still: no place for a run becomes free
 };
 
 const boost::system::error_category& pawl_category() noexcept;

@@ -35,7 +35,8 @@ struct prometheus_options {
 /// - `pawl_batch_failures`: batches that the store did not take
 /// - `pawl_message_age_seconds`: histogram, by `outcome`, of how long messages wait
 /// - `pawl_hooks_given_up`: hooks and connectors that failed on an event for the last time
-/// - `pawl_active_runs`, `pawl_waiting_calls`, `pawl_waiting_changes`, `pawl_waiting_hooks`,
+/// - `pawl_active_runs`, `pawl_urgent_runs`, `pawl_waiting_handlers`, `pawl_stalled_seconds`,
+///   `pawl_waiting_calls`, `pawl_waiting_changes`, `pawl_waiting_hooks`,
 ///   `pawl_waiting_events`, `pawl_due_lag_seconds`, `pawl_owned_shards`: gauges of
 ///   engine_statistics
 ///

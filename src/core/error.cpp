@@ -69,6 +69,9 @@ const char* sentence(errc code) noexcept
     case errc::store_unflushed:
         return "a flush to disk has failed, and a later one would not make up for it: look at the "
                "disk, then close the database and open it again";
+    case errc::stalled:
+        return "the engine stands still: runs are due, and no place for one becomes free; its log "
+               "says which handlers have the places";
     }
     return "unknown error";
 }

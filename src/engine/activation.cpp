@@ -77,6 +77,58 @@ void activation::check_ownership()
     });
 }
 
+void activation::look_at_inbox(std::uint64_t last)
+{
+    if (!shard() || last <= inbox_seen_)
+        return;
+    asio::post(strand(), [self = shared_from_this(), last] {
+        if (self->fetches_mail_ || last <= self->inbox_seen_)
+            return;
+        if (!self->handler_running_) {
+            if (!self->shared_.active->distrust_inbox(self->id_))
+                self->shared_.due->wake_run(*self->shard(), self->id_, self->now());
+            return;
+        }
+        self->fetches_mail_ = true;
+        self->shared_.running.spawn(self->strand(), self->fetch_mail());
+    });
+}
+
+/// Reads what has come beside the running handler.
+asio::awaitable<void> activation::fetch_mail()
+{
+    const auto alive = shared_from_this();
+    std::vector<message> unknown;
+    std::exception_ptr failure;
+    try {
+        unknown = co_await shared_.store.inbox(id_, inbox_seen_, inbox_page);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    fetches_mail_ = false;
+    if (failure)
+        shared_.log({log_level::warn, "cannot read the messages of run " + to_string(id_) + ": " +
+                                          error_text(failure)});
+    else
+        shared_.active->post_mail(id_, std::move(unknown));
+}
+
+std::optional<activation::work> activation::at_work() const noexcept
+{
+    const auto since = work_since_.load();
+    if (since == 0)
+        return std::nullopt;
+    return work{work_of_, work_status_, work_kind_, time_point{duration{since}}};
+}
+
+void activation::begins_work(core::action what, time_point at)
+{
+    work_of_ = workflow_->impl.get();
+    work_status_ = record_.status;
+    work_kind_ = what.what;
+    work_since_ = at.time_since_epoch().count();
+}
+
 std::optional<std::uint32_t> activation::shard() const noexcept
 {
     const auto known = shard_.load();
@@ -123,12 +175,13 @@ asio::awaitable<void> activation::drive()
     answer();
     if (escaped)
         log(log_level::error, "internal error: " + error_text(escaped));
-    // Only now: while it was active, a scan would have passed the run over. From the beginning: it
-    // may be due at another time than this activation knows of.
+    // Only now: while it was active, a scan would have passed the run over. By its id: it may be
+    // due at another time than this activation knows of. A store that is away is nobody's failure.
     if (escaped || unsure_)
-        shared_.due->start_over();
+        shared_.due->retry_run(shard(), id_,
+                               escaped || at_fault_ ? failures_ + 1 : std::max(failures_, 1));
     else if (lost)
-        shared_.due->look_again(*shard()); // in case it has been taken again meanwhile
+        shared_.due->wake_run(*shard(), id_, now()); // in case it has been taken again meanwhile
 }
 
 /// Does what the run needs, one thing after the other. True when the activation has ended because
@@ -151,15 +204,28 @@ asio::awaitable<bool> activation::go_on()
                     co_return true;
                 continue;
             }
+            if (what.what == need::step && !shared_.active->take_step_place(*this)) {
+                give_permit_back();
+                if (end_and_wait_for_place())
+                    co_return true;
+                continue;
+            }
             if (what.what == need::step && !take_permit()) {
                 if (end_and_wait_for_permit())
                     co_return true;
                 continue;
             }
-            if (runs_handler(what.what))
+            if (what.what != need::step)
+                give_permit_back(); // others may use it meanwhile
+            if (runs_handler(what.what)) {
+                begins_work(what, at);
                 outcome = co_await run_handler(what);
-            else
+                work_since_ = 0;
+                if (place_ == active_runs::place::waiting)
+                    shared_.active->stop_waiting(*this);
+            } else {
                 outcome = outcome_of(what);
+            }
             if (what.what == need::step)
                 give_permit_back();
             if (!outcome || !owned_ || superseded_ || stale_)
@@ -211,10 +277,43 @@ bool activation::end_and_wait_for_permit()
         return false;
     // Only now that it is no longer active may it be granted a permit: a grant to an active run is
     // passed on. If one is free meanwhile, it is granted at once.
-    if (limiter.acquire_or_wait(id_, record_.wake_at.value_or(record_.updated_at)) &&
-        !shared_.active->begin_granted(id_, limiter))
-        shared_.active->give_back(limiter);
+    const auto shard = shared_.shard_of(record_.foreign_id);
+    if (limiter.acquire_or_wait(shard, position())) {
+        if (!shared_.active->begin_granted(id_, limiter))
+            shared_.active->give_back(limiter);
+    } else if (const auto at = next_change()) {
+        shared_.due->wake_run(shard, id_, *at);
+    }
     return true;
+}
+
+bool activation::end_and_wait_for_place()
+{
+    if (!shared_.active->retire(*this))
+        return false;
+    shared_.due->wait_for_place(shared_.shard_of(record_.foreign_id), position(), next_change());
+    return true;
+}
+
+/// Where the store has the run in its order of due runs.
+due_position activation::position() const
+{
+    return {record_.wake_at.value_or(record_.updated_at), id_};
+}
+
+/// When a run that waits for its turn has something to do that does not wait.
+std::optional<time_point> activation::next_change() const
+{
+    std::optional<time_point> earliest;
+    const auto consider = [&](time_point at) {
+        earliest = std::min(earliest.value_or(at), at);
+    };
+    for (const auto& armed : record_.deadlines)
+        consider(armed.at);
+    for (const auto& waiting : inbox_)
+        if (waiting.expires_at)
+            consider(*waiting.expires_at);
+    return earliest;
 }
 
 /// Reads the run, or only its inbox when the record came with the activation.
@@ -241,6 +340,7 @@ asio::awaitable<void> activation::load()
             {log_level::warn, "cannot read run " + to_string(id_) + ": " + error_text(failure)});
         owned_ = false;
         unsure_ = true;
+        at_fault_ = is_of_data(error_code_of(failure));
         co_return;
     }
     find_workflow();
@@ -272,7 +372,7 @@ asio::awaitable<void> activation::load_inbox()
             after = waiting.sequence;
             inbox_.push_back(std::move(waiting));
         }
-        inbox_seen_ = std::max(inbox_seen_, after);
+        inbox_seen_ = std::max(inbox_seen_.load(), after);
         if (last)
             co_return;
     }

@@ -43,6 +43,21 @@ public:
     void look_at_mail();
     void interrupt_to_stop();
 
+    /// The store has messages up to `last`; other engines' clients may have sent some of them. Any
+    /// thread.
+    void look_at_inbox(std::uint64_t last);
+
+    /// A handler that is running, for people who ask why an engine stands still.
+    struct work {
+        const detail::workflow_impl* workflow = nullptr;
+        int status = 0;
+        core::need kind = core::need::nothing;
+        time_point since;
+    };
+
+    /// Empty while no handler runs. Any thread.
+    std::optional<work> at_work() const noexcept;
+
     /// Cancels the handler if the engine no longer has the run's shard. Any thread.
     void check_ownership();
 
@@ -80,6 +95,11 @@ private:
     bool seems_due(time_point at) const;
     bool end();
     bool end_and_wait_for_permit();
+    bool end_and_wait_for_place();
+    due_position position() const;
+    std::optional<time_point> next_change() const;
+    void begins_work(core::action what, time_point at);
+    boost::asio::awaitable<void> fetch_mail();
     boost::asio::awaitable<void> load();
     boost::asio::awaitable<void> load_inbox();
     void find_workflow();
@@ -135,13 +155,15 @@ private:
     bool loaded_;               ///< record_ came with the activation and has not been used
     bool stale_ = false;        ///< record_ or inbox_ must be read again
     bool unsure_ = false;       ///< the store failed: what it holds of the run is not known
+    bool at_fault_ = false;     ///< it did so because of this run
     bool mail_missing_ = false; ///< the inbox must be read again, but no outcome is stale for that
     record record_;
     std::string encoded_; ///< its memory is what the next object is encoded into
     detail::object_ptr
         object_; ///< decoded on first use, null when record_.object must be read again
     std::vector<message> inbox_;
-    std::uint64_t inbox_seen_ = 0;
+    std::atomic<std::uint64_t> inbox_seen_{0};
+    bool fetches_mail_ = false;
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
@@ -163,8 +185,20 @@ private:
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
 
+    // See at_work(); `since` is the last to be set.
+    std::atomic<const detail::workflow_impl*> work_of_{nullptr};
+    std::atomic<int> work_status_{0};
+    std::atomic<core::need> work_kind_{core::need::nothing};
+    std::atomic<time_point::rep> work_since_{0};
+
+    int failures_ = 0; ///< activations of this run before that ended with an error, in a row
+
+    // Guarded by active_runs; place_ is read on the strand without it.
     std::atomic<bool> has_mail_{false};
-    active_runs::mail mail_; ///< guarded by active_runs
+    active_runs::mail mail_;
+    std::atomic<active_runs::place> place_{active_runs::place::none};
+    std::size_t waits_ = 0;           ///< of the running handler, for something of the engine's
+    std::uint64_t handler_waits_ = 0; ///< counts handlers, so that a late end of a wait finds out
 };
 
 } // namespace pawl::engine_detail

@@ -125,6 +125,7 @@ void activation::learn_from(own_commit& made)
                      "cannot store run " + to_string(id_) + ": " + error_text(made.failure)});
         owned_ = false;
         unsure_ = true;
+        at_fault_ = is_of_data(error_code_of(made.failure));
         return;
     }
     auto& change = std::get<transition>(made.what);

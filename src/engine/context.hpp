@@ -71,6 +71,8 @@ struct context {
     std::vector<std::atomic<std::uint64_t>> epochs; ///< by shard; 0: not driven by this engine
 
     std::size_t max_active_runs;
+    std::size_t urgent_runs;
+    std::size_t max_waiting_handlers;
     duration interrupt_grace;
 
     std::atomic<bool> stopping{false};

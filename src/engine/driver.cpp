@@ -15,7 +15,8 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-driver::driver(context& shared) : shared_(shared), strand_(asio::make_strand(shared.executor))
+driver::driver(context& shared)
+    : shared_(shared), own_(asio::make_strand(shared.executor), this), strand_(own_)
 {
 }
 
@@ -62,7 +63,9 @@ void driver::cancel_handler()
 asio::awaitable<void> driver::work()
 {
     while (auto run = std::exchange(next_, nullptr)) {
+        at_work_ = run.get();
         co_await run->drive();
+        at_work_ = nullptr;
         run.reset();
         // What handlers have set for this coroutine ends with their run.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());

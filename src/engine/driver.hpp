@@ -5,10 +5,14 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace pawl::engine_detail {
 
@@ -17,6 +21,55 @@ class activation;
 /// A coroutine that waits to be called, like a function, on the strand that it was suspended on.
 using waiting_coroutine =
     boost::asio::async_result<boost::asio::use_awaitable_t<>, void()>::handler_type;
+
+class driver;
+
+/// The strand of a driver. An operation that a handler begins has it as its associated executor,
+/// which tells whose handler that is: see active_runs::begin_wait().
+class driver_executor {
+public:
+    using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
+
+    driver_executor(strand_type strand, const driver* of) noexcept
+        : strand_(std::move(strand)), of_(of)
+    {
+    }
+
+    /// An address to look up: the driver itself may be gone.
+    const driver* of() const noexcept { return of_; }
+
+    bool running_in_this_thread() const noexcept { return strand_.running_in_this_thread(); }
+
+    template <class Function>
+    void execute(Function&& called) const
+    {
+        strand_.execute(std::forward<Function>(called));
+    }
+
+    template <class Property>
+        requires boost::asio::can_query<const strand_type&, Property>::value
+    decltype(auto) query(const Property& wanted) const
+        noexcept(boost::asio::is_nothrow_query<const strand_type&, Property>::value)
+    {
+        return boost::asio::query(strand_, wanted);
+    }
+
+    template <class Property>
+        requires boost::asio::can_require<const strand_type&, Property>::value
+    driver_executor require(const Property& wanted) const
+    {
+        return {boost::asio::require(strand_, wanted), of_};
+    }
+
+    friend bool operator==(const driver_executor& a, const driver_executor& b) noexcept
+    {
+        return a.strand_ == b.strand_;
+    }
+
+private:
+    strand_type strand_;
+    const driver* of_;
+};
 
 /// A strand, and a coroutine on it that drives one activation after the other: to begin a coroutine
 /// of its own for each would cost more than some of their steps do.
@@ -28,6 +81,11 @@ public:
     explicit driver(context& shared);
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
+
+    bool has(const driver_executor& executor) const noexcept { return own_ == executor; }
+
+    /// The activation that it drives; null while it rests. On the strand.
+    activation* at_work() const noexcept { return at_work_; }
 
     /// Drives `next`; at once, in this call, if the strand is free. From inside the gate, and
     /// without a lock held.
@@ -48,8 +106,10 @@ private:
     void go_on();
 
     context& shared_;
+    const driver_executor own_;
     const boost::asio::any_io_executor strand_;
     boost::asio::cancellation_signal cancel_;
+    activation* at_work_ = nullptr;
     bool begun_ = false;
     std::shared_ptr<activation> next_; ///< null when the driver goes on: it ends
     std::optional<waiting_coroutine> resting_;

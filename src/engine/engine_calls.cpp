@@ -119,9 +119,13 @@ engine_core::result<apply_result> engine_core::answer_of(const commit& item)
 {
     if (item.failure) {
         // It may have been stored all the same.
-        if (const auto* message = std::get_if<delivery>(&item.what))
-            active_.distrust_inbox(message->content.run);
-        scanner_->start_over();
+        if (const auto* message = std::get_if<delivery>(&item.what)) {
+            if (!active_.distrust_inbox(message->content.run))
+                scanner_->retry_run(std::nullopt, message->content.run, 1);
+        } else {
+            const auto& begun = std::get<transition>(item.what).next;
+            scanner_->retry_run(shared_.shard_of(begun.foreign_id), begun.id, 1);
+        }
         if (PAWL_PLANTED(answered_without_commit))
             return item.result;
         std::rethrow_exception(item.failure);
@@ -147,17 +151,57 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
     for (const auto& runner : connectors_)
         now.waiting_events += runner->open();
     now.leases = shards_->leases();
-    const auto at = shared_.clock.now();
-    for (const auto& held : now.leases) {
-        const auto due = co_await shared_.store.due(held.shard, {}, at, page_size);
-        const auto left = std::ranges::find_if(
-            due.runs, [&](const record& run) { return !active_.contains(run.id); });
-        if (left == due.runs.end() || at - *left->wake_at <= now.due_lag)
-            continue;
-        now.due_lag = at - *left->wake_at;
-        now.due_workflow = left->workflow;
-    }
+    const auto places = active_.places();
+    now.urgent_runs = places.urgent;
+    now.waiting_handlers = places.waiting;
+    now.stalled_for = scanner_->stalls().stalled_for();
+    if (options_.drive)
+        co_await read_due_lag(now);
     co_return now;
+}
+
+/// The scanner knows who waits for a place or a permit. The store is asked as well, past the runs
+/// that are at work, though not past very many: it would tell of runs that nobody knows to be due.
+asio::awaitable<void> engine_core::read_due_lag(engine_statistics& now)
+{
+    const auto at = shared_.clock.now();
+    if (const auto first = scanner_->longest_waiting(); first && first->at < at) {
+        const auto run = co_await shared_.store.find(first->id);
+        if (run && !active_.contains(run->id)) {
+            now.due_lag = at - first->at;
+            now.due_workflow = run->workflow;
+        }
+    }
+    std::size_t more_pages = 8;
+    for (const auto& held : now.leases) {
+        for (std::optional<due_position> from = due_position{}; from && from->at <= at;) {
+            due_page due;
+            std::exception_ptr failure;
+            try {
+                due = co_await shared_.store.due(held.shard, *from, at, page_size);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            // Of one run that cannot be read the scanner tells.
+            if (failure && engine_detail::is_of_data(engine_detail::error_code_of(failure)))
+                break;
+            if (failure)
+                std::rethrow_exception(failure);
+            from = due.next;
+            const auto left = std::ranges::find_if(
+                due.runs, [&](const record& run) { return !active_.contains(run.id); });
+            if (left != due.runs.end()) {
+                if (at - *left->wake_at > now.due_lag) {
+                    now.due_lag = at - *left->wake_at;
+                    now.due_workflow = left->workflow;
+                }
+                break;
+            }
+            if (more_pages == 0)
+                break;
+            --more_pages;
+        }
+    }
 }
 
 void engine_core::cluster(completion<cluster_view> done)
@@ -185,8 +229,10 @@ void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call 
     // Here, not in the coroutine: the slot belongs to the caller, who may emit on it from now on.
     const bool wait = call.wait_until_settled;
     const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
-    if (wait)
+    if (wait) {
+        waiting->hold(active_.begin_wait(waiting->executor()));
         cancel_through_slot(watchers_, waiting);
+    }
     gate_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
 }
 
@@ -306,6 +352,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
         gate_.leave();
         return;
     }
+    waiting->hold(active_.begin_wait(waiting->executor()));
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
     if (auto known = find_here()) {

@@ -39,6 +39,7 @@ engine_options checked(engine_options options)
     require(options.clock != nullptr,
             "clock must not be null: leave the default for the machine's clocks");
     require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
+    require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
     require(options.max_batch >= 1, "max_batch must be at least 1");
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
     require(options.max_object_size >= 1, "max_object_size must be at least 1");
@@ -88,6 +89,8 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .commits = committer_,
               .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards()),
               .max_active_runs = options_.max_active_runs,
+              .urgent_runs = options_.urgent_runs,
+              .max_waiting_handlers = options_.max_waiting_handlers,
               .interrupt_grace = options_.interrupt_grace},
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
@@ -257,6 +260,8 @@ error_code engine_core::readiness() const noexcept
         return make_error_code(errc::store_unflushed);
     if (!shards_->reachable() || !peers_->reachable())
         return make_error_code(errc::store_unavailable);
+    if (scanner_->stalls().stalled_for() > duration::zero())
+        return make_error_code(errc::stalled);
     return {};
 }
 

@@ -100,6 +100,7 @@ private:
     void drop_shards(const std::vector<std::uint32_t>& shards);
     boost::asio::awaitable<cluster_view> read_cluster();
     boost::asio::awaitable<engine_statistics> read_statistics();
+    boost::asio::awaitable<void> read_due_lag(engine_statistics& now);
     boost::asio::awaitable<std::vector<start_plan>> make_plan();
     void tell_observer(engine_state state) const;
     boost::asio::awaitable<void> check_unfinished();
@@ -109,11 +110,13 @@ private:
     void let_go();
 
     result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
-    run_id begin_run(const apply_result& stored, engine_detail::commit& item);
+    run_id begin_run(const apply_result& stored, engine_detail::commit& item,
+                     const engine_detail::noted_ends& noted, bool inside_call);
     struct waiting_trigger;
-    std::pair<error_code, run_id> begin_from(engine_detail::commit& item);
+    std::pair<error_code, run_id> begin_from(engine_detail::commit& item,
+                                             const engine_detail::noted_ends& noted);
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
-                                                      trigger_call call);
+                                                      trigger_call call, bool inside_call);
     void trigger_from_here(const workflow_impl& workflow, trigger_call call,
                            completion<run_id> done);
     boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);

@@ -62,7 +62,7 @@ asio::awaitable<run_id> engine_core::fire(engine_detail::scheduled_trigger slot)
     call.status = slot.of.start;
     call.object = present_object(*target->second.impl, as_set, upgraded);
     call.key = std::move(slot.key);
-    const auto started = co_await do_trigger(target->second.impl, std::move(call));
+    const auto started = co_await do_trigger(target->second.impl, std::move(call), false);
     co_return started.value();
 }
 
@@ -117,7 +117,7 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
         first.object = engine_detail::first_schedule_state(what, shared_.clock.now());
         error_code refused;
         try {
-            const auto begun = co_await do_trigger(schedules_, std::move(first));
+            const auto begun = co_await do_trigger(schedules_, std::move(first), true);
             if (begun)
                 co_return;
             refused = begun.error();

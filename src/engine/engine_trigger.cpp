@@ -7,7 +7,7 @@
 #include "engine/record_context.hpp"
 #include "pawl/trace.hpp"
 
-#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
@@ -19,6 +19,7 @@ using engine_detail::commit;
 using engine_detail::complete;
 using engine_detail::complete_here;
 using engine_detail::error_text;
+using engine_detail::noted_ends;
 
 namespace {
 
@@ -110,8 +111,9 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
                   {}};
 }
 
-/// Activates the run that has been stored, if it has something to do.
-run_id engine_core::begin_run(const apply_result& stored, commit& item)
+/// Activates the run that has been stored, if it has something to do. `noted` before it was.
+run_id engine_core::begin_run(const apply_result& stored, commit& item, const noted_ends& noted,
+                              bool inside_call)
 {
     if (stored.status == apply_status::duplicate)
         return stored.existing;
@@ -121,9 +123,10 @@ run_id engine_core::begin_run(const apply_result& stored, commit& item)
     const auto wake_at = begun.wake_at;
     if (!wake_at)
         return id;
-    if (*wake_at > shared_.clock.now() ||
-        active_.begin(std::move(begun)) == engine_detail::active_runs::begun::full)
+    if (*wake_at > shared_.clock.now())
         scanner_->due_at(shard, *wake_at);
+    else
+        scanner_->take_up(std::move(begun), noted.since(), inside_call);
     return id;
 }
 
@@ -132,9 +135,10 @@ struct engine_core::waiting_trigger final : engine_detail::maker {
     std::shared_ptr<engine_core> core;
     commit item;
     completion<run_id> done;
+    const noted_ends noted;
 
     waiting_trigger(std::shared_ptr<engine_core> of, commit what, completion<run_id> handler)
-        : core(std::move(of)), item(std::move(what)), done(std::move(handler))
+        : core(std::move(of)), item(std::move(what)), done(std::move(handler)), noted(core->active_)
     {
     }
 
@@ -142,47 +146,51 @@ struct engine_core::waiting_trigger final : engine_detail::maker {
     {
         const std::unique_ptr<waiting_trigger> self{this};
         --core->waiting_calls_;
-        const auto [failure, run] = core->begin_from(item);
+        const auto [failure, run] = core->begin_from(item, noted);
         core->gate_.leave();
         complete_here(core->shared_.executor, std::move(done), failure, run);
     }
 };
 
 asio::awaitable<engine_core::result<run_id>>
-engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call)
+engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                        bool inside_call)
 {
     auto item = first_commit(*workflow, std::move(call));
     if (!item)
         co_return item.error();
+    const noted_ends noted{active_};
     const auto stored = co_await commit_call(*item);
     if (!stored)
         co_return stored.error();
-    co_return begin_run(*stored, *item);
+    co_return begin_run(*stored, *item, noted, inside_call);
 }
 
 /// The run that a commit with a result has begun, or why it has not.
-std::pair<error_code, run_id> engine_core::begin_from(commit& item)
+std::pair<error_code, run_id> engine_core::begin_from(commit& item, const noted_ends& noted)
 {
     try {
         const auto stored = answer_of(item);
-        return stored ? std::pair{error_code{}, begin_run(*stored, item)}
+        return stored ? std::pair{error_code{}, begin_run(*stored, item, noted, false)}
                       : std::pair{stored.error(), run_id{}};
     } catch (...) {
         return {engine_detail::error_code_of(std::current_exception()), run_id{}};
     }
 }
 
-/// Without a coroutine, which costs more than the rest of it. From inside the gate.
+/// Without a coroutine, which costs more than the rest of it. From inside the gate, and not inside
+/// the caller's function.
 void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
                                     completion<run_id> done)
 {
     std::pair<error_code, run_id> begun;
     try {
         auto item = first_commit(workflow, std::move(call));
+        const noted_ends noted{active_};
         if (!item) {
             begun.first = item.error();
         } else if (committer_.apply_now(*item)) {
-            begun = begin_from(*item);
+            begun = begin_from(*item, noted);
         } else if (!may_wait()) {
             begun.first = make_error_code(errc::overloaded);
         } else {
@@ -194,8 +202,9 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
     } catch (...) {
         begun.first = engine_detail::error_code_of(std::current_exception());
     }
-    complete(shared_.executor, std::move(done), begun.first, begun.second);
+    const auto alive = shared_from_this();
     gate_.leave();
+    complete_here(shared_.executor, std::move(done), begun.first, begun.second);
 }
 
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
@@ -205,8 +214,10 @@ void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), run_id{});
         return;
     }
-    asio::dispatch(shared_.executor, [self = shared_from_this(), workflow = std::move(workflow),
-                                      call = std::move(call), done = std::move(done)]() mutable {
+    // Never inside this call: the run's first step would be, and the run that it triggers, and so
+    // on.
+    asio::post(shared_.executor, [self = shared_from_this(), workflow = std::move(workflow),
+                                  call = std::move(call), done = std::move(done)]() mutable {
         self->trigger_from_here(*workflow, std::move(call), std::move(done));
     });
 }

@@ -20,4 +20,10 @@ error_code error_code_of(const std::exception_ptr& failure)
     }
 }
 
+bool is_of_data(const error_code& failure) noexcept
+{
+    return failure == errc::store_damaged || failure == errc::decode_failed ||
+           failure == errc::too_large;
+}
+
 } // namespace pawl::engine_detail

@@ -13,4 +13,8 @@ std::string error_text(const std::exception_ptr& failure);
 /// The code of a system_error; errc::store_unavailable for anything else that a store may throw.
 error_code error_code_of(const std::exception_ptr& failure);
 
+/// Whether the store is at hand and what it holds of one run, or its answer, is at fault: then the
+/// rest of the store can be read and written.
+bool is_of_data(const error_code& failure) noexcept;
+
 } // namespace pawl::engine_detail

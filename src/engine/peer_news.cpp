@@ -18,6 +18,16 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// One look without news in so many reads all that is due, also what is at work.
+constexpr std::uint64_t polls_per_sweep = 60;
+
+/// By which the clock of whoever made a change may be behind this engine's, if its news are lost.
+constexpr duration news_delay = std::chrono::seconds{2};
+
+} // namespace
+
 peer_news::peer_news(context& shared, std::shared_ptr<watchers> all,
                      std::shared_ptr<streams::log_news> readers, duration poll_interval)
     : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),
@@ -79,10 +89,7 @@ asio::awaitable<void> peer_news::work()
         if (shared_.stopping)
             co_return;
         if (poll)
-            for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
-                shared_.due->look_again(shard);
-                readers_->tell(shard);
-            }
+            look_without_news();
         std::exception_ptr failure;
         try {
             if (dropped_.exchange(false))
@@ -97,6 +104,21 @@ asio::awaitable<void> peer_news::work()
         dropped_ = true; // not all of them may have been attended to
         shared_.log({log_level::warn,
                      "cannot read what other engines have committed: " + error_text(failure)});
+    }
+}
+
+/// News that were lost were of what became due since the last look; runs that are due for longer
+/// are at work, or wait here. Now and then everything is read all the same.
+void peer_news::look_without_news()
+{
+    const bool all = polls_++ % polls_per_sweep == 0;
+    const auto since = shared_.clock.now() - 2 * poll_interval_ - news_delay;
+    for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
+        if (all)
+            shared_.due->look_again(shard);
+        else
+            shared_.due->look_back(shard, since);
+        readers_->tell(shard);
     }
 }
 

@@ -44,6 +44,7 @@ public:
 private:
     void hear(std::span<const shard_news> news);
     boost::asio::awaitable<void> work();
+    void look_without_news();
     boost::asio::awaitable<void> read_logs(bool all);
     boost::asio::awaitable<void> read_log(std::uint32_t shard, std::uint64_t after);
     boost::asio::awaitable<void> attend_again();
@@ -60,6 +61,7 @@ private:
     const std::unique_ptr<std::atomic<bool>[]> fresh_; ///< by shard: news came since it was read
     std::shared_ptr<void> listening_;
     time_point next_poll_;
+    std::uint64_t polls_ = 0;
     std::atomic<bool> woken_{false};
     std::atomic<bool> dropped_{false};
     std::atomic<bool> reachable_{true};

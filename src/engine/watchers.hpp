@@ -3,7 +3,9 @@
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/record_store.hpp"
 
+#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
 #include <atomic>
@@ -43,6 +45,9 @@ public:
 
     virtual void fail(error_code why) = 0;
 
+    /// Keeps something for as long as it waits: see active_runs::begin_wait().
+    void hold(std::shared_ptr<void> held) { held_ = std::move(held); }
+
     /// Looks at the stored state. Throws what the store throws.
     virtual boost::asio::awaitable<void> ask(record_store& store, watchers& all) = 0;
 
@@ -51,6 +56,7 @@ protected:
 
 private:
     friend class watchers;
+    std::shared_ptr<void> held_;
     std::optional<error_code> failed_early_; ///< before it was added
     std::optional<std::uint32_t> follows_;   ///< the shard of another engine's log
     std::uint64_t seen_ = 0;                 ///< the version of its run that it was told last
@@ -74,6 +80,13 @@ public:
     boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
+
+    /// The associated executor of whoever waits.
+    boost::asio::any_completion_executor executor() const
+    {
+        return boost::asio::get_associated_executor(
+            *done_, boost::asio::any_completion_executor{executor_});
+    }
 
 private:
     /// What the wait ends with when the run stands so; empty: it goes on.
@@ -107,6 +120,13 @@ public:
     boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
+
+    /// The associated executor of whoever waits.
+    boost::asio::any_completion_executor executor() const
+    {
+        return boost::asio::get_associated_executor(
+            *done_, boost::asio::any_completion_executor{executor_});
+    }
 
 private:
     const boost::asio::any_io_executor executor_;

@@ -124,6 +124,12 @@ public:
     ::prometheus::Counter& batch_failures{
         counter("pawl_batch_failures", "Batches that the store did not take.").Add({})};
     ::prometheus::Gauge& active_runs{gauge("pawl_active_runs", "Runs in memory.").Add({})};
+    ::prometheus::Gauge& urgent_runs{
+        gauge("pawl_urgent_runs", "Runs in memory beside max_active_runs.").Add({})};
+    ::prometheus::Gauge& waiting_handlers{
+        gauge("pawl_waiting_handlers", "Handlers that wait for a run or an answer.").Add({})};
+    ::prometheus::Gauge& stalled{
+        gauge("pawl_stalled_seconds", "How long no place for a run has become free.").Add({})};
     ::prometheus::Gauge& waiting_calls{
         gauge("pawl_waiting_calls", "Calls that wait for their commit.").Add({})};
     ::prometheus::Gauge& waiting_changes{
@@ -154,6 +160,9 @@ void prometheus_metrics::update(const engine_statistics& now)
 {
     auto& to = *families_;
     to.active_runs.Set(static_cast<double>(now.active_runs));
+    to.urgent_runs.Set(static_cast<double>(now.urgent_runs));
+    to.waiting_handlers.Set(static_cast<double>(now.waiting_handlers));
+    to.stalled.Set(seconds(now.stalled_for));
     to.waiting_calls.Set(static_cast<double>(now.waiting_calls));
     to.waiting_changes.Set(static_cast<double>(now.waiting_changes));
     to.waiting_hooks.Set(static_cast<double>(now.waiting_hooks));

@@ -1,0 +1,390 @@
+// Whoever is to wake does, whatever becomes of others: runs that fail again and again, rows that
+// cannot be read, shards that come and go, messages that other engines' clients send.
+#include "engine/faulty_store.hpp"
+#include "engine/step_limiter.hpp"
+#include "engine/support.hpp"
+#include "engine/wake_list.hpp"
+
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+
+using namespace engine_test;
+using enum light;
+
+namespace {
+
+/// Says that what it holds of some runs is damaged.
+class damaged_store final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    std::set<pawl::run_id> rows;    ///< cannot be read as due
+    std::set<pawl::run_id> inboxes; ///< cannot be read
+    int due_calls = 0;
+    int inbox_calls = 0;
+    std::size_t records = 0;
+
+    asio::awaitable<pawl::due_page> due(std::uint32_t shard, pawl::due_position from,
+                                        pawl::time_point until, std::size_t limit) override
+    {
+        ++due_calls;
+        auto page = co_await inner().due(shard, from, until, limit);
+        records += page.runs.size();
+        for (const auto& run : page.runs)
+            if (rows.contains(run.id))
+                throw pawl::error(pawl::errc::store_damaged, "a row");
+        co_return page;
+    }
+
+    asio::awaitable<std::vector<pawl::message>> inbox(pawl::run_id run, std::uint64_t after,
+                                                      std::size_t limit) override
+    {
+        ++inbox_calls;
+        if (inboxes.contains(run))
+            throw pawl::error(pawl::errc::store_damaged, "an inbox");
+        auto found = co_await inner().inbox(run, after, limit);
+        co_return found;
+    }
+};
+
+pawl::step<off> switch_off(lamp_run&)
+{
+    co_return pawl::to<off>;
+}
+
+/// yellow waits for a minute or a callback; green hangs.
+lamp_builder waiting(world& w)
+{
+    lamp_builder b{"lamps"};
+    b.callback<yellow>("go on", [](lamp_run&, int) -> pawl::step<off> { co_return pawl::to<off>; });
+    b.timeout<yellow>(1min, switch_off);
+    b.step<green>([clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+        co_await wait_on(*clock, 10000h);
+        co_return pawl::to<off>;
+    });
+    b.start<yellow>().start<green>();
+    b.end<off>();
+    return b;
+}
+
+pawl::run_id trigger(world& w, lamps& client, std::string id, light start)
+{
+    const auto run = w.wait_for(
+        client.async_trigger(std::move(id), lamp{}, {.start = start}, asio::use_awaitable));
+    w.settle();
+    return run;
+}
+
+std::string id_in(std::uint32_t shard, const std::string& prefix)
+{
+    for (int i = 0;; ++i)
+        if (auto id = prefix + std::to_string(i); pawl::shard_of(id, 2) == shard)
+            return id;
+}
+
+std::ptrdiff_t lines_with(const world& w, const std::string& part)
+{
+    return std::ranges::count_if(
+        w.log, [&](const std::string& line) { return line.find(part) != std::string::npos; });
+}
+
+/// A further engine for clients only, on the world's store and executor.
+struct client_engine {
+    client_engine(world& w, pawl::workflow<lamp, light> flow) : world_(w)
+    {
+        pawl::engine_options options;
+        options.store = door = std::make_shared<faulty_store>(w.store);
+        options.clock = w.clock;
+        options.drive = false;
+        options.log = [](const pawl::log_entry&) {
+        };
+        engine.emplace(w.io.get_executor(), options);
+        client.emplace(engine->add(std::move(flow)));
+        w.wait_for(engine->async_start(asio::use_awaitable));
+    }
+
+    ~client_engine() { world_.wait_for(engine->async_stop(0s, asio::use_awaitable)); }
+
+    world& world_;
+    std::shared_ptr<faulty_store> door;
+    std::optional<pawl::engine> engine;
+    std::optional<lamps> client;
+};
+
+struct shared_world : world {
+    shared_world() { store = pawl::open_memory({.shards = 4, .shared = true, .clock = clock}); }
+};
+
+/// Holds back the thread that has started run "a", until it is told to go on.
+class preempting_store final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    std::promise<void> stored;
+    std::promise<void> goes_on;
+
+    std::optional<pawl::apply_result> apply_now(const pawl::change& only) override
+    {
+        auto result = inner().apply_now(only);
+        const auto* made = std::get_if<pawl::transition>(&only);
+        if (made && made->next.foreign_id == "a" && made->expected_version == 0) {
+            stored.set_value();
+            goes_on.get_future().wait();
+        }
+        return result;
+    }
+
+    std::optional<pawl::record> find_now(pawl::run_id id) override { return inner().find_now(id); }
+};
+
+pawl::due_position position(int at)
+{
+    pawl::due_position made;
+    made.at = pawl::time_point{pawl::duration{at}};
+    made.id.bytes[15] = static_cast<std::uint8_t>(at);
+    return made;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(waking)
+
+BOOST_AUTO_TEST_CASE(a_run_that_fails_again_and_again_delays_only_itself)
+{
+    world w;
+    const auto store = std::make_shared<damaged_store>(pawl::open_memory({.shards = 2}));
+    w.store = store;
+    auto client = w.start(waiting(w).build());
+    const auto poison = trigger(w, client, id_in(0, "poison"), yellow);
+    store->inboxes.insert(poison);
+    client.async_deliver(poison, "go on", 1, {}, [](pawl::error_code, const auto&) {});
+    const auto near = trigger(w, client, id_in(0, "near"), yellow);
+    const auto far = trigger(w, client, id_in(1, "far"), yellow);
+    store->inbox_calls = 0;
+    for (int i = 0; i < 60; ++i)
+        w.advance(1s);
+    BOOST_TEST((w.state_of(client, near).status == off));
+    BOOST_TEST((w.state_of(client, far).status == off));
+    for (int i = 0; i < 60; ++i)
+        w.advance(1min);
+    BOOST_TEST(store->inbox_calls > 10);
+    BOOST_TEST(store->inbox_calls < 40); // later each time, every five minutes in the end
+    store->inboxes.clear();
+    w.advance(5min);
+    BOOST_TEST((w.state_of(client, poison).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(runs_that_cannot_be_read_as_due_are_passed_over_and_reported_once)
+{
+    world w;
+    const auto store = std::make_shared<damaged_store>(w.store);
+    w.store = store;
+    auto client = w.start(waiting(w).build());
+    std::vector<pawl::run_id> runs;
+    for (int i = 0; i < 20; ++i) { // due at the same time, four at a time
+        runs.push_back(trigger(w, client, std::to_string(i), yellow));
+        if (i % 4 == 3)
+            w.advance(1ms);
+    }
+    for (const std::size_t bad : {0u, 5u, 6u, 19u})
+        store->rows.insert(runs[bad]);
+    store->due_calls = 0;
+    w.advance(2min);
+    for (int i = 0; i < 10; ++i)
+        w.advance(1min);
+    for (std::size_t i = 0; i < runs.size(); ++i)
+        BOOST_TEST(((w.state_of(client, runs[i]).status == off) != store->rows.contains(runs[i])));
+    for (const std::size_t bad : {0u, 6u, 19u}) // of neighbors the last
+        BOOST_TEST(lines_with(w, to_string(runs[bad])) == 1);
+    BOOST_TEST(store->due_calls < 2'000);
+    store->rows.clear();
+    w.stop();
+    client = w.start(waiting(w).build());
+    w.settle();
+    BOOST_TEST((w.state_of(client, runs[5]).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(a_poll_of_a_shared_store_does_not_read_what_is_at_work)
+{
+    shared_world w;
+    const auto store = std::make_shared<damaged_store>(w.store);
+    w.store = store;
+    auto client = w.start(waiting(w).build());
+    w.advance(5s);
+    for (int i = 0; i < 100; ++i)
+        trigger(w, client, std::to_string(i), green);
+    w.advance(1min);
+    store->records = 0;
+    for (int i = 0; i < 600; ++i)
+        w.advance(1s);
+    BOOST_TEST(store->records <= 300u); // the look at everything, each five minutes
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_whose_shard_was_lost_and_taken_again_meanwhile)
+{
+    shared_world w;
+    const auto door = std::make_shared<faulty_store>(w.store);
+    w.store = door;
+    w.options.poll_interval = 1000h; // not by chance
+    int calls = 0;
+    lamp_builder b{"lamps"};
+    b.step<red>([&calls, clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+        if (++calls == 1) {
+            co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+            co_await wait_on(*clock, 1min);
+        }
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    w.advance(5s);
+    const auto run = trigger(w, client, "a", red);
+    BOOST_TEST(calls == 1);
+    door->fails = [](const std::string& call) {
+        return call == "claim" || call == "claim_role" ? fault::refused : fault::none;
+    };
+    for (int i = 0; i < 20; ++i)
+        w.advance(1s);
+    door->fails = [](const std::string&) {
+        return fault::none;
+    };
+    for (int i = 0; i < 60; ++i)
+        w.advance(1s);
+    BOOST_TEST(calls == 2);
+    BOOST_TEST((w.state_of(client, run).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(a_command_of_another_engines_client_interrupts_a_step)
+{
+    shared_world w;
+    auto client = w.start(waiting(w).build());
+    w.advance(5s);
+    client_engine other{w, waiting(w).build()};
+    const auto run = trigger(w, client, "a", green);
+    std::optional<pawl::error_code> told;
+    other.client->async_cancel(run, "enough", [&told](pawl::error_code code) { told = code; });
+    w.settle();
+    w.advance(1s);
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST(!*told);
+    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+}
+
+BOOST_AUTO_TEST_CASE(a_log_is_read_only_while_somebody_waits_for_it)
+{
+    shared_world w;
+    auto client = w.start(waiting(w).build());
+    w.advance(5s);
+    client_engine other{w, waiting(w).build()};
+    int reads = 0;
+    other.door->fails = [&reads](const std::string& call) {
+        reads += call == "events";
+        return fault::none;
+    };
+    const auto run = trigger(w, client, "a", yellow);
+    std::optional<pawl::error_code> ended;
+    other.client->async_await_finished(
+        run, [&ended](pawl::error_code code, const auto&) { ended = code; });
+    w.settle();
+    w.wait_for(client.async_callback(run, "go on", 1, {}, asio::use_awaitable));
+    w.advance(1s);
+    BOOST_REQUIRE(ended.has_value());
+    BOOST_TEST(reads > 0);
+    reads = 0;
+    for (int i = 0; i < 10; ++i) {
+        trigger(w, client, "b" + std::to_string(i), yellow);
+        w.advance(1min);
+    }
+    BOOST_TEST(reads == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_trigger_whose_thread_is_late_begins_no_run_as_it_was)
+{
+    const auto store = std::make_shared<preempting_store>(pawl::open_memory());
+    asio::thread_pool pool{4};
+    pawl::engine_options options;
+    options.store = store;
+    options.log = [](const pawl::log_entry&) {
+    };
+    pawl::engine engine{pool.get_executor(), options};
+    std::atomic<int> charged = 0;
+    lamp_builder b{"lamps"};
+    b.step<red>([&charged](lamp_run&) -> pawl::step<off> {
+        ++charged;
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = engine.add(std::move(b).build());
+    engine.async_start(asio::use_future).get();
+    auto triggered = client.async_trigger("a", lamp{}, {}, asio::use_future);
+    store->stored.get_future().wait();
+    client.async_cancel(std::string{"a"}, "", asio::use_future).get();
+    store->goes_on.set_value();
+    const auto run = triggered.get();
+    engine.async_stop(1s, asio::use_future).get();
+    pool.join();
+    BOOST_TEST(charged == 0);
+    BOOST_TEST((store->find_now(run)->state == pawl::run_state::cancelled));
+}
+
+BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_out)
+{
+    pawl::engine_detail::wake_list list;
+    const auto entry = [](int at, int run, int failures = 0) {
+        return pawl::engine_detail::wake_list::entry{position(at).at, position(run).id, 0,
+                                                     failures};
+    };
+    list.add(entry(5, 1));
+    list.add(entry(3, 1)); // earlier
+    list.add(entry(4, 1)); // not earlier
+    BOOST_TEST((list.first()->at == position(3).at));
+    list.add(entry(9, 1, 1)); // it failed: that is when it is tried again
+    list.add(entry(1, 1));
+    BOOST_TEST((list.first()->at == position(9).at));
+    BOOST_TEST(list.size() == 1u);
+    BOOST_TEST(list.take(position(1).id)->failures == 1);
+    for (std::size_t i = 0; i < pawl::engine_detail::wake_list::max_size; ++i) {
+        auto each = entry(100, 0);
+        each.run.bytes[12] = static_cast<std::uint8_t>(i >> 8);
+        each.run.bytes[13] = static_cast<std::uint8_t>(i);
+        each.run.bytes[14] = 1;
+        if (list.add(each))
+            BOOST_ERROR("left out though there is room");
+    }
+    BOOST_TEST((list.add(entry(200, 7))->run == position(7).id));
+    BOOST_TEST((list.add(entry(50, 8))->at == position(100).at));
+    BOOST_TEST((list.first()->run == position(8).id));
+}
+
+BOOST_AUTO_TEST_CASE(a_line_for_a_permit_is_in_due_order_and_refilled_where_it_stopped)
+{
+    pawl::engine_detail::step_limiter line{1, 2};
+    BOOST_TEST(line.acquire_or_wait(0, position(1)));
+    for (const int at : {4, 3, 2, 5}) // two find room, the earliest
+        BOOST_TEST(!line.acquire_or_wait(0, position(at)));
+    BOOST_TEST((line.release() == position(2).id));
+    const auto from = line.refill_from();
+    BOOST_REQUIRE(from.has_value());
+    BOOST_TEST((from->from == position(4)));
+    BOOST_TEST(from->room == 1u);
+    BOOST_TEST(line.refill(0, position(4)).has_value());
+    BOOST_TEST(!line.refill(0, position(5)).has_value()); // full
+    BOOST_TEST(!line.acquire_or_wait(0, position(6)));    // meanwhile
+    line.refilled(0, position(5));
+    BOOST_TEST((line.release() == position(3).id));
+    BOOST_TEST((line.refill_from()->from == position(5)));
+    BOOST_TEST(line.refill(0, position(5)).has_value());
+    line.refilled(0, std::nullopt);
+    BOOST_TEST(!line.refill_from().has_value());
+    BOOST_TEST((line.release() == position(4).id));
+    BOOST_TEST((line.release() == position(5).id));
+    BOOST_TEST(!line.release().has_value());
+    BOOST_TEST(line.try_acquire());
+    BOOST_TEST(!line.try_acquire());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
