@@ -51,6 +51,9 @@ inline detail::outcome_tag repeat_after(duration delay)
 
 /// Leaves the run where it is, without saving the object. A step that skips does not run again in
 /// this visit: the run waits for a callback, a timeout or a command. A timeout that skips is done.
+///
+/// Where the status has no callback and no timeout is armed, nothing would ever move the run: it is
+/// paused instead, with a reason that says so, and a resume runs the step again.
 inline detail::outcome_tag skip()
 {
     return {{detail::next_kind::skip, 0, {}, {}}};

@@ -17,6 +17,14 @@ namespace pawl::engine_detail {
 namespace asio = boost::asio;
 using core::need;
 
+namespace {
+
+constexpr std::string_view skipped_for_good =
+    "the step returned skip() in a status without a callback or an armed timeout: nothing would "
+    "move the run any more; a resume runs the step again";
+
+} // namespace
+
 /// What comes of an action for which no handler runs.
 core::outcome activation::outcome_of(core::action what)
 {
@@ -225,6 +233,12 @@ core::outcome activation::completed(core::source by, detail::next_value value)
     core::handler_returned returned{by, std::move(value), {}};
     if (returned.value.kind == detail::next_kind::skip) {
         object_.reset();
+        if (std::holds_alternative<core::from_step>(by) && rules().callbacks.empty() &&
+            record_.deadlines.empty()) {
+            std::string upgraded;
+            returned.object = detail::present_object(*workflow_->impl, record_, upgraded);
+            returned.value = {detail::next_kind::pause, 0, {}, std::string{skipped_for_good}};
+        }
         return returned;
     }
     encoded_.clear();

@@ -208,6 +208,39 @@ BOOST_AUTO_TEST_CASE(runs_that_cannot_be_read_as_due_are_passed_over_and_reporte
     BOOST_TEST((w.state_of(client, runs[5]).status == off));
 }
 
+BOOST_AUTO_TEST_CASE(a_step_that_skips_where_nothing_else_moves_its_run_is_paused)
+{
+    world w;
+    int calls = 0;
+    lamp_builder b{"lamps"};
+    const auto skips_once = [&calls](lamp_run& run) -> pawl::step<off> {
+        run.object().value = 7; // not saved
+        if (++calls % 2 == 1)
+            co_return pawl::skip();
+        co_return pawl::to<off>;
+    };
+    b.step<red>(skips_once);
+    b.step<yellow>(skips_once);
+    b.timeout<yellow>(1min, switch_off);
+    b.start<red>().start<yellow>();
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client, "a", red);
+    const auto paused = w.state_of(client, run);
+    BOOST_TEST((paused.state == pawl::run_state::paused));
+    BOOST_TEST(paused.reason.find("skip()") != std::string::npos);
+    BOOST_TEST(paused.object.value == 0);
+    w.advance(24h);
+    BOOST_TEST(calls == 1);
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
+    w.settle();
+    BOOST_TEST((w.state_of(client, run).status == off));
+    const auto other = trigger(w, client, "b", yellow);
+    BOOST_TEST((w.state_of(client, other).state == pawl::run_state::running));
+    w.advance(1min);
+    BOOST_TEST((w.state_of(client, other).status == off));
+}
+
 BOOST_AUTO_TEST_CASE(a_poll_of_a_shared_store_does_not_read_what_is_at_work)
 {
     shared_world w;
