@@ -38,8 +38,8 @@ pawl::workflow<offer, state> offers()
 {
     pawl::builder<offer, state> b{"offers"};
     b.callback<offered>("accept", take);
-    b.timeout<offered>(9h, remind);
-    b.timeout<offered>(24h, expire);
+    b.timeout<offered>("remind", 9h, remind);
+    b.timeout<offered>("expire", 24h, expire);
     b.end<accepted, expired>();
     return std::move(b).build();
 }

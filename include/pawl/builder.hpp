@@ -149,8 +149,9 @@ public:
     {
         draft_.name = std::move(name);
         draft_.label = &label;
-        draft_.made.decode = [](std::string_view bytes) -> detail::object_ptr {
-            return std::make_shared<Object>(codec<Object>::decode(bytes));
+        draft_.made.decode = [](std::string_view bytes,
+                                std::string* ignored) -> detail::object_ptr {
+            return std::make_shared<Object>(detail::decode_object<Object>(bytes, ignored));
         };
         draft_.made.encode = [](const detail::object_ptr& object, std::string& out) {
             codec<Object>::encode(*static_cast<const Object*>(object.get()), out);
@@ -160,6 +161,15 @@ public:
             codec<Object>::encode(Object{}, bytes);
             return bytes;
         };
+        if constexpr (detail::upgradable<Object>)
+            for (std::uint32_t from = 1; from < schema<Object>::version; ++from)
+                upgrade(from, [from](boost::json::value& document) {
+                    schema<Object>::upgrade(from, document);
+                });
+        else
+            static_assert(schema<Object>::version == 1,
+                          "a pawl::schema above version 1 has static void upgrade(std::uint32_t "
+                          "from, boost::json::value& document)");
     }
 
     /// What a run does on its own in status `From`: `fn(run<Object>&)` returns a pawl::step<…> that
@@ -214,35 +224,28 @@ public:
     /// What happens when a run has been in `From` for too long. A status may have several timeouts;
     /// each is armed when the run enters it, and forgotten when the run leaves.
     ///
+    /// `name` is stored with the deadline: the program that has a timeout of that name in this
+    /// status, now or later, calls its handler. It has 1 to 128 bytes. A stored deadline whose
+    /// timeout the status no longer has is dropped, with a line in the log; a timeout that is added
+    /// is armed for the runs that enter the status from then on.
+    ///
     /// `when` is a span of time above zero, or a time point, or a function
     /// `std::optional<time_point>(const run<Object>&)` that is asked when the run enters; empty
     /// arms nothing. A time that has passed is due at once. `fn(run<Object>&)` returns a
     /// pawl::step<…>; it interrupts the status's step if that is at work.
     template <auto From, class When, class Fn>
+    timeout_options timeout(std::string name, When when, Fn fn)
+        PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
+    {
+        return add_timeout<From>(std::move(name), std::move(when), std::move(fn));
+    }
+
+    /// The same without a name, for the only timeout of a status; its name is "timeout".
+    template <auto From, class When, class Fn>
     timeout_options timeout(When when, Fn fn)
         PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
     {
-        auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
-        auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
-        if constexpr (std::is_convertible_v<When, duration>) {
-            added.fixed = when;
-            added.handler.due = detail::make_timer(*added.fixed);
-        } else if constexpr (std::is_convertible_v<When, time_point>) {
-            added.handler.due = detail::make_timer(static_cast<time_point>(when));
-        } else {
-            constexpr bool fits =
-                std::is_invocable_r_v<std::optional<time_point>, const When&, const run_type&>;
-            static_assert(fits, "a timeout is due after a duration, at a time_point, or at what a "
-                                "function std::optional<pawl::time_point>(const "
-                                "pawl::run<Object>&) returns");
-            if constexpr (fits)
-                added.handler.due = detail::make_timer<Object, When>(keep(std::move(when)));
-        }
-        if constexpr (check_handler<Fn, run_type&>()) {
-            added.destinations = destinations_of<Fn, run_type&>();
-            added.handler.run = detail::make_handler<Object, Fn>(keep(std::move(fn)));
-        }
-        return timeout_options{added.options};
+        return add_timeout<From>(std::string{}, std::move(when), std::move(fn));
     }
 
     /// Declares statuses in which a run is completed: they have no step, callback or timeout.
@@ -273,57 +276,99 @@ public:
     ///
     /// One that throws is repeated by engine_options::hook_retry, then given up with an error in
     /// the log. It delays neither its run nor the hooks of others.
+    ///
+    /// What a hook has seen of the log is stored under the name of its function, on_complete, and,
+    /// of a second one of the same function, under a name of its own besides:
+    /// `b.on_complete("mail", send_mail)`, of 1 to 128 bytes.
     template <class Fn>
     builder& on_complete(Fn fn)
     {
-        return add_hook({event_kind::completed}, {}, std::move(fn));
+        return add_hook("on_complete", {event_kind::completed}, std::move(fn));
+    }
+
+    template <class Fn>
+    builder& on_complete(const std::string& name, Fn fn)
+    {
+        return add_hook("on_complete/" + name, {event_kind::completed}, std::move(fn));
     }
 
     /// As on_complete(), for each accepted trigger.
     template <class Fn>
     builder& on_start(Fn fn)
     {
-        return add_hook({event_kind::started}, {}, std::move(fn));
+        return add_hook("on_start", {event_kind::started}, std::move(fn));
+    }
+
+    template <class Fn>
+    builder& on_start(const std::string& name, Fn fn)
+    {
+        return add_hook("on_start/" + name, {event_kind::started}, std::move(fn));
     }
 
     /// As on_complete(), after each pause; the snapshot's `reason` says why.
     template <class Fn>
     builder& on_pause(Fn fn)
     {
-        return add_hook({event_kind::paused}, {}, std::move(fn));
+        return add_hook("on_pause", {event_kind::paused}, std::move(fn));
+    }
+
+    template <class Fn>
+    builder& on_pause(const std::string& name, Fn fn)
+    {
+        return add_hook("on_pause/" + name, {event_kind::paused}, std::move(fn));
     }
 
     /// As on_complete(), after each resume, by somebody or by itself.
     template <class Fn>
     builder& on_resume(Fn fn)
     {
-        return add_hook({event_kind::resumed}, {}, std::move(fn));
+        return add_hook("on_resume", {event_kind::resumed}, std::move(fn));
+    }
+
+    template <class Fn>
+    builder& on_resume(const std::string& name, Fn fn)
+    {
+        return add_hook("on_resume/" + name, {event_kind::resumed}, std::move(fn));
     }
 
     /// As on_complete(), after each run that was cancelled.
     template <class Fn>
     builder& on_cancel(Fn fn)
     {
-        return add_hook({event_kind::cancelled}, {}, std::move(fn));
+        return add_hook("on_cancel", {event_kind::cancelled}, std::move(fn));
+    }
+
+    template <class Fn>
+    builder& on_cancel(const std::string& name, Fn fn)
+    {
+        return add_hook("on_cancel/" + name, {event_kind::cancelled}, std::move(fn));
     }
 
     /// As on_complete(), after the data of a run was deleted; the object is what the scrubber left.
     template <class Fn>
     builder& on_data_deleted(Fn fn)
     {
-        return add_hook({event_kind::data_deleted}, {}, std::move(fn));
+        return add_hook("on_data_deleted", {event_kind::data_deleted}, std::move(fn));
     }
 
-    /// As on_complete(), each time that a run enters one of `Statuses`, also by its trigger.
+    template <class Fn>
+    builder& on_data_deleted(const std::string& name, Fn fn)
+    {
+        return add_hook("on_data_deleted/" + name, {event_kind::data_deleted}, std::move(fn));
+    }
+
+    /// As on_complete(), each time that a run enters one of `Statuses`, also by its trigger. A
+    /// status that is added to them is for those that enter it from then on.
     template <auto... Statuses, class Fn>
     builder& on_enter(Fn fn)
     {
-        static_assert(sizeof...(Statuses) > 0, "on_enter needs a status: b.on_enter<Paid>(fn)");
-        const auto shared = keep(std::move(fn));
-        (add_kept_hook({event_kind::started, event_kind::moved, event_kind::completed},
-                       detail::status_number<Status, Statuses>(), shared),
-         ...);
-        return *this;
+        return add_enter_hook<Statuses...>("on_enter", std::move(fn));
+    }
+
+    template <auto... Statuses, class Fn>
+    builder& on_enter(const std::string& name, Fn fn)
+    {
+        return add_enter_hook<Statuses...>("on_enter/" + name, std::move(fn));
     }
 
     /// Rules for steps and timeouts that give none of their own, also for those declared before.
@@ -348,41 +393,64 @@ public:
     /// How a stored object of schema version `from` becomes one of version `from + 1`, when the
     /// tolerant reader of pawl::codec is not enough for what has changed.
     ///
-    /// `fn(boost::json::value&)` edits the document, or `std::string fn(std::string)` the bytes of
+    /// `up(boost::json::value&)` edits the document, or `std::string up(std::string)` the bytes of
     /// another codec. The first version is 1, and each version but the present one has its upgrade:
     /// with upgrades from 1 and 2, the present version is 3. They are applied when a run is read;
-    /// the run is stored in the present version at its next commit that saves its object. A program
-    /// that is older than a run's object leaves the run alone, with an error that says so.
-    template <class Fn>
-    builder& upgrade(std::uint32_t from, Fn fn)
+    /// the run is stored in the present version at its next commit that saves its object.
+    ///
+    /// A program that is older than a run's object leaves the run alone: it uses up no attempt and
+    /// no message, and the run goes on as soon as an engine with the newer program drives it.
+    template <class Up>
+    builder& upgrade(std::uint32_t from, Up up)
     {
-        std::function<std::string(std::string)> made;
-        if constexpr (std::is_invocable_r_v<std::string, const Fn&, std::string>) {
-            made = [kept = keep(std::move(fn))](std::string stored) {
-                return (*kept)(std::move(stored));
-            };
-        } else {
-            constexpr bool fits = std::is_invocable_v<const Fn&, boost::json::value&>;
-            static_assert(fits, "an upgrade is called as fn(boost::json::value&), or as "
-                                "std::string fn(std::string), with a const call operator");
-            if constexpr (fits)
-                made =
-                    detail::make_upgrade([kept = keep(std::move(fn))](
-                                             boost::json::value& document) { (*kept)(document); });
-        }
-        if (!draft_.upgrades.emplace(from, std::move(made)).second)
+        if (!draft_.upgrades.emplace(from, conversion(std::move(up))).second)
             draft_.repeated_upgrades.push_back(from);
+        return *this;
+    }
+
+    /// The same, with the way back, `down`, from version `from + 1` to version `from`, which
+    /// write_version() needs.
+    template <class Up, class Down>
+    builder& upgrade(std::uint32_t from, Up up, Down down)
+    {
+        draft_.downgrades.emplace(from, conversion(std::move(down)));
+        return upgrade(from, std::move(up));
+    }
+
+    /// Objects are stored in this older version of their schema, while all versions are read.
+    ///
+    /// For a deployment that replaces engines one after the other: first a program that knows the
+    /// new version and writes the old one, which the engines of before can read; when all engines
+    /// have it, the same program without this line. Each version from this one to the present one
+    /// has an upgrade() with its way back. What the old version cannot hold is lost when the object
+    /// is stored. Default: the present version.
+    builder& write_version(std::uint32_t version)
+    {
+        draft_.write_version = version;
         return *this;
     }
 
     /// Says that status number `old` is no more, and that its runs go on in `To`, as if they had
     /// just entered it. When an engine starts, it moves them before it does anything else; a paused
-    /// run stays paused there, unless `To` is an end. Statuses are stored by number: to rename one
-    /// needs nothing.
+    /// run stays paused there, unless `To` is an end.
     template <auto To>
     builder& retire(int old)
     {
         draft_.retired.emplace_back(old, detail::status_number<Status, To>());
+        return *this;
+    }
+
+    /// Says that the status `Now` was called `old` by a program before: its number is the same, and
+    /// so is what it stands for.
+    ///
+    /// A status is stored by its number, and the labels of all numbers with the workflow. A number
+    /// that has another label than before is most often an enumerator that was put in between, and
+    /// the runs would stand in the wrong status: engine::async_start refuses it with
+    /// errc::status_relabeled, unless it is said so here.
+    template <auto Now>
+    builder& renamed(std::string old)
+    {
+        draft_.renamed.emplace_back(detail::status_number<Status, Now>(), std::move(old));
         return *this;
     }
 
@@ -406,7 +474,7 @@ public:
         static_assert(fits, "scrub is called as fn(Object&), with a const call operator");
         if constexpr (fits)
             draft_.made.scrub = [kept = keep(std::move(fn))](std::string_view stored) {
-                Object object = codec<Object>::decode(stored);
+                Object object = detail::decode_object<Object>(stored);
                 (*kept)(object);
                 std::string bytes;
                 codec<Object>::encode(object, bytes);
@@ -446,6 +514,27 @@ private:
         return std::make_shared<const Fn>(std::move(fn));
     }
 
+    template <class Fn>
+    static std::function<std::string(std::string)> conversion(Fn fn)
+    {
+        if constexpr (std::is_invocable_r_v<std::string, const Fn&, std::string>) {
+            return [kept = keep(std::move(fn))](std::string stored) {
+                return (*kept)(std::move(stored));
+            };
+        } else {
+            constexpr bool fits = std::is_invocable_v<const Fn&, boost::json::value&>;
+            static_assert(fits, "an upgrade is called as fn(boost::json::value&), or as "
+                                "std::string fn(std::string), with a const call operator");
+            if constexpr (fits)
+                return detail::make_upgrade(
+                    [kept = keep(std::move(fn))](boost::json::value& document) {
+                        (*kept)(document);
+                    });
+            else
+                return {};
+        }
+    }
+
     template <class Fn, class... Arguments>
     static consteval bool check_handler()
     {
@@ -469,6 +558,33 @@ private:
         return detail::destinations<Status, result>::list();
     }
 
+    template <auto From, class When, class Fn>
+    timeout_options add_timeout(std::string name, When when, Fn fn)
+    {
+        auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
+        auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
+        added.name = std::move(name);
+        if constexpr (std::is_convertible_v<When, duration>) {
+            added.fixed = when;
+            added.handler.due = detail::make_timer(*added.fixed);
+        } else if constexpr (std::is_convertible_v<When, time_point>) {
+            added.handler.due = detail::make_timer(static_cast<time_point>(when));
+        } else {
+            constexpr bool fits =
+                std::is_invocable_r_v<std::optional<time_point>, const When&, const run_type&>;
+            static_assert(fits, "a timeout is due after a duration, at a time_point, or at what a "
+                                "function std::optional<pawl::time_point>(const "
+                                "pawl::run<Object>&) returns");
+            if constexpr (fits)
+                added.handler.due = detail::make_timer<Object, When>(keep(std::move(when)));
+        }
+        if constexpr (check_handler<Fn, run_type&>()) {
+            added.destinations = destinations_of<Fn, run_type&>();
+            added.handler.run = detail::make_handler<Object, Fn>(keep(std::move(fn)));
+        }
+        return timeout_options{added.options};
+    }
+
     template <class Payload, auto... From, class Fn>
     void add_callback(const std::string& name, Fn fn)
     {
@@ -481,6 +597,8 @@ private:
                           "Pawl has no codec for this callback's payload: describe it with "
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
+            if constexpr (schema<Payload>::version != 1)
+                draft_.made.payload_versions[name] = schema<Payload>::version;
             if constexpr (codable<Payload> && check_handler<Fn, run_type&, Payload>())
                 store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&, Payload>(),
                                                   keep(std::move(fn)));
@@ -497,17 +615,20 @@ private:
          ...);
     }
 
-    template <class Fn>
-    builder& add_hook(std::vector<event_kind> kinds, std::optional<int> entering, Fn fn)
+    template <auto... Statuses, class Fn>
+    builder& add_enter_hook(std::string name, Fn fn)
     {
-        add_kept_hook(std::move(kinds), entering, keep(std::move(fn)));
-        return *this;
+        static_assert(sizeof...(Statuses) > 0, "on_enter needs a status: b.on_enter<Paid>(fn)");
+        return add_hook(std::move(name),
+                        {event_kind::started, event_kind::moved, event_kind::completed},
+                        std::move(fn), {detail::status_number<Status, Statuses>()...});
     }
 
     template <class Fn>
-    void add_kept_hook(std::vector<event_kind> kinds, std::optional<int> entering,
-                       detail::kept<Fn> fn)
+    builder& add_hook(std::string name, std::vector<event_kind> kinds, Fn function,
+                      std::vector<int> entering = {})
     {
+        const auto fn = keep(std::move(function));
         using result = boost::asio::awaitable<void>;
         constexpr bool plain = std::is_invocable_r_v<result, const Fn&, const snapshot_type&>;
         constexpr bool with_event =
@@ -518,14 +639,16 @@ private:
                       "const");
         if constexpr (plain || with_event)
             draft_.made.hooks.push_back(
-                {std::move(kinds), entering, [fn](const event& what, const record& at) {
+                {std::move(name), std::move(kinds), std::move(entering),
+                 [fn](const event& what, const record& at) {
                      auto seen = detail::make_snapshot<Object, Status>(
-                         at, codec<Object>::decode(at.object));
+                         at, detail::decode_object<Object>(at.object));
                      if constexpr (with_event)
                          return detail::call_hook<snapshot_type, Fn>(fn, what, std::move(seen));
                      else
                          return detail::call_hook<snapshot_type, Fn>(fn, std::move(seen));
                  }});
+        return *this;
     }
 
     detail::workflow_draft draft_;

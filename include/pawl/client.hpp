@@ -515,13 +515,21 @@ private:
     }
 
     template <class Payload>
-    static detail::send_call callback_call(run_key to, std::string name, const Payload& payload,
-                                           callback_options options, bool wait)
+    detail::send_call callback_call(run_key to, std::string name, const Payload& payload,
+                                    callback_options options, bool wait)
     {
         detail::send_call call;
         call.to = std::move(to);
         call.name = std::move(name);
         call.early = detail::encode_into(payload, call.payload);
+        if constexpr (std::is_same_v<Payload, bytes>) {
+            // Written by hand, or taken over from outside: what the callback takes now.
+            const auto& versions = workflow_.impl()->payload_versions;
+            const auto known = versions.find(call.name);
+            call.payload_version = known == versions.end() ? 1 : known->second;
+        } else {
+            call.payload_version = schema<Payload>::version;
+        }
         call.key = std::move(options.idempotency_key);
         call.time_limit = options.time_limit;
         call.wait_until_settled = wait;

@@ -2,6 +2,7 @@
 
 #include "pawl/detail/json_io.hpp"
 #include "pawl/json_path.hpp"
+#include "pawl/schema.hpp"
 #include "pawl/time.hpp"
 
 #include <boost/describe.hpp>
@@ -43,10 +44,16 @@ namespace pawl {
 /// - std::chrono durations of an integral type as a number of microseconds, cut off toward zero;
 /// - boost::json::value as itself.
 ///
-/// Reading is tolerant, so that a type may grow while runs of it are stored: a missing member keeps
-/// the value that the default constructor gave it, an unknown one is ignored, of two equal names
-/// the last one counts. What is there must have the right type: "items[2].price: expected a number,
-/// found a string". Documents nested deeper than 32 levels are refused, both ways.
+/// A document is read in one of two ways, see json_reading. A workflow's object is read tolerantly,
+/// so that it may grow while runs of it are stored: a missing member keeps the value that the
+/// default constructor gave it, an unknown one is ignored. A callback's payload and an effect's
+/// result are read strictly: a member that is missing, and is no std::optional, or that is unknown,
+/// is an error. pawl::schema chooses otherwise for a type, and names members that must be there
+/// whichever way it is read.
+///
+/// Either way, what is there must have the right type: "items[2].price: expected a number, found a
+/// string". Of two equal names the last one counts. Documents nested deeper than 32 levels are
+/// refused, both ways.
 template <class T>
 struct json_codec;
 
@@ -79,8 +86,11 @@ struct codec : detail::default_codec {
         json_codec<T>::write(from, out);
     }
 
-    /// Throws decode_error when `bytes` are not JSON or do not fit T.
-    static T decode(std::string_view bytes)
+    /// Reads tolerantly. Throws decode_error when `bytes` are not JSON or do not fit T.
+    static T decode(std::string_view bytes) { return decode(bytes, json_reading::tolerant); }
+
+    /// Reads as it is told. `ignored`: see json_path.
+    static T decode(std::string_view bytes, json_reading reading, std::string* ignored = nullptr)
     {
         static_assert(json_codable<T>,
                       "Pawl has no codec for this type: describe it with BOOST_DESCRIBE_STRUCT or "
@@ -90,7 +100,8 @@ struct codec : detail::default_codec {
                       "constructor, or specialise pawl::codec");
         const detail::json_document document{bytes};
         T to{};
-        json_codec<T>::read(document.root(), to, json_path{});
+        const json_path root{reading, ignored};
+        json_codec<T>::read(document.root(), to, root);
         return to;
     }
 };
@@ -112,6 +123,49 @@ struct codec<bytes> {
 template <class T>
 concept codable = json_codable<T> || !std::is_base_of_v<detail::default_codec, codec<T>>;
 
+namespace detail {
+
+template <class T>
+inline constexpr bool is_json = std::is_base_of_v<default_codec, codec<T>>;
+
+/// As codec<T>::decode. A codec of the user's own reads in its own way.
+template <class T>
+T decode_as(std::string_view bytes, json_reading reading, std::string* ignored = nullptr)
+{
+    if constexpr (is_json<T>)
+        return codec<T>::decode(bytes, reading, ignored);
+    else
+        return codec<T>::decode(bytes);
+}
+
+/// Reads a workflow's object.
+template <class T>
+T decode_object(std::string_view bytes, std::string* ignored = nullptr)
+{
+    return decode_as<T>(bytes, json_reading::tolerant, ignored);
+}
+
+/// Reads a payload or a result that was stored in `version` of its schema. `what` names it in an
+/// error. Throws pawl::error.
+template <class T>
+T decode_stored(std::string_view bytes, std::uint32_t version, const std::string& what)
+{
+    constexpr auto present = schema<T>::version;
+    static_assert(present >= 1, "the first version of a pawl::schema is 1");
+    static_assert(present == 1 || upgradable<T>,
+                  "a pawl::schema above version 1 has static void upgrade(std::uint32_t from, "
+                  "boost::json::value& document)");
+    if (version > present || version < 1)
+        refuse_newer(what, version, present);
+    if constexpr (upgradable<T>)
+        if (version < present) {
+            const auto upgraded = upgraded_document(bytes, version, present, &schema<T>::upgrade);
+            return decode_as<T>(upgraded, json_reading::strict);
+        }
+    return decode_as<T>(bytes, json_reading::strict);
+}
+
+} // namespace detail
 } // namespace pawl
 
 #include "pawl/detail/json_codecs.hpp"

@@ -36,7 +36,11 @@ struct step_rules {
     duration lag{};               ///< wait between entering the status and the first attempt
 };
 
+/// The name of a status's only timeout when builder::timeout() was given none.
+inline constexpr std::string_view unnamed_timeout = "timeout";
+
 struct timeout_rules {
+    std::string name; ///< unlike that of the status's other timeouts; stored with each deadline
     retry_policy retry;
     duration attempt_limit{}; ///< zero: none
 };
@@ -51,6 +55,9 @@ struct status_rules {
     std::vector<std::string> callbacks; ///< names, in order of declaration
     std::vector<timeout_rules> timeouts;
     std::vector<edge> edges; ///< in order of declaration, without repetition
+
+    /// The timeout of that name, as its index in `timeouts`; empty when the status has none.
+    std::optional<std::size_t> find_timeout(std::string_view timeout) const noexcept;
 };
 
 /// A workflow as data: what the engine decides by, and what a diagram shows. Made by
@@ -63,8 +70,17 @@ struct definition {
     /// builder::start(), else the first declared one that is nobody's destination.
     int default_start = 0;
 
-    /// The version of the object's schema that runs are stored with: one more than the upgrades.
+    /// The newest version of the object's schema: one more than the upgrades.
     std::uint32_t object_version = 1;
+
+    /// The version that objects are stored in; see builder::write_version().
+    std::uint32_t write_version = 1;
+
+    /// Labels that statuses had in programs before: see builder::renamed().
+    std::vector<std::pair<int, std::string>> renamed;
+
+    /// Names of the hooks, see builder::on_complete(), in order of declaration.
+    std::vector<std::string> hooks;
 
     /// Statuses that the workflow no longer has, and where their runs go on.
     std::vector<std::pair<int, int>> retired;

@@ -123,6 +123,8 @@ struct start_plan {
         moves,            ///< the status was retired: they go on in `successor`
         unhandled,        ///< nothing handles the status: the start is refused, or they stay there
         unknown_workflow, ///< the engine does not have the workflow: they stay where they are
+        relabeled,        ///< the status's number had another label: the start is refused
+        left_to_newer,    ///< a newer program has the status: they are left to engines that have it
     };
 
     std::string workflow;
@@ -131,7 +133,13 @@ struct start_plan {
     run_state state = run_state::initiated;
     std::uint64_t runs = 0;
     fate what = fate::continues;
-    int successor = 0; ///< of a retired status
+    int successor = 0;          ///< of a retired status
+    std::string label_before{}; ///< relabeled: what the number stood for
+
+    /// What the workflow's new definition changes for these runs, a sentence each: steps and
+    /// timeouts that were added since they entered the status, timeouts and callbacks that were
+    /// removed. Empty once a program with that definition has been started.
+    std::vector<std::string> notes{};
 };
 
 /// How an engine does at this moment.
@@ -153,6 +161,10 @@ struct engine_statistics {
     /// How long no place has become free though runs are due; zero while the engine goes on. Said
     /// from 10 s on.
     duration stalled_for{};
+
+    /// Runs that were due lately and need a newer program, to whose engines they are left: it wrote
+    /// their object, an effect or a message, or they are in a status of its own.
+    std::size_t left_to_newer = 0;
 
     std::vector<lease> leases; ///< of the shards that it owns
 };
@@ -265,15 +277,17 @@ public:
             token, this);
     }
 
-    /// Takes its part of the store's shards, checks that the workflows handle the statuses of all
-    /// unfinished runs, moves those of retired statuses on, and begins to drive what is due. The
-    /// log has what becomes of the unfinished runs of each status, as async_plan tells it.
+    /// Takes its part of the store's shards, checks that the labels of all statuses are those of
+    /// the programs before (see builder::renamed()) and that the workflows handle the statuses of
+    /// all unfinished runs, moves those of retired statuses on, and begins to drive what is due.
+    /// The log has what becomes of the unfinished runs of each status, as async_plan tells it.
     ///
     /// With a shared store it completes when it has shown that it is alive; the first shards come
     /// soon after. When engines come or go, shards are given back and taken until each has as many:
     /// a run whose handler is at work goes on to its next commit first, for `interrupt_grace`.
     ///
-    /// Completes with: errc::unhandled_status (the log has the list), errc::fenced when another
+    /// Completes with: errc::status_relabeled, errc::unhandled_status (the log has the list of
+    /// either), errc::fenced when another
     /// engine holds the shards of a store that is not shared, a store_* code, or errc::not_running
     /// after a stop.
     template <class Token = boost::asio::use_awaitable_t<>>

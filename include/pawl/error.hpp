@@ -44,6 +44,8 @@ enum class errc {
     store_refused,      ///< the server does not let its database be used this way, or at all
     store_unflushed,    ///< a flush to disk has failed; the database must be opened again
     stalled,            ///< the engine stands still: no place for a run becomes free
+    program_too_old,    ///< a newer version of the program wrote the data
+    status_relabeled,   ///< a status's number has had another label in this database
 };
 
 const boost::system::error_category& pawl_category() noexcept;

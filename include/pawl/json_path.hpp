@@ -3,12 +3,19 @@
 #include "pawl/error.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace pawl {
 
-/// Where in a JSON document a reader stands, e.g. `items[2].price`.
+/// How members of a described struct that are missing or unknown are read.
+enum class json_reading : std::uint8_t {
+    tolerant, ///< a missing member keeps its default; an unknown one is ignored
+    strict,   ///< both are errors; only a member that is a std::optional may be missing
+};
+
+/// Where in a JSON document a reader stands, e.g. `items[2].price`, and how it reads.
 ///
 /// A link of a chain on the stack: it refers to its parent and to the member's name, so both must
 /// outlive it. Costs nothing until somebody asks for its text.
@@ -17,15 +24,38 @@ public:
     /// The whole document.
     constexpr json_path() noexcept = default;
 
+    /// The whole document. The path of the first member that is ignored, because it is unknown, is
+    /// written to `*ignored`, if that is given and empty.
+    constexpr explicit json_path(json_reading reading, std::string* ignored = nullptr) noexcept
+        : ignored_(ignored), reading_(reading)
+    {
+    }
+
+    /// A member or an item is read as what contains it, unless that says otherwise.
     constexpr json_path(const json_path& parent, std::string_view member) noexcept
-        : parent_(&parent), member_(member)
+        : json_path(parent, member, parent.reading_)
+    {
+    }
+
+    constexpr json_path(const json_path& parent, std::string_view member,
+                        json_reading reading) noexcept
+        : parent_(&parent), ignored_(parent.ignored_), member_(member), reading_(reading)
     {
     }
 
     constexpr json_path(const json_path& parent, std::size_t index) noexcept
-        : parent_(&parent), index_(index), is_index_(true)
+        : parent_(&parent), ignored_(parent.ignored_), index_(index), is_index_(true),
+          reading_(parent.reading_)
     {
     }
+
+    constexpr json_reading reading() const noexcept { return reading_; }
+
+    /// Whether somebody wants to know of ignored members.
+    constexpr bool notes_ignored() const noexcept { return ignored_ && ignored_->empty(); }
+
+    /// Says that the value here is ignored.
+    void note_ignored() const;
 
     json_path(const json_path&) = delete;
     json_path& operator=(const json_path&) = delete;
@@ -35,9 +65,11 @@ public:
 
 private:
     const json_path* parent_ = nullptr;
+    std::string* ignored_ = nullptr;
     std::string_view member_;
     std::size_t index_ = 0;
     bool is_index_ = false;
+    json_reading reading_ = json_reading::tolerant;
 };
 
 /// Bytes that do not fit the type that they are read into. Its code is errc::decode_failed.

@@ -35,6 +35,9 @@ struct message {
     std::string name;    ///< the callback's name
     std::string payload; ///< of a callback: the codec's bytes; of a command: the reason
 
+    /// Of a callback: which version of the schema of its type the payload is in, see pawl::schema.
+    std::uint32_t payload_version = 1;
+
     /// Idempotency key: a second message of the run with this name and key is not stored. May be
     /// empty.
     std::string key;

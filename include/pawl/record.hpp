@@ -47,9 +47,9 @@ enum class pause_kind : std::uint8_t {
 
 /// One armed timeout of the present visit.
 struct deadline {
-    int timeout = 0; ///< which of the status's timeouts, counted from 0 in order of declaration
-    time_point at;   ///< when its handler becomes due
-    int attempt = 0; ///< failed attempts of the handler so far
+    std::string timeout; ///< the name of the status's timeout
+    time_point at;       ///< when its handler becomes due
+    int attempt = 0;     ///< failed attempts of the handler so far
 
     friend bool operator==(const deadline&, const deadline&) = default;
 };
@@ -59,6 +59,9 @@ struct effect {
     std::string name;
     std::string value;    ///< the codec's bytes
     bool for_run = false; ///< false: forgotten when the visit ends
+
+    /// Which version of the schema of its type `value` is in: see pawl::schema.
+    std::uint32_t version = 1;
 
     friend bool operator==(const effect&, const effect&) = default;
 };

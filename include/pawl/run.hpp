@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -42,6 +43,28 @@ const effect* find_effect(const record& where, std::string_view name, bool for_r
 std::string make_idempotency_key(const record& where, std::string_view name);
 
 std::string trace_parent_of(const run_context& context);
+
+/// A recorded effect that its type no longer fits. No attempt of the same program can read it.
+class unreadable_effect : public error {
+public:
+    unreadable_effect(const std::string& name, const std::exception& why);
+};
+
+/// True for an error with errc::program_too_old.
+bool is_too_old(const std::exception& failure) noexcept;
+
+template <class Result>
+Result decode_effect(const effect& known)
+{
+    try {
+        return decode_stored<Result>(known.value, known.version,
+                                     "the recorded effect \"" + known.name + "\"");
+    } catch (const std::exception& e) {
+        if (is_too_old(e))
+            throw;
+        throw unreadable_effect{known.name, e};
+    }
+}
 
 /// Throws pawl::error (invalid_argument) for a name that cannot be recorded.
 void check_effect_name(std::string_view name);
@@ -132,8 +155,8 @@ public:
     /// Cancellation: terminal, passed on to `fn`.
     ///
     /// Errors: invalid_argument for an empty name, before `fn` is called; encode_failed when result
-    /// or object cannot be written, after it; decode_failed when recorded bytes do not fit T any
-    /// more.
+    /// or object cannot be written, after it; decode_failed when the recorded bytes do not fit T
+    /// any longer, which pauses the run without further attempts: give pawl::schema<T> an upgrade.
     template <class Fn>
     auto once(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
@@ -193,7 +216,7 @@ private:
                 co_await fn();
             else
                 fn();
-            effect done{std::move(name), {}, for_run};
+            effect done{std::move(name), {}, for_run, 1};
             co_await self.context_->record_effect(std::move(done), self.encoded());
         } else {
             static_assert(codable<result>,
@@ -201,7 +224,7 @@ private:
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
             if (known)
-                co_return codec<result>::decode(known->value);
+                co_return detail::decode_effect<result>(*known);
             std::string value;
             if constexpr (traits::awaited) {
                 const result made = co_await fn();
@@ -209,9 +232,10 @@ private:
             } else {
                 codec<result>::encode(fn(), value);
             }
-            effect done{std::move(name), value, for_run};
+            effect done{std::move(name), std::move(value), for_run, schema<result>::version};
+            result recorded = detail::decode_effect<result>(done);
             co_await self.context_->record_effect(std::move(done), self.encoded());
-            co_return codec<result>::decode(value);
+            co_return recorded;
         }
     }
 

@@ -62,7 +62,8 @@ template <class Object, class Status>
 snapshot<Object, Status> make_snapshot(const workflow<Object, Status>& flow, const record& from)
 {
     std::string upgraded;
-    auto object = codec<Object>::decode(detail::present_object(*flow.impl(), from, upgraded));
+    auto object =
+        detail::decode_object<Object>(detail::present_object(*flow.impl(), from, upgraded));
     return detail::make_snapshot<Object, Status>(from, std::move(object));
 }
 

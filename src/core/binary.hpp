@@ -100,6 +100,14 @@ public:
         return static_cast<int>(value);
     }
 
+    std::uint32_t schema_version()
+    {
+        const std::uint64_t value = number();
+        if (value < 1 || value > std::numeric_limits<std::uint32_t>::max())
+            fail("a version is out of its range");
+        return static_cast<std::uint32_t>(value);
+    }
+
     time_point time() { return time_point{duration{signed_number()}}; }
 
     std::string text()

@@ -19,6 +19,7 @@ public:
         check_name();
         check_auto_resume();
         check_retired();
+        check_renamed();
         if (!std::ranges::any_of(rules_.statuses, has_handler)) {
             add("it has no step, callback or timeout: declare at least one");
         } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
@@ -103,11 +104,7 @@ private:
                 add(status, "its step's parallel is above " + std::to_string(max_parallel) +
                                 "; 0 is no limit");
         }
-        for (std::size_t i = 0; i < status.timeouts.size(); ++i) {
-            const std::string timeout = "its timeout " + std::to_string(i + 1) + "'s ";
-            check_retry(status, timeout + "retry policy", status.timeouts[i].retry);
-            check_span(status, timeout + "attempt_limit", status.timeouts[i].attempt_limit);
-        }
+        check_timeouts(status);
         check_callbacks(status);
     }
 
@@ -123,6 +120,35 @@ private:
             add(status, "runs arrive from " + sources +
                             ", but it has no step, callback or timeout; declare it with end<>() if "
                             "runs are to complete there");
+    }
+
+    void check_timeouts(const status_rules& status)
+    {
+        std::set<std::string_view> seen;
+        for (const auto& timeout : status.timeouts) {
+            const auto whose = timeout.name == unnamed_timeout
+                                   ? std::string{"its timeout's "}
+                                   : "its timeout \"" + timeout.name + "\"'s ";
+            check_retry(status, whose + "retry policy", timeout.retry);
+            check_span(status, whose + "attempt_limit", timeout.attempt_limit);
+            if (timeout.name.size() > max_name)
+                add(status,
+                    "a timeout's name is longer than " + std::to_string(max_name) + " bytes");
+            else if (!seen.insert(timeout.name).second && timeout.name != unnamed_timeout)
+                add(status, "it has two timeouts named \"" + timeout.name + "\"");
+        }
+    }
+
+    void check_renamed()
+    {
+        for (const auto& [status, old] : rules_.renamed) {
+            const auto* rules = rules_.find(status);
+            if (!rules)
+                add("status " + std::to_string(status) + " is renamed from \"" + old +
+                    "\", and is not declared");
+            else if (old.empty() || old == rules->label)
+                add(*rules, "renamed<>() wants the label that it had before");
+        }
     }
 
     void check_callbacks(const status_rules& status)

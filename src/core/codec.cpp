@@ -350,6 +350,16 @@ const json::object& read_object(const json::value& from, const json_path& at)
     return from.get_object();
 }
 
+void refuse_missing(const json_path& at)
+{
+    throw decode_error{at, "it is missing"};
+}
+
+void refuse_unknown(const json_path& at)
+{
+    throw decode_error{at, "there is no such member"};
+}
+
 void refuse_name(std::string_view found, std::span<const std::string_view> names,
                  const json_path& at)
 {

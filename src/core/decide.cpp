@@ -20,6 +20,10 @@ using detail::next_value;
 /// Longer texts are cut: a run that fails for ever must not grow its record.
 constexpr std::size_t max_error_length = 2000;
 
+/// Until what only a newer program knows is looked at again.
+constexpr duration shortest_second_look = std::chrono::seconds{1};
+constexpr duration longest_second_look = std::chrono::hours{1};
+
 std::string shortened(std::string text)
 {
     if (text.size() <= max_error_length)
@@ -58,13 +62,23 @@ public:
             if (std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) !=
                 change_.settled.end())
                 continue;
-            const auto at = can_take(change_.next, workflow_.find(change_.next.status), waiting)
-                                ? now_
-                                : waiting.expires_at;
+            auto at = can_take(change_.next, workflow_.find(change_.next.status), waiting)
+                          ? now_
+                          : waiting.expires_at;
+            if (inbox_.outdated && is_unknown(workflow_, waiting))
+                at = std::min(at.value_or(time_point::max()), second_look(waiting.sent_at));
             if (at && (!earliest || *at < *earliest))
                 earliest = at;
         }
         return earliest;
+    }
+
+    /// When what only a newer program knows is looked at again: when it is twice as old, so soon in
+    /// the minutes of a deployment, and rarely in the years of a program that was set back.
+    time_point second_look(time_point since) const
+    {
+        return later(now_,
+                     std::clamp<duration>(now_ - since, shortest_second_look, longest_second_look));
     }
 
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
@@ -81,7 +95,7 @@ public:
     void save(std::string object)
     {
         next().object = std::move(object);
-        next().object_version = workflow_.object_version;
+        next().object_version = workflow_.write_version;
     }
 
     void made_progress()
@@ -104,7 +118,8 @@ public:
         next().status = status;
         ++next().visit;
         next().entered_at = now_;
-        next().step_done = false;
+        // A step that a later program adds to the status is for those who enter it then.
+        next().step_done = !rules->step;
         next().not_before.reset();
         if (rules->step && rules->step->lag > duration::zero())
             next().not_before = later(now_, rules->step->lag);
@@ -169,14 +184,17 @@ public:
     bool apply(pause_elapsed&);
     bool apply(data_scrubbed& scrubbed);
     bool apply(status_retired& retired);
+    bool apply(timeout_unknown& unknown);
+    bool apply(transition_failed& failure);
     bool apply(mail_noted&);
 
 private:
     void stay(const source& by, const next_value& value);
     void fail_step(handler_failed& failure);
     void fail_timeout(const from_timeout& by, handler_failed& failure);
-    void retry_deadline(int timeout, time_point at, int attempt);
-    void drop_deadline(int timeout);
+    std::string name_of(const from_timeout& by) const;
+    void retry_deadline(const std::string& timeout, time_point at, int attempt);
+    void drop_deadline(const std::string& timeout);
 
     std::uint64_t entropy() const noexcept
     {
@@ -191,7 +209,14 @@ private:
     transition& change_;
 };
 
-void maker::retry_deadline(int timeout, time_point at, int attempt)
+std::string maker::name_of(const from_timeout& by) const
+{
+    const auto* rules = workflow_.find(current_.status);
+    const auto index = static_cast<std::size_t>(by.timeout);
+    return rules && index < rules->timeouts.size() ? rules->timeouts[index].name : std::string{};
+}
+
+void maker::retry_deadline(const std::string& timeout, time_point at, int attempt)
 {
     for (auto& armed : next().deadlines)
         if (armed.timeout == timeout) {
@@ -200,7 +225,7 @@ void maker::retry_deadline(int timeout, time_point at, int attempt)
         }
 }
 
-void maker::drop_deadline(int timeout)
+void maker::drop_deadline(const std::string& timeout)
 {
     std::erase_if(next().deadlines,
                   [&](const deadline& armed) { return armed.timeout == timeout; });
@@ -221,9 +246,9 @@ void maker::stay(const source& by, const next_value& value)
     } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
         made_progress();
         if (again)
-            retry_deadline(timeout->timeout, later(now_, value.delay), 0);
+            retry_deadline(name_of(*timeout), later(now_, value.delay), 0);
         else
-            drop_deadline(timeout->timeout);
+            drop_deadline(name_of(*timeout));
         change_.kind = event_kind::repeated;
     } else {
         next().state = run_state::running;
@@ -264,7 +289,7 @@ bool maker::apply(handler_returned& done)
     case next_kind::pause:
         made_progress();
         if (const auto* timeout = std::get_if<from_timeout>(&done.by))
-            drop_deadline(timeout->timeout);
+            drop_deadline(name_of(*timeout));
         pause(pause_kind::by_request, std::move(done.value.reason));
         break;
     case next_kind::cancel:
@@ -308,13 +333,14 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
         rules && by.timeout >= 0 && static_cast<std::size_t>(by.timeout) < rules->timeouts.size();
     const auto& policy =
         known ? rules->timeouts[static_cast<std::size_t>(by.timeout)].retry : no_timeout.retry;
-    const auto armed = std::ranges::find(current_.deadlines, by.timeout, &deadline::timeout);
+    const auto name = name_of(by);
+    const auto armed = std::ranges::find(current_.deadlines, name, &deadline::timeout);
     const int failures = armed == current_.deadlines.end() ? 1 : armed->attempt + 1;
     next().last_error = failure.error;
     const bool used_up = policy.max_attempts > 0 && failures >= policy.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        retry_deadline(by.timeout, later(now_, back_off(policy, failures, entropy())), failures);
+        retry_deadline(name, later(now_, back_off(policy, failures, entropy())), failures);
         change_.kind = event_kind::attempt_failed;
     } else {
         pause(pause_kind::by_error, failure.error);
@@ -439,6 +465,29 @@ bool maker::apply(status_retired& retired)
     return true;
 }
 
+bool maker::apply(timeout_unknown& unknown)
+{
+    if (!is_active(current_.state))
+        return false;
+    if (unknown.kept) {
+        retry_deadline(unknown.timeout, second_look(current_.entered_at), 0);
+    } else {
+        drop_deadline(unknown.timeout);
+    }
+    change_.kind = event_kind::checkpointed;
+    return true;
+}
+
+bool maker::apply(transition_failed& failure)
+{
+    if (!is_active(current_.state))
+        return false;
+    failure.error = shortened(std::move(failure.error));
+    next().last_error = failure.error;
+    pause(pause_kind::by_error, failure.error);
+    return true;
+}
+
 bool maker::apply(mail_noted&)
 {
     change_.kind = event_kind::message_kept;
@@ -465,11 +514,12 @@ transition start(const definition& workflow, start_request request, time_point n
     next.status = request.status;
     next.visit = 1;
     next.entered_at = next.created_at = next.updated_at = now;
+    next.step_done = !rules->step;
     if (rules->step && rules->step->lag > duration::zero())
         next.not_before = later(now, rules->step->lag);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
-    next.object_version = workflow.object_version;
+    next.object_version = workflow.write_version;
     next.start_key = std::move(request.start_key);
     next.trace_parent = std::move(request.trace_parent);
     next.wake_at = wake_time(next, workflow, now);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pawl::core {
@@ -20,6 +21,9 @@ using arm_deadlines = std::function<std::vector<deadline>(int status)>;
 struct inbox_view {
     std::uint64_t seen = 0;           ///< the newest message that it knows
     std::span<const message> waiting; ///< those that are not settled yet
+
+    /// A newer program has been here: callbacks that this one does not declare may be its.
+    bool outdated = false;
 };
 
 struct start_request {
@@ -46,11 +50,26 @@ std::optional<transition> decide(const record& current, const definition& workfl
                                  time_point now, const arm_deadlines& arm, inbox_view inbox = {});
 
 /// What a run needs next.
-enum class need { nothing, step, timeout, callback, command, expire_message, resume, scrub };
+enum class need {
+    nothing,
+    step,
+    timeout,
+    unknown_timeout,
+    callback,
+    command,
+    expire_message,
+    resume,
+    scrub,
+    newer_program, ///< the status is none of the workflow's: another program must have it
+};
 
 struct action {
     need what = need::nothing;
-    int timeout = 0;         ///< need::timeout: which
+
+    /// need::timeout: its index in status_rules::timeouts; need::unknown_timeout: the index in
+    /// record::deadlines of the deadline that no timeout belongs to.
+    int timeout = 0;
+
     std::size_t message = 0; ///< need::callback, command, expire_message: index in the inbox
 
     friend bool operator==(const action&, const action&) = default;
@@ -60,6 +79,12 @@ struct action {
 /// is passed over and stays in the inbox. Then passed deadlines, the earliest first, then the step.
 action next_action(const record& current, const definition& workflow,
                    std::span<const message> inbox, time_point now);
+
+/// The earliest deadline of the visit whose timeout the workflow has.
+std::optional<time_point> next_deadline(const record& current, const definition& workflow) noexcept;
+
+/// Tells a timeout's handler apart from the others of a visit, by the timeout's name alone.
+std::uint64_t number_of_timeout(std::string_view name) noexcept;
 
 /// The wait after the `failures`-th failed attempt (from 1). `entropy` picks a place in the jitter.
 duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept;

@@ -4,6 +4,14 @@
 
 namespace pawl {
 
+std::optional<std::size_t> status_rules::find_timeout(std::string_view timeout) const noexcept
+{
+    const auto at = std::ranges::find(timeouts, timeout, &timeout_rules::name);
+    if (at == timeouts.end())
+        return std::nullopt;
+    return static_cast<std::size_t>(at - timeouts.begin());
+}
+
 const status_rules* definition::find(int status) const noexcept
 {
     const auto at = std::ranges::lower_bound(statuses, status, {}, &status_rules::id);

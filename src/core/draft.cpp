@@ -5,6 +5,8 @@
 #include "pawl/error.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace pawl::detail {
@@ -46,7 +48,9 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
     }
     for (const auto& timeout : draft.timeouts) {
         auto options = overlay(timeout->options, all.defaults);
-        rules.timeouts.push_back({std::move(options.retry), options.attempt_limit});
+        rules.timeouts.push_back(
+            {timeout->name.empty() ? std::string{unnamed_timeout} : timeout->name,
+             std::move(options.retry), options.attempt_limit});
         add_edges(rules, timeout->destinations, edge_cause::timeout);
     }
     return rules;
@@ -79,7 +83,11 @@ definition make_definition(workflow_draft& draft)
     rules.max_auto_resumes = draft.max_auto_resumes;
 
     rules.object_version = static_cast<std::uint32_t>(draft.upgrades.size()) + 1;
+    rules.write_version = draft.write_version.value_or(rules.object_version);
     rules.retired = draft.retired;
+    rules.renamed = draft.renamed;
+    for (const auto& hook : draft.made.hooks)
+        rules.hooks.push_back(hook.name);
 
     for (const int id : draft.starts)
         draft.statuses.try_emplace(id);
@@ -97,6 +105,48 @@ definition make_definition(workflow_draft& draft)
     return rules;
 }
 
+/// The names under which it is stored what each hook has seen.
+void check_hooks(const workflow_draft& draft, std::vector<std::string>& problems)
+{
+    constexpr std::size_t longest = 128;
+    std::set<std::string_view> seen;
+    for (const auto& hook : draft.made.hooks) {
+        const auto slash = hook.name.find('/');
+        const auto function = hook.name.substr(0, slash);
+        const auto own = slash == std::string::npos ? "" : hook.name.substr(slash + 1);
+        if (slash != std::string::npos && (own.empty() || own.size() > longest))
+            problems.push_back("a hook's name has 1 to 128 bytes, and one of " + function +
+                               " has " + std::to_string(own.size()));
+        else if (seen.insert(hook.name).second)
+            continue;
+        else if (own.empty())
+            problems.push_back("it has two hooks " + function +
+                               " without a name, by which what they have seen is stored: name one, "
+                               "as " +
+                               function + "(\"mail\", fn)");
+        else
+            problems.push_back("it has two hooks " + function + " named \"" + own + "\"");
+    }
+}
+
+void check_write_version(const workflow_draft& draft, std::vector<std::string>& problems)
+{
+    const auto present = static_cast<std::uint32_t>(draft.upgrades.size()) + 1;
+    const auto wanted = draft.write_version.value_or(present);
+    if (wanted < 1 || wanted > present) {
+        problems.push_back("write_version is " + std::to_string(wanted) +
+                           ", and the object's schema has versions 1 to " +
+                           std::to_string(present));
+        return;
+    }
+    for (auto version = wanted; version < present; ++version)
+        if (!draft.downgrades.contains(version))
+            problems.push_back("write_version is " + std::to_string(wanted) +
+                               ", and there is no way back from version " +
+                               std::to_string(version + 1) + ": give it as upgrade(" +
+                               std::to_string(version) + ", up, down)");
+}
+
 /// What a definition cannot say any more.
 std::vector<std::string> check_draft(const workflow_draft& draft)
 {
@@ -106,11 +156,21 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
         if (status.steps.size() > 1)
             problems.push_back(name + ": it has " + std::to_string(status.steps.size()) +
                                " steps; a status has one");
-        for (std::size_t i = 0; i < status.timeouts.size(); ++i)
-            if (status.timeouts[i]->fixed && *status.timeouts[i]->fixed <= duration::zero())
-                problems.push_back(name + ": its timeout " + std::to_string(i + 1) +
+        for (const auto& timeout : status.timeouts) {
+            if (timeout->fixed && *timeout->fixed <= duration::zero())
+                problems.push_back(name + ": " +
+                                   (timeout->name.empty()
+                                        ? "its timeout"
+                                        : "its timeout \"" + timeout->name + "\"") +
                                    "'s duration must be above zero");
+            if (timeout->name.empty() && status.timeouts.size() > 1)
+                problems.push_back(name + ": it has " + std::to_string(status.timeouts.size()) +
+                                   " timeouts, and one of them has no name, by which its deadlines "
+                                   "are stored: name it, as timeout<...>(\"remind\", 48h, fn); "
+                                   "while it was the only one its name was \"timeout\"");
+        }
     }
+    check_hooks(draft, problems);
     if (const auto& retention = draft.made.retention) {
         if (retention->keep <= duration::zero())
             problems.push_back("retention: keep must be above zero");
@@ -128,6 +188,7 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
         }
         ++wanted;
     }
+    check_write_version(draft, problems);
     return problems;
 }
 
@@ -185,6 +246,10 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
         impl->handlers.emplace(id, take_handlers(status));
     for (auto& [version, upgrade] : draft.upgrades)
         impl->upgrades.push_back(std::move(upgrade));
+    impl->downgrades.resize(impl->upgrades.size());
+    for (auto& [version, downgrade] : draft.downgrades)
+        if (version >= 1 && version <= impl->downgrades.size())
+            impl->downgrades[version - 1] = std::move(downgrade);
     return impl;
 }
 

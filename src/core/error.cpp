@@ -72,6 +72,10 @@ const char* sentence(errc code) noexcept
     case errc::stalled:
         return "the engine stands still: runs are due, and no place for one becomes free; its log "
                "says which handlers have the places";
+    case errc::program_too_old:
+        return "a newer version of this program wrote the data: use that version";
+    case errc::status_relabeled:
+        return "a status's number has had another label in this database: see the log for which";
     }
     return "unknown error";
 }

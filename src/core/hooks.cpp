@@ -8,10 +8,11 @@ bool declared_hook::wants(event_kind kind, int from, int to) const noexcept
 {
     if (std::ranges::find(kinds, kind) == kinds.end())
         return false;
-    if (!entering)
+    if (entering.empty())
         return true;
     // finish() completes a run where it stands: it enters nothing.
-    return to == *entering && (kind != event_kind::completed || from != to);
+    return std::ranges::find(entering, to) != entering.end() &&
+           (kind != event_kind::completed || from != to);
 }
 
 } // namespace pawl::detail

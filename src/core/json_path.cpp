@@ -49,6 +49,12 @@ std::string json_path::str() const
     return join(parent_->str(), is_index_ ? link(index_) : link(member_));
 }
 
+void json_path::note_ignored() const
+{
+    if (notes_ignored())
+        *ignored_ = str();
+}
+
 decode_error::decode_error(const json_path& at, const std::string& problem)
     : error(errc::decode_failed, sentence(at.str(), problem)), path_(at.str())
 {

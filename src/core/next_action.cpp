@@ -1,5 +1,6 @@
 // What a run needs next, and when. decide.cpp has what came of it.
 #include "core/decide.hpp"
+#include "core/hash.hpp"
 #include "core/planted.hpp"
 #include "core/taking.hpp"
 
@@ -25,15 +26,36 @@ action next_action(const record& current, const definition& workflow,
         return {need::scrub};
     if (current.state == run_state::paused && current.resume_at && *current.resume_at <= now)
         return {need::resume};
-    if (!active || !rules)
+    if (!active)
         return {};
+    if (!rules)
+        return {need::newer_program};
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
     const duration early = PAWL_PLANTED(timeout_early) ? duration{1'000'000} : duration{};
-    if (first != current.deadlines.end() && first->at <= now + early)
-        return {need::timeout, first->timeout};
+    if (first != current.deadlines.end() && first->at <= now + early) {
+        if (const auto known = rules->find_timeout(first->timeout))
+            return {need::timeout, static_cast<int>(*known)};
+        return {need::unknown_timeout, static_cast<int>(first - current.deadlines.begin())};
+    }
     if (rules->step && !current.step_done && (!current.not_before || *current.not_before <= now))
         return {need::step};
     return {};
+}
+
+std::optional<time_point> next_deadline(const record& current, const definition& workflow) noexcept
+{
+    std::optional<time_point> earliest;
+    const auto* rules = workflow.find(current.status);
+    for (const auto& armed : current.deadlines)
+        if (rules && rules->find_timeout(armed.timeout) && (!earliest || armed.at < *earliest))
+            earliest = armed.at;
+    return earliest;
+}
+
+std::uint64_t number_of_timeout(std::string_view name) noexcept
+{
+    // Below those of callbacks, and above the step's.
+    return 1 + (fnv1a(name) & 0x7fff'ffff);
 }
 
 duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept
@@ -66,6 +88,9 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
             consider(armed.at);
         if (rules->step && !current.step_done)
             consider(current.not_before.value_or(now));
+    } else if (is_active(current.state)) {
+        // A status of another program: the run is due for that program, as it was.
+        consider(current.wake_at.value_or(now));
     }
     // A run that stays runnable keeps its place in the order of due runs, and its store keeps the
     // index as it is.

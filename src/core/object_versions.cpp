@@ -2,6 +2,7 @@
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/json_io.hpp"
 #include "pawl/error.hpp"
+#include "pawl/schema.hpp"
 
 #include <stdexcept>
 #include <utility>
@@ -10,14 +11,47 @@ namespace pawl::detail {
 
 namespace {
 
-[[noreturn]] void fail(const record& from, const std::string& why)
+std::string object_of(const record& from)
 {
-    throw error{errc::decode_failed, "the object of run " + to_string(from.id) +
-                                         " is of schema version " +
-                                         std::to_string(from.object_version) + why};
+    return "the object of run " + to_string(from.id);
 }
 
 } // namespace
+
+void refuse_newer(const std::string& what, std::uint32_t found, std::uint32_t known)
+{
+    throw error{errc::program_too_old,
+                what + " is of schema version " + std::to_string(found) +
+                    ", and this program knows " +
+                    (known == 1 ? "version 1 only" : "versions 1 to " + std::to_string(known)) +
+                    ": use the newer program"};
+}
+
+std::string edited_document(std::string_view stored, const json_edit& edit)
+{
+    const json_document parsed{stored};
+    boost::json::value document(parsed.root(), boost::json::storage_ptr{});
+    edit(document);
+    std::string edited;
+    write_value(document, edited);
+    return edited;
+}
+
+std::string upgraded_document(std::string_view stored, std::uint32_t from, std::uint32_t to,
+                              const json_upgrade& step)
+{
+    auto version = from;
+    try {
+        return edited_document(stored, [&](boost::json::value& document) {
+            for (; version < to; ++version)
+                step(version, document);
+        });
+    } catch (...) {
+        throw error{errc::decode_failed,
+                    "the upgrade from schema version " + std::to_string(version) +
+                        " failed: " + exception_text(std::current_exception())};
+    }
+}
 
 std::string_view present_object(const workflow_impl& workflow, const record& from,
                                 std::string& upgraded)
@@ -26,29 +60,40 @@ std::string_view present_object(const workflow_impl& workflow, const record& fro
     if (from.object_version == present || from.object.empty())
         return from.object;
     if (from.object_version > present || from.object_version < 1)
-        fail(from, ", and this program knows versions 1 to " + std::to_string(present) +
-                       ": use the newer program");
+        refuse_newer(object_of(from), from.object_version, present);
     upgraded = from.object;
     for (auto version = from.object_version; version < present; ++version) {
         try {
             upgraded = workflow.upgrades[version - 1](std::move(upgraded));
         } catch (...) {
-            fail(from, ", and its upgrade from version " + std::to_string(version) +
-                           " failed: " + exception_text(std::current_exception()));
+            throw error{errc::decode_failed,
+                        object_of(from) + " is of schema version " +
+                            std::to_string(from.object_version) +
+                            ", and its upgrade from version " + std::to_string(version) +
+                            " failed: " + exception_text(std::current_exception())};
         }
     }
     return upgraded;
 }
 
+std::string written_object(const workflow_impl& workflow, std::string present)
+{
+    const auto& rules = workflow.rules;
+    for (auto version = rules.object_version; version > rules.write_version; --version)
+        try {
+            present = workflow.downgrades[version - 2](std::move(present));
+        } catch (...) {
+            throw error{errc::encode_failed, "the downgrade of the object to schema version " +
+                                                 std::to_string(version - 1) + " failed: " +
+                                                 exception_text(std::current_exception())};
+        }
+    return present;
+}
+
 std::function<std::string(std::string)> make_upgrade(json_edit edit)
 {
     return [edit = std::move(edit)](const std::string& stored) {
-        // Boost's own parser is inexact: numbers that the edit does not touch must stay.
-        auto document = parse_json(stored);
-        edit(document);
-        std::string edited;
-        write_value(document, edited);
-        return edited;
+        return edited_document(stored, edit);
     };
 }
 
@@ -60,9 +105,10 @@ std::vector<deadline> arm_timeouts(const workflow_impl& workflow, int status,
     if (at == workflow.handlers.end())
         return armed;
     const auto& timeouts = at->second.timeouts;
+    const auto& rules = workflow.rules.find(status)->timeouts;
     for (std::size_t i = 0; i < timeouts.size(); ++i)
         if (const auto due = timeouts[i].due(object, context))
-            armed.push_back({static_cast<int>(i), *due, 0});
+            armed.push_back({rules[i].name, *due, 0});
     return armed;
 }
 

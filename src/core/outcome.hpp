@@ -14,7 +14,7 @@ namespace pawl::core {
 /// Which handler an outcome comes from.
 struct from_step {};
 struct from_timeout {
-    int timeout = 0; ///< of the present status, in order of declaration
+    int timeout = 0; ///< its index in status_rules::timeouts of the present status
 };
 struct from_callback {
     std::uint64_t message = 0;
@@ -67,11 +67,24 @@ struct status_retired {
     int successor = 0;
 };
 
+/// A deadline has passed whose timeout the workflow does not have.
+struct timeout_unknown {
+    std::string timeout;
+
+    /// A newer program has been here, so the timeout may be one of its own: it is kept for it.
+    bool kept = false;
+};
+
+/// The transition that was to be made cannot be made.
+struct transition_failed {
+    std::string error;
+};
+
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
 struct mail_noted {};
 
-using outcome =
-    std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
-                 message_expired, pause_elapsed, data_scrubbed, status_retired, mail_noted>;
+using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
+                             message_expired, pause_elapsed, data_scrubbed, status_retired,
+                             timeout_unknown, transition_failed, mail_noted>;
 
 } // namespace pawl::core

@@ -2,14 +2,100 @@
 
 #include "core/binary.hpp"
 
+#include "pawl/definition.hpp"
+
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 
 namespace pawl::core {
 
 namespace {
 
-/// Version 2 added requested_by at the end; what has none is written as version 1.
-constexpr char format_version = 2;
+/// Version 2 added requested_by at the end. Version 3 is followed by optional fields: a tag and its
+/// value each, in order of their tags. What has nothing new is written in the older version.
+constexpr unsigned format_version = 3;
+
+/// The optional fields.
+enum class tag : unsigned char {
+    timeout_names = 1,   ///< a text for each deadline
+    effect_versions = 2, ///< a number for each effect
+};
+
+// Before timeouts had names, a deadline had the index of its timeout. The names that these indexes
+// stand for now are still written as the index.
+
+std::string name_at(int index)
+{
+    std::string name{unnamed_timeout};
+    return index == 0 ? name : name + "-" + std::to_string(static_cast<std::int64_t>(index) + 1);
+}
+
+std::optional<int> index_of(std::string_view name)
+{
+    if (name == unnamed_timeout)
+        return 0;
+    constexpr int most = 9;
+    for (int index = 1; index <= most && name.starts_with(unnamed_timeout); ++index)
+        if (name == name_at(index))
+            return index;
+    return std::nullopt;
+}
+
+bool has_names(const record& run)
+{
+    return !std::ranges::all_of(
+        run.deadlines, [](const deadline& armed) { return index_of(armed.timeout).has_value(); });
+}
+
+bool has_versions(const record& run)
+{
+    return std::ranges::any_of(run.effects, [](const effect& e) { return e.version != 1; });
+}
+
+unsigned version_of(const record& run)
+{
+    if (has_names(run) || has_versions(run))
+        return 3;
+    return run.requested_by.empty() ? 1 : 2;
+}
+
+void write_fields(const record& run, binary_writer& out)
+{
+    if (has_names(run)) {
+        out.byte(static_cast<unsigned>(tag::timeout_names));
+        for (const deadline& armed : run.deadlines)
+            out.text(armed.timeout);
+    }
+    if (has_versions(run)) {
+        out.byte(static_cast<unsigned>(tag::effect_versions));
+        for (const effect& each : run.effects)
+            out.number(each.version);
+    }
+}
+
+void read_fields(binary_reader& in, record& run)
+{
+    unsigned last = 0;
+    while (in.left() != 0) {
+        const unsigned field = in.byte();
+        if (field <= last)
+            in.fail("their fields are not in order");
+        last = field;
+        switch (static_cast<tag>(field)) {
+        case tag::timeout_names:
+            for (deadline& armed : run.deadlines)
+                armed.timeout = in.text();
+            break;
+        case tag::effect_versions:
+            for (effect& each : run.effects)
+                each.version = in.schema_version();
+            break;
+        default:
+            in.fail("they have a field that this Pawl does not know");
+        }
+    }
+}
 
 /// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
 constexpr std::size_t shortest_deadline = 3;
@@ -24,7 +110,8 @@ std::string encode_details(const record& run)
         run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty())
         return bytes;
     binary_writer out{bytes};
-    out.byte(run.requested_by.empty() ? 1 : format_version);
+    const auto version = version_of(run);
+    out.byte(version);
     out.byte(static_cast<unsigned>(run.pause));
     out.signed_number(run.auto_resumes);
     out.byte(run.resume_at ? 1 : 0);
@@ -32,7 +119,7 @@ std::string encode_details(const record& run)
         out.time(*run.resume_at);
     out.number(run.deadlines.size());
     for (const deadline& each : run.deadlines) {
-        out.signed_number(each.timeout);
+        out.signed_number(index_of(each.timeout).value_or(0));
         out.time(each.at);
         out.signed_number(each.attempt);
     }
@@ -42,8 +129,10 @@ std::string encode_details(const record& run)
         out.text(each.value);
         out.byte(each.for_run ? 1 : 0);
     }
-    if (!run.requested_by.empty())
+    if (version >= 2)
         out.text(run.requested_by);
+    if (version >= 3)
+        write_fields(run, out);
     return bytes;
 }
 
@@ -70,7 +159,7 @@ void decode_details(std::string_view bytes, record& run)
         run.resume_at = in.time();
     run.deadlines.resize(in.count(shortest_deadline));
     for (deadline& each : run.deadlines) {
-        each.timeout = in.small_number();
+        each.timeout = name_at(in.small_number());
         each.at = in.time();
         each.attempt = in.small_number();
     }
@@ -82,6 +171,8 @@ void decode_details(std::string_view bytes, record& run)
     }
     if (version >= 2)
         run.requested_by = in.text();
+    if (version >= 3)
+        read_fields(in, run);
     if (in.left() != 0)
         in.fail("something follows them");
 }

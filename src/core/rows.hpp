@@ -113,6 +113,7 @@ message read_message(Row& row, const run_id& run)
     row.read(read.name);
     row.read(read.key);
     row.read(read.requested_by);
+    row.read(read.payload_version);
     row.read(read.payload);
     return read;
 }

@@ -35,6 +35,20 @@ std::string trace_parent_of(const run_context& context)
         core::trace_of(context.current(), context.handler_number(), context.attempt()));
 }
 
+unreadable_effect::unreadable_effect(const std::string& name, const std::exception& why)
+    : error{errc::decode_failed,
+            "the recorded effect \"" + name +
+                "\" does not fit its type (give its pawl::schema a version and an upgrade): " +
+                why.what()}
+{
+}
+
+bool is_too_old(const std::exception& failure) noexcept
+{
+    const auto* known = dynamic_cast<const system_error*>(&failure);
+    return known && known->code() == errc::program_too_old;
+}
+
 void check_effect_name(std::string_view name)
 {
     if (name.empty())

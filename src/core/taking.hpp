@@ -24,4 +24,13 @@ inline bool can_take(const record& run, const status_rules* rules, const message
            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end();
 }
 
+/// A callback that no status of the workflow declares.
+inline bool is_unknown(const definition& workflow, const message& waiting)
+{
+    return waiting.kind == message_kind::callback &&
+           std::ranges::none_of(workflow.statuses, [&](const status_rules& status) {
+               return std::ranges::find(status.callbacks, waiting.name) != status.callbacks.end();
+           });
+}
+
 } // namespace pawl::core

@@ -1,5 +1,7 @@
 #include "engine/activation.hpp"
 
+#include "core/taking.hpp"
+
 #include "engine/active_runs.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/error_text.hpp"
@@ -199,6 +201,11 @@ asio::awaitable<bool> activation::go_on()
         if (!outcome) {
             const auto at = now();
             const auto what = next(at);
+            if (what.what == need::newer_program) {
+                leave_to_newer_program("it is in status " + std::to_string(record_.status) +
+                                       ", which this program does not have");
+                continue;
+            }
             if (what.what == need::nothing && !seems_due(at)) {
                 if (end())
                     co_return true;
@@ -426,6 +433,20 @@ void activation::give_permit_back()
 {
     if (auto* const held = std::exchange(permit_, nullptr))
         shared_.active->give_back(*held);
+}
+
+/// The run stays as it is, and as due as it is: nothing is committed.
+void activation::leave_to_newer_program(std::string_view why)
+{
+    owned_ = false;
+    too_old_ = true;
+    shared_.active->leave_for(id_, now() + too_old_pause);
+    if (workflow_->told_too_old.exchange(true))
+        return;
+    auto text = std::string{"this run needs a newer program, and is left to an engine that has it "
+                            "(told once for the workflow): "};
+    text += why;
+    log(log_level::warn, text);
 }
 
 log_entry activation::entry_of(log_level level, std::string_view text) const

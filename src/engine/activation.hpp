@@ -68,6 +68,7 @@ public:
     const record& current() const noexcept override { return record_; }
     int attempt() const noexcept override;
     std::uint64_t handler_number() const noexcept override;
+    std::uint32_t payload_version() const noexcept override;
     time_point now() const override { return shared_.clock.now(); }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
@@ -105,7 +106,10 @@ private:
     void find_workflow();
     void find_owner();
     bool is_owner() const;
-    core::outcome outcome_of(core::action what);
+    std::optional<core::outcome> outcome_of(core::action what);
+    bool needs_newer_program(const std::exception_ptr& failure);
+    core::outcome unknown_timeout(const std::string& name);
+    void leave_to_newer_program(std::string_view why);
     boost::asio::awaitable<std::optional<core::outcome>> run_handler(core::action what);
     boost::asio::awaitable<detail::next_value> call_handler(core::action what);
     std::optional<core::handler_failed> interrupted(const core::source& by, time_point begun);
@@ -143,6 +147,7 @@ private:
 
     const detail::status_handlers& handlers() const;
     const status_rules& rules() const;
+    const std::string& name_of(const core::from_timeout& by) const;
     void decode_object();
     std::vector<deadline> arm(int status);
     core::inbox_view inbox_view() const;
@@ -180,6 +185,7 @@ private:
     interruption interrupted_ = interruption::none;
     std::optional<core::source> running_;
     duration attempt_left_{}; ///< of its limit; max() when it has none
+    bool too_old_ = false;    ///< the run needs a newer program than this engine's
     bool superseded_ = false;
     bool callback_interrupted_ = false; ///< for a command, which then goes first
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to

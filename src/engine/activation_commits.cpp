@@ -38,12 +38,12 @@ std::optional<transition> activation::decide(core::outcome what)
         return core::decide(record_, workflow_->impl->rules, std::move(what), now(), armed,
                             inbox_view());
     } catch (...) {
+        if (needs_newer_program(std::current_exception()))
+            return std::nullopt;
         why = "a timeout could not be armed: " + error_text(std::current_exception());
     }
-    detail::next_value pause{detail::next_kind::pause, 0, {}, std::move(why)};
-    core::handler_returned instead{core::from_step{}, std::move(pause), record_.object};
-    return core::decide(record_, workflow_->impl->rules, std::move(instead), now(), armed,
-                        inbox_view());
+    return core::decide(record_, workflow_->impl->rules, core::transition_failed{std::move(why)},
+                        now(), armed, inbox_view());
 }
 
 activation::own_commit::own_commit(activation& made_by, transition change)
@@ -157,7 +157,7 @@ void activation::learn_from(own_commit& made)
 
 core::inbox_view activation::inbox_view() const
 {
-    return {inbox_seen_, inbox_};
+    return {inbox_seen_, inbox_, workflow_->outdated};
 }
 
 /// Of what was to be stored.
@@ -184,7 +184,7 @@ void activation::tell_settled(const settlement& ended) const
 
 asio::awaitable<void> activation::checkpoint(std::string object)
 {
-    core::checkpoint_wanted wanted{std::move(object), {}};
+    core::checkpoint_wanted wanted{detail::written_object(*workflow_->impl, std::move(object)), {}};
     co_await save(std::move(wanted));
 }
 
@@ -195,7 +195,8 @@ asio::awaitable<void> activation::record_effect(effect added, std::string object
         throw error(errc::invalid_argument, "the effect \"" + added.name +
                                                 "\" has been recorded meanwhile; two effects that "
                                                 "run beside each other need two names");
-    core::checkpoint_wanted wanted{std::move(object), std::move(added)};
+    core::checkpoint_wanted wanted{detail::written_object(*workflow_->impl, std::move(object)),
+                                   std::move(added)};
     if (PAWL_PLANTED(once_not_recorded))
         wanted.added.reset();
     co_await save(std::move(wanted));

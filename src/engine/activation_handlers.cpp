@@ -26,7 +26,7 @@ constexpr std::string_view skipped_for_good =
 } // namespace
 
 /// What comes of an action for which no handler runs.
-core::outcome activation::outcome_of(core::action what)
+std::optional<core::outcome> activation::outcome_of(core::action what)
 {
     switch (what.what) {
     case need::command: {
@@ -40,21 +40,41 @@ core::outcome activation::outcome_of(core::action what)
         return core::pause_elapsed{};
     case need::scrub: {
         // A scrubber that throws must not keep the data: nothing of it is left then.
-        auto scrubbed = workflow_->impl->blank();
+        auto scrubbed = detail::written_object(*workflow_->impl, workflow_->impl->blank());
         try {
             std::string upgraded;
             if (const auto& scrub = workflow_->impl->scrub)
-                scrubbed = scrub(detail::present_object(*workflow_->impl, record_, upgraded));
+                scrubbed = detail::written_object(
+                    *workflow_->impl,
+                    scrub(detail::present_object(*workflow_->impl, record_, upgraded)));
+        } catch (const std::exception& e) {
+            if (detail::is_too_old(e)) {
+                leave_to_newer_program(error_text(std::current_exception()));
+                return std::nullopt;
+            }
+            log(log_level::error, "the scrubber failed, the object is removed: " +
+                                      error_text(std::current_exception()));
         } catch (...) {
             log(log_level::error, "the scrubber failed, the object is removed: " +
                                       error_text(std::current_exception()));
         }
         return core::data_scrubbed{std::move(scrubbed)};
     }
+    case need::unknown_timeout:
+        return unknown_timeout(record_.deadlines[static_cast<std::size_t>(what.timeout)].timeout);
     case need::nothing:
     default:
         return core::mail_noted{};
     }
+}
+
+core::outcome activation::unknown_timeout(const std::string& name)
+{
+    const bool kept = workflow_->outdated;
+    log(log_level::info, "the timeout \"" + name +
+                             (kept ? "\" of this run is of a newer program: it is kept for it"
+                                   : "\" of this run is no longer declared: it is dropped"));
+    return core::timeout_unknown{name, kept};
 }
 
 core::source activation::source_of(core::action what) const
@@ -94,11 +114,6 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
 {
     std::optional<core::outcome> outcome;
     const auto by = source_of(what);
-    if (what.what == need::timeout &&
-        static_cast<std::size_t>(what.timeout) >= handlers().timeouts.size()) {
-        outcome = core::handler_failed{by, "the workflow no longer has this timeout", true};
-        co_return outcome;
-    }
     detail::next_value value;
     std::exception_ptr failure;
     armed_.reset();
@@ -123,6 +138,8 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
         outcome = interrupted(by, begun);
         co_return outcome;
     }
+    if (failure && needs_newer_program(failure))
+        co_return outcome;
     if (!failure) {
         try {
             const bool skipped = value.kind == detail::next_kind::skip;
@@ -135,6 +152,16 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     }
     outcome = failed(by, begun, failure);
     co_return outcome;
+}
+
+/// Data of a newer program came to a handler, or to what comes before it. That is no attempt.
+bool activation::needs_newer_program(const std::exception_ptr& failure)
+{
+    if (!is_too_old(failure))
+        return false;
+    object_.reset();
+    leave_to_newer_program(error_text(failure));
+    return true;
 }
 
 /// A handler has ended after its cancellation: empty, unless that is a failure of its own.
@@ -176,7 +203,8 @@ std::string activation::process_name(const core::source& by) const
     if (std::holds_alternative<core::from_step>(by))
         return label + "-step";
     if (const auto* timeout = std::get_if<core::from_timeout>(&by))
-        return label + "-timeout-" + std::to_string(timeout->timeout + 1);
+        return label + (name_of(*timeout) == unnamed_timeout ? "-" : "-timeout-") +
+               name_of(*timeout);
     const auto sequence = std::get<core::from_callback>(by).message;
     const auto message = std::ranges::find(inbox_, sequence, &pawl::message::sequence);
     return label + "-callback-" + (message == inbox_.end() ? "" : message->name);
@@ -213,8 +241,14 @@ bool activation::is_permanent(const core::source& by, const std::exception_ptr& 
         policy = &rules().step->retry;
     else if (const auto* timeout = std::get_if<core::from_timeout>(&by))
         policy = &rules().timeouts[static_cast<std::size_t>(timeout->timeout)].retry;
-    if (!policy || !policy->permanent)
-        return false;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const detail::unreadable_effect&) {
+        return true;
+    } catch (...) {
+        if (!policy || !policy->permanent)
+            return false;
+    }
     try {
         try {
             std::rethrow_exception(failure);
@@ -244,7 +278,7 @@ core::outcome activation::completed(core::source by, detail::next_value value)
     encoded_.clear();
     encoded_.reserve(record_.object.size() + 64);
     workflow_->impl->encode(object_, encoded_);
-    returned.object = std::move(encoded_);
+    returned.object = detail::written_object(*workflow_->impl, std::move(encoded_));
     if (returned.value.kind == detail::next_kind::move)
         armed_ = {returned.value.status, arm(returned.value.status)};
     return returned;
@@ -260,10 +294,19 @@ std::uint64_t activation::handler_number() const noexcept
     if (!running_)
         return 0;
     if (const auto* timeout = std::get_if<core::from_timeout>(&*running_))
-        return static_cast<std::uint64_t>(timeout->timeout) + 1;
+        return core::number_of_timeout(name_of(*timeout));
     if (const auto* callback = std::get_if<core::from_callback>(&*running_))
         return (1ull << 32) + callback->message;
     return 0;
+}
+
+std::uint32_t activation::payload_version() const noexcept
+{
+    const auto* callback = running_ ? std::get_if<core::from_callback>(&*running_) : nullptr;
+    if (!callback)
+        return 1;
+    const auto called = std::ranges::find(inbox_, callback->message, &message::sequence);
+    return called == inbox_.end() ? 1 : called->payload_version;
 }
 
 int activation::attempt() const noexcept
@@ -272,7 +315,7 @@ int activation::attempt() const noexcept
         return record_.attempt + 1;
     if (const auto* timeout = std::get_if<core::from_timeout>(&*running_)) {
         const auto armed =
-            std::ranges::find(record_.deadlines, timeout->timeout, &deadline::timeout);
+            std::ranges::find(record_.deadlines, name_of(*timeout), &deadline::timeout);
         return armed == record_.deadlines.end() ? 1 : armed->attempt + 1;
     }
     return 1;
@@ -289,10 +332,9 @@ void activation::limit_attempt(duration limit)
 void activation::await_limit()
 {
     auto span = attempt_left_;
-    if (std::holds_alternative<core::from_step>(*running_) && !record_.deadlines.empty()) {
-        const auto at = std::ranges::min(record_.deadlines, {}, &deadline::at).at;
-        span = std::min({span, at - now(), longest_sleep});
-    }
+    if (std::holds_alternative<core::from_step>(*running_))
+        if (const auto at = core::next_deadline(record_, workflow_->impl->rules))
+            span = std::min({span, *at - now(), longest_sleep});
     if (span == duration::max())
         return;
     span = std::max(span, duration::zero());
@@ -311,10 +353,9 @@ void activation::on_limit(std::uint64_t attempt, duration waited)
         return;
     if (attempt_left_ != duration::max())
         attempt_left_ -= waited;
-    const auto at = now();
     const bool deadline_passed =
         std::holds_alternative<core::from_step>(*running_) &&
-        std::ranges::any_of(record_.deadlines, [&](const deadline& d) { return d.at <= at; });
+        core::next_deadline(record_, workflow_->impl->rules).value_or(time_point::max()) <= now();
     if (attempt_left_ <= duration::zero())
         interrupt(interruption::attempt_limit);
     else if (deadline_passed)
@@ -355,6 +396,11 @@ void activation::supersede(std::uint64_t attempt)
         *this, std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict)));
 }
 
+const std::string& activation::name_of(const core::from_timeout& by) const
+{
+    return rules().timeouts[static_cast<std::size_t>(by.timeout)].name;
+}
+
 const detail::status_handlers& activation::handlers() const
 {
     return workflow_->impl->handlers.at(record_.status);
@@ -371,8 +417,15 @@ void activation::decode_object()
 {
     if (!object_) {
         std::string upgraded;
+        std::string ignored;
+        const bool wanted = !workflow_->told_of_ignored;
         object_ =
-            workflow_->impl->decode(detail::present_object(*workflow_->impl, record_, upgraded));
+            workflow_->impl->decode(detail::present_object(*workflow_->impl, record_, upgraded),
+                                    wanted ? &ignored : nullptr);
+        if (!ignored.empty() && !workflow_->told_of_ignored.exchange(true))
+            log(log_level::warn, "the stored object has a member \"" + ignored +
+                                     "\" that this program does not know: it is lost when the "
+                                     "object is stored again (told once for the workflow)");
     }
 }
 

@@ -58,6 +58,14 @@ active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool 
         const auto end = ended_.find(id);
         if (noted < forgotten_ || (end != ended_.end() && end->second > noted))
             known.reset();
+        const auto left = left_.find(id);
+        if (left != left_.end()) {
+            const auto now = shared_.clock.now();
+            // A clock that was set back must not put it off.
+            if (left->second > now && left->second <= now + too_old_pause)
+                return begun::left;
+            left_.erase(left);
+        }
         if (const auto at = runs_.find(id); at != runs_.end())
             active = at->second;
     }
@@ -332,6 +340,25 @@ void active_runs::remove(activation& ending)
         erase(ending);
     }
     erased();
+}
+
+void active_runs::leave_for(run_id run, time_point until)
+{
+    const std::lock_guard lock{mutex_};
+    if (left_.size() >= max_left) {
+        const auto now = shared_.clock.now();
+        std::erase_if(left_, [&](const auto& entry) { return entry.second <= now; });
+    }
+    if (left_.size() < max_left)
+        left_[run] = until;
+}
+
+std::size_t active_runs::left() const
+{
+    const std::lock_guard lock{mutex_};
+    const auto now = shared_.clock.now();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(left_, [&](const auto& entry) { return entry.second > now; }));
 }
 
 std::uint64_t active_runs::note_ends()

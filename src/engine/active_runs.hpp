@@ -35,7 +35,7 @@ class active_runs {
 public:
     explicit active_runs(context& shared) : shared_(shared) {}
 
-    enum class begun { yes, already_active, full, not_owner };
+    enum class begun { yes, already_active, full, not_owner, left };
 
     enum class place : std::uint8_t {
         none,
@@ -54,6 +54,12 @@ public:
 
     /// Whether the run has something to do that does not wait behind steps.
     static bool is_urgent(const record& current, time_point now);
+
+    /// The run needs a newer program: begin() passes it over until then.
+    void leave_for(run_id run, time_point until);
+
+    /// How many runs are passed over for that.
+    std::size_t left() const;
 
     /// From now on, until forget_ends(), remembers which activations end: called before records are
     /// read or written for begin(), which gets the result. May be called several times.
@@ -148,6 +154,10 @@ private:
     /// So many rest at most: those of a large batch, whose runs end together as others begin.
     static constexpr std::size_t max_resting = 1'024;
 
+    /// Of so many runs at most it is remembered that they need a newer program; the others are
+    /// tried again with each look at what is due.
+    static constexpr std::size_t max_left = 65'536;
+
     /// Ends that are remembered at most. Past it, whoever noted before reads its records again.
     static constexpr std::size_t max_ends = 4'096;
 
@@ -167,6 +177,8 @@ private:
     std::vector<std::shared_ptr<driver>> resting_;
     std::unordered_map<const driver*, std::weak_ptr<driver>> drivers_;
     occupancy taken_;
+
+    std::unordered_map<run_id, time_point> left_;
 
     std::size_t noting_ = 0;
     std::uint64_t ends_ = 0;                          ///< counts ends

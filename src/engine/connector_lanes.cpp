@@ -30,7 +30,7 @@ bool is_no_fault_of_the_event(const std::exception_ptr& failure)
         return code == errc::overloaded || code == errc::not_running ||
                code == errc::store_unavailable || code == errc::store_locked ||
                code == errc::store_read_only || code == errc::store_full ||
-               code == errc::store_unflushed;
+               code == errc::store_unflushed || code == errc::program_too_old;
     } catch (...) {
         return false;
     }

@@ -40,12 +40,28 @@ constexpr duration failure_pause = std::chrono::seconds{1};
 /// was set forward.
 constexpr duration longest_sleep = std::chrono::minutes{1};
 
+/// Until a run that needs a newer program is tried again; another engine takes it up at once.
+constexpr duration too_old_pause = std::chrono::minutes{1};
+
 /// Ends early when the timer is cancelled.
 boost::asio::awaitable<void> wait(timer& on, duration span);
 
 /// One workflow in an engine.
 struct workflow_entry {
     std::shared_ptr<const detail::workflow_impl> impl;
+
+    /// Where the definition stands among those of all programs, see definition_log; 0: not yet.
+    std::atomic<std::uint64_t> definition_position{0};
+
+    /// A program with a newer definition of it has been here.
+    std::atomic<bool> outdated{false};
+
+    /// The log has said once that runs of it need a newer program.
+    std::atomic<bool> told_too_old{false};
+
+    /// The log has said once that stored objects of it have members that the program ignores.
+    std::atomic<bool> told_of_ignored{false};
+
     std::map<int, std::unique_ptr<step_limiter>> limiters; ///< of the steps that limit `parallel`
 };
 

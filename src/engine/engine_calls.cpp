@@ -73,7 +73,7 @@ void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
 void engine_core::plan(completion<std::vector<start_plan>> done)
 {
     if (gate_.enter())
-        gate_.start(shared_.executor, finish(make_plan(), std::move(done)));
+        gate_.start(shared_.executor, finish(read_plan(), std::move(done)));
     else
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
                  std::vector<start_plan>{});
@@ -150,6 +150,7 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
         now.waiting_hooks += runner->follower().open();
     for (const auto& runner : connectors_)
         now.waiting_events += runner->open();
+    now.left_to_newer = active_.left();
     now.leases = shards_->leases();
     const auto places = active_.places();
     now.urgent_runs = places.urgent;
@@ -273,6 +274,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.kind = call.kind;
     content.name = std::move(call.name);
     content.payload = std::move(call.payload);
+    content.payload_version = call.payload_version;
     content.requested_by = std::move(call.requested_by);
     content.key = std::move(call.key);
     content.sent_at = shared_.clock.now();

@@ -123,16 +123,16 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (added->rules.name.starts_with(engine_detail::own_names))
         throw definition_error("workflow \"" + added->rules.name +
                                "\": names that begin with \"pawl.\" are Pawl's own");
-    engine_detail::workflow_entry entry;
+    const auto [at, is_new] = shared_.workflows.try_emplace(added->rules.name);
+    if (!is_new)
+        throw definition_error("the engine already has a workflow named \"" + added->rules.name +
+                               "\"");
+    auto& entry = at->second;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)
         if (status.step && status.step->parallel > 0)
             entry.limiters.emplace(status.id, std::make_unique<engine_detail::step_limiter>(
                                                   status.step->parallel, options_.max_active_runs));
-    const auto [at, is_new] = shared_.workflows.emplace(added->rules.name, std::move(entry));
-    if (!is_new)
-        throw definition_error("the engine already has a workflow named \"" + added->rules.name +
-                               "\"");
     engine_detail::log_follower* follower = nullptr;
     if (!added->hooks.empty()) {
         hooks_.push_back(
@@ -206,9 +206,13 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
 asio::awaitable<void> engine_core::do_start()
 {
     tell_observer(engine_state::starting);
+    auto definitions = co_await read_definitions();
+    const auto plan = co_await make_plan(definitions);
+    check_labels(plan);
     if (!options_.drive)
         co_return;
-    co_await check_unfinished();
+    check_unfinished(plan);
+    co_await append_definitions(definitions);
     co_await shards_->claim_first();
 }
 

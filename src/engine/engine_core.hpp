@@ -5,6 +5,7 @@
 #include "engine/committer.hpp"
 #include "engine/connector_runner.hpp"
 #include "engine/context.hpp"
+#include "engine/definition_log.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
@@ -101,9 +102,16 @@ private:
     boost::asio::awaitable<cluster_view> read_cluster();
     boost::asio::awaitable<engine_statistics> read_statistics();
     boost::asio::awaitable<void> read_due_lag(engine_statistics& now);
-    boost::asio::awaitable<std::vector<start_plan>> make_plan();
+    using definition_logs = std::map<std::string, engine_detail::definition_log, std::less<>>;
+    boost::asio::awaitable<definition_logs> read_definitions();
+    boost::asio::awaitable<std::vector<start_plan>> read_plan();
+    boost::asio::awaitable<std::vector<start_plan>> make_plan(const definition_logs& definitions);
+    static void foresee(start_plan& entry, const workflow_impl& workflow,
+                        const engine_detail::definition_log* log);
+    void check_labels(const std::vector<start_plan>& plan) const;
+    void check_unfinished(const std::vector<start_plan>& plan) const;
+    boost::asio::awaitable<void> append_definitions(definition_logs& definitions);
     void tell_observer(engine_state state) const;
-    boost::asio::awaitable<void> check_unfinished();
     boost::asio::awaitable<void> move_retired();
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
     void after_drain();

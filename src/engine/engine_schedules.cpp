@@ -42,9 +42,7 @@ void engine_core::add_schedules()
 {
     schedules_ = engine_detail::make_schedules_workflow(
         [this](engine_detail::scheduled_trigger slot) { return fire(std::move(slot)); });
-    engine_detail::workflow_entry entry;
-    entry.impl = schedules_;
-    shared_.workflows.emplace(schedules_->rules.name, std::move(entry));
+    shared_.workflows[schedules_->rules.name].impl = schedules_;
 }
 
 asio::awaitable<run_id> engine_core::fire(engine_detail::scheduled_trigger slot)
@@ -98,7 +96,8 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
     check_early({call.early, call.early_text}, workflow->rules.name, "the object of a schedule");
     auto& what = call.what;
     what.workflow = workflow->rules.name;
-    what.object_version = workflow->rules.object_version;
+    what.object = written_object(*workflow, std::move(what.object));
+    what.object_version = workflow->rules.write_version;
     if (what.foreign_id.empty())
         what.foreign_id = what.name;
     if (!starts(*workflow, what.start))

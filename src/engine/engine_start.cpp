@@ -31,7 +31,7 @@ transition moved(const workflow_impl& workflow, const record& run, int successor
 {
     const auto arm = [&](int status) {
         std::string upgraded;
-        const auto object = workflow.decode(present_object(workflow, run, upgraded));
+        const auto object = workflow.decode(present_object(workflow, run, upgraded), nullptr);
         return arm_timeouts(workflow, status, object, context);
     };
     // Messages are not looked at: a message that nobody has seen keeps the run due.
@@ -53,7 +53,45 @@ void check_moved(const std::vector<apply_result>& results)
 
 } // namespace
 
-asio::awaitable<std::vector<start_plan>> engine_core::make_plan()
+asio::awaitable<engine_core::definition_logs> engine_core::read_definitions()
+{
+    definition_logs logs;
+    for (const auto& [name, entry] : shared_.workflows) {
+        if (name.starts_with(engine_detail::own_names))
+            continue;
+        auto log = co_await engine_detail::definition_log::read(shared_.store, entry.impl->rules);
+        logs.emplace(name, std::move(log));
+    }
+    co_return logs;
+}
+
+asio::awaitable<std::vector<start_plan>> engine_core::read_plan()
+{
+    const auto definitions = co_await read_definitions();
+    auto plan = co_await make_plan(definitions);
+    co_return plan;
+}
+
+/// What becomes of the runs of one workflow and status.
+void engine_core::foresee(start_plan& entry, const workflow_impl& workflow,
+                          const engine_detail::definition_log* log)
+{
+    const auto& rules = workflow.rules;
+    const auto* status = rules.find(entry.status);
+    entry.label = rules.label(entry.status);
+    if (const auto successor = rules.successor(entry.status)) {
+        entry.what = fate::moves;
+        entry.successor = *successor;
+    } else if (!status ||
+               (!status->step && status->callbacks.empty() && status->timeouts.empty())) {
+        entry.what =
+            !status && log && log->is_newer(entry.status) ? fate::left_to_newer : fate::unhandled;
+    }
+    if (log)
+        entry.notes = log->changes(entry.status);
+}
+
+asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition_logs& definitions)
 {
     const auto counts = co_await shared_.store.count("", true);
     std::vector<start_plan> plan;
@@ -61,29 +99,47 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan()
         start_plan entry{count.workflow, count.status, std::to_string(count.status), count.state,
                          count.runs};
         const auto known = shared_.workflows.find(count.workflow);
-        if (known == shared_.workflows.end()) {
+        const auto log = definitions.find(count.workflow);
+        if (known == shared_.workflows.end())
             entry.what = fate::unknown_workflow;
-        } else {
-            const auto& rules = known->second.impl->rules;
-            const auto* status = rules.find(count.status);
-            const auto successor = rules.successor(count.status);
-            entry.label = rules.label(count.status);
-            if (successor) {
-                entry.what = fate::moves;
-                entry.successor = *successor;
-            } else if (!status ||
-                       (!status->step && status->callbacks.empty() && status->timeouts.empty())) {
-                entry.what = fate::unhandled;
-            }
-        }
+        else
+            foresee(entry, *known->second.impl, log == definitions.end() ? nullptr : &log->second);
         plan.push_back(std::move(entry));
     }
+    for (const auto& [name, log] : definitions)
+        for (const auto& status : log.relabeled()) {
+            bool has_runs = false;
+            for (auto& entry : plan)
+                if (entry.workflow == name && entry.status == status.number) {
+                    entry.what = fate::relabeled;
+                    entry.label_before = status.before;
+                    has_runs = true;
+                }
+            if (!has_runs)
+                plan.push_back({name, status.number, status.label, run_state::running, 0,
+                                fate::relabeled, 0, status.before});
+        }
     co_return plan;
 }
 
-asio::awaitable<void> engine_core::check_unfinished()
+void engine_core::check_labels(const std::vector<start_plan>& plan) const
 {
-    const auto plan = co_await make_plan();
+    std::string relabeled;
+    for (const auto& entry : plan)
+        if (entry.what == fate::relabeled)
+            relabeled += fmt::format(
+                "\n- status number {} of workflow \"{}\" is now {}, and was {} ({} unfinished "
+                "runs): put new enumerators at the end, or, if {} is the new name of {}, say "
+                "renamed<{}>(\"{}\")",
+                entry.status, entry.workflow, entry.label, entry.label_before, entry.runs,
+                entry.label, entry.label_before, entry.label, entry.label_before);
+    if (!relabeled.empty())
+        throw error(errc::status_relabeled,
+                    "statuses have other labels than the programs before gave them:" + relabeled);
+}
+
+void engine_core::check_unfinished(const std::vector<start_plan>& plan) const
+{
     std::string unhandled;
     for (const auto& entry : plan) {
         if (entry.what == fate::continues)
@@ -92,6 +148,10 @@ asio::awaitable<void> engine_core::check_unfinished()
             shared_.log({log_level::warn, "unfinished runs of a workflow that this engine does not "
                                           "have stay where they are: " +
                                               text_of(entry)});
+        else if (entry.what == fate::left_to_newer)
+            shared_.log({log_level::warn, "unfinished runs in a status of a newer program are left "
+                                          "to engines that have it: " +
+                                              text_of(entry)});
         else if (entry.what == fate::moves)
             shared_.log(
                 {log_level::info,
@@ -99,13 +159,25 @@ asio::awaitable<void> engine_core::check_unfinished()
                      shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor)});
         else if (entry.what == fate::unhandled)
             unhandled += (unhandled.empty() ? "" : ", ") + text_of(entry);
+        for (const auto& note : entry.notes)
+            shared_.log({log_level::info, text_of(entry) + ": " + note});
     }
     if (unhandled.empty())
-        co_return;
+        return;
     const auto text = "unfinished runs that no step, callback or timeout handles: " + unhandled;
     if (!options_.allow_unhandled_statuses)
         throw error(errc::unhandled_status, text);
     shared_.log({log_level::warn, text});
+}
+
+asio::awaitable<void> engine_core::append_definitions(definition_logs& definitions)
+{
+    for (auto& [name, log] : definitions) {
+        co_await log.append(shared_.store, shared_.clock.now());
+        auto& entry = shared_.workflows.find(name)->second;
+        entry.definition_position = log.position();
+        entry.outdated = log.outdated();
+    }
 }
 
 asio::awaitable<void> engine_core::move_retired()

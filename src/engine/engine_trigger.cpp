@@ -48,7 +48,7 @@ std::vector<deadline> first_deadlines(const workflow_impl& workflow,
     engine_detail::record_context context{shared.clock, shared.log,
                                           about_to_start(request, workflow.rules.name)};
     stage = errc::decode_failed;
-    const auto object = workflow.decode(request.object);
+    const auto object = workflow.decode(request.object, nullptr);
     stage = errc::invalid_argument;
     return arm_timeouts(workflow, request.status, object, context);
 }
@@ -105,6 +105,7 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
                                    " could not be armed: " + error_text(std::current_exception())});
         return make_error_code(stage);
     }
+    request.object = written_object(workflow, std::move(request.object));
     return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
                               [&](int) { return std::move(armed); }),
                   {},

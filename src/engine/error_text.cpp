@@ -1,6 +1,7 @@
 #include "engine/error_text.hpp"
 
 #include "pawl/detail/exception_text.hpp"
+#include "pawl/run.hpp"
 
 namespace pawl::engine_detail {
 
@@ -24,6 +25,17 @@ bool is_of_data(const error_code& failure) noexcept
 {
     return failure == errc::store_damaged || failure == errc::decode_failed ||
            failure == errc::too_large;
+}
+
+bool is_too_old(const std::exception_ptr& failure) noexcept
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+        return detail::is_too_old(e);
+    } catch (...) {
+        return false;
+    }
 }
 
 } // namespace pawl::engine_detail

@@ -10,6 +10,9 @@ namespace pawl::engine_detail {
 /// As detail::exception_text().
 std::string error_text(const std::exception_ptr& failure);
 
+/// True for an error with errc::program_too_old: data of a newer program.
+bool is_too_old(const std::exception_ptr& failure) noexcept;
+
 /// The code of a system_error; errc::store_unavailable for anything else that a store may throw.
 error_code error_code_of(const std::exception_ptr& failure);
 

@@ -68,6 +68,13 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::hook& ho
             failure = std::current_exception();
         }
         within.in_user_code = false;
+        if (failure && engine_detail::is_too_old(failure)) {
+            // The event is for the hook of a newer program: that is no attempt.
+            report_too_old(what, failure);
+            co_await follower_->sleep(within, too_old_pause);
+            --attempt;
+            continue;
+        }
         const bool last = retry_.max_attempts > 0 && attempt >= retry_.max_attempts;
         report(what, seen, attempt, shared_.clock.now() - begun, failure, last);
         if (!failure)
@@ -113,6 +120,20 @@ void hook_runner::report(const event& what, const record& seen, int attempt, dur
     made.span = core::trace_of(seen, (1ull << 33) + what.version, attempt);
     made.parent_span = core::trace_of(seen);
     shared_.observer->handler_ended(made);
+}
+
+void hook_runner::report_too_old(const event& what, const std::exception_ptr& failure) const
+{
+    if (shared_.workflows.find(what.workflow)->second.told_too_old.exchange(true))
+        return;
+    const auto text = "a hook needs a newer program, and waits for an engine that has it (told "
+                      "once for the workflow): " +
+                      error_text(failure);
+    log_entry entry{log_level::warn, text};
+    entry.workflow = what.workflow;
+    entry.foreign_id = what.foreign_id;
+    entry.run = what.run;
+    shared_.log(entry);
 }
 
 /// Reads until the store answers: its failures are none of the hook's attempts.

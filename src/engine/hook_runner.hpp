@@ -25,6 +25,7 @@ private:
                                           record& seen);
     void report(const event& what, const record& seen, int attempt, duration took,
                 const std::exception_ptr& failure, bool last) const;
+    void report_too_old(const event& what, const std::exception_ptr& failure) const;
     boost::asio::awaitable<bool> read_run(lane& within, std::optional<record>& into);
 
     context& shared_;

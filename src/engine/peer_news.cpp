@@ -2,6 +2,7 @@
 
 #include "core/as_of.hpp"
 #include "core/later.hpp"
+#include "engine/definition_log.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/error_text.hpp"
 
@@ -95,6 +96,8 @@ asio::awaitable<void> peer_news::work()
             if (dropped_.exchange(false))
                 co_await attend_again();
             co_await read_logs(poll);
+            if (poll)
+                co_await look_for_newer_definitions(shared_);
         } catch (...) {
             failure = std::current_exception();
         }

@@ -156,7 +156,7 @@ public:
     batch_encoder(std::uint32_t shards, const type_numbers& types,
                   const workflow_numbers& workflows)
         : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
-          settlements_(types.settlement, 4), deliveries_(types.delivery, 10),
+          settlements_(types.settlement, 4), deliveries_(types.delivery, 11),
           cursors_(types.cursor, 5), removals_(types.removal, 5),
           publications_(types.publication, 10), trims_(types.trim, 4)
     {
@@ -199,6 +199,7 @@ public:
             .bytes(content.name)
             .bytes_or_null(content.key)
             .bytes_or_null(content.requested_by)
+            .int8(content.payload_version)
             .bytes(content.payload);
     }
 

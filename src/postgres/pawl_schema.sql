@@ -134,6 +134,7 @@ CREATE TABLE messages (
     key bytea,
     requested_by bytea,
     detail bytea,
+    payload_version bigint NOT NULL,
     payload bytea NOT NULL,
     PRIMARY KEY (run, sequence)
 ) WITH (fillfactor = 80);
@@ -253,6 +254,7 @@ CREATE TYPE delivery_input AS (
     name bytea,
     key bytea,
     requested_by bytea,
+    payload_version bigint,
     payload bytea
 );
 CREATE TYPE cursor_input AS (ord integer, shard integer, name bytea, place text, epoch bigint);
@@ -482,8 +484,9 @@ BEGIN
         FROM judged WHERE verdict = 0
     ), stored AS (
         INSERT INTO messages (run, sequence, sent_at, expires_at, kind, outcome, name, key,
-                              requested_by, detail, payload)
-        SELECT run, sequence, sent_at, expires_at, kind, 0, name, key, requested_by, NULL, payload
+                              requested_by, detail, payload_version, payload)
+        SELECT run, sequence, sent_at, expires_at, kind, 0, name, key, requested_by, NULL,
+               payload_version, payload
         FROM accepted
     ), changed AS MATERIALIZED (
         SELECT run, place, shard, old_wake, least(old_wake, min(sent_at)) AS new_wake,

@@ -27,7 +27,7 @@ constexpr std::string_view event_columns =
 
 /// Of the table messages, as core::read_message() reads them.
 constexpr std::string_view message_columns =
-    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload";
+    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload_version, payload";
 
 /// A row of runs with the name of its workflow.
 constexpr std::string_view from_runs =

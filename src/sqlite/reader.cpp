@@ -32,7 +32,7 @@ constexpr std::string_view event_columns =
 
 /// Of the table messages, as core::read_message() reads them.
 constexpr std::string_view message_columns =
-    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload";
+    "sequence, kind, sent_at, expires_at, name, key, requested_by, payload_version, payload";
 
 /// A limit as SQLite understands it, where negative ones mean none.
 std::int64_t at_most(std::size_t limit)

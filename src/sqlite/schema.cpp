@@ -203,9 +203,21 @@ void to_third(connection& database)
     database.execute(third);
 }
 
+// What version 4 added.
+//
+// payload_version  Which schema of its type a callback's payload is written in.
+constexpr const char* fourth = R"(
+ALTER TABLE messages ADD COLUMN payload_version INTEGER NOT NULL DEFAULT 1;
+)";
+
+void to_fourth(connection& database)
+{
+    database.execute(fourth);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Append, never change.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 3> migrations{create, to_second, to_third};
+constexpr std::array<migration, 4> migrations{create, to_second, to_third, to_fourth};
 
 void make_shards(connection& database, std::uint32_t shards)
 {

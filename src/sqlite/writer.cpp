@@ -81,8 +81,9 @@ writer::writer(connection& database)
       find_message_key_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = ? "
                                   "AND name = ? AND key = ? AND key <> ''"),
       insert_message_(database, "INSERT INTO messages (run, sequence, kind, outcome, sent_at, "
-                                "expires_at, name, key, requested_by, detail, payload) "
-                                "VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, '', ?)"),
+                                "expires_at, name, key, requested_by, detail, "
+                                "payload_version, payload) "
+                                "VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, '', ?, ?)"),
       deliver_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ? WHERE row = ?"),
       deliver_and_wake_(database, "UPDATE runs SET inbox_last = ?, inbox_pending = ?, "
                                   "wake_at = ? WHERE row = ?"),

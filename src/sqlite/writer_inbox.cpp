@@ -69,6 +69,7 @@ apply_result writer::apply_one(const delivery& change)
         .bind(content.name)
         .bind(content.key)
         .bind(content.requested_by)
+        .bind(content.payload_version)
         .blob(content.payload)
         .run();
     const auto wake_at = core::wake_after(content, run->wake_at);

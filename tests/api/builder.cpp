@@ -31,8 +31,8 @@ BOOST_AUTO_TEST_CASE(the_graph_is_read_off_the_types)
     b.callback<validated>("stop", go<cancelled>);
     b.step<validated>(go<paying>);
     b.step<paying>(go<shipped, failed>);
-    b.timeout<paying>(5min, go<failed>);
-    b.timeout<paying>(9min, go<failed>);
+    b.timeout<paying>("warn", 5min, go<failed>);
+    b.timeout<paying>("give up", 9min, go<failed>);
     b.end<shipped, failed, cancelled>();
     const auto flow = std::move(b).build();
 
@@ -73,8 +73,8 @@ BOOST_AUTO_TEST_CASE(steps_overlay_the_defaults_in_any_order_of_declaration)
     b.step<created>(go<validated>).retry({.max_attempts = 3}).attempt_limit(7s);
     b.defaults({.retry = {.initial = 9s}, .attempt_limit = 2s, .parallel = 5, .lag = 1s});
     b.step<validated>(go<shipped>).parallel(0).lag(0s);
-    b.timeout<validated>(1min, go<shipped>).attempt_limit(3s);
-    b.timeout<validated>(2min, go<shipped>).retry({.max_attempts = 4});
+    b.timeout<validated>("warn", 1min, go<shipped>).attempt_limit(3s);
+    b.timeout<validated>("give up", 2min, go<shipped>).retry({.max_attempts = 4});
     b.end<shipped>();
     b.resume_error_pauses(20min, 2);
     const auto flow = std::move(b).build();

@@ -30,6 +30,11 @@ order_builder right(std::string name = "orders")
     return b;
 }
 
+boost::asio::awaitable<void> watch(const order_builder::snapshot_type&)
+{
+    co_return;
+}
+
 struct mistake {
     const char* name;
     void (*make)(order_builder&);
@@ -162,16 +167,52 @@ const std::vector<mistake> options{
     {"defaults", [](order_builder& b) { b.defaults({.lag = -1s}); }, {"created (1)", "lag"}},
     {"timeout's duration",
      [](order_builder& b) { b.timeout<created>(unknown(0s), go<shipped>); },
-     {"created (1)", "timeout 1", "duration"}},
+     {"created (1)", "its timeout's", "duration"}},
     {"timeout's retry",
      [](order_builder& b) {
-         b.timeout<created>(1s, go<shipped>);
-         b.timeout<created>(1s, go<shipped>).retry({.initial = -1s});
+         b.timeout<created>("first", 1s, go<shipped>);
+         b.timeout<created>("second", 1s, go<shipped>).retry({.initial = -1s});
      },
-     {"created (1)", "timeout 2", "initial"}},
+     {"created (1)", "its timeout \"second\"", "initial"}},
     {"timeout's attempt_limit",
      [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(unknown(-1s)); },
-     {"created (1)", "timeout 1", "attempt_limit"}},
+     {"created (1)", "its timeout's", "attempt_limit"}},
+    {"two timeouts, one of them without a name",
+     [](order_builder& b) {
+         b.timeout<created>(1s, go<shipped>);
+         b.timeout<created>("second", 2s, go<shipped>);
+     },
+     {"created (1)", "2 timeouts", "name it"}},
+    {"two timeouts of one name",
+     [](order_builder& b) {
+         b.timeout<created>("first", 1s, go<shipped>);
+         b.timeout<created>("first", 2s, go<shipped>);
+     },
+     {"created (1)", "two timeouts named \"first\""}},
+    {"a timeout's name that is too long",
+     [](order_builder& b) { b.timeout<created>(std::string(129, 'n'), 1s, go<shipped>); },
+     {"created (1)", "timeout's name", "128"}},
+    {"two hooks of one kind without a name",
+     [](order_builder& b) { b.on_pause(watch).on_pause(watch); },
+     {"on_pause", "without a name", "on_pause(\"mail\", fn)"}},
+    {"two hooks of one name",
+     [](order_builder& b) { b.on_pause("mail", watch).on_pause("mail", watch); },
+     {"on_pause", "named \"mail\""}},
+    {"a hook's empty name",
+     [](order_builder& b) { b.on_enter<shipped>("", watch); },
+     {"on_enter", "1 to 128 bytes"}},
+    {"a renamed status that is not declared",
+     [](order_builder& b) { b.renamed<failed>("broken"); },
+     {"status ", "\"broken\"", "not declared"}},
+    {"a status that is renamed from its own label",
+     [](order_builder& b) { b.renamed<created>("created"); },
+     {"created (1)", "renamed"}},
+    {"an older version to write without a way back to it",
+     [](order_builder& b) { b.upgrade(1, [](boost::json::value&) {}).write_version(1); },
+     {"write_version is 1", "upgrade(1, up, down)"}},
+    {"a version to write that is not known",
+     [](order_builder& b) { b.write_version(2); },
+     {"write_version is 2", "versions 1 to 1"}},
     {"resume time",
      [](order_builder& b) { b.resume_error_pauses(unknown(-1s), 1); },
      {"resume_error_pauses", "time"}},

@@ -14,8 +14,8 @@ BOOST_AUTO_TEST_CASE(shows_starts_ends_and_causes)
     b.step<created>(go<paying, cancelled>);
     b.callback<created, paying>("cancel order", go<cancelled>);
     b.step<paying>(go<shipped, cancelled>);
-    b.timeout<paying>(5min, go<cancelled>);
-    b.timeout<paying>(9min, go<cancelled>);
+    b.timeout<paying>("warn", 5min, go<cancelled>);
+    b.timeout<paying>("give up", 9min, go<cancelled>);
     b.end<shipped, cancelled>();
     const auto flow = std::move(b).build();
     BOOST_TEST(pawl::diagram(flow) == R"(---

@@ -196,16 +196,17 @@ BOOST_AUTO_TEST_CASE(a_callback_keeps_its_payload_while_it_waits)
 BOOST_AUTO_TEST_CASE(timeouts_are_due_after_a_span_at_a_time_or_as_a_function_says)
 {
     const pawl::time_point fixed{77s};
-    b.timeout<created>(5min, go<shipped>);
-    b.timeout<created>(fixed, go<shipped>);
+    b.timeout<created>("span", 5min, go<shipped>);
+    b.timeout<created>("time", fixed, go<shipped>);
     b.timeout<created>(
+        "function",
         [](const order_run& run) -> std::optional<pawl::time_point> {
             if (run.object().lines == 0)
                 return {};
             return run.now() + run.object().lines * 1s;
         },
         go<cancelled>);
-    b.timeout<created>(pawl::duration::max(), go<shipped>);
+    b.timeout<created>("never", pawl::duration::max(), go<shipped>);
     build();
     context.time = pawl::time_point{1000s};
     const auto due = [&](std::size_t i) {
@@ -230,7 +231,7 @@ BOOST_AUTO_TEST_CASE(hooks_get_a_snapshot_in_order_of_declaration)
             co_return;
         };
     };
-    b.on_complete(note("first")).on_complete(note("second"));
+    b.on_complete(note("first")).on_complete("second", note("second"));
     b.on_pause(note("paused")).on_cancel(note("cancelled"));
     b.step<created>(go<shipped>);
     build();
@@ -287,11 +288,11 @@ BOOST_AUTO_TEST_CASE(objects_go_in_and_out_of_bytes)
 {
     b.step<created>(go<shipped>);
     build();
-    const auto decoded = impl->decode(R"({"id":"x"})");
+    const auto decoded = impl->decode(R"({"id":"x"})", nullptr);
     std::string bytes;
     impl->encode(decoded, bytes);
     BOOST_TEST(bytes == R"({"id":"x","lines":0})");
-    BOOST_CHECK_THROW((void)impl->decode("{"), pawl::error);
+    BOOST_CHECK_THROW((void)impl->decode("{", nullptr), pawl::error);
     // Deleting data does not need to understand it.
     BOOST_TEST(!impl->scrub);
     BOOST_TEST(impl->blank() == R"({"id":"none","lines":0})");

@@ -393,6 +393,7 @@ BOOST_AUTO_TEST_CASE(a_start_is_version_one_in_its_status)
     expected.status = waiting;
     expected.visit = 1;
     expected.entered_at = expected.created_at = expected.updated_at = t0;
+    expected.step_done = true; // it has none
     expected.deadlines = arm_at(t0)(waiting);
     expected.wake_at = t0 + 1h;
     expected.object = "new";

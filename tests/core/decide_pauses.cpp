@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_resume_leaves_visit_deadlines_object_and_a_skipped_step_a
     BOOST_TEST(resumed.step_done);
     BOOST_TEST(resumed.object == "old");
     BOOST_TEST(resumed.effects.size() == 1u);
-    const std::vector<pawl::deadline> deadlines{{0, t0 + 1h, 0}, {1, t0 + 2h, 0}};
+    const std::vector<pawl::deadline> deadlines{{"timeout", t0 + 1h, 0}, {"timeout-2", t0 + 2h, 0}};
     BOOST_TEST((resumed.deadlines == deadlines));
     // The first has passed meanwhile and is due.
     BOOST_TEST((resumed.wake_at == t0 + 1h));

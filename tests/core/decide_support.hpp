@@ -51,7 +51,9 @@ inline pawl::definition orders()
     second.label = "Waiting";
     second.callbacks = {"paid", "note"};
     second.timeouts.resize(2);
+    second.timeouts[0].name = "timeout";
     second.timeouts[0].retry = three;
+    second.timeouts[1].name = "timeout-2";
     second.timeouts[1].retry = {.initial = 5s, .multiplier = 1, .jitter = 0, .max_attempts = 0};
     second.edges = {{shipping, callback, "paid"}, {created, timeout, {}}};
     auto& third = rules.statuses[2];
@@ -79,7 +81,7 @@ inline arm_deadlines arm_at(pawl::time_point now)
     return [now](int status) -> std::vector<pawl::deadline> {
         if (status != waiting)
             return {};
-        return {{0, now + 1h, 0}, {1, now + 2h, 0}};
+        return {{"timeout", now + 1h, 0}, {"timeout-2", now + 2h, 0}};
     };
 }
 

@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(deadlines_are_armed_on_entry_and_fall_away_on_leaving)
 {
     const auto now = t0 + 10min;
     auto run = after(run_in(created), moves_to(waiting), now);
-    const std::vector<pawl::deadline> armed{{0, now + 1h, 0}, {1, now + 2h, 0}};
+    const std::vector<pawl::deadline> armed{{"timeout", now + 1h, 0}, {"timeout-2", now + 2h, 0}};
     BOOST_TEST((run.deadlines == armed));
     BOOST_TEST((run.wake_at == now + 1h));
     // Callbacks that stay, failures and pauses leave them alone.
@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_timeout_is_done_armed_again_or_tried_again_and_leaves_the
 {
     const auto now = t0 + 1h;
     const auto run = run_in(waiting);
-    const pawl::deadline other{1, t0 + 2h, 0};
+    const pawl::deadline other{"timeout-2", t0 + 2h, 0};
     const auto deadlines_after = [&](outcome what) {
         return after(run, std::move(what), now).deadlines;
     };
@@ -220,8 +220,9 @@ BOOST_AUTO_TEST_CASE(a_timeout_is_done_armed_again_or_tried_again_and_leaves_the
     const from_timeout by{0};
     BOOST_TEST((deadlines_after(returned(next_kind::skip, by)) == list{other}));
     BOOST_TEST((deadlines_after(returned(next_kind::pause, by)) == list{other}));
-    BOOST_TEST((deadlines_after(repeats_after(5min, by)) == list{{0, now + 5min, 0}, other}));
-    BOOST_TEST((deadlines_after(timeout_failed(0)) == list{{0, now + 1s, 1}, other}));
+    BOOST_TEST(
+        (deadlines_after(repeats_after(5min, by)) == list{{"timeout", now + 5min, 0}, other}));
+    BOOST_TEST((deadlines_after(timeout_failed(0)) == list{{"timeout", now + 1s, 1}, other}));
     BOOST_TEST((deadlines_after(moves_to(created, by)).empty()));
     BOOST_TEST((after(run, returned(next_kind::skip, by), now).wake_at == t0 + 2h));
     BOOST_TEST((after(run, timeout_failed(0), now).wake_at == now + 1s));
@@ -236,9 +237,9 @@ BOOST_AUTO_TEST_CASE(a_timeout_that_fails_too_often_pauses_and_is_due_again_afte
     auto run = run_in(waiting);
     run.attempt = 1; // of the step: none of the timeout's business
     run = after(run, timeout_failed(0), t0 + 1h);
-    BOOST_TEST((run.deadlines[0] == pawl::deadline{0, t0 + 1h + 1s, 1}));
+    BOOST_TEST((run.deadlines[0] == pawl::deadline{"timeout", t0 + 1h + 1s, 1}));
     run = after(run, timeout_failed(0), t0 + 1h + 1s);
-    BOOST_TEST((run.deadlines[0] == pawl::deadline{0, t0 + 1h + 3s, 2}));
+    BOOST_TEST((run.deadlines[0] == pawl::deadline{"timeout", t0 + 1h + 3s, 2}));
     run = after(run, timeout_failed(0), t0 + 1h + 3s);
     BOOST_TEST((run.pause == pause_kind::by_error));
     BOOST_TEST(run.attempt == 1);
@@ -251,18 +252,45 @@ BOOST_AUTO_TEST_CASE(a_timeout_that_fails_too_often_pauses_and_is_due_again_afte
     auto other = run_in(waiting);
     other.deadlines[1].attempt = 1000;
     other = after(other, timeout_failed(1), t0 + 2h);
-    BOOST_TEST((other.deadlines[1] == pawl::deadline{1, t0 + 2h + 5s, 1001}));
+    BOOST_TEST((other.deadlines[1] == pawl::deadline{"timeout-2", t0 + 2h + 5s, 1001}));
     // A permanent error does not.
     BOOST_TEST((after(run_in(waiting), timeout_failed(1, true)).pause == pause_kind::by_error));
 }
 
-BOOST_AUTO_TEST_CASE(a_timeout_that_the_workflow_no_longer_has_pauses)
+BOOST_AUTO_TEST_CASE(a_deadline_of_no_timeout_is_dropped_or_kept_for_a_newer_program)
 {
     auto run = run_in(waiting);
-    run.deadlines.push_back({5, t0, 0});
-    const auto paused = after(run, timeout_failed(5, true));
+    const auto known = run.deadlines;
+    run.deadlines.push_back({"escalate", t0, 0});
+    const auto dropped = after(run, timeout_unknown{"escalate", false});
+    BOOST_TEST((dropped.deadlines == known));
+    BOOST_TEST((dropped.state == run_state::running));
+    BOOST_TEST((dropped.wake_at == t0 + 1h));
+    // Looked at again when the visit is twice as old, after a second at least and an hour at most.
+    using list = std::vector<pawl::duration>;
+    for (const pawl::duration age : list{0s, 5min, 100h}) {
+        const auto kept = after(run, timeout_unknown{"escalate", true}, t0 + age);
+        BOOST_REQUIRE(kept.deadlines.size() == 3u);
+        BOOST_TEST((kept.deadlines[2].at == t0 + age + std::clamp<pawl::duration>(age, 1s, 1h)));
+        BOOST_TEST(kept.deadlines[2].attempt == 0);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_status_without_a_step_is_entered_as_if_it_had_one_that_is_done)
+{
+    BOOST_TEST(after(run_in(created), moves_to(waiting)).step_done);
+    BOOST_TEST(!after(run_in(waiting), moves_to(shipping, from_callback{4})).step_done);
+}
+
+BOOST_AUTO_TEST_CASE(a_transition_that_cannot_be_made_pauses_and_keeps_the_stored_object)
+{
+    auto run = run_in(created);
+    run.object_version = 4;
+    const auto paused = after(run, transition_failed{"no such hour"});
     BOOST_TEST((paused.pause == pause_kind::by_error));
-    BOOST_TEST(paused.reason == "no");
+    BOOST_TEST(paused.reason == "no such hour");
+    BOOST_TEST(paused.object == "old");
+    BOOST_TEST(paused.object_version == 4u);
 }
 
 BOOST_AUTO_TEST_CASE(effects_of_a_visit_end_with_it_and_those_of_the_run_stay)

@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(a_runnable_step_runs_unless_it_must_wait_or_was_skipped)
     run.step_done = true;
     BOOST_TEST((needed(run) == nothing));
     BOOST_TEST((needed(run_in(waiting)) == nothing)); // it has no step
-    BOOST_TEST((needed(run_in(unknown)) == nothing));
+    BOOST_TEST((needed(run_in(unknown)) == action{need::newer_program}));
 }
 
 BOOST_AUTO_TEST_CASE(paused_and_finished_runs_need_nothing)
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(paused_and_finished_runs_need_nothing)
     for (const auto state :
          {run_state::paused, run_state::cancelled, run_state::completed, run_state::data_deleted}) {
         auto run = run_in(created, state);
-        run.deadlines = {{0, t0, 0}};
+        run.deadlines = {{"timeout", t0, 0}};
         BOOST_TEST((needed(run, {callback_of(1, "paid")}) == nothing));
     }
 }
@@ -60,9 +60,11 @@ BOOST_AUTO_TEST_CASE(passed_deadlines_go_before_the_step_the_earliest_first)
     BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::timeout, 0}));
     run.deadlines[0].at = t0 + 2h + 1s;
     BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::timeout, 1}));
-    run = run_in(created);
-    run.deadlines = {{3, t0, 0}};
-    BOOST_TEST((needed(run) == action{need::timeout, 3}));
+    run.deadlines.push_back({"escalate", t0 + 3h, 0}); // of another program
+    BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::timeout, 1}));
+    run.deadlines.erase(run.deadlines.begin(), run.deadlines.begin() + 2);
+    BOOST_TEST((needed(run, {}, t0 + 3h) == action{need::unknown_timeout, 0}));
+    BOOST_TEST((needed(run, {}, t0 + 2h) == nothing));
 }
 
 BOOST_AUTO_TEST_CASE(messages_go_first_in_their_order)
@@ -85,7 +87,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_the_status_does_not_take_is_passed_over_and
                 action{need::command, 0, 1}));
     BOOST_TEST((needed(run_in(waiting), {callback_of(1, "other"), callback_of(2, "note")}) ==
                 action{need::callback, 0, 1}));
-    BOOST_TEST((needed(run_in(unknown), {paid}) == nothing));
+    BOOST_TEST((needed(run_in(unknown), {paid}) == action{need::newer_program}));
 }
 
 BOOST_AUTO_TEST_CASE(a_paused_run_takes_commands_and_expiries_only)
@@ -140,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_runnable_step_is_due_now_or_when_it_may_run)
     BOOST_TEST((wake_of(run) == t0 + 1h));
     run.step_done = true;
     BOOST_TEST(!wake_of(run).has_value());
-    run.deadlines = {{0, t0 + 5h, 0}, {1, t0 + 3h, 0}};
+    run.deadlines = {{"timeout", t0 + 5h, 0}, {"timeout-2", t0 + 3h, 0}};
     BOOST_TEST((wake_of(run) == t0 + 3h));
     run.step_done = false;
     BOOST_TEST((wake_of(run) == t0 + 1h));
@@ -151,7 +153,7 @@ BOOST_AUTO_TEST_CASE(a_message_that_expires_counts_while_the_run_is_unfinished)
     BOOST_TEST((wake_of(run_in(waiting), t0, t0 + 5min) == t0 + 5min));
     BOOST_TEST((wake_of(run_in(waiting), t0, t0 + 5h) == t0 + 1h));
     BOOST_TEST((wake_of(run_in(waiting, run_state::paused), t0, t0 + 5min) == t0 + 5min));
-    BOOST_TEST((wake_of(run_in(unknown), t0, t0 + 5min) == t0 + 5min));
+    BOOST_TEST((wake_of(run_in(unknown), t0, t0 + 5min) == t0));
     BOOST_TEST(!wake_of(run_in(done, run_state::completed), t0, t0 + 5min).has_value());
 }
 
@@ -204,7 +206,7 @@ BOOST_AUTO_TEST_CASE(pauses_and_ends)
     for (const auto state : {run_state::cancelled, run_state::completed, run_state::data_deleted})
         BOOST_TEST(!wake_of(run_in(created, state)).has_value());
     BOOST_TEST((wake_of(run_in(done, run_state::requested_data_deleted)) == t0 + 1min));
-    BOOST_TEST(!wake_of(run_in(unknown)).has_value());
+    BOOST_TEST((wake_of(run_in(unknown)) == t0 + 1min)); // for a program that has the status
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_stays_runnable_keeps_its_place)

@@ -95,11 +95,11 @@ BOOST_AUTO_TEST_CASE(several_of_one_status_are_independent)
 {
     world w;
     lamp_builder b{"lamps"};
-    b.timeout<red>(1h, [](lamp_run& run) -> pawl::step<off> {
+    b.timeout<red>("first", 1h, [](lamp_run& run) -> pawl::step<off> {
         run.object().trail.push_back("at one");
         co_return pawl::repeat_after(24h);
     });
-    b.timeout<red>(2h, go<off>);
+    b.timeout<red>("second", 2h, go<off>);
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);

@@ -143,55 +143,6 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_is_told_and_leaves_the_run_as_it_was)
     BOOST_TEST(page.runs[1].object.value == 5);
 }
 
-BOOST_AUTO_TEST_CASE(an_older_program_leaves_the_objects_of_a_newer_one_alone)
-{
-    world w;
-    auto newer = w.start(upgrading().build());
-    const auto run = w.wait_for(newer.async_trigger("a", lamp{7, {}}));
-    w.stop();
-    auto older = w.start(of_now().build());
-    const auto sent = w.wait_for(older.async_deliver(run, "go on", 0));
-    w.settle();
-    const auto outcome = w.wait_for(w.store->outcome(run, sent.sequence));
-    BOOST_TEST((outcome->outcome == pawl::message_outcome::failed));
-    BOOST_TEST(outcome->detail.find("version 3") != std::string::npos);
-    BOOST_TEST(outcome->detail.find("use the newer program") != std::string::npos);
-    BOOST_TEST(w.wait_for(w.store->find(run))->object == R"({"value":7,"trail":[]})");
-    w.stop();
-    newer = w.start(upgrading().build());
-    w.wait_for(newer.async_callback(run, "go on", 0));
-    BOOST_TEST((w.state_of(newer, run).status == green));
-}
-
-BOOST_AUTO_TEST_CASE(a_step_of_an_older_program_pauses_the_run_of_a_newer_one_and_loses_nothing)
-{
-    world w;
-    const auto definition = [](bool newer) {
-        lamp_builder b{"lamps"};
-        b.step<yellow>(go_on).lag(1h).retry({.max_attempts = 1});
-        b.callback<green>("end", end_it);
-        b.end<off>();
-        if (newer)
-            b.upgrade(1, rename_watts);
-        return std::move(b).build();
-    };
-    auto client = w.start(definition(true));
-    const auto run = w.wait_for(client.async_trigger("a", lamp{7, {}}));
-    w.stop();
-    client = w.start(definition(false));
-    w.advance(1h);
-    const auto held = w.wait_for(w.store->find(run));
-    BOOST_TEST((held->state == pawl::run_state::paused));
-    BOOST_TEST(held->reason.find("use the newer program") != std::string::npos);
-    BOOST_TEST(held->object == R"({"value":7,"trail":[]})");
-    BOOST_TEST(held->object_version == 2u);
-    w.stop();
-    client = w.start(definition(true));
-    w.wait_for(client.async_resume(run));
-    w.settle();
-    BOOST_TEST((w.state_of(client, run).status == green));
-}
-
 BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
 {
     world w;

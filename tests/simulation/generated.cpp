@@ -258,6 +258,7 @@ void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, hands o
 void add_timeout(pawl::detail::status_draft& into, const drawn_timeout& drawn, hands of)
 {
     auto& timeout = *into.timeouts.emplace_back(std::make_unique<pawl::detail::timeout_draft>());
+    timeout.name = "timeout-" + std::to_string(into.timeouts.size());
     timeout.fixed = drawn.after;
     timeout.handler.due = pawl::detail::make_timer(drawn.after);
     timeout.destinations = {drawn.to};
@@ -317,7 +318,7 @@ pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulatio
     draft.label = [](int status) {
         return "s" + std::to_string(status);
     };
-    draft.made.decode = [](std::string_view bytes) -> object_ptr {
+    draft.made.decode = [](std::string_view bytes, std::string*) -> object_ptr {
         return std::make_shared<tale>(pawl::codec<tale>::decode(bytes));
     };
     draft.made.encode = [](const object_ptr& object, std::string& out) {
@@ -345,6 +346,7 @@ pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulatio
     if (drawn.hooks) {
         using enum pawl::event_kind;
         pawl::detail::declared_hook hook;
+        hook.name = "everything";
         hook.kinds = {started, moved, completed, cancelled, paused, resumed};
         hook.run = [&sim, &process](const pawl::event&, const pawl::record&) {
             return run_hook(&sim, &process);

@@ -89,7 +89,8 @@ boost::asio::awaitable<next_value> call_callback(kept<Fn> fn, object_ptr object,
                                                  run_context& context, std::string bytes)
 {
     run<Object> current{*static_cast<Object*>(object.get()), context};
-    Payload payload = codec<Payload>::decode(bytes);
+    Payload payload =
+        decode_stored<Payload>(bytes, context.payload_version(), "the callback's payload");
     auto outcome = co_await (*fn)(current, std::move(payload));
     co_return std::move(outcome).value();
 }

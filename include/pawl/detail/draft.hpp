@@ -48,6 +48,7 @@ struct callback_draft {
 };
 
 struct timeout_draft {
+    std::string name; ///< empty: it was given none
     timeout_handler handler;
     std::optional<duration> fixed; ///< the span, where it is one
     std::vector<int> destinations;
@@ -68,8 +69,11 @@ struct workflow_draft {
     std::map<int, status_draft> statuses;
     std::vector<int> order;  ///< statuses with a handler, as they were declared first
     std::vector<int> starts; ///< as they were declared
-    std::map<std::uint32_t, std::function<std::string(std::string)>> upgrades; ///< by version
+    std::map<std::uint32_t, std::function<std::string(std::string)>> upgrades;   ///< by version
+    std::map<std::uint32_t, std::function<std::string(std::string)>> downgrades; ///< to version
     std::vector<std::uint32_t> repeated_upgrades;
+    std::optional<std::uint32_t> write_version;
+    std::vector<std::pair<int, std::string>> renamed; ///< status, and a label of before
     std::vector<std::pair<int, int>> retired;
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;

@@ -10,6 +10,7 @@
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,7 @@ struct send_call {
     message_kind kind = message_kind::callback;
     std::string name;
     std::string payload;
+    std::uint32_t payload_version = 1;
     std::string requested_by;
     std::string key;
     std::optional<duration> time_limit;

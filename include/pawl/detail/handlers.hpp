@@ -37,8 +37,12 @@ using hook = std::function<boost::asio::awaitable<void>(const event&, const reco
 
 /// A hook and what it is for.
 struct declared_hook {
+    /// Which hook of its workflow it is, in every program that declares it: "on_pause", or
+    /// "on_pause/mail" of a hook that was given a name.
+    std::string name;
+
     std::vector<event_kind> kinds;
-    std::optional<int> entering; ///< only where the run enters this status
+    std::vector<int> entering; ///< only where the run enters one of these statuses; empty: any
     hook run;
 
     bool wants(event_kind kind, int from, int to) const noexcept;
@@ -61,11 +65,23 @@ struct workflow_impl {
     definition rules;
     std::map<int, status_handlers> handlers; ///< by status
 
-    std::function<object_ptr(std::string_view)> decode; ///< throws pawl::error (decode_failed)
-    std::function<void(const object_ptr&, std::string&)> encode; ///< appends; throws pawl::error
+    /// Of an object in the present version of its schema. The path of the first member that the
+    /// type does not have, and that is lost when the object is stored again, is written to
+    /// `*ignored`, if that is given and empty. Throws pawl::error (decode_failed).
+    std::function<object_ptr(std::string_view, std::string* ignored)> decode;
+
+    /// In the present version of its schema; see written_object(). Appends; throws pawl::error.
+    std::function<void(const object_ptr&, std::string&)> encode;
 
     /// Element i brings an object of version i + 1 to the next one.
     std::vector<std::function<std::string(std::string)>> upgrades;
+
+    /// Element i brings an object of version i + 2 to the one before; null where there is none.
+    std::vector<std::function<std::string(std::string)>> downgrades;
+
+    /// Which version of its schema the payload of a callback is in, where that is not the first:
+    /// for payloads that are given as pawl::bytes.
+    std::map<std::string, std::uint32_t> payload_versions;
 
     /// What is left of the object when a run's data is deleted; empty: `blank`.
     std::function<std::string(std::string_view)> scrub;
@@ -77,9 +93,14 @@ struct workflow_impl {
 };
 
 /// The record's object in the present version of its schema: as it is stored, or in `upgraded`.
-/// Throws pawl::error (decode_failed) when an upgrade fails, or when a newer program wrote it.
+/// Throws pawl::error: decode_failed when an upgrade fails, program_too_old when the object is of a
+/// newer version.
 std::string_view present_object(const workflow_impl& workflow, const record& from,
                                 std::string& upgraded);
+
+/// An object of the present version, in the version that the workflow writes. Throws pawl::error
+/// (encode_failed) when a downgrade fails.
+std::string written_object(const workflow_impl& workflow, std::string present);
 
 /// The deadlines of a visit to `status` that begins now.
 std::vector<deadline> arm_timeouts(const workflow_impl& workflow, int status,

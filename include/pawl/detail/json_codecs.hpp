@@ -336,6 +336,46 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
+/// Refuses or notes the members of a document that the type does not have.
+template <class T>
+void report_unknown(const boost::json::object& object, const json_path& at, json_reading reading)
+{
+    for (const auto& pair : object) {
+        const std::string_view name{pair.key().data(), pair.key().size()};
+        bool known = false;
+        boost::mp11::mp_for_each<stored_members<T>>(
+            [&](auto member) { known = known || name == member.name; });
+        if (known)
+            continue;
+        const json_path here{at, name, reading};
+        if (reading == json_reading::strict)
+            refuse_unknown(here);
+        here.note_ignored();
+    }
+}
+
+template <class T>
+constexpr bool is_required(std::string_view name)
+{
+    for (const std::string_view required : schema<T>::required)
+        if (name == required)
+            return true;
+    return false;
+}
+
+template <class T>
+consteval bool requires_what_it_has()
+{
+    for (const std::string_view required : schema<T>::required) {
+        bool known = false;
+        boost::mp11::mp_for_each<stored_members<T>>(
+            [&](auto member) { known = known || required == member.name; });
+        if (!known)
+            return false;
+    }
+    return true;
+}
+
 template <class T>
 void check_member_type()
 {
@@ -375,17 +415,28 @@ struct json_codec<T> {
 
     static void read(const boost::json::value& from, T& to, const json_path& at)
     {
+        static_assert(detail::requires_what_it_has<T>(),
+                      "pawl::schema<T>::required names a member that is not described");
         const auto& object = detail::read_object(from, at);
+        const auto reading = detail::reading_of<T>(at.reading());
+        std::size_t known = 0;
         boost::mp11::mp_for_each<detail::stored_members<T>>([&](auto member) {
             using type = std::remove_cvref_t<decltype(to.*member.pointer)>;
             detail::check_member_type<type>();
+            const json_path here{at, std::string_view{member.name}, reading};
             if (const auto* found = object.if_contains(member.name)) {
-                const json_path here{at, std::string_view{member.name}};
                 json_codec<type>::read(*found, to.*member.pointer, here);
-            } else if constexpr (detail::is_optional<type>) {
-                (to.*member.pointer).reset();
+                ++known;
+                return;
             }
+            if (detail::is_required<T>(member.name) ||
+                (reading == json_reading::strict && !detail::is_optional<type>))
+                detail::refuse_missing(here);
+            if constexpr (detail::is_optional<type>)
+                (to.*member.pointer).reset();
         });
+        if (known < object.size() && (reading == json_reading::strict || at.notes_ignored()))
+            detail::report_unknown<T>(object, at, reading);
     }
 };
 

@@ -84,6 +84,8 @@ const boost::json::array& read_array_of(std::size_t size, const boost::json::val
                                         const json_path& at);
 const boost::json::object& read_object(const boost::json::value& from, const json_path& at);
 
+[[noreturn]] void refuse_missing(const json_path& at);
+[[noreturn]] void refuse_unknown(const json_path& at);
 [[noreturn]] void refuse_name(std::string_view found, std::span<const std::string_view> names,
                               const json_path& at);
 

@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ public:
 
     /// Tells the handlers of one visit apart: 0 is the step.
     virtual std::uint64_t handler_number() const noexcept { return 0; }
+
+    /// The version of the schema of the payload that a callback's handler is given.
+    virtual std::uint32_t payload_version() const noexcept { return 1; }
 
     virtual time_point now() const = 0;
 

@@ -31,7 +31,7 @@ std::vector<message> notable_messages(const run_id& run)
     messages[2] = {.kind = message_kind::resume, .expires_at = time_point::max()};
     messages[3] = {.kind = message_kind::cancel, .expires_at = time_point::min()};
     messages[4] = {.kind = message_kind::delete_data, .key = text};
-    messages[5] = {.name = text, .payload = text, .key = "key"};
+    messages[5] = {.name = text, .payload = text, .payload_version = 4711, .key = "key"};
     messages[6] = {.name = "large", .payload = std::string(1 << 20, '\0'), .sent_at = beginning};
     for (std::size_t i = 0; i < messages.size(); ++i) {
         messages[i].run = run;

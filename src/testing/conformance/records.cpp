@@ -22,8 +22,10 @@ record extreme_run(fixture& test, bool high)
     run.attempt = number;
     run.step_done = high;
     run.not_before = time;
-    run.deadlines = {{number, time, number}, {0, {}, 0}};
-    run.effects = {{"", "", high}, {"charge", "{\"id\":\"p-1\"}", !high}};
+    run.deadlines = {{high ? "timeout" : std::string(128, 'n'), time, number}, {"", {}, 0}};
+    run.effects = {{"", "", high},
+                   {"charge", "{\"id\":\"p-1\"}", !high,
+                    high ? std::numeric_limits<std::uint32_t>::max() : 1}};
     run.wake_at = time;
     run.pause = high ? pause_kind::by_request : pause_kind::by_error;
     run.auto_resumes = number;

@@ -62,7 +62,8 @@ asio::awaitable<next_value> run_callback(process* of, const pawl::detail::callba
 }
 
 asio::awaitable<next_value> run_timeout(process* of, const pawl::detail::handler* inner,
-                                        int timeout, object_ptr object, run_context* context)
+                                        std::string timeout, object_ptr object,
+                                        run_context* context)
 {
     const auto run = context->current();
     const auto place = place_of(run);
@@ -128,16 +129,16 @@ process::watched(std::shared_ptr<const pawl::detail::workflow_impl> flow)
             };
         for (std::size_t i = 0; i < handlers.timeouts.size(); ++i) {
             const auto* timeout = &inner.timeouts[i];
-            const int index = static_cast<int>(i);
-            handlers.timeouts[i].run = [this, timeout, index](const object_ptr& object,
-                                                              run_context& context) {
-                return run_timeout(this, &timeout->run, index, object, &context);
+            const auto& name = flow->rules.find(status)->timeouts[i].name;
+            handlers.timeouts[i].run = [this, timeout, name](const object_ptr& object,
+                                                             run_context& context) {
+                return run_timeout(this, &timeout->run, name, object, &context);
             };
-            handlers.timeouts[i].due = [this, timeout, index, at = status](const object_ptr& object,
-                                                                           run_context& context) {
+            handlers.timeouts[i].due = [this, timeout, name, at = status](const object_ptr& object,
+                                                                          run_context& context) {
                 const auto due = timeout->due(object, context);
                 if (due)
-                    owner_.seen.armed(context.current().id, at, index, *due, context.now());
+                    owner_.seen.armed(context.current().id, at, name, *due, context.now());
                 return due;
             };
         }

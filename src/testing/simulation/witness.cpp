@@ -305,12 +305,13 @@ void witness::told_reached(const record& told)
     reached_.push_back({told.id, told.version, told.status, told.state});
 }
 
-void witness::armed(run_id run, int status, int timeout, time_point due, time_point now)
+void witness::armed(run_id run, int status, const std::string& timeout, time_point due,
+                    time_point now)
 {
     armed_[{run, status, timeout, due}] = now;
 }
 
-void witness::timeout_runs(const record& run, int timeout, time_point now)
+void witness::timeout_runs(const record& run, const std::string& timeout, time_point now)
 {
     const auto armed = std::ranges::find(run.deadlines, timeout, &deadline::timeout);
     if (armed == run.deadlines.end()) {
@@ -329,7 +330,7 @@ void witness::timeout_runs(const record& run, int timeout, time_point now)
                            name_of(run), timeout, run.status, run.visit));
 }
 
-void witness::timeout_moved(const record& run, int timeout)
+void witness::timeout_moved(const record& run, const std::string& timeout)
 {
     moved_.insert({run.id, run.visit, timeout});
 }

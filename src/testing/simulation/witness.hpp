@@ -49,9 +49,9 @@ public:
     void told_reached(const record& told);
 
     // What handlers and hooks saw.
-    void armed(run_id run, int status, int timeout, time_point due, time_point now);
-    void timeout_runs(const record& run, int timeout, time_point now);
-    void timeout_moved(const record& run, int timeout);
+    void armed(run_id run, int status, const std::string& timeout, time_point due, time_point now);
+    void timeout_runs(const record& run, const std::string& timeout, time_point now);
+    void timeout_moved(const record& run, const std::string& timeout);
     /// The process reads anew how far hooks have been called: it may have lost the shard meanwhile.
     void begins_hooks(const std::string& process, std::uint32_t shard);
     void hook_done(const std::string& process, std::size_t hook, const event& what);
@@ -114,8 +114,8 @@ private:
     std::map<std::pair<run_id, std::uint64_t>, settlement> settled_;
     std::vector<std::pair<run_id, std::uint64_t>> deliveries_;
 
-    std::map<std::tuple<run_id, int, int, time_point>, time_point> armed_;
-    std::set<std::tuple<run_id, std::uint32_t, int>> moved_; ///< run, visit, timeout
+    std::map<std::tuple<run_id, int, std::string, time_point>, time_point> armed_;
+    std::set<std::tuple<run_id, std::uint32_t, std::string>> moved_; ///< run, visit, timeout
     std::set<std::tuple<std::string, std::uint64_t, hook_call>> done_in_life_;
     std::map<std::pair<std::string, std::uint32_t>, std::uint64_t> begun_hooks_;
     std::set<hook_call> done_; ///< or given up
