@@ -89,7 +89,8 @@ asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due
     if (damaged_.size() < max_reported && damaged_.insert(damaged).second)
         shared_.log({log_level::error, "run " + to_string(id) +
                                            " is due, and the store cannot read it; it is passed "
-                                           "over until it has been repaired"});
+                                           "over until it has been repaired, with others that "
+                                           "cannot be read and are due at the same time"});
     page.next = due_position{at, after(id)};
     co_return page;
 }

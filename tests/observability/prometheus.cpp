@@ -116,6 +116,9 @@ BOOST_AUTO_TEST_CASE(the_lag_of_a_run_that_nobody_takes_up)
     BOOST_TEST(w.value("workflow_process_lag_seconds", {"\"lamps\""}) == 3600);
     BOOST_TEST(w.value("workflow_process_lag_alert", {"\"lamps\""}) == 1);
     BOOST_TEST(w.value("pawl_due_lag_seconds") == 3600);
+    BOOST_TEST(w.value("pawl_urgent_runs") == 0);
+    BOOST_TEST(w.value("pawl_waiting_handlers") == 0);
+    BOOST_TEST(w.value("pawl_stalled_seconds") == 3600);
     BOOST_TEST(w.value("pawl_active_runs") == 1);
     BOOST_TEST(w.value("pawl_owned_shards") == 1);
 }
