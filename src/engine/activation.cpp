@@ -311,15 +311,11 @@ due_position activation::position() const
 /// When a run that waits for its turn has something to do that does not wait.
 std::optional<time_point> activation::next_change() const
 {
-    std::optional<time_point> earliest;
-    const auto consider = [&](time_point at) {
-        earliest = std::min(earliest.value_or(at), at);
-    };
-    for (const auto& armed : record_.deadlines)
-        consider(armed.at);
+    // A deadline that is kept for a newer program may have passed: nobody here acts on it.
+    auto earliest = core::next_deadline(record_, workflow_->impl->rules);
     for (const auto& waiting : inbox_)
         if (waiting.expires_at)
-            consider(*waiting.expires_at);
+            earliest = std::min(earliest.value_or(*waiting.expires_at), *waiting.expires_at);
     return earliest;
 }
 
