@@ -22,7 +22,7 @@ class raw_postgres::impl {
 public:
     explicit impl(const std::string& uri) : link_(PQconnectdb(uri.c_str()))
     {
-        run("INSERT INTO pawl.workflows (name) VALUES ('parcels') ON CONFLICT DO NOTHING");
+        run("SELECT pawl.add_workflow('parcels', true, 32768)");
         auto facts = run("SELECT 'pawl.transition_input'::regtype::oid::bigint, (SELECT workflow "
                          "FROM pawl.workflows WHERE name = 'parcels'), (SELECT shards FROM "
                          "pawl.meta)");

@@ -35,8 +35,15 @@ class clock {
 public:
     virtual ~clock() = default;
 
-    /// Wall-clock time, for records and events.
+    /// Wall-clock time, for records and events. In a shared store the store's clock is used
+    /// instead, see record_store::now().
     virtual time_point now() const = 0;
+
+    /// Time since any one moment, on a clock that nobody sets. The engines of a shared store, which
+    /// take the wall-clock time from the store, count from one reading of it to the next by this.
+    ///
+    /// Default: now(), for clocks that are never set.
+    virtual duration steady() const { return now().time_since_epoch(); }
 
     /// A timer whose waits are measured on a steady clock.
     virtual std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) = 0;

@@ -35,7 +35,8 @@ struct engine_options {
     /// Where the runs live. Required: open_memory(), open_sqlite(path), or your own.
     std::shared_ptr<record_store> store;
 
-    /// What the engine takes time from. Default: the machine's clocks.
+    /// What the engine takes time from; in a shared store with a clock of its own (PostgreSQL) only
+    /// how time goes on from one reading of that clock to the next. Default: the machine's clocks.
     std::shared_ptr<pawl::clock> clock = system_clock();
 
     /// The engine's name in leases, for people: in a shared store a random part is added, so that
@@ -122,7 +123,8 @@ struct start_plan {
         continues,        ///< the workflow handles the status
         moves,            ///< the status was retired: they go on in `successor`
         unhandled,        ///< nothing handles the status: the start is refused, or they stay there
-        unknown_workflow, ///< the engine does not have the workflow: they stay where they are
+        unknown_workflow, ///< no engine that is alive has the workflow: they stay where they are
+        elsewhere,        ///< only other engines of the shared store have the workflow: they go on
         relabeled,        ///< the status's number had another label: the start is refused
         left_to_newer,    ///< a newer program has the status: they are left to engines that have it
     };
@@ -169,11 +171,21 @@ struct engine_statistics {
     std::vector<lease> leases; ///< of the shards that it owns
 };
 
+/// A workflow that no engine of a store drives.
+struct undriven_workflow {
+    std::string workflow;
+    std::uint64_t runs = 0; ///< unfinished ones
+    std::uint64_t schedules = 0;
+};
+
 /// The engines that share a store, and their shards.
 struct cluster_view {
     std::vector<std::string> engines; ///< those that are alive, by their names in leases
     std::vector<lease> shards;        ///< all of them; one whose owner is not alive lapses soon
     std::string self;                 ///< this engine's name in leases
+
+    /// Workflows with unfinished runs or schedules that no engine has that is alive: these wait.
+    std::vector<undriven_workflow> undriven;
 };
 
 /// Drives the runs of its workflows on an executor of yours.
@@ -277,14 +289,16 @@ public:
             token, this);
     }
 
-    /// Takes its part of the store's shards, checks that the labels of all statuses are those of
-    /// the programs before (see builder::renamed()) and that the workflows handle the statuses of
-    /// all unfinished runs, moves those of retired statuses on, and begins to drive what is due.
-    /// The log has what becomes of the unfinished runs of each status, as async_plan tells it.
+    /// Takes its part of the shards of its workflows, checks that the labels of all statuses are
+    /// those of the programs before (see builder::renamed()) and that the workflows handle the
+    /// statuses of all unfinished runs, moves those of retired statuses on, and begins to drive
+    /// what is due. The log has what becomes of the unfinished runs of each status, as async_plan
+    /// tells it.
     ///
     /// With a shared store it completes when it has shown that it is alive; the first shards come
-    /// soon after. When engines come or go, shards are given back and taken until each has as many:
-    /// a run whose handler is at work goes on to its next commit first, for `interrupt_grace`.
+    /// soon after. An engine without workflows gets none. When engines come or go, shards are given
+    /// back and taken until each has as many: a run whose handler is at work goes on to its next
+    /// commit first, for `interrupt_grace`.
     ///
     /// Completes with: errc::status_relabeled, errc::unhandled_status (the log has the list of
     /// either), errc::fenced when another

@@ -21,6 +21,14 @@ public:
     std::uint32_t shards() const noexcept override { return inner_->shards(); }
     bool shared() const noexcept override { return inner_->shared(); }
 
+    boost::asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override
+    {
+        return inner_->first_shards(std::move(workflows));
+    }
+
+    boost::asio::awaitable<std::optional<time_point>> now() override { return inner_->now(); }
+
     boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
         return inner_->apply(batch);
@@ -130,6 +138,11 @@ public:
     boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
     {
         return inner_->roles(prefix);
+    }
+
+    boost::asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        return inner_->forget_roles(prefix);
     }
 
     std::shared_ptr<void> listen(news_function hear) override

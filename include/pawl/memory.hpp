@@ -9,14 +9,16 @@
 namespace pawl {
 
 struct memory_options {
-    /// Slices of runs. 1 to 4096. Default 1; more only help a test of code that works by shard.
+    /// Slices of runs, of each workflow when it is shared. 1 to 4096. Default 1; more only help a
+    /// test of code that works by shard.
     std::uint32_t shards = 1;
 
     /// Whether several engines of this process share it, each with some of the shards; their
     /// leases lapse then. Default: one engine owns every shard.
     bool shared = false;
 
-    /// By which leases lapse. Default: the machine's.
+    /// By which leases lapse, and, if it is shared, the time of all its engines. Default: the
+    /// machine's.
     std::shared_ptr<pawl::clock> clock = system_clock();
 };
 

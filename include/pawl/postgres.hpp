@@ -18,9 +18,9 @@ struct postgres_options {
     /// own. 1 to 48 characters: lower-case letters, digits and '_', not beginning with a digit.
     std::string schema = "pawl";
 
-    /// Slices of runs, taken when the schema is made and kept with it; of an existing one it is not
-    /// looked at. 1 to 4096. Each engine owns some of them: use a few times as many as there will
-    /// be engines.
+    /// Shards of each workflow, taken when the schema is made and kept with it; of an existing one
+    /// it is not looked at. 1 to 4096; all workflows together have at most 32,768. Each engine owns
+    /// some of them: use a few times as many as there will be engines.
     std::uint32_t shards = 64;
 
     /// Whether opening makes the schema when it is missing, or brings one of an older Pawl up to

@@ -235,12 +235,34 @@ class record_store {
 public:
     virtual ~record_store() = default;
 
-    /// Slices of runs, fixed when the database is made; a run's is shard_of(foreign_id, shards()).
+    /// The slices that the runs of a workflow are divided into, fixed when the database is made. A
+    /// run's slice is shard_of(foreign_id, shards()), its shard the slice plus the first shard of
+    /// shard_home(workflow, foreign_id).
     virtual std::uint32_t shards() const noexcept = 0;
 
     /// True when other processes may work on the same database. If false, leases given by this
     /// object never lapse, and opening the database ended those of a process before.
     virtual bool shared() const noexcept = 0;
+
+    /// The first shard of each of these workflows, in their order. A name that is new to the store
+    /// is stored first.
+    ///
+    /// In a shared store each workflow has shards() shards of its own, from its first one on, which
+    /// never change: so an engine can own those of its workflows alone. The first workflow of a new
+    /// store has the shards from 0 on. A store has at most 32,768 shards in all. In a store that is
+    /// not shared every workflow has the same shards, from 0 on.
+    ///
+    /// Errors: invalid_argument: the store has no shards left for another workflow.
+    ///
+    /// Default, for stores that are not shared: a 0 for each name.
+    virtual boost::asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows);
+
+    /// What the store's own clock says, by which leases lapse. The engines of a shared store take
+    /// their time from it, so that the clocks of their machines need not agree.
+    ///
+    /// Default: empty, which says that the engine's clock is the store's.
+    virtual boost::asio::awaitable<std::optional<time_point>> now();
 
     /// Stores a batch in one transaction, in its order. Each change is accepted or rejected on its
     /// own; result i belongs to change i.
@@ -320,7 +342,7 @@ public:
     /// longer held changes nothing.
     virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
 
-    /// Every shard and its owner, also one whose lease has lapsed.
+    /// Every shard of every workflow and its owner, also one whose lease has lapsed.
     virtual boost::asio::awaitable<std::vector<lease>> leases() = 0;
 
     /// Takes the role if it is free, lapsed, or the owner's already, which renews it; empty
@@ -334,6 +356,11 @@ public:
 
     /// The roles that are held now and whose names begin so, in order of their names.
     virtual boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) = 0;
+
+    /// Forgets the roles whose names begin so and that nobody holds now: their epochs begin at 1
+    /// again. Engines do so with the roles that show that they are alive, whose names are used
+    /// once.
+    virtual boost::asio::awaitable<void> forget_roles(std::string_view prefix) = 0;
 
     /// Tells `hear` from now on what is committed, also by other processes, until the returned
     /// handle is destroyed. News may come late, merged, or not at all, so that whoever depends on
@@ -353,5 +380,10 @@ public:
 
 /// The slice that a foreign id falls in. Stored: never change the function.
 std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexcept;
+
+/// The workflow in whose shards a run is: its own; for a schedule (a run of "pawl.schedules") the
+/// one that it triggers, so that an engine that has this workflow drives it. Stored: never change
+/// the function.
+std::string_view shard_home(std::string_view workflow, std::string_view foreign_id) noexcept;
 
 } // namespace pawl

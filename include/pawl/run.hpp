@@ -117,8 +117,8 @@ public:
     /// How many statuses the run has entered so far, this one included.
     std::uint32_t visit() const noexcept { return context_->current().visit; }
 
-    /// Wall-clock time of the engine's clock. Use it instead of the system's, so that tests can set
-    /// the time.
+    /// Wall-clock time of the engine's clock; in a shared store of the store's, which all engines
+    /// agree on. Use it instead of the system's, so that tests can set the time too.
     time_point now() const { return context_->now(); }
 
     /// A key for an outside effect of this visit: the same at each attempt and after a crash, and

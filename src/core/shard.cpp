@@ -1,4 +1,5 @@
 #include "core/hash.hpp"
+#include "core/own_names.hpp"
 #include "pawl/record_store.hpp"
 
 namespace pawl {
@@ -7,6 +8,14 @@ std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexce
 {
     // The remainder is taken of an unsigned number: a signed one would give negative shards.
     return static_cast<std::uint32_t>(core::mix(core::fnv1a(foreign_id)) % shards);
+}
+
+std::string_view shard_home(std::string_view workflow, std::string_view foreign_id) noexcept
+{
+    if (workflow != core::schedules_workflow)
+        return workflow;
+    // No workflow's name has a '/'.
+    return foreign_id.substr(0, foreign_id.find('/'));
 }
 
 } // namespace pawl

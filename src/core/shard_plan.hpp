@@ -16,13 +16,30 @@ struct shard_plan {
     std::vector<std::uint32_t> release; ///< give these back: others have fewer
 };
 
-/// Spreads shards evenly over the engines that are alive: each gets the whole part of shards by
-/// engines, and the first ones in the order of their names one more. All engines come to the same
-/// result from the same facts, so that none takes what another is about to take.
+/// Spreads the shards of one workflow evenly over the engines that have it and are alive: each gets
+/// the whole part of shards by engines, and the first ones in the order of their names one more.
+/// All engines come to the same result from the same facts, so that none takes what another is
+/// about to take.
 ///
-/// @param all every shard's lease.
+/// @param all the lease of each of the workflow's shards.
 /// @param engines the owners that are alive, in order of their names; `self` is one of them.
+/// @param turn how many engines to pass over before the first that gets one more.
 shard_plan plan_shards(std::span<const lease> all, std::span<const std::string> engines,
-                       std::string_view self);
+                       std::string_view self, std::size_t turn = 0);
+
+/// An engine that is alive.
+struct engine_facts {
+    std::string name;
+    std::vector<std::uint32_t> workflows; ///< the first shards of those that it has
+};
+
+/// The same for all workflows of `self`: the shards of each are spread over the engines that have
+/// it, and those that get one more are others for each workflow.
+///
+/// @param all every shard's lease, in order of the shards.
+/// @param slices the shards of each workflow.
+/// @param engines those that are alive, in order of their names; `self` is one of them.
+shard_plan plan_shards(std::span<const lease> all, std::uint32_t slices,
+                       std::span<const engine_facts> engines, std::string_view self);
 
 } // namespace pawl::core

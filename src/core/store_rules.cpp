@@ -16,6 +16,17 @@ std::optional<record> record_store::find_now(run_id)
     return {};
 }
 
+boost::asio::awaitable<std::vector<std::uint32_t>>
+record_store::first_shards(std::vector<std::string> workflows)
+{
+    co_return std::vector<std::uint32_t>(workflows.size());
+}
+
+boost::asio::awaitable<std::optional<time_point>> record_store::now()
+{
+    co_return std::nullopt;
+}
+
 std::shared_ptr<void> record_store::listen(news_function)
 {
     return nullptr;
@@ -126,6 +137,15 @@ std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
     return {};
 }
 
+std::string end_of_prefix(std::string_view prefix)
+{
+    std::string end{prefix.substr(0, prefix.find_last_not_of('\xff') + 1)};
+    if (end.empty())
+        return std::string(64, '\xff'); // no text begins so
+    end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+    return end;
+}
+
 void check_shard_count(std::uint32_t shards)
 {
     if (shards == 0 || shards > max_shards)
@@ -137,6 +157,16 @@ void check_clock(const std::shared_ptr<clock>& given)
 {
     if (!given)
         throw definition_error{"option clock is null: leave the default for the machine's clocks"};
+}
+
+void check_first_shard(std::string_view workflow, std::uint32_t first, std::uint32_t shards)
+{
+    if (first > max_shards_of_all - shards)
+        throw error{errc::invalid_argument,
+                    "workflow \"" + std::string{workflow} + "\" gets no shards: the store has " +
+                        std::to_string(first / shards) + " workflows of " + std::to_string(shards) +
+                        " shards each, and at most " + std::to_string(max_shards_of_all) +
+                        " in all: make a store with fewer shards"};
 }
 
 void check_shard(std::uint32_t shard, std::uint32_t shards)

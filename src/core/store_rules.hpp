@@ -61,7 +61,13 @@ inline list_position position_of(const record& last) noexcept
 inline constexpr std::string_view ended_detail = "the run has finished";
 
 inline constexpr std::uint32_t max_shards = 4096;
+
+/// Of all workflows of a shared store: the position of an event has no room for more.
+inline constexpr std::uint32_t max_shards_of_all = 32'768;
 inline constexpr std::size_t max_page = 1000;
+
+/// Behind every name that begins so, in the order of bytes.
+std::string end_of_prefix(std::string_view prefix);
 
 /// Throws definition_error unless `shards` is in its range.
 void check_shard_count(std::uint32_t shards);
@@ -70,6 +76,9 @@ void check_shard_count(std::uint32_t shards);
 void check_clock(const std::shared_ptr<clock>& given);
 
 /// Throw error (invalid_argument) when an argument is out of its range.
+/// @param first of the workflow, which is new.
+/// @param shards of each workflow.
+void check_first_shard(std::string_view workflow, std::uint32_t first, std::uint32_t shards);
 void check_shard(std::uint32_t shard, std::uint32_t shards);
 void check_claim(std::span<const std::uint32_t> wanted, std::string_view owner,
                  std::uint32_t shards);

@@ -141,7 +141,7 @@ std::optional<std::uint32_t> activation::shard() const noexcept
 void activation::find_owner()
 {
     if (shard_ < 0) {
-        const auto shard = shared_.shard_of(record_.foreign_id);
+        const auto shard = shared_.shard_of(record_);
         epoch_ = shared_.epochs[shard];
         shard_ = shard;
     }
@@ -273,7 +273,7 @@ bool activation::end()
     if (!shared_.active->retire(*this))
         return false;
     if (record_.wake_at)
-        shared_.due->due_at(shared_.shard_of(record_.foreign_id), *record_.wake_at);
+        shared_.due->due_at(shared_.shard_of(record_), *record_.wake_at);
     return true;
 }
 
@@ -284,7 +284,7 @@ bool activation::end_and_wait_for_permit()
         return false;
     // Only now that it is no longer active may it be granted a permit: a grant to an active run is
     // passed on. If one is free meanwhile, it is granted at once.
-    const auto shard = shared_.shard_of(record_.foreign_id);
+    const auto shard = shared_.shard_of(record_);
     if (limiter.acquire_or_wait(shard, position())) {
         if (!shared_.active->begin_granted(id_, limiter))
             shared_.active->give_back(limiter);
@@ -298,7 +298,7 @@ bool activation::end_and_wait_for_place()
 {
     if (!shared_.active->retire(*this))
         return false;
-    shared_.due->wait_for_place(shared_.shard_of(record_.foreign_id), position(), next_change());
+    shared_.due->wait_for_place(shared_.shard_of(record_), position(), next_change());
     return true;
 }
 
@@ -357,8 +357,10 @@ void activation::find_workflow()
         workflow_ = &at->second;
         return;
     }
-    shared_.log({log_level::warn, "run " + to_string(id_) + " is of workflow \"" +
-                                      record_.workflow + "\", which this engine does not have"});
+    if (shared_.report_once(record_.workflow))
+        shared_.log({log_level::warn, "run " + to_string(id_) + " is of workflow \"" +
+                                          record_.workflow +
+                                          "\", which this engine does not have"});
     owned_ = false;
 }
 

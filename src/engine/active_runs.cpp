@@ -46,7 +46,7 @@ bool active_runs::is_urgent(const record& current, time_point now)
 
 active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool inside_call)
 {
-    if (shared_.epochs[shared_.shard_of(current.foreign_id)] == 0)
+    if (shared_.epochs[shared_.shard_of(current)] == 0)
         return begun::not_owner;
     const auto id = current.id;
     const auto inbox_last = current.inbox_last;
@@ -274,7 +274,7 @@ bool active_runs::post_mail(run_id run, std::vector<message> stored)
 
 void active_runs::deliver(const record& of, const message& stored)
 {
-    const auto shard = shared_.shard_of(of.foreign_id);
+    const auto shard = shared_.shard_of(of);
     // A run may be begun between the two, maybe before the message was stored.
     while (!post_mail(of.id, {stored})) {
         // Its engine is told by the store.

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "engine/committer.hpp"
+#include "engine/engine_clock.hpp"
 #include "engine/gate.hpp"
+#include "engine/shard_map.hpp"
 #include "pawl/clock.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/log.hpp"
@@ -18,6 +20,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,7 +73,7 @@ struct workflow_entry {
 struct context {
     boost::asio::any_io_executor executor;
     record_store& store;
-    pawl::clock& clock;
+    engine_clock& clock;
     const log_sink& log;
     pawl::observer* observer; ///< may be null
     gate& running;
@@ -84,7 +88,12 @@ struct context {
     std::function<void(std::shared_ptr<watcher>)> look;
 
     std::map<std::string, workflow_entry, std::less<>> workflows; ///< fixed once started
-    std::vector<std::atomic<std::uint64_t>> epochs; ///< by shard; 0: not driven by this engine
+
+    /// Of the engine's workflows; fixed once started.
+    shard_map layout;
+    /// By shard; 0: not driven by this engine, as at the last place, which stands for the shards of
+    /// workflows that it does not know.
+    std::vector<std::atomic<std::uint64_t>> epochs;
 
     std::size_t max_active_runs;
     std::size_t urgent_runs;
@@ -93,9 +102,21 @@ struct context {
 
     std::atomic<bool> stopping{false};
 
-    std::uint32_t shard_of(std::string_view foreign_id) const
+    /// Workflows without an engine that the log has told of.
+    std::mutex reported_mutex;
+    std::set<std::string, std::less<>> reported;
+
+    /// True the first time.
+    bool report_once(const std::string& workflow)
     {
-        return pawl::shard_of(foreign_id, store.shards());
+        const std::lock_guard lock{reported_mutex};
+        return reported.insert(workflow).second;
+    }
+
+    /// A place of `epochs`.
+    std::uint32_t shard_of(const record& run) const
+    {
+        return layout.shard_of(run.workflow, run.foreign_id);
     }
 };
 

@@ -78,6 +78,12 @@ std::optional<time_point> due_scanner::place::read_at(time_point now, bool place
     return at;
 }
 
+void due_scanner::set_shards(std::uint32_t count)
+{
+    const std::lock_guard lock{mutex_};
+    places_ = std::vector<place>(count);
+}
+
 void due_scanner::start()
 {
     for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
@@ -164,7 +170,7 @@ void due_scanner::due_at(std::uint32_t shard, time_point at)
 
 void due_scanner::take_up(record begun, std::uint64_t noted, bool inside_call)
 {
-    const auto shard = shared_.shard_of(begun.foreign_id);
+    const auto shard = shared_.shard_of(begun);
     if (shared_.epochs[shard] != 0)
         consider(shard, std::move(begun), noted, false, inside_call);
 }

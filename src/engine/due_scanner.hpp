@@ -41,6 +41,9 @@ class due_scanner : public std::enable_shared_from_this<due_scanner> {
 public:
     explicit due_scanner(context& shared);
 
+    /// Before it is started: how many shards there are.
+    void set_shards(std::uint32_t count);
+
     /// Starts to scan the owned shards from the beginning.
     void start();
 

@@ -124,7 +124,7 @@ engine_core::result<apply_result> engine_core::answer_of(const commit& item)
                 scanner_->retry_run(std::nullopt, message->content.run, 1);
         } else {
             const auto& begun = std::get<transition>(item.what).next;
-            scanner_->retry_run(shared_.shard_of(begun.foreign_id), begun.id, 1);
+            scanner_->retry_run(shared_.shard_of(begun), begun.id, 1);
         }
         if (PAWL_PLANTED(answered_without_commit))
             return item.result;
@@ -214,7 +214,10 @@ asio::awaitable<cluster_view> engine_core::read_cluster()
 {
     cluster_view view;
     view.self = shards_->owner();
-    view.engines = co_await shards_->engines();
+    auto alive = co_await shards_->engines();
+    for (const auto& each : alive)
+        view.engines.push_back(each.name);
+    view.undriven = co_await find_undriven(std::move(alive));
     view.shards = co_await shared_.store.leases();
     co_return view;
 }

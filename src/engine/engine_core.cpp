@@ -75,19 +75,20 @@ std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 } // namespace
 
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
-    : options_(checked(std::move(options))), gate_(executor, options_.log),
+    : options_(checked(std::move(options))), clock_(options_.clock), gate_(executor, options_.log),
       committer_(
           executor, *options_.store, gate_, options_.max_batch, options_.observer.get(),
           *options_.clock,
           [this](const change& what, const apply_result* result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
-              .clock = *options_.clock,
+              .clock = clock_,
               .log = options_.log,
               .observer = options_.observer.get(),
               .running = gate_,
               .commits = committer_,
-              .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards()),
+              .layout = engine_detail::shard_map{options_.store->shards()},
+              .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards() + 1),
               .max_active_runs = options_.max_active_runs,
               .urgent_runs = options_.urgent_runs,
               .max_waiting_handlers = options_.max_waiting_handlers,
@@ -160,7 +161,7 @@ void engine_core::committed(const change& what, const apply_result* result)
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
         runner->follower().committed(*change);
-    log_news_->committed(*change, shared_.shard_of(change->next.foreign_id));
+    log_news_->committed(*change, shared_.shard_of(change->next));
 }
 
 run_id engine_core::new_run_id()
@@ -206,19 +207,49 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
 asio::awaitable<void> engine_core::do_start()
 {
     tell_observer(engine_state::starting);
+    co_await learn_shards();
     auto definitions = co_await read_definitions();
     const auto plan = co_await make_plan(definitions);
     check_labels(plan);
     if (!options_.drive)
         co_return;
     check_unfinished(plan);
+    // In a shared store others may be about to start: it is told later.
+    if (!shared_.store.shared())
+        co_await report_undriven({});
     co_await append_definitions(definitions);
     co_await shards_->claim_first();
+}
+
+/// In a shared store each workflow has shards of its own.
+asio::awaitable<void> engine_core::learn_shards()
+{
+    if (!shared_.store.shared())
+        co_return;
+    co_await clock_.follow(shared_.store);
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : shared_.workflows)
+        if (entry.impl != schedules_) // whose runs are in the shards of what they trigger
+            names.push_back(name);
+    const auto first = co_await shared_.store.first_shards(names);
+    std::map<std::string, std::uint32_t, std::less<>> first_shards;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        first_shards.emplace(names[i], first.at(i));
+    shared_.layout = {shared_.store.shards(), std::move(first_shards)};
+    const auto count = shared_.layout.count();
+    shared_.epochs = std::vector<std::atomic<std::uint64_t>>(count + 1);
+    scanner_->set_shards(count);
+    peers_->set_shards(count);
+    for (const auto& runner : hooks_)
+        runner->follower().set_shards(count);
 }
 
 engine_detail::shard_keeper::handlers engine_core::shard_handlers()
 {
     engine_detail::shard_keeper::handlers told;
+    told.engines_changed = [this](std::vector<core::engine_facts> alive) {
+        return report_undriven(std::move(alive));
+    };
     told.taken = [this](std::vector<std::uint32_t> shards) {
         return take_shards(std::move(shards));
     };
@@ -240,7 +271,8 @@ asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards
     for (const auto shard : shards) {
         scanner_->look_again(shard);
         for (const auto& runner : hooks_)
-            runner->follower().take(shard);
+            if (shared_.layout.of(runner->workflow()).contains(shard))
+                runner->follower().take(shard);
     }
     for (const auto& runner : retention_)
         runner->look();
@@ -251,7 +283,8 @@ void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
     for (const auto shard : shards) {
         scanner_->forget(shard);
         for (const auto& runner : hooks_)
-            runner->follower().drop(shard);
+            if (shared_.layout.of(runner->workflow()).contains(shard))
+                runner->follower().drop(shard);
     }
     peers_->shards_dropped();
 }

@@ -28,6 +28,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,7 @@ private:
     void finish_stop();
 
     boost::asio::awaitable<void> do_start();
+    boost::asio::awaitable<void> learn_shards();
     engine_detail::shard_keeper::handlers shard_handlers();
     boost::asio::awaitable<void> take_shards(std::vector<std::uint32_t> shards);
     void drop_shards(const std::vector<std::uint32_t>& shards);
@@ -112,6 +114,11 @@ private:
     void check_unfinished(const std::vector<start_plan>& plan) const;
     boost::asio::awaitable<void> append_definitions(definition_logs& definitions);
     void tell_observer(engine_state state) const;
+    boost::asio::awaitable<std::set<std::string>>
+    driven_elsewhere(std::vector<std::string> workflows, std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<std::vector<undriven_workflow>>
+    find_undriven(std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<void> report_undriven(std::vector<core::engine_facts> alive);
     boost::asio::awaitable<void> move_retired();
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
     void after_drain();
@@ -153,6 +160,7 @@ private:
     run_id new_run_id();
 
     const engine_options options_;
+    engine_detail::engine_clock clock_;
     engine_detail::gate gate_;
     engine_detail::committer committer_;
     engine_detail::context shared_;

@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 namespace pawl::detail {
@@ -18,6 +21,9 @@ namespace {
 
 /// Runs that are moved in one transaction.
 constexpr std::size_t move_page = 256;
+
+/// Schedules that are read at once.
+constexpr std::size_t schedule_page = 256;
 
 std::string text_of(const start_plan& entry)
 {
@@ -94,6 +100,14 @@ void engine_core::foresee(start_plan& entry, const workflow_impl& workflow,
 asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition_logs& definitions)
 {
     const auto counts = co_await shared_.store.count("", true);
+    std::vector<core::engine_facts> alive;
+    if (shared_.store.shared())
+        alive = co_await shards_->engines();
+    std::vector<std::string> unknown;
+    for (const auto& count : counts)
+        if (!shared_.workflows.contains(count.workflow))
+            unknown.push_back(count.workflow);
+    const auto elsewhere = co_await driven_elsewhere(std::move(unknown), std::move(alive));
     std::vector<start_plan> plan;
     for (const auto& count : counts) {
         start_plan entry{count.workflow, count.status, std::to_string(count.status), count.state,
@@ -101,7 +115,8 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
         const auto known = shared_.workflows.find(count.workflow);
         const auto log = definitions.find(count.workflow);
         if (known == shared_.workflows.end())
-            entry.what = fate::unknown_workflow;
+            entry.what =
+                elsewhere.contains(count.workflow) ? fate::elsewhere : fate::unknown_workflow;
         else
             foresee(entry, *known->second.impl, log == definitions.end() ? nullptr : &log->second);
         plan.push_back(std::move(entry));
@@ -120,6 +135,69 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
                                 fate::relabeled, 0, status.before});
         }
     co_return plan;
+}
+
+/// Those of the workflows that an engine of the shared store has.
+asio::awaitable<std::set<std::string>>
+engine_core::driven_elsewhere(std::vector<std::string> workflows,
+                              std::vector<core::engine_facts> alive)
+{
+    std::set<std::string> driven;
+    if (!shared_.store.shared() || workflows.empty())
+        co_return driven;
+    const auto first_shards = co_await shared_.store.first_shards(workflows);
+    for (std::size_t i = 0; i < workflows.size(); ++i)
+        for (const auto& engine : alive)
+            if (std::ranges::find(engine.workflows, first_shards.at(i)) != engine.workflows.end())
+                driven.insert(workflows[i]);
+    co_return driven;
+}
+
+asio::awaitable<std::vector<undriven_workflow>>
+engine_core::find_undriven(std::vector<core::engine_facts> alive)
+{
+    std::map<std::string, undriven_workflow> found;
+    const auto counts = co_await shared_.store.count("", true);
+    for (const auto& count : counts)
+        found[count.workflow].runs += count.runs;
+    found.erase(std::string{engine_detail::schedules_workflow});
+    record_query query;
+    query.workflow = engine_detail::schedules_workflow;
+    query.states = {run_state::initiated, run_state::running, run_state::paused};
+    query.limit = schedule_page;
+    do {
+        const auto page = co_await shared_.store.list(query);
+        for (const auto& run : page.runs)
+            ++found[std::string{shard_home(run.workflow, run.foreign_id)}].schedules;
+        query.after = page.next;
+    } while (query.after);
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : found)
+        if (!options_.drive || !shared_.workflows.contains(name))
+            names.push_back(name);
+    const auto driven = co_await driven_elsewhere(names, std::move(alive));
+    std::vector<undriven_workflow> undriven;
+    for (const auto& name : names)
+        if (!driven.contains(name))
+            undriven.push_back({name, found[name].runs, found[name].schedules});
+    co_return undriven;
+}
+
+/// Each workflow once, and again only when an engine has had it meanwhile.
+asio::awaitable<void> engine_core::report_undriven(std::vector<core::engine_facts> alive)
+{
+    const auto undriven = co_await find_undriven(std::move(alive));
+    std::set<std::string, std::less<>> present;
+    for (const auto& each : undriven) {
+        present.insert(each.workflow);
+        if (shared_.report_once(each.workflow))
+            shared_.log({log_level::warn,
+                         fmt::format("no engine has workflow \"{}\": {} unfinished runs and {} "
+                                     "schedules of it stay where they are",
+                                     each.workflow, each.runs, each.schedules)});
+    }
+    const std::lock_guard lock{shared_.reported_mutex};
+    shared_.reported = std::move(present);
 }
 
 void engine_core::check_labels(const std::vector<start_plan>& plan) const
@@ -144,10 +222,6 @@ void engine_core::check_unfinished(const std::vector<start_plan>& plan) const
     for (const auto& entry : plan) {
         if (entry.what == fate::continues)
             shared_.log({log_level::info, text_of(entry) + " go on there"});
-        else if (entry.what == fate::unknown_workflow)
-            shared_.log({log_level::warn, "unfinished runs of a workflow that this engine does not "
-                                          "have stay where they are: " +
-                                              text_of(entry)});
         else if (entry.what == fate::left_to_newer)
             shared_.log({log_level::warn, "unfinished runs in a status of a newer program are left "
                                           "to engines that have it: " +
@@ -201,7 +275,7 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
         const auto page = co_await shared_.store.list(query);
         std::vector<change> batch;
         for (const auto& run : page.runs) {
-            const auto epoch = shared_.epochs[shared_.shard_of(run.foreign_id)].load();
+            const auto epoch = shared_.epochs[shared_.shard_of(run)].load();
             if (epoch == 0)
                 continue;
             engine_detail::record_context context{shared_.clock, shared_.log, run};

@@ -120,7 +120,7 @@ run_id engine_core::begin_run(const apply_result& stored, commit& item, const no
         return stored.existing;
     auto& begun = std::get<transition>(item.what).next;
     const auto id = begun.id;
-    const auto shard = shared_.shard_of(begun.foreign_id);
+    const auto shard = shared_.shard_of(begun);
     const auto wake_at = begun.wake_at;
     if (!wake_at)
         return id;

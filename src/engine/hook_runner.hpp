@@ -17,6 +17,7 @@ public:
     hook_runner(context& shared, const detail::workflow_impl& workflow, retry_policy retry);
 
     log_follower& follower() const noexcept { return *follower_; }
+    const std::string& workflow() const noexcept { return workflow_.rules.name; }
 
 private:
     bool wants(const event_glance& what) const;

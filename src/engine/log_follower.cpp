@@ -24,11 +24,17 @@ constexpr duration until_news = std::chrono::hours{24};
 log_follower::log_follower(context& shared, std::string cursor, want_function wants,
                            work_function work)
     : shared_(shared), cursor_(std::move(cursor)), wants_(std::move(wants)), work_(std::move(work)),
-      strand_(asio::make_strand(shared.executor)),
-      news_(std::make_unique<std::atomic<bool>[]>(shared.store.shards())),
-      done_(std::make_unique<std::atomic<std::uint64_t>[]>(shared.store.shards())),
-      places_(shared.store.shards()), timer_(shared.clock.make_timer(strand_))
+      strand_(asio::make_strand(shared.executor)), news_(shared.store.shards()),
+      done_(shared.store.shards()), places_(shared.store.shards()),
+      timer_(shared.clock.make_timer(strand_))
 {
+}
+
+void log_follower::set_shards(std::uint32_t count)
+{
+    news_ = std::vector<std::atomic<bool>>(count);
+    done_ = std::vector<std::atomic<std::uint64_t>>(count);
+    places_ = std::vector<place>(count);
 }
 
 void log_follower::start()
@@ -77,7 +83,7 @@ void log_follower::committed(const transition& change)
     const auto& next = change.next;
     if (!wants_({next.workflow, change.kind, change.from, next.status}))
         return;
-    look(shared_.shard_of(next.foreign_id));
+    look(shared_.shard_of(next));
 }
 
 void log_follower::look(std::uint32_t shard)

@@ -56,6 +56,9 @@ public:
 
     log_follower(context& shared, std::string cursor, want_function wants, work_function work);
 
+    /// Before it is started: how many shards there are.
+    void set_shards(std::uint32_t count);
+
     void start();
 
     /// Follows a shard that is the engine's from now on, from its stored cursor. Any thread.
@@ -118,9 +121,9 @@ private:
     const want_function wants_;
     const work_function work_;
     const boost::asio::any_io_executor strand_;
-    const std::unique_ptr<std::atomic<bool>[]> news_; ///< by shard: the log was not read to its end
-    const std::unique_ptr<std::atomic<std::uint64_t>[]> done_; ///< by shard
-    std::vector<place> places_;                                ///< by shard
+    std::vector<std::atomic<bool>> news_;          ///< by shard: the log was not read to its end
+    std::vector<std::atomic<std::uint64_t>> done_; ///< by shard
+    std::vector<place> places_;                    ///< by shard
     std::uint64_t lives_ = 0;
     std::map<run_id, std::shared_ptr<lane>> lanes_;
     std::unique_ptr<timer> timer_; ///< waits for news

@@ -33,9 +33,13 @@ peer_news::peer_news(context& shared, std::shared_ptr<watchers> all,
                      std::shared_ptr<streams::log_news> readers, duration poll_interval)
     : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),
       poll_interval_(poll_interval), strand_(asio::make_strand(shared.executor)),
-      timer_(shared.clock.make_timer(strand_)),
-      fresh_(std::make_unique<std::atomic<bool>[]>(shared.store.shards()))
+      timer_(shared.clock.make_timer(strand_)), fresh_(shared.store.shards())
 {
+}
+
+void peer_news::set_shards(std::uint32_t count)
+{
+    fresh_ = std::vector<std::atomic<bool>>(count);
 }
 
 void peer_news::start()
@@ -62,13 +66,18 @@ void peer_news::hear(std::span<const shard_news> news)
 {
     if (shared_.stopping)
         return;
+    bool known = false;
     for (const auto& each : news) {
+        readers_->tell(each.shard); // of whichever workflow
+        if (each.shard >= fresh_.size())
+            continue;
         if (each.due)
             shared_.due->due_at(each.shard, *each.due);
         fresh_[each.shard] = true;
-        readers_->tell(each.shard);
+        known = true;
     }
-    wake();
+    if (known)
+        wake();
 }
 
 void peer_news::wake()
@@ -95,6 +104,8 @@ asio::awaitable<void> peer_news::work()
         try {
             if (dropped_.exchange(false))
                 co_await attend_again();
+            if (poll)
+                co_await shared_.clock.follow(shared_.store);
             co_await read_logs(poll);
             if (poll)
                 co_await look_for_newer_definitions(shared_);
@@ -116,7 +127,7 @@ void peer_news::look_without_news()
 {
     const bool all = polls_++ % polls_per_sweep == 0;
     const auto since = shared_.clock.now() - 2 * poll_interval_ - news_delay;
-    for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
+    for (std::uint32_t shard = 0; shard < shared_.layout.count(); ++shard) {
         if (all)
             shared_.due->look_again(shard);
         else
@@ -204,7 +215,11 @@ asio::awaitable<void> peer_news::attend(std::shared_ptr<watcher> waiting)
         co_return;
     }
     watchers_->consider(*waiting, *current);
-    const auto shard = shared_.shard_of(current->foreign_id);
+    const auto shard = shared_.shard_of(*current);
+    if (shard >= fresh_.size()) { // of a workflow that is not the engine's
+        watchers_->fail(waiting, make_error_code(errc::not_found));
+        co_return;
+    }
     if (shared_.epochs[shard] == 0) {
         const auto last = co_await shared_.store.history(current->id, current->version - 1, 1);
         if (!last.empty()) {

@@ -27,6 +27,9 @@ public:
     peer_news(context& shared, std::shared_ptr<watchers> all,
               std::shared_ptr<streams::log_news> readers, duration poll_interval);
 
+    /// Before it is started: how many shards there are.
+    void set_shards(std::uint32_t count);
+
     /// Begins to listen, unless nobody else uses the store. From inside the gate.
     void start();
     void stop();
@@ -58,7 +61,7 @@ private:
     const duration poll_interval_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
-    const std::unique_ptr<std::atomic<bool>[]> fresh_; ///< by shard: news came since it was read
+    std::vector<std::atomic<bool>> fresh_; ///< by shard: news came since it was read
     std::shared_ptr<void> listening_;
     time_point next_poll_;
     std::uint64_t polls_ = 0;

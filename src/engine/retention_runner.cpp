@@ -96,8 +96,8 @@ asio::awaitable<duration> retention_runner::sweep()
     }
     std::vector<change> batch;
     for (const auto& run : runs)
-        batch.push_back(removal{run.last.id, run.last.version,
-                                shared_.epochs[shared_.shard_of(run.last.foreign_id)]});
+        batch.push_back(
+            removal{run.last.id, run.last.version, shared_.epochs[shared_.shard_of(run.last)]});
     co_await shared_.store.apply(batch);
     shared_.log({log_level::debug, std::to_string(runs.size()) + " finished runs of " +
                                        workflow_.rules.name + " have been removed"});
@@ -147,7 +147,8 @@ asio::awaitable<std::vector<record>> retention_runner::read_finished(time_point 
                                                                      std::size_t limit)
 {
     std::vector<record> all;
-    for (std::uint32_t shard = 0; shard < shared_.epochs.size() && all.size() < limit; ++shard) {
+    const auto shards = shared_.layout.of(workflow_.rules.name);
+    for (auto shard = shards.begin; shard < shards.end && all.size() < limit; ++shard) {
         if (shared_.epochs[shard] == 0)
             continue;
         auto found = co_await shared_.store.finished_before(shard, workflow_.rules.name, before,
@@ -173,7 +174,8 @@ asio::awaitable<void> retention_runner::read_history(archived_run& of)
 asio::awaitable<duration> retention_runner::until_next()
 {
     auto oldest = time_point::max();
-    for (std::uint32_t shard = 0; shard < shared_.epochs.size(); ++shard) {
+    const auto shards = shared_.layout.of(workflow_.rules.name);
+    for (auto shard = shards.begin; shard < shards.end; ++shard) {
         if (shared_.epochs[shard] == 0)
             continue;
         const auto first = co_await shared_.store.finished_before(shard, workflow_.rules.name,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/own_names.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
 #include "pawl/record.hpp"
@@ -13,9 +14,8 @@
 
 namespace pawl::engine_detail {
 
-/// The workflow whose runs are schedules. The names that begin like it are Pawl's own.
-inline constexpr std::string_view schedules_workflow = "pawl.schedules";
-inline constexpr std::string_view own_names = "pawl.";
+using core::own_names;
+using core::schedules_workflow;
 
 /// One slot of a schedule, about to be fired.
 struct scheduled_trigger {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 #include <utility>
 
@@ -21,8 +22,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Begins the name of the role by which an engine shows that it is alive.
+/// Begins the names of the roles by which an engine shows that it is alive. Its own name follows,
+/// then '/' and the first shards of workflows that it has.
 constexpr std::string_view engine_roles = "pawl.engine/";
+
+/// The workflows that one such role names.
+constexpr std::size_t workflows_in_role = 64;
 
 /// How often an engine looks for shards that nobody has, at least.
 constexpr duration look_interval = std::chrono::seconds{1};
@@ -30,6 +35,39 @@ constexpr duration look_interval = std::chrono::seconds{1};
 std::string list_of(const std::vector<std::uint32_t>& shards)
 {
     return fmt::format("{}", fmt::join(shards, ", "));
+}
+
+/// The roles of an engine. One without workflows has one too.
+std::vector<std::string> roles_of(std::string_view owner, const shard_map& layout)
+{
+    std::vector<std::string> roles;
+    std::size_t named = 0;
+    const auto begin_role = [&] {
+        roles.push_back(fmt::format("{}{}/", engine_roles, owner));
+        named = 0;
+    };
+    begin_role();
+    for (const auto& [workflow, first] : layout.first_shards()) {
+        if (named == workflows_in_role)
+            begin_role();
+        roles.back() += fmt::format("{}{}", named++ == 0 ? "" : ",", first);
+    }
+    return roles;
+}
+
+/// What such a role says of its engine. Numbers that cannot be read are passed over.
+void read_role(const role_lease& role, core::engine_facts& into)
+{
+    std::string_view rest = role.role;
+    rest.remove_prefix(std::min(rest.size(), engine_roles.size() + role.owner.size() + 1));
+    while (!rest.empty()) {
+        std::uint32_t first = 0;
+        const auto number = rest.substr(0, rest.find(','));
+        const auto end = number.data() + number.size();
+        if (const auto read = std::from_chars(number.data(), end, first); read.ptr == end)
+            into.workflows.push_back(first);
+        rest.remove_prefix(std::min(rest.size(), number.size() + 1));
+    }
 }
 
 } // namespace
@@ -50,8 +88,11 @@ shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_ti
 asio::awaitable<void> shard_keeper::claim_first()
 {
     if (shared_.store.shared()) {
+        roles_ = roles_of(owner_, shared_.layout);
         renewed_at_ = shared_.clock.now();
-        co_await shared_.store.claim_role(std::string{engine_roles} + owner_, owner_, lease_time_);
+        co_await show_alive();
+        // Of engines that have ended, or died.
+        co_await shared_.store.forget_roles(engine_roles);
         co_return;
     }
     std::vector<std::uint32_t> all(shared_.store.shards());
@@ -64,6 +105,12 @@ asio::awaitable<void> shard_keeper::claim_first()
         throw error(errc::fenced, fmt::format("shard {} of the store", shard));
     }
     co_await take(std::move(claimed));
+}
+
+asio::awaitable<void> shard_keeper::show_alive()
+{
+    for (const auto& role : roles_)
+        co_await shared_.store.claim_role(role, owner_, lease_time_);
 }
 
 void shard_keeper::start()
@@ -128,15 +175,18 @@ asio::awaitable<void> shard_keeper::look()
     if (is_due || woken_)
         co_await renew();
     co_await give_back_left();
-    if (!stopping_)
-        co_await balance();
+    if (stopping_)
+        co_return;
+    const auto alive = co_await engines();
+    co_await balance(alive);
+    co_await look_at_others(alive);
 }
 
 asio::awaitable<void> shard_keeper::renew()
 {
     const auto begun = shared_.clock.now();
     const auto time = begin_lapse();
-    co_await shared_.store.claim_role(std::string{engine_roles} + owner_, owner_, lease_time_);
+    co_await show_alive();
     auto wanted = held_shards();
     if (!wanted.empty()) {
         const auto renewed = co_await shared_.store.claim(wanted, owner_, lease_time_);
@@ -152,6 +202,7 @@ asio::awaitable<void> shard_keeper::renew()
     }
     renewed_at_ = begun;
     lapse_ = time;
+    co_await shared_.clock.follow(shared_.store);
 }
 
 std::shared_ptr<shard_keeper::lapse> shard_keeper::begin_lapse()
@@ -171,21 +222,28 @@ std::shared_ptr<shard_keeper::lapse> shard_keeper::begin_lapse()
     return begun;
 }
 
-asio::awaitable<std::vector<std::string>> shard_keeper::engines()
+asio::awaitable<std::vector<core::engine_facts>> shard_keeper::engines()
 {
     const auto roles = co_await shared_.store.roles(engine_roles);
-    std::vector<std::string> alive;
-    for (const auto& each : roles)
-        alive.push_back(each.owner);
-    std::ranges::sort(alive);
+    std::vector<core::engine_facts> alive;
+    for (const auto& each : roles) {
+        const auto known = std::ranges::find(alive, each.owner, &core::engine_facts::name);
+        auto& engine = known == alive.end() ? alive.emplace_back() : *known;
+        engine.name = each.owner;
+        read_role(each, engine);
+    }
+    std::ranges::sort(alive, {}, &core::engine_facts::name);
     co_return alive;
 }
 
-asio::awaitable<void> shard_keeper::balance()
+asio::awaitable<void> shard_keeper::balance(std::vector<core::engine_facts> alive)
 {
-    auto alive = co_await engines();
-    if (!std::ranges::binary_search(alive, owner_))
-        alive.insert(std::ranges::upper_bound(alive, owner_), owner_);
+    // Its own roles may have lapsed.
+    std::erase_if(alive, [this](const core::engine_facts& each) { return each.name == owner_; });
+    core::engine_facts self{owner_, {}};
+    for (const auto& [workflow, first] : shared_.layout.first_shards())
+        self.workflows.push_back(first);
+    alive.insert(std::ranges::upper_bound(alive, owner_, {}, &core::engine_facts::name), self);
     auto all = co_await shared_.store.leases();
     // A claim whose answer did not come, or a lease that lapsed and nobody took: is claimed again,
     // or given back, since to others it looks held.
@@ -197,7 +255,7 @@ asio::awaitable<void> shard_keeper::balance()
             not_driven.push_back(each);
             each.owner.clear();
         }
-    const auto plan = core::plan_shards(all, alive, owner_);
+    const auto plan = core::plan_shards(all, shared_.store.shards(), alive, owner_);
     leave(plan.release);
     std::erase_if(not_driven, [&](const lease& each) {
         return std::ranges::find(plan.claim, each.shard) != plan.claim.end();
@@ -206,8 +264,29 @@ asio::awaitable<void> shard_keeper::balance()
         co_await shared_.store.release(std::move(not_driven));
     if (plan.claim.empty())
         co_return;
+    const auto time = begin_lapse();
     const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_time_);
-    co_await take(claimed);
+    // An answer that came too late says nothing of the present: the next look claims them again.
+    if (!time->over)
+        co_await take(claimed);
+}
+
+/// When engines have come or gone and it has been quiet since then, as after a deployment: tells of
+/// it, and forgets the roles of those that died.
+asio::awaitable<void> shard_keeper::look_at_others(std::vector<core::engine_facts> alive)
+{
+    std::vector<std::string> names;
+    for (const auto& each : alive)
+        names.push_back(each.name);
+    const auto now = shared_.clock.steady();
+    if (names != engines_) {
+        engines_ = std::move(names);
+        changed_at_ = now;
+    } else if (changed_at_ && now - *changed_at_ >= lease_time_) {
+        co_await shared_.store.forget_roles(engine_roles);
+        co_await told_.engines_changed(alive);
+        changed_at_.reset();
+    }
 }
 
 asio::awaitable<void> shard_keeper::take(std::vector<lease> claimed)
@@ -315,10 +394,12 @@ asio::awaitable<void> shard_keeper::release()
             shared_.epochs[each.shard] = 0;
         co_await shared_.store.release(std::move(held));
         if (shared_.store.shared()) {
-            const auto name = std::string{engine_roles} + owner_;
-            const auto role = co_await shared_.store.claim_role(name, owner_, lease_time_);
-            if (role)
-                co_await shared_.store.release_role(*role);
+            for (const auto& name : roles_) {
+                const auto role = co_await shared_.store.claim_role(name, owner_, lease_time_);
+                if (role)
+                    co_await shared_.store.release_role(*role);
+            }
+            co_await shared_.store.forget_roles(engine_roles);
         }
     } catch (...) {
         shared_.log(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/shard_plan.hpp"
 #include "engine/context.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +20,11 @@ namespace pawl::engine_detail {
 /// Holds the engine's shards.
 ///
 /// A store that is not shared gives all of them at once and for good. Of a shared one each engine
-/// takes its part: it shows that it is alive by a role of its own, renews its leases at a third of
-/// their time, takes over what engines left that are no longer alive, and gives back what is over
-/// its part when others come. What it can no longer be sure of it stops to drive at once; if it is
-/// wrong about that, the epoch in each commit fences it.
+/// takes its part of the shards of its workflows, and none of others: it shows that it is alive,
+/// and which workflows it has, by roles of its own, renews its leases at a third of their time,
+/// takes over what engines left that are no longer alive, and gives back what is over its part when
+/// others come. What it can no longer be sure of it stops to drive at once; if it is wrong about
+/// that, the epoch in each commit fences it.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -35,6 +38,9 @@ public:
         std::function<void(const std::vector<std::uint32_t>&)> dropped;
         /// What still runs in these shards is to end at once.
         std::function<void(const std::vector<std::uint32_t>&)> interrupt;
+        /// Engines had come or gone, and these have been alive for the time of a lease since.
+        std::function<boost::asio::awaitable<void>(std::vector<core::engine_facts>)>
+            engines_changed;
         /// Whether something still runs in the shard.
         std::function<bool(std::uint32_t)> busy;
     };
@@ -66,8 +72,8 @@ public:
     /// of a lease.
     bool reachable() const noexcept { return reachable_; }
 
-    /// The owners that are alive, in order of their names.
-    boost::asio::awaitable<std::vector<std::string>> engines();
+    /// The engines that are alive, in order of their names.
+    boost::asio::awaitable<std::vector<core::engine_facts>> engines();
 
     const std::string& owner() const noexcept { return owner_; }
 
@@ -80,10 +86,12 @@ private:
         time_point since;
     };
 
+    boost::asio::awaitable<void> show_alive();
+    boost::asio::awaitable<void> look_at_others(std::vector<core::engine_facts> alive);
     boost::asio::awaitable<void> keep();
     boost::asio::awaitable<void> look();
     boost::asio::awaitable<void> renew();
-    boost::asio::awaitable<void> balance();
+    boost::asio::awaitable<void> balance(std::vector<core::engine_facts> alive);
     boost::asio::awaitable<void> give_back_left();
     boost::asio::awaitable<void> sleep(duration span);
     boost::asio::awaitable<void> take(std::vector<lease> claimed);
@@ -101,7 +109,10 @@ private:
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
 
-    mutable std::mutex mutex_; ///< guards held_
+    std::vector<std::string> roles_;     ///< by which it shows that it is alive
+    std::vector<std::string> engines_;   ///< those that were alive when last looked
+    std::optional<duration> changed_at_; ///< since when they are these; empty: that has been told
+    mutable std::mutex mutex_;           ///< guards held_
     std::vector<lease> held_;
     std::vector<leaving_shard> leaving_;
     time_point renewed_at_;        ///< before the last renewal that succeeded

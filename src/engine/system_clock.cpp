@@ -14,9 +14,9 @@ namespace {
 /// Longer ones are not told from those that never end, and would not fit into nanoseconds.
 constexpr duration longest_wait = std::chrono::hours{24 * 365 * 100};
 
-class steady final : public timer {
+class steady_wait final : public timer {
 public:
-    explicit steady(const boost::asio::any_io_executor& executor) : timer_(executor) {}
+    explicit steady_wait(const boost::asio::any_io_executor& executor) : timer_(executor) {}
 
     void wait(duration span, boost::asio::any_completion_handler<void()> handler) override
     {
@@ -41,9 +41,14 @@ public:
         return std::chrono::floor<duration>(std::chrono::system_clock::now());
     }
 
+    duration steady() const override
+    {
+        return std::chrono::floor<duration>(std::chrono::steady_clock::now().time_since_epoch());
+    }
+
     std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) override
     {
-        return std::make_unique<steady>(executor);
+        return std::make_unique<steady_wait>(executor);
     }
 };
 

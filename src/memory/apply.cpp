@@ -93,6 +93,11 @@ log_entry::log_entry(run_entry& of, core::event_entry content)
 std::vector<apply_result> state::apply(std::span<const change> batch)
 {
     core::check_batch(batch, shards());
+    // Before anything is changed: there may be no shards left.
+    for (const change& each : batch)
+        if (const auto* start = std::get_if<transition>(&each);
+            start && start->expected_version == 0)
+            shard_for(start->next);
     std::vector<apply_result> results;
     results.reserve(batch.size());
     for (const change& each : batch)
@@ -104,6 +109,27 @@ apply_result state::apply(const change& only)
 {
     core::check_batch(std::span{&only, 1}, shards());
     return std::visit([this](const auto& one) { return apply_one(one); }, only);
+}
+
+std::uint32_t state::first_shard(std::string_view workflow)
+{
+    if (!own_shards_)
+        return 0;
+    const auto known = workflows_.find(workflow);
+    if (known != workflows_.end() && known->second.first_shard)
+        return *known->second.first_shard;
+    core::check_first_shard(workflow, next_first_, slices_);
+    const auto first = std::exchange(next_first_, next_first_ + slices_);
+    if (shards_.size() < next_first_)
+        shards_.resize(next_first_);
+    workflows_[std::string{workflow}].first_shard = first;
+    return first;
+}
+
+std::uint32_t state::shard_for(const record& run)
+{
+    return first_shard(shard_home(run.workflow, run.foreign_id)) +
+           shard_of(run.foreign_id, slices_);
 }
 
 std::map<time_key, run_entry*>& state::finished(const run_entry& run)
@@ -140,7 +166,7 @@ bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 apply_result state::apply_one(const transition& change)
 {
     if (change.expected_version == 0) {
-        const auto shard = shard_of(change.next.foreign_id, shards());
+        const auto shard = shard_for(change.next);
         if (fenced(shard, change.epoch))
             return {.status = apply_status::fenced};
         return create(change, shard);

@@ -61,6 +61,7 @@ struct foreign_entry {
 using time_key = std::pair<time_point, run_id>;
 
 struct workflow_entry {
+    std::optional<std::uint32_t> first_shard; ///< empty: it has none yet
     text_map<foreign_entry> by_foreign_id;
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
 };
@@ -129,9 +130,21 @@ public:
     using creation_key = time_key;
     using creation_index = std::map<creation_key, run_entry*>;
 
-    explicit state(std::uint32_t shards) : shards_(shards) {}
+    /// @param shards of each workflow.
+    /// @param own_shards Whether each workflow has shards of its own, or all have the same.
+    state(std::uint32_t shards, bool own_shards)
+        : slices_(shards), own_shards_(own_shards), shards_(shards)
+    {
+    }
 
+    /// Of each workflow.
+    std::uint32_t slices() const noexcept { return slices_; }
+
+    /// Of all workflows.
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
+
+    /// Gives the workflow its shards, if it has none yet. Throws error (invalid_argument).
+    std::uint32_t first_shard(std::string_view workflow);
 
     std::vector<apply_result> apply(std::span<const change> batch);
     apply_result apply(const change& only);
@@ -143,6 +156,7 @@ public:
                                          time_point now, time_point until);
     void release_role(const role_lease& held);
     std::vector<role_lease> roles(std::string_view prefix, time_point now) const;
+    void forget_roles(std::string_view prefix, time_point now);
 
     /// From now on, what is committed is kept for take_news().
     void collect_news() { news_.emplace(); }
@@ -187,6 +201,7 @@ private:
     apply_result create(const transition& change, std::uint32_t shard);
     apply_result update(const transition& change, run_entry& run);
 
+    std::uint32_t shard_for(const record& run);
     void set_wake(run_entry& run, std::optional<time_point> wake_at);
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
@@ -194,7 +209,10 @@ private:
     void tell(const run_entry& run, bool by_owner);
     std::map<time_key, run_entry*>& finished(const run_entry& run);
 
-    std::vector<shard_entry> shards_;
+    const std::uint32_t slices_;
+    const bool own_shards_;
+    std::deque<shard_entry> shards_;
+    std::uint32_t next_first_ = 0; ///< of the next workflow that has none yet
     std::unordered_map<run_id, run_entry> runs_;
     std::map<std::string, workflow_entry, std::less<>> workflows_;
     creation_index created_;

@@ -38,14 +38,30 @@ private:
 class memory_store final : public record_store {
 public:
     explicit memory_store(memory_options options)
-        : clock_(std::move(options.clock)), shared_(options.shared), state_(options.shards)
+        : clock_(std::move(options.clock)), shared_(options.shared),
+          state_(options.shards, options.shared)
     {
         if (shared_)
             state_.collect_news();
     }
 
-    std::uint32_t shards() const noexcept override { return state_.shards(); }
+    std::uint32_t shards() const noexcept override { return state_.slices(); }
     bool shared() const noexcept override { return shared_; }
+
+    boost::asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override
+    {
+        std::vector<std::uint32_t> first;
+        const std::lock_guard lock{mutex_};
+        for (const auto& each : workflows)
+            first.push_back(state_.first_shard(each));
+        co_return first;
+    }
+
+    boost::asio::awaitable<std::optional<time_point>> now() override
+    {
+        co_return shared_ ? std::optional{clock_->now()} : std::nullopt;
+    }
 
     boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
@@ -198,6 +214,14 @@ public:
         const auto now = clock_->now();
         const std::lock_guard lock{mutex_};
         co_return state_.roles(prefix, now);
+    }
+
+    boost::asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        const auto now = clock_->now();
+        const std::lock_guard lock{mutex_};
+        state_.forget_roles(prefix, now);
+        co_return;
     }
 
     boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,

@@ -85,4 +85,13 @@ std::vector<role_lease> state::roles(std::string_view prefix, time_point now) co
     return held;
 }
 
+void state::forget_roles(std::string_view prefix, time_point now)
+{
+    for (auto at = roles_.lower_bound(prefix); at != roles_.end() && at->first.starts_with(prefix);)
+        if (at->second.owner.empty() || at->second.until <= now)
+            at = roles_.erase(at);
+        else
+            ++at;
+}
+
 } // namespace pawl::memory

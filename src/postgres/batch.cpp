@@ -44,7 +44,8 @@ public:
         int& run = at(deliveries_, id);
         wave = std::max(wave, run - 1);
         if (!change.content.key.empty()) {
-            int& key = at(others_, key_of('m', id + change.content.name, change.content.key));
+            int& key =
+                at(others_, key_of('m', std::string{id} + change.content.name, change.content.key));
             wave = std::max(wave, key);
             key = wave + 1;
         }
@@ -153,8 +154,7 @@ void add_progress(row_array& to, const record& next)
 /// Writes the changes of a batch into the arrays of their kinds.
 class batch_encoder {
 public:
-    batch_encoder(std::uint32_t shards, const type_numbers& types,
-                  const workflow_numbers& workflows)
+    batch_encoder(std::uint32_t shards, const type_numbers& types, const workflow_places& workflows)
         : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
           settlements_(types.settlement, 4), deliveries_(types.delivery, 11),
           cursors_(types.cursor, 5), removals_(types.removal, 5),
@@ -169,13 +169,13 @@ public:
             .int4(place)
             .int4(wave)
             .id(next.id)
-            .int4(static_cast<std::int32_t>(shard_of(next.foreign_id, shards_)))
+            .int4(static_cast<std::int32_t>(shard_for(next)))
             .int8(clamp(change.expected_version))
             .int8(clamp(change.epoch))
             .boolean(change.start == start_rule::once)
             .int8(clamp(change.inbox_seen));
         add_event(transitions_, change);
-        transitions_.int4(workflows_(next.workflow));
+        transitions_.int4(workflows_(next.workflow).number);
         add_identity(transitions_, next, change.expected_version == 0);
         add_progress(transitions_, next);
         for (const settlement& end : change.settled)
@@ -251,8 +251,14 @@ public:
     }
 
 private:
+    std::uint32_t shard_for(const record& run) const
+    {
+        const auto home = workflows_(shard_home(run.workflow, run.foreign_id));
+        return home.first_shard.value() + shard_of(run.foreign_id, shards_);
+    }
+
     const std::uint32_t shards_;
-    const workflow_numbers& workflows_;
+    const workflow_places& workflows_;
     row_array transitions_;
     row_array settlements_;
     row_array deliveries_;
@@ -293,7 +299,7 @@ std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
 }
 
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
-                        const type_numbers& types, const workflow_numbers& workflows)
+                        const type_numbers& types, const workflow_places& workflows)
 {
     const auto waves = waves_of(batch);
     batch_encoder encoder{shards, types, workflows};

@@ -22,12 +22,12 @@ std::vector<int> waves_of(std::span<const change> batch);
 /// together; at least one.
 std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept;
 
-/// The number of a workflow's name.
-using workflow_numbers = std::function<int(std::string_view name)>;
+/// Where a workflow is, by its name.
+using workflow_places = std::function<workflow_place(std::string_view name)>;
 
 /// The parameters of apply().
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
-                        const type_numbers& types, const workflow_numbers& workflows);
+                        const type_numbers& types, const workflow_places& workflows);
 
 /// When a run of a shard is due because of an accepted change; empty when nobody needs to be told:
 /// it is not due, or the shard's owner made the change and knows.

@@ -144,7 +144,7 @@ void listener::hear_payload(std::string_view payload)
 void listener::tell_gap()
 {
     news::due_by_shard all;
-    for (std::uint32_t shard = 0; shard < news_->statements_->shards(); ++shard)
+    for (std::uint32_t shard = 0; shard < news_->shards_; ++shard)
         all[shard] = time_point::min();
     news_->tell(all);
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,9 @@ public:
     /// This store has committed. From any thread.
     void committed(std::span<const stored_wake> wakes);
 
+    /// The store has these shards, at least. From any thread.
+    void know_shards(std::uint32_t all) { shards_ = all; }
+
     std::shared_ptr<void> listen(news_function hear);
 
 private:
@@ -50,6 +54,7 @@ private:
     const postgres_options options_;
     const std::string origin_; ///< tells this store's own notifications
 
+    std::atomic<std::uint32_t> shards_{0};
     std::mutex mutex_;
     std::map<std::uint64_t, std::shared_ptr<const news_function>> hearers_;
     std::uint64_t next_hearer_ = 0;

@@ -732,3 +732,71 @@ BEGIN
     FROM unnest(given, epochs) AS held (shard, epoch)
     WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.owner IS NOT NULL;
 END $$;
+
+-- version 2
+--
+-- Each workflow has shards of its own, from first_shard on, as many as meta says: an engine owns
+-- those of its workflows only. It is NULL for pawl.schedules: a schedule is in the shards of the
+-- workflow that it triggers. What was in the shards that all workflows had in common is moved; an
+-- event keeps its sequence.
+
+SET LOCAL search_path = :"schema";
+
+ALTER TABLE workflows ADD COLUMN first_shard integer UNIQUE;
+INSERT INTO workflows (name)
+SELECT DISTINCT substring(r.foreign_id FROM 1 FOR greatest(position('/'::bytea IN r.foreign_id) - 1, 0))
+FROM runs r JOIN workflows w ON w.workflow = r.workflow WHERE w.name = 'pawl.schedules'
+ON CONFLICT DO NOTHING;
+UPDATE workflows w SET first_shard = given.place * meta.shards
+FROM (SELECT workflow, row_number() OVER (ORDER BY workflow) - 1 AS place FROM workflows
+      WHERE name <> 'pawl.schedules') given, meta
+WHERE w.workflow = given.workflow;
+
+INSERT INTO shards (shard, next_sequence, commits, epoch)
+SELECT w.first_shard + s.shard, s.next_sequence, s.commits, s.epoch
+FROM workflows w CROSS JOIN shards s WHERE w.first_shard > 0;
+INSERT INTO cursors (shard, name, position)
+SELECT w.first_shard + c.shard, c.name, c.position
+FROM workflows w CROSS JOIN cursors c WHERE w.first_shard > 0;
+WITH moves AS MATERIALIZED (
+    SELECT r.id, r.shard + home.first_shard AS shard, home.first_shard::bigint << 48 AS distance
+    FROM runs r JOIN workflows w ON w.workflow = r.workflow
+    JOIN workflows home ON home.name = CASE WHEN w.name = 'pawl.schedules'
+        THEN substring(r.foreign_id FROM 1 FOR greatest(position('/'::bytea IN r.foreign_id) - 1, 0))
+        ELSE w.name END
+    WHERE home.first_shard > 0
+), moved_runs AS (
+    UPDATE runs r SET shard = m.shard FROM moves m WHERE r.id = m.id
+), moved_due AS (
+    UPDATE due d SET shard = m.shard FROM moves m WHERE d.run = m.id
+)
+UPDATE events e SET position = e.position + m.distance FROM moves m WHERE e.run = m.id;
+DELETE FROM roles WHERE name >= 'pawl.engine/' AND name < 'pawl.engine0';
+
+-- Gives a workflow its number, and shards if it is to have them, unless it has both. Gives back
+-- what its first shard would be when the store has no more than `most` shards and they are used up;
+-- otherwise NULL.
+CREATE FUNCTION add_workflow(added bytea, with_shards boolean, most integer)
+RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+DECLARE
+    slices integer;
+    free integer;
+BEGIN
+    SELECT m.shards INTO slices FROM meta m FOR UPDATE; -- one after another
+    INSERT INTO workflows (name) SELECT added
+    WHERE NOT EXISTS (SELECT FROM workflows w WHERE w.name = added);
+    IF NOT with_shards OR (SELECT w.first_shard IS NOT NULL FROM workflows w WHERE w.name = added)
+    THEN
+        RETURN NULL;
+    END IF;
+    SELECT coalesce(max(w.first_shard) + slices, 0) INTO free FROM workflows w;
+    IF free > most - slices THEN
+        RETURN free;
+    END IF;
+    UPDATE workflows w SET first_shard = free WHERE w.name = added;
+    INSERT INTO shards (shard) SELECT generate_series(free, free + slices - 1)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+UPDATE meta SET version = 2;

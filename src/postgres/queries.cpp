@@ -352,23 +352,39 @@ request queries::roles(std::string_view prefix) const
 {
     return make("pawl_roles", "reading roles",
                 "SELECT name, epoch, owner, lease_until FROM {0}.roles WHERE owner IS NOT NULL "
-                "AND lease_until > {0}.now_us() AND "
-                "substring(name FROM 1 FOR length($1::bytea)) = $1::bytea ORDER BY name",
-                parameters{}.bytes(prefix));
+                "AND lease_until > {0}.now_us() AND name >= $1::bytea AND name < $2::bytea "
+                "ORDER BY name",
+                parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
+}
+
+request queries::forget_roles(std::string_view prefix) const
+{
+    // Those that somebody is claiming at the moment are left alone.
+    return make("pawl_forget_roles", "forgetting roles",
+                "DELETE FROM {0}.roles WHERE name = ANY (ARRAY(SELECT name FROM {0}.roles WHERE "
+                "name >= $1::bytea AND name < $2::bytea AND (owner IS NULL OR "
+                "lease_until <= {0}.now_us()) FOR UPDATE SKIP LOCKED)) AND "
+                "(owner IS NULL OR lease_until <= {0}.now_us())",
+                parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
+}
+
+request queries::now() const
+{
+    return make("pawl_now", "reading the clock", "SELECT {0}.now_us()", parameters{});
 }
 
 request queries::find_workflow(std::string_view name) const
 {
     return make("pawl_find_workflow", "reading a workflow",
-                "SELECT workflow FROM {0}.workflows WHERE name = $1::bytea",
+                "SELECT workflow, first_shard FROM {0}.workflows WHERE name = $1::bytea",
                 parameters{}.bytes(name));
 }
 
-request queries::add_workflow(std::string_view name) const
+request queries::add_workflow(std::string_view name, bool with_shards) const
 {
     return make("pawl_add_workflow", "storing a workflow",
-                "INSERT INTO {0}.workflows (name) VALUES ($1::bytea) ON CONFLICT DO NOTHING",
-                parameters{}.bytes(name));
+                "SELECT {0}.add_workflow($1::bytea, $2::boolean, $3::integer)",
+                parameters{}.bytes(name).boolean(with_shards).int4(core::max_shards_of_all));
 }
 
 request queries::apply(parameters batch) const

@@ -2,6 +2,7 @@
 
 #include "pawl/record_store.hpp"
 #include "postgres/connection.hpp"
+#include "postgres/schema.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -39,12 +40,15 @@ public:
     request claim_role(std::string_view role, std::string_view owner, duration ttl) const;
     request release_role(const role_lease& held) const;
     request roles(std::string_view prefix) const;
+    request forget_roles(std::string_view prefix) const;
+    request now() const;
     request find_workflow(std::string_view name) const;
-    request add_workflow(std::string_view name) const;
+    request add_workflow(std::string_view name, bool with_shards) const;
     request apply(parameters batch) const;
     request notify(const std::vector<std::string>& payloads) const;
     request commits() const;
 
+    /// Of each workflow.
     std::uint32_t shards() const noexcept { return shards_; }
 
     /// The channel of the schema's notifications.
@@ -62,6 +66,8 @@ public:
     static std::vector<stream_event> read_topic_events(result rows);
     static std::vector<lease> read_leases(result rows);
     static std::vector<role_lease> read_roles(result rows);
+    /// Of the columns workflow, first_shard.
+    static workflow_place read_place(result& row);
 
 private:
     /// Puts the schema in the place of "{0}" and the columns of a record in that of "{1}".

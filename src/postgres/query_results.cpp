@@ -1,5 +1,6 @@
 // How the rows of queries are read.
 #include "core/rows.hpp"
+#include "core/store_rules.hpp"
 #include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "postgres/error.hpp"
@@ -153,6 +154,17 @@ std::vector<role_lease> queries::read_roles(result rows)
         row.read(read.until);
         return read;
     });
+}
+
+workflow_place queries::read_place(result& row)
+{
+    workflow_place place;
+    row.read(place.number);
+    if (row.is_null())
+        row.skip();
+    else
+        row.read(place.first_shard.emplace());
+    return place;
 }
 
 } // namespace pawl::postgres

@@ -3,6 +3,7 @@
 #include "pawl/error.hpp"
 #include "postgres/connection.hpp"
 #include "postgres/error.hpp"
+#include "postgres/queries.hpp"
 
 #include <fmt/format.h>
 
@@ -200,10 +201,11 @@ schema_facts opening::facts()
     meta.next();
     meta.read(facts.shards);
 
-    auto workflows = run(fmt::format("SELECT name, workflow FROM {}.workflows", schema), doing);
+    auto workflows =
+        run(fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
     while (workflows.next()) {
         const std::string name{workflows.bytes()};
-        workflows.read(facts.workflows[name]);
+        facts.workflows[name] = queries::read_place(workflows);
     }
 
     auto types = run(fmt::format("SELECT {0}::oid::bigint, {1}::oid::bigint, {2}::oid::bigint, "

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace pawl::postgres {
@@ -20,11 +21,17 @@ struct type_numbers {
     Oid trim = 0;
 };
 
+/// How a workflow is known in a database; neither number ever changes.
+struct workflow_place {
+    int number = 0;
+    std::optional<std::uint32_t> first_shard; ///< empty: it has no shards of its own yet
+};
+
 /// What a store needs to know of its schema.
 struct schema_facts {
-    std::uint32_t shards = 0;
+    std::uint32_t shards = 0; ///< of each workflow
     type_numbers types;
-    std::map<std::string, int, std::less<>> workflows; ///< their numbers, which never change
+    std::map<std::string, workflow_place, std::less<>> workflows;
 };
 
 /// Connects, looks at the schema, and makes or migrates it where the options allow. Blocks. Throws

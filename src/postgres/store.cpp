@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <mutex>
 
@@ -68,16 +69,39 @@ public:
           readers_(make_readers(executor, where, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, options)),
-          workflows_(facts_.workflows)
+          workflows_(facts_.workflows), all_shards_(facts_.shards)
     {
+        know_shards({});
+        for (const auto& [name, place] : workflows_)
+            know_shards(place);
     }
 
     std::uint32_t shards() const noexcept override { return facts_.shards; }
     bool shared() const noexcept override { return true; }
 
+    asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override
+    {
+        std::vector<std::uint32_t> first;
+        for (const auto& name : workflows) {
+            co_await learn_workflow(name, true);
+            first.push_back(known_workflow(name)->first_shard.value());
+        }
+        co_return first;
+    }
+
+    asio::awaitable<std::optional<time_point>> now() override
+    {
+        auto rows = co_await readers_->run(statements_->now());
+        std::optional<time_point> now;
+        if (rows.next())
+            rows.read(now);
+        co_return now;
+    }
+
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
-        core::check_batch(batch, shards());
+        core::check_batch(batch, all_shards_);
         co_await learn_workflows(batch);
         std::vector<apply_result> results;
         results.reserve(batch.size());
@@ -120,7 +144,7 @@ public:
                                                          time_point before,
                                                          std::size_t limit) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows =
             co_await readers_->run(statements_->finished_before(shard, workflow, before, limit));
         co_return queries::read_records(std::move(rows));
@@ -129,7 +153,7 @@ public:
     asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                   std::size_t limit) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(statements_->due(shard, from, until, limit));
         co_return queries::read_due(std::move(rows), until, limit);
     }
@@ -137,7 +161,7 @@ public:
     asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
                                                std::size_t limit) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(statements_->events(shard, after, limit));
         co_return queries::read_events(std::move(rows));
     }
@@ -164,7 +188,7 @@ public:
 
     asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(statements_->cursor(name, shard));
         co_return queries::read_position(std::move(rows));
     }
@@ -172,7 +196,7 @@ public:
     asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> wanted,
                                               std::string_view owner, duration ttl) override
     {
-        core::check_claim(wanted, owner, shards());
+        core::check_claim(wanted, owner, all_shards_);
         if (wanted.empty())
             co_return std::vector<lease>{};
         auto rows = co_await writers_->run(statements_->claim(wanted, owner, ttl));
@@ -182,7 +206,7 @@ public:
     asio::awaitable<void> release(std::vector<lease> held) override
     {
         for (const auto& each : held)
-            core::check_shard(each.shard, shards());
+            core::check_shard(each.shard, all_shards_);
         if (!held.empty())
             co_await writers_->run(statements_->release(held));
     }
@@ -216,6 +240,11 @@ public:
         co_return queries::read_roles(std::move(rows));
     }
 
+    asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        co_await writers_->run(statements_->forget_roles(prefix));
+    }
+
     std::shared_ptr<void> listen(news_function hear) override
     {
         return news_->listen(std::move(hear));
@@ -237,10 +266,10 @@ public:
 private:
     asio::awaitable<std::vector<apply_result>> apply_part(std::span<const change> part)
     {
-        const workflow_numbers numbers = [this](std::string_view name) {
+        const workflow_places places = [this](std::string_view name) {
             return known_workflow(name).value();
         };
-        auto request = statements_->apply(encode_batch(part, shards(), facts_.types, numbers));
+        auto request = statements_->apply(encode_batch(part, shards(), facts_.types, places));
         auto rows = co_await writers_->run(std::move(request));
         std::vector<stored_wake> wakes;
         auto results = decode_verdicts(rows, part, wakes);
@@ -248,35 +277,61 @@ private:
         co_return results;
     }
 
-    std::optional<int> known_workflow(std::string_view name)
+    std::optional<workflow_place> known_workflow(std::string_view name)
     {
         const std::lock_guard lock{mutex_};
         const auto found = workflows_.find(name);
         return found == workflows_.end() ? std::nullopt : std::optional{found->second};
     }
 
-    /// Gives the workflows of the batch their numbers, if they have none yet. A transaction of its
-    /// own: a name without runs does no harm.
+    /// Gives the workflows of the batch their numbers and shards, if they have none yet. A
+    /// transaction of its own: a name without runs does no harm.
     asio::awaitable<void> learn_workflows(std::span<const change> batch)
     {
         for (const change& each : batch) {
             const auto* step = std::get_if<transition>(&each);
             if (!step)
                 continue;
-            while (!known_workflow(step->next.workflow))
-                co_await learn_workflow(step->next.workflow);
+            const auto& name = step->next.workflow;
+            const auto home = shard_home(name, step->next.foreign_id);
+            co_await learn_workflow(name, name == home);
+            if (name != home)
+                co_await learn_workflow(home, true);
         }
     }
 
-    asio::awaitable<void> learn_workflow(const std::string& name)
+    asio::awaitable<void> learn_workflow(std::string_view name, bool with_shards)
     {
-        auto found = co_await readers_->run(statements_->find_workflow(name));
-        if (!found.next()) {
-            co_await writers_->run(statements_->add_workflow(name));
-            co_return; // and look again: another process may have been first
+        for (;;) {
+            const auto known = known_workflow(name);
+            if (known && (known->first_shard || !with_shards))
+                co_return;
+            auto found = co_await readers_->run(statements_->find_workflow(name));
+            if (found.next()) {
+                const auto place = queries::read_place(found);
+                know_workflow(name, place);
+                if (place.first_shard || !with_shards)
+                    co_return;
+            }
+            auto added = co_await writers_->run(statements_->add_workflow(name, with_shards));
+            if (added.next() && !added.is_null())
+                core::check_first_shard(name, static_cast<std::uint32_t>(added.integer()),
+                                        shards());
         }
+    }
+
+    void know_workflow(std::string_view name, const workflow_place& place)
+    {
         const std::lock_guard lock{mutex_};
-        found.read(workflows_[name]);
+        workflows_.insert_or_assign(std::string{name}, place);
+        know_shards(place);
+    }
+
+    void know_shards(const workflow_place& of)
+    {
+        if (of.first_shard)
+            all_shards_ = std::max(all_shards_.load(), *of.first_shard + facts_.shards);
+        news_->know_shards(all_shards_);
     }
 
     const schema_facts facts_;
@@ -286,7 +341,8 @@ private:
     const std::shared_ptr<finder> finder_;
     const std::shared_ptr<news> news_;
     std::mutex mutex_;
-    std::map<std::string, int, std::less<>> workflows_; ///< the known numbers
+    std::map<std::string, workflow_place, std::less<>> workflows_; ///< those that are known
+    std::atomic<std::uint32_t> all_shards_; ///< of the workflows that are known, at least
 };
 
 } // namespace

@@ -221,6 +221,16 @@ public:
         co_await std::move(done);
     }
 
+    asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        const auto now = clock_->now();
+        auto done = run_on(write_thread_, [this, prefix, now] {
+            writer_.forget_roles(prefix, now);
+            return std::monostate{};
+        });
+        co_await std::move(done);
+    }
+
     asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
     {
         const auto now = clock_->now();

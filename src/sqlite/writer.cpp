@@ -116,7 +116,9 @@ writer::writer(connection& database)
                             "owner = excluded.owner, epoch = excluded.epoch, "
                             "lease_until = excluded.lease_until"),
       list_roles_(database, "SELECT name, owner, epoch, lease_until FROM roles WHERE name >= ? "
-                            "AND owner <> '' AND lease_until > ? ORDER BY name")
+                            "AND owner <> '' AND lease_until > ? ORDER BY name"),
+      forget_roles_(database, "DELETE FROM roles WHERE name >= ? AND name < ? AND "
+                              "(owner = '' OR lease_until IS NULL OR lease_until <= ?)")
 {
     database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
     database_.execute("UPDATE roles SET owner = '', lease_until = NULL WHERE owner <> ''");

@@ -32,6 +32,7 @@ public:
     void release_role(const role_lease& held);
     std::vector<lease> leases();
     std::vector<role_lease> roles(std::string_view prefix, time_point now);
+    void forget_roles(std::string_view prefix, time_point now);
 
 private:
     /// Those that are in flight should fit: then each is read once, when it comes back to memory.
@@ -122,6 +123,7 @@ private:
     statement find_role_;
     statement store_role_;
     statement list_roles_;
+    statement forget_roles_;
 };
 
 template <typename Work>

@@ -121,4 +121,12 @@ std::vector<role_lease> writer::roles(std::string_view prefix, time_point now)
     });
 }
 
+void writer::forget_roles(std::string_view prefix, time_point now)
+{
+    in_transaction([&] {
+        execution{forget_roles_}.bind(prefix).bind(core::end_of_prefix(prefix)).bind(now).run();
+        return true;
+    });
+}
+
 } // namespace pawl::sqlite

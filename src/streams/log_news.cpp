@@ -4,8 +4,8 @@
 
 namespace pawl::streams {
 
-log_ear::log_ear(std::uint32_t shards, want_function wants)
-    : shards_(shards), wants_(std::move(wants)),
+log_ear::log_ear(std::uint32_t first, std::uint32_t shards, want_function wants)
+    : first_(first), shards_(shards), wants_(std::move(wants)),
       fresh_(std::make_unique<std::atomic<bool>[]>(shards))
 {
     for (std::uint32_t shard = 0; shard < shards; ++shard)
@@ -20,7 +20,7 @@ void log_ear::committed(const transition& change, std::uint32_t shard)
 
 void log_ear::tell(std::uint32_t shard)
 {
-    if (shard < shards_ && !fresh_[shard].exchange(true))
+    if (first_ <= shard && shard - first_ < shards_ && !fresh_[shard - first_].exchange(true))
         news_->tell();
 }
 

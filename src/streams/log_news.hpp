@@ -22,20 +22,23 @@ class log_ear {
 public:
     using want_function = std::function<bool(const transition&)>;
 
-    log_ear(std::uint32_t shards, want_function wants);
+    /// @param first of the shards that it hears of, and `shards` how many they are.
+    log_ear(std::uint32_t first, std::uint32_t shards, want_function wants);
 
     void committed(const transition& change, std::uint32_t shard);
     void tell(std::uint32_t shard);
 
     /// Whether the shard has news; it has none afterwards.
-    bool take(std::uint32_t shard) { return fresh_[shard].exchange(false); }
+    bool take(std::uint32_t shard) { return fresh_[shard - first_].exchange(false); }
 
+    std::uint32_t first() const noexcept { return first_; }
     std::uint32_t shards() const noexcept { return shards_; }
 
     /// As news::wait().
     boost::asio::awaitable<void> wait() { return news_->wait(); }
 
 private:
+    const std::uint32_t first_;
     const std::uint32_t shards_;
     const want_function wants_;
     const std::unique_ptr<std::atomic<bool>[]> fresh_;

@@ -47,14 +47,14 @@ public:
         for (;;) {
             for (std::uint32_t looked = 0; looked < places_.size() && ready_.size() < limit;
                  ++looked, next_shard_ = (next_shard_ + 1) % ear_->shards())
-                if (ear_->take(next_shard_))
-                    co_await read_page(next_shard_);
+                if (const auto shard = ear_->first() + next_shard_; ear_->take(shard))
+                    co_await read_page(shard);
             if (!ready_.empty())
                 co_return give(limit);
             auto waiting = ear_->wait();
             auto look = [ear = ear_] {
-                for (std::uint32_t shard = 0; shard < ear->shards(); ++shard)
-                    ear->tell(shard);
+                for (std::uint32_t slice = 0; slice < ear->shards(); ++slice)
+                    ear->tell(ear->first() + slice);
             };
             co_await wait_or_look(std::move(waiting), look_.get(), source_->look_after(),
                                   std::move(look));
@@ -67,15 +67,15 @@ public:
         std::vector<std::uint64_t> next(places_.size());
         for (; !given_.empty() && given_.front().position <= position; given_.pop_front()) {
             const auto& done = given_.front();
-            auto& at = places_[done.shard];
+            auto& at = place_of(done.shard);
             --at.open;
             // With nothing left, also what was passed over is behind it.
-            next[done.shard] = (at.open == 0 ? at.read : done.sequence) + 1;
+            next[done.shard - ear_->first()] = (at.open == 0 ? at.read : done.sequence) + 1;
         }
         std::vector<change> batch;
-        for (std::uint32_t shard = 0; shard < next.size(); ++shard)
-            if (next[shard] != 0)
-                batch.push_back(cursor_move{cursor_, shard, next[shard]});
+        for (std::uint32_t slice = 0; slice < next.size(); ++slice)
+            if (next[slice] != 0)
+                batch.push_back(cursor_move{cursor_, ear_->first() + slice, next[slice]});
         if (!batch.empty())
             co_await store_->apply(batch);
     }
@@ -87,10 +87,12 @@ private:
         std::uint64_t sequence;
     };
 
+    place& place_of(std::uint32_t shard) { return places_[shard - ear_->first()]; }
+
     /// What was read is kept in `ready_`, where a cancelled receive leaves it for the next.
     asio::awaitable<void> read_page(std::uint32_t shard)
     {
-        auto& at = places_[shard];
+        auto& at = place_of(shard);
         std::vector<event> page;
         std::exception_ptr failure;
         try {
@@ -130,7 +132,7 @@ private:
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<log_ear> ear_;
     const std::string cursor_;
-    std::vector<place> places_;         ///< by shard
+    std::vector<place> places_;         ///< by shard, from the first one of the workflow
     const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
     std::shared_ptr<void> others_;
     std::uint32_t next_shard_ = 0;
@@ -165,12 +167,14 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
     if (consumer.empty())
         throw error(errc::invalid_argument, "event_source::open: the consumer needs a name");
     auto cursor = cursor_of(consumer);
+    const auto first = co_await store_->first_shards({workflow_});
     if (options_.from == subscribe_from::latest)
-        co_await skip_to_the_end(cursor);
+        co_await skip_to_the_end(cursor, first.at(0));
     const auto self = shared_from_this();
-    auto ear = std::make_shared<log_ear>(store_->shards(), [self](const transition& change) {
+    const auto wants_change = [self](const transition& change) {
         return change.next.workflow == self->workflow_ && self->wants(change.kind);
-    });
+    };
+    auto ear = std::make_shared<log_ear>(first.at(0), store_->shards(), wants_change);
     commits_->add(ear);
     std::unique_ptr<timer> look;
     if (store_->shared()) {
@@ -183,9 +187,9 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
 }
 
 /// In the shards where the consumer is new.
-asio::awaitable<void> workflow_source::skip_to_the_end(std::string cursor)
+asio::awaitable<void> workflow_source::skip_to_the_end(std::string cursor, std::uint32_t first)
 {
-    for (std::uint32_t shard = 0; shard < store_->shards(); ++shard) {
+    for (auto shard = first; shard < first + store_->shards(); ++shard) {
         const auto known = co_await store_->cursor(cursor, shard);
         if (known != 0)
             continue;

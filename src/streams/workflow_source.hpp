@@ -34,7 +34,7 @@ public:
 
 private:
     std::string cursor_of(const std::string& consumer) const;
-    boost::asio::awaitable<void> skip_to_the_end(std::string cursor);
+    boost::asio::awaitable<void> skip_to_the_end(std::string cursor, std::uint32_t first);
 
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<log_news> commits_;

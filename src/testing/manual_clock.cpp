@@ -42,6 +42,12 @@ public:
         return now_ + stepped_;
     }
 
+    duration steady() const
+    {
+        const std::lock_guard lock{mutex_};
+        return now_.time_since_epoch();
+    }
+
     void step(duration by)
     {
         const std::lock_guard lock{mutex_};
@@ -142,6 +148,11 @@ manual_clock::~manual_clock() = default;
 time_point manual_clock::now() const
 {
     return state_->now();
+}
+
+duration manual_clock::steady() const
+{
+    return state_->steady();
 }
 
 std::unique_ptr<timer> manual_clock::make_timer(const asio::any_io_executor& executor)

@@ -21,6 +21,7 @@ public:
     ~manual_clock() override;
 
     time_point now() const override;
+    duration steady() const override;
     std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) override;
 
     /// Moves time on and ends the waits that are over then, the earliest first. Their handlers run

@@ -276,15 +276,133 @@ awaitable<void> cursors_only_move_forward(fixture& test)
     co_await expect_at(test, "hooks", 0, greatest);
 }
 
+/// Starts a run and says in which shard its event is.
+awaitable<std::uint32_t> shard_of_run(fixture& test, std::string foreign_id, std::string workflow)
+{
+    const auto run = co_await test.started(std::move(foreign_id), std::move(workflow));
+    const auto history = co_await test.store().history(run.id, 0, 10);
+    expect_number(history.size(), 1, "events of a run that was started");
+    co_return history.front().shard;
+}
+
+awaitable<void> workflows_have_shards_of_their_own(fixture& test)
+{
+    const bool shared = test.store().shared();
+    const std::vector<std::uint32_t> wanted =
+        shared ? std::vector<std::uint32_t>{0, 3, 0} : std::vector<std::uint32_t>(3);
+    for (int i = 0; i < 2; ++i) {
+        const auto first = co_await test.store().first_shards({"orders", "mails", "orders"});
+        expect(first == wanted, "the first shards of two workflows");
+    }
+    const auto beside = wanted[1];
+    const auto all = co_await test.store().leases();
+    expect_number(all.size(), shared ? 6 : 3, "leases of two workflows with three shards");
+    const auto foreign_id = test.foreign_id_in(2);
+    const auto of_orders = co_await shard_of_run(test, foreign_id, "orders");
+    expect_number(of_orders, 2, "shard of a run of the first workflow");
+    const auto of_mails = co_await shard_of_run(test, foreign_id, "mails");
+    expect_number(of_mails, beside + 2, "shard of a run of the second workflow");
+    // A schedule is where the runs are that it starts.
+    const auto slice = shard_of("mails/monthly", 3);
+    const auto of_schedule = co_await shard_of_run(test, "mails/monthly", "pawl.schedules");
+    expect_number(of_schedule, beside + slice, "shard of a schedule");
+    // A workflow that nobody asked about.
+    const auto of_third = co_await shard_of_run(test, foreign_id, "letters");
+    expect_number(of_third, shared ? 8 : 2, "shard of a run of a third workflow");
+    const auto first = co_await test.store().first_shards({"letters"});
+    expect_number(first.at(0), shared ? 6 : 0, "the first shard of a workflow that has runs");
+
+    if (!shared)
+        co_return;
+    const auto taken = co_await test.store().claim({2}, "first", 1h);
+    expect_number(taken.size(), 1, "a shard of the first workflow that was claimed");
+    const auto other = co_await test.store().claim({5}, "second", 1h);
+    expect_number(other.size(), 1, "a shard of the second workflow that was claimed");
+    const auto due = co_await test.store().due(5, {}, time_point::max(), 10);
+    for (const auto& each : due.runs)
+        expect(shard_home(each.workflow, each.foreign_id) == "mails",
+               "a run of another workflow is due in its shard");
+    expect_number(due.runs.size(), slice == 2 ? 2 : 1, "runs that are due in a workflow's shard");
+    co_await test.accept_one(cursor_move{.name = "hooks", .shard = 5, .position = 4});
+    const auto here = co_await test.store().cursor("hooks", 5);
+    const auto there = co_await test.store().cursor("hooks", 2);
+    expect(here == 4 && there == 0, "a cursor is one of its shard alone");
+}
+
+awaitable<void> a_store_says_when_it_has_no_shards_left(fixture& test)
+{
+    constexpr int most = 32'768 / 4'096;
+    for (int i = 0; i < most; ++i) {
+        const auto first = co_await test.store().first_shards({fmt::format("flow-{}", i)});
+        expect_number(first.at(0), test.store().shared() ? i * 4'096 : 0, "a first shard");
+    }
+    if (!test.store().shared())
+        co_return;
+    co_await expect_refused_argument(test.store().first_shards({"one too many"}),
+                                     "shards for more workflows than there is room for");
+    co_await expect_refused_argument(
+        test.apply_one(start_of(test.make_run("order-1", "one too many"))),
+        "a run of a workflow for which no shards are left");
+    const auto first = co_await test.store().first_shards({"flow-0"});
+    expect_number(first.at(0), 0, "a first shard after a refusal");
+}
+
+awaitable<void> a_shared_store_has_a_clock(fixture& test)
+{
+    const auto first = co_await test.store().now();
+    const auto second = co_await test.store().now();
+    if (!test.store().shared() && !first)
+        co_return;
+    expect(first && second && *first <= *second, "what a store's clock says");
+    const auto held = co_await test.store().claim_role("role", "me", 1h);
+    expect(held && held->until >= *second + 1h && held->until < *second + 2h,
+           "the end of a role's lease by the store's clock");
+}
+
+awaitable<void> expect_epoch(fixture& test, std::string role, std::uint64_t wanted)
+{
+    const auto taken = co_await test.store().claim_role(role, "another", 1h);
+    expect(taken.has_value(), "a role that nobody holds cannot be had");
+    expect_number(taken->epoch, wanted, fmt::format("epoch of role {}", role));
+}
+
+awaitable<void> roles_that_nobody_holds_are_forgotten_by_prefix(fixture& test)
+{
+    for (const auto* name : {"a", "a/1", "a/\xff", "b"})
+        co_await test.store().claim_role(name, "me", duration::zero());
+    const auto given_back = co_await test.store().claim_role("a/2", "me", 1h);
+    expect(given_back.has_value(), "a free role cannot be had");
+    co_await test.store().release_role(*given_back);
+    co_await test.store().claim_role("a/3", "me", 1h);
+    co_await test.store().forget_roles("a/");
+    co_await expect_epoch(test, "a", 2);
+    co_await expect_epoch(test, "a/1", 1);
+    co_await expect_epoch(test, "a/\xff", 1);
+    co_await expect_epoch(test, "a/2", 1);
+    co_await expect_epoch(test, "b", 2);
+    const auto refused = co_await test.store().claim_role("a/3", "another", 1h);
+    expect(!refused, "a role that is held was forgotten");
+    const auto listed = co_await test.store().roles("a/");
+    expect_number(listed.size(), 4, "roles whose names begin so");
+    co_await test.store().forget_roles("");
+    const auto all = co_await test.store().roles("");
+    expect_number(all.size(), 6, "roles that are held");
+}
+
 } // namespace
 
 std::span<const check_entry> lease_checks()
 {
-    static constexpr std::array<check_entry, 9> checks{{
+    static constexpr std::array<check_entry, 13> checks{{
         {"a_shard_has_one_owner", a_shard_has_one_owner, 2},
         {"shards_are_claimed_together", shards_are_claimed_together, 3},
         {"a_released_shard_is_free", a_released_shard_is_free},
         {"leases_lapse_in_shared_stores_only", leases_lapse_in_shared_stores_only, 2},
+        {"workflows_have_shards_of_their_own", workflows_have_shards_of_their_own, 3},
+        {"a_store_says_when_it_has_no_shards_left", a_store_says_when_it_has_no_shards_left, 4'096},
+        {"a_shared_store_has_a_clock", a_shared_store_has_a_clock},
+        {"roles_that_nobody_holds_are_forgotten_by_prefix",
+         roles_that_nobody_holds_are_forgotten_by_prefix},
         {"a_shared_store_tells_of_commits", a_shared_store_tells_of_commits, 2},
         {"epochs_fence_transitions", epochs_fence_transitions, 2},
         {"epochs_fence_cursors", epochs_fence_cursors, 2},

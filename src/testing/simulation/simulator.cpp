@@ -47,6 +47,7 @@ public:
     }
 
     time_point now() const override { return of_->now() + ahead_; }
+    duration steady() const override { return of_->steady(); }
     std::unique_ptr<timer> make_timer(const asio::any_io_executor& executor) override
     {
         return of_->make_timer(executor);
@@ -70,8 +71,8 @@ simulator::simulator(simulation& of, simulation_options given)
     : face(of), options(checked(std::move(given))), clock(std::make_shared<manual_clock>()),
       truth(open_memory({.shards = options.shards, .shared = options.engines > 1, .clock = clock})),
       world(options.seed), chaos(simulated_random{options.seed ^ 0x5eed}.fork()),
-      nobody(std::make_unique<process>(*this, -1, 0)), clients(make_client_door(*this)),
-      faults_(options.faults)
+      seen(options.shards), nobody(std::make_unique<process>(*this, -1, 0)),
+      clients(make_client_door(*this)), faults_(options.faults)
 {
     result_.trace_hash = 14695981039346656037ull;
     for (std::uint32_t shard = 0; shard < options.shards; ++shard)
@@ -483,8 +484,8 @@ void simulator::shut_down()
 void simulator::final_checks()
 {
     constexpr std::size_t page = 1000;
-    std::vector<std::vector<event>> log(options.shards);
-    for (std::uint32_t shard = 0; shard < options.shards; ++shard)
+    std::vector<std::vector<event>> log(read(truth->leases()).size()); // of all workflows
+    for (std::uint32_t shard = 0; shard < log.size(); ++shard)
         for (;;) {
             auto& all = log[shard];
             auto events = read(truth->events(shard, all.empty() ? 0 : all.back().sequence, page));

@@ -105,6 +105,24 @@ asio::awaitable<std::uint64_t> store_door::cursor(std::string_view name, std::ui
     return reading("cursor", inner().cursor(name, shard));
 }
 
+asio::awaitable<std::vector<std::uint32_t>>
+store_door::first_shards(std::vector<std::string> workflows)
+{
+    const auto how = co_await of_.begin_store_call("first_shards", shared());
+    auto first = co_await inner().first_shards(workflows);
+    for (std::size_t i = 0; i < workflows.size(); ++i)
+        of_.owner().seen.has_shards(workflows[i], first[i]);
+    co_await of_.end_store_call("first_shards", how);
+    co_return first;
+}
+
+asio::awaitable<void> store_door::forget_roles(std::string_view prefix)
+{
+    const auto how = co_await of_.begin_store_call("forget_roles", true);
+    co_await inner().forget_roles(prefix);
+    co_await of_.end_store_call("forget_roles", how);
+}
+
 asio::awaitable<void> store_door::release_role(role_lease held)
 {
     const auto how = co_await of_.begin_store_call("release_role", true);

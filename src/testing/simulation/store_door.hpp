@@ -27,6 +27,14 @@ public:
     boost::asio::awaitable<void> release(std::vector<lease> held) override;
     boost::asio::awaitable<void> release_role(role_lease held) override;
     std::shared_ptr<void> listen(news_function hear) override;
+    boost::asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override;
+    boost::asio::awaitable<void> forget_roles(std::string_view prefix) override;
+
+    boost::asio::awaitable<std::optional<time_point>> now() override
+    {
+        return reading("now", inner().now());
+    }
 
     boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                          std::string_view foreign_id) override

@@ -86,9 +86,21 @@ void witness::broken(std::string sentence)
 
 bool witness::is_owner(const std::string& process, std::string_view foreign_id) const
 {
-    const auto shard = shard_of(foreign_id, static_cast<std::uint32_t>(epochs_.size()));
-    const auto known = owners_.find(shard);
-    return known != owners_.end() && known->second == process;
+    const auto slice = shard_of(foreign_id, slices_);
+    return std::ranges::any_of(owners_, [&](const auto& each) {
+        return each.first % slices_ == slice && each.second == process;
+    });
+}
+
+void witness::has_shards(std::string workflow, std::uint32_t first)
+{
+    first_shards_[std::move(workflow)] = first;
+}
+
+std::uint32_t witness::shard_for(const record& run) const
+{
+    const auto known = first_shards_.find(std::string{shard_home(run.workflow, run.foreign_id)});
+    return (known == first_shards_.end() ? 0 : known->second) + shard_of(run.foreign_id, slices_);
 }
 
 void witness::claimed(const std::string& process, std::uint32_t shard, std::uint64_t epoch)
@@ -126,7 +138,7 @@ void witness::accepted(const std::string& process, const transition& change)
 {
     ++commits_;
     const auto& next = change.next;
-    const auto shard = shard_of(next.foreign_id, static_cast<std::uint32_t>(epochs_.size()));
+    const auto shard = shard_for(next);
     if (change.epoch != 0 && change.epoch != epochs_[shard])
         broken(fmt::format("{} committed version {} of {} with epoch {}, but the shard has {}",
                            process, next.version, name_of(next), change.epoch, epochs_[shard]));

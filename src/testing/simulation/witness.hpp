@@ -26,6 +26,9 @@ class witness {
 public:
     using workflow_impl = pawl::detail::workflow_impl;
 
+    /// @param slices the shards of each workflow.
+    explicit witness(std::uint32_t slices) : slices_(slices) {}
+
     /// A version of a workflow: there may be several of a name.
     void knows(std::shared_ptr<const workflow_impl> workflow);
 
@@ -39,7 +42,11 @@ public:
     /// A shard has an owner of this epoch.
     void claimed(const std::string& process, std::uint32_t shard, std::uint64_t epoch);
 
-    /// Whether the process was the last to get the shard of this foreign id.
+    /// Where the shards of a workflow begin.
+    void has_shards(std::string workflow, std::uint32_t first);
+
+    /// Whether the process was the last to get the shard of this foreign id, in one of its
+    /// workflows.
     bool is_owner(const std::string& process, std::string_view foreign_id) const;
 
     // What clients were told.
@@ -105,6 +112,10 @@ private:
     std::map<std::string, std::shared_ptr<const workflow_impl>> workflows_;
     std::set<std::tuple<std::string, int, int>> moves_; ///< workflow, from, to
     std::map<run_id, record> model_;
+    std::uint32_t shard_for(const record& run) const;
+
+    const std::uint32_t slices_;
+    std::map<std::string, std::uint32_t> first_shards_;
     std::map<std::uint32_t, std::uint64_t> epochs_;
     std::map<std::uint32_t, std::string> owners_; ///< who got the shard last
     std::map<std::pair<std::string, std::string>, run_id> unfinished_;

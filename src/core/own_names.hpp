@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string_view>
+
+namespace pawl::core {
+
+/// The workflow whose runs are schedules. The names that begin like it are Pawl's own.
+inline constexpr std::string_view schedules_workflow = "pawl.schedules";
+inline constexpr std::string_view own_names = "pawl.";
+
+} // namespace pawl::core
