@@ -101,4 +101,35 @@ BOOST_AUTO_TEST_CASE(engines_that_look_at_once_want_different_shards)
     BOOST_TEST(std::ranges::count(wanted, 1) == 64);
 }
 
+BOOST_AUTO_TEST_CASE(the_shards_of_a_workflow_go_to_engines_that_have_it)
+{
+    // Three workflows of four shards.
+    const auto all = shards_of(std::vector<std::string>(12, ""));
+    const std::vector<pawl::core::engine_facts> engines{
+        {"a", {0, 4}}, {"b", {4, 8}}, {"c", {}}, {"d", {0, 8}}};
+    std::vector<int> wanted(12);
+    for (const auto& self : engines) {
+        const auto plan = plan_shards(all, 4, engines, self.name);
+        BOOST_TEST(plan.release.empty());
+        BOOST_TEST(plan.claim.size() == 2 * self.workflows.size());
+        for (const auto shard : plan.claim) {
+            ++wanted[shard];
+            BOOST_TEST(std::ranges::count(self.workflows, shard - shard % 4) == 1);
+        }
+    }
+    BOOST_TEST(std::ranges::count(wanted, 1) == 12);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_divided_goes_to_another_engine_for_each_workflow)
+{
+    constexpr std::uint32_t workflows = 12;
+    const auto all = shards_of(std::vector<std::string>(workflows, ""));
+    std::vector<std::uint32_t> first(workflows); // one shard each
+    for (std::uint32_t i = 0; i < workflows; ++i)
+        first[i] = i;
+    const std::vector<pawl::core::engine_facts> engines{{"a", first}, {"b", first}, {"c", first}};
+    for (const auto& self : engines)
+        BOOST_TEST(plan_shards(all, 1, engines, self.name).claim.size() == workflows / 3);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,206 +1,11 @@
 // Several engines on one store: each shard is driven by one of them, runs go on elsewhere when
 // their engine is gone, and whatever comes too late is fenced. Clients use any of them.
-#include "engine/faulty_store.hpp"
-
-#include "pawl/observer.hpp"
-
-#include <deque>
+#include "engine/cluster.hpp"
 
 using namespace engine_test;
 using enum light;
 
 namespace {
-
-constexpr std::uint32_t shard_count = 8;
-constexpr auto lease_time = 10s;
-
-struct late_counter : pawl::observer {
-    int late = 0;
-
-    void skipped(std::string_view, std::string_view, pawl::skip_reason why) noexcept override
-    {
-        if (why == pawl::skip_reason::not_owner)
-            ++late;
-    }
-};
-
-/// An engine with a thread of its own, as it were: its context runs only when the test lets it.
-struct member {
-    asio::io_context io;
-    std::shared_ptr<faulty_store> door;
-    std::shared_ptr<late_counter> counter = std::make_shared<late_counter>();
-    std::optional<pawl::engine> engine;
-    std::optional<lamps> client;
-    bool frozen = false;
-};
-
-struct cluster {
-    std::shared_ptr<pawl::testing::manual_clock> clock =
-        std::make_shared<pawl::testing::manual_clock>();
-    std::shared_ptr<pawl::record_store> store =
-        pawl::open_memory({.shards = shard_count, .shared = true, .clock = clock});
-    std::deque<member> members;
-    std::vector<std::string> log;
-
-    ~cluster()
-    {
-        for (auto& each : members)
-            if (each.engine)
-                stop(each);
-    }
-
-    member& start(const std::function<pawl::workflow<lamp, light>(member&)>& make,
-                  bool drive = true)
-    {
-        auto& added = members.emplace_back();
-        added.door = std::make_shared<faulty_store>(store);
-        pawl::engine_options options;
-        options.store = added.door;
-        options.clock = clock;
-        options.name = std::string(1, static_cast<char>('a' + members.size() - 1));
-        options.drive = drive;
-        options.lease_time = lease_time;
-        options.observer = added.counter;
-        options.log = [this](const pawl::log_entry& entry) {
-            log.push_back(to_string(entry));
-        };
-        added.engine.emplace(added.io.get_executor(), options);
-        added.client = added.engine->add(make(added));
-        wait_for(added, added.engine->async_start(asio::use_awaitable));
-        return added;
-    }
-
-    void stop(member& leaving, pawl::duration drain = 0s)
-    {
-        leaving.frozen = false;
-        leaving.door->fails = [](const std::string&) {
-            return fault::none;
-        };
-        bool stopped = false;
-        leaving.engine->async_stop(drain, [&](pawl::error_code) { stopped = true; });
-        advance_until([&] { return stopped; });
-        leaving.engine.reset();
-    }
-
-    /// From now on nothing that it does reaches the store.
-    static void cut_off(member& dead)
-    {
-        dead.door->fails = [](const std::string&) {
-            return fault::refused;
-        };
-    }
-
-    static void reconnect(member& back)
-    {
-        back.door->fails = [](const std::string&) {
-            return fault::none;
-        };
-    }
-
-    void settle()
-    {
-        std::size_t ran = 1;
-        while (ran > 0) {
-            ran = 0;
-            for (auto& each : members) {
-                if (each.frozen)
-                    continue;
-                each.io.restart();
-                ran += each.io.poll();
-            }
-        }
-    }
-
-    void advance(pawl::duration span)
-    {
-        const auto end = clock->now() + span;
-        settle();
-        while (clock->now() < end) {
-            const auto next = clock->next_wait().value_or(end);
-            clock->advance(
-                std::clamp<pawl::duration>(next - clock->now(), 1us, end - clock->now()));
-            settle();
-        }
-    }
-
-    void advance_until(const std::function<bool()>& done, pawl::duration limit = 1h)
-    {
-        const auto end = clock->now() + limit;
-        settle();
-        while (!done()) {
-            BOOST_REQUIRE(clock->now() < end);
-            advance(100ms);
-        }
-    }
-
-    template <class T>
-    T wait_for(member& of, asio::awaitable<T> operation)
-    {
-        std::optional<T> result;
-        std::exception_ptr failure;
-        asio::co_spawn(of.io, std::move(operation), [&](std::exception_ptr e, T value) {
-            failure = e;
-            result.emplace(std::move(value));
-        });
-        advance_until([&] { return result.has_value(); });
-        if (failure)
-            std::rethrow_exception(failure);
-        return std::move(*result);
-    }
-
-    void wait_for(member& of, asio::awaitable<void> operation)
-    {
-        std::optional<std::exception_ptr> result;
-        asio::co_spawn(of.io, std::move(operation), [&](std::exception_ptr e) { result = e; });
-        advance_until([&] { return result.has_value(); });
-        if (*result)
-            std::rethrow_exception(*result);
-    }
-
-    std::size_t owned_by(const member& of)
-    {
-        return wait_for(const_cast<member&>(of), of.engine ? statistics(of) : none()).leases.size();
-    }
-
-    static asio::awaitable<pawl::engine_statistics> statistics(const member& of)
-    {
-        auto now = co_await const_cast<pawl::engine&>(*of.engine).async_statistics();
-        co_return now;
-    }
-
-    static asio::awaitable<pawl::engine_statistics> none() { co_return pawl::engine_statistics{}; }
-
-    /// A foreign id in a shard that `owner` has.
-    std::string id_of(member& owner)
-    {
-        const auto leases = wait_for(owner, statistics(owner)).leases;
-        BOOST_REQUIRE(!leases.empty());
-        for (int i = 0;; ++i) {
-            const auto id = "id-" + std::to_string(i);
-            const auto shard = pawl::shard_of(id, shard_count);
-            if (std::ranges::any_of(leases, [&](const auto& l) { return l.shard == shard; }) &&
-                used.insert(id).second)
-                return id;
-        }
-    }
-
-    pawl::run_id trigger(member& by, const std::string& id)
-    {
-        return wait_for(by, by.client->async_trigger(id, lamp{}, {}, asio::use_awaitable));
-    }
-
-    pawl::snapshot<lamp, light> state_of(member& by, pawl::run_id run)
-    {
-        return wait_for(by, by.client->async_find(run, asio::use_awaitable)).value();
-    }
-
-    std::vector<pawl::event> history(member& by, pawl::run_id run)
-    {
-        return wait_for(by, by.client->async_history(run, 0, 1000, asio::use_awaitable));
-    }
-
-    std::set<std::string> used;
-};
 
 /// Notes which engine ran it.
 struct slow_step {
@@ -528,6 +333,146 @@ BOOST_AUTO_TEST_CASE(hooks_run_once_also_when_their_shard_moves)
     BOOST_TEST(hooked.size() == 60u);
     for (const auto& [id, times] : hooked)
         BOOST_TEST(times == 1);
+}
+
+namespace {
+
+/// Answers claims late.
+class late_store final : public pawl::forwarding_store {
+public:
+    late_store(std::shared_ptr<pawl::record_store> inner,
+               std::shared_ptr<pawl::testing::manual_clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::vector<pawl::lease>>
+    claim(std::vector<std::uint32_t> shards, std::string_view owner, pawl::duration ttl) override
+    {
+        auto taken = co_await inner().claim(std::move(shards), owner, ttl);
+        if (late_by > 0s)
+            co_await wait_on(*clock_, late_by);
+        co_return taken;
+    }
+
+    pawl::duration late_by{};
+
+private:
+    const std::shared_ptr<pawl::testing::manual_clock> clock_;
+};
+
+/// Ends only when `takes` has passed, whatever it is told.
+asio::awaitable<void> sit_out(std::shared_ptr<pawl::testing::manual_clock> clock,
+                              pawl::duration takes)
+{
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await wait_on(*clock, takes);
+}
+
+/// red → off, whose step does not end when it is cancelled.
+auto lamps_that_ignore_cancellation(cluster& all, pawl::duration takes, std::vector<member*>& ran)
+{
+    return [&all, takes, &ran](member& self) {
+        lamp_builder b{"lamps"};
+        b.step<red>([&all, takes, &ran, &self](lamp_run&) -> pawl::step<off> {
+            ran.push_back(&self);
+            co_await sit_out(all.clock, takes);
+            co_return pawl::to<off>;
+        });
+        b.end<off>();
+        return std::move(b).build();
+    };
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 0s, ran);
+    auto& a = all.add();
+    const auto late = std::make_shared<late_store>(all.store, all.clock);
+    late->late_by = lease_time + 1s;
+    a.options.store = late;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    all.advance(lease_time / 2);
+    auto& b = all.start(make, false);
+    const auto run = all.trigger(b, "id");
+    all.advance(lease_time * 3);
+    BOOST_TEST(ran.empty());
+    BOOST_TEST(all.owned_by(a) == 0u);
+    late->late_by = 0s;
+    all.advance(lease_time * 2);
+    BOOST_TEST(all.owned_by(a) == shard_count);
+    BOOST_TEST((all.state_of(b, run).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_ignores_cancellation_does_not_keep_its_shard)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_ignore_cancellation(all, 1h, ran);
+    auto& a = all.start(make);
+    all.advance(2s);
+    for (int i = 0; i < 40; ++i)
+        all.trigger(a, "id " + std::to_string(i));
+    all.settle();
+    BOOST_TEST(ran.size() == 40u);
+    auto& b = all.start(make);
+    all.advance(5s + 4s); // the grace, and some looks
+    BOOST_TEST(all.owned_by(a) == shard_count / 2);
+    BOOST_TEST(all.owned_by(b) == shard_count / 2);
+    BOOST_TEST(std::ranges::count(ran, &b) > 0);
+    // Where another engine goes on, this one does not say that it does.
+    all.advance(30s);
+    BOOST_TEST(!all.has_logged("goes on without it"));
+    all.advance(2h);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_whose_shard_is_lost_and_taken_again_while_it_is_active)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_ignore_cancellation(all, lease_time * 3, ran);
+    auto& a = all.add();
+    a.options.poll_interval = 10h; // nothing else finds the run
+    a.options.interrupt_grace = 10h;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    all.advance(2s);
+    const auto run = all.trigger(a, "id");
+    all.settle();
+    BOOST_TEST(ran.size() == 1u);
+    cluster::cut_off(a);
+    all.advance(lease_time + 1s);
+    BOOST_TEST(all.has_logged("has lost shards"));
+    cluster::reconnect(a);
+    all.advance(4s);
+    BOOST_TEST(all.owned_by(a) == shard_count);
+    all.advance(lease_time * 2); // the first handler ends
+    BOOST_TEST(ran.size() == 2u);
+    all.advance(lease_time * 3);
+    BOOST_TEST((all.state_of(a, run).status == off));
+}
+
+BOOST_AUTO_TEST_CASE(a_fenced_commit_makes_the_engine_look_at_its_leases_at_once)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 100ms, ran);
+    auto& a = all.start(make);
+    all.advance(2s);
+    const auto id = all.id_of(a);
+    all.trigger(a, id);
+    all.settle();
+    // Behind its back, just after a look.
+    const auto shard = pawl::shard_of(id, shard_count);
+    const auto held = all.wait_for(a, all.store->leases()).at(shard);
+    all.wait_for(a, all.store->release({held}));
+    all.wait_for(a, all.store->claim({shard}, "thief", 1h));
+    all.advance(100ms);
+    BOOST_TEST(all.has_logged("has lost shards"));
+    BOOST_TEST(a.counter->late == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

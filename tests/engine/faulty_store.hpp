@@ -191,6 +191,27 @@ public:
         co_await inner().release_role(std::move(held));
     }
 
+    boost::asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        refuse("forget_roles");
+        co_await inner().forget_roles(prefix);
+    }
+
+    boost::asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override
+    {
+        refuse("first_shards");
+        auto first = co_await inner().first_shards(std::move(workflows));
+        co_return first;
+    }
+
+    boost::asio::awaitable<std::optional<pawl::time_point>> now() override
+    {
+        refuse("now");
+        const auto at = co_await inner().now();
+        co_return at;
+    }
+
     boost::asio::awaitable<std::vector<pawl::role_lease>> roles(std::string_view prefix) override
     {
         refuse("roles");

@@ -42,6 +42,7 @@ constexpr planted_bug bugs[] = {
     {"await_told_of_failed_commit", "an await reports a commit that failed"},
     {"wake_up_lost", "a run that is due earlier than another does not wake the scanner"},
     {"hook_cursor_before_work", "the cursor of hooks is stored before they are called"},
+    {"store_clock_ignored", "engines go by the clocks of their machines, which are wrong"},
     {"hook_twice", "a hook is called twice for an event"},
 };
 

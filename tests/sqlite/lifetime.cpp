@@ -62,6 +62,21 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
     BOOST_TEST(apply_one(*store, store_as(run)).sequence == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(opening_again_ends_the_roles_of_a_dead_process)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("orders.db");
+    {
+        const auto store = pawl::open_sqlite(path);
+        BOOST_REQUIRE(finish(store->claim_role("connector", "dead", 1h)));
+    }
+    const auto store = pawl::open_sqlite(path);
+    BOOST_TEST(finish(store->roles("")).empty());
+    const auto next = finish(store->claim_role("connector", "next", 1h));
+    BOOST_REQUIRE(next);
+    BOOST_TEST(next->epoch == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(opening_again_ends_leases_and_keeps_epochs)
 {
     const temporary_folder folder;
