@@ -465,8 +465,10 @@ public:
     }
 
     /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
-    /// Default: the object is replaced by a default-constructed one; so it is when `fn` throws or
-    /// cannot be given the object, with an error in the log, for the data must go.
+    /// Default: the object is replaced by a default-constructed one, which build() therefore
+    /// encodes once. So it is when `fn` throws, cannot be given the object, or leaves one that is
+    /// larger than engine_options::max_object_size, with an error in the log, for the data must go;
+    /// and when no default object can be had either, by the document {}.
     template <class Fn>
     builder& scrub(Fn fn)
     {

@@ -70,11 +70,19 @@ struct engine_options {
     /// Changes in one transaction of the store. At least 1. Default 1,024.
     std::size_t max_batch = 1'024;
 
+    /// Most bytes of objects, payloads and texts in one transaction; a change that alone has more
+    /// is one by itself. So nobody waits for more than this and the large change before his. At
+    /// least 1. Default 4 MiB.
+    std::size_t max_batch_bytes = 4 * 1024 * 1024;
+
     /// Calls (triggers, callbacks, commands) that wait for their commit at a time; more are refused
     /// with errc::overloaded. At least 1. Default 100,000.
     std::size_t max_waiting_calls = 100'000;
 
-    /// Largest encoded object or payload, in bytes. Default 1 MiB.
+    /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once() and
+    /// the scrubber), of a payload, and of the effects that a run has recorded, together. A trigger or
+    /// callback with more is refused with errc::too_large; a handler that leaves more has failed, by
+    /// a reason that names size and limit, and is not tried again. At least 1. Default 1 MiB.
     std::size_t max_object_size = 1024 * 1024;
 
     /// How long an interrupted step may take to end after its cancellation. Then the run goes on
@@ -202,17 +210,21 @@ public:
     /// @throws definition_error when an option is out of its range; what() names it.
     engine(boost::asio::any_io_executor executor, engine_options options);
 
-    /// Precondition: never started, or async_stop has completed.
+    /// Destroy an engine that was never started, or whose async_stop has completed. Else an error
+    /// is logged and the engine ends by itself as after async_stop(0s), as long as its executor
+    /// goes on.
     ~engine();
 
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
-    /// Adds a workflow and gives its client. Precondition: not yet started.
+    /// Adds a workflow and gives its client, before the engine is started.
     ///
-    /// The client keeps what it needs alive; after the engine has stopped its operations complete
-    /// with errc::not_running.
-    /// @throws definition_error when there is a workflow of that name.
+    /// The client may outlive the engine: after the engine has stopped its operations complete with
+    /// errc::not_running. Handlers may capture clients, of their own workflow's engine too: when
+    /// async_stop completes, the engine has let go of its workflows, its store and everything else
+    /// that it was given, so that a captured client keeps none of these alive.
+    /// @throws definition_error when there is a workflow of that name, or the engine was started.
     template <class Object, class Status>
     client<Object, Status> add(workflow<Object, Status> added)
     {
@@ -221,7 +233,7 @@ public:
     }
 
     /// Connects a source of events to a workflow of this engine: `fn` is called for each event, and
-    /// starts or calls back runs through the arrival that it gets. Precondition: not yet started.
+    /// starts or calls back runs through the arrival that it gets. Before the engine is started.
     ///
     /// @code
     /// boost::asio::awaitable<void> take_payment(pawl::arrival<Order, OrderStatus>& in, payment p)
@@ -249,7 +261,7 @@ public:
     /// The name is kept with what has been read: a connector of another name begins anew. It has 1
     /// to 128 bytes of letters, digits, '-', '_' and '.'.
     /// @throws definition_error when the engine has a connector of that name, or not the workflow,
-    ///     or when an option is out of its range.
+    ///     when an option is out of its range, or when the engine was started.
     template <class Object, class Status, class Fn>
     void connect(std::string name, std::shared_ptr<event_source> source,
                  const workflow<Object, Status>& to, Fn fn, connector_options options = {})
@@ -273,7 +285,7 @@ public:
     /// sends them on to a topic.
     ///
     /// The retention of this engine waits for its own connectors; it does not know of others.
-    /// @throws definition_error when an argument is empty.
+    /// @throws definition_error when an argument is empty, or after the engine has stopped.
     std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options = {});
 
     /// Says what async_start would do with the unfinished runs in the store, and does nothing.

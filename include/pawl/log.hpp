@@ -38,7 +38,8 @@ struct log_entry {
 std::string to_string(const log_entry& entry);
 
 /// Where an engine's log lines go. Called from any thread of the engine's executor, so it must be
-/// thread-safe; it must not throw and should not block. pawl/spdlog.hpp makes one of a logger.
+/// thread-safe, and should not block. A line for which it throws goes to standard error instead.
+/// pawl/spdlog.hpp makes one of a logger.
 using log_sink = std::function<void(const log_entry&)>;
 
 /// Writes warnings and errors to standard error, as to_string() gives them; the default of

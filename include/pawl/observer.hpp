@@ -56,35 +56,33 @@ enum class engine_state : std::uint8_t { stopped = 1, running = 2, starting = 3 
 /// Watches an engine: for metrics, traces, audits. Derive from it and override what you need.
 ///
 /// Called inside the engine, from any thread of its executor, also from several at once: be quick,
-/// and do not call the engine. Views are valid during the call only. See pawl/prometheus.hpp for
-/// one that is ready to use.
+/// and do not call the engine. What a function throws is logged as an error and has no other
+/// effect. Views are valid during the call only. See pawl/prometheus.hpp for one that is ready to
+/// use.
 class observer {
 public:
     virtual ~observer() = default;
 
     /// A transition has been accepted by the store.
-    virtual void committed(const transition&) noexcept {}
+    virtual void committed(const transition&) {}
 
-    virtual void handler_ended(const handler_report&) noexcept {}
+    virtual void handler_ended(const handler_report&) {}
 
-    virtual void skipped(std::string_view /*workflow*/, std::string_view /*process*/,
-                         skip_reason) noexcept
+    virtual void skipped(std::string_view /*workflow*/, std::string_view /*process*/, skip_reason)
     {
     }
 
     /// A message was settled, so long after it was sent.
     virtual void message_settled(std::string_view /*workflow*/, message_kind, message_outcome,
-                                 duration /*age*/) noexcept
+                                 duration /*age*/)
     {
     }
 
     /// A batch of changes was applied by the store, or failed as a whole.
-    virtual void batch_applied(std::size_t /*changes*/, duration /*took*/, bool /*failed*/) noexcept
-    {
-    }
+    virtual void batch_applied(std::size_t /*changes*/, duration /*took*/, bool /*failed*/) {}
 
     /// For each workflow, when the engine's state changes.
-    virtual void engine_changed(std::string_view /*workflow*/, engine_state) noexcept {}
+    virtual void engine_changed(std::string_view /*workflow*/, engine_state) {}
 };
 
 } // namespace pawl

@@ -227,7 +227,10 @@ using news_function = std::function<void(std::span<const shard_news>)>;
 /// Errors: an awaitable throws pawl::error with one of the `store_*` codes, or with
 /// errc::invalid_argument when an argument is out of its range: a shard that is none, a page limit,
 /// a transition whose versions do not follow each other. After `apply` threw, nothing may be
-/// assumed of its batch; whoever needs to know reads again.
+/// assumed of its batch; whoever needs to know reads again. But errc::too_large, for a change that
+/// is larger than the backend takes, and errc::invalid_argument say that nothing of the batch was
+/// stored nor will be: an engine then divides the batch, so that one change is refused alone. A
+/// store that throws anything else than pawl::error is one that is not available.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.

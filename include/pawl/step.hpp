@@ -59,7 +59,8 @@ inline detail::outcome_tag skip()
     return {{detail::next_kind::skip, 0, {}, {}}};
 }
 
-/// Saves the object and pauses the run until somebody resumes it; then the step runs again.
+/// Saves the object and pauses the run until somebody resumes it; then the step runs again, unless
+/// it skipped in this visit. A back-off of the step ends with the resume.
 inline detail::outcome_tag pause(std::string reason)
 {
     return {{detail::next_kind::pause, 0, {}, std::move(reason)}};

@@ -1,11 +1,12 @@
 #include "pawl/archive.hpp"
 
 #include "pawl/codec.hpp"
+#include "pawl/detail/json_io.hpp"
 #include "pawl/error.hpp"
+#include "pawl/offload.hpp"
 
 #include <boost/archive/iterators/base64_from_binary.hpp>
 #include <boost/archive/iterators/transform_width.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/object.hpp>
@@ -14,6 +15,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include <fcntl.h>
@@ -63,6 +65,19 @@ json::object line_of(const event& what)
     return line;
 }
 
+/// The document in one line, its numbers as they are: Boost's own parser is inexact. Empty when it
+/// is no JSON that Pawl reads.
+std::optional<std::string> exact_json(const std::string& document)
+{
+    try {
+        std::string line;
+        detail::write_value(detail::parse_json(document), line);
+        return line;
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+}
+
 std::string line_of(const archived_run& run)
 {
     const auto& last = run.last;
@@ -80,17 +95,17 @@ std::string line_of(const archived_run& run)
                       {"created_at", text_of(last.created_at)},
                       {"updated_at", text_of(last.updated_at)},
                       {"object_version", last.object_version}};
-    boost::system::error_code problem;
-    auto object = json::parse(last.object, problem);
-    if (problem)
+    const auto object = exact_json(last.object);
+    if (!object)
         line["object_base64"] = base64(last.object);
-    else
-        line["object"] = std::move(object);
     json::array history;
     for (const auto& what : run.history)
         history.push_back(line_of(what));
     line["history"] = std::move(history);
-    return json::serialize(line) + '\n';
+    auto text = json::serialize(line);
+    if (object)
+        text.insert(text.size() - 1, ",\"object\":" + *object);
+    return text + '\n';
 }
 
 class json_lines final : public archiver {
@@ -111,15 +126,18 @@ public:
 
     asio::awaitable<void> archive(std::span<const archived_run> runs) override
     {
-        co_await asio::co_spawn(thread_, write(runs), asio::use_awaitable);
-    }
-
-private:
-    asio::awaitable<void> write(std::span<const archived_run> runs)
-    {
         std::string lines;
         for (const auto& run : runs)
             lines += line_of(run);
+        // The destructor waits for the thread, so this object is there as long as the function
+        // runs, also when its caller was cancelled.
+        co_await offload(thread_.get_executor(),
+                         [this, lines = std::move(lines)] { write(lines); });
+    }
+
+private:
+    void write(const std::string& lines)
+    {
         std::string_view rest = lines;
         while (!rest.empty()) {
             const auto written =
@@ -134,7 +152,6 @@ private:
         if (::fdatasync(file_) != 0)
             fail(errc::store_unavailable, "cannot be flushed");
         end_ += static_cast<::off_t>(lines.size());
-        co_return;
     }
 
     void cut_torn_line()

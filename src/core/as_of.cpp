@@ -6,7 +6,10 @@ record as_of(const event& what, record current)
 {
     if (current.version == what.version)
         return current;
-    const bool has_reason = what.kind != event_kind::moved;
+    // An attempt that failed, for the last time too, tells an error; finish() gives a reason.
+    const bool has_reason = what.kind != event_kind::moved &&
+                            what.kind != event_kind::attempt_failed &&
+                            !(what.kind == event_kind::completed && what.from != what.to);
     current.version = what.version;
     current.status = what.to;
     current.state = what.state;

@@ -2,6 +2,7 @@
 #include "core/check_definition.hpp"
 #include "core/later.hpp"
 #include "pawl/detail/callable.hpp"
+#include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
 
 #include <algorithm>
@@ -171,6 +172,14 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
         }
     }
     check_hooks(draft, problems);
+    try {
+        draft.made.blank();
+    } catch (...) {
+        problems.push_back("a default-constructed Object cannot be encoded, and such a one is left "
+                           "when the data of a run is deleted: give its members values that have a "
+                           "form (" +
+                           exception_text(std::current_exception()) + ")");
+    }
     if (const auto& retention = draft.made.retention) {
         if (retention->keep <= duration::zero())
             problems.push_back("retention: keep must be above zero");

@@ -198,6 +198,7 @@ asio::awaitable<bool> activation::go_on()
             continue;
         }
         auto outcome = std::exchange(verdict_, std::nullopt);
+        std::optional<core::source> by;
         if (!outcome) {
             const auto at = now();
             const auto what = next(at);
@@ -225,6 +226,7 @@ asio::awaitable<bool> activation::go_on()
             if (what.what != need::step)
                 give_permit_back(); // others may use it meanwhile
             if (runs_handler(what.what)) {
+                by = source_of(what);
                 begins_work(what, at);
                 outcome = co_await run_handler(what);
                 work_since_ = 0;
@@ -240,9 +242,14 @@ asio::awaitable<bool> activation::go_on()
         }
         if (auto change = decide(std::move(*outcome))) {
             own_commit made{*this, std::move(*change)};
+            made.is_of_handler = by.has_value();
             if (!store_in_place(made)) {
                 co_await submit(made);
                 take_result(made);
+            }
+            if (made.refused) {
+                object_.reset();
+                verdict_ = core::handler_failed{*by, error_text(made.failure), true};
             }
         }
         if (has_had_its_turn())

@@ -88,6 +88,11 @@ private:
 
         activation& of;
         std::optional<waiting_coroutine> waiting;
+
+        /// What a handler led to, and so its failure when the store finds it too large. Of other
+        /// changes nothing is known then, as when the store fails.
+        bool is_of_handler = false;
+        bool refused = false;
     };
 
     const boost::asio::any_io_executor& strand() const noexcept { return driver_->strand(); }
@@ -115,6 +120,8 @@ private:
     std::optional<core::handler_failed> interrupted(const core::source& by, time_point begun);
     core::handler_failed failed(const core::source& by, time_point begun,
                                 const std::exception_ptr& failure);
+    std::optional<std::string> scrubbed_object();
+    void check_size(std::size_t size, const char* what) const;
     core::source source_of(core::action what) const;
     duration limit_of(core::action what) const;
     core::outcome completed(core::source by, detail::next_value value);

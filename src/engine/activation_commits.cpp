@@ -1,4 +1,5 @@
 // What an activation stores, and what it does with the answer.
+#include "core/change_size.hpp"
 #include "core/planted.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
@@ -120,6 +121,10 @@ void activation::answer()
 
 void activation::learn_from(own_commit& made)
 {
+    if (made.failure && made.is_of_handler && error_code_of(made.failure) == errc::too_large) {
+        made.refused = true; // it is not stored, and the record is as it was
+        return;
+    }
     if (made.failure) {
         shared_.log({log_level::warn,
                      "cannot store run " + to_string(id_) + ": " + error_text(made.failure)});
@@ -185,6 +190,7 @@ void activation::tell_settled(const settlement& ended) const
 asio::awaitable<void> activation::checkpoint(std::string object)
 {
     core::checkpoint_wanted wanted{detail::written_object(*workflow_->impl, std::move(object)), {}};
+    check_size(wanted.object.size(), "the object");
     co_await save(std::move(wanted));
 }
 
@@ -197,6 +203,9 @@ asio::awaitable<void> activation::record_effect(effect added, std::string object
                                                 "run beside each other need two names");
     core::checkpoint_wanted wanted{detail::written_object(*workflow_->impl, std::move(object)),
                                    std::move(added)};
+    check_size(wanted.object.size(), "the object");
+    check_size(core::effects_size(record_) + wanted.added->name.size() + wanted.added->value.size(),
+               "what the run has recorded of its effects");
     if (PAWL_PLANTED(once_not_recorded))
         wanted.added.reset();
     co_await save(std::move(wanted));
@@ -209,10 +218,13 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
     const auto version = record_.version;
     if (auto change = decide(std::move(wanted))) {
         own_commit made{*this, std::move(*change)};
+        made.is_of_handler = true;
         if (!store_in_place(made)) {
             co_await submit(made);
             take_result(made);
         }
+        if (made.refused)
+            throw size_exceeded(errc::too_large, error_text(made.failure));
     }
     if (has_had_its_turn())
         co_await asio::post(strand(), asio::use_awaitable);

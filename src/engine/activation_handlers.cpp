@@ -39,26 +39,10 @@ std::optional<core::outcome> activation::outcome_of(core::action what)
     case need::resume:
         return core::pause_elapsed{};
     case need::scrub: {
-        // A scrubber that throws must not keep the data: nothing of it is left then.
-        auto scrubbed = detail::written_object(*workflow_->impl, workflow_->impl->blank());
-        try {
-            std::string upgraded;
-            if (const auto& scrub = workflow_->impl->scrub)
-                scrubbed = detail::written_object(
-                    *workflow_->impl,
-                    scrub(detail::present_object(*workflow_->impl, record_, upgraded)));
-        } catch (const std::exception& e) {
-            if (detail::is_too_old(e)) {
-                leave_to_newer_program(error_text(std::current_exception()));
-                return std::nullopt;
-            }
-            log(log_level::error, "the scrubber failed, the object is removed: " +
-                                      error_text(std::current_exception()));
-        } catch (...) {
-            log(log_level::error, "the scrubber failed, the object is removed: " +
-                                      error_text(std::current_exception()));
-        }
-        return core::data_scrubbed{std::move(scrubbed)};
+        auto scrubbed = scrubbed_object();
+        if (!scrubbed)
+            return std::nullopt;
+        return core::data_scrubbed{std::move(*scrubbed)};
     }
     case need::unknown_timeout:
         return unknown_timeout(record_.deadlines[static_cast<std::size_t>(what.timeout)].timeout);
@@ -75,6 +59,46 @@ core::outcome activation::unknown_timeout(const std::string& name)
                              (kept ? "\" of this run is of a newer program: it is kept for it"
                                    : "\" of this run is no longer declared: it is dropped"));
     return core::timeout_unknown{name, kept};
+}
+
+/// What is left of the object when its data is deleted. Whatever a scrubber or a codec does, the
+/// data does not stay: nothing of it is left then. Empty when the object is a newer program's,
+/// which the run is left to.
+std::optional<std::string> activation::scrubbed_object()
+{
+    const auto& impl = *workflow_->impl;
+    try {
+        std::string upgraded;
+        auto left = detail::written_object(
+            impl, impl.scrub ? impl.scrub(detail::present_object(impl, record_, upgraded))
+                             : impl.blank());
+        check_size(left.size(), "what the scrubber leaves of the object");
+        return left;
+    } catch (...) {
+        const auto failure = std::current_exception();
+        if (is_too_old(failure)) {
+            leave_to_newer_program(error_text(failure));
+            return {};
+        }
+        log(log_level::error, "the scrubber failed, the object is removed: " + error_text(failure));
+    }
+    try {
+        return detail::written_object(impl, impl.blank());
+    } catch (...) {
+        log(log_level::error, "a default-constructed object cannot be encoded, an empty document "
+                              "is left: " +
+                                  error_text(std::current_exception()));
+        return "{}";
+    }
+}
+
+/// Throws size_exceeded, which no later attempt mends.
+void activation::check_size(std::size_t size, const char* what) const
+{
+    if (size > shared_.max_object_size)
+        throw size_exceeded(errc::too_large, std::string{what} + " has " + std::to_string(size) +
+                                                 " bytes; engine_options::max_object_size is " +
+                                                 std::to_string(shared_.max_object_size));
 }
 
 core::source activation::source_of(core::action what) const
@@ -236,6 +260,8 @@ void activation::report(const core::source& by, time_point begun, handler_result
 
 bool activation::is_permanent(const core::source& by, const std::exception_ptr& failure) const
 {
+    if (is_size_exceeded(failure))
+        return true;
     const retry_policy* policy = nullptr;
     if (std::holds_alternative<core::from_step>(by))
         policy = &rules().step->retry;
@@ -279,6 +305,7 @@ core::outcome activation::completed(core::source by, detail::next_value value)
     encoded_.reserve(record_.object.size() + 64);
     workflow_->impl->encode(object_, encoded_);
     returned.object = detail::written_object(*workflow_->impl, std::move(encoded_));
+    check_size(returned.object.size(), "the object");
     if (returned.value.kind == detail::next_kind::move)
         armed_ = {returned.value.status, arm(returned.value.status)};
     return returned;

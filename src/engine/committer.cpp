@@ -1,5 +1,6 @@
 #include "engine/committer.hpp"
 
+#include "core/change_size.hpp"
 #include "engine/error_text.hpp"
 
 #include <boost/asio/dispatch.hpp>
@@ -15,6 +16,13 @@ namespace pawl::engine_detail {
 namespace asio = boost::asio;
 
 namespace {
+
+/// The store has looked at the changes and stored none of them, because of one: see record_store.
+bool is_refusal(const std::exception_ptr& failure)
+{
+    const auto code = error_code_of(failure);
+    return code == errc::too_large || code == errc::invalid_argument;
+}
 
 /// Who is told of a change: one of the two.
 struct told {
@@ -82,9 +90,9 @@ apply_result result_behind(const apply_result& leader, const run_id& begun)
 } // namespace
 
 committer::committer(asio::any_io_executor executor, record_store& store, gate& running,
-                     std::size_t max_batch, pawl::observer* watching, const pawl::clock& clock,
+                     batch_limits limits, pawl::observer* watching, const pawl::clock& clock,
                      applied_function applied)
-    : executor_(std::move(executor)), store_(store), running_(running), max_batch_(max_batch),
+    : executor_(std::move(executor)), store_(store), running_(running), limits_(limits),
       watching_(watching), clock_(clock), applied_(std::move(applied))
 {
 }
@@ -144,7 +152,14 @@ bool committer::take_waiting()
         working_ = false;
         return false;
     }
-    const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), max_batch_));
+    std::ptrdiff_t count = 0;
+    std::size_t bytes = 0;
+    for (const auto* item : waiting_) {
+        bytes += core::change_size(item->what);
+        if (count > 0 && (bytes > limits_.bytes || std::cmp_equal(count, limits_.changes)))
+            break;
+        ++count;
+    }
     taken_.assign(waiting_.begin(), waiting_.begin() + count);
     waiting_.erase(waiting_.begin(), waiting_.begin() + count);
     return true;
@@ -158,23 +173,41 @@ asio::awaitable<void> committer::work()
         for (std::size_t i = 0; i < taken_.size(); ++i)
             if (leaders_[i] == i)
                 batch_.push_back(std::move(taken_[i]->what));
-        std::vector<apply_result> results;
-        std::exception_ptr failure;
-        const auto begun = watching_ ? clock_.now() : time_point{};
-        try {
-            results = co_await store_.apply(batch_);
-            if (results.size() != batch_.size())
-                throw std::logic_error(
-                    "the store gave another number of results than it was given changes");
-        } catch (...) {
-            failure = std::current_exception();
-            note_failure(failure);
-        }
-        if (watching_)
-            watching_->batch_applied(batch_.size(), clock_.now() - begun, failure != nullptr);
-        settle(std::move(results), failure);
+        results_.assign(batch_.size(), {});
+        failures_.assign(batch_.size(), nullptr);
+        co_await apply(0, batch_.size());
+        settle();
         hand_back();
     }
+}
+
+/// Applies a part of the batch, which is divided for as long as the store refuses it for one
+/// change.
+asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
+{
+    std::exception_ptr failure;
+    const auto begun = watching_ ? clock_.now() : time_point{};
+    try {
+        auto results = co_await store_.apply(std::span{batch_}.subspan(first, count));
+        if (results.size() != count)
+            throw std::logic_error(
+                "the store gave another number of results than it was given changes");
+        std::ranges::move(results, results_.begin() + static_cast<std::ptrdiff_t>(first));
+    } catch (...) {
+        failure = std::current_exception();
+        note_failure(failure);
+    }
+    if (watching_)
+        watching_->batch_applied(count, clock_.now() - begun, failure != nullptr);
+    if (!failure)
+        co_return;
+    if (count > 1 && is_refusal(failure)) {
+        co_await apply(first, count / 2);
+        co_await apply(first + count / 2, count - count / 2);
+        co_return;
+    }
+    const auto at = failures_.begin() + static_cast<std::ptrdiff_t>(first);
+    std::fill_n(at, count, failure);
 }
 
 void committer::find_leaders()
@@ -197,22 +230,22 @@ void committer::find_leaders()
             leaders_[starts_[i]] = leaders_[starts_[i - 1]];
 }
 
-void committer::settle(std::vector<apply_result> results, const std::exception_ptr& failure)
+void committer::settle()
 {
     std::size_t at = 0;
     for (std::size_t i = 0; i < taken_.size(); ++i) {
         commit& item = *taken_[i];
         const commit& leader = *taken_[leaders_[i]];
-        item.failure = failure;
+        item.failure = &item == &leader ? failures_[at] : leader.failure;
         if (&item == &leader)
             item.what = std::move(batch_[at]);
-        if (!failure)
+        if (!item.failure)
             item.result =
                 &item == &leader
-                    ? std::move(results[at])
+                    ? std::move(results_[at])
                     : result_behind(leader.result, std::get<transition>(leader.what).next.id);
         at += &item == &leader;
-        applied_(item.what, failure ? nullptr : &item.result);
+        applied_(item.what, item.failure ? nullptr : &item.result);
     }
 }
 

@@ -44,10 +44,19 @@ struct commit {
     std::optional<boost::asio::any_completion_handler<void()>> done{};
 };
 
+/// Of one transaction.
+struct batch_limits {
+    std::size_t changes;
+    std::size_t bytes; ///< unless one change alone has more
+};
+
 /// Group commit: takes everything that waits, applies it as one transaction, hands the results
 /// back, and begins again. There is no timer: a change that comes alone is committed alone and at
 /// once, and under load the batches grow by themselves while the store is busy. A store that can
 /// apply a change in place is given each one where it is made.
+///
+/// A batch that the store refuses because a change in it is too large, or is none that it can take,
+/// is divided until that change alone fails: the others are stored.
 ///
 /// Of the starts of one foreign id that wait together the store gets the first one, which decides
 /// the others as well: so a storm of them costs a batch what one start does.
@@ -63,7 +72,7 @@ public:
 
     /// @param watching may be null.
     committer(boost::asio::any_io_executor executor, record_store& store, gate& running,
-              std::size_t max_batch, pawl::observer* watching, const pawl::clock& clock,
+              batch_limits limits, pawl::observer* watching, const pawl::clock& clock,
               applied_function applied);
 
     std::size_t waiting() const;
@@ -95,15 +104,16 @@ public:
 private:
     void submit(commit& item);
     boost::asio::awaitable<void> work();
+    boost::asio::awaitable<void> apply(std::size_t first, std::size_t count);
     bool take_waiting();
     void find_leaders();
-    void settle(std::vector<apply_result> results, const std::exception_ptr& failure);
+    void settle();
     void hand_back();
 
     const boost::asio::any_io_executor executor_;
     record_store& store_;
     gate& running_;
-    const std::size_t max_batch_;
+    const batch_limits limits_;
     pawl::observer* const watching_;
     const pawl::clock& clock_;
     const applied_function applied_;
@@ -119,6 +129,8 @@ private:
         leaders_; ///< of each taken: itself, or an earlier start that decides it
     std::vector<std::size_t> starts_;
     std::vector<change> batch_; ///< of the leaders
+    std::vector<apply_result> results_;
+    std::vector<std::exception_ptr> failures_; ///< of the batch
 };
 
 } // namespace pawl::engine_detail

@@ -98,6 +98,7 @@ struct context {
     std::size_t max_active_runs;
     std::size_t urgent_runs;
     std::size_t max_waiting_handlers;
+    std::size_t max_object_size;
     duration interrupt_grace;
 
     std::atomic<bool> stopping{false};

@@ -52,7 +52,10 @@ void check(const connector_impl& what)
 
 void engine_core::connect(connector_impl added)
 {
-    assert(phase_ == phase::fresh && "connect before the engine is started");
+    if (phase_ != phase::fresh)
+        throw definition_error("connector \"" + added.name +
+                               "\": connect() it before the engine is started; it was started "
+                               "already");
     check(added);
     if (!shared_.workflows.contains(added.workflow))
         throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +
@@ -88,6 +91,8 @@ void engine_core::start_connectors()
 std::shared_ptr<event_source> engine_core::events(std::string workflow,
                                                   workflow_event_options options)
 {
+    if (phase_ == phase::stopped)
+        throw definition_error("engine::events: the engine has been stopped");
     if (workflow.empty())
         throw definition_error("engine::events: the workflow needs a name");
     if (options.kinds.empty())

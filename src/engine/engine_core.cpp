@@ -3,6 +3,7 @@
 #include "core/planted.hpp"
 #include "engine/complete.hpp"
 #include "engine/error_text.hpp"
+#include "engine/guards.hpp"
 #include "engine/step_limiter.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -42,6 +43,7 @@ engine_options checked(engine_options options)
     require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
     require(options.max_batch >= 1, "max_batch must be at least 1");
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
+    require(options.max_batch_bytes >= 1, "max_batch_bytes is 0; it must be at least 1");
     require(options.max_object_size >= 1, "max_object_size must be at least 1");
     require(options.interrupt_grace > duration::zero(), "interrupt_grace must be above zero");
     require(options.lease_time >= std::chrono::milliseconds{100},
@@ -54,6 +56,8 @@ engine_options checked(engine_options options)
     if (!options.log)
         options.log = [](const log_entry&) {
         };
+    options.log = engine_detail::guarded(std::move(options.log));
+    options.observer = engine_detail::guarded(std::move(options.observer), options.log);
     const auto suffix =
         options.seed ? static_cast<std::uint32_t>(*options.seed) : std::random_device{}();
     if (options.name.empty())
@@ -77,8 +81,8 @@ std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), clock_(options_.clock), gate_(executor, options_.log),
       committer_(
-          executor, *options_.store, gate_, options_.max_batch, options_.observer.get(),
-          *options_.clock,
+          executor, *options_.store, gate_, {options_.max_batch, options_.max_batch_bytes},
+          options_.observer.get(), *options_.clock,
           [this](const change& what, const apply_result* result) { committed(what, result); }),
       shared_{.executor = executor,
               .store = *options_.store,
@@ -92,6 +96,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .max_active_runs = options_.max_active_runs,
               .urgent_runs = options_.urgent_runs,
               .max_waiting_handlers = options_.max_waiting_handlers,
+              .max_object_size = options_.max_object_size,
               .interrupt_grace = options_.interrupt_grace},
       active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
@@ -114,13 +119,52 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
 
 engine_core::~engine_core()
 {
-    assert((phase_ == phase::fresh || phase_ == phase::stopped) &&
-           "stop the engine before it is destroyed");
+    assert(phase_ == phase::fresh || phase_ == phase::stopped); // see abandon()
+}
+
+/// The engine object is gone. What still runs keeps this one alive, and must come to its end.
+void engine_core::abandon()
+{
+    const auto before = phase_.load();
+    if (before == phase::stopping || before == phase::stopped)
+        return;
+    if (before == phase::fresh && gate_.close_if_empty()) {
+        phase_ = phase::stopped;
+        release();
+        return;
+    }
+    if (before != phase::fresh)
+        shared_.log({log_level::error,
+                     "an engine was destroyed before async_stop had completed; its handlers are "
+                     "cancelled, and it ends when they have, if its executor goes on"});
+    stop(duration::zero(), [](error_code) {});
+}
+
+/// Lets go of everything that a host gave, in which clients may be captured that keep this one
+/// alive, and of the store. Nothing runs any more.
+void engine_core::release()
+{
+    for (const auto& runner : connectors_)
+        runner->forget();
+    auto hooks = std::move(hooks_);
+    auto retention = std::move(retention_);
+    auto connectors = std::move(connectors_);
+    auto workflows = std::move(shared_.workflows);
+    auto schedules = std::move(schedules_);
+    auto roles = std::move(roles_);
+    options_.roles.reset();
+    auto store = std::move(options_.store);
+    hooks_.clear();
+    retention_.clear();
+    connectors_.clear();
+    shared_.workflows.clear();
 }
 
 void engine_core::add(std::shared_ptr<const workflow_impl> added)
 {
-    assert(phase_ == phase::fresh && "add workflows before the engine is started");
+    if (phase_ != phase::fresh)
+        throw definition_error("workflow \"" + added->rules.name +
+                               "\": add() it before the engine is started; it was started already");
     if (added->rules.name.starts_with(engine_detail::own_names))
         throw definition_error("workflow \"" + added->rules.name +
                                "\": names that begin with \"pawl.\" are Pawl's own");
@@ -367,6 +411,7 @@ void engine_core::stop(duration drain, completion<> done)
 
 void engine_core::after_drain()
 {
+    const std::lock_guard lock{mutex_}; // against release()
     if (phase_ != phase::stopping)
         return;
     active_.interrupt_all();
@@ -388,8 +433,7 @@ void engine_core::finish_stop()
         tell_observer(engine_state::stopped);
         waiters = std::move(stop_waiters_);
     }
-    for (const auto& runner : connectors_)
-        runner->forget();
+    release();
     for (auto& waiter : waiters)
         complete(shared_.executor, std::move(waiter), error_code{});
 }
@@ -403,7 +447,10 @@ engine::engine(boost::asio::any_io_executor executor, engine_options options)
 {
 }
 
-engine::~engine() = default;
+engine::~engine()
+{
+    core_->abandon();
+}
 
 void engine::plan(detail::completion<std::vector<start_plan>> done)
 {

@@ -49,6 +49,7 @@ public:
     void plan(completion<std::vector<start_plan>> done);
     void statistics(completion<engine_statistics> done);
     void cluster(completion<cluster_view> done);
+    void abandon();
     bool running() const noexcept { return phase_ == phase::running; }
     error_code readiness() const noexcept;
 
@@ -95,6 +96,7 @@ private:
     boost::asio::awaitable<void> finish(boost::asio::awaitable<void> work, completion<> done);
     boost::asio::awaitable<void> finish_start(completion<> done);
     void finish_stop();
+    void release();
 
     boost::asio::awaitable<void> do_start();
     boost::asio::awaitable<void> learn_shards();
@@ -159,7 +161,7 @@ private:
     void committed(const change& what, const apply_result* result);
     run_id new_run_id();
 
-    const engine_options options_;
+    engine_options options_; ///< the store is released at the end
     engine_detail::engine_clock clock_;
     engine_detail::gate gate_;
     engine_detail::committer committer_;

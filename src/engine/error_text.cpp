@@ -10,6 +10,17 @@ std::string error_text(const std::exception_ptr& failure)
     return detail::exception_text(failure);
 }
 
+bool is_size_exceeded(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const size_exceeded&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 error_code error_code_of(const std::exception_ptr& failure)
 {
     try {

@@ -12,6 +12,14 @@ std::string error_text(const std::exception_ptr& failure);
 
 /// True for an error with errc::program_too_old: data of a newer program.
 bool is_too_old(const std::exception_ptr& failure) noexcept;
+/// What is to be stored is larger than engine_options::max_object_size, or than its store takes. To
+/// try again is of no use.
+class size_exceeded : public error {
+public:
+    using error::error;
+};
+
+bool is_size_exceeded(const std::exception_ptr& failure);
 
 /// The code of a system_error; errc::store_unavailable for anything else that a store may throw.
 error_code error_code_of(const std::exception_ptr& failure);

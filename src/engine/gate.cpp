@@ -21,6 +21,12 @@ bool gate::enter()
     return false;
 }
 
+bool gate::close_if_empty()
+{
+    std::size_t none = 1; // see inside_
+    return inside_.compare_exchange_strong(none, 0);
+}
+
 void gate::start(const asio::any_io_executor& executor, asio::awaitable<void> work,
                  asio::cancellation_slot slot, std::shared_ptr<void> owner)
 {

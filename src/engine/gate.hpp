@@ -42,6 +42,9 @@ public:
     void spawn(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
                boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});
 
+    /// Closes the gate if nobody is inside; false if somebody is.
+    bool close_if_empty();
+
     /// Calls `done` once nothing is left, and closes the gate at that moment. Called once.
     void close_when_empty(boost::asio::any_completion_handler<void()> done);
 

@@ -1,5 +1,6 @@
 #include "postgres/batch.hpp"
 
+#include "core/change_size.hpp"
 #include "core/record_details.hpp"
 #include "core/store_rules.hpp"
 #include "core/stream_headers.hpp"
@@ -285,12 +286,7 @@ std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
     std::size_t count = 0;
     std::size_t sum = 0;
     for (const change& each : batch) {
-        if (const auto* step = std::get_if<transition>(&each))
-            sum += step->next.object.size();
-        else if (const auto* message = std::get_if<delivery>(&each))
-            sum += message->content.payload.size();
-        else if (const auto* event = std::get_if<publication>(&each))
-            sum += event->content.payload.size();
+        sum += core::change_size(each);
         if (sum > bytes && count > 0)
             break;
         ++count;

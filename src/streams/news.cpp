@@ -57,23 +57,28 @@ asio::awaitable<void> news::wait()
 
 void news::begin(handler waiting, asio::any_io_executor executor)
 {
+    // As soon as the waiter is seen it may be told and gone, with whoever kept this alive.
+    const auto alive = weak_from_this().lock();
     auto slot = asio::get_associated_cancellation_slot(waiting);
-    {
-        const std::lock_guard lock{mutex_};
-        waiting_.emplace(std::move(waiting));
-        executor_ = std::move(executor);
-    }
     if (slot.is_connected())
         slot.assign([weak = weak_from_this()](asio::cancellation_type) {
             if (const auto self = weak.lock())
                 self->end(asio::error::operation_aborted);
         });
     bool fresh = false;
+    bool refused = false;
     {
         const std::lock_guard lock{mutex_};
-        fresh = std::exchange(fresh_, false);
+        refused = waiting_.has_value();
+        if (!refused) {
+            waiting_.emplace(std::move(waiting));
+            executor_ = executor;
+            fresh = std::exchange(fresh_, false);
+        }
     }
-    if (fresh)
+    if (refused)
+        engine_detail::complete(executor, std::move(waiting), asio::error::already_started);
+    else if (fresh)
         end({});
 }
 

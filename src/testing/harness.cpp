@@ -1,5 +1,7 @@
 #include "pawl/testing/harness.hpp"
 
+#include "core/forwarding_observer.hpp"
+#include "pawl/log.hpp"
 #include "pawl/memory.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -8,10 +10,52 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <mutex>
+#include <unordered_map>
 
 namespace pawl::testing::detail {
 
 namespace asio = boost::asio;
+
+/// Counts the commits of each run since time went on last.
+class engine_bench::commit_counter final : public core::forwarding_observer {
+public:
+    commit_counter(std::shared_ptr<observer> to, std::size_t most)
+        : forwarding_observer(std::move(to)), most_(most)
+    {
+    }
+
+    void committed(const transition& change) override
+    {
+        {
+            const std::lock_guard lock{mutex_};
+            if (++counts_[change.next.id] > most_ && !looping_)
+                looping_ = change.next;
+        }
+        forwarding_observer::committed(change);
+    }
+
+    void time_went_on()
+    {
+        const std::lock_guard lock{mutex_};
+        counts_.clear();
+        looping_.reset();
+    }
+
+    /// A run that committed too often.
+    std::optional<record> looping() const
+    {
+        const std::lock_guard lock{mutex_};
+        return looping_;
+    }
+
+private:
+    const std::size_t most_;
+    mutable std::mutex mutex_; ///< with a store that has threads of its own
+    std::unordered_map<run_id, std::size_t> counts_;
+    std::optional<record> looping_;
+};
 
 engine_bench::engine_bench(harness_options options) : options_(std::move(options))
 {
@@ -22,7 +66,11 @@ engine_bench::engine_bench(harness_options options) : options_(std::move(options
     if (!clock_)
         clock_ = std::make_shared<manual_clock>();
     engine.clock = clock_;
-    if (!engine.log.target<void (*)(const log_entry&)>())
+    commits_ = std::make_shared<commit_counter>(std::move(engine.observer),
+                                                std::max<std::size_t>(options_.max_commits, 1));
+    engine.observer = commits_;
+    const auto* sink = engine.log.target<void (*)(const log_entry&)>();
+    if (!sink || *sink != &log_to_stderr)
         return; // one of the test's own
     engine.log = [this](const log_entry& entry) {
         log_.push_back(std::string{to_string(entry.level)} + ": " + to_string(entry));
@@ -33,7 +81,7 @@ engine_bench::~engine_bench() = default;
 
 void engine_bench::start()
 {
-    engine_.emplace(io_.get_executor(), options_.engine);
+    engine_.emplace(io_->get_executor(), options_.engine);
     add_workflows(*engine_);
     if (options_.prepare)
         options_.prepare(*engine_);
@@ -45,6 +93,8 @@ void engine_bench::stop()
 {
     if (!engine_)
         return;
+    turns_ = 0;
+    commits_->time_went_on();
     bool stopped = false;
     engine_->async_stop(duration::zero(), [&](error_code) { stopped = true; });
     while (!stopped) {
@@ -60,6 +110,19 @@ void engine_bench::stop()
     engine_.reset();
 }
 
+void engine_bench::stop_at_last() noexcept
+{
+    try {
+        stop();
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "pawl::testing::harness: %s\n", e.what());
+    } catch (...) {
+        std::fputs("pawl::testing::harness: the engine could not be stopped\n", stderr);
+    }
+    if (engine_)
+        static_cast<void>(io_.release()); // a handler that never ends may still be resumed
+}
+
 void engine_bench::restart()
 {
     stop();
@@ -71,16 +134,44 @@ void engine_bench::run_until_idle()
     // What comes from outside counts as long as it comes without a pause.
     constexpr std::chrono::milliseconds pause{20};
     do
-        io_.restart();
-    while (io_.poll() > 0 || (options_.real_wait.count() > 0 && run_one_for(pause)));
+        poll();
+    while (options_.real_wait.count() > 0 && run_one_for(pause));
+}
+
+/// Until nothing is ready. Throws when that does not end while time stands still.
+void engine_bench::poll()
+{
+    io_->restart();
+    if (now() != counted_at_) {
+        counted_at_ = now();
+        turns_ = 0;
+        commits_->time_went_on();
+    }
+    while (io_->poll_one() > 0)
+        if (++turns_ > options_.max_turns || commits_->looping())
+            fail_for_loop();
+}
+
+void engine_bench::fail_for_loop()
+{
+    const auto run = commits_->looping();
+    if (!run)
+        throw failure(fmt::format("the test never comes to rest: {} handlers ran while time stood "
+                                  "still (harness_options::max_turns)",
+                                  options_.max_turns));
+    throw failure(fmt::format(
+        "run {} of {} \"{}\" never comes to rest: it committed more than {} times while time stood "
+        "still (harness_options::max_commits), last in status {}. A step that returns "
+        "repeat_after(0s) does that, or runs that wake each other",
+        to_string(run->id), run->workflow, run->foreign_id, options_.max_commits, run->status));
 }
 
 bool engine_bench::run_one_for(std::chrono::milliseconds span)
 {
     // Without it, the context would not wait for those who have yet to post to it.
-    const auto work = asio::make_work_guard(io_);
-    io_.restart();
-    return io_.run_one_for(span) > 0;
+    const auto work = asio::make_work_guard(*io_);
+    io_->restart();
+    return io_->run_one_for(span) > 0;
 }
 
 void engine_bench::run_until(const std::function<bool()>& done)
@@ -101,7 +192,7 @@ void engine_bench::wait_for(asio::awaitable<void> operation)
         std::exception_ptr thrown;
     };
     const auto end = std::make_shared<ending>();
-    asio::co_spawn(io_, std::move(operation), [end](std::exception_ptr e) {
+    asio::co_spawn(*io_, std::move(operation), [end](std::exception_ptr e) {
         end->thrown = e;
         end->here = true;
     });

@@ -143,4 +143,16 @@ BOOST_AUTO_TEST_CASE(a_cancelled_pause_leaves_nothing_behind)
     BOOST_TEST(!run.wake_at.has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_resume_ends_the_back_off_of_a_run_that_a_callback_paused)
+{
+    auto run = after(run_in(created), handler_failed{from_step{}, "no", false}, t0);
+    BOOST_REQUIRE(run.not_before.has_value());
+    pawl::detail::next_value pause{pawl::detail::next_kind::pause, 0, {}, "to look"};
+    run = after(run, handler_returned{from_callback{1}, std::move(pause), run.object}, t0);
+    BOOST_REQUIRE((run.state == run_state::paused));
+    run = after(run, command(message_kind::resume), t0);
+    BOOST_TEST(!run.not_before.has_value());
+    BOOST_TEST((run.wake_at == t0));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

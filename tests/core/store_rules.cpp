@@ -1,6 +1,9 @@
 // The rules that all stores share: which text an event carries, when a run is due, which messages
 // it takes, and when it may start.
 #include "core/store_rules.hpp"
+#include "core/as_of.hpp"
+#include "core/change_size.hpp"
+#include "core/text.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -150,6 +153,77 @@ BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
     BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("version 4"));
     batch[0] = pawl::cursor_move{.name = "hooks", .shard = 1};
     BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("shard 1"));
+}
+
+BOOST_AUTO_TEST_CASE(the_size_of_a_change_counts_all_that_its_maker_may_make_large)
+{
+    const std::string large(10'000, 'x');
+    pawl::transition object;
+    object.next.object = large;
+    pawl::transition effects;
+    effects.next.effects = {{"name", large, false}};
+    pawl::transition error;
+    error.next.last_error = large;
+    pawl::transition settled;
+    settled.settled = {{1, pawl::message_outcome::failed, large}};
+    pawl::delivery payload;
+    payload.content.payload = large;
+    pawl::publication event;
+    event.content.payload = large;
+    pawl::publication headers;
+    headers.content.headers = {{"name", large}};
+    const std::vector<pawl::change> changes{object,  effects, error,  settled,
+                                            payload, event,   headers};
+    for (const auto& each : changes) {
+        BOOST_TEST(pawl::core::change_size(each) >= large.size());
+        BOOST_TEST(pawl::core::change_size(each) <= large.size() + 500);
+    }
+    BOOST_TEST(pawl::core::change_size(pawl::cursor_move{}) <= 500u);
+}
+
+BOOST_AUTO_TEST_CASE(a_text_is_cut_at_a_character)
+{
+    using pawl::core::cut;
+    BOOST_TEST(cut("abc", 3) == "abc");
+    BOOST_TEST(cut("abcd", 3) == "abc");
+    BOOST_TEST(cut("ab€", 4) == "ab");
+    BOOST_TEST(cut("ab€", 5) == "ab€");
+    BOOST_TEST(cut("a\xf0\x9f\x93\xa6", 4) == "a");
+    BOOST_TEST(cut(std::string(9, '\x80'), 4) == std::string(4, '\x80')); // no UTF-8
+    BOOST_TEST(cut("€", 0) == "");
+}
+
+BOOST_AUTO_TEST_CASE(an_event_that_is_seen_late_tells_an_error_from_a_reason)
+{
+    pawl::record now;
+    now.version = 9;
+    now.reason = now.last_error = "of another event";
+    struct expected {
+        event_kind kind;
+        int to;
+        const char* reason;
+        const char* last_error;
+    };
+    const expected all[] = {
+        {event_kind::completed, 2, "", "text"}, // a move, after used-up attempts
+        {event_kind::completed, 1, "text", ""}, // finish(reason)
+        {event_kind::moved, 2, "", "text"},     // after used-up attempts
+        {event_kind::attempt_failed, 1, "", "text"}, {event_kind::cancelled, 1, "text", ""},
+        {event_kind::paused, 1, "text", ""},
+    };
+    for (const auto& [kind, to, reason, last_error] : all)
+        BOOST_TEST_CONTEXT(pawl::to_string(kind) << " to " << to)
+        {
+            pawl::event what;
+            what.kind = kind;
+            what.version = 3;
+            what.from = 1;
+            what.to = to;
+            what.error = "text";
+            const auto then = pawl::core::as_of(what, now);
+            BOOST_TEST(then.reason == reason);
+            BOOST_TEST(then.last_error == last_error);
+        }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

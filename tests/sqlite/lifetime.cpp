@@ -1,12 +1,17 @@
 // What a database holds after it was closed and opened again, and what closing waits for.
+#include "pawl/builder.hpp"
+#include "pawl/engine.hpp"
 #include "pawl/sqlite.hpp"
 #include "temporary_folder.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "sqlite/support.hpp"
 
 #include <memory>
+#include <optional>
 
 namespace {
 
@@ -141,6 +146,45 @@ BOOST_AUTO_TEST_CASE(both_ways_to_synchronize_work)
         const auto store = pawl::open_sqlite(path, {.synchronous = mode});
         BOOST_TEST(finish(store->find(make_run(1, "").id)).has_value());
     }
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_that_has_stopped_lets_go_of_the_file_whatever_its_handlers_hold)
+{
+    enum class light { red = 1, off };
+    using lamps = pawl::client<int, light>;
+    const temporary_folder folder;
+    const auto path = folder.file("lamps.db");
+    // A handler that can call its own workflow: a circle, until the engine stops.
+    const auto own = std::make_shared<std::optional<lamps>>();
+    boost::asio::io_context io;
+    const auto run = [&](auto operation) {
+        boost::asio::co_spawn(io, std::move(operation),
+                              [](const std::exception_ptr& failure) { BOOST_TEST(!failure); });
+        io.restart();
+        io.run();
+    };
+    {
+        pawl::engine_options options;
+        options.store = pawl::open_sqlite(path);
+        pawl::engine engine{io.get_executor(), std::move(options)};
+        pawl::builder<int, light> b{"lamps"};
+        b.step<light::red>([own](pawl::run<int>&) -> pawl::step<light::off> {
+            BOOST_TEST(own->has_value());
+            co_return pawl::to<light::off>;
+        });
+        b.end<light::off>();
+        own->emplace(engine.add(std::move(b).build()));
+        const auto live = [&]() -> boost::asio::awaitable<void> {
+            co_await engine.async_start();
+            const auto started = co_await (*own)->async_trigger("a", 1);
+            co_await (*own)->async_await_finished(started);
+            co_await engine.async_stop();
+        };
+        run(live());
+    }
+    BOOST_REQUIRE(own->has_value());
+    BOOST_CHECK_NO_THROW(pawl::open_sqlite(path));
+    own->reset();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,14 @@
 #include "pawl/testing/harness.hpp"
 #include "doors.hpp"
 
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <functional>
+#include <optional>
+
 #ifdef PAWL_HAS_SQLITE
 #include "pawl/sqlite.hpp"
 #endif
@@ -139,5 +147,91 @@ BOOST_AUTO_TEST_CASE(a_store_with_threads_will_do)
     BOOST_TEST((test.find(run).state != pawl::run_state::completed));
 }
 #endif
+
+BOOST_AUTO_TEST_CASE(a_run_that_never_waits_is_a_failure_that_names_it)
+{
+    const auto spins = [](door_run&) -> pawl::step<state::shut> {
+        co_return pawl::repeat_after(0s);
+    };
+    pawl::builder<door, state> b{"spinning"};
+    b.step<state::closed>(spins);
+    b.end<state::shut>();
+    harness test{std::move(b).build()};
+    const auto names_it = [](const pawl::testing::failure& e) {
+        return says(e, "spinning") && says(e, "\"front\"") && says(e, "max_commits");
+    };
+    BOOST_CHECK_EXCEPTION(test.trigger("front"), pawl::testing::failure, names_it);
+    BOOST_CHECK_EXCEPTION(test.advance(1min), pawl::testing::failure, names_it);
+}
+
+BOOST_AUTO_TEST_CASE(many_commits_over_time_are_no_endless_loop)
+{
+    const auto polls = [](door_run&) -> pawl::step<state::shut> {
+        co_return pawl::repeat_after(1min);
+    };
+    pawl::builder<door, state> b{"polling"};
+    b.step<state::closed>(polls);
+    b.end<state::shut>();
+    harness test{std::move(b).build(), {.max_commits = 10}};
+    const auto run = test.trigger("front");
+    test.advance(1h);
+    BOOST_TEST(test.history(run).size() > 50u);
+}
+
+BOOST_AUTO_TEST_CASE(handlers_that_never_end_are_a_failure)
+{
+    harness test{doors(), {.max_turns = 1000}};
+    std::function<void()> again = [&] {
+        boost::asio::post(test.context(), again);
+    };
+    again();
+    BOOST_CHECK_EXCEPTION(test.run_until_idle(), pawl::testing::failure,
+                          [](const auto& e) { return says(e, "max_turns"); });
+    again = [] {
+    };
+}
+
+namespace {
+
+std::vector<std::string> kept_lines;
+
+void keep_line(const pawl::log_entry& entry)
+{
+    kept_lines.push_back(to_string(entry));
+}
+
+pawl::step<state::shut> never(door_run&,
+                              std::optional<boost::asio::any_completion_handler<void()>>* held)
+{
+    co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+        [](auto handler, auto* to) { to->emplace(std::move(handler)); }, boost::asio::use_awaitable,
+        held);
+    co_return pawl::to<state::shut>;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_log_sink_of_the_tests_own_is_kept)
+{
+    kept_lines.clear();
+    harness test{doors(), {.engine = {.log = keep_line}}};
+    test.trigger("front"); // fails at first
+    BOOST_TEST(!kept_lines.empty());
+    BOOST_TEST(test.log().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_never_ends_does_not_end_the_program)
+{
+    // Of the test, so that it outlives the harness. The rest is left where it is.
+    static auto* const held = new std::optional<boost::asio::any_completion_handler<void()>>;
+    pawl::builder<door, state> b{"stuck"};
+    b.step<state::closed>([](door_run& run) { return never(run, held); });
+    b.end<state::shut>();
+    {
+        harness test{std::move(b).build()};
+        test.trigger("front");
+    }
+    BOOST_TEST(held->has_value());
+}
 
 BOOST_AUTO_TEST_SUITE_END()

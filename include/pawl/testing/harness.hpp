@@ -29,7 +29,7 @@ public:
 
 struct harness_options {
     /// Options of the engine. What is not set there: the store is one in memory, the clock a
-    /// manual_clock, the log is kept for harness::log().
+    /// manual_clock, the log is kept for harness::log(), unless a sink of the test's own is set.
     engine_options engine{};
 
     /// Called before each start, when the workflow has been added: to connect sources of events, or
@@ -38,6 +38,15 @@ struct harness_options {
 
     /// How far time may move while a test waits. Default 30 days.
     duration patience = std::chrono::hours{24 * 30};
+
+    /// How often a run may commit while time stands still: past it the test fails, by a failure
+    /// that names the run. It is one that never waits, as a step does that returns
+    /// repeat_after(0s), or two runs that wake each other. At least 1. Default 10,000.
+    std::size_t max_commits = 10'000;
+
+    /// How many handlers of the context may run while time stands still, whatever they belong to.
+    /// At least 1. Default 1,000,000.
+    std::size_t max_turns = 1'000'000;
 
     /// How long an operation may wait for the world outside, in real time, before it counts as one
     /// that never ends: above zero if steps do real I/O or the store has threads. Default 0.
@@ -68,7 +77,7 @@ public:
 
     time_point now() const { return clock_->now(); }
     manual_clock& clock() noexcept { return *clock_; }
-    boost::asio::io_context& context() noexcept { return io_; }
+    boost::asio::io_context& context() noexcept { return *io_; }
     record_store& store() noexcept { return *options_.engine.store; }
     pawl::engine& engine() noexcept { return *engine_; }
 
@@ -86,7 +95,7 @@ public:
         };
         // Shared: after a failure, the operation may still end.
         const auto end = std::make_shared<ending>();
-        boost::asio::co_spawn(io_, std::move(operation), [end](std::exception_ptr e, T value) {
+        boost::asio::co_spawn(*io_, std::move(operation), [end](std::exception_ptr e, T value) {
             end->thrown = e;
             end->result.emplace(std::move(value));
         });
@@ -105,19 +114,27 @@ public:
 protected:
     void start();
     void stop();
+    void stop_at_last() noexcept;
     virtual void add_workflows(pawl::engine& to) = 0;
 
     /// Moves time from wait to wait until `done`; false when patience has come to its end.
     bool advance_until(const std::function<bool()>& done);
 
 private:
+    class commit_counter;
+
+    void poll();
+    [[noreturn]] void fail_for_loop();
     bool run_one_for(std::chrono::milliseconds span);
     void run_until(const std::function<bool()>& done);
 
     harness_options options_;
-    boost::asio::io_context io_;
+    std::unique_ptr<boost::asio::io_context> io_ = std::make_unique<boost::asio::io_context>();
     std::shared_ptr<manual_clock> clock_;
     std::vector<std::string> log_;
+    std::shared_ptr<commit_counter> commits_;
+    time_point counted_at_; ///< what is counted was counted since then
+    std::size_t turns_ = 0;
     std::optional<pawl::engine> engine_;
 };
 
@@ -138,8 +155,10 @@ std::string describe(const record& run, const std::string& status,
 /// @endcode
 ///
 /// Everything happens inside its functions, on the calling thread; none of them hangs: what cannot
-/// happen any more is a `failure` that tells where the run stands and how it came there. Errors of
-/// Pawl are thrown as boost::system::system_error.
+/// happen any more is a `failure` that tells where the run stands and how it came there, and so is
+/// what never comes to rest. Errors of Pawl are thrown as boost::system::system_error. The
+/// destructor stops the engine; when a handler never ends, that is told on standard error, and the
+/// engine is left as it is.
 ///
 /// @par Thread Safety
 /// One thread at a time.
@@ -154,7 +173,7 @@ public:
         start();
     }
 
-    ~harness() override { stop(); }
+    ~harness() override { stop_at_last(); }
 
     pawl::client<Object, Status>& client() noexcept { return *client_; }
 
