@@ -164,7 +164,6 @@ asio::awaitable<void> shard_keeper::sleep(duration span)
                 waiting->wait(length, std::move(handler));
             },
             asio::use_awaitable, timer_.get(), span);
-    woken_ = false;
 }
 
 asio::awaitable<void> shard_keeper::look()
@@ -172,7 +171,7 @@ asio::awaitable<void> shard_keeper::look()
     const auto now = shared_.clock.now();
     // A clock that was set back must not put a renewal off.
     const bool is_due = now - renewed_at_ >= lease_time_ / 3 || now < renewed_at_ || lapse_->over;
-    if (is_due || woken_)
+    if (woken_.exchange(false) || is_due)
         co_await renew();
     co_await give_back_left();
     if (stopping_)

@@ -174,7 +174,9 @@ BOOST_AUTO_TEST_CASE(an_upgrade_leaves_the_numbers_that_it_does_not_touch_as_the
     const std::string text = R"({"a":0.1,"b":7.2057594037927933e16,"c":1.7976931348623157e308})";
     const auto before = pawl::codec<boost::json::value>::decode(text);
     const auto edited = pawl::detail::edited_document(text, [](boost::json::value&) {});
-    BOOST_TEST((pawl::codec<boost::json::value>::decode(edited) == before));
+    const auto after = pawl::codec<boost::json::value>::decode(edited);
+    for (const auto& [name, number] : before.as_object())
+        BOOST_TEST(after.at(name).to_number<double>() == number.to_number<double>(), name);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

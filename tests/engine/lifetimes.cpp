@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(an_engine_that_is_destroyed_while_it_runs_says_so_and_ends)
 
 BOOST_AUTO_TEST_CASE(an_upgrade_leaves_other_numbers_as_they_are)
 {
-    const std::string numbers = "[10384.798806484063,0.1,1e-7,9007199254740993]";
+    const std::string numbers = "[10384.798806484063,0.1,1e-07,9007199254740993]";
     world w;
     lamp_builder b{"lamps"};
     b.upgrade(1, [](boost::json::value&) {});

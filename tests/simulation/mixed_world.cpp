@@ -37,7 +37,7 @@ std::vector<feature>& features()
         {"callbacks", false},       // a callback that fails is repeated
         {"message-effects", false}, // an effect of a callback is the message's
         {"codec", false},           // codecs throw what they like
-        {"deletion", false},        // of the data of a type whose default cannot be encoded
+        {"deletion", false},        // of data, by scrubbers that throw
         {"hanging", false},         // callbacks that do not end
         {"punctual", false},        // see simulation_options::punctuality
         {"stubborn", false},        // steps that do not end when they are cancelled
