@@ -43,7 +43,7 @@ public:
     }
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
-    step_options& attempt_limit(duration limit)
+    step_options& attempt_limit(any_duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
@@ -60,7 +60,7 @@ public:
     }
 
     /// How long a run waits between entering the status and its first attempt. Zero: not at all.
-    step_options& lag(duration wait)
+    step_options& lag(any_duration wait)
         PAWL_DETAIL_REJECT(wait < duration::zero(), "lag must not be negative")
     {
         options_->lag = wait;
@@ -93,7 +93,7 @@ public:
     }
 
     /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
-    timeout_options& attempt_limit(duration limit)
+    timeout_options& attempt_limit(any_duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
     {
         options_->attempt_limit = limit;
@@ -380,7 +380,7 @@ public:
 
     /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
     /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
-    builder& resume_error_pauses(duration after, int max_times)
+    builder& resume_error_pauses(any_duration after, int max_times)
         PAWL_DETAIL_REJECT(after < duration::zero(), "resume_error_pauses: the time is negative")
             PAWL_DETAIL_REJECT(max_times < 0,
                                "resume_error_pauses: the number of times is negative")
@@ -566,8 +566,8 @@ private:
         auto& timeouts = draft_.handled(detail::status_number<Status, From>()).timeouts;
         auto& added = *timeouts.emplace_back(std::make_unique<detail::timeout_draft>());
         added.name = std::move(name);
-        if constexpr (std::is_convertible_v<When, duration>) {
-            added.fixed = when;
+        if constexpr (std::is_convertible_v<When, any_duration>) {
+            added.fixed = any_duration{when};
             added.handler.due = detail::make_timer(*added.fixed);
         } else if constexpr (std::is_convertible_v<When, time_point>) {
             added.handler.due = detail::make_timer(static_cast<time_point>(when));

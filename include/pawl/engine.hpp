@@ -79,14 +79,17 @@ struct engine_options {
     /// with errc::overloaded. At least 1. Default 100,000.
     std::size_t max_waiting_calls = 100'000;
 
-    /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once() and
-    /// the scrubber), of a payload, and of the effects that a run has recorded, together. A trigger or
-    /// callback with more is refused with errc::too_large; a handler that leaves more has failed, by
-    /// a reason that names size and limit, and is not tried again. At least 1. Default 1 MiB.
+    /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once()
+    /// and the scrubber), of a payload, and of the effects that a run has recorded, together. A
+    /// trigger or callback with more is refused with errc::too_large; a handler that leaves more
+    /// has failed, by a reason that names size and limit, and is not tried again. At least 1.
+    /// Default 1 MiB.
     std::size_t max_object_size = 1024 * 1024;
 
-    /// How long an interrupted step may take to end after its cancellation. Then the run goes on
-    /// without it, and its late result is dropped. Default 5 s.
+    /// How long an interrupted handler may take to end after its cancellation. Then the run goes on
+    /// without it: its late result is dropped, it can record no effect any more, and it takes no
+    /// place in `.parallel`. Also how long a callback's handler may run before a passed deadline
+    /// interrupts it. Default 5 s.
     duration interrupt_grace = std::chrono::seconds{5};
 
     /// Whether it drives runs. An engine that does not is for clients only: they trigger, call
@@ -326,23 +329,41 @@ public:
             token, this);
     }
 
-    /// Begins no handler any more, lets running ones go on until `drain` has passed, then cancels
-    /// them.
+    /// Begins no step and no timeout's handler any more, lets running handlers go on until `drain`
+    /// has passed, then cancels them.
     ///
-    /// Completes when nothing of the engine runs any more and its shards are given back. Waits and
-    /// calls that are under way complete with errc::not_running. What has not committed stays due
-    /// in the store and runs again after the next start. A handler that does not react to
-    /// cancellation delays completion. Idempotent; legal before async_start.
+    /// Until then everything that a running handler, hook or connector may call keeps working:
+    /// effects, triggers, callbacks, commands, waits and reads, of every client of this engine, as
+    /// long as they are called by the handler's own coroutine (on its strand). A message that it
+    /// sends is handled at once, also if that takes a callback's handler; a run that it triggers
+    /// begins after the next start, or on another engine. Calls from elsewhere are refused with
+    /// errc::not_running from the first moment; waits of theirs that are under way go on until the
+    /// last handler has ended or the drain is over, and then complete with errc::not_running.
+    ///
+    /// What the stop cancels or refuses is no failure: a handler that ends with operation_aborted
+    /// or errc::not_running (alone, first of several, or nested) while the engine stops, or in any
+    /// way after the drain, uses up no attempt and settles no message. It runs again after the next
+    /// start. So does everything else that has not committed.
+    ///
+    /// Completes: when nothing of the engine runs any more and its shards are given back. A handler
+    /// that does not react to cancellation delays that. Idempotent; legal before async_start.
     ///
     /// Durability: everything that was reported as accepted before is on disk, as always.
+    ///
+    /// Errors: errc::called_by_handler — a step, callback, timeout, hook or connector of this
+    /// engine called it, and the stop would wait for its caller: nothing is stopped. Start a
+    /// coroutine on the executor that stops the engine, and do not wait for it in the handler.
+    ///
+    /// Cancellation: terminal, partial, total: the wait ends with operation_aborted; the stop goes
+    /// on, and a later call waits for its end.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_stop(duration drain = std::chrono::seconds{10}, Token&& token = {})
+    auto async_stop(any_duration drain = std::chrono::seconds{10}, Token&& token = {})
     {
         return boost::asio::async_initiate<Token, void(error_code)>(
             [](auto handler, engine* self, duration span) {
                 self->stop(span, detail::completion<>{std::move(handler)});
             },
-            token, this, drain);
+            token, this, static_cast<duration>(drain));
     }
 
     /// Reads how the engine does. Signature: `void(error_code, engine_statistics)`.

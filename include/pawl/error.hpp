@@ -46,6 +46,7 @@ enum class errc {
     stalled,            ///< the engine stands still: no place for a run becomes free
     program_too_old,    ///< a newer version of the program wrote the data
     status_relabeled,   ///< a status's number has had another label in this database
+    called_by_handler,  ///< a handler of the engine asked for what would wait for that handler
 };
 
 const boost::system::error_category& pawl_category() noexcept;

@@ -51,6 +51,9 @@ struct deadline {
     time_point at;       ///< when its handler becomes due
     int attempt = 0;     ///< failed attempts of the handler so far
 
+    /// How often its handler has armed it again with repeat_after() in this visit.
+    std::uint32_t round = 0;
+
     friend bool operator==(const deadline&, const deadline&) = default;
 };
 
@@ -58,10 +61,15 @@ struct deadline {
 struct effect {
     std::string name;
     std::string value;    ///< the codec's bytes
-    bool for_run = false; ///< false: forgotten when the visit ends
+    bool for_run = false; ///< true: recorded by once_per_run, kept for the whole run
 
     /// Which version of the schema of its type `value` is in: see pawl::schema.
     std::uint32_t version = 1;
+
+    /// Without for_run: the handler that it belongs to, as run_context::handler_number() tells
+    /// them apart. 0: the step, until the visit or the step's round ends; a timeout's, until its
+    /// handler has succeeded or the visit ends; a callback's, until its message is settled.
+    std::uint64_t handler = 0;
 
     friend bool operator==(const effect&, const effect&) = default;
 };
@@ -83,6 +91,9 @@ struct record {
     time_point entered_at;   ///< when the present visit began
     int attempt = 0;         ///< failed attempts of the present visit's step
     bool step_done = false;  ///< the step said skip(): it does not run again in this visit
+
+    /// How often the step has returned repeat_after() in this visit: each begins a new round.
+    std::uint32_t round = 0;
 
     /// The step does not run before this time: back-off, repeat_after, lag. Empty: at once.
     std::optional<time_point> not_before;

@@ -12,10 +12,12 @@
 #include <concepts>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace pawl {
 
@@ -36,11 +38,13 @@ struct effect_result<boost::asio::awaitable<Result, Executor>> {
 template <class Fn>
 using effect_result_of = effect_result<std::remove_cvref_t<std::invoke_result_t<Fn&>>>;
 
-/// The recorded effect; nullptr when there is none.
-const effect* find_effect(const record& where, std::string_view name, bool for_run) noexcept;
+/// The recorded effect of the context's handler, or of its run; nullptr when there is none.
+const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept;
 
-/// "<run id>/<status>.<visit>/<name>"
-std::string make_idempotency_key(const record& where, std::string_view name);
+std::string make_idempotency_key(const run_context& context, std::string_view name);
+
+/// "<run id>/run/<name>"
+std::string make_idempotency_key_per_run(const run_context& context, std::string_view name);
 
 std::string trace_parent_of(const run_context& context);
 
@@ -96,10 +100,11 @@ public:
 
     run_id id() const noexcept { return context_->current().id; }
 
-    /// The caller's own key, e.g. the order number.
+    /// The caller's own key, e.g. the order number. Valid, as a reference or a view, for as long as
+    /// the handler runs.
     const std::string& foreign_id() const noexcept { return context_->current().foreign_id; }
 
-    /// The workflow's name.
+    /// The workflow's name, valid as long as foreign_id().
     const std::string& workflow() const noexcept { return context_->current().workflow; }
 
     /// The status that the run stands in: `run.status<OrderStatus>()`.
@@ -110,7 +115,7 @@ public:
         return static_cast<Status>(context_->current().status);
     }
 
-    /// Which attempt of this step or timeout this is, in this visit: 1 is the first, and all of a
+    /// Which attempt of this step or timeout this is, in this scope: 1 is the first, and all of a
     /// callback. Counted in the store, so it goes on after a restart.
     int attempt() const noexcept { return context_->attempt(); }
 
@@ -121,17 +126,38 @@ public:
     /// agree on. Use it instead of the system's, so that tests can set the time too.
     time_point now() const { return context_->now(); }
 
-    /// A key for an outside effect of this visit: the same at each attempt and after a crash, and
-    /// unlike that of any other run, visit or name. Send it as the `Idempotency-Key` of a request.
+    /// A key for an outside effect: the same at each attempt and after a crash, and unlike that of
+    /// any other run, scope or name. Send it as the `Idempotency-Key` of a request.
     ///
-    /// The text is "<run id>/<status number>.<visit>/<name>", e.g.
-    /// "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d/2.2/charge".
+    /// once() and idempotency_key() have the same scope, which depends on the handler. The key is
+    /// the scope's text, then "/<name>":
+    ///
+    /// - of a step: the visit, and after repeat_after() a new round;
+    ///   "<run>/<status>.<visit>[.<round>]"
+    /// - of a callback: the message, until it is settled; "<run>/m<message>"
+    /// - of a timeout: the firing, and after repeat_after() a new one;
+    ///   "<run>/<status>.<visit>.t<n>[.<round>]", where n is a number made of the timeout's name.
+    ///
+    /// All attempts of a handler share its scope: failed ones, ones that a crash or a stop ended,
+    /// and for a message also those of a later visit. So a step that polls with repeat_after()
+    /// polls each time, and each of two callbacks "add_item" reserves its own item.
+    ///
+    /// Example: "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d/2.2/charge". Rounds count from 1 behind the
+    /// first, which has no number.
     std::string idempotency_key(std::string_view name) const
     {
-        return detail::make_idempotency_key(context_->current(), name);
+        return detail::make_idempotency_key(*context_, name);
     }
 
-    /// Does something outside once in this visit, and remembers what came of it.
+    /// As idempotency_key(), but the same in each visit and handler of the run: for what
+    /// once_per_run() does. "<run>/run/<name>".
+    std::string idempotency_key_per_run(std::string_view name) const
+    {
+        return detail::make_idempotency_key_per_run(*context_, name);
+    }
+
+    /// Does something outside once in the handler's scope (see idempotency_key()), and remembers
+    /// what came of it.
     ///
     /// @code
     /// const auto payment = co_await run.once("charge", [&] { return charge(services, order); });
@@ -139,11 +165,18 @@ public:
     ///
     /// `fn` takes nothing and returns T or boost::asio::awaitable<T>; T is void or has a codec. It
     /// is moved into the coroutine and lives as long as that, so a capturing lambda may itself be
-    /// a coroutine. If an effect of this name was recorded in this visit, its result is decoded and
+    /// a coroutine. If an effect of this name was recorded in this scope, its result is decoded and
     /// returned and `fn` is not called. Otherwise `fn` is called, and its result is recorded.
     ///
-    /// A name stands for one effect of the visit: two effects need two names. If `fn` throws,
+    /// A name stands for one effect of the scope: two effects need two names. If `fn` throws,
     /// nothing is recorded and the exception goes on to the caller.
+    ///
+    /// Several calls of once(), once_per_run() and checkpoint() may be under way in one handler,
+    /// for example with the awaitable operators. Their functions run beside each other; what they
+    /// save is as if one had saved after the other, in the order in which the functions ended. Of
+    /// two with one name the second waits for the first, and returns its result unless that threw.
+    /// So `fn` must not call once() with its own name. When one cannot save, those that follow it
+    /// in the handler fail, too.
     ///
     /// Completes when the result is durable, and returns it as it will be read after a crash.
     ///
@@ -156,7 +189,10 @@ public:
     ///
     /// Errors: invalid_argument for an empty name, before `fn` is called; encode_failed when result
     /// or object cannot be written, after it; decode_failed when the recorded bytes do not fit T
-    /// any longer, which pauses the run without further attempts: give pawl::schema<T> an upgrade.
+    /// any longer, which pauses the run without further attempts: give pawl::schema<T> an upgrade;
+    /// conflict or a store_* code when the result could not be saved; operation_aborted, before
+    /// `fn` is called, in a handler that did not react to its cancellation in time and was left
+    /// behind.
     template <class Fn>
     auto once(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
@@ -175,13 +211,14 @@ public:
         return perform(*this, std::move(name), std::move(fn), true);
     }
 
-    /// Saves the object in the middle of a handler.
+    /// Saves the object in the middle of a handler, as it is when the call is awaited.
     ///
     /// Durability: when it completes, a crash resumes with this object, in this status, and the
     /// handler starts from its beginning.
     ///
-    /// Errors: encode_failed when the object cannot be written.
-    boost::asio::awaitable<void> checkpoint() { return context_->checkpoint(encoded()); }
+    /// Errors: encode_failed when the object cannot be written; conflict or a store_* code when it
+    /// could not be saved; operation_aborted as in once().
+    boost::asio::awaitable<void> checkpoint() { return save(*this); }
 
     /// The W3C trace context of this attempt: give it to what it calls, as the header
     /// `traceparent`.
@@ -201,42 +238,72 @@ private:
         return bytes;
     }
 
+    static boost::asio::awaitable<void> save(run self)
+    {
+        co_await self.context_->checkpoint(self.encoded());
+    }
+
     template <class Fn>
     static auto perform(run self, std::string name, Fn fn, bool for_run)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
     {
-        using traits = detail::effect_result_of<Fn>;
-        using result = typename traits::type;
+        using result = typename detail::effect_result_of<Fn>::type;
         detail::check_effect_name(name);
-        const auto* known = detail::find_effect(self.context_->current(), name, for_run);
-        if constexpr (std::is_void_v<result>) {
-            if (known)
-                co_return;
-            if constexpr (traits::awaited)
-                co_await fn();
-            else
-                fn();
-            effect done{std::move(name), {}, for_run, 1};
-            co_await self.context_->record_effect(std::move(done), self.encoded());
-        } else {
+        auto& context = *self.context_;
+        const effect* known = detail::find_effect(context, name, for_run);
+        while (!known && !context.begin_effect(name, for_run)) {
+            co_await context.effect_ended();
+            known = detail::find_effect(context, name, for_run);
+        }
+        if constexpr (!std::is_void_v<result>)
             static_assert(codable<result>,
                           "Pawl has no codec for this effect's result: describe it with "
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
+        std::optional<std::conditional_t<std::is_void_v<result>, std::monostate, result>> made;
+        if (!known) {
+            try {
+                co_await produce(self, name, fn, for_run, made);
+            } catch (...) {
+                context.end_effect(name, for_run);
+                throw;
+            }
+            context.end_effect(name, for_run);
+        }
+        if constexpr (!std::is_void_v<result>) {
             if (known)
                 co_return detail::decode_effect<result>(*known);
-            std::string value;
-            if constexpr (traits::awaited) {
-                const result made = co_await fn();
-                codec<result>::encode(made, value);
-            } else {
-                codec<result>::encode(fn(), value);
-            }
-            effect done{std::move(name), std::move(value), for_run, schema<result>::version};
-            result recorded = detail::decode_effect<result>(done);
-            co_await self.context_->record_effect(std::move(done), self.encoded());
-            co_return recorded;
+            co_return std::move(*made);
         }
+    }
+
+    /// Calls `fn` and records what it gives; `made` gets it. The references are to perform(), which
+    /// waits for this.
+    template <class Fn, class Made>
+    static auto produce(run self, const std::string& name, Fn& fn, bool for_run,
+                        std::optional<Made>& made) -> boost::asio::awaitable<void>
+    {
+        using traits = detail::effect_result_of<Fn>;
+        using result = typename traits::type;
+        effect done{name, {}, for_run, 1, for_run ? 0 : self.context_->handler_number()};
+        if constexpr (std::is_void_v<result>) {
+            if constexpr (traits::awaited)
+                co_await fn();
+            else
+                fn();
+            made.emplace();
+        } else {
+            if constexpr (traits::awaited) {
+                const result given = co_await fn();
+                codec<result>::encode(given, done.value);
+            } else {
+                codec<result>::encode(fn(), done.value);
+            }
+            done.version = schema<result>::version;
+            // What is recorded must be readable, so it is read before.
+            made.emplace(detail::decode_effect<result>(done));
+        }
+        co_await self.context_->record_effect(std::move(done), self.encoded());
     }
 
     Object* object_;

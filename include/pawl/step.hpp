@@ -41,10 +41,12 @@ template <auto Status>
     requires std::is_enum_v<decltype(Status)>
 inline constexpr detail::to_status<Status> to{};
 
-/// Saves the object and runs the step again after `delay`, in the same visit: deadlines go on
-/// running, attempts start again from zero. From a timeout's handler: arms it again. From a
-/// callback's handler: saves the object and leaves the step as it is, without regard to `delay`.
-inline detail::outcome_tag repeat_after(duration delay)
+/// Saves the object and runs the step again after `delay`, in the same visit but a new round:
+/// deadlines go on running, attempts start again from zero, effects of run::once are new ones (keep
+/// in the object, or with once_per_run, what later rounds must know). From a timeout's handler:
+/// arms it again. From a callback's handler: saves the object and leaves the step as it is, without
+/// regard to `delay`.
+inline detail::outcome_tag repeat_after(any_duration delay)
 {
     return {{detail::next_kind::repeat, 0, delay, {}}};
 }
@@ -108,11 +110,16 @@ private:
 /// The return type of steps, callbacks and timeout handlers: a coroutine that may send the run to
 /// any of `Statuses`.
 ///
-/// A step runs at least once. It is cancelled (terminal cancellation of whatever it awaits) when
-/// the run is paused or cancelled, when a deadline of its status passes, when its attempt limit
-/// passes, and when the engine stops; what it returns after that is dropped. An exception of any
-/// type is a failed attempt: nothing of the object is saved, and the retry policy says what
-/// happens.
+/// A handler runs at least once. It is cancelled (terminal cancellation of whatever it awaits) when
+/// the run is paused or cancelled, when its attempt limit passes, when the drain of a stop is over,
+/// and, unless it is a timeout's own, when a deadline of its status passes; what it returns after
+/// that is dropped. A callback's handler has engine_options::interrupt_grace before a deadline
+/// interrupts it, and comes again after the timeout's handler if the status still takes it.
+///
+/// An exception of any type is a failed attempt: nothing of the object is saved, and the retry
+/// policy says what happens. While a failing timeout's handler is repeated, the step that it
+/// interrupted does not run: it waits until the handler has succeeded. Both begin again when the
+/// run was paused and is resumed, the timeout's handler first.
 template <auto... Statuses>
 using step = boost::asio::awaitable<next<Statuses...>>;
 

@@ -1,11 +1,45 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 
 namespace pawl {
 
 /// A span of time as Pawl stores it: whole microseconds.
 using duration = std::chrono::microseconds;
+
+/// A span of time as Pawl's functions take it: of any std::chrono type, cut to whole microseconds.
+///
+/// A span that does not fit becomes the longest (or shortest) one that does, instead of
+/// overflowing: `async_stop(std::chrono::hours::max())` waits without limit. Members of option
+/// structs are of the type `duration`, which std::chrono converts to without a check: write
+/// `pawl::duration::max()` there.
+class any_duration {
+public:
+    template <class Rep, class Period>
+    constexpr any_duration(std::chrono::duration<Rep, Period> span) noexcept : value_(cut(span))
+    {
+    }
+
+    constexpr operator duration() const noexcept { return value_; }
+
+    friend constexpr auto operator<=>(any_duration, any_duration) noexcept = default;
+
+private:
+    template <class Rep, class Period>
+    static constexpr duration cut(std::chrono::duration<Rep, Period> span) noexcept
+    {
+        using wide = std::chrono::duration<long double, duration::period>;
+        const auto micros = std::chrono::duration_cast<wide>(span);
+        if (micros >= wide{duration::max()})
+            return duration::max();
+        if (micros <= wide{duration::min()})
+            return duration::min();
+        return micros == micros ? std::chrono::duration_cast<duration>(span) : duration::zero();
+    }
+
+    duration value_;
+};
 
 /// A wall-clock instant as Pawl stores it: microseconds since the Unix epoch, UTC.
 ///

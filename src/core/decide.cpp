@@ -83,6 +83,7 @@ public:
 
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
     {
+        forget_effects(callback_handler_number(message));
         change_.settled.push_back({message, outcome, shortened(std::move(detail))});
     }
 
@@ -96,6 +97,14 @@ public:
     {
         next().object = std::move(object);
         next().object_version = workflow_.write_version;
+    }
+
+    /// Those that belong to one handler of the visit.
+    void forget_effects(std::uint64_t handler)
+    {
+        std::erase_if(next().effects, [handler](const effect& each) {
+            return !each.for_run && each.handler == handler;
+        });
     }
 
     void made_progress()
@@ -120,10 +129,14 @@ public:
         next().entered_at = now_;
         // A step that a later program adds to the status is for those who enter it then.
         next().step_done = !rules->step;
+        next().round = 0;
         next().not_before.reset();
         if (rules->step && rules->step->lag > duration::zero())
             next().not_before = later(now_, rules->step->lag);
-        std::erase_if(next().effects, [](const effect& e) { return !e.for_run; });
+        // Those of a callback's handler stay until its message is settled.
+        std::erase_if(next().effects, [](const effect& each) {
+            return !each.for_run && each.handler < callback_handler_number(0);
+        });
         if (rules->end) {
             end(run_state::completed, event_kind::completed, {});
         } else {
@@ -194,6 +207,7 @@ private:
     void fail_timeout(const from_timeout& by, handler_failed& failure);
     std::string name_of(const from_timeout& by) const;
     void retry_deadline(const std::string& timeout, time_point at, int attempt);
+    void arm_again(const std::string& timeout, time_point at);
     void drop_deadline(const std::string& timeout);
 
     std::uint64_t entropy() const noexcept
@@ -225,8 +239,19 @@ void maker::retry_deadline(const std::string& timeout, time_point at, int attemp
         }
 }
 
+/// The handler has succeeded: its next firing is another one, with effects of its own.
+void maker::arm_again(const std::string& timeout, time_point at)
+{
+    retry_deadline(timeout, at, 0);
+    for (auto& armed : next().deadlines)
+        if (armed.timeout == timeout)
+            ++armed.round;
+    forget_effects(number_of_timeout(timeout));
+}
+
 void maker::drop_deadline(const std::string& timeout)
 {
+    forget_effects(number_of_timeout(timeout));
     std::erase_if(next().deadlines,
                   [&](const deadline& armed) { return armed.timeout == timeout; });
 }
@@ -237,8 +262,11 @@ void maker::stay(const source& by, const next_value& value)
     const bool again = value.kind == next_kind::repeat;
     if (std::holds_alternative<from_step>(by)) {
         made_progress();
-        if (again)
+        if (again) {
             next().not_before = later(now_, value.delay);
+            ++next().round;
+            forget_effects(step_handler_number);
+        }
         next().step_done = !again;
         if (again && PAWL_PLANTED(timeout_lost_on_repeat))
             next().deadlines.clear();
@@ -246,7 +274,7 @@ void maker::stay(const source& by, const next_value& value)
     } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
         made_progress();
         if (again)
-            retry_deadline(name_of(*timeout), later(now_, value.delay), 0);
+            arm_again(name_of(*timeout), later(now_, value.delay));
         else
             drop_deadline(name_of(*timeout));
         change_.kind = event_kind::repeated;
@@ -372,7 +400,8 @@ bool maker::apply(checkpoint_wanted& wanted)
     save(std::move(wanted.object));
     if (wanted.added) {
         assert(std::ranges::none_of(next().effects, [&](const effect& known) {
-            return known.name == wanted.added->name && known.for_run == wanted.added->for_run;
+            return known.name == wanted.added->name && known.for_run == wanted.added->for_run &&
+                   (known.for_run || known.handler == wanted.added->handler);
         }));
         next().effects.push_back(std::move(*wanted.added));
     }

@@ -75,15 +75,33 @@ struct action {
     friend bool operator==(const action&, const action&) = default;
 };
 
-/// Chooses it. Messages go first, in their order; a callback that the present status does not take
-/// is passed over and stays in the inbox. Then passed deadlines, the earliest first, then the step.
+/// Handlers of callbacks that may follow each other while a passed deadline or a due step waits.
+constexpr int max_callbacks_in_a_row = 16;
+
+/// Chooses it. In this order:
+///
+/// 1. Messages whose time limit has passed.
+/// 2. Commands, in their order: a pause or a cancel does not wait for callbacks that have not
+///    begun.
+/// 3. A passed deadline, the earliest first, unless a callback was sent before it passed. One whose
+///    timeout the workflow does not have is put away in any case: no handler runs for it.
+/// 4. Callbacks, in their order. One that the present status does not take is passed over and stays
+///    in the inbox.
+/// 5. The step, unless a timeout's handler has failed and is about to be repeated: the step that it
+///    interrupted waits until that has succeeded.
+///
+/// `callbacks_in_a_row` says how many callbacks were handled since a step or a timeout's handler
+/// had its turn, or a deadline interrupted one of them. From max_callbacks_in_a_row on, passed
+/// deadlines and then a due step go before callbacks, so that a stream of callbacks starves
+/// neither.
 action next_action(const record& current, const definition& workflow,
-                   std::span<const message> inbox, time_point now);
+                   std::span<const message> inbox, time_point now, int callbacks_in_a_row = 0);
 
 /// The earliest deadline of the visit whose timeout the workflow has.
 std::optional<time_point> next_deadline(const record& current, const definition& workflow) noexcept;
 
-/// Tells a timeout's handler apart from the others of a visit, by the timeout's name alone.
+/// Tells a timeout's handler apart from the others of a visit, by the timeout's name alone. Stored,
+/// and part of the keys that the outside world has: never change it.
 std::uint64_t number_of_timeout(std::string_view name) noexcept;
 
 /// The wait after the `failures`-th failed attempt (from 1). `entropy` picks a place in the jitter.

@@ -76,6 +76,9 @@ const char* sentence(errc code) noexcept
         return "a newer version of this program wrote the data: use that version";
     case errc::status_relabeled:
         return "a status's number has had another label in this database: see the log for which";
+    case errc::called_by_handler:
+        return "a handler of the engine called what waits for the end of all handlers: call it "
+               "from outside of them";
     }
     return "unknown error";
 }

@@ -10,34 +10,57 @@
 
 namespace pawl::core {
 
-action next_action(const record& current, const definition& workflow,
-                   std::span<const message> inbox, time_point now)
+namespace {
+
+/// The first message that has something to be done, or none.
+template <class Predicate>
+std::optional<std::size_t> first_of(std::span<const message> inbox, Predicate wanted)
 {
-    const auto* rules = workflow.find(current.status);
-    const bool active = is_active(current.state);
-    for (std::size_t i = 0; i < inbox.size(); ++i) {
-        const auto& waiting = inbox[i];
-        if (waiting.expires_at && *waiting.expires_at <= now)
-            return {need::expire_message, 0, i};
-        if (can_take(current, rules, waiting))
-            return {waiting.kind == message_kind::callback ? need::callback : need::command, 0, i};
-    }
+    const auto at = std::ranges::find_if(inbox, wanted);
+    if (at == inbox.end())
+        return std::nullopt;
+    return static_cast<std::size_t>(at - inbox.begin());
+}
+
+} // namespace
+
+action next_action(const record& current, const definition& workflow,
+                   std::span<const message> inbox, time_point now, int callbacks_in_a_row)
+{
+    const auto expired =
+        first_of(inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
+    if (expired)
+        return {need::expire_message, 0, *expired};
+    const auto command =
+        first_of(inbox, [](const message& m) { return m.kind != message_kind::callback; });
+    if (command)
+        return {need::command, 0, *command};
     if (current.state == run_state::requested_data_deleted)
         return {need::scrub};
     if (current.state == run_state::paused && current.resume_at && *current.resume_at <= now)
         return {need::resume};
-    if (!active)
+    if (!is_active(current.state))
         return {};
+    const auto* rules = workflow.find(current.status);
     if (!rules)
         return {need::newer_program};
+
+    const auto callback =
+        first_of(inbox, [&](const message& m) { return can_take(current, rules, m); });
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
     const duration early = PAWL_PLANTED(timeout_early) ? duration{1'000'000} : duration{};
-    if (first != current.deadlines.end() && first->at <= now + early) {
-        if (const auto known = rules->find_timeout(first->timeout))
-            return {need::timeout, static_cast<int>(*known)};
+    const bool deadline_passed = first != current.deadlines.end() && first->at <= now + early;
+    const auto timeout = deadline_passed ? rules->find_timeout(first->timeout) : std::nullopt;
+    if (deadline_passed && !timeout)
         return {need::unknown_timeout, static_cast<int>(first - current.deadlines.begin())};
-    }
-    if (rules->step && !current.step_done && (!current.not_before || *current.not_before <= now))
+    const bool step_due =
+        step_is_pending(current, rules) && (!current.not_before || *current.not_before <= now);
+    const bool callbacks_had_their_turn = callbacks_in_a_row >= max_callbacks_in_a_row;
+    if (timeout && (!callback || callbacks_had_their_turn || first->at < inbox[*callback].sent_at))
+        return {need::timeout, static_cast<int>(*timeout)};
+    if (callback && !(step_due && callbacks_had_their_turn))
+        return {need::callback, 0, *callback};
+    if (step_due)
         return {need::step};
     return {};
 }
@@ -86,7 +109,7 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
     if (is_active(current.state) && rules) {
         for (const auto& armed : current.deadlines)
             consider(armed.at);
-        if (rules->step && !current.step_done)
+        if (step_is_pending(current, rules))
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {
         // A status of another program: the run is due for that program, as it was.

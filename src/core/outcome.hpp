@@ -21,6 +21,15 @@ struct from_callback {
 };
 using source = std::variant<from_step, from_timeout, from_callback>;
 
+/// The numbers that tell the handlers of a run apart, see run_context::handler_number(). A
+/// timeout's is number_of_timeout().
+inline constexpr std::uint64_t step_handler_number = 0;
+
+constexpr std::uint64_t callback_handler_number(std::uint64_t message) noexcept
+{
+    return (1ull << 32) + message;
+}
+
 /// A handler came to its end.
 struct handler_returned {
     source by;

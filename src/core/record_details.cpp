@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 namespace pawl::core {
@@ -20,6 +21,7 @@ constexpr unsigned format_version = 3;
 enum class tag : unsigned char {
     timeout_names = 1,   ///< a text for each deadline
     effect_versions = 2, ///< a number for each effect
+    scopes = 5,          ///< the step's round, a round for each deadline, a handler for each effect
 };
 
 // Before timeouts had names, a deadline had the index of its timeout. The names that these indexes
@@ -53,9 +55,16 @@ bool has_versions(const record& run)
     return std::ranges::any_of(run.effects, [](const effect& e) { return e.version != 1; });
 }
 
+bool has_scopes(const record& run)
+{
+    return run.round > 0 ||
+           std::ranges::any_of(run.deadlines, [](const deadline& d) { return d.round > 0; }) ||
+           std::ranges::any_of(run.effects, [](const effect& e) { return e.handler > 0; });
+}
+
 unsigned version_of(const record& run)
 {
-    if (has_names(run) || has_versions(run))
+    if (has_names(run) || has_versions(run) || has_scopes(run))
         return 3;
     return run.requested_by.empty() ? 1 : 2;
 }
@@ -72,6 +81,31 @@ void write_fields(const record& run, binary_writer& out)
         for (const effect& each : run.effects)
             out.number(each.version);
     }
+    if (has_scopes(run)) {
+        out.byte(static_cast<unsigned>(tag::scopes));
+        out.number(run.round);
+        for (const deadline& each : run.deadlines)
+            out.number(each.round);
+        for (const effect& each : run.effects)
+            out.number(each.handler);
+    }
+}
+
+std::uint32_t read_round(binary_reader& in)
+{
+    const auto value = in.number();
+    if (value > std::numeric_limits<std::uint32_t>::max())
+        in.fail("a round's number is too large");
+    return static_cast<std::uint32_t>(value);
+}
+
+void read_scopes(binary_reader& in, record& run)
+{
+    run.round = read_round(in);
+    for (deadline& each : run.deadlines)
+        each.round = read_round(in);
+    for (effect& each : run.effects)
+        each.handler = in.number();
 }
 
 void read_fields(binary_reader& in, record& run)
@@ -91,6 +125,9 @@ void read_fields(binary_reader& in, record& run)
             for (effect& each : run.effects)
                 each.version = in.schema_version();
             break;
+        case tag::scopes:
+            read_scopes(in, run);
+            break;
         default:
             in.fail("they have a field that this Pawl does not know");
         }
@@ -107,7 +144,7 @@ std::string encode_details(const record& run)
 {
     std::string bytes;
     if (run.deadlines.empty() && run.effects.empty() && run.pause == pause_kind::none &&
-        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty())
+        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty() && !has_scopes(run))
         return bytes;
     binary_writer out{bytes};
     const auto version = version_of(run);
@@ -144,6 +181,7 @@ void decode_details(std::string_view bytes, record& run)
     run.auto_resumes = 0;
     run.resume_at.reset();
     run.requested_by.clear();
+    run.round = 0;
     if (bytes.empty())
         return;
     binary_reader in{bytes, "details of a run"};

@@ -1,5 +1,6 @@
 #include "pawl/run.hpp"
 
+#include "core/decide.hpp"
 #include "core/planted.hpp"
 #include "core/trace.hpp"
 
@@ -7,25 +8,57 @@
 
 namespace pawl::detail {
 
-const effect* find_effect(const record& where, std::string_view name, bool for_run) noexcept
+const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept
 {
-    const auto at = std::ranges::find_if(where.effects, [&](const effect& each) {
-        return each.for_run == for_run && each.name == name;
+    const auto handler = context.handler_number();
+    const auto& effects = context.current().effects;
+    const auto at = std::ranges::find_if(effects, [&](const effect& each) {
+        return each.for_run == for_run && each.name == name && (for_run || each.handler == handler);
     });
-    return at != where.effects.end() ? &*at : nullptr;
+    return at != effects.end() ? &*at : nullptr;
 }
 
-std::string make_idempotency_key(const record& where, std::string_view name)
+namespace {
+
+/// What a handler's effects are apart by, see run::idempotency_key().
+std::string scope_of(const record& where, std::uint64_t handler)
 {
+    if (handler >= core::callback_handler_number(0))
+        return "m" + std::to_string(handler - core::callback_handler_number(0));
+    auto scope = std::to_string(where.status) + '.' + std::to_string(where.visit);
+    auto round = where.round;
+    if (handler != core::step_handler_number) {
+        scope += ".t" + std::to_string(handler);
+        const auto armed = std::ranges::find(where.deadlines, handler, [](const deadline& each) {
+            return core::number_of_timeout(each.timeout);
+        });
+        round = armed == where.deadlines.end() ? 0 : armed->round;
+    }
+    if (round > 0)
+        scope += '.' + std::to_string(round);
+    return scope;
+}
+
+} // namespace
+
+std::string make_idempotency_key(const run_context& context, std::string_view name)
+{
+    const auto& where = context.current();
     std::string key = to_string(where.id);
     key += '/';
-    key += std::to_string(where.status);
-    key += '.';
-    key += std::to_string(where.visit);
+    key += scope_of(where, context.handler_number());
     key += '/';
     key += name;
     if (PAWL_PLANTED(key_of_the_attempt))
         key += std::to_string(where.attempt);
+    return key;
+}
+
+std::string make_idempotency_key_per_run(const run_context& context, std::string_view name)
+{
+    std::string key = to_string(context.current().id);
+    key += "/run/";
+    key += name;
     return key;
 }
 

@@ -33,4 +33,21 @@ inline bool is_unknown(const definition& workflow, const message& waiting)
            });
 }
 
+/// A timeout's handler has failed and is about to be repeated: until it has succeeded, or a resume
+/// has begun its attempts again, the step that it interrupted does not run. A deadline that is kept
+/// for a newer program holds up nothing here.
+inline bool timeout_is_failing(const record& run, const status_rules& rules)
+{
+    return std::ranges::any_of(run.deadlines, [&](const deadline& armed) {
+        return armed.attempt > 0 && rules.find_timeout(armed.timeout);
+    });
+}
+
+/// The step has something to do in this visit, now or at record::not_before.
+inline bool step_is_pending(const record& run, const status_rules* rules)
+{
+    return is_active(run.state) && rules && rules->step && !run.step_done &&
+           !timeout_is_failing(run, *rules);
+}
+
 } // namespace pawl::core

@@ -36,6 +36,12 @@ bool runs_handler(need what)
     return what == need::step || what == need::timeout || what == need::callback;
 }
 
+/// What is still done while the engine drains, for messages of its handlers.
+bool concerns_message(need what)
+{
+    return what == need::callback || what == need::command || what == need::expire_message;
+}
+
 } // namespace
 
 activation::activation(context& shared, run_id run, std::optional<record> current,
@@ -59,11 +65,16 @@ void activation::show(std::shared_ptr<watcher> to)
 void activation::look_at_mail()
 {
     asio::post(strand(), [self = shared_from_this()] {
-        if (!self->handler_running_)
-            return;
-        if (self->take_mail())
-            self->interrupt(interruption::command);
+        if (self->handler_running_)
+            self->hear_of_mail(self->take_mail());
     });
+}
+
+void activation::hear_of_mail(bool urgent)
+{
+    if (urgent)
+        interrupt(interruption::command);
+    await_expiry();
 }
 
 void activation::interrupt_to_stop()
@@ -186,12 +197,19 @@ asio::awaitable<void> activation::drive()
         shared_.due->wake_run(*shard(), id_, now()); // in case it has been taken again meanwhile
 }
 
+/// While the engine drains, only messages of its own handlers are worked off: these wait for it.
+bool activation::may_go_on() const
+{
+    return owned_ && !superseded_ && is_owner() &&
+           (!shared_.stopping || (serves_messages_ && !shared_.cancelling));
+}
+
 /// Does what the run needs, one thing after the other. True when the activation has ended because
 /// there is nothing left. A loop in one coroutine, which calls another one only for what may wait:
 /// each is an allocation.
 asio::awaitable<bool> activation::go_on()
 {
-    while (owned_ && !superseded_ && !shared_.stopping && is_owner()) {
+    while (may_go_on()) {
         take_mail();
         if (stale_ || mail_missing_) {
             co_await load();
@@ -201,24 +219,24 @@ asio::awaitable<bool> activation::go_on()
         std::optional<core::source> by;
         if (!outcome) {
             const auto at = now();
-            const auto what = next(at);
+            auto what = next(at);
             if (what.what == need::newer_program) {
                 leave_to_newer_program("it is in status " + std::to_string(record_.status) +
                                        ", which this program does not have");
                 continue;
             }
-            if (what.what == need::nothing && !seems_due(at)) {
+            const bool may_begin = !shared_.stopping || concerns_message(what.what);
+            if (!may_begin || (what.what == need::nothing && !seems_due(at))) {
                 if (end())
                     co_return true;
                 continue;
             }
-            if (what.what == need::step && !shared_.active->take_step_place(*this)) {
-                give_permit_back();
+            if (wait_for_place(what, at)) {
                 if (end_and_wait_for_place())
                     co_return true;
                 continue;
             }
-            if (what.what == need::step && !take_permit()) {
+            if (wait_for_permit(what, at)) {
                 if (end_and_wait_for_permit())
                     co_return true;
                 continue;
@@ -232,6 +250,11 @@ asio::awaitable<bool> activation::go_on()
                 work_since_ = 0;
                 if (place_ == active_runs::place::waiting)
                     shared_.active->stop_waiting(*this);
+                if (committing_) {
+                    // A message that expired while the handler ran is being settled.
+                    co_await wait_for_turn();
+                    pass_turn();
+                }
             } else {
                 outcome = outcome_of(what);
             }
@@ -260,13 +283,33 @@ asio::awaitable<bool> activation::go_on()
 
 core::action activation::next(time_point at)
 {
-    if (std::exchange(callback_interrupted_, false)) {
-        // In its order the callback would come again first, and again.
-        const auto command = std::ranges::find_if(inbox_, interrupts);
-        if (command != inbox_.end())
-            return {need::command, 0, static_cast<std::size_t>(command - inbox_.begin())};
-    }
-    return core::next_action(record_, workflow_->impl->rules, inbox_, at);
+    return core::next_action(record_, workflow_->impl->rules, inbox_, at, callbacks_in_a_row_);
+}
+
+/// True when the run's step is next and has no place.
+bool activation::wait_for_place(core::action& wanted, time_point at)
+{
+    if (wanted.what != need::step || shared_.active->take_step_place(*this))
+        return false;
+    give_permit_back();
+    return step_is_all_there_is(wanted, at);
+}
+
+/// True when the run's step is next and has no permit.
+bool activation::wait_for_permit(core::action& wanted, time_point at)
+{
+    if (wanted.what != need::step || take_permit())
+        return false;
+    return step_is_all_there_is(wanted, at);
+}
+
+/// The step cannot begin. When it is only next because callbacks had their turn, they go on
+/// meanwhile.
+bool activation::step_is_all_there_is(core::action& wanted, time_point at)
+{
+    callbacks_in_a_row_ = 0;
+    wanted = next(at);
+    return wanted.what == need::step;
 }
 
 /// The store believes that the run needs an engine now. When it does not, the store is told so.
@@ -395,10 +438,15 @@ bool activation::take_mail()
 {
     if (!has_mail_)
         return false;
-    bool urgent = false;
     auto mail = shared_.active->take_mail(*this);
     mail_missing_ = mail_missing_ || mail.unsure;
-    for (auto& arrived : mail.arrived) {
+    return take_arrived(std::move(mail.arrived));
+}
+
+bool activation::take_arrived(std::vector<message> mail)
+{
+    bool urgent = false;
+    for (auto& arrived : mail) {
         // What is known has been read from the store before its sender came by; it may even have
         // been settled since.
         if (arrived.sequence <= inbox_seen_)
@@ -415,8 +463,10 @@ bool activation::take_mail()
             inbox_.push_back(std::move(arrived));
         } else {
             // One between them is still on its way here, or came by another engine: they are taken
-            // in their order, from the store.
+            // in their order, from the store. Until then it is known here for its time limit.
             mail_missing_ = true;
+            if (std::ranges::find(inbox_, arrived.sequence, &message::sequence) == inbox_.end())
+                inbox_.push_back(std::move(arrived));
         }
     }
     return urgent;

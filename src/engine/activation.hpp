@@ -11,9 +11,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pawl::engine_detail {
@@ -72,6 +76,9 @@ public:
     time_point now() const override { return shared_.clock.now(); }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
+    bool begin_effect(std::string_view name, bool for_run) override;
+    void end_effect(std::string_view name, bool for_run) override;
+    boost::asio::awaitable<void> effect_ended() override;
     void log(log_level level, std::string_view line) const override;
 
 private:
@@ -80,8 +87,7 @@ private:
     /// Why a running handler was cancelled.
     enum class interruption { none, command, deadline, attempt_limit, stop, not_owner };
 
-    /// A change of the run. Stands in the frame of the coroutine that waits for it; where a handler
-    /// does things beside each other, there may be several.
+    /// A change of the run. Stands in the frame of the coroutine that waits for it.
     struct own_commit final : commit, maker {
         own_commit(activation& made_by, transition change);
         void committed() override;
@@ -96,10 +102,14 @@ private:
     };
 
     const boost::asio::any_io_executor& strand() const noexcept { return driver_->strand(); }
+    bool may_go_on() const;
     boost::asio::awaitable<bool> go_on();
     core::action next(time_point at);
     bool seems_due(time_point at) const;
     bool end();
+    bool wait_for_place(core::action& wanted, time_point at);
+    bool wait_for_permit(core::action& wanted, time_point at);
+    bool step_is_all_there_is(core::action& wanted, time_point at);
     bool end_and_wait_for_permit();
     bool end_and_wait_for_place();
     due_position position() const;
@@ -140,10 +150,19 @@ private:
     void answer();
     void take_result(own_commit& made);
     void learn_from(own_commit& made);
+    boost::asio::awaitable<void> wait_for_turn();
+    void pass_turn();
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
+    void check_that_handler_may_save(std::uint64_t attempt) const;
 
     bool take_mail();
+    bool take_arrived(std::vector<message> arrived);
+    void hear_of_mail(bool urgent);
+    bool can_expire(const message& waiting) const;
+    void await_expiry();
+    boost::asio::awaitable<void> expire_messages();
     bool take_permit();
+    bool ended_by_stop(const std::exception_ptr& failure) const;
     void give_permit_back();
 
     void limit_attempt(duration limit);
@@ -181,6 +200,9 @@ private:
     step_limiter* permit_ = nullptr;
     int commits_in_a_row_ = 0;
     int commits_under_way_ = 0;
+    bool committing_ = false; ///< somebody has the turn: commits of one run follow each other
+    std::deque<waiting_coroutine> commit_line_;
+    int callbacks_in_a_row_ = 0;                   ///< see core::next_action
     std::vector<std::shared_ptr<watcher>> asking_; ///< see show(); while a commit is under way
     bool owned_ = true;                   ///< false: somebody else drives the run, or it is gone
     std::uint64_t epoch_ = 0;             ///< of the shard, when the run was taken up
@@ -194,9 +216,15 @@ private:
     duration attempt_left_{}; ///< of its limit; max() when it has none
     bool too_old_ = false;    ///< the run needs a newer program than this engine's
     bool superseded_ = false;
-    bool callback_interrupted_ = false; ///< for a command, which then goes first
+    duration grace_left_{};           ///< of a callback's handler, before a deadline interrupts it
+    std::exception_ptr save_failure_; ///< of the handler: it can save nothing any more
+    std::vector<std::pair<std::string, bool>> effects_under_way_;
+    std::vector<waiting_coroutine> effect_waiters_;
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
+    std::unique_ptr<timer> expiry_timer_;
+    std::uint64_t expiry_waits_ = 0; ///< so that a late timer finds out
+    bool expiring_ = false;
 
     // See at_work(); `since` is the last to be set.
     std::atomic<const detail::workflow_impl*> work_of_{nullptr};
@@ -208,6 +236,7 @@ private:
 
     // Guarded by active_runs; place_ is read on the strand without it.
     std::atomic<bool> has_mail_{false};
+    std::atomic<bool> serves_messages_{false}; ///< though the engine drains
     active_runs::mail mail_;
     std::atomic<active_runs::place> place_{active_runs::place::none};
     std::size_t waits_ = 0;           ///< of the running handler, for something of the engine's

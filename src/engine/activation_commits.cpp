@@ -126,6 +126,7 @@ void activation::learn_from(own_commit& made)
         return;
     }
     if (made.failure) {
+        save_failure_ = made.failure;
         shared_.log({log_level::warn,
                      "cannot store run " + to_string(id_) + ": " + error_text(made.failure)});
         owned_ = false;
@@ -134,9 +135,16 @@ void activation::learn_from(own_commit& made)
         return;
     }
     auto& change = std::get<transition>(made.what);
+    if (made.result.status != apply_status::accepted)
+        save_failure_ = std::make_exception_ptr(
+            system_error(make_error_code(errc::conflict),
+                         "the run was changed while a step saved its progress"));
     switch (made.result.status) {
     case apply_status::accepted:
         encoded_ = std::move(record_.object);
+        // A handler may have views of these, which never change.
+        change.next.foreign_id.swap(record_.foreign_id);
+        change.next.workflow.swap(record_.workflow);
         record_ = std::move(change.next);
         for (const auto& ended : change.settled)
             tell_settled(ended);
@@ -196,27 +204,96 @@ asio::awaitable<void> activation::checkpoint(std::string object)
 
 asio::awaitable<void> activation::record_effect(effect added, std::string object)
 {
-    // Not known when its function was called, so it was called beside another of the same name.
-    if (detail::find_effect(record_, added.name, added.for_run))
-        throw error(errc::invalid_argument, "the effect \"" + added.name +
-                                                "\" has been recorded meanwhile; two effects that "
-                                                "run beside each other need two names");
     core::checkpoint_wanted wanted{detail::written_object(*workflow_->impl, std::move(object)),
                                    std::move(added)};
     check_size(wanted.object.size(), "the object");
-    check_size(core::effects_size(record_) + wanted.added->name.size() + wanted.added->value.size(),
-               "what the run has recorded of its effects");
     if (PAWL_PLANTED(once_not_recorded))
         wanted.added.reset();
     co_await save(std::move(wanted));
 }
 
+bool activation::begin_effect(std::string_view name, bool for_run)
+{
+    check_that_handler_may_save(attempt_);
+    const auto same = [&](const auto& each) {
+        return each.first == name && each.second == for_run;
+    };
+    if (std::ranges::any_of(effects_under_way_, same))
+        return false;
+    effects_under_way_.emplace_back(name, for_run);
+    return true;
+}
+
+void activation::end_effect(std::string_view name, bool for_run)
+{
+    std::erase_if(effects_under_way_,
+                  [&](const auto& each) { return each.first == name && each.second == for_run; });
+    for (auto& each : std::exchange(effect_waiters_, {}))
+        asio::post(strand(), [waiting = std::move(each)]() mutable { std::move(waiting)(); });
+}
+
+asio::awaitable<void> activation::effect_ended()
+{
+    return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this](auto coroutine) { effect_waiters_.push_back(std::move(coroutine)); },
+        asio::use_awaitable);
+}
+
+/// Completes when the caller has the turn, which it passes on with pass_turn().
+asio::awaitable<void> activation::wait_for_turn()
+{
+    if (!std::exchange(committing_, true))
+        co_return;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this](auto coroutine) { commit_line_.push_back(std::move(coroutine)); },
+        asio::use_awaitable);
+}
+
+void activation::pass_turn()
+{
+    if (commit_line_.empty()) {
+        committing_ = false;
+        return;
+    }
+    auto next = std::move(commit_line_.front());
+    commit_line_.pop_front();
+    asio::post(strand(), [self = shared_from_this(), waiting = std::move(next)]() mutable {
+        std::move(waiting)();
+    });
+}
+
+/// Throws when it has been left behind or has ended, or when it could not save before.
+void activation::check_that_handler_may_save(std::uint64_t attempt) const
+{
+    if (superseded_ || !handler_running_ || attempt != attempt_)
+        throw system_error(asio::error::operation_aborted);
+    if (save_failure_)
+        std::rethrow_exception(save_failure_);
+}
+
+/// Any number may be under way in one handler: each is decided when the former one is stored.
 asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
 {
-    if (superseded_)
-        throw system_error(asio::error::operation_aborted);
-    const auto version = record_.version;
-    if (auto change = decide(std::move(wanted))) {
+    const auto attempt = attempt_;
+    check_that_handler_may_save(attempt);
+    if (committing_)
+        co_await wait_for_turn();
+    else
+        committing_ = true;
+    std::exception_ptr failure;
+    try {
+        check_that_handler_may_save(attempt);
+        // begin_effect() has seen to it for effects that once() performs.
+        if (wanted.added && detail::find_effect(*this, wanted.added->name, wanted.added->for_run))
+            throw error(errc::invalid_argument,
+                        "the effect \"" + wanted.added->name + "\" has been recorded before");
+        if (wanted.added)
+            check_size(core::effects_size(record_) + wanted.added->name.size() +
+                           wanted.added->value.size(),
+                       "what the run has recorded of its effects");
+        auto change = decide(std::move(wanted));
+        if (!change)
+            throw system_error(make_error_code(errc::conflict), "the run has ended meanwhile");
         own_commit made{*this, std::move(*change)};
         made.is_of_handler = true;
         if (!store_in_place(made)) {
@@ -225,12 +302,15 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
         }
         if (made.refused)
             throw size_exceeded(errc::too_large, error_text(made.failure));
+        failure = save_failure_;
+    } catch (...) {
+        failure = std::current_exception();
     }
+    pass_turn();
+    if (failure)
+        std::rethrow_exception(failure);
     if (has_had_its_turn())
         co_await asio::post(strand(), asio::use_awaitable);
-    if (record_.version != version + 1)
-        throw system_error(make_error_code(errc::conflict),
-                           "the run was changed while a step saved its progress");
 }
 
 } // namespace pawl::engine_detail

@@ -141,13 +141,16 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     detail::next_value value;
     std::exception_ptr failure;
     armed_.reset();
+    save_failure_ = nullptr;
+    effects_under_way_.clear();
     const auto begun = shared_.observer ? now() : time_point{};
+    running_ = by;
     try {
         decode_object();
-        running_ = by;
         limit_attempt(limit_of(what));
         interrupted_ = interruption::none;
         handler_running_ = true;
+        await_expiry();
         value = co_await call_handler(what);
     } catch (...) {
         failure = std::current_exception();
@@ -156,6 +159,10 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     ++attempt_;
     if (timer_)
         timer_->cancel();
+    if (expiry_timer_)
+        expiry_timer_->cancel();
+    if (failure && interrupted_ == interruption::none && ended_by_stop(failure))
+        interrupted_ = interruption::stop;
     if (interrupted_ != interruption::none) {
         // Else every later co_await of this coroutine would throw operation_aborted.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
@@ -164,6 +171,7 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     }
     if (failure && needs_newer_program(failure))
         co_return outcome;
+    callbacks_in_a_row_ = what.what == need::callback ? callbacks_in_a_row_ + 1 : 0;
     if (!failure) {
         try {
             const bool skipped = value.kind == detail::next_kind::skip;
@@ -188,13 +196,21 @@ bool activation::needs_newer_program(const std::exception_ptr& failure)
     return true;
 }
 
+/// What a handler throws because the engine stops is not its failure: its own cancellation, and the
+/// refusal of what it called.
+bool activation::ended_by_stop(const std::exception_ptr& failure) const
+{
+    return shared_.cancelling || (shared_.stopping && is_caused_by_stop(failure));
+}
+
 /// A handler has ended after its cancellation: empty, unless that is a failure of its own.
 std::optional<core::handler_failed> activation::interrupted(const core::source& by,
                                                             time_point begun)
 {
     object_.reset();
-    callback_interrupted_ =
-        interrupted_ == interruption::command && std::holds_alternative<core::from_callback>(by);
+    // In its order the callback would come again first.
+    if (interrupted_ == interruption::deadline && std::holds_alternative<core::from_callback>(by))
+        callbacks_in_a_row_ = core::max_callbacks_in_a_row;
     if (superseded_ || interrupted_ != interruption::attempt_limit) {
         report(by, begun, handler_result::interrupted);
         return std::nullopt;
@@ -323,8 +339,8 @@ std::uint64_t activation::handler_number() const noexcept
     if (const auto* timeout = std::get_if<core::from_timeout>(&*running_))
         return core::number_of_timeout(name_of(*timeout));
     if (const auto* callback = std::get_if<core::from_callback>(&*running_))
-        return (1ull << 32) + callback->message;
-    return 0;
+        return core::callback_handler_number(callback->message);
+    return core::step_handler_number;
 }
 
 std::uint32_t activation::payload_version() const noexcept
@@ -351,17 +367,22 @@ int activation::attempt() const noexcept
 void activation::limit_attempt(duration limit)
 {
     attempt_left_ = limit > duration::zero() ? limit : duration::max();
+    grace_left_ = std::holds_alternative<core::from_callback>(*running_) ? shared_.interrupt_grace
+                                                                         : duration::zero();
     await_limit();
 }
 
-/// Waits for what ends the attempt: its limit, which is a span, or for a step the first deadline,
-/// which is a time of a clock that may be set meanwhile.
+/// Waits for what ends the attempt: its limit, which is a span, or the first deadline, which is a
+/// time of a clock that may be set meanwhile.
+///
+/// A deadline interrupts a step, and a callback's handler, which has `interrupt_grace` first: its
+/// message may have come in time and wait since. Handlers of timeouts follow each other.
 void activation::await_limit()
 {
     auto span = attempt_left_;
-    if (std::holds_alternative<core::from_step>(*running_))
+    if (!std::holds_alternative<core::from_timeout>(*running_))
         if (const auto at = core::next_deadline(record_, workflow_->impl->rules))
-            span = std::min({span, *at - now(), longest_sleep});
+            span = std::min({span, std::max(*at - now(), grace_left_), longest_sleep});
     if (span == duration::max())
         return;
     span = std::max(span, duration::zero());
@@ -380,8 +401,9 @@ void activation::on_limit(std::uint64_t attempt, duration waited)
         return;
     if (attempt_left_ != duration::max())
         attempt_left_ -= waited;
+    grace_left_ = std::max(grace_left_ - waited, duration::zero());
     const bool deadline_passed =
-        std::holds_alternative<core::from_step>(*running_) &&
+        !std::holds_alternative<core::from_timeout>(*running_) && grace_left_ == duration::zero() &&
         core::next_deadline(record_, workflow_->impl->rules).value_or(time_point::max()) <= now();
     if (attempt_left_ <= duration::zero())
         interrupt(interruption::attempt_limit);
@@ -398,7 +420,7 @@ void activation::interrupt(interruption why)
     interrupted_ = why;
     if (!timer_)
         timer_ = shared_.clock.make_timer(strand());
-    if (why != interruption::stop && why != interruption::not_owner)
+    if (why != interruption::stop)
         timer_->wait(shared_.interrupt_grace,
                      asio::bind_executor(strand(), [weak = weak_from_this(), attempt = attempt_] {
                          if (const auto self = weak.lock())
@@ -416,11 +438,81 @@ void activation::supersede(std::uint64_t attempt)
     superseded_ = true;
     log(log_level::error,
         "a handler did not end after its cancellation; the run goes on without it");
+    give_permit_back();
+    if (!shared_.owns(*shard())) {
+        // Whoever has the shard next finds it due.
+        shared_.active->remove(*this);
+        return;
+    }
     std::optional<core::outcome> verdict;
     if (interrupted_ == interruption::attempt_limit)
         verdict = core::handler_failed{*running_, "the attempt took longer than its limit"};
-    shared_.active->replace(
-        *this, std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict)));
+    const auto fresh = std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict));
+    if (interrupted_ == interruption::deadline)
+        fresh->callbacks_in_a_row_ = core::max_callbacks_in_a_row;
+    shared_.active->replace(*this, fresh);
+}
+
+/// Its time limit counts until its handler begins.
+bool activation::can_expire(const message& waiting) const
+{
+    const auto* callback = std::get_if<core::from_callback>(&*running_);
+    return waiting.expires_at && !(callback && callback->message == waiting.sequence);
+}
+
+/// Waits for the first of the known messages to expire while the handler runs: its sender is told
+/// on time.
+void activation::await_expiry()
+{
+    std::optional<time_point> first;
+    for (const auto& waiting : inbox_)
+        if (can_expire(waiting) && (!first || *waiting.expires_at < *first))
+            first = waiting.expires_at;
+    if (!first || expiring_)
+        return;
+    if (!expiry_timer_)
+        expiry_timer_ = shared_.clock.make_timer(strand());
+    const auto span = std::clamp(*first - now(), duration::zero(), longest_sleep);
+    const auto on_time = [weak = weak_from_this(), wait = ++expiry_waits_] {
+        const auto self = weak.lock();
+        if (!self || wait != self->expiry_waits_ || !self->handler_running_)
+            return;
+        self->expiring_ = true;
+        self->shared_.running.spawn(self->strand(), self->expire_messages());
+    };
+    expiry_timer_->wait(span, asio::bind_executor(strand(), on_time));
+}
+
+asio::awaitable<void> activation::expire_messages()
+{
+    const auto alive = shared_from_this();
+    while (handler_running_ && knows_the_run()) {
+        const auto at = now();
+        const auto late = std::ranges::find_if(
+            inbox_, [&](const message& m) { return can_expire(m) && *m.expires_at <= at; });
+        if (late == inbox_.end())
+            break;
+        const auto sequence = late->sequence;
+        co_await wait_for_turn();
+        const bool is_left =
+            handler_running_ && knows_the_run() &&
+            std::ranges::find(inbox_, sequence, &message::sequence) != inbox_.end();
+        std::optional<transition> change;
+        if (is_left)
+            change = decide(core::message_expired{sequence});
+        if (change) {
+            own_commit made{*this, std::move(*change)};
+            if (!store_in_place(made)) {
+                co_await submit(made);
+                take_result(made);
+            }
+        }
+        pass_turn();
+    }
+    expiring_ = false;
+    // Else the next look at the store finds it.
+    if (handler_running_ && knows_the_run())
+        await_expiry();
 }
 
 const std::string& activation::name_of(const core::from_timeout& by) const

@@ -46,7 +46,8 @@ bool active_runs::is_urgent(const record& current, time_point now)
 
 active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool inside_call)
 {
-    if (shared_.epochs[shared_.shard_of(current)] == 0)
+    // One that was stored while the engine drains runs after the next start, here or elsewhere.
+    if (!shared_.owns(shared_.shard_of(current)) || shared_.stopping)
         return begun::not_owner;
     const auto id = current.id;
     const auto inbox_last = current.inbox_last;
@@ -87,6 +88,7 @@ active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool 
 active_runs::begun active_runs::begin_urgent(run_id run)
 {
     const auto fresh = std::make_shared<activation>(shared_, run, std::nullopt);
+    fresh->serves_messages_ = shared_.stopping.load();
     const auto result = admit(fresh, admission::urgent);
     if (result == begun::yes)
         fresh->driver_->drive_later(fresh);
@@ -267,6 +269,7 @@ bool active_runs::post_mail(run_id run, std::vector<message> stored)
         for (auto& each : stored)
             receiver->mail_.arrived.push_back(std::move(each));
         receiver->has_mail_ = true;
+        receiver->serves_messages_ = receiver->serves_messages_ || shared_.stopping;
     }
     receiver->look_at_mail();
     return true;
@@ -278,7 +281,7 @@ void active_runs::deliver(const record& of, const message& stored)
     // A run may be begun between the two, maybe before the message was stored.
     while (!post_mail(of.id, {stored})) {
         // Its engine is told by the store.
-        if (shared_.epochs[shard] == 0)
+        if (!shared_.owns(shard))
             return;
         // The record has changed by the delivery, so the activation reads it anew.
         const auto result = begin_urgent(of.id);
@@ -393,8 +396,6 @@ void active_runs::erase(activation& ending)
 void active_runs::erased()
 {
     shared_.due->room();
-    if (shared_.stopping && size() == 0)
-        shared_.shards->let_go();
 }
 
 void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
@@ -438,6 +439,13 @@ bool active_runs::any_in(std::uint32_t shard) const
     const std::lock_guard lock{mutex_};
     return std::ranges::any_of(
         runs_, [&](const auto& entry) { return entry.second->shard().value_or(shard) == shard; });
+}
+
+bool active_runs::run_here() const
+{
+    const std::lock_guard lock{mutex_};
+    return std::ranges::any_of(
+        runs_, [](const auto& entry) { return entry.second->driver_->runs_here(); });
 }
 
 bool active_runs::contains(const run_id& run) const

@@ -125,6 +125,9 @@ public:
     /// Whether a run of the shard, or one of which that is not known yet, is active.
     bool any_in(std::uint32_t shard) const;
 
+    /// Whether the caller runs on the strand of an active run: it is its handler.
+    bool run_here() const;
+
     /// Keeps a driver whose activation has ended for the next one; false when it is to end.
     bool keep(std::shared_ptr<driver> free);
 

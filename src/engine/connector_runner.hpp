@@ -50,6 +50,9 @@ public:
     /// runs any more.
     void forget() { connector_.work = nullptr; }
 
+    /// Whether the caller is called by the connector's function, or by the connector itself.
+    bool runs_here() const { return runs_on(strand_); }
+
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
 

@@ -76,7 +76,8 @@ struct context {
     engine_clock& clock;
     const log_sink& log;
     pawl::observer* observer; ///< may be null
-    gate& running;
+    gate& running;            ///< handlers, calls and what they need: a stop waits for them
+    gate& background;         ///< what serves those until the last of them has ended
     committer& commits;
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
@@ -101,7 +102,10 @@ struct context {
     std::size_t max_object_size;
     duration interrupt_grace;
 
-    std::atomic<bool> stopping{false};
+    std::atomic<bool> stopping{false};   ///< no handler begins any more
+    std::atomic<bool> cancelling{false}; ///< the drain is over: what still runs is cancelled
+
+    bool owns(std::uint32_t shard) const { return epochs[shard] != 0; }
 
     /// Workflows without an engine that the log has told of.
     std::mutex reported_mutex;

@@ -84,6 +84,9 @@ public:
 
     bool has(const driver_executor& executor) const noexcept { return own_ == executor; }
 
+    /// Whether the caller is called by its strand. Any thread.
+    bool runs_here() const noexcept { return own_.running_in_this_thread(); }
+
     /// The activation that it drives; null while it rests. On the strand.
     activation* at_work() const noexcept { return at_work_; }
 

@@ -225,7 +225,7 @@ asio::awaitable<cluster_view> engine_core::read_cluster()
 void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                        completion<settlement> done)
 {
-    if (!running() || !gate_.enter()) {
+    if (!admits() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
                  settlement{});
         return;
@@ -338,7 +338,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
                  record{});
         return;
     }
-    if (!running() || !gate_.enter()) {
+    if (!admits() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), record{});
         return;
     }

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -80,6 +81,7 @@ std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), clock_(options_.clock), gate_(executor, options_.log),
+      background_gate_(executor, options_.log),
       committer_(
           executor, *options_.store, gate_, {options_.max_batch, options_.max_batch_bytes},
           options_.observer.get(), *options_.clock,
@@ -90,6 +92,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .log = options_.log,
               .observer = options_.observer.get(),
               .running = gate_,
+              .background = background_gate_,
               .commits = committer_,
               .layout = engine_detail::shard_map{options_.store->shards()},
               .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards() + 1),
@@ -137,7 +140,7 @@ void engine_core::abandon()
         shared_.log({log_level::error,
                      "an engine was destroyed before async_stop had completed; its handlers are "
                      "cancelled, and it ends when they have, if its executor goes on"});
-    stop(duration::zero(), [](error_code) {});
+    begin_stop(duration::zero(), [](error_code) {});
 }
 
 /// Lets go of everything that a host gave, in which clients may be captured that keep this one
@@ -367,29 +370,63 @@ void engine_core::let_go()
     start_connectors();
 }
 
+bool engine_core::called_by_handler() const
+{
+    const std::lock_guard lock{mutex_}; // against release()
+    if (phase_ == phase::stopped)
+        return false;
+    return active_.run_here() ||
+           std::ranges::any_of(hooks_,
+                               [](const auto& each) { return each->follower().runs_here(); }) ||
+           std::ranges::any_of(connectors_, [](const auto& each) { return each->runs_here(); });
+}
+
+bool engine_core::admits() const
+{
+    const auto now = phase_.load();
+    return now == phase::running ||
+           (now == phase::stopping && !shared_.cancelling && called_by_handler());
+}
+
 void engine_core::stop(duration drain, completion<> done)
 {
+    if (called_by_handler()) {
+        // It would wait for its own end.
+        complete(shared_.executor, std::move(done), make_error_code(errc::called_by_handler));
+        return;
+    }
+    begin_stop(drain, std::move(done));
+}
+
+void engine_core::begin_stop(duration drain, completion<> done)
+{
+    auto slot = done.get_cancellation_slot();
+    const auto waiting = std::make_shared<stop_waiter>(std::move(done));
+    if (slot.is_connected())
+        slot.assign(
+            [weak = weak_from_this(), kept = std::weak_ptr{waiting}](asio::cancellation_type) {
+                const auto self = weak.lock();
+                const auto cancelled = kept.lock();
+                if (self && cancelled)
+                    self->cancel_wait(cancelled);
+            });
     {
         const std::lock_guard lock{mutex_};
         const auto before = phase_.load();
         if (before == phase::stopped) {
-            complete(shared_.executor, std::move(done), error_code{});
+            complete(shared_.executor, std::move(*waiting->done), error_code{});
+            waiting->done.reset();
             return;
         }
-        stop_waiters_.push_back(std::move(done));
+        stop_waiters_.push_back(waiting);
         phase_ = phase::stopping;
         if (before == phase::stopping)
             return;
     }
     shared_.stopping = true;
     active_.stop();
-    watchers_->stop();
     scanner_->stop();
-    second_look_->stop();
-    peers_->stop();
     shards_->stop();
-    if (active_.size() == 0)
-        shards_->let_go();
     for (const auto& runner : hooks_)
         runner->follower().stop();
     for (const auto& runner : retention_)
@@ -401,12 +438,16 @@ void engine_core::stop(duration drain, completion<> done)
                            if (const auto self = weak.lock())
                                self->after_drain();
                        }));
-    gate_.close_when_empty([self = shared_from_this()] {
-        self->drain_timer_->cancel();
-        // Not through the gate: the engine may be destroyed as soon as the waiters are told.
-        asio::co_spawn(self->shared_.executor, self->shards_->release(),
-                       [self](const std::exception_ptr&) { self->finish_stop(); });
-    });
+    gate_.close_when_empty([self = shared_from_this()] { self->end_background(); });
+}
+
+/// Only the wait ends: the stop goes on.
+void engine_core::cancel_wait(const std::shared_ptr<stop_waiter>& waiting)
+{
+    const std::lock_guard lock{mutex_};
+    std::erase(stop_waiters_, waiting);
+    if (auto done = std::exchange(waiting->done, std::nullopt))
+        complete(shared_.executor, std::move(*done), error_code{asio::error::operation_aborted});
 }
 
 void engine_core::after_drain()
@@ -414,7 +455,10 @@ void engine_core::after_drain()
     const std::lock_guard lock{mutex_}; // against release()
     if (phase_ != phase::stopping)
         return;
+    shared_.cancelling = true;
     active_.interrupt_all();
+    watchers_->stop();
+    second_look_->stop();
     shards_->let_go();
     for (const auto& runner : hooks_)
         runner->follower().interrupt();
@@ -424,9 +468,25 @@ void engine_core::after_drain()
         runner->interrupt();
 }
 
+/// The last handler and the last call have ended, and none begins any more.
+void engine_core::end_background()
+{
+    shared_.cancelling = true;
+    drain_timer_->cancel();
+    watchers_->stop();
+    second_look_->stop();
+    peers_->stop();
+    shards_->let_go();
+    background_gate_.close_when_empty([self = shared_from_this()] {
+        // Not through the gate: the engine may be destroyed as soon as the waiters are told.
+        asio::co_spawn(self->shared_.executor, self->shards_->release(),
+                       [self](const std::exception_ptr&) { self->finish_stop(); });
+    });
+}
+
 void engine_core::finish_stop()
 {
-    std::vector<completion<>> waiters;
+    std::vector<std::shared_ptr<stop_waiter>> waiters;
     {
         const std::lock_guard lock{mutex_};
         phase_ = phase::stopped;
@@ -434,8 +494,11 @@ void engine_core::finish_stop()
         waiters = std::move(stop_waiters_);
     }
     release();
-    for (auto& waiter : waiters)
-        complete(shared_.executor, std::move(waiter), error_code{});
+    for (const auto& waiter : waiters) {
+        const std::lock_guard lock{mutex_};
+        if (auto done = std::exchange(waiter->done, std::nullopt))
+            complete(shared_.executor, std::move(*done), error_code{});
+    }
 }
 
 } // namespace pawl::detail

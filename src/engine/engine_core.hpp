@@ -27,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -51,6 +52,10 @@ public:
     void cluster(completion<cluster_view> done);
     void abandon();
     bool running() const noexcept { return phase_ == phase::running; }
+
+    /// Whether a call is taken now: while the engine runs, and of its own handlers until the drain
+    /// of a stop is over.
+    bool admits() const;
     error_code readiness() const noexcept;
 
     boost::asio::any_io_executor executor() const override { return shared_.executor; }
@@ -83,6 +88,12 @@ private:
 
     template <class T>
     using result = boost::system::result<T>;
+
+    /// Who waits for the end of a stop.
+    struct stop_waiter {
+        std::optional<completion<>> done;
+    };
+    void cancel_wait(const std::shared_ptr<stop_waiter>& waiting);
 
     enum class phase { fresh, starting, running, stopping, stopped };
 
@@ -123,7 +134,10 @@ private:
     boost::asio::awaitable<void> report_undriven(std::vector<core::engine_facts> alive);
     boost::asio::awaitable<void> move_retired();
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
+    bool called_by_handler() const;
+    void begin_stop(duration drain, completion<> done);
     void after_drain();
+    void end_background();
     void let_go();
 
     result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
@@ -164,6 +178,7 @@ private:
     engine_options options_; ///< the store is released at the end
     engine_detail::engine_clock clock_;
     engine_detail::gate gate_;
+    engine_detail::gate background_gate_;
     engine_detail::committer committer_;
     engine_detail::context shared_;
     engine_detail::active_runs active_;
@@ -181,8 +196,9 @@ private:
     std::unique_ptr<timer> drain_timer_;
 
     std::atomic<phase> phase_{phase::fresh};
-    std::mutex mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
-    std::vector<completion<>> stop_waiters_;
+    mutable std::mutex
+        mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
+    std::vector<std::shared_ptr<stop_waiter>> stop_waiters_;
     core::run_id_maker ids_;
     std::mt19937_64 random_;
     std::atomic<std::size_t> waiting_calls_{0};

@@ -66,7 +66,7 @@ asio::awaitable<run_id> engine_core::fire(engine_detail::scheduled_trigger slot)
 
 void engine_core::launch(asio::awaitable<void> work, completion<> done)
 {
-    if (running() && gate_.enter())
+    if (admits() && gate_.enter())
         gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
     else
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running));

@@ -211,7 +211,7 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
                           completion<run_id> done)
 {
-    if (!running() || !gate_.enter()) {
+    if (!admits() || !gate_.enter()) {
         complete(shared_.executor, std::move(done), make_error_code(errc::not_running), run_id{});
         return;
     }

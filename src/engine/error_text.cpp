@@ -3,6 +3,9 @@
 #include "pawl/detail/exception_text.hpp"
 #include "pawl/run.hpp"
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+
 namespace pawl::engine_detail {
 
 std::string error_text(const std::exception_ptr& failure)
@@ -47,6 +50,27 @@ bool is_too_old(const std::exception_ptr& failure) noexcept
     } catch (...) {
         return false;
     }
+}
+
+bool is_caused_by_stop(const std::exception_ptr& failure)
+{
+    try {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const boost::asio::multiple_exceptions& both) {
+            return is_caused_by_stop(both.first_exception());
+        } catch (const system_error& e) {
+            if (e.code() == errc::not_running || e.code() == boost::asio::error::operation_aborted)
+                return true;
+            std::rethrow_if_nested(e);
+        } catch (const std::exception& e) {
+            std::rethrow_if_nested(e);
+        }
+    } catch (...) {
+        const auto nested = std::current_exception();
+        return nested != failure && is_caused_by_stop(nested);
+    }
+    return false;
 }
 
 } // namespace pawl::engine_detail

@@ -28,4 +28,7 @@ error_code error_code_of(const std::exception_ptr& failure);
 /// rest of the store can be read and written.
 bool is_of_data(const error_code& failure) noexcept;
 
+/// Whether it is, or was thrown because of, errc::not_running or a cancellation.
+bool is_caused_by_stop(const std::exception_ptr& failure);
+
 } // namespace pawl::engine_detail

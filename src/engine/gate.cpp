@@ -5,12 +5,19 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <cassert>
 
 namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
+
+bool runs_on(const asio::any_io_executor& strand)
+{
+    const auto* const found = strand.target<asio::strand<asio::any_io_executor>>();
+    return found && found->running_in_this_thread();
+}
 
 bool gate::enter()
 {

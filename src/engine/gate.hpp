@@ -15,6 +15,9 @@
 
 namespace pawl::engine_detail {
 
+/// Whether the caller is called by the strand that the executor is.
+bool runs_on(const boost::asio::any_io_executor& strand);
+
 /// Counts the coroutines that an engine has started, so that a stop can wait for the last of them.
 ///
 /// @par Thread Safety

@@ -17,7 +17,7 @@ void check_name(const std::string& text, bool may_be_empty, const char* what);
 template <class T, class Given>
 void engine_core::launch(boost::asio::awaitable<Given> work, completion<T> done)
 {
-    if (running() && gate_.enter())
+    if (admits() && gate_.enter())
         gate_.start(shared_.executor, finish(std::move(work), std::move(done)));
     else
         engine_detail::complete(shared_.executor, std::move(done),

@@ -85,6 +85,9 @@ public:
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
 
+    /// Whether the caller is called by user code of the follower, or by the follower itself.
+    bool runs_here() const { return runs_on(strand_); }
+
     /// Whether the lane's work is to end, without another attempt.
     bool ends(const lane& working) const noexcept { return shared_.stopping || working.dropped; }
 

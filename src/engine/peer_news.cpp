@@ -51,7 +51,7 @@ void peer_news::start()
             self->hear(news);
     });
     next_poll_ = shared_.clock.now();
-    shared_.running.spawn(strand_, work());
+    shared_.background.spawn(strand_, work());
 }
 
 void peer_news::stop()
@@ -64,7 +64,7 @@ void peer_news::stop()
 
 void peer_news::hear(std::span<const shard_news> news)
 {
-    if (shared_.stopping)
+    if (shared_.cancelling)
         return;
     bool known = false;
     for (const auto& each : news) {
@@ -94,9 +94,9 @@ void peer_news::shards_dropped()
 
 asio::awaitable<void> peer_news::work()
 {
-    while (!shared_.stopping) {
+    while (!shared_.cancelling) {
         const bool poll = co_await wait_for_news();
-        if (shared_.stopping)
+        if (shared_.cancelling)
             co_return;
         if (poll)
             look_without_news();
@@ -169,7 +169,7 @@ asio::awaitable<void> peer_news::read_logs(bool all)
 
 asio::awaitable<void> peer_news::read_log(std::uint32_t shard, std::uint64_t after)
 {
-    for (bool more = true; more && !shared_.stopping;) {
+    for (bool more = true; more && !shared_.cancelling;) {
         auto events = co_await shared_.store.events(shard, after, page_size);
         more = events.size() == page_size;
         if (!events.empty())

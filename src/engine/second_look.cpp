@@ -26,7 +26,7 @@ second_look::second_look(context& shared, std::shared_ptr<watchers> all)
 void second_look::look(run_id run)
 {
     for (auto& waiting : watchers_->of(run))
-        shared_.running.spawn(shared_.executor, ask(std::move(waiting)));
+        shared_.background.spawn(shared_.executor, ask(std::move(waiting)));
 }
 
 void second_look::doubt(run_id run)
@@ -39,7 +39,7 @@ void second_look::doubt(run_id run)
         if (std::exchange(working_, true))
             return;
     }
-    shared_.running.spawn(strand_, work());
+    shared_.background.spawn(strand_, work());
 }
 
 void second_look::stop()
@@ -50,7 +50,7 @@ void second_look::stop()
 asio::awaitable<void> second_look::work()
 {
     for (;;) {
-        if (!shared_.stopping)
+        if (!shared_.cancelling)
             co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
                 [](auto handler, timer* clock) { clock->wait(pause, std::move(handler)); },
                 asio::use_awaitable, timer_.get());
@@ -58,7 +58,7 @@ asio::awaitable<void> second_look::work()
         {
             const std::lock_guard lock{mutex_};
             runs = std::exchange(doubtful_, {});
-            if (runs.empty() || shared_.stopping) {
+            if (runs.empty() || shared_.cancelling) {
                 working_ = false;
                 co_return;
             }

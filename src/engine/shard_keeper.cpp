@@ -116,7 +116,7 @@ asio::awaitable<void> shard_keeper::show_alive()
 void shard_keeper::start()
 {
     if (shared_.store.shared())
-        shared_.running.spawn(strand_, keep());
+        shared_.background.spawn(strand_, keep());
 }
 
 void shard_keeper::stop()

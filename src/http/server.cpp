@@ -295,7 +295,7 @@ void server::start()
     impl_->start();
 }
 
-asio::awaitable<void> server::async_stop(duration deadline)
+asio::awaitable<void> server::async_stop(any_duration deadline)
 {
     return impl::stop(impl_, deadline);
 }

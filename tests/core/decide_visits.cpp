@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(a_timeout_is_done_armed_again_or_tried_again_and_leaves_the
     BOOST_TEST((deadlines_after(returned(next_kind::skip, by)) == list{other}));
     BOOST_TEST((deadlines_after(returned(next_kind::pause, by)) == list{other}));
     BOOST_TEST(
-        (deadlines_after(repeats_after(5min, by)) == list{{"timeout", now + 5min, 0}, other}));
+        (deadlines_after(repeats_after(5min, by)) == list{{"timeout", now + 5min, 0, 1}, other}));
     BOOST_TEST((deadlines_after(timeout_failed(0)) == list{{"timeout", now + 1s, 1}, other}));
     BOOST_TEST((deadlines_after(moves_to(created, by)).empty()));
     BOOST_TEST((after(run, returned(next_kind::skip, by), now).wake_at == t0 + 2h));
@@ -305,8 +305,8 @@ BOOST_AUTO_TEST_CASE(effects_of_a_visit_end_with_it_and_those_of_the_run_stay)
     const std::vector<std::string> of_run{"number"};
     const auto run = with_effects(created);
     for (const outcome& stays :
-         {outcome{repeats_after(5s)}, outcome{step_failed()}, outcome{step_failed(true)},
-          outcome{returned(next_kind::skip)}, outcome{returned(next_kind::pause)},
+         {outcome{step_failed()}, outcome{step_failed(true)}, outcome{returned(next_kind::skip)},
+          outcome{returned(next_kind::pause)},
           outcome{command_received{4, pawl::message_kind::pause, {}}}})
         BOOST_TEST(names(after(run, stays)) == both, boost::test_tools::per_element());
     BOOST_TEST(names(after(run, moves_to(waiting))) == of_run, boost::test_tools::per_element());
@@ -317,6 +317,37 @@ BOOST_AUTO_TEST_CASE(effects_of_a_visit_end_with_it_and_those_of_the_run_stay)
     auto deleting = with_effects(done);
     deleting.state = run_state::requested_data_deleted;
     BOOST_TEST(after(deleting, data_scrubbed{""}).effects.empty());
+}
+
+BOOST_AUTO_TEST_CASE(effects_belong_to_a_round_a_firing_or_a_message)
+{
+    const auto names = [](const pawl::record& run) {
+        std::string all;
+        for (const auto& each : run.effects)
+            all += each.name;
+        return all;
+    };
+    auto run = run_in(waiting);
+    run.effects = {{"s", "", false, 1, step_handler_number},
+                   {"t", "", false, 1, number_of_timeout("timeout-2")},
+                   {"m", "", false, 1, callback_handler_number(4)},
+                   {"n", "", false, 1, callback_handler_number(5)},
+                   {"r", "", true}};
+    auto next = after(run, repeats_after(1min));
+    BOOST_TEST(names(next) == "tmnr");
+    BOOST_TEST(next.round == 1u);
+    next = after(run, repeats_after(1min, from_timeout{1}));
+    BOOST_TEST(names(next) == "smnr");
+    BOOST_TEST(next.round == 0u);
+    BOOST_TEST(next.deadlines[1].round == 1u);
+    BOOST_TEST(names(after(run, returned(next_kind::skip, from_timeout{1}))) == "smnr");
+    BOOST_TEST(names(after(run, repeats_after(1min, from_callback{4}))) == "stnr");
+    BOOST_TEST(names(after(run, message_expired{5})) == "stmr");
+    BOOST_TEST(names(after(run, moves_to(shipping, from_callback{4}))) == "nr");
+    // A failed attempt begins no other scope.
+    next = after(run, handler_failed{from_timeout{1}, "no", false});
+    BOOST_TEST(names(next) == "stmnr");
+    BOOST_TEST(next.deadlines[1].round == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_checkpoint_adds_its_effect)

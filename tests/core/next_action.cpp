@@ -67,16 +67,67 @@ BOOST_AUTO_TEST_CASE(passed_deadlines_go_before_the_step_the_earliest_first)
     BOOST_TEST((needed(run, {}, t0 + 2h) == nothing));
 }
 
-BOOST_AUTO_TEST_CASE(messages_go_first_in_their_order)
+BOOST_AUTO_TEST_CASE(commands_go_before_callbacks_each_in_their_order)
 {
     const auto pause = message_of(2, message_kind::pause);
     const auto paid = callback_of(1, "paid");
     auto run = run_in(waiting);
     run.deadlines[0].at = t0;
-    BOOST_TEST((needed(run, {paid, pause}) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run, {paid, callback_of(2, "note")}) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run, {paid, pause}) == action{need::command, 0, 1}));
     BOOST_TEST((needed(run, {pause, paid}) == action{need::command, 0, 0}));
+    BOOST_TEST(
+        (needed(run, {pause, message_of(3, message_kind::resume)}) == action{need::command, 0, 0}));
     BOOST_TEST((needed(run_in(created), {message_of(1, message_kind::cancel)}) ==
                 action{need::command, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(a_passed_deadline_goes_before_callbacks_that_were_sent_after_it)
+{
+    auto run = run_in(waiting);
+    const auto in_time = callback_of(1, "paid");
+    auto late = in_time;
+    late.sent_at = t0 + 1us;
+    run.deadlines[0].at = t0;
+    BOOST_TEST((needed(run, {in_time}) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run, {late}) == action{need::timeout, 0}));
+    BOOST_TEST((needed(run, {late}, t0 - 1us) == action{need::callback, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(many_callbacks_in_a_row_let_deadlines_and_the_step_go_first)
+{
+    auto rules = orders();
+    rules.statuses[1].step.emplace(); // of waiting
+    auto run = run_in(waiting);
+    const std::vector<pawl::message> paid{callback_of(1, "paid")};
+    const auto after_callbacks = [&](int callbacks) {
+        return next_action(run, rules, paid, t0 + 1min, callbacks);
+    };
+    const action callback{need::callback, 0, 0};
+    BOOST_TEST((after_callbacks(max_callbacks_in_a_row - 1) == callback));
+    BOOST_TEST((after_callbacks(max_callbacks_in_a_row) == action{need::step}));
+    run.deadlines[0].at = t0 + 1s;
+    BOOST_TEST((after_callbacks(max_callbacks_in_a_row - 1) == callback));
+    BOOST_TEST((after_callbacks(max_callbacks_in_a_row) == action{need::timeout, 0}));
+    run.deadlines.clear();
+    run.not_before = t0 + 1h;
+    BOOST_TEST((after_callbacks(max_callbacks_in_a_row) == callback));
+}
+
+BOOST_AUTO_TEST_CASE(a_step_waits_for_a_timeout_that_is_failing)
+{
+    auto rules = orders();
+    rules.statuses[1].step.emplace(); // of waiting
+    auto run = run_in(waiting);
+    run.deadlines = {{"timeout", t0 + 1h, 1}};
+    BOOST_TEST((next_action(run, rules, {}, t0) == nothing));
+    BOOST_TEST((wake_time(run, rules, t0) == t0 + 1h));
+    BOOST_TEST((next_action(run, rules, {}, t0 + 1h) == action{need::timeout, 0}));
+    run.deadlines[0].attempt = 0;
+    BOOST_TEST((next_action(run, rules, {}, t0) == action{need::step}));
+    // One that is kept for a newer program holds up nothing.
+    run.deadlines = {{"of a newer program", t0 + 1h, 1}};
+    BOOST_TEST((next_action(run, rules, {}, t0) == action{need::step}));
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_the_status_does_not_take_is_passed_over_and_stays)

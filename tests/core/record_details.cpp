@@ -54,13 +54,16 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(6);
+    std::vector<pawl::record> runs(9);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
     runs[3].deadlines = whole.deadlines;
     runs[4].effects = whole.effects;
     runs[5].requested_by = whole.requested_by;
+    runs[6].round = std::numeric_limits<std::uint32_t>::max();
+    runs[7].deadlines = {{"timeout", pawl::time_point{1s}, 0, 3}};
+    runs[8].effects = {{"reserve", "1", false, 1, (1ull << 32) + 5}};
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -92,6 +95,12 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     third[0] = 3;
     third[7] = 0; // the index of a timeout that has none
     BOOST_TEST(pawl::core::encode_details(run) == third);
+
+    run.round = 1;
+    run.deadlines[0].round = 200;
+    run.effects[0].handler = 3;
+    const auto fields = third + std::string{5, 1} + std::string{'\xc8', 1, 3};
+    BOOST_TEST(pawl::core::encode_details(run) == fields);
 }
 
 BOOST_AUTO_TEST_CASE(deadlines_of_before_timeouts_had_names_belong_to_the_unnamed_ones)
@@ -134,6 +143,7 @@ BOOST_AUTO_TEST_CASE(refuses_impossible_values)
         {1, 0, -1, -1, -1, -1, -1, 127, 0, 0, 0}, // a number past int
         {3, 0, 0, 0, 0, 0, 0, 9},                 // a field that is none
         {3, 0, 0, 0, 0, 0, 0, 2, 1},              // fields out of order
+        {3, 0, 0, 0, 0, 0, 0, 5, 1, 5, 1},        // a field twice
         {3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0},     // a version that is none
     };
     for (const auto& bytes : damaged) {

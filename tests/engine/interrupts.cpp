@@ -1,8 +1,9 @@
 // What interrupts a running handler and what waits for its end; which errors are not repeated; what
 // is asked of a timeout's due time.
+#include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 
 using namespace engine_test;
 using enum light;
@@ -123,39 +124,156 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     BOOST_TEST((*told == pawl::errc::finished));
 }
 
-namespace {
-
-asio::awaitable<void> charge(lamp_run& run, pawl::clock* clock, pawl::duration span)
+BOOST_AUTO_TEST_CASE(a_command_behind_a_callback_interrupts_and_goes_first)
 {
-    co_await run.once("charge",
-                      [clock, span]() -> asio::awaitable<void> { co_await wait_on(*clock, span); });
+    for (const bool stepping : {true, false}) {
+        int begun = 0;
+        world w;
+        lamp_builder b{"lamps"};
+        if (stepping)
+            b.step<red>([clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+                co_await wait_on(*clock, 1h);
+                co_return pawl::to<off>;
+            });
+        b.callback<red>("hang", [clock = w.clock.get(), &begun](lamp_run& run, int) {
+            return slowly(run, clock, &begun);
+        });
+        b.end<off>();
+        auto client = w.start(std::move(b).build());
+        const auto run = trigger(w, client);
+        for (int i = 0; i < 2; ++i)
+            w.wait_for(client.async_deliver(run, "hang", i, {}, asio::use_awaitable));
+        w.settle();
+        const auto cancelled =
+            begin(w, [&](auto done) { client.async_cancel(run, "enough", std::move(done)); });
+        BOOST_REQUIRE(cancelled->has_value());
+        BOOST_TEST(!**cancelled);
+        BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+        BOOST_TEST(begun == (stepping ? 0 : 1));
+    }
 }
 
-pawl::step<off> charges_twice(lamp_run& run, pawl::clock* clock)
+BOOST_AUTO_TEST_CASE(a_deadline_interrupts_a_callbacks_handler_and_goes_first)
 {
-    using namespace asio::experimental::awaitable_operators;
-    co_await (charge(run, clock, 1s) && charge(run, clock, 2s));
-    co_return pawl::to<off>;
-}
-
-} // namespace
-
-BOOST_AUTO_TEST_CASE(two_effects_of_one_name_beside_each_other_are_a_mistake_that_is_told)
-{
+    int begun = 0;
     world w;
     lamp_builder b{"lamps"};
-    b.step<red>([clock = w.clock.get()](lamp_run& run) {
-         return charges_twice(run, clock);
-     }).retry({.max_attempts = 1});
+    b.callback<red>("hang", [clock = w.clock.get(), &begun](lamp_run& run, int) {
+        return slowly(run, clock, &begun);
+    });
+    b.timeout<red>(10min, [](lamp_run&) -> pawl::step<broken> { co_return pawl::to<broken>; });
+    b.end<off, broken>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    w.wait_for(client.async_deliver(run, "hang", 1, {}, asio::use_awaitable));
+    w.settle();
+    w.advance(10min);
+    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(begun == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_message_expires_on_time_while_a_handler_runs)
+{
+    for (const bool batches : {false, true}) {
+        world w;
+        if (batches)
+            w.store = std::make_shared<faulty_store>(w.store);
+        int begun = 0;
+        lamp_builder b{"lamps"};
+        b.step<red>(
+            [clock = w.clock.get(), &begun](lamp_run& run) { return slowly(run, clock, &begun); });
+        b.callback<yellow>("later",
+                           [](lamp_run&, int) -> pawl::step<off> { co_return pawl::to<off>; });
+        b.end<off>();
+        auto client = w.start(std::move(b).build());
+        const auto run = trigger(w, client);
+        std::vector<pawl::error_code> told;
+        for (const auto limit : {2s, 1s})
+            client.async_callback(
+                run, "later", 1, {.time_limit = limit},
+                [&](pawl::error_code code, const pawl::settlement&) { told.push_back(code); });
+        w.settle();
+        w.advance(1s);
+        BOOST_TEST(told.size() == 1u);
+        w.advance(1s);
+        BOOST_REQUIRE(told.size() == 2u);
+        for (const auto& code : told)
+            BOOST_TEST((code == pawl::errc::expired));
+        w.advance(1h - 2s);
+        BOOST_TEST(begun == 1); // the step went on, and its result counts
+        BOOST_TEST((w.state_of(client, run).status == off));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_does_not_expire_while_its_handler_runs)
+{
+    int begun = 0;
+    world w;
+    lamp_builder b{"lamps"};
+    b.callback<red>("slow", [clock = w.clock.get(), &begun](lamp_run& run, int) {
+        return slowly(run, clock, &begun);
+    });
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.advance(1s);
-    w.advance(1s);
+    std::optional<pawl::error_code> told;
+    client.async_callback(run, "slow", 1, {.time_limit = 1s},
+                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    w.settle();
+    w.advance(1min);
+    BOOST_TEST(!told.has_value());
+    w.advance(1h);
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST(!*told);
+    BOOST_TEST(begun == 1);
+}
+
+BOOST_AUTO_TEST_CASE(callbacks_in_a_row_let_the_step_and_deadlines_have_their_turn)
+{
+    int callbacks = 0;
+    int callbacks_before_step = -1;
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>([&, clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+         callbacks_before_step = callbacks;
+         co_return pawl::skip();
+     }).lag(1min);
+    b.callback<red>("note", [&, clock = w.clock.get()](lamp_run&, int) -> pawl::step<off> {
+        ++callbacks;
+        co_await wait_on(*clock, 1min);
+        co_return pawl::repeat_after(0s);
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    for (int i = 0; i < 40; ++i)
+        w.wait_for(client.async_deliver(run, "note", i, {}, asio::use_awaitable));
+    w.settle();
+    for (int i = 0; i < 50; ++i)
+        w.advance(1min);
+    BOOST_TEST(callbacks == 40);
+    BOOST_TEST(callbacks_before_step == 16);
+}
+
+BOOST_AUTO_TEST_CASE(a_skip_leaves_no_change_of_the_object_behind)
+{
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run& run) -> pawl::step<off> {
+        run.object().value = 7;
+        co_return pawl::skip();
+    });
+    b.callback<red>("note", [](lamp_run& run, int) -> pawl::step<off> {
+        run.object().trail.emplace_back("noted");
+        co_return pawl::repeat_after(0s);
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    w.wait_for(client.async_callback(run, "note", 1, {}, asio::use_awaitable));
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::paused));
-    BOOST_TEST(now.reason.find("charge") != std::string::npos);
-    BOOST_TEST(now.reason.find("two names") != std::string::npos);
+    BOOST_TEST(now.object.value == 0);
+    BOOST_TEST(now.object.trail.size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either)
@@ -239,6 +357,97 @@ BOOST_AUTO_TEST_CASE(a_due_time_that_throws_refuses_the_trigger_with_its_reason_
                 pawl::errc::invalid_argument));
     BOOST_REQUIRE(!w.log.empty());
     BOOST_TEST(w.log.back().find("no calendar") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_without_its_handler_after_its_shard_was_lost_and_taken_again)
+{
+    world w;
+    auto faults =
+        std::make_shared<faulty_store>(pawl::open_memory({.shared = true, .clock = w.clock}));
+    w.store = faults;
+    lamp_builder b{"lamps"};
+    b.step<red>([clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_await wait_on(*clock, 20min);
+        co_return pawl::to<off>;
+    });
+    b.timeout<red>(1min, [](lamp_run&) -> pawl::step<broken> { co_return pawl::to<broken>; });
+    b.end<off, broken>();
+    auto client = w.start(std::move(b).build());
+    const auto pass = [&w](int seconds) {
+        for (int i = 0; i < seconds; ++i)
+            w.advance(1s);
+    };
+    pass(10);
+    const auto run = trigger(w, client);
+    faults->fails = [](const std::string&) {
+        return fault::refused;
+    };
+    pass(20);
+    faults->fails = [](const std::string&) {
+        return fault::none;
+    };
+    pass(60);
+    BOOST_TEST((w.state_of(client, run).status == broken));
+    w.advance(20min); // the handler ends, and changes nothing
+    BOOST_TEST((w.state_of(client, run).status == broken));
+}
+
+BOOST_AUTO_TEST_CASE(a_place_in_a_step_is_not_held_by_a_timeout_of_the_run_that_got_it)
+{
+    world w;
+    std::vector<std::string> order;
+    lamp_builder b{"lamps"};
+    b.step<red>([&, clock = w.clock.get()](lamp_run& run) -> pawl::step<off> {
+         order.push_back(run.foreign_id());
+         co_await wait_on(*clock, 1min);
+         co_return pawl::to<off>;
+     }).parallel(1);
+    b.timeout<red>(
+        [](const lamp_run& run) -> std::optional<pawl::time_point> {
+            if (run.foreign_id() != "second")
+                return std::nullopt;
+            return run.now() + 1min; // when it gets the place
+        },
+        [clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+            co_await wait_on(*clock, 1h);
+            co_return pawl::skip();
+        });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    for (const auto* id : {"first", "second", "third"})
+        w.wait_for(client.async_trigger(id, lamp{}, {}, asio::use_awaitable));
+    w.settle();
+    w.advance(1min);
+    const std::vector<std::string> wanted{"first", "third"};
+    BOOST_TEST(order == wanted, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_that_is_cancelled_before_its_message_is_stored_ends)
+{
+    world w;
+    w.store = std::make_shared<faulty_store>(w.store);
+    lamp_builder b{"lamps"};
+    b.callback<red>("hang", [clock = w.clock.get()](lamp_run&, int) -> pawl::step<off> {
+        co_await wait_on(*clock, 1h);
+        co_return pawl::to<off>;
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client);
+    asio::cancellation_signal cancel;
+    std::optional<pawl::error_code> told;
+    client.async_callback(
+        run, "hang", 1, {},
+        asio::bind_cancellation_slot(
+            cancel.slot(), [&](pawl::error_code code, const pawl::settlement&) { told = code; }));
+    cancel.emit(asio::cancellation_type::terminal);
+    w.settle();
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST((*told == asio::error::operation_aborted));
+    w.advance(1h);
+    BOOST_TEST((w.state_of(client, run).status == off)); // only the wait ended
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -270,4 +270,31 @@ BOOST_AUTO_TEST_CASE(a_paused_run_keeps_its_deadline_for_the_resume)
     BOOST_TEST((w.state_of(client, run).status == off));
 }
 
+BOOST_AUTO_TEST_CASE(a_failing_handler_does_not_start_the_step_that_it_interrupted)
+{
+    world w;
+    int started = 0;
+    int fired = 0;
+    lamp_builder b{"lamps"};
+    b.step<red>([&, clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+        ++started;
+        co_await wait_on(*clock, 10h);
+        co_return pawl::to<off>;
+    });
+    b.timeout<red>(1min, [&](lamp_run&) -> pawl::step<off> {
+        if (++fired <= 3)
+            throw std::runtime_error("not yet");
+        co_return pawl::skip();
+    });
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
+    w.settle();
+    w.advance(1min);
+    w.advance_until([&] { return fired == 3; });
+    BOOST_TEST(started == 1);
+    w.advance_until([&] { return fired == 4; });
+    BOOST_TEST(started == 2); // the timeout is done, and the step goes on
+}
+
 BOOST_AUTO_TEST_SUITE_END()

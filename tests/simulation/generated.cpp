@@ -107,8 +107,8 @@ struct in_hand {
     void note_save() { object->trail.push_back(std::to_string(record().version + 1)); }
     std::string where(int number) const
     {
-        return fmt::format("{}/{}.{}/{}", to_string(record().id), record().status, record().visit,
-                           number);
+        return fmt::format("{}/{}.{}.{}/{}", to_string(record().id), record().status,
+                           record().visit, record().round, number);
     }
 };
 
@@ -128,7 +128,7 @@ asio::awaitable<void> record_once(in_hand run, int number)
 {
     pawl::run<tale> typed{*run.object, *run.context};
     const auto name = "once-" + std::to_string(number);
-    if (!pawl::detail::find_effect(run.record(), name, false))
+    if (!pawl::detail::find_effect(*run.context, name, false))
         run.note_save();
     const auto where = run.where(number);
     auto effect = [run, number] {

@@ -141,8 +141,8 @@ timer_function make_timer(const kept<When>& when)
 template <class When>
 constexpr bool is_no_span(const When& when)
 {
-    if constexpr (std::is_convertible_v<When, duration>)
-        return static_cast<duration>(when) <= duration::zero();
+    if constexpr (std::is_convertible_v<When, any_duration>)
+        return any_duration{when} <= any_duration{duration::zero()};
     else
         return false;
 }

@@ -20,7 +20,9 @@ public:
     /// Which attempt of the handler this is; the first is 1.
     virtual int attempt() const noexcept { return current().attempt + 1; }
 
-    /// Tells the handlers of one visit apart: 0 is the step.
+    /// Tells the handlers of one run apart: 0 is the step of the present visit, below 2^32 a number
+    /// made of the name of one of its timeouts, 2^32 + m the handler of the callback with message
+    /// number m.
     virtual std::uint64_t handler_number() const noexcept { return 0; }
 
     /// The version of the schema of the payload that a callback's handler is given.
@@ -33,6 +35,13 @@ public:
 
     /// As checkpoint, and adds one effect in the same commit.
     virtual boost::asio::awaitable<void> record_effect(effect added, std::string object) = 0;
+
+    /// Says that an effect's function is about to be called. False when one of that name is under
+    /// way: then wait for effect_ended() and look again. Throws when the handler may record nothing
+    /// any more.
+    virtual bool begin_effect(std::string_view /*name*/, bool /*for_run*/) { return true; }
+    virtual void end_effect(std::string_view /*name*/, bool /*for_run*/) {}
+    virtual boost::asio::awaitable<void> effect_ended() { co_return; }
 
     virtual void log(log_level level, std::string_view line) const = 0;
 

@@ -98,7 +98,7 @@ public:
     /// Precondition: not called from a handler, which it would wait for.@n
     /// Cancellation: none; a stop that has begun goes on. It completes late only when a handler
     /// disregards its own cancellation.
-    boost::asio::awaitable<void> async_stop(duration deadline);
+    boost::asio::awaitable<void> async_stop(any_duration deadline);
 
 private:
     class impl;
