@@ -113,6 +113,18 @@ public:
         return inner_->finished_before(shard, workflow, before, limit);
     }
 
+    boost::asio::awaitable<std::vector<record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
+                    time_point before, std::size_t limit) override
+    {
+        return inner_->finished_behind(shard, workflow, after, before, limit);
+    }
+
+    boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        return inner_->log_end(shard);
+    }
+
     boost::asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {

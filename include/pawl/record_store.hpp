@@ -59,7 +59,8 @@ struct transition {
     std::uint64_t epoch = 0;
 };
 
-/// Stores a message in a run's inbox and makes the run due now.
+/// Stores a message in a run's inbox and makes the run due now. A message whose key another one of
+/// the run has is a duplicate, unless that one was settled as failed: then the key is free again.
 struct delivery {
     message content; ///< its sequence is given by the store
 };
@@ -127,6 +128,14 @@ struct due_position {
     run_id id;
 
     friend auto operator<=>(const due_position&, const due_position&) = default;
+};
+
+/// A place in the order of finished runs: by the time of their last commit, then by id.
+struct finished_position {
+    time_point at = time_point::min();
+    run_id id;
+
+    friend auto operator<=>(const finished_position&, const finished_position&) = default;
 };
 
 struct due_page {
@@ -307,6 +316,13 @@ public:
                                                                         time_point before,
                                                                         std::size_t limit) = 0;
 
+    /// As finished_before(), of the runs that stand behind `after` in that order.
+    ///
+    /// Default: by finished_before(), which reads all runs up to there again.
+    virtual boost::asio::awaitable<std::vector<record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
+                    time_point before, std::size_t limit);
+
     /// Up to `limit` runs of the shard with `from <= (wake_at, id)` and `wake_at <= until`.
     virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from,
                                                  time_point until, std::size_t limit) = 0;
@@ -315,6 +331,12 @@ public:
     /// sequence is missing but those of runs that were removed.
     virtual boost::asio::awaitable<std::vector<event>>
     events(std::uint32_t shard, std::uint64_t after, std::size_t limit) = 0;
+
+    /// Where the shard's log ends: the sequence of its last event, 0 before the first. When events
+    /// at the end were removed it may be that of one of them.
+    ///
+    /// Default: by events(), which reads the whole log.
+    virtual boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard);
 
     /// The run's events with a version greater than `after`, in order, at most `limit`.
     virtual boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,

@@ -3,6 +3,7 @@
 #include "pawl/error.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pawl {
 
@@ -30,6 +31,40 @@ boost::asio::awaitable<std::optional<time_point>> record_store::now()
 std::shared_ptr<void> record_store::listen(news_function)
 {
     return nullptr;
+}
+
+boost::asio::awaitable<std::vector<record>>
+record_store::finished_behind(std::uint32_t shard, std::string_view workflow,
+                              finished_position after, time_point before, std::size_t limit)
+{
+    std::vector<record> behind;
+    for (std::size_t read = limit;; read *= 2) {
+        auto found = co_await finished_before(shard, workflow, before, read);
+        const bool all = found.size() < read;
+        std::erase_if(found, [&](const record& run) {
+            return finished_position{run.updated_at, run.id} <= after;
+        });
+        if (!all && found.size() < limit)
+            continue;
+        if (found.size() > limit)
+            found.resize(limit);
+        behind = std::move(found);
+        break;
+    }
+    co_return behind;
+}
+
+boost::asio::awaitable<std::uint64_t> record_store::log_end(std::uint32_t shard)
+{
+    constexpr std::size_t page_size = 1000;
+    std::uint64_t end = 0;
+    for (bool more = true; more;) {
+        const auto page = co_await events(shard, end, page_size);
+        more = page.size() == page_size;
+        if (!page.empty())
+            end = page.back().sequence;
+    }
+    co_return end;
 }
 
 } // namespace pawl

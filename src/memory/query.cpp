@@ -91,6 +91,19 @@ event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
 std::vector<record> state::finished_before(std::uint32_t shard, std::string_view workflow,
                                            time_point before, std::size_t limit) const
 {
+    return finished_behind(shard, workflow, {}, before, limit);
+}
+
+std::uint64_t state::log_end(std::uint32_t shard) const
+{
+    core::check_shard(shard, shards());
+    return shards_[shard].end() - 1;
+}
+
+std::vector<record> state::finished_behind(std::uint32_t shard, std::string_view workflow,
+                                           const finished_position& after, time_point before,
+                                           std::size_t limit) const
+{
     core::check_shard(shard, shards());
     std::vector<record> found;
     const auto named = workflows_.find(workflow);
@@ -100,10 +113,10 @@ std::vector<record> state::finished_before(std::uint32_t shard, std::string_view
     const auto runs = by_workflow.find(&named->second);
     if (runs == by_workflow.end())
         return found;
-    for (const auto& [when, run] : runs->second) {
-        if (when.first >= before || found.size() == limit)
+    for (auto at = runs->second.upper_bound({after.at, after.id}); at != runs->second.end(); ++at) {
+        if (at->first.first >= before || found.size() == limit)
             break;
-        found.push_back(run->data);
+        found.push_back(at->second->data);
     }
     return found;
 }

@@ -167,6 +167,10 @@ public:
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
     std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
                                         time_point before, std::size_t limit) const;
+    std::vector<record> finished_behind(std::uint32_t shard, std::string_view workflow,
+                                        const finished_position& after, time_point before,
+                                        std::size_t limit) const;
+    std::uint64_t log_end(std::uint32_t shard) const;
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit) const;
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;

@@ -181,6 +181,20 @@ public:
         co_return state_.finished_before(shard, workflow, before, limit);
     }
 
+    boost::asio::awaitable<std::vector<record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
+                    time_point before, std::size_t limit) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.finished_behind(shard, workflow, after, before, limit);
+    }
+
+    boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.log_end(shard);
+    }
+
     boost::asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {

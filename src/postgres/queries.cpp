@@ -292,6 +292,32 @@ request queries::topic_events(std::string_view topic, std::uint64_t after, std::
                 parameters{}.bytes(topic).int8(clamp(after)).int8(clamp(limit)));
 }
 
+request queries::finished_behind(std::uint32_t shard, std::string_view workflow,
+                                 const finished_position& after, time_point before,
+                                 std::size_t limit) const
+{
+    return make("pawl_finished_behind", "reading finished runs",
+                select_runs(fmt::format("WHERE runs.shard = $2::integer AND runs.workflow = {} AND "
+                                        "(runs.finished_at, runs.id) > ($3::bigint, $4::uuid) AND "
+                                        "runs.finished_at < $5::bigint AND runs.finished_at IS NOT "
+                                        "NULL ORDER BY runs.finished_at, runs.id LIMIT $6::bigint",
+                                        workflow_named)),
+                parameters{}
+                    .bytes(workflow)
+                    .int4(static_cast<std::int32_t>(shard))
+                    .time(after.at)
+                    .id(after.id)
+                    .time(before)
+                    .int8(clamp(limit)));
+}
+
+request queries::log_end(std::uint32_t shard) const
+{
+    return make("pawl_log_end", "reading the log",
+                "SELECT (next_sequence - 1)::text FROM {0}.shards WHERE shard = $1::integer",
+                parameters{}.int4(static_cast<std::int32_t>(shard)));
+}
+
 request queries::topic_end(std::string_view topic) const
 {
     return make("pawl_topic_end", "reading a topic",

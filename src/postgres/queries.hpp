@@ -32,6 +32,10 @@ public:
     request outcome(const run_id& run, std::uint64_t sequence) const;
     request cursor(std::string_view name, std::uint32_t shard) const;
     request topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) const;
+    request finished_behind(std::uint32_t shard, std::string_view workflow,
+                            const finished_position& after, time_point before,
+                            std::size_t limit) const;
+    request log_end(std::uint32_t shard) const;
     request topic_end(std::string_view topic) const;
     request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
                   duration ttl) const;

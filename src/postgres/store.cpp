@@ -150,6 +150,24 @@ public:
         co_return queries::read_records(std::move(rows));
     }
 
+    asio::awaitable<std::vector<record>> finished_behind(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         finished_position after, time_point before,
+                                                         std::size_t limit) override
+    {
+        core::check_shard(shard, shards());
+        auto rows = co_await readers_->run(
+            statements_->finished_behind(shard, workflow, after, before, limit));
+        co_return queries::read_records(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        core::check_shard(shard, shards());
+        auto rows = co_await readers_->run(statements_->log_end(shard));
+        co_return queries::read_position(std::move(rows));
+    }
+
     asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                   std::size_t limit) override
     {

@@ -157,11 +157,13 @@ reader::reader(connection& database, std::uint32_t shards)
       outcome_(database, "SELECT sequence, outcome, detail FROM messages WHERE run = "
                          "(SELECT row FROM runs WHERE id = ?) AND sequence = ?"),
       cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?"),
-      finished_before_(database,
+      finished_behind_(database,
                        fmt::format("SELECT {} FROM runs WHERE workflow = (SELECT workflow FROM "
                                    "workflows WHERE name = ?) AND finished = 1 AND "
-                                   "updated_at < ? AND shard = ? ORDER BY updated_at, id LIMIT ?",
+                                   "(updated_at, id) > (?, ?) AND updated_at < ? AND shard = ? "
+                                   "ORDER BY updated_at, id LIMIT ?",
                                    record_columns)),
+      log_end_(database, "SELECT next_sequence - 1 FROM shards WHERE shard = ?"),
       topic_events_(database, "SELECT position, id, key, type, headers, payload, trace_parent, at "
                               "FROM topic_events WHERE topic = (SELECT topic FROM topics WHERE "
                               "name = ?) AND position > ? ORDER BY position LIMIT ?"),
@@ -230,10 +232,24 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
 std::vector<record> reader::finished_before(std::uint32_t shard, std::string_view workflow,
                                             time_point before, std::size_t limit)
 {
+    return finished_behind(shard, workflow, {}, before, limit);
+}
+
+std::uint64_t reader::log_end(std::uint32_t shard)
+{
+    core::check_shard(shard, shards_);
+    execution row{log_end_};
+    return row.bind(shard).row() ? static_cast<std::uint64_t>(row.integer()) : 0;
+}
+
+std::vector<record> reader::finished_behind(std::uint32_t shard, std::string_view workflow,
+                                            const finished_position& after, time_point before,
+                                            std::size_t limit)
+{
     core::check_shard(shard, shards_);
     std::vector<record> found;
-    execution rows{finished_before_};
-    rows.bind(workflow).bind(before).bind(shard).bind(at_most(limit));
+    execution rows{finished_behind_};
+    rows.bind(workflow).bind(after.at).bind(after.id).bind(before).bind(shard).bind(at_most(limit));
     while (rows.row())
         found.push_back(core::read_record(rows));
     return found;

@@ -22,6 +22,10 @@ public:
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only);
     std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
                                         time_point before, std::size_t limit);
+    std::vector<record> finished_behind(std::uint32_t shard, std::string_view workflow,
+                                        const finished_position& after, time_point before,
+                                        std::size_t limit);
+    std::uint64_t log_end(std::uint32_t shard);
     due_page due(std::uint32_t shard, const due_position& from, time_point until,
                  std::size_t limit);
     std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit);
@@ -50,7 +54,8 @@ private:
     statement inbox_;
     statement outcome_;
     statement cursor_;
-    statement finished_before_;
+    statement finished_behind_;
+    statement log_end_;
     statement topic_events_;
     statement topic_end_;
 };

@@ -190,6 +190,21 @@ public:
         });
     }
 
+    asio::awaitable<std::vector<record>> finished_behind(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         finished_position after, time_point before,
+                                                         std::size_t limit) override
+    {
+        return run_on(reading(), [this, shard, workflow, after, before, limit] {
+            return reader_->finished_behind(shard, workflow, after, before, limit);
+        });
+    }
+
+    asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        return run_on(reading(), [this, shard] { return reader_->log_end(shard); });
+    }
+
     asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {

@@ -162,6 +162,22 @@ public:
         co_return found;
     }
 
+    boost::asio::awaitable<std::vector<pawl::record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, pawl::finished_position after,
+                    pawl::time_point before, std::size_t limit) override
+    {
+        refuse("finished_behind");
+        auto found = co_await inner().finished_behind(shard, workflow, after, before, limit);
+        co_return found;
+    }
+
+    boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        refuse("log_end");
+        const auto end = co_await inner().log_end(shard);
+        co_return end;
+    }
+
     boost::asio::awaitable<std::vector<pawl::stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {

@@ -115,6 +115,13 @@ const std::vector<operation> operations{
          if (old.empty())
              apply_one(store, pawl::removal{id_of(first_new), 1});
      }},
+    {"finished runs behind a place, and the end of the log",
+     [](auto& store, int i) {
+         finish(store.finished_behind(0, "orders",
+                                      {pawl::time_point{1h}, id_of(static_cast<std::uint8_t>(i))},
+                                      pawl::time_point{24h}, 5));
+         finish(store.log_end(0));
+     }},
     {"an event to a topic",
      [](auto& store, int i) {
          apply_one(store, event_to_send(fmt::format("sent-{}", i)));

@@ -238,17 +238,31 @@ awaitable<void> foreign_ids_keep_to_their_shard(fixture& test)
     }
 }
 
+awaitable<void> a_log_ends_with_its_last_event(fixture& test)
+{
+    for (std::uint32_t shard = 0; shard < test.shards(); ++shard) {
+        auto end = co_await test.store().log_end(shard);
+        expect_number(end, 0, "the end of an empty log");
+        for (std::uint64_t runs = 1; runs <= 3; ++runs) {
+            co_await test.started(test.foreign_id_in(shard));
+            end = co_await test.store().log_end(shard);
+            expect_number(end, runs, "the end of a log");
+        }
+    }
+}
+
 } // namespace
 
 std::span<const check_entry> event_checks()
 {
-    static constexpr std::array<check_entry, 7> checks{{
+    static constexpr std::array<check_entry, 8> checks{{
         {"sequences_are_dense_in_each_shard", sequences_are_dense_in_each_shard, 16},
         {"results_give_the_sequence_of_the_event", results_give_the_sequence_of_the_event, 4},
         {"an_event_tells_its_transition", an_event_tells_its_transition},
         {"a_cancel_tells_its_reason", a_cancel_tells_its_reason},
         {"events_are_read_from_a_place", events_are_read_from_a_place},
         {"a_history_is_the_runs_own", a_history_is_the_runs_own, 2},
+        {"a_log_ends_with_its_last_event", a_log_ends_with_its_last_event, 3},
         {"foreign_ids_keep_to_their_shard", foreign_ids_keep_to_their_shard, 5},
     }};
     return checks;

@@ -195,6 +195,39 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     expect_record(again.back(), scrubbed, "a run whose data was deleted");
 }
 
+awaitable<void> finished_runs_are_found_page_by_page(fixture& test)
+{
+    std::vector<record> runs;
+    for (int i = 0; i < 7; ++i) {
+        auto run = finish_of(co_await test.started(test.foreign_id_in(0)));
+        run.updated_at = beginning + 1h + std::chrono::seconds{i / 3}; // three at a time
+        co_await test.accept_one(step_of(run));
+        runs.push_back(std::move(run));
+    }
+    std::ranges::sort(runs, {}, [](const record& r) { return std::pair{r.updated_at, r.id}; });
+    for (const std::size_t limit : {1, 2, 3, 100}) {
+        std::vector<record> found;
+        finished_position after;
+        for (bool more = true; more;) {
+            const auto page =
+                co_await test.store().finished_behind(0, "orders", after, time_point::max(), limit);
+            expect(page.size() <= limit, "a page of finished runs is longer than asked for");
+            more = !page.empty();
+            if (more)
+                after = {page.back().updated_at, page.back().id};
+            found.insert(found.end(), page.begin(), page.end());
+            expect(found.size() <= runs.size(), "a finished run is found twice");
+        }
+        expect_number(found.size(), runs.size(), "finished runs in pages");
+        for (std::size_t i = 0; i < runs.size(); ++i)
+            expect_record(found[i], runs[i], "finished runs in pages");
+    }
+    const finished_position third{runs[2].updated_at, runs[2].id};
+    const auto old =
+        co_await test.store().finished_behind(0, "orders", third, beginning + 1h + 2s, 100);
+    expect_number(old.size(), 3, "runs behind one that finished before a time");
+}
+
 } // namespace
 
 std::span<const check_entry> removal_checks()
@@ -206,6 +239,7 @@ std::span<const check_entry> removal_checks()
         {"only_finished_runs_are_removed", only_finished_runs_are_removed},
         {"a_removal_frees_foreign_id_and_start_key", a_removal_frees_foreign_id_and_start_key},
         {"finished_runs_come_by_their_last_commit", finished_runs_come_by_their_last_commit, 3},
+        {"finished_runs_are_found_page_by_page", finished_runs_are_found_page_by_page},
     };
     return checks;
 }

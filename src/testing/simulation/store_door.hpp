@@ -79,6 +79,17 @@ public:
     {
         return reading("finished_before", inner().finished_before(shard, workflow, before, limit));
     }
+    boost::asio::awaitable<std::vector<record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
+                    time_point before, std::size_t limit) override
+    {
+        return reading("finished_behind",
+                       inner().finished_behind(shard, workflow, after, before, limit));
+    }
+    boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        return reading("log_end", inner().log_end(shard));
+    }
     boost::asio::awaitable<std::optional<role_lease>>
     claim_role(std::string_view role, std::string_view owner, duration ttl) override
     {
