@@ -55,9 +55,10 @@ asio::awaitable<void> news::wait()
         asio::use_awaitable, this, asio::any_io_executor{executor});
 }
 
+/// Everything is prepared before the waiter can be seen: from then on another thread may complete
+/// it, and whoever waited may be gone, with its cancellation slot and its hold on this object.
 void news::begin(handler waiting, asio::any_io_executor executor)
 {
-    // As soon as the waiter is seen it may be told and gone, with whoever kept this alive.
     const auto alive = weak_from_this().lock();
     auto slot = asio::get_associated_cancellation_slot(waiting);
     if (slot.is_connected())

@@ -4,6 +4,7 @@
 #include "engine/support.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
@@ -311,6 +312,69 @@ BOOST_AUTO_TEST_CASE(everything_at_once_and_a_restart_in_the_midst)
     }
     m.stop();
     BOOST_TEST(m.errors().empty());
+}
+
+namespace {
+
+asio::awaitable<void> send_all(std::shared_ptr<pawl::event_streamer> streamer, std::string topic,
+                               int count)
+{
+    for (int i = 0; i < count; ++i) {
+        std::vector<pawl::stream_event> batch(1);
+        co_await streamer->send(topic, std::move(batch));
+    }
+}
+
+asio::awaitable<void> receive_all(std::shared_ptr<pawl::event_streamer> streamer, std::string topic,
+                                  std::string consumer, int count)
+{
+    for (int received = 0; received < count;) {
+        // A receiver of its own each time, so that what woke it up may be gone with it.
+        const auto receiver = co_await streamer->subscribe(topic, consumer);
+        const auto events = co_await receiver->receive(10);
+        co_await receiver->ack(events.back().position);
+        received = static_cast<int>(events.back().position);
+    }
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(receivers_and_senders_need_no_strand)
+{
+    constexpr int count = 500;
+    asio::thread_pool pool{4};
+    const auto streamer = pawl::store_streamer(pawl::open_memory());
+    std::vector<std::future<void>> ends;
+    for (const auto* consumer : {"a", "b", "c"})
+        ends.push_back(asio::co_spawn(pool, receive_all(streamer, "topic", consumer, 2 * count),
+                                      asio::use_future));
+    for (int sender = 0; sender < 2; ++sender)
+        ends.push_back(asio::co_spawn(pool, send_all(streamer, "topic", count), asio::use_future));
+    for (auto& each : ends)
+        each.get();
+    pool.join();
+}
+
+BOOST_AUTO_TEST_CASE(retention_and_connectors_start_beside_each_other)
+{
+    for (int start = 0; start < 10; ++start) {
+        asio::thread_pool pool{4};
+        const auto store = pawl::open_memory();
+        pawl::engine engine{pool.get_executor(), {.store = store}};
+        pawl::builder<job, stage> b{"jobs"};
+        b.step<stage::one>(go_on<stage::one, stage::done>);
+        b.end<stage::done>();
+        b.retention({.keep = 1us});
+        b.on_complete(
+            [](const pawl::snapshot<job, stage>&) -> asio::awaitable<void> { co_return; });
+        const auto client = engine.add(std::move(b).build());
+        for (const auto* name : {"a", "b", "c"})
+            engine.connect(name, engine.events("jobs"), client,
+                           [](pawl::arrival<job, stage>&) -> asio::awaitable<void> { co_return; });
+        engine.async_start(asio::use_future).get();
+        engine.async_stop(1s, asio::use_future).get();
+        pool.join();
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
