@@ -69,9 +69,18 @@ public:
     /// Cancellation: terminal, at any moment and at once, with operation_aborted; the role is not
     /// taken then, or given back.
     ///
-    /// Errors: invalid_argument for a role without a name; store_* codes, or what stands in their
-    /// place.
+    /// Errors: invalid_argument for a role without a name, or one whose name begins with "pawl.";
+    /// store_* codes, or what stands in their place.
     virtual boost::asio::awaitable<std::unique_ptr<held_role>> acquire(std::string role) = 0;
+
+    /// As acquire(), for the roles of engines, whose names begin with "pawl.": an engine calls
+    /// this one, so that a role of the application's own is never taken for one of Pawl's.
+    ///
+    /// Default: acquire(), for schedulers that do not refuse such names.
+    virtual boost::asio::awaitable<std::unique_ptr<held_role>> acquire_reserved(std::string role)
+    {
+        return acquire(std::move(role));
+    }
 };
 
 struct role_scheduler_options {

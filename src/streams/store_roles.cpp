@@ -258,6 +258,8 @@ private:
     const std::shared_ptr<keeper> keeper_;
 };
 
+constexpr std::string_view reserved_prefix = "pawl.";
+
 class scheduler final : public role_scheduler {
 public:
     scheduler(std::shared_ptr<record_store> store, role_scheduler_options options)
@@ -269,6 +271,17 @@ public:
     {
         if (role.empty())
             throw error(errc::invalid_argument, "role_scheduler::acquire: a role needs a name");
+        if (role.starts_with(reserved_prefix))
+            throw error(errc::invalid_argument,
+                        "role_scheduler::acquire: the role \"" + role +
+                            "\" begins with \"pawl.\", as the roles of Pawl itself do; use "
+                            "another name");
+        auto taken = co_await acquire_reserved(std::move(role));
+        co_return taken;
+    }
+
+    asio::awaitable<std::unique_ptr<held_role>> acquire_reserved(std::string role) override
+    {
         auto executor = co_await asio::this_coro::executor;
         const auto kept = std::make_shared<keeper>(
             store_, options_.clock, options_.lease, std::move(role),
