@@ -74,7 +74,8 @@ int main()
 {
     pawl::builder<sign_up, step_of> b{"sign-ups"};
     b.step<requested>(send_code);
-    b.callback<code_sent>(enter_code, check_code);
+    b.callback<code_sent>(enter_code, check_code)
+        .retry({.max_attempts = 1}); // it refuses by throwing
     b.end<confirmed>();
 
     boost::asio::io_context io;

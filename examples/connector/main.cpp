@@ -72,7 +72,7 @@ boost::asio::awaitable<void> open_sale(pawl::arrival<sale, stage>& in, order wha
 }
 
 // A payment may come before its order: then there is no run yet, and it is tried again later. One
-// that cannot be right is put aside, and holds up no other.
+// that cannot be right is a dead letter in the end, and holds up no other.
 boost::asio::awaitable<void> settle_sale(pawl::arrival<sale, stage>& in, order what)
 {
     if (what.cents <= 0)
@@ -134,6 +134,6 @@ int main()
         std::cout << each.key << " " << each.type << ", status " << each.headers.at("status")
                   << "\n";
     for (const auto& each :
-         test.wait_for(store->topic_events(pawl::put_aside_topic("bank"), 0, 100)))
-        std::cout << "put aside: " << each.id << "\n";
+         test.wait_for(store->topic_events(pawl::dead_letter_topic("bank"), 0, 100)))
+        std::cout << "dead letter: " << each.id << "\n";
 }

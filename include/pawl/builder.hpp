@@ -104,6 +104,44 @@ private:
     detail::handler_options* options_;
 };
 
+/// The rules of one callback's handler, as builder::callback() returns them. As step_options; they
+/// hold in each status that the declaration names.
+template <class Status>
+class callback_handler_options {
+public:
+    explicit callback_handler_options(detail::handler_options& options) noexcept
+        : options_(&options)
+    {
+    }
+
+    /// How failed attempts of the handler are repeated. A handler that refuses a message by an
+    /// exception has `.retry({.max_attempts = 1})`, or a retry_policy::permanent that knows it.
+    callback_handler_options& retry(retry_policy policy)
+    {
+        options_->retry = std::move(policy);
+        return *this;
+    }
+
+    /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
+    callback_handler_options& attempt_limit(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
+    {
+        options_->attempt_limit = limit;
+        return *this;
+    }
+
+    /// Moves the run there when the attempts run out. Default: it stays where it is.
+    template <auto To>
+    callback_handler_options& exhausted()
+    {
+        options_->exhausted = detail::status_number<Status, To>();
+        return *this;
+    }
+
+private:
+    detail::handler_options* options_;
+};
+
 /// Declares a workflow: what happens to an `Object` in each `Status`.
 ///
 /// @code
@@ -192,33 +230,42 @@ public:
     /// `fn(run<Object>&, Payload)` or `fn(run<Object>&)` returns a pawl::step<…>. Payload has a
     /// codec, is taken by value or const reference, and is read off the signature, so `fn` has one
     /// call operator that is no template. A message that comes early waits in the run's inbox.
+    ///
+    /// An attempt that fails is repeated, by the workflow's defaults or the rules that are given
+    /// here, also after a restart: the message stays in the inbox, callbacks behind it wait, and
+    /// commands, deadlines and the step go on. A message whose attempts run out, whose error is
+    /// permanent, or whose payload cannot be read is settled as failed, with the error as its
+    /// detail, and is sent to callback_dead_letter_topic() in the same commit. Its idempotency key
+    /// is free then: the message may be sent again.
     template <auto From, auto... More, class Fn>
-    builder& callback(const std::string& name, Fn fn)
+    callback_handler_options<Status> callback(const std::string& name, Fn fn)
     {
+        const auto options = std::make_shared<detail::handler_options>();
         if constexpr (std::is_invocable_v<const Fn&, run_type&>) {
-            add_callback<void, From, More...>(name, std::move(fn));
+            add_callback<void, From, More...>(name, std::move(fn), options);
         } else {
             static_assert(detail::has_second_parameter<Fn>,
                           "a callback is called as fn(pawl::run<Object>&) or fn(pawl::run<Object>&,"
                           " Payload), with one const call operator that is no template");
             if constexpr (detail::has_second_parameter<Fn>)
-                add_callback<detail::payload_of<Fn>, From, More...>(name, std::move(fn));
+                add_callback<detail::payload_of<Fn>, From, More...>(name, std::move(fn), options);
         }
-        return *this;
+        return callback_handler_options<Status>{*options};
     }
 
     /// As above, by a callback<Payload> that the program's clients use too: its payload is then
     /// checked where it is compiled.
     template <auto From, auto... More, class Payload, class Fn>
-    builder& callback(const pawl::callback<Payload>& named, Fn fn)
+    callback_handler_options<Status> callback(const pawl::callback<Payload>& named, Fn fn)
     {
+        const auto options = std::make_shared<detail::handler_options>();
         constexpr bool fits = std::is_void_v<Payload>
                                   ? std::is_invocable_v<const Fn&, run_type&>
                                   : std::is_invocable_v<const Fn&, run_type&, Payload>;
         static_assert(fits, "this handler does not take the payload of its callback");
         if constexpr (fits)
-            add_callback<Payload, From, More...>(named.name(), std::move(fn));
-        return *this;
+            add_callback<Payload, From, More...>(named.name(), std::move(fn), options);
+        return callback_handler_options<Status>{*options};
     }
 
     /// What happens when a run has been in `From` for too long. A status may have several timeouts;
@@ -274,12 +321,17 @@ public:
     /// the event's, even if the run has gone on since; only the object is the one that is stored
     /// now.
     ///
-    /// One that throws is repeated by engine_options::hook_retry, then given up with an error in
-    /// the log. It delays neither its run nor the hooks of others.
+    /// One that throws is repeated by engine_options::hook_retry; when its attempts run out its
+    /// event goes to hook_dead_letter_topic(), with an error in the log. It delays neither its run
+    /// nor the hooks of others.
     ///
     /// What a hook has seen of the log is stored under the name of its function, on_complete, and,
     /// of a second one of the same function, under a name of its own besides:
     /// `b.on_complete("mail", send_mail)`, of 1 to 128 bytes.
+    ///
+    /// A hook that is new begins with what is committed from the start of its first engine on, see
+    /// hooks_from_beginning(). One that a later program has no more goes on where it stopped if it
+    /// comes back.
     template <class Fn>
     builder& on_complete(Fn fn)
     {
@@ -371,7 +423,17 @@ public:
         return add_enter_hook<Statuses...>("on_enter/" + name, std::move(fn));
     }
 
-    /// Rules for steps and timeouts that give none of their own, also for those declared before.
+    /// A hook that is new begins with the oldest event that the log still has, so that it is called
+    /// for runs of the past too. Default: it begins with what is committed from the start of the
+    /// first engine on that has it. (The hooks of a workflow of which no run has been driven before
+    /// begin at the beginning anyway.)
+    builder& hooks_from_beginning()
+    {
+        draft_.made.hooks_from_beginning = true;
+        return *this;
+    }
+
+    /// Rules for handlers that give none of their own, also for those declared before.
     builder& defaults(step_defaults rules)
     {
         draft_.defaults = std::move(rules);
@@ -588,12 +650,13 @@ private:
     }
 
     template <class Payload, auto... From, class Fn>
-    void add_callback(const std::string& name, Fn fn)
+    void add_callback(const std::string& name, Fn fn,
+                      const std::shared_ptr<detail::handler_options>& options)
     {
         if constexpr (std::is_void_v<Payload>) {
             if constexpr (check_handler<Fn, run_type&>())
                 store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&>(),
-                                                  keep(std::move(fn)));
+                                                  keep(std::move(fn)), options);
         } else {
             static_assert(codable<Payload>,
                           "Pawl has no codec for this callback's payload: describe it with "
@@ -603,17 +666,18 @@ private:
                 draft_.made.payload_versions[name] = schema<Payload>::version;
             if constexpr (codable<Payload> && check_handler<Fn, run_type&, Payload>())
                 store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&, Payload>(),
-                                                  keep(std::move(fn)));
+                                                  keep(std::move(fn)), options);
         }
     }
 
     template <class Payload, auto... From, class Fn>
     void store_callbacks(const std::string& name, const std::vector<int>& destinations,
-                         const detail::kept<Fn>& fn)
+                         const detail::kept<Fn>& fn,
+                         const std::shared_ptr<detail::handler_options>& options)
     {
         (draft_.handled(detail::status_number<Status, From>())
              .callbacks.push_back(
-                 {name, detail::make_callback<Object, Payload, Fn>(fn), destinations}),
+                 {name, detail::make_callback<Object, Payload, Fn>(fn), destinations, options}),
          ...);
     }
 

@@ -61,8 +61,9 @@ struct command_reason {
 
 struct callback_options {
     /// Names this callback: a second one of the run with the same name and key is not handled
-    /// again, and gives the first one's outcome. Callbacks of other names, and other runs, have
-    /// keys of their own. At most 1,024 bytes. Empty: none.
+    /// again, and gives the first one's outcome. A callback that failed does not keep its key: with
+    /// it the callback may be sent again. Callbacks of other names, and other runs, have keys of
+    /// their own. At most 1,024 bytes. Empty: none.
     std::string idempotency_key{};
 
     /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
@@ -269,8 +270,9 @@ public:
     /// wait; the callback is handled all the same.
     ///
     /// Errors: not_found; no_such_callback; finished when the run has finished, or finishes before
-    /// it could be handled; callback_failed when its handler failed (the settlement's detail says
-    /// why, the run is as before); expired; too_large; encode_failed; invalid_argument.
+    /// it could be handled; callback_failed when its handler failed for the last time (the
+    /// settlement's detail says why, the run is as before; see builder::callback for how often a
+    /// failed handler is repeated before); expired; too_large; encode_failed; invalid_argument.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
     auto async_callback(run_key to, std::string name, const Payload& payload,
                         callback_options options = {}, Token&& token = {})

@@ -2,6 +2,7 @@
 
 #include "pawl/client.hpp"
 #include "pawl/codec.hpp"
+#include "pawl/dead_letter.hpp"
 #include "pawl/detail/callable.hpp"
 #include "pawl/event_source.hpp"
 #include "pawl/retry_policy.hpp"
@@ -27,9 +28,11 @@ struct connector_options {
     std::size_t parallel = 16;
 
     /// How failed attempts are repeated; those of one key wait meanwhile, others do not. What the
-    /// function does not answer for is repeated without being counted: a store that fails, an
-    /// engine that is overloaded. When the attempts run out the event is put aside, see
-    /// put_aside_topic(). With max_attempts 0 it is repeated for ever. Default: retry_policy's.
+    /// function does not answer for is repeated without being counted: a store that fails (any
+    /// store_* code), an engine that is overloaded or stops. When the attempts run out the event
+    /// goes to dead_letter_topic(); at once when the error is permanent: errc::finished, for one,
+    /// of a run that takes no more callbacks. With max_attempts 0 it is repeated without end.
+    /// Default: retry_policy's.
     retry_policy retry{};
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit. Default zero.
@@ -38,8 +41,10 @@ struct connector_options {
     /// Works an event off no earlier than so long after it happened. At least zero. Default zero.
     duration lag{};
 
-    /// Events that are read ahead: past it, no more are read until some have been worked off. At
-    /// least 1. Default 1,024.
+    /// Events that are read ahead: past it, no more are read until some have been worked off. The
+    /// events of a key whose first one waits for its next attempt do not count, so that those that
+    /// fail hold up no others; of these there are at most 16 times as many. At least 1. Default
+    /// 1,024.
     std::size_t max_open = 1'024;
 };
 
@@ -60,11 +65,6 @@ struct event_codec<event> {
     static event decode(const stream_event& from) { return to_workflow_event(from); }
 };
 
-/// The topic, in the engine's store, of the events that a connector gave up: each as it came, with
-/// the headers `connector`, `attempts` and `error` added. Read it with store_streamer(), e.g. as
-/// the source of another connector once the cause is mended.
-std::string put_aside_topic(std::string_view connector);
-
 namespace detail {
 
 /// Names an event, among all of a connector's, for ever.
@@ -73,12 +73,6 @@ std::string event_name(const stream_event& what);
 /// The idempotency key of what a connector does for an event: `what` tells several apart.
 std::string connector_key(std::string_view connector, const stream_event& event,
                           std::string_view what);
-
-/// The payload is none that the connector's function takes: repeating does not help.
-class unreadable_event : public error {
-public:
-    using error::error;
-};
 
 /// What the engine knows of one attempt.
 struct arrival_state {
@@ -193,7 +187,11 @@ Payload decode_event(const stream_event& from)
     try {
         return event_codec<Payload>::decode(from);
     } catch (const std::exception& e) {
-        throw unreadable_event(errc::decode_failed, e.what());
+        if (is_too_old(e))
+            throw;
+        throw unreadable_payload(errc::decode_failed, exception_text(std::current_exception()));
+    } catch (...) {
+        throw unreadable_payload(errc::decode_failed, exception_text(std::current_exception()));
     }
 }
 

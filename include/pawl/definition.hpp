@@ -45,6 +45,12 @@ struct timeout_rules {
     duration attempt_limit{}; ///< zero: none
 };
 
+struct callback_rules {
+    retry_policy retry;
+    duration attempt_limit{};     ///< zero: none
+    std::optional<int> exhausted; ///< where to go when the attempts run out; empty: stay
+};
+
 /// What a definition says of one status.
 struct status_rules {
     int id = 0;
@@ -52,12 +58,16 @@ struct status_rules {
     bool start = false; ///< a run may begin here: it is nobody's destination, or it was declared
     bool end = false;   ///< a run that enters it is completed
     std::optional<step_rules> step;
-    std::vector<std::string> callbacks; ///< names, in order of declaration
+    std::vector<std::string> callbacks;            ///< names, in order of declaration
+    std::vector<callback_rules> callback_policies; ///< of `callbacks`, each at the same place
     std::vector<timeout_rules> timeouts;
     std::vector<edge> edges; ///< in order of declaration, without repetition
 
     /// The timeout of that name, as its index in `timeouts`; empty when the status has none.
     std::optional<std::size_t> find_timeout(std::string_view timeout) const noexcept;
+
+    /// The rules of a callback; those of a default-constructed one when it is not declared here.
+    const callback_rules& policy_of(std::string_view callback) const noexcept;
 };
 
 /// A workflow as data: what the engine decides by, and what a diagram shows. Made by

@@ -3,6 +3,7 @@
 #include "pawl/client.hpp"
 #include "pawl/clock.hpp"
 #include "pawl/connector.hpp"
+#include "pawl/dead_letter.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/error.hpp"
 #include "pawl/log.hpp"
@@ -105,9 +106,17 @@ struct engine_options {
     /// be lost. At least 10 ms. Default 5 s.
     duration poll_interval = std::chrono::seconds{5};
 
-    /// How a failing hook is repeated. When its attempts run out, that is logged as an error, and
-    /// the hooks go on with the next event.
-    retry_policy hook_retry = {.max_interval = std::chrono::seconds{10}, .max_attempts = 5};
+    /// How a failing hook is repeated; other runs' hooks do not wait meanwhile. When its attempts
+    /// run out, or its error is permanent, the event goes to hook_dead_letter_topic() with an error
+    /// in the log, and the hooks behind it are called. With max_attempts 0 it is repeated without
+    /// end. A store that fails, an engine that is overloaded, and an object that a newer program
+    /// wrote use up no attempt. Default: retry_policy's.
+    retry_policy hook_retry{};
+
+    /// Cancels a hook that takes longer, and counts it as failed; one that does not end within
+    /// `interrupt_grace` after that is left behind. Zero: no limit. Default 1 day: set it to what
+    /// your hooks need.
+    duration hook_attempt_limit = std::chrono::hours{24};
 
     /// Who decides which of many engines runs a connector. Empty: leases in the store, if other
     /// processes share it, else this engine runs all of its own.
@@ -254,8 +263,9 @@ public:
     /// Events of one key follow each other; those without a key have no order. Each is worked off
     /// at least once, and what is done through the arrival exactly once, by the event's id, which
     /// has at most 800 bytes. An event is acknowledged when it and all before it have been worked
-    /// off. One that cannot be read, or fails as often as `options.retry` allows, is put aside in
-    /// put_aside_topic(name), with an error in the log, and the others go on.
+    /// off. One that cannot be read, that is for a run that has finished, or that fails as often as
+    /// `options.retry` allows goes to dead_letter_topic(name), with an error in the log, and the
+    /// others go on.
     ///
     /// Of all engines that have a connector of this name one at a time runs it, see
     /// engine_options::roles; when it ends or is cut off another goes on. A stop lets what is
@@ -264,7 +274,8 @@ public:
     /// The name is kept with what has been read: a connector of another name begins anew. It has 1
     /// to 128 bytes of letters, digits, '-', '_' and '.'.
     /// @throws definition_error when the engine has a connector of that name, or not the workflow,
-    ///     when an option is out of its range, or when the engine was started.
+    ///     when it drives nothing, when an option is out of its range, or when the engine was
+    ///     started.
     template <class Object, class Status, class Fn>
     void connect(std::string name, std::shared_ptr<event_source> source,
                  const workflow<Object, Status>& to, Fn fn, connector_options options = {})
@@ -287,8 +298,12 @@ public:
     /// from the log by a durable cursor of each consumer, and stored nowhere else; forward_to()
     /// sends them on to a topic.
     ///
-    /// The retention of this engine waits for its own connectors; it does not know of others.
-    /// @throws definition_error when an argument is empty, or after the engine has stopped.
+    /// The retention of this engine keeps a run until each of its connectors, and each receiver
+    /// that is open in this process, has acknowledged what it gets of the run from this source:
+    /// also through a source of your own that hands these events on, if it opens this one under the
+    /// consumer's name that it is given. It does not know of receivers in other processes.
+    /// @throws definition_error when the engine does not have the workflow (in a store that other
+    ///     processes share it may be another program's), or when an option is out of its range.
     std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options = {});
 
     /// Says what async_start would do with the unfinished runs in the store, and does nothing.
@@ -391,6 +406,33 @@ public:
             token, this);
     }
 
+    /// Tries the dead letters of a topic once more, once what made them fail has been put right:
+    /// those that dead_letter_topic(), callback_dead_letter_topic() or hook_dead_letter_topic()
+    /// names, of a connector or workflow of this engine.
+    ///
+    /// Callbacks are delivered again, once each, by the key that they had; those of runs that have
+    /// finished or been removed fail again. A hook or a connector's function is called for the
+    /// letter, at least once, without repetition. What succeeds is removed from the topic, what
+    /// fails is put at its end with its new error; letters that come meanwhile are left alone.
+    ///
+    /// Completes when all letters that the topic had have been tried.
+    /// Signature: `void(error_code, redrive_result)`.
+    /// Durability: the topic's letters are removed once what was done for them is durable; after a
+    /// crash some may be tried again.
+    /// Cancellation: none. A stop ends it after the letter that is being tried.
+    /// Errors: invalid_argument when the topic holds no dead letters of this engine's; not_running;
+    /// store_* codes.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_redrive(std::string topic, Token&& token = {})
+    {
+        return boost::asio::async_initiate<Token, void(error_code, redrive_result)>(
+            [](auto handler, engine* self, std::string name) {
+                self->redrive(std::move(name),
+                              detail::completion<redrive_result>{std::move(handler)});
+            },
+            token, this, std::move(topic));
+    }
+
     /// True while it runs and can be expected to store what it is given.
     bool ready() const noexcept { return !readiness(); }
 
@@ -414,6 +456,7 @@ private:
     void plan(detail::completion<std::vector<start_plan>> done);
     void statistics(detail::completion<engine_statistics> done);
     void cluster(detail::completion<cluster_view> done);
+    void redrive(std::string topic, detail::completion<redrive_result> done);
 
     std::shared_ptr<detail::engine_core> core_;
 };

@@ -23,7 +23,7 @@ enum class message_outcome : std::uint8_t {
     pending = 0, ///< in the inbox
     handled = 1, ///< did what it asked for
     refused = 2, ///< the run could not do that: see the detail
-    failed = 3,  ///< the callback's handler failed: see the detail
+    failed = 3,  ///< the callback's handler failed for the last time: see the detail
     expired = 4, ///< its time limit passed in the inbox
 };
 
@@ -38,8 +38,8 @@ struct message {
     /// Of a callback: which version of the schema of its type the payload is in, see pawl::schema.
     std::uint32_t payload_version = 1;
 
-    /// Idempotency key: a second message of the run with this name and key is not stored. May be
-    /// empty.
+    /// Idempotency key: a second message of the run with this name and key is not stored, unless
+    /// the first one was settled as failed. May be empty.
     std::string key;
 
     std::string requested_by; ///< of a command: who asks, as the caller named them; may be empty

@@ -57,6 +57,15 @@ struct deadline {
     friend bool operator==(const deadline&, const deadline&) = default;
 };
 
+/// A callback whose handler has failed and is called again.
+struct callback_retry {
+    std::uint64_t message = 0; ///< its sequence in the run's inbox
+    int attempt = 0;           ///< failed attempts so far
+    time_point not_before;     ///< no attempt, of it or of a callback behind it, before this time
+
+    friend bool operator==(const callback_retry&, const callback_retry&) = default;
+};
+
 /// The recorded result of one `run.once` effect.
 struct effect {
     std::string name;
@@ -100,6 +109,9 @@ struct record {
 
     std::vector<deadline> deadlines; ///< of the present visit
     std::vector<effect> effects;
+
+    /// Waiting callbacks whose handler has failed, in the order of their first failure.
+    std::vector<callback_retry> callback_retries;
 
     /// When the run next needs an engine; empty when only an outside event can move it.
     /// Derived by core, indexed by stores; see record_store::due.

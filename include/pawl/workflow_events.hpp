@@ -24,8 +24,7 @@ struct workflow_event_options {
                                      event_kind::data_deleted};
 
     /// Where a consumer begins that is new: with the oldest transition that the log has, or with
-    /// those committed from now on. For the latter it reads once through the log. Default:
-    /// beginning.
+    /// those committed from now on. Default: beginning.
     subscribe_from from = subscribe_from::beginning;
 
     /// In a store that other processes share: how long after the last look one looks for what they

@@ -2,14 +2,23 @@
 
 namespace pawl::core {
 
+namespace {
+
+/// Whether the event's error is that of attempts. finish() gives a reason, and completes a run
+/// where it stands; one that entered an end with an error did so because its attempts had run out.
+bool tells_last_error(const event& what)
+{
+    return what.kind == event_kind::moved || what.kind == event_kind::attempt_failed ||
+           (what.kind == event_kind::completed && what.from != what.to);
+}
+
+} // namespace
+
 record as_of(const event& what, record current)
 {
     if (current.version == what.version)
         return current;
-    // An attempt that failed, for the last time too, tells an error; finish() gives a reason.
-    const bool has_reason = what.kind != event_kind::moved &&
-                            what.kind != event_kind::attempt_failed &&
-                            !(what.kind == event_kind::completed && what.from != what.to);
+    const bool has_reason = !tells_last_error(what);
     current.version = what.version;
     current.status = what.to;
     current.state = what.state;

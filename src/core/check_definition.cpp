@@ -163,23 +163,19 @@ private:
             else if (!seen.insert(name).second)
                 add(status, "it has two callbacks named \"" + name + "\"");
         }
+        for (std::size_t i = 0; i < status.callback_policies.size(); ++i) {
+            const auto callback = "its callback \"" + status.callbacks.at(i) + "\"'s ";
+            check_retry(status, callback + "retry policy", status.callback_policies[i].retry);
+            check_span(status, callback + "attempt_limit",
+                       status.callback_policies[i].attempt_limit);
+        }
     }
 
     void check_retry(const status_rules& status, const std::string& where,
                      const retry_policy& policy)
     {
-        const auto check = [&](bool good, const char* rule) {
-            if (!good)
-                add(status, where + ": " + rule);
-        };
-        check(policy.initial > duration::zero(), "initial must be above zero");
-        // Negated, so that not-a-number is refused too.
-        const bool grows = policy.multiplier >= 1 && policy.multiplier <= 1e9;
-        check(grows, "multiplier must be from 1 to 1e9");
-        check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial,
-              "max_interval must be at least initial when multiplier is above 1");
-        check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
-        check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 repeats for ever");
+        for (const auto& problem : retry_problems(policy))
+            add(status, where + ": " + problem);
     }
 
     void check_span(const status_rules& status, const std::string& where, duration span)
@@ -218,6 +214,24 @@ private:
 std::vector<std::string> check_definition(const definition& rules)
 {
     return checker{rules}.run();
+}
+
+std::vector<std::string> retry_problems(const retry_policy& policy)
+{
+    std::vector<std::string> problems;
+    const auto check = [&](bool good, const char* rule) {
+        if (!good)
+            problems.emplace_back(rule);
+    };
+    check(policy.initial > duration::zero(), "initial must be above zero");
+    // Negated, so that not-a-number is refused too.
+    const bool grows = policy.multiplier >= 1 && policy.multiplier <= 1e9;
+    check(grows, "multiplier must be from 1 to 1e9");
+    check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial,
+          "max_interval must be at least initial when multiplier is above 1");
+    check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
+    check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 repeats for ever");
+    return problems;
 }
 
 std::string status_name(const std::string& label, int status)

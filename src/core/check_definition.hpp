@@ -11,6 +11,9 @@ namespace pawl::core {
 /// Empty: an engine can run it.
 std::vector<std::string> check_definition(const definition& rules);
 
+/// What is out of its range in a retry policy, a sentence each that begins with the field's name.
+std::vector<std::string> retry_problems(const retry_policy& policy);
+
 /// `label (number)`, as the sentences name a status.
 std::string status_name(const std::string& label, int status);
 

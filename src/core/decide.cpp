@@ -58,13 +58,16 @@ public:
     std::optional<time_point> mail_time() const
     {
         std::optional<time_point> earliest;
+        inbox_order order{change_.next, workflow_.find(change_.next.status)};
         for (const auto& waiting : inbox_.waiting) {
             if (std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) !=
                 change_.settled.end())
                 continue;
-            auto at = can_take(change_.next, workflow_.find(change_.next.status), waiting)
-                          ? now_
-                          : waiting.expires_at;
+            auto at = order.taken_from(waiting);
+            if (at)
+                at = std::max(*at, now_);
+            if (waiting.expires_at && (!at || *waiting.expires_at < *at))
+                at = waiting.expires_at;
             if (inbox_.outdated && is_unknown(workflow_, waiting))
                 at = std::min(at.value_or(time_point::max()), second_look(waiting.sent_at));
             if (at && (!earliest || *at < *earliest))
@@ -85,6 +88,8 @@ public:
     {
         forget_effects(callback_handler_number(message));
         change_.settled.push_back({message, outcome, shortened(std::move(detail))});
+        std::erase_if(next().callback_retries,
+                      [&](const callback_retry& each) { return each.message == message; });
     }
 
     void refuse(std::uint64_t message, std::string why)
@@ -155,6 +160,7 @@ public:
         next().pause = pause_kind::none;
         next().resume_at.reset();
         next().deadlines.clear();
+        next().callback_retries.clear();
         next().not_before.reset();
         change_.kind = kind;
     }
@@ -205,6 +211,7 @@ private:
     void stay(const source& by, const next_value& value);
     void fail_step(handler_failed& failure);
     void fail_timeout(const from_timeout& by, handler_failed& failure);
+    void fail_callback(const from_callback& by, handler_failed& failure);
     std::string name_of(const from_timeout& by) const;
     void retry_deadline(const std::string& timeout, time_point at, int attempt);
     void arm_again(const std::string& timeout, time_point at);
@@ -280,6 +287,11 @@ void maker::stay(const source& by, const next_value& value)
         change_.kind = event_kind::repeated;
     } else {
         next().state = run_state::running;
+        // The error was this callback's own, unless the step or a timeout fails as well.
+        if (current_.callback_retries.size() > next().callback_retries.size() &&
+            current_.attempt == 0 &&
+            std::ranges::none_of(next().deadlines, [](const deadline& d) { return d.attempt > 0; }))
+            next().last_error.clear();
         change_.kind = event_kind::message_settled;
     }
 }
@@ -375,6 +387,38 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
     }
 }
 
+/// The run itself is as good as before, also when the attempts have run out: then the sender is
+/// told, and the message goes to the dead letters.
+void maker::fail_callback(const from_callback& by, handler_failed& failure)
+{
+    static const callback_rules no_callback;
+    const auto* rules = workflow_.find(current_.status);
+    const auto waiting = std::ranges::find(inbox_.waiting, by.message, &message::sequence);
+    const bool known = rules && waiting != inbox_.waiting.end();
+    const auto& policy = known ? rules->policy_of(waiting->name) : no_callback;
+    const int failures = failed_attempts(current_, by.message) + 1;
+    const bool used_up = policy.retry.max_attempts > 0 && failures >= policy.retry.max_attempts;
+    if (known && !failure.permanent && !used_up) {
+        const callback_retry again{by.message, failures,
+                                   later(now_, back_off(policy.retry, failures, entropy()))};
+        auto& retries = next().callback_retries;
+        const auto entry = std::ranges::find(retries, by.message, &callback_retry::message);
+        if (entry == retries.end())
+            retries.push_back(again);
+        else
+            *entry = again;
+        next().last_error = failure.error;
+        change_.kind = event_kind::attempt_failed;
+        return;
+    }
+    settle(by.message, message_outcome::failed, failure.error);
+    change_.kind = event_kind::message_settled;
+    if (policy.exhausted) {
+        enter(*policy.exhausted);
+        next().last_error = failure.error;
+    }
+}
+
 bool maker::apply(handler_failed& failure)
 {
     if (!is_active(current_.state))
@@ -385,9 +429,7 @@ bool maker::apply(handler_failed& failure)
     } else if (const auto* timeout = std::get_if<from_timeout>(&failure.by)) {
         fail_timeout(*timeout, failure);
     } else {
-        // The sender of a callback is told, and decides: the run itself is as good as before.
-        settle(std::get<from_callback>(failure.by).message, message_outcome::failed, failure.error);
-        change_.kind = event_kind::message_settled;
+        fail_callback(std::get<from_callback>(failure.by), failure);
     }
     return true;
 }
@@ -524,6 +566,12 @@ bool maker::apply(mail_noted&)
 }
 
 } // namespace
+
+int failed_attempts(const record& run, std::uint64_t callback) noexcept
+{
+    const auto failed = std::ranges::find(run.callback_retries, callback, &callback_retry::message);
+    return failed == run.callback_retries.end() ? 0 : failed->attempt;
+}
 
 transition start(const definition& workflow, start_request request, time_point now,
                  const arm_deadlines& arm)

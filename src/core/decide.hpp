@@ -49,6 +49,9 @@ transition start(const definition& workflow, start_request request, time_point n
 std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
                                  time_point now, const arm_deadlines& arm, inbox_view inbox = {});
 
+/// Failed attempts of the callback with that sequence so far.
+int failed_attempts(const record& run, std::uint64_t callback) noexcept;
+
 /// What a run needs next.
 enum class need {
     nothing,
@@ -86,7 +89,7 @@ constexpr int max_callbacks_in_a_row = 16;
 /// 3. A passed deadline, the earliest first, unless a callback was sent before it passed. One whose
 ///    timeout the workflow does not have is put away in any case: no handler runs for it.
 /// 4. Callbacks, in their order. One that the present status does not take is passed over and stays
-///    in the inbox.
+///    in the inbox, and one that waits for its next attempt holds up those behind it.
 /// 5. The step, unless a timeout's handler has failed and is about to be repeated: the step that it
 ///    interrupted waits until that has succeeded.
 ///

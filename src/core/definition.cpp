@@ -18,6 +18,14 @@ const status_rules* definition::find(int status) const noexcept
     return at != statuses.end() && at->id == status ? &*at : nullptr;
 }
 
+const callback_rules& status_rules::policy_of(std::string_view callback) const noexcept
+{
+    static const callback_rules usual;
+    const auto at = std::ranges::find(callbacks, callback) - callbacks.begin();
+    const auto index = static_cast<std::size_t>(at);
+    return index < callback_policies.size() ? callback_policies[index] : usual;
+}
+
 std::optional<int> definition::successor(int status) const noexcept
 {
     const auto at = std::ranges::find(retired, status, &std::pair<int, int>::first);

@@ -45,7 +45,12 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
     }
     for (const auto& callback : draft.callbacks) {
         rules.callbacks.push_back(callback.name);
+        auto options = overlay(*callback.options, all.defaults);
+        rules.callback_policies.push_back(
+            {std::move(options.retry), options.attempt_limit, options.exhausted});
         add_edges(rules, callback.destinations, edge_cause::callback, callback.name);
+        if (options.exhausted)
+            add_edges(rules, {*options.exhausted}, edge_cause::callback, callback.name);
     }
     for (const auto& timeout : draft.timeouts) {
         auto options = overlay(timeout->options, all.defaults);
@@ -244,6 +249,12 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 
     for (auto& problem : core::check_definition(impl->rules))
         problems.push_back(std::move(problem));
+    for (const auto& hook : impl->hooks)
+        for (const int entering : hook.entering)
+            if (!impl->rules.find(entering))
+                problems.push_back(hook.name + ": no run enters status " +
+                                   core::status_name(draft.label(entering), entering) +
+                                   ", which no step, callback, timeout or end<>() declares");
     if (!problems.empty()) {
         std::string text = "workflow \"" + draft.name + "\" cannot be built:";
         for (const auto& problem : problems)

@@ -45,8 +45,11 @@ action next_action(const record& current, const definition& workflow,
     if (!rules)
         return {need::newer_program};
 
-    const auto callback =
-        first_of(inbox, [&](const message& m) { return can_take(current, rules, m); });
+    inbox_order order{current, rules};
+    const auto callback = first_of(inbox, [&](const message& m) {
+        const auto from = order.taken_from(m);
+        return from && *from <= now;
+    });
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
     const duration early = PAWL_PLANTED(timeout_early) ? duration{1'000'000} : duration{};
     const bool deadline_passed = first != current.deadlines.end() && first->at <= now + early;

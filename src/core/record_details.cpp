@@ -17,12 +17,18 @@ namespace {
 /// value each, in order of their tags. What has nothing new is written in the older version.
 constexpr unsigned format_version = 3;
 
-/// The optional fields.
+/// The tags of the optional fields. Stored: never change a number.
 enum class tag : unsigned char {
     timeout_names = 1,   ///< a text for each deadline
     effect_versions = 2, ///< a number for each effect
-    scopes = 5,          ///< the step's round, a round for each deadline, a handler for each effect
+    callback_retries = 4,
+    scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
 };
+
+/// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
+constexpr std::size_t shortest_deadline = 3;
+constexpr std::size_t shortest_effect = 3;
+constexpr std::size_t shortest_retry = 3;
 
 // Before timeouts had names, a deadline had the index of its timeout. The names that these indexes
 // stand for now are still written as the index.
@@ -62,10 +68,15 @@ bool has_scopes(const record& run)
            std::ranges::any_of(run.effects, [](const effect& e) { return e.handler > 0; });
 }
 
+bool has_fields(const record& run)
+{
+    return has_names(run) || has_versions(run) || !run.callback_retries.empty() || has_scopes(run);
+}
+
 unsigned version_of(const record& run)
 {
-    if (has_names(run) || has_versions(run) || has_scopes(run))
-        return 3;
+    if (has_fields(run))
+        return format_version;
     return run.requested_by.empty() ? 1 : 2;
 }
 
@@ -80,6 +91,15 @@ void write_fields(const record& run, binary_writer& out)
         out.byte(static_cast<unsigned>(tag::effect_versions));
         for (const effect& each : run.effects)
             out.number(each.version);
+    }
+    if (!run.callback_retries.empty()) {
+        out.byte(static_cast<unsigned>(tag::callback_retries));
+        out.number(run.callback_retries.size());
+        for (const callback_retry& each : run.callback_retries) {
+            out.number(each.message);
+            out.signed_number(each.attempt);
+            out.time(each.not_before);
+        }
     }
     if (has_scopes(run)) {
         out.byte(static_cast<unsigned>(tag::scopes));
@@ -108,6 +128,16 @@ void read_scopes(binary_reader& in, record& run)
         each.handler = in.number();
 }
 
+void read_callback_retries(binary_reader& in, record& run)
+{
+    run.callback_retries.resize(in.count(shortest_retry));
+    for (callback_retry& each : run.callback_retries) {
+        each.message = in.number();
+        each.attempt = in.small_number();
+        each.not_before = in.time();
+    }
+}
+
 void read_fields(binary_reader& in, record& run)
 {
     unsigned last = 0;
@@ -125,6 +155,9 @@ void read_fields(binary_reader& in, record& run)
             for (effect& each : run.effects)
                 each.version = in.schema_version();
             break;
+        case tag::callback_retries:
+            read_callback_retries(in, run);
+            break;
         case tag::scopes:
             read_scopes(in, run);
             break;
@@ -134,17 +167,13 @@ void read_fields(binary_reader& in, record& run)
     }
 }
 
-/// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
-constexpr std::size_t shortest_deadline = 3;
-constexpr std::size_t shortest_effect = 3;
-
 } // namespace
 
 std::string encode_details(const record& run)
 {
     std::string bytes;
     if (run.deadlines.empty() && run.effects.empty() && run.pause == pause_kind::none &&
-        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty() && !has_scopes(run))
+        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty() && !has_fields(run))
         return bytes;
     binary_writer out{bytes};
     const auto version = version_of(run);
@@ -182,6 +211,7 @@ void decode_details(std::string_view bytes, record& run)
     run.resume_at.reset();
     run.requested_by.clear();
     run.round = 0;
+    run.callback_retries.clear();
     if (bytes.empty())
         return;
     binary_reader in{bytes, "details of a run"};

@@ -5,6 +5,7 @@
 #include "pawl/record.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace pawl::core {
 
@@ -49,5 +50,32 @@ inline bool step_is_pending(const record& run, const status_rules* rules)
     return is_active(run.state) && rules && rules->step && !run.step_done &&
            !timeout_is_failing(run, *rules);
 }
+
+/// When a run takes the messages of its inbox, asked for in their order: a callback that waits for
+/// its next attempt holds up the callbacks behind it.
+class inbox_order {
+public:
+    /// @param rules those of the run's status, or null.
+    inbox_order(const record& run, const status_rules* rules) : run_(run), rules_(rules) {}
+
+    /// time_point::min(): at any time; empty: not in the run's present state and status.
+    std::optional<time_point> taken_from(const message& next)
+    {
+        if (!can_take(run_, rules_, next))
+            return std::nullopt;
+        if (next.kind != message_kind::callback)
+            return time_point::min();
+        const auto failed =
+            std::ranges::find(run_.callback_retries, next.sequence, &callback_retry::message);
+        if (failed != run_.callback_retries.end())
+            callbacks_from_ = std::max(callbacks_from_, failed->not_before);
+        return callbacks_from_;
+    }
+
+private:
+    const record& run_;
+    const status_rules* const rules_;
+    time_point callbacks_from_ = time_point::min();
+};
 
 } // namespace pawl::core

@@ -1,11 +1,14 @@
 // What an activation stores, and what it does with the answer.
 #include "core/change_size.hpp"
+#include "core/dead_letter.hpp"
 #include "core/planted.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
+#include "engine/schedules.hpp"
 #include "engine/shard_keeper.hpp"
 #include "engine/watchers.hpp"
 #include "pawl/run.hpp"
+#include "streams/topic_waiters.hpp"
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
@@ -50,7 +53,11 @@ std::optional<transition> activation::decide(core::outcome what)
 activation::own_commit::own_commit(activation& made_by, transition change)
     : commit{std::move(change), {}, {}}, of(made_by)
 {
-    std::get<transition>(what).epoch = of.epoch_;
+    auto& made = std::get<transition>(what);
+    made.epoch = of.epoch_;
+    // Commands of schedules are told to whoever gave them, and nobody else.
+    if (!of.record_.workflow.starts_with(own_names))
+        letter = core::dead_letter(of.record_, made, of.inbox_);
     ++of.commits_under_way_;
 }
 
@@ -146,6 +153,8 @@ void activation::learn_from(own_commit& made)
         change.next.foreign_id.swap(record_.foreign_id);
         change.next.workflow.swap(record_.workflow);
         record_ = std::move(change.next);
+        if (made.letter)
+            streams::topic_waiters::of(shared_.store)->tell(made.letter->topic);
         for (const auto& ended : change.settled)
             tell_settled(ended);
         for (const auto& ended : change.settled)

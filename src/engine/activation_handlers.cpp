@@ -3,6 +3,7 @@
 #include "core/trace.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
+#include "engine/failure.hpp"
 #include "pawl/run.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -115,7 +116,7 @@ duration activation::limit_of(core::action what) const
     if (what.what == need::timeout)
         return rules().timeouts[static_cast<std::size_t>(what.timeout)].attempt_limit;
     if (what.what == need::callback)
-        return {};
+        return rules().policy_of(inbox_[what.message].name).attempt_limit;
     return rules().step->attempt_limit;
 }
 
@@ -283,25 +284,16 @@ bool activation::is_permanent(const core::source& by, const std::exception_ptr& 
         policy = &rules().step->retry;
     else if (const auto* timeout = std::get_if<core::from_timeout>(&by))
         policy = &rules().timeouts[static_cast<std::size_t>(timeout->timeout)].retry;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const detail::unreadable_effect&) {
-        return true;
-    } catch (...) {
-        if (!policy || !policy->permanent)
-            return false;
-    }
-    try {
-        try {
-            std::rethrow_exception(failure);
-        } catch (...) { // a predicate may look at it as the exception in flight
-            return policy->permanent(failure);
-        }
-    } catch (...) {
-        log(log_level::error, "retry_policy::permanent threw, the error counts as one to repeat: " +
-                                  error_text(std::current_exception()));
-        return false;
-    }
+    else if (const auto message = std::ranges::find(
+                 inbox_, std::get<core::from_callback>(by).message, &pawl::message::sequence);
+             message != inbox_.end())
+        policy = &rules().policy_of(message->name).retry;
+    static const retry_policy none;
+    std::string odd;
+    const bool permanent = engine_detail::is_permanent(policy ? *policy : none, failure, odd);
+    if (!odd.empty())
+        log(log_level::error, odd);
+    return permanent;
 }
 
 core::outcome activation::completed(core::source by, detail::next_value value)
@@ -361,7 +353,7 @@ int activation::attempt() const noexcept
             std::ranges::find(record_.deadlines, name_of(*timeout), &deadline::timeout);
         return armed == record_.deadlines.end() ? 1 : armed->attempt + 1;
     }
-    return 1;
+    return core::failed_attempts(record_, std::get<core::from_callback>(*running_).message) + 1;
 }
 
 void activation::limit_attempt(duration limit)

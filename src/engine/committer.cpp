@@ -105,6 +105,8 @@ bool committer::apply_now(commit& what)
         if (!result)
             return false;
         what.result = std::move(*result);
+        if (what.letter && what.result.status == apply_status::accepted)
+            store_.apply_now(*what.letter);
     } catch (...) {
         what.failure = std::current_exception();
         note_failure(what.failure);
@@ -156,6 +158,8 @@ bool committer::take_waiting()
     std::size_t bytes = 0;
     for (const auto* item : waiting_) {
         bytes += core::change_size(item->what);
+        if (item->letter)
+            bytes += core::change_size(*item->letter);
         if (count > 0 && (bytes > limits_.bytes || std::cmp_equal(count, limits_.changes)))
             break;
         ++count;
@@ -169,10 +173,7 @@ asio::awaitable<void> committer::work()
 {
     while (take_waiting()) {
         find_leaders();
-        batch_.clear();
-        for (std::size_t i = 0; i < taken_.size(); ++i)
-            if (leaders_[i] == i)
-                batch_.push_back(std::move(taken_[i]->what));
+        fill_batch();
         results_.assign(batch_.size(), {});
         failures_.assign(batch_.size(), nullptr);
         co_await apply(0, batch_.size());
@@ -181,8 +182,25 @@ asio::awaitable<void> committer::work()
     }
 }
 
+/// A letter stands right behind its change.
+void committer::fill_batch()
+{
+    batch_.clear();
+    is_letter_.clear();
+    for (std::size_t i = 0; i < taken_.size(); ++i) {
+        if (leaders_[i] != i)
+            continue;
+        batch_.push_back(std::move(taken_[i]->what));
+        is_letter_.push_back(false);
+        if (taken_[i]->letter) {
+            batch_.push_back(*taken_[i]->letter);
+            is_letter_.push_back(true);
+        }
+    }
+}
+
 /// Applies a part of the batch, which is divided for as long as the store refuses it for one
-/// change.
+/// change. A change and its letter stay together.
 asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
 {
     std::exception_ptr failure;
@@ -197,13 +215,19 @@ asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
         failure = std::current_exception();
         note_failure(failure);
     }
-    if (watching_)
-        watching_->batch_applied(count, clock_.now() - begun, failure != nullptr);
+    if (watching_) {
+        const auto part = is_letter_.begin() + static_cast<std::ptrdiff_t>(first);
+        const auto letters = std::count(part, part + static_cast<std::ptrdiff_t>(count), true);
+        const auto makers = count - static_cast<std::size_t>(letters);
+        watching_->batch_applied(makers, clock_.now() - begun, failure != nullptr);
+    }
     if (!failure)
         co_return;
-    if (count > 1 && is_refusal(failure)) {
-        co_await apply(first, count / 2);
-        co_await apply(first + count / 2, count - count / 2);
+    auto half = count / 2;
+    half += is_letter_[first + half] ? 1 : 0;
+    if (count > 1 && half < count && is_refusal(failure)) {
+        co_await apply(first, half);
+        co_await apply(first + half, count - half);
         co_return;
     }
     const auto at = failures_.begin() + static_cast<std::ptrdiff_t>(first);
@@ -244,7 +268,8 @@ void committer::settle()
                 &item == &leader
                     ? std::move(results_[at])
                     : result_behind(leader.result, std::get<transition>(leader.what).next.id);
-        at += &item == &leader;
+        if (&item == &leader)
+            at += item.letter ? 2 : 1;
         applied_(item.what, item.failure ? nullptr : &item.result);
     }
 }

@@ -39,6 +39,10 @@ struct commit {
     apply_result result;
     std::exception_ptr failure; ///< set: the store threw, and nothing is known of the change
 
+    /// Stored in the transaction of the change, if the store takes batches, whatever becomes of the
+    /// change; if it applies in place, once the change was accepted.
+    std::optional<publication> letter{};
+
     // One of them is told.
     maker* by = nullptr;
     std::optional<boost::asio::any_completion_handler<void()>> done{};
@@ -107,6 +111,7 @@ private:
     boost::asio::awaitable<void> apply(std::size_t first, std::size_t count);
     bool take_waiting();
     void find_leaders();
+    void fill_batch();
     void settle();
     void hand_back();
 
@@ -128,7 +133,8 @@ private:
     std::vector<std::size_t>
         leaders_; ///< of each taken: itself, or an earlier start that decides it
     std::vector<std::size_t> starts_;
-    std::vector<change> batch_; ///< of the leaders
+    std::vector<change> batch_;   ///< of the leaders, with their letters
+    std::vector<bool> is_letter_; ///< of the batch
     std::vector<apply_result> results_;
     std::vector<std::exception_ptr> failures_; ///< of the batch
 };

@@ -1,10 +1,12 @@
-// How a connector works its events off: in lanes, attempt by attempt, until each is done or put
-// aside.
+// How a connector works its events off: in lanes, attempt by attempt, until each is done or a
+// dead letter.
+#include "core/dead_letter.hpp"
 #include "core/decide.hpp"
 #include "core/hash.hpp"
 #include "core/later.hpp"
 #include "engine/connector_runner.hpp"
 #include "engine/error_text.hpp"
+#include "engine/failure.hpp"
 #include "streams/topic_waiters.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -20,31 +22,21 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// What the connector's function does not answer for: it is not counted.
-bool is_no_fault_of_the_event(const std::exception_ptr& failure)
+/// Also by default: a run that has finished takes no callback any more, however often it is tried.
+bool is_for_a_finished_run(const std::exception_ptr& failure)
 {
     try {
         std::rethrow_exception(failure);
     } catch (const system_error& e) {
-        const auto code = e.code();
-        return code == errc::overloaded || code == errc::not_running ||
-               code == errc::store_unavailable || code == errc::store_locked ||
-               code == errc::store_read_only || code == errc::store_full ||
-               code == errc::store_unflushed || code == errc::program_too_old;
+        return e.code() == errc::finished;
     } catch (...) {
         return false;
     }
 }
 
-bool is_permanent(const retry_policy& policy, const std::exception_ptr& failure)
+std::string shown(const stream_event& event)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const detail::unreadable_event&) {
-        return true;
-    } catch (...) {
-        return policy.permanent && policy.permanent(failure);
-    }
+    return event.id.empty() ? "at position " + std::to_string(event.position) : event.id;
 }
 
 } // namespace
@@ -73,6 +65,8 @@ void connector_runner::take(std::vector<stream_event> events)
             own->pause = shared_.clock.make_timer(strand_);
         }
         own->events.push_back(std::move(what));
+        if (own->parked)
+            ++parked_;
         if (is_new)
             schedule_next(own);
     }
@@ -99,9 +93,33 @@ void connector_runner::schedule(const lane_ptr& own, duration wait)
         const auto waited = kept.lock();
         if (!self || !waited || self->over() || !std::exchange(waited->waiting, false))
             return;
+        self->unpark(*waited);
         self->ready_.push_back(waited);
         self->dispatch();
     });
+}
+
+/// The lane's first event once more, after the `times`-th failure.
+void connector_runner::repeat(const lane_ptr& own, int times)
+{
+    const auto& first = own->events.front();
+    const auto entropy = core::mix(core::fnv1a(first.key) + first.position) + times;
+    park(own, core::back_off(connector_.options.retry, times, entropy));
+}
+
+/// Others have its place meanwhile.
+void connector_runner::park(const lane_ptr& own, duration wait)
+{
+    own->parked = true;
+    parked_ += own->events.size();
+    room_->tell();
+    schedule(own, wait);
+}
+
+void connector_runner::unpark(lane& waiting)
+{
+    if (std::exchange(waiting.parked, false))
+        parked_ -= waiting.events.size();
 }
 
 void connector_runner::dispatch()
@@ -136,11 +154,15 @@ asio::awaitable<void> connector_runner::run_attempt(lane_ptr own, std::shared_pt
         failure = std::current_exception();
     }
     made->inside = false;
-    if (failure && made->late)
+    if (made->late) // also when it returned then: it was cut off
         failure = std::make_exception_ptr(std::runtime_error("it took longer than attempt_limit"));
     own->now.reset();
     --running_;
-    judge(own, failure, shared_.clock.now() - begun);
+    try {
+        judge(own, failure, shared_.clock.now() - begun);
+    } catch (...) {
+        failure_ = std::current_exception(); // what is not acknowledged comes again
+    }
     --busy_;
     dispatch();
     progress_->tell();
@@ -167,41 +189,50 @@ void connector_runner::judge(const lane_ptr& own, std::exception_ptr failure, du
         done(own);
         return;
     }
-    if (over())
-        return; // it comes again
+    if (!over()) // else it comes again
+        judge_failure(own, failure, took);
+}
+
+void connector_runner::judge_failure(const lane_ptr& own, const std::exception_ptr& failure,
+                                     duration took)
+{
     const auto& policy = connector_.options.retry;
-    const auto& what = own->events.front();
-    const auto entropy = core::mix(core::fnv1a(what.key) + what.position);
-    if (is_no_fault_of_the_event(failure)) {
-        ++own->delays;
-        schedule(own, core::back_off(policy, own->delays, entropy + own->delays));
+    if (is_too_old(failure)) {
+        // The event is for the connector of a newer program: that is no attempt.
+        report_too_old(*own, error_text(failure));
+        park(own, too_old_pause);
+        return;
+    }
+    if (is_infrastructure_failure(failure)) {
+        repeat(own, ++own->delays);
         return;
     }
     ++own->failures;
-    const bool last = is_permanent(policy, failure) ||
+    std::string problem;
+    const bool last = is_permanent(policy, failure, problem) || is_for_a_finished_run(failure) ||
                       (policy.max_attempts > 0 && own->failures >= policy.max_attempts);
-    const auto error = error_text(failure);
+    auto error = error_text(failure);
+    if (!problem.empty())
+        error += "; " + problem;
     report(*own, error, took, last);
     if (!last) {
-        schedule(own, core::back_off(policy, own->failures, entropy + own->failures));
+        repeat(own, own->failures);
         return;
     }
     ++busy_;
-    shared_.running.spawn(strand_, put_aside(own, error));
+    shared_.running.spawn(strand_, bury(own, std::move(error)));
 }
 
-/// Until the store has it: only then is the event worked off.
-asio::awaitable<void> connector_runner::put_aside(lane_ptr own, std::string error)
+/// Until the store has the letter: only then is the event worked off.
+asio::awaitable<void> connector_runner::bury(lane_ptr own, std::string error)
 {
-    auto given_up = own->events.front();
-    if (given_up.id.empty())
-        given_up.id = detail::event_name(given_up);
-    given_up.headers["connector"] = connector_.name;
-    given_up.headers["attempts"] = std::to_string(own->failures);
-    given_up.headers["error"] = std::move(error);
+    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::run_lane
+    const auto topic = dead_letter_topic(connector_.name);
+    const auto letter = core::to_letter(own->events.front(), dead_letter_header::connector,
+                                        connector_.name, own->failures, std::move(error));
     bool stored = false;
     while (!stored && !over()) {
-        commit item{publication{put_aside_topic(connector_.name), given_up}, {}, {}};
+        commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.apply_now(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         stored = !item.failure;
@@ -210,7 +241,7 @@ asio::awaitable<void> connector_runner::put_aside(lane_ptr own, std::string erro
     }
     --busy_;
     if (stored) {
-        streams::topic_waiters::of(shared_.store)->tell(put_aside_topic(connector_.name));
+        streams::topic_waiters::of(shared_.store)->tell(topic);
         done(own);
     }
     progress_->tell();
@@ -230,16 +261,19 @@ void connector_runner::done(const lane_ptr& own)
     progress_->tell();
 }
 
-void connector_runner::report(const lane& own, const std::string& error, duration took,
-                              bool last) const
-{
+/// What logs and observers throw is not the event's.
+void connector_runner::report(const lane& own, const std::string& error, duration took, bool last)
+try {
     const auto& what = own.events.front();
     const auto process = "connector-" + connector_.name;
     const int attempt = error.empty() ? own.failures + 1 : own.failures;
-    if (!error.empty()) {
-        const auto text = "a connector failed on event " + detail::event_name(what) +
-                          (last ? ", which is put aside in topic " : "") +
-                          (last ? put_aside_topic(connector_.name) : std::string{});
+    const auto more = !error.empty() && (last || is_worth_a_line(attempt))
+                          ? lines_.admit(shared_.clock.now())
+                          : std::nullopt;
+    if (more) {
+        const auto text = "a connector failed on event " + shown(what) +
+                          (last ? ", which is a dead letter in topic " : "") +
+                          (last ? dead_letter_topic(connector_.name) : std::string{}) + *more;
         log_entry entry{last ? log_level::error : log_level::warn, text};
         entry.workflow = connector_.workflow;
         entry.foreign_id = what.key;
@@ -261,14 +295,36 @@ void connector_runner::report(const lane& own, const std::string& error, duratio
                                 : handler_result::failed;
     made.error = error;
     shared_.observer->handler_ended(made);
+} catch (...) {
+}
+
+/// Once for the connector.
+void connector_runner::report_too_old(const lane& own, const std::string& error)
+{
+    if (std::exchange(told_too_old_, true))
+        return;
+    const auto text = "a connector needs a newer program for event " + shown(own.events.front()) +
+                      ", and waits for an engine that has it (told once for the connector)";
+    const auto process = "connector-" + connector_.name;
+    log_entry entry{log_level::warn, text};
+    entry.workflow = connector_.workflow;
+    entry.foreign_id = own.events.front().key;
+    entry.process = process;
+    entry.error = error;
+    shared_.log(entry);
 }
 
 void connector_runner::interrupt_attempts()
 {
     // Only user code that is known to be suspended, on its own strand: see activation::interrupt.
+    // What is cancelled may end its lane, so lanes_ is not gone through meanwhile.
+    std::vector<std::shared_ptr<attempt>> under_way;
     for (const auto& [name, own] : lanes_)
-        if (own->now && own->now->inside)
-            own->now->cancel.emit(asio::cancellation_type::terminal);
+        if (own->now)
+            under_way.push_back(own->now);
+    for (const auto& each : under_way)
+        if (each->inside)
+            each->cancel.emit(asio::cancellation_type::terminal);
 }
 
 /// Their waits end, and see why.

@@ -1,5 +1,6 @@
 #include "engine/connector_runner.hpp"
 
+#include "core/dead_letter.hpp"
 #include "engine/error_text.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -18,6 +19,10 @@ namespace {
 /// Between sessions of which the first could not read.
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
+
+/// How many times max_open events may wait for their next attempt.
+constexpr std::size_t parked_events = 16;
+
 } // namespace
 
 connector_runner::connector_runner(context& shared, detail::connector_impl connector,
@@ -29,7 +34,7 @@ connector_runner::connector_runner(context& shared, detail::connector_impl conne
 {
 }
 
-/// Stored, in cursors and roles: never change.
+/// Stored, in cursors, and behind "pawl." in roles: never change.
 std::string connector_runner::consumer() const
 {
     return "connector/" + connector_.name;
@@ -133,6 +138,7 @@ asio::awaitable<void> connector_runner::end_session()
     lanes_.clear();
     positions_.clear();
     open_ = 0;
+    parked_ = 0;
     receiver_.reset();
     if (!role_)
         co_return;
@@ -146,7 +152,7 @@ asio::awaitable<void> connector_runner::end_session()
 
 asio::awaitable<void> connector_runner::acquire()
 {
-    role_ = co_await roles_->acquire(consumer());
+    role_ = co_await roles_->acquire_reserved("pawl." + consumer());
 }
 
 asio::awaitable<void> connector_runner::watch()
@@ -180,12 +186,11 @@ asio::awaitable<void> connector_runner::open_source()
 asio::awaitable<void> connector_runner::read()
 {
     while (!over()) {
-        if (open_ >= connector_.options.max_open) {
+        if (!has_room()) {
             co_await room_->wait();
             continue;
         }
-        const auto room = connector_.options.max_open - open_;
-        const auto problem = co_await receiving_.run(receive(std::min(room, page_size)));
+        const auto problem = co_await receiving_.run(receive(std::min(room(), page_size)));
         if (problem && !over())
             failure_ = problem;
         if (!over())
@@ -199,6 +204,27 @@ asio::awaitable<void> connector_runner::read()
 asio::awaitable<void> connector_runner::receive(std::size_t limit)
 {
     received_ = co_await receiver_->receive(limit);
+}
+
+bool connector_runner::has_room() const noexcept
+{
+    const auto most = connector_.options.max_open;
+    return open_ - parked_ < most && parked_ / parked_events < most;
+}
+
+std::size_t connector_runner::room() const noexcept
+{
+    return connector_.options.max_open - (open_ - parked_);
+}
+
+asio::awaitable<void> connector_runner::redrive(stream_event letter)
+{
+    auto engine = engine_.lock();
+    if (!engine || !connector_.work)
+        throw system_error(make_error_code(errc::not_running));
+    auto state = std::make_shared<const detail::arrival_state>(
+        detail::arrival_state{connector_.name, core::from_letter(std::move(letter)), 1});
+    co_await connector_.work(std::move(engine), std::move(state));
 }
 
 asio::awaitable<void> connector_runner::acknowledge()

@@ -2,6 +2,7 @@
 
 #include "engine/context.hpp"
 #include "engine/interruptible.hpp"
+#include "engine/log_limiter.hpp"
 #include "pawl/connector.hpp"
 #include "pawl/role_scheduler.hpp"
 #include "streams/news.hpp"
@@ -56,6 +57,9 @@ public:
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
 
+    /// Calls the function for a dead letter, once. Throws what it throws.
+    boost::asio::awaitable<void> redrive(stream_event letter);
+
     const detail::connector_impl& connector() const noexcept { return connector_; }
 
     /// The name under which it reads its source.
@@ -78,6 +82,7 @@ private:
         int failures = 0; ///< attempts of the first event that are counted
         int delays = 0;   ///< those that are not
         bool waiting = false;
+        bool parked = false; ///< its first event waits for its next attempt
         std::unique_ptr<timer> pause;
         std::shared_ptr<attempt> now;
     };
@@ -99,14 +104,21 @@ private:
     bool over() const noexcept { return stopping_ || lost_ || failure_; }
     void take(std::vector<stream_event> events);
     void schedule(const lane_ptr& own, duration wait);
+    void repeat(const lane_ptr& own, int times);
+    void park(const lane_ptr& own, duration wait);
+    void report_too_old(const lane& own, const std::string& error);
+    void unpark(lane& waiting);
+    bool has_room() const noexcept;
+    std::size_t room() const noexcept;
     void schedule_next(const lane_ptr& own);
     void dispatch();
     boost::asio::awaitable<void> run_attempt(lane_ptr own, std::shared_ptr<attempt> made);
     void limit_attempt(const std::shared_ptr<attempt>& made);
     void judge(const lane_ptr& own, std::exception_ptr failure, duration took);
-    boost::asio::awaitable<void> put_aside(lane_ptr own, std::string error);
+    void judge_failure(const lane_ptr& own, const std::exception_ptr& failure, duration took);
+    boost::asio::awaitable<void> bury(lane_ptr own, std::string error);
     void done(const lane_ptr& own);
-    void report(const lane& own, const std::string& error, duration took, bool last) const;
+    void report(const lane& own, const std::string& error, duration took, bool last);
     void interrupt_attempts();
     void wake_lanes();
 
@@ -138,8 +150,11 @@ private:
     std::map<std::pair<std::string, std::uint64_t>, lane_ptr> lanes_;
     std::deque<lane_ptr> ready_;
     std::size_t running_ = 0; ///< attempts
-    std::size_t busy_ = 0;    ///< attempts, and events that are being put aside
+    std::size_t busy_ = 0;    ///< attempts, and events that become dead letters
     std::atomic<std::size_t> open_{0};
+    std::size_t parked_ = 0; ///< of these, in lanes that wait for their next attempt
+    log_limiter lines_;
+    bool told_too_old_ = false;
 };
 
 } // namespace pawl::engine_detail

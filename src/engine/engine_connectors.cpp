@@ -1,4 +1,5 @@
 // What an engine has to do with connectors: their checks, their start, and the log as a source.
+#include "core/check_definition.hpp"
 #include "engine/engine_core.hpp"
 #include "streams/workflow_source.hpp"
 
@@ -30,7 +31,6 @@ void check(const connector_impl& what)
             throw definition_error("connector \"" + what.name + "\": " + rule);
     };
     const auto& options = what.options;
-    const auto& retry = options.retry;
     require(is_name(what.name), "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
     require(what.source != nullptr, "the source must not be null");
     require(options.parallel >= 1 && options.parallel <= max_parallel,
@@ -38,14 +38,8 @@ void check(const connector_impl& what)
     require(options.max_open >= 1, "max_open must be at least 1");
     require(options.attempt_limit >= duration::zero(), "attempt_limit must not be negative");
     require(options.lag >= duration::zero(), "lag must not be negative");
-    require(retry.initial > duration::zero(), "retry.initial must be above zero");
-    // Negated, so that not-a-number is refused too.
-    require(retry.multiplier >= 1 && retry.multiplier <= 1e9,
-            "retry.multiplier must be from 1 to 1e9");
-    require(!(retry.multiplier > 1) || retry.max_interval >= retry.initial,
-            "retry.max_interval must be at least initial when multiplier is above 1");
-    require(retry.jitter >= 0 && retry.jitter <= 1, "retry.jitter must be from 0 to 1");
-    require(retry.max_attempts >= 0, "retry.max_attempts must not be negative");
+    for (const auto& problem : core::retry_problems(options.retry))
+        require(false, ("retry." + problem).c_str());
 }
 
 } // namespace
@@ -57,6 +51,10 @@ void engine_core::connect(connector_impl added)
                                "\": connect() it before the engine is started; it was started "
                                "already");
     check(added);
+    if (!options_.drive)
+        throw definition_error("connector \"" + added.name +
+                               "\": engine_options::drive is false, and an engine that drives "
+                               "nothing runs no connectors; connect it to one that does");
     if (!shared_.workflows.contains(added.workflow))
         throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +
                                added.workflow + "\"; add() it first");
@@ -74,18 +72,13 @@ void engine_core::connect(connector_impl added)
             options_.store, {.owner = options_.name.substr(0, max_owner), .clock = options_.clock});
     connectors_.push_back(
         std::make_shared<engine_detail::connector_runner>(shared_, std::move(added), roles_));
+    consumers_->add(connectors_.back()->consumer());
 }
 
 void engine_core::start_connectors()
 {
-    for (const auto& runner : connectors_) {
-        const auto source =
-            std::dynamic_pointer_cast<streams::workflow_source>(runner->connector().source);
-        if (source && source->store() == &shared_.store)
-            for (const auto& each : retention_)
-                each->wait_for(source, runner->consumer());
+    for (const auto& runner : connectors_)
         runner->start(weak_from_this());
-    }
 }
 
 std::shared_ptr<event_source> engine_core::events(std::string workflow,
@@ -95,12 +88,18 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
         throw definition_error("engine::events: the engine has been stopped");
     if (workflow.empty())
         throw definition_error("engine::events: the workflow needs a name");
+    // In a shared store it may be another program's.
+    if (!shared_.workflows.contains(workflow) && !shared_.store.shared())
+        throw definition_error("engine::events: the engine has no workflow \"" + workflow +
+                               "\"; add() it first");
     if (options.kinds.empty())
         throw definition_error("workflow_event_options::kinds must not be empty");
     if (options.look <= duration::zero())
         throw definition_error("workflow_event_options::look must be above zero");
-    return std::make_shared<streams::workflow_source>(options_.store, log_news_, options_.clock,
-                                                      std::move(workflow), std::move(options));
+    const auto source = std::make_shared<streams::workflow_source>(
+        options_.store, log_news_, options_.clock, std::move(workflow), std::move(options));
+    consumers_->add(source);
+    return source;
 }
 
 } // namespace pawl::detail

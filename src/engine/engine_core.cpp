@@ -1,5 +1,6 @@
 #include "engine/engine_core.hpp"
 
+#include "core/check_definition.hpp"
 #include "core/planted.hpp"
 #include "engine/complete.hpp"
 #include "engine/error_text.hpp"
@@ -51,9 +52,10 @@ engine_options checked(engine_options options)
             "lease_time must be at least 100 ms");
     require(options.poll_interval >= std::chrono::milliseconds{10},
             "poll_interval must be at least 10 ms");
-    require(options.hook_retry.initial > duration::zero(), "hook_retry.initial must be above zero");
-    require(options.hook_retry.multiplier >= 1, "hook_retry.multiplier must be at least 1");
-    require(options.hook_retry.max_attempts >= 1, "hook_retry.max_attempts must be at least 1");
+    for (const auto& problem : core::retry_problems(options.hook_retry))
+        throw definition_error("engine_options::hook_retry." + problem);
+    require(options.hook_attempt_limit >= duration::zero(),
+            "hook_attempt_limit must not be negative; zero is no limit");
     if (!options.log)
         options.log = [](const log_entry&) {
         };
@@ -183,13 +185,14 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
                                                   status.step->parallel, options_.max_active_runs));
     engine_detail::log_follower* follower = nullptr;
     if (!added->hooks.empty()) {
-        hooks_.push_back(
-            std::make_unique<engine_detail::hook_runner>(shared_, *added, options_.hook_retry));
+        hooks_.push_back(std::make_unique<engine_detail::hook_runner>(
+            shared_, *added,
+            engine_detail::hook_rules{options_.hook_retry, options_.hook_attempt_limit}));
         follower = &hooks_.back()->follower();
     }
     if (added->retention)
-        retention_.push_back(
-            std::make_shared<engine_detail::retention_runner>(shared_, *added, follower));
+        retention_.push_back(std::make_shared<engine_detail::retention_runner>(
+            shared_, *added, follower, *consumers_));
 }
 
 void engine_core::committed(const change& what, const apply_result* result)
@@ -265,6 +268,8 @@ asio::awaitable<void> engine_core::do_start()
     if (!shared_.store.shared())
         co_await report_undriven({});
     co_await append_definitions(definitions);
+    for (const auto& runner : hooks_)
+        co_await runner->begin();
     co_await shards_->claim_first();
 }
 
@@ -365,9 +370,10 @@ void engine_core::let_go()
     scanner_->start();
     for (const auto& runner : hooks_)
         runner->follower().start();
+    // Retention knows all consumers before it begins.
+    start_connectors();
     for (const auto& runner : retention_)
         runner->start();
-    start_connectors();
 }
 
 bool engine_core::called_by_handler() const
@@ -466,6 +472,7 @@ void engine_core::after_drain()
         runner->interrupt();
     for (const auto& runner : connectors_)
         runner->interrupt();
+    interrupt_redrivers();
 }
 
 /// The last handler and the last call have ended, and none begins any more.
@@ -528,6 +535,11 @@ void engine::statistics(detail::completion<engine_statistics> done)
 void engine::cluster(detail::completion<cluster_view> done)
 {
     core_->cluster(std::move(done));
+}
+
+void engine::redrive(std::string topic, detail::completion<redrive_result> done)
+{
+    core_->redrive(std::move(topic), std::move(done));
 }
 
 error_code engine::readiness() const noexcept

@@ -9,7 +9,9 @@
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
 #include "engine/hook_runner.hpp"
+#include "engine/log_consumers.hpp"
 #include "engine/peer_news.hpp"
+#include "engine/redriver.hpp"
 #include "engine/retention_runner.hpp"
 #include "engine/schedules.hpp"
 #include "engine/second_look.hpp"
@@ -51,6 +53,7 @@ public:
     void statistics(completion<engine_statistics> done);
     void cluster(completion<cluster_view> done);
     void abandon();
+    void redrive(std::string topic, completion<redrive_result> done);
     bool running() const noexcept { return phase_ == phase::running; }
 
     /// Whether a call is taken now: while the engine runs, and of its own handlers until the drain
@@ -161,6 +164,17 @@ private:
     boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
     result<apply_result> answer_of(const engine_detail::commit& item);
 
+    /// How the dead letters of a topic are tried.
+    struct letter_rules {
+        engine_detail::redriver::try_function try_letter;
+        duration limit{};
+    };
+    letter_rules rules_of(const std::string& topic);
+    boost::asio::awaitable<redrive_result> do_redrive(std::string topic);
+    boost::asio::awaitable<void> deliver_again(std::shared_ptr<const workflow_impl> workflow,
+                                               stream_event letter);
+    void interrupt_redrivers();
+
     void start_connectors();
     void add_schedules();
     boost::asio::awaitable<run_id> fire(engine_detail::scheduled_trigger slot);
@@ -188,6 +202,8 @@ private:
     std::shared_ptr<engine_detail::second_look> second_look_;
     std::shared_ptr<engine_detail::shard_keeper> shards_;
     std::shared_ptr<engine_detail::peer_news> peers_;
+    const std::unique_ptr<engine_detail::log_consumers> consumers_ =
+        std::make_unique<engine_detail::log_consumers>();
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
@@ -199,6 +215,7 @@ private:
     mutable std::mutex
         mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
     std::vector<std::shared_ptr<stop_waiter>> stop_waiters_;
+    std::vector<std::weak_ptr<engine_detail::redriver>> redrivers_; ///< guarded by mutex_ too
     core::run_id_maker ids_;
     std::mt19937_64 random_;
     std::atomic<std::size_t> waiting_calls_{0};

@@ -12,6 +12,7 @@ std::string error_text(const std::exception_ptr& failure);
 
 /// True for an error with errc::program_too_old: data of a newer program.
 bool is_too_old(const std::exception_ptr& failure) noexcept;
+
 /// What is to be stored is larger than engine_options::max_object_size, or than its store takes. To
 /// try again is of no use.
 class size_exceeded : public error {

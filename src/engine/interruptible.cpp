@@ -33,16 +33,31 @@ asio::awaitable<void> interruptible::wrap(std::shared_ptr<call> made, asio::awai
 {
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     made->inside = !made->unwanted;
+    std::exception_ptr failure;
     try {
         if (made->unwanted)
             throw boost::system::system_error(asio::error::operation_aborted);
         co_await std::move(work);
     } catch (...) {
-        made->failure = std::current_exception();
+        failure = std::current_exception();
     }
     made->inside = false;
-    made->done = true;
-    made->ended->tell();
+    end(*made, std::move(failure));
+}
+
+/// Once: the first end counts.
+void interruptible::end(call& made, std::exception_ptr failure)
+{
+    if (std::exchange(made.done, true))
+        return;
+    made.failure = std::move(failure);
+    made.ended->tell();
+}
+
+void interruptible::abandon(std::exception_ptr failure)
+{
+    if (current_)
+        end(*current_, std::move(failure));
 }
 
 void interruptible::interrupt()

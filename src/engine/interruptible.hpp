@@ -26,6 +26,10 @@ public:
     /// Cancels the call that is under way, if there is one.
     void interrupt();
 
+    /// Lets run() go on without the call that is under way, which fails with `failure`: for one
+    /// that does not end after its cancellation.
+    void abandon(std::exception_ptr failure);
+
 private:
     struct call {
         boost::asio::cancellation_signal cancel;
@@ -36,6 +40,7 @@ private:
         std::shared_ptr<streams::news> ended = std::make_shared<streams::news>();
     };
 
+    static void end(call& made, std::exception_ptr failure);
     static boost::asio::awaitable<void> wrap(std::shared_ptr<call> made,
                                              boost::asio::awaitable<void> work);
 

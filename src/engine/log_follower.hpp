@@ -1,10 +1,10 @@
 #pragma once
 
 #include "engine/context.hpp"
+#include "engine/interruptible.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -29,20 +30,32 @@ struct event_glance {
 
 /// The events of one run that a follower is working off, in their order.
 struct lane {
-    run_id run;
-    std::uint32_t shard = 0;
+    lane(context& shared, const boost::asio::any_io_executor& strand, run_id of,
+         std::uint32_t in_shard)
+        : run(of), shard(in_shard), pause(shared.clock.make_timer(strand)),
+          limit(shared.clock.make_timer(strand)), call(shared.running, strand)
+    {
+    }
+
+    const run_id run;
+    const std::uint32_t shard;
     std::deque<event> events;
-    boost::asio::cancellation_signal cancel;
-    std::unique_ptr<timer> pause; ///< for waits between attempts
-    bool in_user_code = false;    ///< suspended where `cancel` may be emitted
-    bool dropped = false;         ///< its shard is no longer the engine's
+    std::size_t open = 0;                ///< `events`, and the one that is being worked off
+    const std::unique_ptr<timer> pause;  ///< for waits between attempts
+    const std::unique_ptr<timer> limit;  ///< of the attempt that is under way
+    interruptible call;                  ///< of user code
+    std::vector<std::uint64_t> begins{}; ///< see log_follower::begins()
+    bool parked = false;                 ///< waits for its next attempt
+    bool dropped = false;                ///< its shard is no longer the engine's
 };
 
-/// Follows the log behind a durable cursor per shard, and hands on the events that are wanted.
+/// Follows the log behind durable cursors in each shard, and hands on the events that are wanted.
 ///
-/// At least once: the cursor stands before the first event that has not been worked off. Events of
-/// one run follow each other, different runs stand beside each other, so that one that is slow or
-/// fails holds up nobody, until `max_open` events wait behind it.
+/// There is one cursor for each of those who want events, so that one that is new begins where it
+/// should; they move together. At least once: the cursors stand before the first event that has not
+/// been worked off. Events of one run follow each other, different runs stand beside each other, so
+/// that one that is slow holds up nobody, until `max_open` events are open. Those of a lane that
+/// waits for its next attempt do not count, up to `max_parked`.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -54,14 +67,16 @@ public:
     /// event comes again after the next start.
     using work_function = std::function<boost::asio::awaitable<bool>(lane&, const event&)>;
 
-    log_follower(context& shared, std::string cursor, want_function wants, work_function work);
+    /// @param cursors their names. A stored cursor is the sequence of the next event.
+    log_follower(context& shared, std::string name, std::vector<std::string> cursors,
+                 want_function wants, work_function work);
 
     /// Before it is started: how many shards there are.
     void set_shards(std::uint32_t count);
 
     void start();
 
-    /// Follows a shard that is the engine's from now on, from its stored cursor. Any thread.
+    /// Follows a shard that is the engine's from now on, from its stored cursors. Any thread.
     void take(std::uint32_t shard);
 
     /// Leaves a shard that is no longer the engine's: begins no event of it any more. Any thread.
@@ -79,8 +94,8 @@ public:
     /// Reads on in the shard's log, though nothing that is wanted was committed. Any thread.
     void look(std::uint32_t shard);
 
-    /// Every event of the shard up to here has been worked off.
-    std::uint64_t done_up_to(std::uint32_t shard) const noexcept { return done_[shard]; }
+    /// Whether the run's events up to this sequence have been worked off. Any thread.
+    bool has_seen(run_id run, std::uint32_t shard, std::uint64_t sequence) const;
 
     /// Events that were read and not yet worked off.
     std::size_t open() const noexcept { return open_; }
@@ -91,47 +106,68 @@ public:
     /// Whether the lane's work is to end, without another attempt.
     bool ends(const lane& working) const noexcept { return shared_.stopping || working.dropped; }
 
-    /// Waits on the lane's timer; returns early when the lane's work is to end.
+    /// Waits for the lane's next attempt; returns early when the lane's work is to end.
     boost::asio::awaitable<void> sleep(lane& waiting, duration span);
 
 private:
     /// Events that one follower has read and not yet worked off. Past it, it reads no more.
     static constexpr std::size_t max_open = 1024;
 
+    /// Events of lanes that wait for their next attempt, for which reading goes on.
+    static constexpr std::size_t max_parked = 16 * max_open;
+
+    /// Events that may be passed over until the log is read and the cursors are moved past them.
+    static constexpr std::uint64_t max_passed_over = 1024;
+
     /// How far a shard has been worked off.
     struct place {
         std::uint64_t epoch = 0;      ///< of the shard; 0: it is not followed
         std::uint64_t life = 0;       ///< another one each time that the shard is taken or left
-        bool known = false;           ///< `read` has been taken from the stored cursor
+        bool known = false;           ///< `read` has been taken from the stored cursors
         std::uint64_t read = 0;       ///< the last sequence that was read
-        std::uint64_t saved = 0;      ///< where the stored cursor is
+        std::uint64_t saved = 0;      ///< where the stored cursors are
         std::set<std::uint64_t> open; ///< read, wanted, and not yet worked off
-        bool worked = false;          ///< an event was worked off since the cursor was saved
+        bool worked = false;          ///< an event was worked off since the cursors were saved
+        std::vector<std::uint64_t> begins; ///< by cursor: the last event that it does not want
     };
 
     boost::asio::awaitable<void> follow();
     boost::asio::awaitable<void> read_page(std::uint32_t shard);
-    boost::asio::awaitable<void> save_cursors();
+    boost::asio::awaitable<void> read_cursors(place& at, std::uint32_t shard, std::uint64_t life);
+    boost::asio::awaitable<void> save_cursors(std::uint64_t passed_over);
+    boost::asio::awaitable<void> save_cursors_of(std::uint32_t shard);
     boost::asio::awaitable<void> run_lane(std::shared_ptr<lane> own);
     boost::asio::awaitable<void> wait_for_news();
     void add(std::uint32_t shard, std::vector<event> events);
     void forget(std::uint32_t shard);
-    bool has_room() const noexcept { return open_ < max_open; }
+    void unpark(lane& waiting);
+    std::vector<std::shared_ptr<lane>> all_lanes() const;
+    bool has_room() const noexcept { return open_ - parked_ < max_open && parked_ < max_parked; }
+    std::uint64_t done_up_to(const place& at) const
+    {
+        return at.open.empty() ? at.read : *at.open.begin() - 1;
+    }
     void wake();
 
     context& shared_;
-    const std::string cursor_;
+    const std::string name_;
+    const std::vector<std::string> cursors_;
     const want_function wants_;
     const work_function work_;
     const boost::asio::any_io_executor strand_;
-    std::vector<std::atomic<bool>> news_;          ///< by shard: the log was not read to its end
-    std::vector<std::atomic<std::uint64_t>> done_; ///< by shard
-    std::vector<place> places_;                    ///< by shard
+    std::vector<std::atomic<bool>> news_; ///< by shard: the log was not read to its end
+    std::vector<std::atomic<std::uint64_t>> passed_over_; ///< by shard: commits
+    std::vector<place> places_;                           ///< by shard
     std::uint64_t lives_ = 0;
     std::map<run_id, std::shared_ptr<lane>> lanes_;
     std::unique_ptr<timer> timer_; ///< waits for news
     std::atomic<bool> woken_{false};
     std::atomic<std::size_t> open_{0};
+    std::size_t parked_ = 0;
+
+    mutable std::mutex seen_mutex_;
+    std::vector<std::uint64_t> seen_; ///< by shard: the last sequence that was read
+    std::set<run_id> working_;        ///< runs with a lane
 };
 
 } // namespace pawl::engine_detail

@@ -194,13 +194,14 @@ std::shared_ptr<const detail::workflow_impl> make_schedules_workflow(fire_functi
     builder<schedule_state, schedule_status> b{std::string{schedules_workflow}};
     b.step<active>(firing{std::move(fire)})
         .retry({.initial = 1s, .max_interval = 1min, .max_attempts = 0});
-    b.callback<active>("set", set_anew);
-    b.callback<active>("pause", suspend);
-    b.callback<suspended>("set", set_while_suspended);
-    b.callback<suspended>("resume", resume_slots);
-    b.callback<suspended>("pause", stay_suspended);
-    b.callback<active>("resume", stay_active);
-    b.callback<active, suspended>("remove", remove);
+    const retry_policy once{.max_attempts = 1};
+    b.callback<active>("set", set_anew).retry(once);
+    b.callback<active>("pause", suspend).retry(once);
+    b.callback<suspended>("set", set_while_suspended).retry(once);
+    b.callback<suspended>("resume", resume_slots).retry(once);
+    b.callback<suspended>("pause", stay_suspended).retry(once);
+    b.callback<active>("resume", stay_active).retry(once);
+    b.callback<active, suspended>("remove", remove).retry(once);
     b.end<removed>();
     b.start<active>();
     return std::move(b).build().impl();

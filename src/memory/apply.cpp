@@ -20,6 +20,14 @@ void settle(stored_message& message, message_outcome outcome, std::string_view d
     message.content.payload = {};
 }
 
+/// What the idempotency key of a message is sought by; empty when it has none.
+std::string key_of(const message& content)
+{
+    return content.key.empty()
+               ? ""
+               : std::to_string(content.name.size()) + ":" + content.name + content.key;
+}
+
 void settle_messages(const transition& change, run_entry& run)
 {
     if (!run.inbox || run.data.inbox_pending == 0)
@@ -32,6 +40,8 @@ void settle_messages(const transition& change, run_entry& run)
         if (message.end.outcome != message_outcome::pending)
             continue;
         settle(message, end.outcome, end.detail);
+        if (end.outcome == message_outcome::failed && !message.content.key.empty())
+            box.by_key.erase(key_of(message.content));
         --run.data.inbox_pending;
     }
     if (PAWL_PLANTED(message_consumed_alone) && change.kind == event_kind::repeated &&
@@ -49,14 +59,6 @@ void settle_messages(const transition& change, run_entry& run)
         settle(message, message_outcome::refused, core::ended_detail);
         --run.data.inbox_pending;
     }
-}
-
-/// What the idempotency key of a message is sought by; empty when it has none.
-std::string key_of(const message& content)
-{
-    return content.key.empty()
-               ? ""
-               : std::to_string(content.name.size()) + ":" + content.name + content.key;
 }
 
 /// What a deletion of data leaves of what was said of a run: see transition.

@@ -122,7 +122,8 @@ CREATE TABLE events (
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX events_run ON events (run, version);
 
--- The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload.
+-- The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload, and one
+-- that failed not its key.
 CREATE TABLE messages (
     run uuid NOT NULL,
     sequence bigint NOT NULL,
@@ -316,7 +317,8 @@ BEGIN
             WHERE m.run = a.run AND m.sequence = i.sequence LIMIT 1) m
         WHERE m.outcome = 0
     ), settled AS (
-        UPDATE messages m SET outcome = f.outcome, detail = f.detail, payload = ''
+        UPDATE messages m SET outcome = f.outcome, detail = f.detail, payload = '',
+                              key = CASE WHEN f.outcome <> 3 THEN m.key END
         FROM found f WHERE m.ctid = f.place
     )
     UPDATE runs r SET inbox_pending = r.inbox_pending - ended.messages

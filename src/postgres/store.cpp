@@ -155,7 +155,7 @@ public:
                                                          finished_position after, time_point before,
                                                          std::size_t limit) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(
             statements_->finished_behind(shard, workflow, after, before, limit));
         co_return queries::read_records(std::move(rows));
@@ -163,7 +163,7 @@ public:
 
     asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
     {
-        core::check_shard(shard, shards());
+        core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(statements_->log_end(shard));
         co_return queries::read_position(std::move(rows));
     }

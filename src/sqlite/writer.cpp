@@ -89,6 +89,7 @@ writer::writer(connection& database)
                                   "wake_at = ? WHERE row = ?"),
       settle_one_(database, "UPDATE messages SET outcome = ?, detail = ?, payload = x'' "
                             "WHERE run = ? AND sequence = ? AND outcome = 0"),
+      free_message_key_(database, "UPDATE messages SET key = '' WHERE run = ? AND sequence = ?"),
       settle_rest_(database, "UPDATE messages SET outcome = ?, detail = ?, payload = x'' "
                              "WHERE run = ? AND outcome = 0"),
       find_cursor_(database, "SELECT position FROM cursors WHERE shard = ? AND name = ?"),

@@ -104,6 +104,7 @@ private:
     statement deliver_;
     statement deliver_and_wake_;
     statement settle_one_;
+    statement free_message_key_;
     statement settle_rest_;
     statement find_cursor_;
     statement move_cursor_;

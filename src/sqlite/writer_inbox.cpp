@@ -19,7 +19,10 @@ std::uint32_t writer::settle(const transition& change, const stored_run& run)
             .bind(run.row)
             .bind(end.sequence)
             .run();
-        pending -= sqlite3_changes(database_.handle());
+        const int settled = sqlite3_changes(database_.handle());
+        if (settled > 0 && end.outcome == message_outcome::failed)
+            execution{free_message_key_}.bind(run.row).bind(end.sequence).run();
+        pending -= settled;
     }
     if (is_finished(change.next.state) && pending > 0) {
         execution{settle_rest_}

@@ -4,9 +4,16 @@
 
 namespace pawl::streams {
 
+namespace {
+
+constexpr std::uint32_t max_passed_over = 1024;
+
+} // namespace
+
 log_ear::log_ear(std::uint32_t first, std::uint32_t shards, want_function wants)
     : first_(first), shards_(shards), wants_(std::move(wants)),
-      fresh_(std::make_unique<std::atomic<bool>[]>(shards))
+      fresh_(std::make_unique<std::atomic<bool>[]>(shards)),
+      passed_over_(std::make_unique<std::atomic<std::uint32_t>[]>(shards))
 {
     for (std::uint32_t shard = 0; shard < shards; ++shard)
         fresh_[shard] = true;
@@ -14,13 +21,15 @@ log_ear::log_ear(std::uint32_t first, std::uint32_t shards, want_function wants)
 
 void log_ear::committed(const transition& change, std::uint32_t shard)
 {
-    if (wants_(change))
+    if (!is_own(shard))
+        return;
+    if (wants_(change) || ++passed_over_[shard - first_] >= max_passed_over)
         tell(shard);
 }
 
 void log_ear::tell(std::uint32_t shard)
 {
-    if (first_ <= shard && shard - first_ < shards_ && !fresh_[shard - first_].exchange(true))
+    if (is_own(shard) && !fresh_[shard - first_].exchange(true))
         news_->tell();
 }
 

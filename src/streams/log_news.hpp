@@ -14,7 +14,8 @@
 
 namespace pawl::streams {
 
-/// What one reader of a log has not read yet, by shard: everything in the beginning.
+/// What one reader of a log has not read yet, by shard: everything in the beginning. Commits that
+/// it does not want are news too when there are many of them, so that it moves past them.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe, with one wait at a time.
@@ -28,8 +29,14 @@ public:
     void committed(const transition& change, std::uint32_t shard);
     void tell(std::uint32_t shard);
 
-    /// Whether the shard has news; it has none afterwards.
-    bool take(std::uint32_t shard) { return fresh_[shard - first_].exchange(false); }
+    bool has_news(std::uint32_t shard) const noexcept { return fresh_[shard - first_]; }
+
+    /// The shard has no news afterwards.
+    void take(std::uint32_t shard)
+    {
+        passed_over_[shard - first_] = 0;
+        fresh_[shard - first_] = false;
+    }
 
     std::uint32_t first() const noexcept { return first_; }
     std::uint32_t shards() const noexcept { return shards_; }
@@ -38,10 +45,16 @@ public:
     boost::asio::awaitable<void> wait() { return news_->wait(); }
 
 private:
+    bool is_own(std::uint32_t shard) const noexcept
+    {
+        return first_ <= shard && shard - first_ < shards_;
+    }
+
     const std::uint32_t first_;
     const std::uint32_t shards_;
     const want_function wants_;
     const std::unique_ptr<std::atomic<bool>[]> fresh_;
+    const std::unique_ptr<std::atomic<std::uint32_t>[]> passed_over_; ///< commits
     const std::shared_ptr<news> news_ = std::make_shared<news>();
 };
 

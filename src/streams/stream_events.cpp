@@ -104,11 +104,6 @@ event to_workflow_event(const stream_event& what)
     return made;
 }
 
-std::string put_aside_topic(std::string_view connector)
-{
-    return "pawl.put-aside/" + std::string{connector};
-}
-
 namespace {
 
 class topic_source final : public event_source {

@@ -17,21 +17,26 @@ namespace {
 
 constexpr std::size_t page_size = 256;
 
+/// Events that are passed over until a cursor is moved past them.
+constexpr std::uint64_t max_passed_over = 1024;
+
 /// How far a shard has been read. A stored cursor is the next event's sequence, so that one that
 /// stands before the first event is told from one that does not exist.
 struct place {
     bool known = false;
-    std::uint64_t read = 0; ///< the last sequence that was read
-    std::size_t open = 0;   ///< events that were read and are not acknowledged
+    std::uint64_t read = 0;  ///< the last sequence that was read
+    std::uint64_t saved = 0; ///< the last one that the stored cursor is behind
+    std::size_t open = 0;    ///< events that were read and are not acknowledged
 };
 
 class workflow_receiver final : public event_receiver {
 public:
     workflow_receiver(std::shared_ptr<const workflow_source> source,
                       std::shared_ptr<record_store> store, std::shared_ptr<log_ear> ear,
-                      std::string cursor, std::unique_ptr<timer> look)
+                      std::string cursor, std::unique_ptr<timer> look, std::shared_ptr<void> open)
         : source_(std::move(source)), store_(std::move(store)), ear_(std::move(ear)),
-          cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look))
+          cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look)),
+          open_(std::move(open))
     {
         // By other processes too; null if there are none.
         others_ = store_->listen([ear = ear_](std::span<const shard_news> news) {
@@ -47,8 +52,9 @@ public:
         for (;;) {
             for (std::uint32_t looked = 0; looked < places_.size() && ready_.size() < limit;
                  ++looked, next_shard_ = (next_shard_ + 1) % ear_->shards())
-                if (const auto shard = ear_->first() + next_shard_; ear_->take(shard))
+                if (const auto shard = ear_->first() + next_shard_; ear_->has_news(shard))
                     co_await read_page(shard);
+            co_await save_passed_over();
             if (!ready_.empty())
                 co_return give(limit);
             auto waiting = ear_->wait();
@@ -78,6 +84,9 @@ public:
                 batch.push_back(cursor_move{cursor_, ear_->first() + slice, next[slice]});
         if (!batch.empty())
             co_await store_->apply(batch);
+        for (std::uint32_t slice = 0; slice < next.size(); ++slice)
+            if (next[slice] != 0)
+                places_[slice].saved = next[slice] - 1;
     }
 
 private:
@@ -89,16 +98,18 @@ private:
 
     place& place_of(std::uint32_t shard) { return places_[shard - ear_->first()]; }
 
-    /// What was read is kept in `ready_`, where a cancelled receive leaves it for the next.
+    /// What was read is kept in `ready_`, where a cancelled receive leaves it for the next. The
+    /// shard's news are taken here and not before the call, which a cancellation may prevent.
     asio::awaitable<void> read_page(std::uint32_t shard)
     {
+        ear_->take(shard);
         auto& at = place_of(shard);
         std::vector<event> page;
         std::exception_ptr failure;
         try {
             if (!at.known) {
                 const auto next = co_await store_->cursor(cursor_, shard);
-                at.read = std::max<std::uint64_t>(next, 1) - 1;
+                at.read = at.saved = std::max<std::uint64_t>(next, 1) - 1;
                 at.known = true;
             }
             page = co_await store_->events(shard, at.read, page_size);
@@ -120,6 +131,21 @@ private:
         }
     }
 
+    /// So that the next receiver need not read again what nobody wants.
+    asio::awaitable<void> save_passed_over()
+    {
+        std::vector<change> batch;
+        for (std::uint32_t slice = 0; slice < places_.size(); ++slice) {
+            auto& at = places_[slice];
+            if (at.open > 0 || at.read - at.saved < max_passed_over)
+                continue;
+            batch.push_back(cursor_move{cursor_, ear_->first() + slice, at.read + 1});
+            at.saved = at.read; // if the store fails now, the next time will do
+        }
+        if (!batch.empty())
+            co_await store_->apply(batch);
+    }
+
     std::vector<stream_event> give(std::size_t limit)
     {
         std::vector<stream_event> events;
@@ -134,6 +160,7 @@ private:
     const std::string cursor_;
     std::vector<place> places_;         ///< by shard, from the first one of the workflow
     const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
+    const std::shared_ptr<void> open_;  ///< see workflow_source::open_consumers()
     std::shared_ptr<void> others_;
     std::uint32_t next_shard_ = 0;
     std::uint64_t last_position_ = 0;
@@ -168,8 +195,7 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
         throw error(errc::invalid_argument, "event_source::open: the consumer needs a name");
     auto cursor = cursor_of(consumer);
     const auto first = co_await store_->first_shards({workflow_});
-    if (options_.from == subscribe_from::latest)
-        co_await skip_to_the_end(cursor, first.at(0));
+    co_await begin(cursor, first.at(0));
     const auto self = shared_from_this();
     const auto wants_change = [self](const transition& change) {
         return change.next.workflow == self->workflow_ && self->wants(change.kind);
@@ -181,40 +207,52 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
         const auto executor = co_await asio::this_coro::executor;
         look = clock_->make_timer(executor);
     }
-    std::unique_ptr<event_receiver> made = std::make_unique<workflow_receiver>(
-        self, store_, std::move(ear), std::move(cursor), std::move(look));
+    std::unique_ptr<event_receiver> made =
+        std::make_unique<workflow_receiver>(self, store_, std::move(ear), std::move(cursor),
+                                            std::move(look), note_open(std::move(consumer)));
     co_return made;
 }
 
-/// In the shards where the consumer is new.
-asio::awaitable<void> workflow_source::skip_to_the_end(std::string cursor, std::uint32_t first)
+/// Stores where a consumer begins that is new, in each shard: who has cursors, reads this log.
+asio::awaitable<void> workflow_source::begin(std::string cursor, std::uint32_t first)
 {
+    std::vector<change> batch;
     for (auto shard = first; shard < first + store_->shards(); ++shard) {
         const auto known = co_await store_->cursor(cursor, shard);
         if (known != 0)
             continue;
         std::uint64_t end = 0;
-        for (bool more = true; more;) {
-            const auto page = co_await store_->events(shard, end, page_size);
-            more = page.size() == page_size;
-            if (!page.empty())
-                end = page.back().sequence;
-        }
-        const std::vector<change> batch{cursor_move{cursor, shard, end + 1}};
-        co_await store_->apply(batch);
+        if (options_.from == subscribe_from::latest)
+            end = co_await store_->log_end(shard);
+        batch.push_back(cursor_move{cursor, shard, end + 1});
     }
+    if (!batch.empty())
+        co_await store_->apply(batch);
 }
 
-asio::awaitable<bool> workflow_source::has_seen(std::string consumer,
-                                                const std::vector<event>& history)
+asio::awaitable<std::uint64_t> workflow_source::position(std::string consumer, std::uint32_t shard)
 {
-    const auto last = std::find_if(history.rbegin(), history.rend(),
-                                   [this](const event& what) { return wants(what.kind); });
-    if (last == history.rend())
-        co_return true;
     const auto cursor = cursor_of(consumer);
-    const auto next = co_await store_->cursor(cursor, last->shard);
-    co_return next > last->sequence;
+    const auto next = co_await store_->cursor(cursor, shard);
+    co_return next;
+}
+
+std::set<std::string> workflow_source::open_consumers() const
+{
+    const std::lock_guard lock{mutex_};
+    return {open_.begin(), open_.end()};
+}
+
+std::shared_ptr<void> workflow_source::note_open(std::string consumer)
+{
+    {
+        const std::lock_guard lock{mutex_};
+        open_.insert(consumer);
+    }
+    return {static_cast<void*>(this), [self = shared_from_this(), consumer](void*) {
+                const std::lock_guard lock{self->mutex_};
+                self->open_.extract(consumer);
+            }};
 }
 
 } // namespace pawl::streams

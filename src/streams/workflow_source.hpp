@@ -7,9 +7,11 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
-#include <vector>
 
 namespace pawl::streams {
 
@@ -24,23 +26,29 @@ public:
 
     boost::asio::awaitable<std::unique_ptr<event_receiver>> open(std::string consumer) override;
 
-    /// Whether the consumer has acknowledged what it gets of this history of a run.
-    boost::asio::awaitable<bool> has_seen(std::string consumer, const std::vector<event>& history);
+    /// The sequence of the next event that the consumer gets in the shard; 0 when it has never
+    /// opened this source.
+    boost::asio::awaitable<std::uint64_t> position(std::string consumer, std::uint32_t shard);
 
-    const record_store* store() const noexcept { return store_.get(); }
+    /// The consumers of receivers that live.
+    std::set<std::string> open_consumers() const;
+
     const std::string& workflow() const noexcept { return workflow_; }
     bool wants(event_kind kind) const noexcept;
     duration look_after() const noexcept { return options_.look; }
 
 private:
     std::string cursor_of(const std::string& consumer) const;
-    boost::asio::awaitable<void> skip_to_the_end(std::string cursor, std::uint32_t first);
+    boost::asio::awaitable<void> begin(std::string cursor, std::uint32_t first);
+    std::shared_ptr<void> note_open(std::string consumer);
 
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<log_news> commits_;
     const std::shared_ptr<clock> clock_;
     const std::string workflow_;
     const workflow_event_options options_;
+    mutable std::mutex mutex_;
+    std::multiset<std::string> open_;
 };
 
 } // namespace pawl::streams

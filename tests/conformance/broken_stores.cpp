@@ -8,6 +8,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace {
 
@@ -369,6 +371,62 @@ struct cuts_long_names : pawl::forwarding_store {
     }
 };
 
+/// Answers a message key with its first message for good.
+struct keeps_failed_keys : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::apply_result> results;
+        for (const pawl::change& each : batch) {
+            const auto* sent = std::get_if<pawl::delivery>(&each);
+            const auto key = sent ? std::pair{sent->content.run, sent->content.key}
+                                  : std::pair{pawl::run_id{}, std::string{}};
+            const auto known = first_.find(key);
+            if (known != first_.end()) {
+                const auto end = co_await inner().outcome(key.first, known->second);
+                results.push_back({.status = pawl::apply_status::duplicate,
+                                   .sequence = known->second,
+                                   .existing = key.first,
+                                   .outcome = end->outcome,
+                                   .detail = end->detail});
+                continue;
+            }
+            const auto one = co_await inner().apply({&each, 1});
+            if (!key.second.empty() && one.front().status == pawl::apply_status::accepted)
+                first_[key] = one.front().sequence;
+            results.push_back(one.front());
+        }
+        co_return results;
+    }
+
+private:
+    std::map<std::pair<pawl::run_id, std::string>, std::uint64_t> first_;
+};
+
+/// Begins each page of finished runs at the first one.
+struct repeats_finished_runs : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, pawl::finished_position,
+                    pawl::time_point before, std::size_t limit) override
+    {
+        return inner().finished_behind(shard, workflow, {}, before, limit);
+    }
+};
+
+/// Says that a log ends one event too early.
+struct ends_logs_early : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        const auto end = co_await inner().log_end(shard);
+        co_return end == 0 ? 0 : end - 1;
+    }
+};
+
 template <typename Broken>
 std::shared_ptr<pawl::record_store> break_memory(std::uint32_t shards)
 {
@@ -523,6 +581,21 @@ BOOST_AUTO_TEST_CASE(names_of_checks_are_unique)
     std::ranges::sort(names);
     BOOST_TEST((std::ranges::adjacent_find(names) == names.end()));
     BOOST_TEST(names.size() >= 50u);
+}
+
+BOOST_AUTO_TEST_CASE(keys_of_failed_messages_that_are_kept_are_noticed)
+{
+    expect_noticed<keeps_failed_keys>("a_message_that_failed_does_not_keep_its_key");
+}
+
+BOOST_AUTO_TEST_CASE(pages_of_finished_runs_that_begin_again_are_noticed)
+{
+    expect_noticed<repeats_finished_runs>("finished_runs_are_found_page_by_page");
+}
+
+BOOST_AUTO_TEST_CASE(a_log_that_ends_too_early_is_noticed)
+{
+    expect_noticed<ends_logs_early>("a_log_ends_with_its_last_event");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,6 +3,8 @@
 
 #include "pawl/forwarding_store.hpp"
 
+#include <set>
+
 using namespace connector_test;
 
 namespace {
@@ -22,7 +24,7 @@ awaitable<void> start_heavy(arrived& in, order what)
 
 BOOST_AUTO_TEST_SUITE(connector_failures)
 
-BOOST_DATA_TEST_CASE(a_poison_event_is_put_aside_and_holds_up_no_other, backends)
+BOOST_DATA_TEST_CASE(a_poison_event_is_a_dead_letter_and_holds_up_no_other, backends)
 {
     bench at{carrying(), sample, [](pawl::engine& to, bench& b) {
                  to.connect("orders", b.topic("orders"), b.workflow, start_heavy,
@@ -34,9 +36,9 @@ BOOST_DATA_TEST_CASE(a_poison_event_is_put_aside_and_holds_up_no_other, backends
     BOOST_TEST(at.runs_of("b").size() == 1); // at once, though only one is worked off at a time
     BOOST_TEST(at.runs_of("a").empty());
     at.test->advance(10s);
-    BOOST_TEST(at.events_in(pawl::put_aside_topic("orders")).empty());
+    BOOST_TEST(at.events_in(pawl::dead_letter_topic("orders")).empty());
     at.test->advance(10s);
-    auto aside = at.events_in(pawl::put_aside_topic("orders"));
+    auto aside = at.events_in(pawl::dead_letter_topic("orders"));
     BOOST_REQUIRE(aside.size() == 1);
     BOOST_TEST(aside[0].headers.at("connector") == "orders");
     BOOST_TEST(aside[0].headers.at("attempts") == "3");
@@ -45,15 +47,16 @@ BOOST_DATA_TEST_CASE(a_poison_event_is_put_aside_and_holds_up_no_other, backends
         aside[0].headers.erase(added);
     aside[0].position = 0;
     BOOST_TEST((aside[0] == poison));
-    BOOST_TEST(at.logged("a connector failed on event =1, which is put aside"));
+    BOOST_TEST(at.logged(
+        "a connector failed on event 1, which is a dead letter in topic pawl.dead-letter/orders"));
     BOOST_TEST(at.runs_of("a").size() == 1); // of the event behind it
     // It is acknowledged: it does not come again.
     at.test->restart();
     at.test->advance(1h);
-    BOOST_TEST(at.events_in(pawl::put_aside_topic("orders")).size() == 1);
+    BOOST_TEST(at.events_in(pawl::dead_letter_topic("orders")).size() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_put_aside_can_be_worked_off_by_another_connector)
+BOOST_AUTO_TEST_CASE(dead_letters_can_be_worked_off_by_another_connector)
 {
     bench at{carrying(), backend::memory, [](pawl::engine& to, bench& b) {
                  to.connect("orders", b.topic("orders"), b.workflow, start_heavy,
@@ -61,7 +64,7 @@ BOOST_AUTO_TEST_CASE(what_was_put_aside_can_be_worked_off_by_another_connector)
                  const auto mended = [](arrived& in, order what) -> awaitable<void> {
                      co_await in.trigger(what.number, parcel{});
                  };
-                 to.connect("orders-mended", b.topic(pawl::put_aside_topic("orders")), b.workflow,
+                 to.connect("orders-mended", b.topic(pawl::dead_letter_topic("orders")), b.workflow,
                             mended);
              }};
     at.send("orders", {event_of("1", "a", 0)});
@@ -69,7 +72,7 @@ BOOST_AUTO_TEST_CASE(what_was_put_aside_can_be_worked_off_by_another_connector)
     BOOST_TEST(at.runs_of("a").size() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(an_event_that_cannot_be_read_is_put_aside_at_once)
+BOOST_AUTO_TEST_CASE(an_event_that_cannot_be_read_is_a_dead_letter_at_once)
 {
     bench at{carrying(), backend::memory, [](pawl::engine& to, bench& b) {
                  to.connect("orders", b.topic("orders"), b.workflow, start_heavy);
@@ -77,7 +80,7 @@ BOOST_AUTO_TEST_CASE(an_event_that_cannot_be_read_is_put_aside_at_once)
     auto odd = event_of("", "a");
     odd.payload = R"({"number": 7})";
     at.send("orders", {odd});
-    const auto aside = at.events_in(pawl::put_aside_topic("orders"));
+    const auto aside = at.events_in(pawl::dead_letter_topic("orders"));
     BOOST_REQUIRE(aside.size() == 1);
     BOOST_TEST(aside[0].id == "#1"); // it had none: by its position
     BOOST_TEST(aside[0].headers.at("attempts") == "1");
@@ -109,7 +112,7 @@ BOOST_AUTO_TEST_CASE(an_error_that_is_permanent_is_not_repeated)
     at.send("orders", {event_of("1", "a")});
     at.test->advance(1h);
     BOOST_TEST(calls == 1);
-    BOOST_TEST(at.events_in(pawl::put_aside_topic("orders")).size() == 1);
+    BOOST_TEST(at.events_in(pawl::dead_letter_topic("orders")).size() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt)
@@ -130,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt)
     at.test->advance(1h);
     BOOST_TEST(calls == 21);
     BOOST_TEST(at.runs_of("a").size() == 1);
-    BOOST_TEST(at.events_in(pawl::put_aside_topic("orders")).empty());
+    BOOST_TEST(at.events_in(pawl::dead_letter_topic("orders")).empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_to_a_run_that_is_not_there_yet_is_repeated)
@@ -231,17 +234,260 @@ BOOST_AUTO_TEST_CASE(reading_stops_while_too_many_events_are_open)
                             {.retry = policy, .max_open = 5});
              }};
     std::vector<pawl::stream_event> events;
-    for (int i = 0; i < 20; ++i)
+    for (int i = 0; i < 200; ++i)
         events.push_back(event_of(std::to_string(i), std::to_string(i)));
     at.send("orders", events);
-    BOOST_TEST(calls == 5);
+    // Those that wait for their next attempt do not count, up to 16 times as many.
+    BOOST_TEST(calls >= 16 * 5);
+    BOOST_TEST(calls < 17 * 5);
     const auto now = at.test->wait_for(at.test->engine().async_statistics());
-    BOOST_TEST(now.waiting_events == 5);
+    BOOST_TEST(now.waiting_events == static_cast<std::size_t>(calls));
+    const int before = calls;
     locked = false;
     at.test->advance(10s);
-    BOOST_TEST(calls == 5 + 20);
+    BOOST_TEST(calls == before + 200);
     const auto after = at.test->wait_for(at.test->engine().async_statistics());
     BOOST_TEST(after.waiting_events == 0);
+}
+
+BOOST_AUTO_TEST_CASE(events_that_fail_hold_up_no_good_one_behind_them)
+{
+    for (const bool one_key : {true, false})
+        BOOST_TEST_CONTEXT((one_key ? "of one key" : "each of its own key"))
+        {
+            bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                         const auto fail = [](arrived& in, order what) -> awaitable<void> {
+                             if (in.event().key != "good")
+                                 throw std::runtime_error("cannot");
+                             co_await in.trigger(what.number, parcel{});
+                         };
+                         auto policy = three_times;
+                         policy.max_attempts = 0;
+                         to.connect("orders", b.topic("orders"), b.workflow, fail,
+                                    {.retry = policy});
+                     }};
+            std::vector<pawl::stream_event> events;
+            for (int i = 0; i < 1'100; ++i)
+                events.push_back(event_of(std::to_string(i), one_key ? "bad" : std::to_string(i)));
+            events.push_back(event_of("last", "good"));
+            at.send("orders", events);
+            BOOST_TEST(at.runs_of("good").size() == 1);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(no_store_code_uses_up_an_attempt)
+{
+    using enum pawl::errc;
+    for (const auto code :
+         {overloaded, not_running, store_unavailable, store_locked, store_read_only, store_full,
+          store_damaged, store_too_new, store_refused, store_unflushed})
+        BOOST_TEST_CONTEXT(pawl::make_error_code(code).message())
+        {
+            int calls = 0;
+            bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                         const auto fail = [&calls, code](arrived& in,
+                                                          order what) -> awaitable<void> {
+                             if (++calls <= 5)
+                                 throw pawl::error(code, "for now");
+                             BOOST_TEST(in.attempt() == 1);
+                             co_await in.trigger(what.number, parcel{});
+                         };
+                         to.connect("orders", b.topic("orders"), b.workflow, fail,
+                                    {.retry = three_times});
+                     }};
+            at.send("orders", {event_of("1", "a")});
+            at.test->advance(5min);
+            BOOST_TEST(calls == 6);
+            BOOST_TEST(at.events_in(pawl::dead_letter_topic("orders")).empty());
+        }
+}
+
+namespace {
+
+/// Takes no publications while it is told so.
+class store_without_topics final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        for (const auto& each : batch)
+            if (closed && std::holds_alternative<pawl::publication>(each)) {
+                ++refused;
+                throw pawl::error(pawl::errc::store_unavailable, "no topics now");
+            }
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+
+    std::optional<pawl::apply_result> apply_now(const pawl::change&) override { return {}; }
+
+    bool closed = false;
+    int refused = 0;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(an_event_whose_dead_letter_cannot_be_stored_is_neither_lost_nor_acknowledged)
+{
+    const auto inner = pawl::open_memory();
+    const auto store = std::make_shared<store_without_topics>(inner);
+    int calls = 0;
+    const auto streamer = pawl::store_streamer(inner);
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    const auto flow = carrying();
+    options.prepare = [&](pawl::engine& to) {
+        const auto fail = [&calls](arrived&) -> awaitable<void> {
+            ++calls;
+            throw std::runtime_error("never");
+            co_return;
+        };
+        to.connect("orders", pawl::from_topic(streamer, "orders"), flow, fail,
+                   {.retry = {.max_attempts = 1}});
+    };
+    pawl::testing::harness<parcel, place> test{flow, std::move(options)};
+    store->closed = true;
+    test.wait_for(streamer->send("orders", {event_of("1", "a")}));
+    test.advance(5s);
+    const auto cursor = [&] {
+        return test.wait_for(inner->cursor("topic/6/orders/connector/orders", 0));
+    };
+    const auto letters = [&] {
+        return test.wait_for(inner->topic_events(pawl::dead_letter_topic("orders"), 0, 10)).size();
+    };
+    BOOST_TEST(store->refused > 1);
+    BOOST_TEST(calls == 1);
+    BOOST_TEST(cursor() == 0u);
+    // A restart meanwhile begins it again.
+    test.restart();
+    test.advance(1s);
+    BOOST_TEST(calls == 2);
+    BOOST_TEST(cursor() == 0u);
+    store->closed = false;
+    test.advance(5s);
+    BOOST_TEST(letters() == 1u);
+    BOOST_TEST(cursor() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(what_user_functions_throw_ends_for_that_event_alone)
+{
+    const auto flow = carrying();
+    const auto store = pawl::open_memory();
+    const auto streamer = pawl::store_streamer(store);
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    options.engine.log = [](const pawl::log_entry& entry) {
+        if (entry.process == "connector-orders")
+            throw std::logic_error("the log is odd");
+    };
+    options.prepare = [&](pawl::engine& to) {
+        pawl::connector_options rules{.retry = three_times};
+        rules.retry.permanent = [](const std::exception_ptr&) -> bool {
+            throw 7;
+        };
+        to.connect("orders", pawl::from_topic(streamer, "orders"), flow, start_heavy, rules);
+    };
+    pawl::testing::harness<parcel, place> test{flow, std::move(options)};
+    test.wait_for(streamer->send("orders", {event_of("1", "a", 0), event_of("2", "b", 5)}));
+    test.advance(20s);
+    const auto letters =
+        test.wait_for(store->topic_events(pawl::dead_letter_topic("orders"), 0, 10));
+    BOOST_REQUIRE(letters.size() == 1u);
+    BOOST_TEST(letters[0].headers.at("attempts") == "3");
+    BOOST_TEST(letters[0].headers.at("error").find("it weighs nothing") == 0u);
+    bool stopped = false;
+    test.engine().async_stop(0s, [&](pawl::error_code) { stopped = true; });
+    test.run_until_idle();
+    BOOST_TEST(stopped);
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_to_a_run_that_has_finished_is_a_dead_letter_at_once)
+{
+    int calls = 0;
+    bench at{weighing(), backend::memory, [&](pawl::engine& to, bench& b) {
+                 const auto deliver = [&calls](arrived& in, order what) -> awaitable<void> {
+                     ++calls;
+                     co_await in.deliver(what.number, weighed, what);
+                 };
+                 to.connect("scales", b.topic("scales"), b.workflow, deliver,
+                            {.retry = {.max_attempts = 0}});
+             }};
+    at.test->trigger("a");
+    at.send("scales", {event_of("1", "a", -1), event_of("2", "a", 5)});
+    at.test->advance(1h);
+    BOOST_TEST(calls == 2);
+    BOOST_TEST(at.events_in(pawl::dead_letter_topic("scales")).size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(failures_that_come_again_do_not_flood_the_log)
+{
+    bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                 const auto fail = [](arrived&) -> awaitable<void> {
+                     throw std::runtime_error("never");
+                     co_return;
+                 };
+                 auto policy = three_times;
+                 policy.max_attempts = 0;
+                 to.connect("orders", b.topic("orders"), b.workflow, fail, {.retry = policy});
+             }};
+    std::vector<pawl::stream_event> events;
+    for (int i = 0; i < 100; ++i)
+        events.push_back(event_of(std::to_string(i), std::to_string(i)));
+    at.send("orders", events);
+    const auto lines = [&] {
+        return std::ranges::count_if(at.test->log(), [](const std::string& line) {
+            return line.find("a connector failed") != std::string::npos;
+        });
+    };
+    BOOST_TEST(lines() == 20);
+    at.test->advance(1h); // 36,000 failures
+    BOOST_TEST(lines() < 20 * 60);
+    BOOST_TEST(at.logged("lines like it were held back"));
+}
+
+BOOST_AUTO_TEST_CASE(a_dead_letter_is_tried_once_more_when_it_is_asked_for)
+{
+    bool works = false;
+    std::vector<std::string> keys;
+    bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                 const auto take = [&](arrived& in, order what) -> awaitable<void> {
+                     keys.push_back(in.key());
+                     if (!works || what.number == "c")
+                         throw std::runtime_error("not yet");
+                     co_await in.trigger(what.number, parcel{});
+                 };
+                 to.connect("orders", b.topic("orders"), b.workflow, take,
+                            {.retry = {.max_attempts = 1}});
+             }};
+    auto nameless = event_of("", "b");
+    nameless.headers["error"] = "its own";
+    at.send("orders", {event_of("1", "a"), nameless, event_of("3", "c")});
+    const auto topic = pawl::dead_letter_topic("orders");
+    BOOST_TEST(at.events_in(topic).size() == 3);
+    auto done = at.test->wait_for(at.test->engine().async_redrive(topic));
+    BOOST_TEST(done.succeeded == 0u);
+    BOOST_TEST(done.failed == 3u);
+    BOOST_TEST(at.events_in(topic).size() == 3);
+    works = true;
+    done = at.test->wait_for(at.test->engine().async_redrive(topic));
+    BOOST_TEST(done.succeeded == 2u);
+    BOOST_TEST(done.failed == 1u);
+    BOOST_TEST(at.runs_of("a").size() == 1);
+    BOOST_TEST(at.runs_of("b").size() == 1);
+    const auto left = at.events_in(topic);
+    BOOST_REQUIRE(left.size() == 1);
+    BOOST_TEST(left[0].headers.at("attempts") == "3");
+    // The same event under the same keys.
+    BOOST_TEST(keys.size() == 9u);
+    BOOST_TEST(std::set<std::string>(keys.begin(), keys.end()).size() == 3u);
+    bool refused = false;
+    try {
+        at.test->wait_for(at.test->engine().async_redrive("orders"));
+    } catch (const pawl::system_error& e) {
+        refused = e.code() == pawl::errc::invalid_argument;
+    }
+    BOOST_TEST(refused);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -237,4 +237,90 @@ BOOST_AUTO_TEST_CASE(one_that_waits_for_the_role_stops_at_once)
     at.sides[1].engine.reset();
 }
 
+BOOST_AUTO_TEST_CASE(a_role_of_ones_own_is_never_one_of_an_engines)
+{
+    for (const auto* role : {"my own", "connector/orders"})
+        BOOST_TEST_CONTEXT(role)
+        {
+            asio::io_context io;
+            const auto clock = std::make_shared<manual_clock>();
+            const auto store = pawl::open_memory({.shared = true, .clock = clock});
+            const auto streamer = pawl::store_streamer(store, {.clock = clock});
+            const auto roles = pawl::store_role_scheduler(store, {.clock = clock});
+            std::unique_ptr<pawl::held_role> held;
+            asio::co_spawn(io, roles->acquire(role), [&](std::exception_ptr failure, auto taken) {
+                BOOST_TEST(!failure);
+                held = std::move(taken);
+            });
+            io.poll();
+            BOOST_REQUIRE(held);
+            int seen = 0;
+            pawl::engine engine{io.get_executor(),
+                                {.store = store, .clock = clock, .roles = roles}};
+            const auto client = engine.add(carrying());
+            engine.connect("orders", pawl::from_topic(streamer, "orders"), client,
+                           [&seen](arrived&) -> awaitable<void> {
+                               ++seen;
+                               co_return;
+                           });
+            const auto run = [&] {
+                io.restart();
+                io.poll();
+            };
+            engine.async_start([](pawl::error_code code) { BOOST_TEST(!code); });
+            run();
+            asio::co_spawn(io, streamer->send("orders", {event_of("1", "a")}),
+                           [](std::exception_ptr failure, const auto&) { BOOST_TEST(!failure); });
+            for (int i = 0; i < 60; ++i) {
+                run();
+                clock->advance(1s);
+            }
+            run();
+            BOOST_TEST(seen == 1);
+            held.reset();
+            bool stopped = false;
+            engine.async_stop(0s, [&](pawl::error_code) { stopped = true; });
+            for (int i = 0; i < 60 && !stopped; ++i) {
+                run();
+                clock->advance(1s);
+            }
+            BOOST_TEST(stopped);
+            run();
+        }
+}
+
+BOOST_AUTO_TEST_CASE(names_of_roles_that_are_pawls_own_are_refused)
+{
+    asio::io_context io;
+    const auto roles = pawl::store_role_scheduler(pawl::open_memory());
+    for (const auto* role : {"pawl.connector/orders", "pawl.engine/x", "pawl."}) {
+        std::exception_ptr thrown;
+        asio::co_spawn(io, roles->acquire(role),
+                       [&](std::exception_ptr failure, auto) { thrown = failure; });
+        io.restart();
+        io.poll();
+        BOOST_REQUIRE(thrown);
+        BOOST_CHECK_EXCEPTION(std::rethrow_exception(thrown), pawl::error,
+                              [&](const pawl::error& e) {
+                                  return e.code() == pawl::errc::invalid_argument &&
+                                         e.detail().find(role) != std::string::npos;
+                              });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_that_drives_nothing_takes_no_connector)
+{
+    asio::io_context io;
+    pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .drive = false}};
+    const auto client = engine.add(carrying());
+    const auto streamer = pawl::store_streamer(pawl::open_memory());
+    BOOST_CHECK_EXCEPTION(engine.connect("orders", pawl::from_topic(streamer, "orders"), client,
+                                         [](arrived&) -> awaitable<void> { co_return; }),
+                          pawl::definition_error, [](const auto& e) {
+                              return std::string{e.what()}.find(
+                                         "connector \"orders\": engine_options::drive is "
+                                         "false") == 0;
+                          });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

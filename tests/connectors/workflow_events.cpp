@@ -1,7 +1,11 @@
 // A workflow's committed transitions as events: for connectors, and on their way to topics.
 #include "connectors/support.hpp"
 
+#include "pawl/forwarding_store.hpp"
 #include "pawl/workflow_events.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
 
 using namespace connector_test;
 using list = std::vector<std::string>;
@@ -272,6 +276,117 @@ BOOST_AUTO_TEST_CASE(a_finished_run_is_not_removed_before_they_have_been_seen)
     BOOST_TEST(seen == (list{"a started 1-1", "a completed 1-3"}),
                boost::test_tools::per_element());
     BOOST_TEST(!at.test->wait_for(at.store->find(run)).has_value());
+}
+
+namespace {
+
+/// Answers events() of one shard late, when it is told so.
+class late_store final : public pawl::forwarding_store {
+public:
+    late_store(std::shared_ptr<pawl::record_store> inner, std::shared_ptr<pawl::clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
+                                               std::size_t limit) override
+    {
+        auto found = co_await inner().events(shard, after, limit);
+        read += found.size();
+        if (shard == 0 && delay > 0s)
+            co_await asio::co_spawn(
+                co_await asio::this_coro::executor, wait_on(clock_, delay),
+                asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable));
+        co_return found;
+    }
+
+    pawl::duration delay{};
+    std::size_t read = 0;
+
+private:
+    const std::shared_ptr<pawl::clock> clock_;
+};
+
+std::string id_in(std::uint32_t shard)
+{
+    for (int i = 0;; ++i)
+        if (auto id = std::to_string(i); pawl::shard_of(id, 2) == shard)
+            return id;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_receive_that_is_cancelled_loses_no_shards_events)
+{
+    const auto clock = std::make_shared<pawl::testing::manual_clock>();
+    const auto store = std::make_shared<late_store>(pawl::open_memory({.shards = 2}), clock);
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    options.engine.clock = clock;
+    std::shared_ptr<pawl::event_source> source;
+    options.prepare = [&](pawl::engine& to) {
+        source = to.events("parcels");
+    };
+    pawl::testing::harness<parcel, place> test{carrying(), std::move(options)};
+    const auto receiver = test.wait_for(source->open("mine"));
+    for (const std::uint32_t shard : {0, 1})
+        test.trigger(id_in(shard));
+    store->delay = 10s;
+    asio::cancellation_signal cancel;
+    bool cancelled = false;
+    asio::co_spawn(
+        test.engine().get_executor(), receiver->receive(),
+        asio::bind_cancellation_slot(
+            cancel.slot(), [&](std::exception_ptr failure, const std::vector<pawl::stream_event>&) {
+                cancelled = failure != nullptr;
+            }));
+    test.run_until_idle();
+    cancel.emit(asio::cancellation_type::terminal); // while shard 0 is read
+    test.advance(10s);
+    BOOST_TEST(cancelled);
+    store->delay = 0s;
+    std::size_t received = 0;
+    while (received < 4) {
+        const auto events = test.wait_for(receiver->receive());
+        received += events.size();
+    }
+    BOOST_TEST(received == 4u); // two of each run
+}
+
+BOOST_AUTO_TEST_CASE(a_consumer_moves_past_events_that_it_does_not_want)
+{
+    const auto clock = std::make_shared<pawl::testing::manual_clock>();
+    const auto store = std::make_shared<late_store>(pawl::open_memory(), clock);
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    options.engine.clock = clock;
+    const auto flow = carrying();
+    list seen;
+    options.prepare = [&](pawl::engine& to) {
+        to.connect("in", to.events("parcels", {.kinds = {pawl::event_kind::cancelled}}), flow,
+                   see_into(seen));
+    };
+    pawl::testing::harness<parcel, place> test{flow, std::move(options)};
+    for (int i = 0; i < 3'000; ++i)
+        test.trigger(std::to_string(i));
+    test.run_until_idle();
+    const auto cursor = test.wait_for(store->cursor("events/parcels/connector/in", 0));
+    BOOST_TEST(cursor > 6'000u - 2 * 1'024);
+    store->read = 0;
+    test.restart();
+    test.run_until_idle();
+    BOOST_TEST(store->read < 2 * 1'024u);
+}
+
+BOOST_AUTO_TEST_CASE(a_workflow_that_the_engine_does_not_have_has_no_events)
+{
+    asio::io_context io;
+    pawl::engine engine{io.get_executor(), {.store = pawl::open_memory()}};
+    engine.add(carrying());
+    BOOST_CHECK_EXCEPTION(engine.events("parcel"), pawl::definition_error, [](const auto& e) {
+        return std::string{e.what()} ==
+               "engine::events: the engine has no workflow \"parcel\"; add() it first";
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -429,4 +429,62 @@ BOOST_AUTO_TEST_CASE(runs_that_fail_together_do_not_come_back_together)
     BOOST_TEST((decide(one, rules, failed, t0, arm_at(t0))->next.not_before != first));
 }
 
+BOOST_AUTO_TEST_CASE(a_failed_callback_is_repeated_until_its_attempts_run_out)
+{
+    auto rules = orders();
+    rules.statuses[1].callback_policies.resize(2);
+    rules.statuses[1].callback_policies[0].retry = {
+        .initial = 1s, .multiplier = 2, .jitter = 0, .max_attempts = 3};
+    const std::vector<pawl::message> inbox{callback_of(4, "paid")};
+    auto run = run_in(waiting);
+    const auto fail = [&](bool permanent) {
+        return decide(run, rules, handler_failed{from_callback{4}, "no", permanent}, t0, arm_at(t0),
+                      {4, inbox});
+    };
+    for (const auto& wait : {1s, 2s}) {
+        const auto change = fail(false);
+        BOOST_TEST(to_string(change->kind) == "attempt_failed");
+        BOOST_TEST(change->settled.empty());
+        run = change->next;
+        BOOST_REQUIRE(run.callback_retries.size() == 1u);
+        BOOST_TEST(run.callback_retries[0].message == 4u);
+        BOOST_TEST((run.callback_retries[0].not_before == t0 + wait));
+        BOOST_TEST(run.last_error == "no");
+        BOOST_TEST(run.attempt == 0); // the step's
+        BOOST_TEST((run.deadlines == run_in(waiting).deadlines));
+    }
+    const auto handled =
+        decide(run, rules, repeats_after(0s, from_callback{4}), t0, arm_at(t0), {4, inbox});
+    BOOST_TEST(handled->next.callback_retries.empty());
+    BOOST_TEST(handled->next.last_error.empty());
+    for (const bool permanent : {false, true}) {
+        if (permanent)
+            run = run_in(waiting);
+        const auto last = fail(permanent);
+        BOOST_REQUIRE(last->settled.size() == 1u);
+        BOOST_TEST((last->settled[0].outcome == pawl::message_outcome::failed));
+        BOOST_TEST(last->settled[0].detail == "no");
+        BOOST_TEST(last->next.callback_retries.empty());
+        BOOST_TEST(last->next.status == waiting);
+    }
+    rules.statuses[1].callback_policies[0].exhausted = shipping;
+    const auto moved = fail(true);
+    BOOST_TEST((moved->settled.at(0).outcome == pawl::message_outcome::failed));
+    BOOST_TEST(moved->next.status == shipping);
+    BOOST_TEST(moved->next.last_error == "no");
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_callback_keeps_its_attempts_while_others_are_handled)
+{
+    auto run = run_in(waiting);
+    run.callback_retries = {{4, 2, t0 + 1h}};
+    const std::vector<pawl::message> inbox{callback_of(3, "note"), callback_of(4, "paid")};
+    const auto settled = after(run, repeats_after(0s, from_callback{3}), t0, {4, inbox});
+    BOOST_TEST((settled.callback_retries == run.callback_retries));
+    BOOST_TEST(
+        (after(run, moves_to(created, from_timeout{0})).callback_retries == run.callback_retries));
+    BOOST_TEST(after(run, message_expired{4}).callback_retries.empty());
+    BOOST_TEST(after(run, returned(next_kind::finish, from_timeout{0})).callback_retries.empty());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -141,6 +141,26 @@ BOOST_AUTO_TEST_CASE(a_callback_that_the_status_does_not_take_is_passed_over_and
     BOOST_TEST((needed(run_in(unknown), {paid}) == action{need::newer_program}));
 }
 
+BOOST_AUTO_TEST_CASE(a_callback_that_waits_for_its_next_attempt_holds_up_callbacks_only)
+{
+    auto run = run_in(waiting);
+    run.callback_retries = {{2, 1, t0 + 5min}};
+    const std::vector<pawl::message> inbox{callback_of(1, "other"), callback_of(2, "paid"),
+                                           callback_of(3, "note"),
+                                           message_of(4, message_kind::pause)};
+    BOOST_TEST((needed(run, inbox) == action{need::command, 0, 3}));
+    BOOST_TEST((needed(run, {inbox[1], inbox[2]}) == nothing));
+    BOOST_TEST((needed(run, {inbox[1], inbox[2]}, t0 + 5min) == action{need::callback, 0, 0}));
+    // Those before it do not wait, nor do those behind one that the status does not take.
+    BOOST_TEST((needed(run, {callback_of(1, "note"), inbox[1]}) == action{need::callback, 0, 0}));
+    BOOST_TEST((needed(run, {callback_of(2, "other"), inbox[2]}) == action{need::callback, 0, 1}));
+    run.deadlines[0].at = t0;
+    BOOST_TEST((needed(run, {inbox[1]}) == action{need::timeout, 0}));
+    auto stepping = run_in(created);
+    stepping.callback_retries = run.callback_retries;
+    BOOST_TEST((needed(stepping, {inbox[1]}) == action{need::step}));
+}
+
 BOOST_AUTO_TEST_CASE(a_paused_run_takes_commands_and_expiries_only)
 {
     const auto run = run_in(waiting, run_state::paused);
@@ -213,14 +233,25 @@ BOOST_AUTO_TEST_CASE(a_message_that_the_transition_settles_does_not_count)
     const std::vector<pawl::message> inbox{callback_of(4, "other", t0 + 5min),
                                            callback_of(5, "other", t0 + 7min),
                                            callback_of(6, "other")};
-    auto run =
-        after(run_in(waiting), handler_failed{from_callback{4}, "no", false}, t0, {6, inbox});
+    auto run = after(run_in(waiting), handler_failed{from_callback{4}, "no", true}, t0, {6, inbox});
     BOOST_TEST((run.wake_at == t0 + 7min));
     run = after(run_in(waiting), message_expired{5}, t0 + 1min, {6, inbox});
     BOOST_TEST((run.wake_at == t0 + 5min));
     const std::vector<pawl::message> only{callback_of(4, "other", t0 + 5min)};
     run = after(run_in(waiting), message_expired{4}, t0 + 5min, {4, only});
     BOOST_TEST((run.wake_at == t0 + 1h));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_due_when_its_failed_callback_is_called_again_or_expires)
+{
+    const std::vector<pawl::message> paid{callback_of(4, "paid"), callback_of(5, "note")};
+    const handler_failed failed{from_callback{4}, "no", false};
+    auto run = after(run_in(waiting), failed, t0, {5, paid});
+    BOOST_TEST((run.callback_retries.at(0).not_before > t0));
+    BOOST_TEST((run.wake_at == run.callback_retries.at(0).not_before));
+    const std::vector<pawl::message> late{callback_of(4, "paid"), callback_of(5, "note", t0 + 1us)};
+    run = after(run_in(waiting), failed, t0, {5, late});
+    BOOST_TEST((run.wake_at == t0 + 1us));
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_can_take_a_waiting_message_now_is_due)

@@ -22,6 +22,8 @@ pawl::record full_record()
     run.deadlines.push_back({"remind", pawl::time_point{1s}, 0});
     run.effects = {{"charge", std::string("a\0b", 3), true, 7}, {"", std::string(300, 'x'), false}};
     run.requested_by = "ops";
+    run.callback_retries = {{std::numeric_limits<std::uint64_t>::max(), 3, pawl::time_point::min()},
+                            {1, 1, pawl::time_point::max()}};
     return run;
 }
 
@@ -54,7 +56,7 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(9);
+    std::vector<pawl::record> runs(10);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
@@ -64,6 +66,7 @@ BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
     runs[6].round = std::numeric_limits<std::uint32_t>::max();
     runs[7].deadlines = {{"timeout", pawl::time_point{1s}, 0, 3}};
     runs[8].effects = {{"reserve", "1", false, 1, (1ull << 32) + 5}};
+    runs[9].callback_retries = whole.callback_retries;
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -96,6 +99,10 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     third[7] = 0; // the index of a timeout that has none
     BOOST_TEST(pawl::core::encode_details(run) == third);
 
+    run.callback_retries = {{5, 2, pawl::time_point{100us}}};
+    third += std::string{4, 1, 5, 4} + "\xc8\x01";
+    BOOST_TEST(pawl::core::encode_details(run) == third);
+
     run.round = 1;
     run.deadlines[0].round = 200;
     run.effects[0].handler = 3;
@@ -126,7 +133,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
             BOOST_TEST(is_damage(thrown));
         }
     }
-    BOOST_TEST(read == 2);
+    BOOST_TEST(read == 3);
     pawl::record run;
     BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes + "x", run), pawl::error, is_damage);
 }
@@ -134,7 +141,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
 BOOST_AUTO_TEST_CASE(refuses_impossible_values)
 {
     const std::string damaged[] = {
-        {3, 0, 0, 0, 0, 0},                       // version
+        {4, 0, 0, 0, 0, 0},                       // version
         {0, 0, 0, 0, 0, 0},                       // version
         {1, 3, 0, 0, 0, 0},                       // pause kind
         {1, 0, 0, 2, 0, 0},                       // flag
@@ -145,6 +152,8 @@ BOOST_AUTO_TEST_CASE(refuses_impossible_values)
         {3, 0, 0, 0, 0, 0, 0, 2, 1},              // fields out of order
         {3, 0, 0, 0, 0, 0, 0, 5, 1, 5, 1},        // a field twice
         {3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0},     // a version that is none
+        {3, 0, 0, 0, 0, 0, 0, 4, 127, 1, 1, 1},   // more callback retries than bytes
+        {3, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0},        // a field twice
     };
     for (const auto& bytes : damaged) {
         pawl::record run;

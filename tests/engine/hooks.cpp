@@ -1,6 +1,8 @@
 // Hooks: run from the log behind a durable cursor, see the event that they are for, are retried,
 // and hold up no run.
-#include "engine/support.hpp"
+#include "engine/faulty_store.hpp"
+
+#include "pawl/dead_letter.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -34,6 +36,51 @@ asio::awaitable<void> note_call(int& calls)
     ++calls;
     co_return;
 }
+
+std::vector<pawl::stream_event> letters_of(world& w)
+{
+    return w.wait_for(w.store->topic_events(pawl::hook_dead_letter_topic("lamps"), 0, 100));
+}
+
+long lines_with(const world& w, const std::string& part)
+{
+    return std::ranges::count_if(
+        w.log, [&](const std::string& line) { return line.find(part) != std::string::npos; });
+}
+
+/// Ends at once; waits in yellow for "go on".
+lamp_builder quick()
+{
+    lamp_builder b{"lamps"};
+    b.step<red>(obey);
+    b.callback<yellow>("go on", obey);
+    b.start<red>().start<yellow>();
+    b.end<off>();
+    return b;
+}
+
+pawl::run_id trigger(world& w, lamps& client, std::string id, light start = red)
+{
+    const auto run = w.wait_for(client.async_trigger(std::move(id), lamp{}, {.start = start}));
+    w.settle();
+    return run;
+}
+
+/// Counts the events that are read from the log.
+class counting_store final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    asio::awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
+                                                     std::size_t limit) override
+    {
+        auto found = co_await inner().events(shard, after, limit);
+        read += found.size();
+        co_return found;
+    }
+
+    std::size_t read = 0;
+};
 
 lamp_builder noting(hooks_seen& seen)
 {
@@ -258,12 +305,9 @@ BOOST_AUTO_TEST_CASE(a_hook_of_an_older_program_leaves_the_event_to_the_newer_on
     for (int i = 0; i < 10; ++i)
         w.advance(1min);
     BOOST_TEST(calls == 0);
-    const auto says = [&](const std::string& text) {
-        return std::ranges::count_if(
-            w.log, [&](const std::string& line) { return line.find(text) != std::string::npos; });
-    };
-    BOOST_TEST(says("given up") == 0);
-    BOOST_TEST(says("needs a newer program") == 1);
+    BOOST_TEST(letters_of(w).empty());
+    BOOST_TEST(lines_with(w, "given up") == 0);
+    BOOST_TEST(lines_with(w, "needs a newer program") == 1);
     w.stop();
     client = w.start(definition(1));
     w.settle();
@@ -284,6 +328,397 @@ BOOST_AUTO_TEST_CASE(a_hook_that_hangs_is_cancelled_by_the_stop)
     const auto before = w.clock->now();
     w.stop(5s);
     BOOST_TEST((w.clock->now() - before <= 10s));
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_comes_late_sees_its_own_event)
+{
+    world w;
+    bool works = false;
+    std::vector<std::string> seen;
+    auto b = quick();
+    b.on_pause([&](const snapshot& s) -> asio::awaitable<void> {
+        if (!works)
+            throw std::runtime_error("not yet");
+        seen.push_back(to_string(s.state) + " " + s.reason);
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client, "a", yellow);
+    w.wait_for(client.async_pause(run, "the first"));
+    w.wait_for(client.async_resume(run));
+    w.wait_for(client.async_cancel(run, "the last"));
+    w.stop(); // else the record that it has read is from before
+    works = true;
+    b = quick();
+    b.on_pause([&](const snapshot& s) -> asio::awaitable<void> {
+        seen.push_back(to_string(s.state) + " " + s.reason);
+        co_return;
+    });
+    client = w.start(std::move(b).build());
+    w.settle();
+    BOOST_TEST(seen == std::vector<std::string>{"Paused the first"},
+               boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(hooks_behind_one_that_is_given_up_are_called)
+{
+    world w;
+    w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 2};
+    std::vector<std::string> calls;
+    auto b = quick();
+    b.on_complete([&](const snapshot&) -> asio::awaitable<void> {
+        calls.push_back("bad");
+        throw std::runtime_error("cannot report");
+        co_return;
+    });
+    b.on_complete("second", [&](const snapshot&) { return note(calls, "second"); });
+    b.on_enter<off>([&](const snapshot&) { return note(calls, "third"); });
+    auto client = w.start(std::move(b).build());
+    trigger(w, client, "a");
+    w.advance(1s);
+    const std::vector<std::string> all{"bad", "bad", "second", "third"};
+    BOOST_TEST(calls == all, boost::test_tools::per_element());
+    const auto letters = letters_of(w);
+    BOOST_REQUIRE(letters.size() == 1u);
+    BOOST_TEST(letters[0].type == "completed");
+    BOOST_TEST(letters[0].key == "a");
+    BOOST_TEST(letters[0].headers.at("attempts") == "2");
+    BOOST_TEST(letters[0].headers.at("error") == "cannot report");
+    BOOST_TEST(letters[0].headers.at("hook").starts_with("on_complete"));
+}
+
+BOOST_AUTO_TEST_CASE(several_hooks_get_an_object_that_was_upgraded_once)
+{
+    world w;
+    std::vector<int> seen;
+    const auto definition = [&](bool newer) {
+        auto b = quick();
+        if (newer)
+            b.upgrade(1, [](boost::json::value& document) {
+                auto& value = document.as_object().at("value");
+                value = value.as_int64() + 1;
+            });
+        for (int i = 0; i < 2; ++i)
+            b.on_pause([&](const snapshot& s) -> asio::awaitable<void> {
+                seen.push_back(s.object.value);
+                co_return;
+            });
+        return std::move(b).build();
+    };
+    auto client = w.start(definition(false));
+    const auto run = trigger(w, client, "a", yellow);
+    w.stop();
+    client = w.start(definition(true));
+    w.wait_for(client.async_pause(run, ""));
+    w.settle();
+    BOOST_TEST(seen == (std::vector<int>{1, 1}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_hooks_permanent_error_is_not_repeated)
+{
+    for (const bool throws : {false, true})
+        BOOST_TEST_CONTEXT((throws ? "a predicate that throws" : "a predicate that says so"))
+        {
+            world w;
+            int calls = 0;
+            w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 5};
+            w.options.hook_retry.permanent = [throws](const std::exception_ptr&) -> bool {
+                return throws ? throw 7 : true;
+            };
+            auto b = quick();
+            b.on_complete([&](const snapshot&) -> asio::awaitable<void> {
+                ++calls;
+                throw std::runtime_error("cannot report");
+                co_return;
+            });
+            auto client = w.start(std::move(b).build());
+            trigger(w, client, "a");
+            for (int i = 0; i < 10; ++i)
+                w.advance(1s);
+            BOOST_TEST(calls == (throws ? 5 : 1));
+            BOOST_TEST(letters_of(w).size() == 1u);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_may_be_repeated_without_end)
+{
+    world w;
+    int calls = 0;
+    w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 0};
+    auto b = quick();
+    b.on_complete([&](const snapshot&) -> asio::awaitable<void> {
+        ++calls;
+        throw std::runtime_error("cannot report");
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    trigger(w, client, "a");
+    for (int i = 0; i < 100; ++i)
+        w.advance(1s);
+    BOOST_TEST(calls == 101);
+    BOOST_TEST(letters_of(w).empty());
+    BOOST_TEST(lines_with(w, "a hook failed") == 7); // 1, 2, 4, 8, 16, 32, 64
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt_of_a_hook)
+{
+    world w;
+    int calls = 0;
+    w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 2};
+    auto b = quick();
+    b.on_complete([&](const snapshot&) -> asio::awaitable<void> {
+        if (++calls <= 5)
+            throw pawl::error(calls % 2 ? pawl::errc::store_refused : pawl::errc::overloaded,
+                              "for now");
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    trigger(w, client, "a");
+    for (int i = 0; i < 10; ++i)
+        w.advance(1s);
+    BOOST_TEST(calls == 6);
+    BOOST_TEST(letters_of(w).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_past_its_limit_is_cancelled_and_repeated)
+{
+    for (const bool reacts : {true, false})
+        BOOST_TEST_CONTEXT((reacts ? "reacts to cancellation" : "ignores cancellation"))
+        {
+            world w;
+            std::vector<std::string> calls;
+            w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 3};
+            w.options.hook_attempt_limit = 10s;
+            auto b = quick();
+            b.on_complete(
+                [&, reacts, clock = w.clock.get()](const snapshot& s) -> asio::awaitable<void> {
+                    calls.push_back(s.foreign_id);
+                    if (s.foreign_id == "hangs" && calls.size() < 3) {
+                        if (!reacts)
+                            co_await asio::this_coro::reset_cancellation_state(
+                                asio::disable_cancellation());
+                        co_await wait_on(*clock, 1h);
+                    }
+                });
+            auto client = w.start(std::move(b).build());
+            trigger(w, client, "hangs");
+            trigger(w, client, "good");
+            w.advance(10s);
+            w.advance(reacts ? 1s : 6s);
+            if (!reacts)
+                w.advance(1s);
+            const std::vector<std::string> both{"hangs", "good", "hangs"};
+            BOOST_TEST(calls == both, boost::test_tools::per_element());
+            BOOST_TEST(lines_with(w, "it took longer than hook_attempt_limit") == 1);
+            w.advance(1h); // the end of what was left behind changes nothing
+            BOOST_TEST(letters_of(w).empty());
+        }
+}
+
+BOOST_AUTO_TEST_CASE(odd_options_of_hooks_are_refused_by_name)
+{
+    world w;
+    w.options.store = w.store;
+    const auto refusal = [&](auto change) {
+        auto options = w.options;
+        change(options);
+        try {
+            const pawl::engine made{w.io.get_executor(), options};
+        } catch (const pawl::definition_error& e) {
+            return std::string{e.what()};
+        }
+        return std::string{"accepted"};
+    };
+    BOOST_TEST(refusal([](auto& o) { o.hook_retry.jitter = -5; }) ==
+               "engine_options::hook_retry.jitter must be from 0 to 1");
+    BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_interval = -1s; }) ==
+               "engine_options::hook_retry.max_interval must be at least initial when multiplier "
+               "is above 1");
+    BOOST_TEST(refusal([](auto& o) { o.hook_attempt_limit = -1s; }) ==
+               "engine_options::hook_attempt_limit must not be negative; zero is no limit");
+    BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_attempts = 0; }) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_is_new_begins_with_what_is_committed_from_its_start_on)
+{
+    for (const bool beside_others : {false, true})
+        for (const bool from_beginning : {false, true})
+            BOOST_TEST_CONTEXT((beside_others ? "beside others" : "the first one")
+                               << (from_beginning ? ", from the beginning" : ""))
+            {
+                world w;
+                hooks_seen seen;
+                const auto definition = [&](bool complete, bool cancel) {
+                    auto b = quick();
+                    if (complete)
+                        b.on_complete(
+                            [&](const snapshot& s) { return note(seen.completed, s.foreign_id); });
+                    if (cancel)
+                        b.on_cancel(
+                            [&](const snapshot& s) { return note(seen.cancelled, s.foreign_id); });
+                    if (cancel && from_beginning)
+                        b.hooks_from_beginning();
+                    return std::move(b).build();
+                };
+                auto client = w.start(definition(beside_others, false));
+                const auto old = trigger(w, client, "old", yellow);
+                const auto kept = trigger(w, client, "kept", yellow);
+                w.wait_for(client.async_cancel(old, ""));
+                trigger(w, client, "done");
+                w.stop();
+                for (int start = 0; start < 2; ++start) {
+                    client = w.start(definition(beside_others, true));
+                    w.settle();
+                    if (start == 0)
+                        w.wait_for(client.async_cancel(kept, ""));
+                    w.settle();
+                    w.stop();
+                }
+                client = w.start(definition(beside_others, true));
+                w.settle();
+                BOOST_TEST(seen.completed.size() == (beside_others ? 1u : 0u));
+                const auto all = from_beginning ? std::vector<std::string>{"old", "kept"}
+                                                : std::vector<std::string>{"kept"};
+                BOOST_TEST(seen.cancelled == all, boost::test_tools::per_element());
+            }
+}
+
+BOOST_AUTO_TEST_CASE(hooks_see_runs_that_were_accepted_before_any_was_driven)
+{
+    world w;
+    w.options.drive = false;
+    w.store = pawl::open_memory({.shared = true, .clock = w.clock});
+    auto client = w.start(quick().build());
+    w.wait_for(client.async_trigger("early", lamp{}));
+    w.stop();
+    w.options.drive = true;
+    std::vector<std::string> started;
+    auto b = quick();
+    b.on_start([&](const snapshot& s) { return note(started, s.foreign_id); });
+    client = w.start(std::move(b).build());
+    w.advance(1s);
+    w.advance(10s);
+    BOOST_TEST(started == std::vector<std::string>{"early"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_start_does_not_read_again_what_nobody_wanted)
+{
+    world w;
+    const auto counted = std::make_shared<counting_store>(w.store);
+    w.store = counted;
+    int calls = 0;
+    const auto definition = [&] {
+        auto b = quick();
+        b.on_cancel([&](const snapshot&) { return note_call(calls); });
+        return std::move(b).build();
+    };
+    auto client = w.start(definition());
+    w.wait_for(client.async_cancel(trigger(w, client, "gone", yellow), ""));
+    w.settle();
+    for (int i = 0; i < 3000; ++i)
+        w.wait_for(client.async_trigger(std::to_string(i), lamp{}));
+    w.settle();
+    // As after a crash: nothing is stored when the engine ends.
+    const auto cursor = w.wait_for(w.store->cursor("hooks/lamps/on_cancel", 0));
+    BOOST_TEST(cursor > 6000u - 2 * 1024);
+    for (int start = 1; start <= 3; ++start) {
+        w.stop();
+        counted->read = 0;
+        client = w.start(definition());
+        w.settle();
+        BOOST_TEST(counted->read < 1000u);
+    }
+    BOOST_TEST(calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(hooks_that_fail_hold_up_no_good_one_behind_them)
+{
+    world w;
+    w.options.hook_retry = {.initial = 1h, .multiplier = 1, .jitter = 0, .max_attempts = 3};
+    int good = 0;
+    auto b = quick();
+    b.on_complete([&](const snapshot& s) -> asio::awaitable<void> {
+        if (s.foreign_id != "good")
+            throw std::runtime_error("cannot report");
+        ++good;
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    for (int i = 0; i < 1'100; ++i)
+        w.wait_for(client.async_trigger(std::to_string(i), lamp{}));
+    trigger(w, client, "good");
+    BOOST_TEST(good == 1);
+}
+
+BOOST_AUTO_TEST_CASE(dead_letters_of_hooks_are_tried_once_more_when_it_is_asked_for)
+{
+    world w;
+    w.options.hook_retry = {.max_attempts = 1};
+    bool works = false;
+    std::vector<std::string> seen;
+    auto b = quick();
+    b.on_cancel([&](const pawl::event& what, const snapshot& s) -> asio::awaitable<void> {
+        if (!works)
+            throw std::runtime_error("not yet");
+        seen.push_back(s.foreign_id + " " + s.reason + " " + what.error);
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_cancel(trigger(w, client, "a", yellow), "its reason"));
+    w.settle();
+    const auto topic = pawl::hook_dead_letter_topic("lamps");
+    auto done = w.wait_for(w.engine->async_redrive(topic));
+    BOOST_TEST(done.failed == 1u);
+    works = true;
+    done = w.wait_for(w.engine->async_redrive(topic));
+    BOOST_TEST(done.succeeded == 1u);
+    BOOST_TEST(seen == std::vector<std::string>{"a its reason its reason"},
+               boost::test_tools::per_element());
+    BOOST_TEST(letters_of(w).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_on_a_status_that_does_not_exist_is_refused)
+{
+    auto b = quick();
+    b.on_enter<broken>([](const snapshot&) -> asio::awaitable<void> { co_return; });
+    BOOST_CHECK_EXCEPTION(std::move(b).build(), pawl::definition_error, [](const auto& e) {
+        return std::string{e.what()}.find("on_enter: no run enters status broken (5)") !=
+               std::string::npos;
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_comes_late_is_told_the_error_that_ended_its_run)
+{
+    world w;
+    std::vector<std::string> seen;
+    const auto definition = [&](bool fails) {
+        lamp_builder b{"lamps"};
+        b.step<red>([](lamp_run&) -> pawl::step<off> {
+             throw std::runtime_error("the cause");
+             co_return pawl::to<off>;
+         })
+            .retry({.max_attempts = 1})
+            .exhausted<broken>();
+        b.end<off, broken>();
+        b.on_complete([&seen, fails](const snapshot& s) -> asio::awaitable<void> {
+            if (fails)
+                throw std::runtime_error("not yet");
+            seen.push_back("reason: " + s.reason + ", last error: " + s.last_error);
+            co_return;
+        });
+        return std::move(b).build();
+    };
+    auto client = w.start(definition(true));
+    w.wait_for(client.async_trigger("early", lamp{}));
+    const auto late = w.wait_for(client.async_trigger("late", lamp{}));
+    w.settle();
+    w.wait_for(client.async_delete_data(late, "")); // it has gone on since
+    w.settle();
+    w.stop();
+    client = w.start(definition(false));
+    w.settle();
+    BOOST_TEST(seen == (std::vector<std::string>(2, "reason: , last error: the cause")),
+               boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

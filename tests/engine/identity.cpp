@@ -22,7 +22,8 @@ pawl::workflow<lamp, light> waiting(const std::string& name)
 {
     lamp_builder b{name};
     b.step<red>(go_on<off>);
-    b.callback<yellow>("confirm", count).callback<yellow>("cancel", count);
+    b.callback<yellow>("confirm", count);
+    b.callback<yellow>("cancel", count);
     b.callback<yellow>("end", go_on<off>);
     b.start<red>().start<yellow>();
     b.end<off>();

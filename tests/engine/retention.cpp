@@ -278,4 +278,239 @@ BOOST_AUTO_TEST_CASE(an_archive_of_json_lines)
         [](const pawl::error& e) { return e.code() == pawl::errc::store_read_only; });
 }
 
+namespace {
+
+/// A foreign id of that shard of two.
+std::string id_in(std::uint32_t shard, const std::string& prefix)
+{
+    for (int i = 0;; ++i)
+        if (auto id = prefix + std::to_string(i); pawl::shard_of(id, 2) == shard)
+            return id;
+}
+
+/// Counts the events that are read from histories.
+class counting_store final : public pawl::forwarding_store {
+public:
+    using pawl::forwarding_store::forwarding_store;
+
+    asio::awaitable<std::vector<pawl::event>> history(pawl::run_id run, std::uint64_t after,
+                                                      std::size_t limit) override
+    {
+        auto found = co_await inner().history(run, after, limit);
+        read += found.size();
+        co_return found;
+    }
+
+    std::size_t read = 0;
+};
+
+/// Lets its finished runs be read when the test opens it.
+class gated_store final : public pawl::forwarding_store {
+public:
+    gated_store(std::shared_ptr<pawl::record_store> inner, std::shared_ptr<pawl::clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::vector<pawl::record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, pawl::finished_position after,
+                    pawl::time_point before, std::size_t limit) override
+    {
+        auto found = co_await inner().finished_behind(shard, workflow, after, before, limit);
+        if (delay > 0s)
+            co_await wait_on(*clock_, delay);
+        co_return found;
+    }
+
+    pawl::duration delay{};
+
+private:
+    const std::shared_ptr<pawl::clock> clock_;
+};
+
+/// As world::start, with connectors.
+lamps start_with(world& w, pawl::workflow<lamp, light> flow,
+                 const std::function<void(pawl::engine&, lamps&)>& prepare)
+{
+    w.options.store = w.store;
+    w.options.clock = w.clock;
+    w.engine.emplace(w.io.get_executor(), w.options);
+    auto client = w.engine->add(std::move(flow));
+    prepare(*w.engine, client);
+    w.wait_for(w.engine->async_start());
+    return client;
+}
+
+using arrived = pawl::arrival<lamp, light>;
+
+/// Hands on the events of another source.
+class wrapping_source final : public pawl::event_source {
+public:
+    explicit wrapping_source(std::shared_ptr<pawl::event_source> inner) : inner_(std::move(inner))
+    {
+    }
+
+    asio::awaitable<std::unique_ptr<pawl::event_receiver>> open(std::string consumer) override
+    {
+        return inner_->open(std::move(consumer));
+    }
+
+private:
+    const std::shared_ptr<pawl::event_source> inner_;
+};
+
+void pass(world& w, pawl::duration span, pawl::duration step = 1min)
+{
+    for (pawl::duration gone{}; gone < span; gone += step)
+        w.advance(step);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_run_that_may_not_go_holds_up_no_other)
+{
+    for (const bool same_shard : {false, true})
+        BOOST_TEST_CONTEXT((same_shard ? "of its shard" : "of another shard"))
+        {
+            world w;
+            w.store = pawl::open_memory({.shards = 2});
+            const auto stuck = id_in(0, "stuck");
+            auto flow = keeping(1h, {}, 1).build();
+            auto client = start_with(w, flow, [&](pawl::engine& e, lamps& to) {
+                const auto fail = [&](arrived&, pawl::event what) -> asio::awaitable<void> {
+                    if (what.foreign_id == stuck)
+                        throw std::runtime_error("cannot");
+                    co_return;
+                };
+                e.connect("in", e.events("lamps"), to, fail, {.retry = {.max_attempts = 0}});
+            });
+            const auto other = id_in(same_shard ? 0 : 1, "good");
+            // The one that is stuck is the last of its shard, so that its cursor is not in
+            // question.
+            const auto good = w.wait_for(client.async_trigger(other, lamp{}));
+            w.settle();
+            const auto bad = w.wait_for(client.async_trigger(stuck, lamp{}));
+            pass(w, 24h);
+            BOOST_TEST(!w.wait_for(client.async_find(good)).has_value());
+            BOOST_TEST(w.wait_for(client.async_find(bad)).has_value());
+        }
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_fails_keeps_its_own_run_and_no_other)
+{
+    world w;
+    w.options.hook_retry = {.initial = 1h, .multiplier = 1, .jitter = 0, .max_attempts = 0};
+    auto b = keeping(1h, {}, 1);
+    b.on_complete([](const pawl::snapshot<lamp, light>& s) -> asio::awaitable<void> {
+        if (s.foreign_id == "bad")
+            throw std::runtime_error("not yet");
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    const auto bad = w.wait_for(client.async_trigger("bad", lamp{}));
+    w.settle();
+    const auto good = w.wait_for(client.async_trigger("good", lamp{}));
+    pass(w, 3h);
+    BOOST_TEST(w.wait_for(client.async_find(bad)).has_value());
+    BOOST_TEST(!w.wait_for(client.async_find(good)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(whole_histories_are_read_for_an_archive_only)
+{
+    world w;
+    const auto counted = std::make_shared<counting_store>(w.store);
+    w.store = counted;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run& run) -> pawl::step<off> {
+        if (++run.object().value > 2'000)
+            co_return pawl::to<off>;
+        co_return pawl::repeat_after(0s);
+    });
+    b.end<off>();
+    b.retention({.keep = 1h});
+    b.on_complete([](const pawl::snapshot<lamp, light>&) -> asio::awaitable<void> { co_return; });
+    auto client = start_with(w, std::move(b).build(), [](pawl::engine& e, lamps& to) {
+        const auto see = [](arrived&) -> asio::awaitable<void> {
+            co_return;
+        };
+        e.connect("in", e.events("lamps"), to, see);
+    });
+    const auto run = w.wait_for(client.async_trigger("a", lamp{}));
+    w.settle();
+    counted->read = 0;
+    pass(w, 2h);
+    BOOST_TEST(!w.wait_for(client.async_find(run)).has_value());
+    BOOST_TEST(counted->read < 256u);
+}
+
+BOOST_AUTO_TEST_CASE(a_consumer_keeps_the_runs_whose_events_it_has_not_seen)
+{
+    for (const bool wrapped : {false, true})
+        BOOST_TEST_CONTEXT((wrapped ? "through a source of one's own" : "directly"))
+        {
+            world w;
+            bool works = false;
+            int seen = 0;
+            const auto begin = [&] {
+                return start_with(w, keeping(1h).build(), [&](pawl::engine& e, lamps& to) {
+                    std::shared_ptr<pawl::event_source> source = e.events("lamps");
+                    if (wrapped)
+                        source = std::make_shared<wrapping_source>(source);
+                    const auto take = [&](arrived&) -> asio::awaitable<void> {
+                        if (!works)
+                            throw std::runtime_error("not yet");
+                        ++seen;
+                        co_return;
+                    };
+                    e.connect("in", source, to, take, {.retry = {.max_attempts = 0}});
+                });
+            };
+            auto client = begin();
+            const auto run = trigger(w, client, 1).front();
+            for (int restart = 0; restart < 2; ++restart) {
+                pass(w, 3h);
+                BOOST_TEST(w.wait_for(client.async_find(run)).has_value());
+                w.stop();
+                client = begin();
+            }
+            works = true;
+            pass(w, 2h);
+            BOOST_TEST(seen == 2); // started, completed
+            BOOST_TEST(!w.wait_for(client.async_find(run)).has_value());
+        }
+}
+
+BOOST_AUTO_TEST_CASE(a_receiver_that_is_open_keeps_what_it_has_not_acknowledged)
+{
+    world w;
+    std::shared_ptr<pawl::event_source> source;
+    auto client = start_with(w, keeping(1h).build(),
+                             [&](pawl::engine& e, lamps&) { source = e.events("lamps"); });
+    auto receiver = w.wait_for(source->open("mine"));
+    const auto run = trigger(w, client, 1).front();
+    pass(w, 3h);
+    BOOST_TEST(w.wait_for(client.async_find(run)).has_value());
+    const auto events = w.wait_for(receiver->receive());
+    BOOST_TEST(events.size() == 2u);
+    w.wait_for(receiver->ack(events.back().position));
+    pass(w, 1h);
+    BOOST_TEST(!w.wait_for(client.async_find(run)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_archived_once_the_engine_stops)
+{
+    world w;
+    const auto gated = std::make_shared<gated_store>(w.store, w.clock);
+    w.store = gated;
+    const auto archive = std::make_shared<memory_archive>();
+    auto client = w.start(keeping(1h, archive).build());
+    trigger(w, client, 1);
+    w.advance(59min);
+    gated->delay = 10min; // the batch is being read when the stop comes
+    w.advance(1min);
+    w.advance(1s);
+    w.stop(1min);
+    BOOST_TEST(archive->calls == 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -43,7 +43,7 @@ std::string rename_number(std::string document)
 lamp_builder of_now()
 {
     lamp_builder b{"lamps"};
-    b.callback<yellow>("go on", go_on);
+    b.callback<yellow>("go on", go_on).retry({.max_attempts = 1});
     b.callback<green>("end", end_it);
     b.start<yellow>();
     b.end<off>();

@@ -48,7 +48,7 @@ inline pawl::workflow<door, state> doors()
 {
     pawl::builder<door, state> b{"doors"};
     b.step<state::closed>(knock).retry({.initial = 1min, .multiplier = 1, .jitter = 0});
-    b.callback<state::knocking>("enter", let_in);
+    b.callback<state::knocking>("enter", let_in).retry({.max_attempts = 1});
     b.timeout<state::open>(1h, shut);
     b.end<state::shut>();
     return std::move(b).build();

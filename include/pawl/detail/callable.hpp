@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/detail/exception_text.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/run.hpp"
 #include "pawl/step.hpp"
@@ -7,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <concepts>
+#include <exception>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -84,13 +86,27 @@ boost::asio::awaitable<next_value> call_handler(kept<Fn> fn, object_ptr object,
     co_return std::move(outcome).value();
 }
 
+/// Of a callback. What a newer program wrote is for that: it is not unreadable.
+template <class Payload>
+Payload decode_payload(const std::string& bytes, std::uint32_t version)
+{
+    try {
+        return decode_stored<Payload>(bytes, version, "the callback's payload");
+    } catch (const std::exception& e) {
+        if (is_too_old(e))
+            throw;
+        throw unreadable_payload(errc::decode_failed, exception_text(std::current_exception()));
+    } catch (...) {
+        throw unreadable_payload(errc::decode_failed, exception_text(std::current_exception()));
+    }
+}
+
 template <class Object, class Payload, class Fn>
 boost::asio::awaitable<next_value> call_callback(kept<Fn> fn, object_ptr object,
                                                  run_context& context, std::string bytes)
 {
     run<Object> current{*static_cast<Object*>(object.get()), context};
-    Payload payload =
-        decode_stored<Payload>(bytes, context.payload_version(), "the callback's payload");
+    Payload payload = decode_payload<Payload>(bytes, context.payload_version());
     auto outcome = co_await (*fn)(current, std::move(payload));
     co_return std::move(outcome).value();
 }

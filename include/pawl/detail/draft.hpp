@@ -16,10 +16,10 @@
 
 namespace pawl {
 
-/// What holds for every step of a workflow that says nothing else.
+/// What holds for every handler of a workflow that says nothing else.
 struct step_defaults {
-    retry_policy retry{};     ///< of steps and of timeouts' handlers
-    duration attempt_limit{}; ///< of steps and of timeouts' handlers; zero: none
+    retry_policy retry{};     ///< of steps, and of the handlers of timeouts and callbacks
+    duration attempt_limit{}; ///< of the same; zero: none
     std::size_t parallel = 0; ///< attempts at a time per step in one engine; 0: no limit
     duration lag{};           ///< wait between entering a status and its step's first attempt
 };
@@ -45,6 +45,9 @@ struct callback_draft {
     std::string name;
     callback_handler run;
     std::vector<int> destinations;
+
+    /// One for all statuses of the declaration.
+    std::shared_ptr<handler_options> options = std::make_shared<handler_options>();
 };
 
 struct timeout_draft {

@@ -3,6 +3,7 @@
 #include "pawl/archive.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/detail/run_context.hpp"
+#include "pawl/error.hpp"
 #include "pawl/event.hpp"
 #include "pawl/step.hpp"
 
@@ -29,6 +30,12 @@ using handler = std::function<boost::asio::awaitable<next_value>(const object_pt
 using callback_handler = std::function<boost::asio::awaitable<next_value>(
     const object_ptr&, run_context&, std::string_view payload)>;
 
+/// The payload is not one that the handler takes: repeating does not help.
+class unreadable_payload : public error {
+public:
+    using error::error;
+};
+
 /// When a timeout of a visit that begins now is due; empty: not at all.
 using timer_function = std::function<std::optional<time_point>(const object_ptr&, run_context&)>;
 
@@ -38,7 +45,8 @@ using hook = std::function<boost::asio::awaitable<void>(const event&, const reco
 /// A hook and what it is for.
 struct declared_hook {
     /// Which hook of its workflow it is, in every program that declares it: "on_pause", or
-    /// "on_pause/mail" of a hook that was given a name.
+    /// "on_pause/mail" of a hook that was given a name. What it has seen of the log is stored under
+    /// it.
     std::string name;
 
     std::vector<event_kind> kinds;
@@ -89,7 +97,8 @@ struct workflow_impl {
     std::function<std::string()> blank; ///< a default-constructed object, encoded
 
     std::optional<retention_options> retention;
-    std::vector<declared_hook> hooks; ///< in order of declaration
+    std::vector<declared_hook> hooks;  ///< in order of declaration
+    bool hooks_from_beginning = false; ///< where a hook begins that is new
 };
 
 /// The record's object in the present version of its schema: as it is stored, or in `upgraded`.

@@ -129,13 +129,13 @@ awaitable<void> a_message_key_makes_a_delivery_repeatable(fixture& test)
     expect_number(before.inbox_last, 2, "the newest message after a duplicate");
 
     auto handling = step_of(next_of(before), event_kind::message_settled);
-    handling.settled = {{2, message_outcome::failed, "no such order"}};
+    handling.settled = {{2, message_outcome::expired, "too late"}};
     co_await test.accept_one(handling);
     co_await test.accept_one(step_of(finish_of(handling.next)));
     result = co_await test.apply_one(repeat);
-    expect_status(result, apply_status::duplicate, "a message handled before, to a finished run");
-    expect_number(result.sequence, 2, "sequence of a handled message");
-    expect(result.outcome == message_outcome::failed && result.detail == "no such order",
+    expect_status(result, apply_status::duplicate, "a message settled before, to a finished run");
+    expect_number(result.sequence, 2, "sequence of a settled message");
+    expect(result.outcome == message_outcome::expired && result.detail == "too late",
            "a duplicate does not tell what became of the first");
 }
 
@@ -166,6 +166,34 @@ awaitable<void> message_keys_belong_to_their_name(fixture& test)
     const auto results = co_await test.apply(std::move(together));
     expect_statuses(results, {apply_status::accepted, apply_status::accepted},
                     "one key of two names in one batch");
+}
+
+awaitable<void> a_message_that_failed_does_not_keep_its_key(fixture& test)
+{
+    const auto run = co_await test.started("keyed");
+    auto paid = send(run.id, "paid");
+    paid.content.key = "receipt-1";
+    auto sent = send(run.id, "sent");
+    sent.content.key = "receipt-2";
+    co_await test.accept_one(paid);
+    co_await test.accept_one(sent);
+    const auto before = co_await test.stored(run.id);
+    auto failing = step_of(next_of(before), event_kind::message_settled);
+    failing.settled = {{1, message_outcome::failed, "no such order"}};
+    co_await test.accept_one(failing);
+
+    auto result = co_await test.apply_one(sent);
+    expect_status(result, apply_status::duplicate, "the key of another message");
+    result = co_await test.apply_one(paid);
+    expect_status(result, apply_status::accepted, "the key of a message that failed");
+    expect_number(result.sequence, 3, "sequence of a message that is sent again");
+    const auto first = co_await test.store().outcome(run.id, 1);
+    expect(first && first->outcome == message_outcome::failed && first->detail == "no such order",
+           "the outcome of a message that failed is gone");
+    result = co_await test.apply_one(paid);
+    expect_status(result, apply_status::duplicate, "a key that is taken again");
+    expect_number(result.sequence, 3, "sequence of a duplicate's first message");
+    expect(result.outcome == message_outcome::pending, "the failed message's outcome is given");
 }
 
 awaitable<void> messages_without_a_key_are_all_stored(fixture& test)
@@ -209,12 +237,14 @@ awaitable<void> finished_runs_take_no_messages(fixture& test)
 
 std::span<const check_entry> inbox_checks()
 {
-    static constexpr std::array<check_entry, 7> checks{{
+    static constexpr std::array<check_entry, 8> checks{{
         {"message_keys_belong_to_their_name", message_keys_belong_to_their_name},
         {"messages_come_back_in_order", messages_come_back_in_order},
         {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
         {"a_message_makes_its_run_due", a_message_makes_its_run_due},
         {"a_message_key_makes_a_delivery_repeatable", a_message_key_makes_a_delivery_repeatable},
+        {"a_message_that_failed_does_not_keep_its_key",
+         a_message_that_failed_does_not_keep_its_key},
         {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
         {"finished_runs_take_no_messages", finished_runs_take_no_messages},
     }};

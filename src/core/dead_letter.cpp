@@ -1,0 +1,129 @@
+#include "core/dead_letter.hpp"
+
+#include "core/decide.hpp"
+#include "pawl/dead_letter.hpp"
+#include "pawl/workflow_events.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace pawl {
+
+namespace {
+
+/// Names of connectors have no slash, so that the topics below are not a connector's.
+std::string topic_of(std::string_view kind, std::string_view name)
+{
+    return "pawl.dead-letter/" + std::string{kind} + std::string{name};
+}
+
+} // namespace
+
+std::string dead_letter_topic(std::string_view connector)
+{
+    return topic_of("", connector);
+}
+
+std::string callback_dead_letter_topic(std::string_view workflow)
+{
+    return topic_of("callbacks/", workflow);
+}
+
+std::string hook_dead_letter_topic(std::string_view workflow)
+{
+    return topic_of("hooks/", workflow);
+}
+
+} // namespace pawl
+
+namespace pawl::core {
+
+std::optional<publication> dead_letter(const record& before, const transition& change,
+                                       std::span<const message> inbox)
+{
+    namespace header = dead_letter_header;
+    const auto end =
+        std::ranges::find(change.settled, message_outcome::failed, &settlement::outcome);
+    if (end == change.settled.end())
+        return std::nullopt;
+    const auto failed = std::ranges::find(inbox, end->sequence, &message::sequence);
+    if (failed == inbox.end() || failed->kind != message_kind::callback)
+        return std::nullopt;
+    const auto sequence = std::to_string(failed->sequence);
+    stream_event letter;
+    letter.id = to_string(before.id) + "/message/" + sequence;
+    letter.key = before.foreign_id;
+    letter.type = "callback";
+    letter.at = change.next.updated_at;
+    letter.payload = failed->payload;
+    letter.trace_parent = before.trace_parent;
+    letter.headers = {
+        {event_header::workflow, before.workflow},
+        {event_header::run, to_string(before.id)},
+        {event_header::foreign_id, before.foreign_id},
+        {event_header::status, std::to_string(before.status)},
+        {header::callback, failed->name},
+        {header::message, sequence},
+        {header::attempts, std::to_string(failed_attempts(before, failed->sequence) + 1)},
+        {header::error, end->detail}};
+    if (!failed->key.empty())
+        letter.headers[header::idempotency_key] = failed->key;
+    if (failed->payload_version != 1)
+        letter.headers[header::payload_version] = std::to_string(failed->payload_version);
+    return publication{callback_dead_letter_topic(before.workflow), std::move(letter)};
+}
+
+stream_event to_letter(stream_event failed, const char* role, std::string name, int attempts,
+                       std::string error)
+{
+    namespace header = dead_letter_header;
+    auto& headers = failed.headers;
+    if (failed.id.empty()) {
+        const auto position = std::to_string(failed.position);
+        failed.id = "#" + position;
+        headers[header::event_position] = position;
+    }
+    if (const auto own = headers.find(header::error); own != headers.end())
+        headers[header::event_error] = own->second;
+    headers[role] = std::move(name);
+    headers[header::attempts] = std::to_string(attempts);
+    headers[header::error] = std::move(error);
+    return failed;
+}
+
+stream_event failed_again(stream_event letter, std::string error)
+{
+    namespace header = dead_letter_header;
+    auto& headers = letter.headers;
+    const auto own = headers.try_emplace(header::letter_id, letter.id).first->second;
+    const auto attempts = std::strtoull(headers[header::attempts].c_str(), nullptr, 10) + 1;
+    headers[header::attempts] = std::to_string(attempts);
+    headers[header::error] = std::move(error);
+    letter.id = own + "/" + std::to_string(attempts);
+    return letter;
+}
+
+stream_event from_letter(stream_event letter)
+{
+    namespace header = dead_letter_header;
+    auto& headers = letter.headers;
+    if (const auto own = headers.find(header::letter_id); own != headers.end()) {
+        letter.id = own->second;
+        headers.erase(header::letter_id);
+    }
+    for (const char* added : {header::connector, header::hook, header::attempts, header::error})
+        headers.erase(added);
+    if (const auto own = headers.find(header::event_error); own != headers.end()) {
+        headers[header::error] = own->second;
+        headers.erase(header::event_error);
+    }
+    if (const auto own = headers.find(header::event_position); own != headers.end()) {
+        letter.id.clear();
+        letter.position = std::strtoull(own->second.c_str(), nullptr, 10);
+        headers.erase(header::event_position);
+    }
+    return letter;
+}
+
+} // namespace pawl::core
