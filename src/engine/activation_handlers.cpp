@@ -428,14 +428,16 @@ void activation::supersede(std::uint64_t attempt)
     if (attempt != attempt_ || !handler_running_ || superseded_ || shared_.stopping)
         return;
     superseded_ = true;
-    log(log_level::error,
-        "a handler did not end after its cancellation; the run goes on without it");
     give_permit_back();
     if (!shared_.owns(*shard())) {
         // Whoever has the shard next finds it due.
+        log(log_level::error, "a handler did not end after its cancellation; its run is left to "
+                              "the engine that has the shard next");
         shared_.active->remove(*this);
         return;
     }
+    log(log_level::error,
+        "a handler did not end after its cancellation; the run goes on without it");
     std::optional<core::outcome> verdict;
     if (interrupted_ == interruption::attempt_limit)
         verdict = core::handler_failed{*running_, "the attempt took longer than its limit"};

@@ -734,7 +734,7 @@ pawl::workflow<lamp, light> scored(int& asked)
 {
     lamp_builder b{"lamps"};
     b.step<yellow>([&asked](lamp_run& run) -> pawl::step<green, broken> {
-        const auto score = co_await run.once("score", [&asked] {
+        const auto score = co_await run.once_per_run("score", [&asked] {
             ++asked;
             Review made;
             if constexpr (requires { made.approve; })
