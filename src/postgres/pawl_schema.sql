@@ -408,7 +408,7 @@ BEGIN
         UPDATE events e SET error = NULL
         FROM accepted a CROSS JOIN LATERAL (
             SELECT e.ctid AS place FROM events e
-            WHERE e.run = a.run AND e.error IS NOT NULL AND e.kind <> 10 OFFSET 0) said
+            WHERE e.run = a.run AND e.error IS NOT NULL AND e.kind <> 11 OFFSET 0) said
         WHERE a.kind = 12 AND e.ctid = said.place
     ), forgotten AS (
         UPDATE messages m SET detail = NULL
