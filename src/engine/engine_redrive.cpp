@@ -89,9 +89,9 @@ asio::awaitable<void> engine_core::deliver_again(std::shared_ptr<const workflow_
     co_await do_send(*workflow, std::move(call));
 }
 
+/// The caller holds the mutex.
 void engine_core::interrupt_redrivers()
 {
-    const std::lock_guard lock{mutex_};
     for (const auto& each : redrivers_)
         if (const auto driving = each.lock())
             driving->interrupt();

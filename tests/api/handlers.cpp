@@ -144,7 +144,9 @@ BOOST_AUTO_TEST_CASE(a_payload_is_read_off_a_function)
     build();
     BOOST_TEST(call(R"({"reason":"late"})").status == 6);
     BOOST_TEST(subject->id == "late");
-    BOOST_CHECK_THROW(call("[]"), pawl::decode_error);
+    BOOST_CHECK_EXCEPTION(call("[]"), pawl::error, [](const pawl::error& refused) {
+        return refused.code() == pawl::errc::decode_failed;
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_payload_is_read_off_a_functor)
