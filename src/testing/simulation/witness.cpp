@@ -1,5 +1,6 @@
 #include "testing/simulation/witness.hpp"
 
+#include "core/outcome.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/asio/error.hpp>
@@ -26,7 +27,25 @@ int attempts_of(const record& run)
     int all = run.attempt;
     for (const auto& armed : run.deadlines)
         all += armed.attempt;
+    for (const auto& retried : run.callback_retries)
+        all += retried.attempt;
     return all;
+}
+
+/// Whether what a handler recorded must still stand there after a change: a step's until its round
+/// ends, a callback's until its message is settled. Of a timeout's it is not known.
+bool must_remain(const effect& recorded, const transition& change, const record& before)
+{
+    if (recorded.for_run)
+        return true;
+    if (change.next.visit != before.visit)
+        return false;
+    if (recorded.handler == 0)
+        return change.next.round == before.round;
+    return recorded.handler >= core::callback_handler_number(0) &&
+           std::ranges::none_of(change.settled, [&](const settlement& ended) {
+               return core::callback_handler_number(ended.sequence) == recorded.handler;
+           });
 }
 
 } // namespace
@@ -226,7 +245,7 @@ void witness::check_step(const record& before, const transition& change)
         next.entered_at != before.entered_at)
         broken(name_of(next) + ": a visit began twice");
     for (const auto& known_effect : before.effects)
-        if (next.visit == before.visit && !is_finished(next.state) &&
+        if (must_remain(known_effect, change, before) && !is_finished(next.state) &&
             std::ranges::find(next.effects, known_effect) == next.effects.end())
             broken(fmt::format("{}: the recorded effect \"{}\" is gone", name_of(next),
                                known_effect.name));
