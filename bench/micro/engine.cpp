@@ -47,7 +47,7 @@ struct commit_stage {
     committer commits{threads.executor(),
                       store,
                       running,
-                      1'024,
+                      {1'024, 64u << 20},
                       nullptr,
                       *clock,
                       [](const pawl::change&, const pawl::apply_result*) {

@@ -74,6 +74,15 @@ public:
         co_return found;
     }
 
+    boost::asio::awaitable<std::vector<pawl::record>>
+    finished_behind(std::uint32_t shard, std::string_view workflow, pawl::finished_position after,
+                    pawl::time_point before, std::size_t limit) override
+    {
+        auto found = co_await inner().finished_behind(shard, workflow, after, before, limit);
+        unscramble(found);
+        co_return found;
+    }
+
 private:
     static void unscramble(std::vector<pawl::record>& runs)
     {

@@ -8,7 +8,7 @@ namespace pawl::core {
 
 namespace {
 
-constexpr char format_version = 1;
+constexpr char headers_version = 1;
 constexpr std::size_t shortest_header = 2;
 
 } // namespace
@@ -19,7 +19,7 @@ std::string encode_headers(const std::map<std::string, std::string>& headers)
     if (headers.empty())
         return bytes;
     binary_writer out{bytes};
-    out.byte(format_version);
+    out.byte(headers_version);
     out.number(headers.size());
     for (const auto& [name, value] : headers) {
         out.text(name);
@@ -34,7 +34,7 @@ std::map<std::string, std::string> decode_headers(std::string_view bytes)
     if (bytes.empty())
         return headers;
     binary_reader in{bytes, "headers of an event"};
-    if (in.byte() != format_version)
+    if (in.byte() != headers_version)
         in.fail("they are of an unknown version");
     for (auto left = in.count(shortest_header); left > 0; --left) {
         auto name = in.text();

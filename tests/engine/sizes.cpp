@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(a_change_that_the_store_refuses_for_its_size_fails_alone)
     w.settle();
     BOOST_REQUIRE(runs.size() == 20u);
     const auto calls = small->calls;
-    w.advance(30min); // an error's pause lasts an hour
+    w.advance(30min);                  // an error's pause lasts an hour
     BOOST_TEST(small->calls == calls); // nothing is tried for ever
     for (const auto run : runs) {
         const auto left = w.state_of(c, run);
