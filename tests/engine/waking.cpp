@@ -312,8 +312,8 @@ BOOST_AUTO_TEST_CASE(a_log_is_read_only_while_somebody_waits_for_it)
     shared_world w;
     auto client = w.start(waiting(w).build());
     w.advance(5s);
+    int reads = 0; // outlives the engine, which stops at the end
     client_engine other{w, waiting(w).build()};
-    int reads = 0;
     other.door->fails = [&reads](const std::string& call) {
         reads += call == "events";
         return fault::none;

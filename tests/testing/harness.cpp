@@ -180,8 +180,9 @@ BOOST_AUTO_TEST_CASE(many_commits_over_time_are_no_endless_loop)
 
 BOOST_AUTO_TEST_CASE(handlers_that_never_end_are_a_failure)
 {
+    std::function<void()> again; // outlives the harness, which runs what is left
     harness test{doors(), {.max_turns = 1000}};
-    std::function<void()> again = [&] {
+    again = [&] {
         boost::asio::post(test.context(), again);
     };
     again();
