@@ -41,7 +41,7 @@ struct connector_options {
     /// Works an event off no earlier than so long after it happened. At least zero. Default zero.
     duration lag{};
 
-    /// Events that are read ahead: past it, no more are read until some have been worked off. The
+    /// Events that are read ahead: past it, no more are read until some have been processed. The
     /// events of a key whose first one waits for its next attempt do not count, so that those that
     /// fail hold up no others; of these there are at most 16 times as many. At least 1. Default
     /// 1,024.

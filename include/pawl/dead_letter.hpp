@@ -23,7 +23,7 @@ std::string dead_letter_topic(std::string_view connector);
 /// `message` (its sequence), `attempts`, `error`, `idempotency_key` where the message has one, and
 /// `payload_version` where it is not 1.
 ///
-/// A letter tells of a message that was settled as failed, whose outcome is what counts: after a
+/// A dead letter names a message that was settled as failed, whose outcome is what counts: after a
 /// crash at the wrong moment there may be a letter of a message that was handled.
 std::string callback_dead_letter_topic(std::string_view workflow);
 

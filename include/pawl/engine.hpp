@@ -88,7 +88,7 @@ struct engine_options {
     std::size_t max_object_size = 1024 * 1024;
 
     /// How long an interrupted handler may take to end after its cancellation. Then the run goes on
-    /// without it: its late result is dropped, it can record no effect any more, and it takes no
+    /// without it: its late result is dropped, it can no longer record an effect, and it takes no
     /// place in `.parallel`. Also how long a callback's handler may run before a passed deadline
     /// interrupts it. Default 5 s.
     duration interrupt_grace = std::chrono::seconds{5};
@@ -176,7 +176,7 @@ struct engine_statistics {
 
     /// How long the run has been due that has been due longest and is not in memory; zero when
     /// there is none. A run that waits for a place or for a permit of `parallel` counts. While runs
-    /// are taken up in time it is small: an age that grows tells of runs that are stuck.
+    /// begin in time it is small; a growing age means that runs are stuck.
     duration due_lag{};
     std::string due_workflow; ///< whose run that is
 
@@ -344,7 +344,7 @@ public:
             token, this);
     }
 
-    /// Begins no step and no timeout's handler any more, lets running handlers go on until `drain`
+    /// Begins no further step and no timeout's handler, lets running handlers go on until `drain`
     /// has passed, then cancels them.
     ///
     /// Until then everything that a running handler, hook or connector may call keeps working:
@@ -360,7 +360,7 @@ public:
     /// way after the drain, uses up no attempt and settles no message. It runs again after the next
     /// start. So does everything else that has not committed.
     ///
-    /// Completes: when nothing of the engine runs any more and its shards are given back. A handler
+    /// Completes: when nothing of the engine runs and its shards are given back. A handler
     /// that does not react to cancellation delays that. Idempotent; legal before async_start.
     ///
     /// Durability: everything that was reported as accepted before is on disk, as always.

@@ -38,7 +38,7 @@ public:
 
     /// Says that an effect's function is about to be called. False when one of that name is under
     /// way: then wait for effect_ended() and look again. Throws when the handler may record nothing
-    /// any more.
+    /// any longer.
     virtual bool begin_effect(std::string_view /*name*/, bool /*for_run*/) { return true; }
     virtual void end_effect(std::string_view /*name*/, bool /*for_run*/) {}
     virtual boost::asio::awaitable<void> effect_ended() { co_return; }
