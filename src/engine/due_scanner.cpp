@@ -153,7 +153,7 @@ void due_scanner::due_at(std::uint32_t shard, time_point at)
         if (place.next && PAWL_PLANTED(wake_up_lost))
             return;
         const auto now = shared_.clock.now();
-        const bool far_back = at < now && now - at > short_way_back;
+        const bool far_back = at < now - short_way_back; // `at` may be the earliest time there is
         if (far_back) {
             add_sweep(place, wanted, now);
             const due_position from{now, {}};

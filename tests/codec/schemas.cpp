@@ -66,7 +66,8 @@ struct pawl::schema<address> : pawl::schema_defaults {
     {
         auto& object = document.as_object();
         const auto rename = [&](const char* before, const char* now) {
-            object[now] = object.at(before);
+            boost::json::value moved = object.at(before); // an insertion may move the others
+            object[now] = std::move(moved);
             object.erase(before);
         };
         if (from == 1)

@@ -684,7 +684,8 @@ void upgrade_review(std::uint32_t from, boost::json::value& document)
 {
     BOOST_TEST(from == 1u);
     auto& object = document.as_object();
-    object["approved"] = object.at("approve");
+    boost::json::value approve = object.at("approve");
+    object["approved"] = std::move(approve);
     object.erase("approve");
 }
 

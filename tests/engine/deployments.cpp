@@ -37,7 +37,8 @@ struct pawl::schema<order_2> : pawl::schema_defaults {
     static void upgrade(std::uint32_t, boost::json::value& document)
     {
         auto& order = document.as_object();
-        order["amount"] = order.at("count");
+        boost::json::value count = order.at("count");
+        order["amount"] = std::move(count);
         order.erase("count");
     }
 };
@@ -84,7 +85,8 @@ pawl::workflow<bulb, light> newer_program()
     b.end<off>();
     b.upgrade(1, [](boost::json::value& document) {
         auto& object = document.as_object();
-        object["watts"] = object.at("value");
+        boost::json::value value = object.at("value");
+        object["watts"] = std::move(value);
         object.erase("value");
     });
     return std::move(b).build();

@@ -228,10 +228,12 @@ BOOST_AUTO_TEST_CASE(runs_schedules_and_hooks_of_two_services_are_in_time_throug
     BOOST_TEST(all.drivers("mails") == std::set<std::string>{"post-1"},
                boost::test_tools::per_element());
 
-    pawl::schedules slots{post[0].clients.at("mails")};
-    for (int i = 0; i < 12; ++i)
-        post[0].finish(slots.async_set("slot " + std::to_string(i), parcel{}, {.when = "@every 1s"},
-                                       asio::use_awaitable));
+    {
+        pawl::schedules slots{post[0].clients.at("mails")};
+        for (int i = 0; i < 12; ++i)
+            post[0].finish(slots.async_set("slot " + std::to_string(i), parcel{},
+                                           {.when = "@every 1s"}, asio::use_awaitable));
+    }
 
     // A deployment that adds a workflow: the new engine comes before the old one goes.
     post.emplace_back(all, "post-2", schema, std::vector<std::string>{"mails", "letters"});
@@ -244,9 +246,11 @@ BOOST_AUTO_TEST_CASE(runs_schedules_and_hooks_of_two_services_are_in_time_throug
                boost::test_tools::per_element());
     const auto before = all.steps();
     BOOST_TEST(all.wait_for(before + 24, 0)); // two slots of each schedule
-    pawl::schedules same{post[0].clients.at("mails")};
-    for (const auto& each : post[0].finish(same.async_list(asio::use_awaitable)))
-        BOOST_TEST(each.fired >= 1u);
+    {
+        pawl::schedules slots{post[0].clients.at("mails")};
+        for (const auto& each : post[0].finish(slots.async_list(asio::use_awaitable)))
+            BOOST_TEST(each.fired >= 1u);
+    }
     BOOST_TEST(tool.owned() == 0u);
     BOOST_TEST(all.logged("does not have") == 0u);
 }
