@@ -36,10 +36,23 @@ public:
 
 /// Appends each run to a file as a line of JSON, with its history, and waits until the disk has it.
 ///
-/// The object is there as JSON if it is JSON, else as text in "object_base64". A line that a crash
-/// cut off is removed when the file is opened again. Writing has a thread of its own.
+/// Any number of objects and processes may append to one file: several workflows of a program,
+/// several engines in one folder. Each locks the file (flock) while it writes a batch, and waits
+/// up to 10 s for the lock. On a file system that several machines share, give each machine a file
+/// of its own unless flock works there.
 ///
-/// Throws error (store_read_only) with the path when it cannot be opened for writing.
+/// A batch that fails is removed from the file. Half a line that a crash left at the end is removed
+/// before the next batch; a last line that merely lacks its newline is kept. A file that ends with
+/// anything else is left as it is, and the batch fails with store_damaged. When the file was
+/// removed or renamed, as logrotate does, the next batch makes a new one.
+///
+/// The object is there as JSON if it is JSON, else base64-encoded in "object_base64". A text that
+/// is not UTF-8 is base64-encoded too, and the member "base64" of its line, or of its entry in the
+/// history, lists the names of such members. Writing has a thread of its own.
+///
+/// Errors: throws error (store_read_only) with the path when the file cannot be opened for writing.
+/// A batch fails with store_full, store_unavailable, store_read_only or store_damaged; its runs
+/// stay in the store, and are archived later.
 std::shared_ptr<archiver> json_lines_archive(std::string path);
 
 struct retention_options {
