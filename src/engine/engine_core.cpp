@@ -108,8 +108,9 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
       shards_(std::make_shared<engine_detail::shard_keeper>(shared_, options_.name,
                                                             options_.lease_time, shard_handlers())),
-      peers_(std::make_shared<engine_detail::peer_news>(shared_, watchers_, log_news_,
-                                                        options_.poll_interval)),
+      peers_(std::make_shared<engine_detail::peer_news>(
+          shared_, watchers_, log_news_, [this](std::uint32_t shard) { look_for_hooks(shard); },
+          options_.poll_interval)),
       drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
 {
     shared_.active = &active_;
@@ -328,6 +329,13 @@ asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards
     }
     for (const auto& runner : retention_)
         runner->look();
+}
+
+void engine_core::look_for_hooks(std::uint32_t shard)
+{
+    for (const auto& runner : hooks_)
+        if (shared_.layout.of(runner->workflow()).contains(shard))
+            runner->follower().look(shard);
 }
 
 void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)

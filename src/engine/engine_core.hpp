@@ -116,6 +116,7 @@ private:
     boost::asio::awaitable<void> learn_shards();
     engine_detail::shard_keeper::handlers shard_handlers();
     boost::asio::awaitable<void> take_shards(std::vector<std::uint32_t> shards);
+    void look_for_hooks(std::uint32_t shard);
     void drop_shards(const std::vector<std::uint32_t>& shards);
     boost::asio::awaitable<cluster_view> read_cluster();
     boost::asio::awaitable<engine_statistics> read_statistics();

@@ -30,10 +30,12 @@ constexpr duration news_delay = std::chrono::seconds{2};
 } // namespace
 
 peer_news::peer_news(context& shared, std::shared_ptr<watchers> all,
-                     std::shared_ptr<streams::log_news> readers, duration poll_interval)
+                     std::shared_ptr<streams::log_news> readers, commit_told committed,
+                     duration poll_interval)
     : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),
-      poll_interval_(poll_interval), strand_(asio::make_strand(shared.executor)),
-      timer_(shared.clock.make_timer(strand_)), fresh_(shared.store.shards())
+      committed_(std::move(committed)), poll_interval_(poll_interval),
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
+      fresh_(shared.store.shards())
 {
 }
 
@@ -73,6 +75,8 @@ void peer_news::hear(std::span<const shard_news> news)
             continue;
         if (each.due)
             shared_.due->due_at(each.shard, *each.due);
+        if (shared_.owns(each.shard))
+            committed_(each.shard);
         fresh_[each.shard] = true;
         known = true;
     }
@@ -132,6 +136,8 @@ void peer_news::look_without_news()
             shared_.due->look_again(shard);
         else
             shared_.due->look_back(shard, since);
+        if (shared_.owns(shard))
+            committed_(shard);
         readers_->tell(shard);
     }
 }

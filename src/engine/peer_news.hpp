@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,9 +24,14 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class peer_news : public std::enable_shared_from_this<peer_news> {
 public:
+    /// Called for a shard that is driven by this engine and that others may have committed to. Any
+    /// thread.
+    using commit_told = std::function<void(std::uint32_t)>;
+
     /// @param readers of the logs, who are told of news too.
     peer_news(context& shared, std::shared_ptr<watchers> all,
-              std::shared_ptr<streams::log_news> readers, duration poll_interval);
+              std::shared_ptr<streams::log_news> readers, commit_told committed,
+              duration poll_interval);
 
     /// Before it is started: how many shards there are.
     void set_shards(std::uint32_t count);
@@ -58,6 +64,7 @@ private:
     context& shared_;
     const std::shared_ptr<watchers> watchers_;
     const std::shared_ptr<streams::log_news> readers_;
+    const commit_told committed_;
     const duration poll_interval_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;

@@ -50,6 +50,11 @@ auto lamps_that_take(cluster& all, pawl::duration takes, std::vector<member*>& r
     };
 }
 
+struct deaf_store : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+    std::shared_ptr<void> listen(pawl::news_function) override { return nullptr; }
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(several_engines)
@@ -160,6 +165,35 @@ BOOST_AUTO_TEST_CASE(clients_need_not_drive_anything)
     all.wait_for(visitor, visitor.client->async_cancel(run, {}, asio::use_awaitable));
     BOOST_TEST(ran.size() == 1u);
     BOOST_TEST(ran.front() == &worker);
+}
+
+BOOST_AUTO_TEST_CASE(hooks_hear_of_runs_that_others_have_started)
+{
+    for (const bool heard : {true, false}) {
+        cluster all;
+        if (!heard)
+            all.store = std::make_shared<deaf_store>(all.store);
+        int started = 0;
+        const auto make = [&started](member&) {
+            lamp_builder b{"lamps"};
+            b.callback<red>("press", [](lamp_run&, std::string) -> pawl::step<yellow> {
+                co_return pawl::to<yellow>;
+            });
+            b.end<yellow>();
+            b.on_start([&started](const pawl::snapshot<lamp, light>&) -> asio::awaitable<void> {
+                ++started;
+                co_return;
+            });
+            return std::move(b).build();
+        };
+        auto& worker = all.start(make);
+        auto& visitor = all.start(make, false);
+        all.advance(2s);
+        for (int i = 0; i < 20; ++i)
+            all.trigger(visitor, "visited " + std::to_string(i));
+        all.advance(heard ? pawl::duration{1s} : worker.options.poll_interval + 1s);
+        BOOST_TEST(started == 20);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(runs_of_a_dead_engine_go_on_within_its_lease_and_two_seconds)
@@ -283,10 +317,6 @@ BOOST_AUTO_TEST_CASE(news_that_are_lost_are_made_up_for)
 {
     cluster all;
     std::vector<member*> ran;
-    struct deaf_store : pawl::forwarding_store {
-        using pawl::forwarding_store::forwarding_store;
-        std::shared_ptr<void> listen(pawl::news_function) override { return nullptr; }
-    };
     all.store = std::make_shared<deaf_store>(all.store);
     const auto make = lamps_that_take(all, 0s, ran);
     auto& a = all.start(make);
