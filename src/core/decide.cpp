@@ -59,7 +59,9 @@ public:
     {
         std::optional<time_point> earliest;
         inbox_order order{change_.next, workflow_.find(change_.next.status)};
-        for (const auto& waiting : inbox_.waiting) {
+        for (const auto& waiting : inbox_.waiting.all) {
+            if (earliest && *earliest <= now_)
+                break;
             if (std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) !=
                 change_.settled.end())
                 continue;
@@ -393,8 +395,8 @@ void maker::fail_callback(const from_callback& by, handler_failed& failure)
 {
     static const callback_rules no_callback;
     const auto* rules = workflow_.find(current_.status);
-    const auto waiting = std::ranges::find(inbox_.waiting, by.message, &message::sequence);
-    const bool known = rules && waiting != inbox_.waiting.end();
+    const auto waiting = std::ranges::find(inbox_.waiting.all, by.message, &message::sequence);
+    const bool known = rules && waiting != inbox_.waiting.all.end();
     const auto& policy = known ? rules->policy_of(waiting->name) : no_callback;
     const int failures = failed_attempts(current_, by.message) + 1;
     const bool used_up = policy.retry.max_attempts > 0 && failures >= policy.retry.max_attempts;

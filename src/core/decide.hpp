@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/inbox.hpp"
 #include "core/outcome.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/record_store.hpp"
@@ -19,8 +20,8 @@ using arm_deadlines = std::function<std::vector<deadline>(int status)>;
 
 /// What the maker of a transition knows of the run's inbox.
 struct inbox_view {
-    std::uint64_t seen = 0;           ///< the newest message that it knows
-    std::span<const message> waiting; ///< those that are not settled yet
+    std::uint64_t seen = 0;   ///< the newest message that it knows
+    waiting_messages waiting; ///< those that are not settled yet
 
     /// A newer program has been here: callbacks that this one does not declare may be its.
     bool outdated = false;
@@ -98,7 +99,7 @@ constexpr int max_callbacks_in_a_row = 16;
 /// deadlines and then a due step go before callbacks, so that a stream of callbacks starves
 /// neither.
 action next_action(const record& current, const definition& workflow,
-                   std::span<const message> inbox, time_point now, int callbacks_in_a_row = 0);
+                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row = 0);
 
 /// The earliest deadline of the visit whose timeout the workflow has.
 std::optional<time_point> next_deadline(const record& current, const definition& workflow) noexcept;

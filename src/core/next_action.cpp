@@ -25,16 +25,21 @@ std::optional<std::size_t> first_of(std::span<const message> inbox, Predicate wa
 } // namespace
 
 action next_action(const record& current, const definition& workflow,
-                   std::span<const message> inbox, time_point now, int callbacks_in_a_row)
+                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row)
 {
-    const auto expired =
-        first_of(inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
-    if (expired)
-        return {need::expire_message, 0, *expired};
-    const auto command =
-        first_of(inbox, [](const message& m) { return m.kind != message_kind::callback; });
-    if (command)
-        return {need::command, 0, *command};
+    const auto inbox = waiting.all;
+    if (waiting.first_expiry && *waiting.first_expiry <= now) {
+        const auto expired =
+            first_of(inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
+        if (expired)
+            return {need::expire_message, 0, *expired};
+    }
+    if (waiting.has_commands) {
+        const auto command =
+            first_of(inbox, [](const message& m) { return m.kind != message_kind::callback; });
+        if (command)
+            return {need::command, 0, *command};
+    }
     if (current.state == run_state::requested_data_deleted)
         return {need::scrub};
     if (current.state == run_state::paused && current.resume_at && *current.resume_at <= now)

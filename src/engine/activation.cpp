@@ -363,9 +363,8 @@ std::optional<time_point> activation::next_change() const
 {
     // A deadline that is kept for a newer program may have passed: nobody here acts on it.
     auto earliest = core::next_deadline(record_, workflow_->impl->rules);
-    for (const auto& waiting : inbox_)
-        if (waiting.expires_at)
-            earliest = std::min(earliest.value_or(*waiting.expires_at), *waiting.expires_at);
+    if (const auto expiry = inbox_.first_expiry())
+        earliest = std::min(earliest.value_or(*expiry), *expiry);
     return earliest;
 }
 
@@ -425,7 +424,7 @@ asio::awaitable<void> activation::load_inbox()
         const bool last = page.size() < inbox_page;
         for (auto& waiting : page) {
             after = waiting.sequence;
-            inbox_.push_back(std::move(waiting));
+            inbox_.add(std::move(waiting));
         }
         inbox_seen_ = std::max(inbox_seen_.load(), after);
         if (last)
@@ -460,13 +459,13 @@ bool activation::take_arrived(std::vector<message> mail)
         urgent = urgent || interrupts(arrived);
         if (arrived.sequence == inbox_seen_ + 1) {
             ++inbox_seen_;
-            inbox_.push_back(std::move(arrived));
+            inbox_.add(std::move(arrived));
         } else {
             // One between them is still on its way here, or came by another engine: they are taken
             // in their order, from the store. Until then it is known here for its time limit.
             mail_missing_ = true;
-            if (std::ranges::find(inbox_, arrived.sequence, &message::sequence) == inbox_.end())
-                inbox_.push_back(std::move(arrived));
+            if (inbox_.find(arrived.sequence) == inbox_.end())
+                inbox_.add(std::move(arrived));
         }
     }
     return urgent;

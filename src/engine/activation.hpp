@@ -192,7 +192,7 @@ private:
     std::string encoded_; ///< its memory is what the next object is encoded into
     detail::object_ptr
         object_; ///< decoded on first use, null when record_.object must be read again
-    std::vector<message> inbox_;
+    core::inbox inbox_;
     std::atomic<std::uint64_t> inbox_seen_{0};
     bool fetches_mail_ = false;
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of

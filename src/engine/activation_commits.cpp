@@ -57,7 +57,7 @@ activation::own_commit::own_commit(activation& made_by, transition change)
     made.epoch = of.epoch_;
     // Commands of schedules are told to whoever gave them, and nobody else.
     if (!of.record_.workflow.starts_with(own_names))
-        letter = core::dead_letter(of.record_, made, of.inbox_);
+        letter = core::dead_letter(of.record_, made, of.inbox_.messages());
     ++of.commits_under_way_;
 }
 
@@ -158,7 +158,7 @@ void activation::learn_from(own_commit& made)
         for (const auto& ended : change.settled)
             tell_settled(ended);
         for (const auto& ended : change.settled)
-            std::erase_if(inbox_, [&](const message& m) { return m.sequence == ended.sequence; });
+            inbox_.remove(ended.sequence);
         new_mail_ = change.inbox_seen < inbox_seen_;
         if (is_finished(record_.state))
             inbox_.clear(); // the store has ended whatever waited
@@ -192,7 +192,7 @@ void activation::tell_skipped(skip_reason why) const
 
 void activation::tell_settled(const settlement& ended) const
 {
-    const auto message = std::ranges::find(inbox_, ended.sequence, &pawl::message::sequence);
+    const auto message = inbox_.find(ended.sequence);
     if (!shared_.observer || message == inbox_.end())
         return;
     shared_.observer->message_settled(record_.workflow, message->kind, ended.outcome,

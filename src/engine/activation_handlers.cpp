@@ -247,7 +247,7 @@ std::string activation::process_name(const core::source& by) const
         return label + (name_of(*timeout) == unnamed_timeout ? "-" : "-timeout-") +
                name_of(*timeout);
     const auto sequence = std::get<core::from_callback>(by).message;
-    const auto message = std::ranges::find(inbox_, sequence, &pawl::message::sequence);
+    const auto message = inbox_.find(sequence);
     return label + "-callback-" + (message == inbox_.end() ? "" : message->name);
 }
 
@@ -284,8 +284,7 @@ bool activation::is_permanent(const core::source& by, const std::exception_ptr& 
         policy = &rules().step->retry;
     else if (const auto* timeout = std::get_if<core::from_timeout>(&by))
         policy = &rules().timeouts[static_cast<std::size_t>(timeout->timeout)].retry;
-    else if (const auto message = std::ranges::find(
-                 inbox_, std::get<core::from_callback>(by).message, &pawl::message::sequence);
+    else if (const auto message = inbox_.find(std::get<core::from_callback>(by).message);
              message != inbox_.end())
         policy = &rules().policy_of(message->name).retry;
     static const retry_policy none;
@@ -340,7 +339,7 @@ std::uint32_t activation::payload_version() const noexcept
     const auto* callback = running_ ? std::get_if<core::from_callback>(&*running_) : nullptr;
     if (!callback)
         return 1;
-    const auto called = std::ranges::find(inbox_, callback->message, &message::sequence);
+    const auto called = inbox_.find(callback->message);
     return called == inbox_.end() ? 1 : called->payload_version;
 }
 
@@ -458,6 +457,8 @@ bool activation::can_expire(const message& waiting) const
 /// on time.
 void activation::await_expiry()
 {
+    if (!inbox_.first_expiry())
+        return;
     std::optional<time_point> first;
     for (const auto& waiting : inbox_)
         if (can_expire(waiting) && (!first || *waiting.expires_at < *first))
@@ -489,8 +490,7 @@ asio::awaitable<void> activation::expire_messages()
         const auto sequence = late->sequence;
         co_await wait_for_turn();
         const bool is_left =
-            handler_running_ && knows_the_run() &&
-            std::ranges::find(inbox_, sequence, &message::sequence) != inbox_.end();
+            handler_running_ && knows_the_run() && inbox_.find(sequence) != inbox_.end();
         std::optional<transition> change;
         if (is_left)
             change = decide(core::message_expired{sequence});
