@@ -31,10 +31,16 @@ shard_plan plan_shards(std::span<const lease> all, std::span<const std::string> 
 struct engine_facts {
     std::string name;
     std::vector<std::uint32_t> workflows; ///< the first shards of those that it has
+    std::vector<std::uint32_t> too_old{}; ///< of these: those with data that need a newer program
 };
 
-/// The same for all workflows of `self`: the shards of each are spread over the engines that have
-/// it, and those that get one more are others for each workflow.
+/// The engines that drive the workflow, in order of their names: those that have it and are not too
+/// old for it; all that have it if each of them is too old.
+std::vector<std::string> driving(std::uint32_t workflow, std::span<const engine_facts> engines);
+
+/// The same for all workflows of `self`: the shards of each are spread over the engines that drive
+/// it, and those that get one more are others for each workflow. An engine that is too old gives
+/// its shards back.
 ///
 /// @param all every shard's lease, in order of the shards.
 /// @param slices the shards of each workflow.

@@ -397,6 +397,13 @@ asio::awaitable<void> activation::load()
     }
     find_workflow();
     find_owner();
+    if (!workflow_ || !workflow_->outdated)
+        co_return;
+    const auto is_of_newer = [this](const message& waiting) {
+        return core::is_unknown(workflow_->impl->rules, waiting);
+    };
+    if (std::ranges::any_of(inbox_, is_of_newer))
+        shared_.found_too_old(*workflow_);
 }
 
 void activation::find_workflow()
@@ -495,7 +502,7 @@ void activation::leave_to_newer_program(std::string_view why)
     owned_ = false;
     too_old_ = true;
     shared_.active->leave_for(id_, now() + too_old_pause);
-    if (workflow_->told_too_old.exchange(true))
+    if (!shared_.found_too_old(*workflow_))
         return;
     auto text = std::string{"this run needs a newer program, and is left to an engine that has it "
                             "(told once for the workflow): "};

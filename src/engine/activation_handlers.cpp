@@ -56,6 +56,8 @@ std::optional<core::outcome> activation::outcome_of(core::action what)
 core::outcome activation::unknown_timeout(const std::string& name)
 {
     const bool kept = workflow_->outdated;
+    if (kept)
+        shared_.found_too_old(*workflow_);
     log(log_level::info, "the timeout \"" + name +
                              (kept ? "\" of this run is of a newer program: it is kept for it"
                                    : "\" of this run is no longer declared: it is dropped"));

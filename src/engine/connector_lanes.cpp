@@ -200,7 +200,12 @@ void connector_runner::judge_failure(const lane_ptr& own, const std::exception_p
     if (is_too_old(failure)) {
         // The event is for the connector of a newer program: that is no attempt.
         report_too_old(*own, error_text(failure));
-        park(own, too_old_pause);
+        if (is_left_to_others()) {
+            yields_ = true;
+            progress_->tell();
+        } else {
+            park(own, too_old_pause);
+        }
         return;
     }
     if (is_infrastructure_failure(failure)) {
@@ -298,11 +303,18 @@ try {
 } catch (...) {
 }
 
+/// Engines of a newer program can have it.
+bool connector_runner::is_left_to_others() const noexcept
+{
+    return roles_ && too_old_ && workflow_.left_to_others;
+}
+
 /// Once for the connector.
 void connector_runner::report_too_old(const lane& own, const std::string& error)
 {
-    if (std::exchange(told_too_old_, true))
+    if (std::exchange(too_old_, true))
         return;
+    shared_.found_too_old(workflow_);
     const auto text = "a connector needs a newer program for event " + shown(own.events.front()) +
                       ", and waits for an engine that has it (told once for the connector)";
     const auto process = "connector-" + connector_.name;

@@ -27,7 +27,8 @@ constexpr std::size_t parked_events = 16;
 
 connector_runner::connector_runner(context& shared, detail::connector_impl connector,
                                    std::shared_ptr<role_scheduler> roles)
-    : shared_(shared), connector_(std::move(connector)), roles_(std::move(roles)),
+    : shared_(shared), connector_(std::move(connector)),
+      workflow_(shared.workflows.find(connector_.workflow)->second), roles_(std::move(roles)),
       strand_(asio::make_strand(shared.executor)), pause_(shared.clock.make_timer(strand_)),
       calls_(shared.running, strand_), receiving_(shared.running, strand_),
       watching_(shared.running, strand_)
@@ -71,6 +72,10 @@ asio::awaitable<void> connector_runner::work()
     co_await asio::post(strand_, asio::use_awaitable); // stop() may come first
     auto pause = first_pause;
     while (!stopping_) {
+        if (is_left_to_others()) {
+            co_await sleep(too_old_pause);
+            continue;
+        }
         const auto failure = co_await session();
         if (fruitful_ || !failure)
             pause = first_pause;
@@ -91,7 +96,7 @@ asio::awaitable<void> connector_runner::work()
 /// From taking the role to giving it back; says what went wrong.
 asio::awaitable<std::exception_ptr> connector_runner::session()
 {
-    lost_ = fruitful_ = false;
+    lost_ = fruitful_ = yields_ = false;
     failure_ = nullptr;
     read_ = acked_ = 0;
     if (roles_) {

@@ -101,12 +101,13 @@ private:
     boost::asio::awaitable<void> acknowledge();
     boost::asio::awaitable<void> sleep(duration span);
 
-    bool over() const noexcept { return stopping_ || lost_ || failure_; }
+    bool over() const noexcept { return stopping_ || lost_ || yields_ || failure_; }
     void take(std::vector<stream_event> events);
     void schedule(const lane_ptr& own, duration wait);
     void repeat(const lane_ptr& own, int times);
     void park(const lane_ptr& own, duration wait);
     void report_too_old(const lane& own, const std::string& error);
+    bool is_left_to_others() const noexcept;
     void unpark(lane& waiting);
     bool has_room() const noexcept;
     std::size_t room() const noexcept;
@@ -124,6 +125,7 @@ private:
 
     context& shared_;
     detail::connector_impl connector_;
+    workflow_entry& workflow_;
     const std::shared_ptr<role_scheduler> roles_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> pause_;
@@ -137,6 +139,8 @@ private:
     const std::shared_ptr<streams::news> room_ = std::make_shared<streams::news>();
     bool stopping_ = false;
     bool lost_ = false;
+    bool too_old_ = false;       ///< an event needs a newer program
+    bool yields_ = false;        ///< the session ends, so that an engine that has it can go on
     std::exception_ptr failure_; ///< why the session ends
     std::unique_ptr<held_role> role_;
     std::unique_ptr<event_receiver> receiver_;
@@ -154,7 +158,6 @@ private:
     std::atomic<std::size_t> open_{0};
     std::size_t parked_ = 0; ///< of these, in lanes that wait for their next attempt
     log_limiter lines_;
-    bool told_too_old_ = false;
 };
 
 } // namespace pawl::engine_detail

@@ -1,5 +1,7 @@
 #include "engine/context.hpp"
 
+#include "engine/shard_keeper.hpp"
+
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -16,6 +18,14 @@ asio::awaitable<void> wait(timer& on, duration span)
             waiting->wait(length, std::move(handler));
         },
         asio::use_awaitable, &on, span);
+}
+
+bool context::found_too_old(workflow_entry& entry)
+{
+    if (entry.too_old.exchange(true))
+        return false;
+    shards->doubt();
+    return true;
 }
 
 } // namespace pawl::engine_detail

@@ -60,8 +60,11 @@ struct workflow_entry {
     /// A program with a newer definition of it has been here.
     std::atomic<bool> outdated{false};
 
-    /// The log has said once that runs of it need a newer program.
-    std::atomic<bool> told_too_old{false};
+    /// Data of a newer program have come: its shards are for engines of that. The log has said so.
+    std::atomic<bool> too_old{false};
+
+    /// That, and such an engine is alive.
+    std::atomic<bool> left_to_others{false};
 
     /// The log has said once that stored objects of it have members that the program ignores.
     std::atomic<bool> told_of_ignored{false};
@@ -104,6 +107,9 @@ struct context {
 
     std::atomic<bool> stopping{false};   ///< no handler begins any more
     std::atomic<bool> cancelling{false}; ///< the drain is over: what still runs is cancelled
+
+    /// Data of the workflow need a newer program. True the first time, when it is to be logged.
+    bool found_too_old(workflow_entry& entry);
 
     bool owns(std::uint32_t shard) const { return epochs[shard] != 0; }
 

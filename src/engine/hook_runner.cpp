@@ -298,7 +298,7 @@ void hook_runner::report(const event& what, const record& seen, int attempt, dur
 
 void hook_runner::report_too_old(const event& what, const std::exception_ptr& failure) const
 {
-    if (shared_.workflows.find(what.workflow)->second.told_too_old.exchange(true))
+    if (!shared_.found_too_old(shared_.workflows.find(what.workflow)->second))
         return;
     const auto text = "a hook needs a newer program, and waits for an engine that has it (told "
                       "once for the workflow): " +

@@ -23,8 +23,11 @@ namespace asio = boost::asio;
 namespace {
 
 /// Begins the names of the roles by which an engine shows that it is alive. Its own name follows,
-/// then '/' and the first shards of workflows that it has.
+/// then '/' and the first shards of workflows that it has; with too_old_mark if it is too old for
+/// one.
 constexpr std::string_view engine_roles = "pawl.engine/";
+
+constexpr char too_old_mark = '!';
 
 /// The workflows that one such role names.
 constexpr std::size_t workflows_in_role = 64;
@@ -38,19 +41,21 @@ std::string list_of(const std::vector<std::uint32_t>& shards)
 }
 
 /// The roles of an engine. One without workflows has one too.
-std::vector<std::string> roles_of(std::string_view owner, const shard_map& layout)
+std::vector<std::string> roles_of(const core::engine_facts& engine)
 {
     std::vector<std::string> roles;
     std::size_t named = 0;
     const auto begin_role = [&] {
-        roles.push_back(fmt::format("{}{}/", engine_roles, owner));
+        roles.push_back(fmt::format("{}{}/", engine_roles, engine.name));
         named = 0;
     };
     begin_role();
-    for (const auto& [workflow, first] : layout.first_shards()) {
+    for (const auto first : engine.workflows) {
         if (named == workflows_in_role)
             begin_role();
         roles.back() += fmt::format("{}{}", named++ == 0 ? "" : ",", first);
+        if (std::ranges::find(engine.too_old, first) != engine.too_old.end())
+            roles.back() += too_old_mark;
     }
     return roles;
 }
@@ -62,11 +67,18 @@ void read_role(const role_lease& role, core::engine_facts& into)
     rest.remove_prefix(std::min(rest.size(), engine_roles.size() + role.owner.size() + 1));
     while (!rest.empty()) {
         std::uint32_t first = 0;
-        const auto number = rest.substr(0, rest.find(','));
-        const auto end = number.data() + number.size();
-        if (const auto read = std::from_chars(number.data(), end, first); read.ptr == end)
-            into.workflows.push_back(first);
+        auto number = rest.substr(0, rest.find(','));
         rest.remove_prefix(std::min(rest.size(), number.size() + 1));
+        const bool too_old = number.ends_with(too_old_mark);
+        if (too_old)
+            number.remove_suffix(1);
+        const auto end = number.data() + number.size();
+        const auto read = std::from_chars(number.data(), end, first);
+        if (read.ptr != end || read.ec != std::errc{})
+            continue;
+        into.workflows.push_back(first);
+        if (too_old)
+            into.too_old.push_back(first);
     }
 }
 
@@ -88,7 +100,6 @@ shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_ti
 asio::awaitable<void> shard_keeper::claim_first()
 {
     if (shared_.store.shared()) {
-        roles_ = roles_of(owner_, shared_.layout);
         renewed_at_ = shared_.clock.now();
         co_await show_alive();
         // Of engines that have ended, or died.
@@ -107,10 +118,34 @@ asio::awaitable<void> shard_keeper::claim_first()
     co_await take(std::move(claimed));
 }
 
+core::engine_facts shard_keeper::own_facts() const
+{
+    core::engine_facts own{owner_, {}, {}};
+    for (const auto& [workflow, first] : shared_.layout.first_shards()) {
+        own.workflows.push_back(first);
+        if (shared_.workflows.find(workflow)->second.too_old)
+            own.too_old.push_back(first);
+    }
+    return own;
+}
+
+/// The roles that are no longer true go once the new ones are there: between, it is too old.
 asio::awaitable<void> shard_keeper::show_alive()
 {
-    for (const auto& role : roles_)
+    auto before = std::exchange(roles_, roles_of(own_facts()));
+    for (const auto& role : roles_) {
         co_await shared_.store.claim_role(role, owner_, lease_time_);
+        std::erase(before, role);
+    }
+    for (const auto& role : before)
+        co_await give_back_role(role);
+}
+
+asio::awaitable<void> shard_keeper::give_back_role(std::string name)
+{
+    const auto role = co_await shared_.store.claim_role(std::move(name), owner_, lease_time_);
+    if (role)
+        co_await shared_.store.release_role(*role);
 }
 
 void shard_keeper::start()
@@ -239,10 +274,9 @@ asio::awaitable<void> shard_keeper::balance(std::vector<core::engine_facts> aliv
 {
     // Its own roles may have lapsed.
     std::erase_if(alive, [this](const core::engine_facts& each) { return each.name == owner_; });
-    core::engine_facts self{owner_, {}};
-    for (const auto& [workflow, first] : shared_.layout.first_shards())
-        self.workflows.push_back(first);
-    alive.insert(std::ranges::upper_bound(alive, owner_, {}, &core::engine_facts::name), self);
+    alive.insert(std::ranges::upper_bound(alive, owner_, {}, &core::engine_facts::name),
+                 own_facts());
+    note_drivers(alive);
     auto all = co_await shared_.store.leases();
     // A claim whose answer did not come, or a lease that lapsed and nobody took: is claimed again,
     // or given back, since to others it looks held.
@@ -268,6 +302,25 @@ asio::awaitable<void> shard_keeper::balance(std::vector<core::engine_facts> aliv
     // An answer that came too late says nothing of the present: the next look claims them again.
     if (!time->over)
         co_await take(claimed);
+}
+
+/// Which workflows others drive, being new enough for them.
+void shard_keeper::note_drivers(const std::vector<core::engine_facts>& alive)
+{
+    for (auto& [name, entry] : shared_.workflows) {
+        if (!entry.too_old)
+            continue;
+        const auto engines = core::driving(shared_.layout.of(name).begin, alive);
+        const bool others = std::ranges::find(engines, owner_) == engines.end();
+        if (entry.left_to_others.exchange(others) == others)
+            continue;
+        log_entry line{log_level::info,
+                       others ? "the shards of the workflow are left to engines of a newer program"
+                              : "no engine of a newer program is alive: takes shards of the "
+                                "workflow again"};
+        line.workflow = name;
+        shared_.log(line);
+    }
 }
 
 /// When engines have come or gone and it has been quiet since then, as after a deployment: tells of
@@ -393,11 +446,8 @@ asio::awaitable<void> shard_keeper::release()
             shared_.epochs[each.shard] = 0;
         co_await shared_.store.release(std::move(held));
         if (shared_.store.shared()) {
-            for (const auto& name : roles_) {
-                const auto role = co_await shared_.store.claim_role(name, owner_, lease_time_);
-                if (role)
-                    co_await shared_.store.release_role(*role);
-            }
+            for (const auto& name : roles_)
+                co_await give_back_role(name);
             co_await shared_.store.forget_roles(engine_roles);
         }
     } catch (...) {

@@ -23,8 +23,10 @@ namespace pawl::engine_detail {
 /// takes its part of the shards of its workflows, and none of others: it shows that it is alive,
 /// and which workflows it has, by roles of its own, renews its leases at a third of their time,
 /// takes over what engines left that are no longer alive, and gives back what is over its part when
-/// others come. What it can no longer be sure of it stops to drive at once; if it is wrong about
-/// that, the epoch in each commit fences it.
+/// others come. Once it has met data of a newer program it shows that too, and gives back the
+/// workflow's shards as long as there are engines that have not: theirs is the newer program. What
+/// it can no longer be sure of it stops to drive at once; if it is wrong about that, the epoch in
+/// each commit fences it.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -86,12 +88,15 @@ private:
         time_point since;
     };
 
+    core::engine_facts own_facts() const;
     boost::asio::awaitable<void> show_alive();
+    boost::asio::awaitable<void> give_back_role(std::string name);
     boost::asio::awaitable<void> look_at_others(std::vector<core::engine_facts> alive);
     boost::asio::awaitable<void> keep();
     boost::asio::awaitable<void> look();
     boost::asio::awaitable<void> renew();
     boost::asio::awaitable<void> balance(std::vector<core::engine_facts> alive);
+    void note_drivers(const std::vector<core::engine_facts>& alive);
     boost::asio::awaitable<void> give_back_left();
     boost::asio::awaitable<void> sleep(duration span);
     boost::asio::awaitable<void> take(std::vector<lease> claimed);

@@ -21,6 +21,7 @@ struct side {
     std::shared_ptr<faulty_store> door;
     std::optional<pawl::engine> engine;
     std::set<std::string> seen; ///< the events that came
+    bool too_old = false;       ///< its program cannot read event 5
     bool frozen = false;
 };
 
@@ -59,6 +60,8 @@ struct two_engines {
         const auto flow = carrying();
         added.engine->add(flow);
         const auto start_run = [&added](arrived& in) -> awaitable<void> {
+            if (added.too_old && in.event().id == "5")
+                throw pawl::error(pawl::errc::program_too_old, "event 5 has version 2");
             added.seen.insert(in.event().id);
             co_await in.trigger("parcel of " + in.event().id, parcel{});
         };
@@ -204,6 +207,33 @@ BOOST_AUTO_TEST_CASE(each_event_starts_one_run_wherever_its_engine_failed)
             // The events are started together in some batches, carried, and acknowledged.
             BOOST_TEST(applies > 5);
         }
+}
+
+BOOST_AUTO_TEST_CASE(an_event_that_needs_a_newer_program_goes_to_the_engine_that_has_it)
+{
+    two_engines at;
+    at.sides[0].too_old = true;
+    at.send();
+    at.advance(10s);
+    BOOST_TEST(at.sides[0].seen.size() == event_count - 2u);
+    BOOST_TEST(at.runs().size() == event_count - 2u);
+    at.advance(3min);
+    BOOST_TEST(at.sides[1].seen.contains("5"));
+    at.check_runs();
+}
+
+BOOST_AUTO_TEST_CASE(an_event_that_needs_a_newer_program_waits_while_there_is_none)
+{
+    two_engines at;
+    for (auto& each : at.sides)
+        each.too_old = true;
+    at.send();
+    at.advance(10min);
+    BOOST_TEST(at.runs().size() == event_count - 2u);
+    at.sides[1].too_old = false; // as if it had been replaced
+    at.fail_after(at.sides[0], 0, fault::refused, true);
+    at.advance(3min);
+    at.check_runs();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -130,6 +131,35 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_divided_goes_to_another_engine_for_each_work
     const std::vector<pawl::core::engine_facts> engines{{"a", first}, {"b", first}, {"c", first}};
     for (const auto& self : engines)
         BOOST_TEST(plan_shards(all, 1, engines, self.name).claim.size() == workflows / 3);
+}
+
+BOOST_AUTO_TEST_CASE(engines_that_are_too_old_give_their_shards_to_the_others)
+{
+    const std::vector<pawl::core::engine_facts> engines{{"a", {0}, {0}}, {"b", {0}}, {"c", {0}}};
+    const auto held = shards_of({"a", "a", "b", ""});
+    const auto left = plan_shards(held, 4, engines, "a");
+    BOOST_TEST(left.release == (std::vector<std::uint32_t>{0, 1}));
+    BOOST_TEST(left.claim.empty());
+    // Only what nobody has is asked for.
+    std::set<std::uint32_t> claimed;
+    for (const auto* self : {"b", "c"}) {
+        const auto plan = plan_shards(held, 4, engines, self);
+        BOOST_TEST(plan.release.empty());
+        claimed.insert(plan.claim.begin(), plan.claim.end());
+    }
+    BOOST_TEST(claimed == std::set<std::uint32_t>{3});
+
+    const auto given = shards_of({"", "", "b", "c"});
+    BOOST_TEST(plan_shards(given, 4, engines, "a").claim.empty());
+    BOOST_TEST(plan_shards(given, 4, engines, "b").claim.size() == 1u);
+    BOOST_TEST(plan_shards(given, 4, engines, "c").claim.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(engines_that_are_all_too_old_share_the_shards)
+{
+    const std::vector<pawl::core::engine_facts> engines{{"a", {0}, {0}}, {"b", {0}, {0}}};
+    const auto plan = plan_shards(shards_of({"", "", "", ""}), 4, engines, "b");
+    BOOST_TEST(plan.claim.size() == 2u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

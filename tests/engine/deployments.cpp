@@ -272,4 +272,54 @@ BOOST_AUTO_TEST_CASE(an_engine_learns_of_a_newer_definition_while_it_runs)
     BOOST_TEST((all.wait_for(all.store->find(run))->state == pawl::run_state::completed));
 }
 
+BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_older_one)
+{
+    fleet all;
+    all.start(all.members[0], false);
+    all.advance(30s);
+    all.start(all.members[1], true);
+    all.start(all.members[2], false);
+    const auto start_runs = [&](int round) {
+        std::vector<pawl::run_id> started;
+        for (int i = 0; i < 16; ++i) {
+            const auto id = std::to_string(round) + "-" + std::to_string(i);
+            started.push_back(all.wait_for(all.members[1].newer->async_trigger(id, bulb{})));
+            all.wait_for(all.members[1].newer->async_deliver(started.back(), "order", order_2{7}));
+        }
+        return started;
+    };
+    const auto count_ended = [&](const std::vector<pawl::run_id>& runs) {
+        return std::ranges::count_if(runs, [&](pawl::run_id run) {
+            return all.wait_for(all.store->find(run))->state == pawl::run_state::completed;
+        });
+    };
+    const auto first = start_runs(1);
+    all.advance(1min);
+    BOOST_TEST(count_ended(first) == 16);
+
+    // From now on nothing waits for a lease, or for an attempt of the older program.
+    const auto second = start_runs(2);
+    all.advance(10s);
+    BOOST_TEST(count_ended(second) == 16);
+    const auto older = all.wait_for(all.members[0].older->async_trigger("older", lamp{}));
+    all.wait_for(all.members[0].older->async_deliver(older, "order", order_1{7}));
+    all.advance(10s);
+    BOOST_TEST(count_ended({older}) == 1);
+    const auto told = [&](std::string_view text) {
+        return std::ranges::count_if(all.log, [text](const std::string& line) {
+            return line.find(text) != std::string::npos;
+        });
+    };
+    BOOST_TEST(told("left to engines of a newer program") == 2);
+    BOOST_TEST(told("takes shards of the workflow again") == 0);
+
+    // Without the newer program the older ones do what they can.
+    all.stop(all.members[1]);
+    const auto alone = all.wait_for(all.members[2].older->async_trigger("alone", lamp{}));
+    all.wait_for(all.members[2].older->async_deliver(alone, "order", order_1{7}));
+    all.advance(1min);
+    BOOST_TEST(count_ended({alone}) == 1);
+    BOOST_TEST(told("takes shards of the workflow again") == 2);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
