@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/log.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/time.hpp"
 
@@ -71,6 +72,11 @@ struct postgres_options {
     /// 1 h; zero: 250 ms with poll_only; else 5 s, because then it only covers for lost
     /// notifications.
     duration poll_interval{0};
+
+    /// Where the store tells what it works around: connections that are lost or cannot be made,
+    /// LISTEN refused, statements sent again, notifications that are not Pawl's. Each kind at most
+    /// once a minute, with how often it has happened. May be empty.
+    log_sink log = log_to_stderr;
 };
 
 /// Opens a database in PostgreSQL 13 or later: the store that several engines share.

@@ -324,7 +324,8 @@ std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> 
     while (rows.next()) {
         const auto place = static_cast<std::size_t>(rows.integer());
         const auto verdict = rows.integer();
-        if (place >= changes || verdict > static_cast<std::int64_t>(apply_status::not_found))
+        if (place >= changes || verdict < 0 ||
+            verdict > static_cast<std::int64_t>(apply_status::not_found))
             rows.damaged("apply() gave a verdict that makes no sense");
         ++decided;
         apply_result& result = results[place];

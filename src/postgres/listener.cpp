@@ -1,5 +1,6 @@
 #include "postgres/listener.hpp"
 
+#include "core/store_rules.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -11,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <cassert>
-#include <charconv>
 
 namespace pawl::postgres {
 
@@ -23,18 +23,6 @@ using namespace std::chrono_literals;
 
 constexpr duration default_interval = 5s;
 constexpr duration default_interval_of_polling = 250ms;
-
-/// Reads a number and what ends it off the front; empty when there is none.
-template <typename Number>
-std::optional<Number> take_number(std::string_view& text)
-{
-    Number number{};
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (read.ec != std::errc{})
-        return {};
-    text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
-    return number;
-}
 
 struct free_notify {
     void operator()(PGnotify* notification) const noexcept { PQfreemem(notification); }
@@ -124,49 +112,43 @@ asio::awaitable<void> listener::receive()
 
 void listener::hear_payload(std::string_view payload)
 {
-    if (payload.starts_with(news_->origin_))
-        return;
-    news::due_by_shard what;
-    payload.remove_prefix(std::min(payload.find(' '), payload.size()));
-    while (payload.starts_with(' ')) {
-        payload.remove_prefix(1);
-        const auto shard = take_number<std::uint32_t>(payload);
-        if (!shard || !payload.starts_with(':'))
-            break;
-        payload.remove_prefix(1);
-        auto& due = what[*shard];
-        if (const auto time = take_number<duration::rep>(payload))
-            due = time_point{duration{*time}};
-    }
-    news_->tell(what);
+    auto heard = parse_notification(payload);
+    if (!heard)
+        news_->troubles_->tell(trouble::foreign_notification, payload);
+    else if (heard->origin != news_->origin_)
+        news_->tell(std::move(heard->changed));
 }
 
 void listener::tell_gap()
 {
-    news::due_by_shard all;
+    due_by_shard all;
     for (std::uint32_t shard = 0; shard < news_->shards_; ++shard)
         all[shard] = time_point::min();
-    news_->tell(all);
+    news_->tell(std::move(all));
 }
 
 void listener::hear_commits(result rows)
 {
     const bool is_first = commits_.empty();
-    news::due_by_shard changed;
+    due_by_shard changed;
     while (rows.next()) {
-        std::uint32_t shard = 0;
-        std::int64_t commits = 0;
+        const auto shard = rows.integer();
+        if (shard < 0 || shard >= core::max_shards_of_all) {
+            news_->troubles_->tell(trouble::foreign_row,
+                                   fmt::format("the table shards has a shard {}", shard));
+            continue;
+        }
+        const auto commits = rows.integer();
         std::optional<time_point> due;
-        rows.read(shard);
-        rows.read(commits);
         rows.read(due);
-        if (std::exchange(commits_[shard], commits) != commits && !is_first)
-            changed[shard] = due;
+        const auto place = static_cast<std::uint32_t>(shard);
+        if (std::exchange(commits_[place], commits) != commits && !is_first)
+            changed[place] = due;
     }
     if (is_first && news_->options_.poll_only)
         tell_gap();
     else if (!changed.empty())
-        news_->tell(changed);
+        news_->tell(std::move(changed));
 }
 
 duration listener::next_interval()

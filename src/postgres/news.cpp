@@ -1,61 +1,35 @@
 #include "postgres/news.hpp"
 
-#include "pawl/error.hpp"
 #include "postgres/listener.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cassert>
-#include <random>
+#include <exception>
 
 namespace pawl::postgres {
 
 namespace asio = boost::asio;
 
-namespace {
-
-/// PostgreSQL's limit is 7999 bytes.
-constexpr std::size_t longest_payload = 7000;
-
-std::string random_origin()
-{
-    std::random_device random;
-    return fmt::format("{:08x}{:08x}", random(), random());
-}
-
-void merge(std::optional<time_point>& into, const std::optional<time_point>& other)
-{
-    if (other && (!into || *other < *into))
-        into = other;
-}
-
-/// "origin shard:due shard:", where an empty due means none.
-std::string entry_of(std::uint32_t shard, const std::optional<time_point>& due)
-{
-    return due ? fmt::format(" {}:{}", shard, due->time_since_epoch().count())
-               : fmt::format(" {}:", shard);
-}
-
-} // namespace
-
 news::news(asio::any_io_executor executor, std::shared_ptr<pool> asking,
            std::shared_ptr<const target> where, std::shared_ptr<const queries> statements,
-           const postgres_options& options)
+           std::shared_ptr<trouble_log> troubles, const postgres_options& options)
     : executor_(std::move(executor)), asking_(std::move(asking)), where_(std::move(where)),
-      statements_(std::move(statements)), options_(options), origin_(random_origin())
+      statements_(std::move(statements)), troubles_(std::move(troubles)), options_(options),
+      origin_(random_origin())
 {
 }
 
-void news::tell(const due_by_shard& what)
+void news::tell(due_by_shard changed)
 {
+    changed.erase(changed.lower_bound(shards_), changed.end());
+    if (changed.empty())
+        return;
     std::vector<shard_news> all;
-    all.reserve(what.size());
-    for (const auto& [shard, due] : what)
+    all.reserve(changed.size());
+    for (const auto& [shard, due] : changed)
         all.push_back({.shard = shard, .due = due});
     std::vector<std::shared_ptr<const news_function>> hearers;
     {
@@ -94,13 +68,7 @@ void news::committed(std::span<const stored_wake> wakes)
 std::vector<std::string> news::take_payloads()
 {
     const std::lock_guard lock{mutex_};
-    std::vector<std::string> payloads;
-    for (const auto& [shard, due] : untold_) {
-        if (payloads.empty() || payloads.back().size() > longest_payload)
-            payloads.push_back(origin_);
-        payloads.back() += entry_of(shard, due);
-    }
-    untold_.clear();
+    auto payloads = payloads_of(origin_, std::exchange(untold_, {}));
     is_notifying_ = !payloads.empty();
     return payloads;
 }
@@ -115,8 +83,8 @@ asio::awaitable<void> news::notify_later(std::shared_ptr<news> self)
             co_return;
         try {
             co_await self->asking_->run(self->statements_->notify(payloads));
-        } catch (const error&) {
-            // The others ask now and then.
+        } catch (...) {
+            self->troubles_->tell(trouble::not_notifying, std::current_exception());
         }
         timer.expires_after(self->options_.notify_delay);
         asio::use_awaitable_t<> token;

@@ -2,8 +2,10 @@
 
 #include "pawl/record_store.hpp"
 #include "postgres/batch.hpp"
+#include "postgres/notification.hpp"
 #include "postgres/pool.hpp"
 #include "postgres/queries.hpp"
+#include "postgres/trouble_log.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -29,7 +31,7 @@ class news : public std::enable_shared_from_this<news> {
 public:
     news(boost::asio::any_io_executor executor, std::shared_ptr<pool> asking,
          std::shared_ptr<const target> where, std::shared_ptr<const queries> statements,
-         const postgres_options& options);
+         std::shared_ptr<trouble_log> troubles, const postgres_options& options);
 
     /// This store has committed. From any thread.
     void committed(std::span<const stored_wake> wakes);
@@ -41,9 +43,9 @@ public:
 
 private:
     friend class listener;
-    using due_by_shard = std::map<std::uint32_t, std::optional<time_point>>;
 
-    void tell(const due_by_shard& what);
+    /// What is of shards that nobody here knows is left out.
+    void tell(due_by_shard changed);
     static boost::asio::awaitable<void> notify_later(std::shared_ptr<news> self);
     std::vector<std::string> take_payloads();
 
@@ -51,6 +53,7 @@ private:
     const std::shared_ptr<pool> asking_;
     const std::shared_ptr<const target> where_;
     const std::shared_ptr<const queries> statements_;
+    const std::shared_ptr<trouble_log> troubles_;
     const postgres_options options_;
     const std::string origin_; ///< tells this store's own notifications
 

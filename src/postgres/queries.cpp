@@ -351,8 +351,9 @@ request queries::release(const std::vector<lease>& held) const
 request queries::leases() const
 {
     return make("pawl_leases", "reading leases",
-                "SELECT shard, epoch, owner, lease_until FROM {0}.shards ORDER BY shard",
-                parameters{});
+                "SELECT shard, epoch, owner, lease_until FROM {0}.shards "
+                "WHERE shard >= 0 AND shard < $1::integer ORDER BY shard",
+                parameters{}.int4(core::max_shards_of_all));
 }
 
 request queries::claim_role(std::string_view role, std::string_view owner, duration ttl) const

@@ -6,11 +6,15 @@
 #include "postgres/error.hpp"
 #include "postgres/queries.hpp"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 namespace pawl::postgres {
 
 namespace {
+
+constexpr auto last_outcome = message_outcome::expired;
 
 template <typename Row, typename Read>
 std::vector<Row> read_all(result& rows, Read read)
@@ -96,7 +100,10 @@ std::optional<settlement> queries::read_settlement(result rows)
         return {};
     settlement end;
     rows.read(end.sequence);
-    end.outcome = static_cast<message_outcome>(rows.integer());
+    const auto outcome = rows.integer();
+    if (outcome < 0 || outcome > static_cast<std::int64_t>(last_outcome))
+        rows.damaged(fmt::format("a message has the outcome {}, which is none", outcome));
+    end.outcome = static_cast<message_outcome>(outcome);
     rows.read(end.detail);
     return end;
 }
@@ -160,10 +167,14 @@ workflow_place queries::read_place(result& row)
 {
     workflow_place place;
     row.read(place.number);
-    if (row.is_null())
+    if (row.is_null()) {
         row.skip();
-    else
-        row.read(place.first_shard.emplace());
+        return place;
+    }
+    const auto first = row.integer();
+    if (first < 0 || first >= core::max_shards_of_all)
+        row.damaged(fmt::format("a workflow has the shards from {} on, which are none", first));
+    place.first_shard = static_cast<std::uint32_t>(first);
     return place;
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pawl::postgres {
 
@@ -45,7 +46,10 @@ public:
     template <typename Number>
     void read(Number& value)
     {
-        value = static_cast<Number>(integer());
+        const auto stored = integer();
+        if (!std::in_range<Number>(stored))
+            damaged("a number is out of its range");
+        value = static_cast<Number>(stored);
     }
     void read(bool& value) { value = boolean(); }
     void read(std::string& value) { value = bytes(); }

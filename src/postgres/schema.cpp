@@ -1,5 +1,6 @@
 #include "postgres/schema.hpp"
 
+#include "core/store_rules.hpp"
 #include "pawl/error.hpp"
 #include "postgres/connection.hpp"
 #include "postgres/error.hpp"
@@ -198,8 +199,12 @@ schema_facts opening::facts()
     const auto& schema = options_.schema;
     constexpr auto doing = "reading the schema";
     auto meta = run(fmt::format("SELECT shards FROM {}.meta", schema), doing);
-    meta.next();
+    if (!meta.next())
+        throw_damaged(where_.name(), fmt::format("the schema {} has no version", schema));
     meta.read(facts.shards);
+    if (facts.shards == 0 || facts.shards > core::max_shards)
+        throw_damaged(where_.name(), fmt::format("the schema {} has {} shards: there are 1 to {}",
+                                                 schema, facts.shards, core::max_shards));
 
     auto workflows =
         run(fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);

@@ -8,6 +8,7 @@
 #include "postgres/pool.hpp"
 #include "postgres/queries.hpp"
 #include "postgres/schema.hpp"
+#include "postgres/trouble_log.hpp"
 
 #include <fmt/format.h>
 
@@ -63,12 +64,12 @@ class postgres_store final : public record_store {
 public:
     postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
                    const postgres_options& options, schema_facts facts)
-        : facts_(std::move(facts)),
+        : troubles_(std::make_shared<trouble_log>(options.log)), facts_(std::move(facts)),
           statements_(std::make_shared<const queries>(options.schema, facts_.shards)),
           writers_(make_writers(executor, where, options)),
           readers_(make_readers(executor, where, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
-          news_(std::make_shared<news>(executor, readers_, where, statements_, options)),
+          news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
           workflows_(facts_.workflows), all_shards_(facts_.shards)
     {
         know_shards({});
@@ -352,6 +353,7 @@ private:
         news_->know_shards(all_shards_);
     }
 
+    const std::shared_ptr<trouble_log> troubles_;
     const schema_facts facts_;
     const std::shared_ptr<const queries> statements_;
     const std::shared_ptr<pool> writers_;

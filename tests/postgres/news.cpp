@@ -1,5 +1,7 @@
 // Who hears of commits: listeners of the store itself, of other stores, with and without LISTEN,
 // and after the connection was lost.
+#include "pawl/error.hpp"
+#include "postgres/notification.hpp"
 #include "postgres/support.hpp"
 #include "sqlite/support.hpp"
 
@@ -9,6 +11,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -59,6 +64,16 @@ public:
     {
         const std::lock_guard lock{heard_->mutex};
         return heard_->counts[shard];
+    }
+
+    /// Of all shards.
+    int all_counts()
+    {
+        const std::lock_guard lock{heard_->mutex};
+        int all = 0;
+        for (const auto& [shard, count] : heard_->counts)
+            all += count;
+        return all;
     }
 
     bool has_due(std::uint32_t shard)
@@ -190,6 +205,106 @@ BOOST_AUTO_TEST_CASE(notifications_lost_on_the_way_are_found_by_asking)
     const auto run = run_due(1, pawl::time_point{9s});
     apply_one(*silent, store_as(run));
     heard.wait_for(shard_of(run, *store), *run.wake_at);
+}
+
+BOOST_AUTO_TEST_CASE(only_whole_notifications_of_a_store_are_read)
+{
+    const std::string origin = "0123456789abcdef";
+    const auto whole = origin + " 3:-7 32767: 4:9 4:5";
+    const auto read = pawl::postgres::parse_notification(whole);
+    BOOST_REQUIRE(read.has_value());
+    BOOST_TEST(read->origin == origin);
+    BOOST_TEST(read->changed.size() == 3u);
+    BOOST_TEST((read->changed.at(3) == pawl::time_point{pawl::duration{-7}}));
+    BOOST_TEST(!read->changed.at(32767).has_value());
+    BOOST_TEST((read->changed.at(4) == pawl::time_point{pawl::duration{5}}));
+    for (const auto& payload : pawl::postgres::payloads_of(origin, read->changed))
+        BOOST_TEST((pawl::postgres::parse_notification(payload)->changed == read->changed));
+
+    for (const std::string rest :
+         {" 32768:0", " 4294967295:0", " 4294967296:0", " -1:0", " :", " : ", " 1", " 1;0", " 1:x",
+          " 1:0 ", " 1:0x", "1:0", " 123456789012345678901234567890:0",
+          " 1:123456789012345678901234567890", " 1:0 2"})
+        BOOST_TEST(!pawl::postgres::parse_notification(origin + rest).has_value(), rest);
+    for (const std::string payload : {"", "x 1:0", "0123456789ABCDEF 1:0", "0123456789abcde 1:0"})
+        BOOST_TEST(!pawl::postgres::parse_notification(payload).has_value(), payload);
+}
+
+BOOST_AUTO_TEST_CASE(notifications_of_strangers_are_counted_and_tell_nobody)
+{
+    const auto schema = fresh_schema();
+    const collected_log log;
+    const pawl::postgres_options options{
+        .schema = schema, .shards = 4, .poll_interval = 1h, .log = log.sink()};
+    const auto store = pawl::open_postgres(backend(), server().uri(), options);
+    ear heard{*store};
+    heard.wait_for_gap(4);
+
+    // NOTIFY needs no privilege at all.
+    ask("CREATE ROLE stranger_" + schema + " LOGIN");
+    session stranger;
+    stranger.ask("SET SESSION AUTHORIZATION stranger_" + schema);
+    const auto notify = [&](const std::vector<std::string>& payloads) {
+        std::string list;
+        for (const auto& payload : payloads)
+            list += (list.empty() ? "'" : ", '") + payload + "'";
+        stranger.ask("SELECT count(pg_notify('pawl_news_" + schema +
+                     "', payload)::text) FROM "
+                     "unnest(ARRAY[" +
+                     list + "]) payload");
+    };
+    const std::string origin = "0123456789abcdef";
+    notify({"x 4:0", "x 1:0", origin + " 4:0", origin + " 4294967295:0", origin + " -1:0",
+            origin + " 123456789012345678901234567890:0", origin + " :",
+            origin + " 1:0 4000000000:0", std::string(7999, ' '), std::string(7999, '9')});
+    std::minstd_rand random{7};
+    const std::string letters = "0123456789abcdef :::   ---x";
+    std::vector<std::string> rubbish;
+    for (int i = 0; i < 10'000; ++i) {
+        std::string payload = i % 2 == 0 ? "" : origin + " ";
+        for (auto left = random() % 40; left > 0; --left)
+            payload += letters[random() % letters.size()];
+        if (!pawl::postgres::parse_notification(payload))
+            rubbish.push_back(payload);
+    }
+    notify(rubbish);
+
+    const auto other = pawl::open_postgres(backend(), server().uri(), {.schema = schema});
+    const auto run = run_due(1, pawl::time_point{9s});
+    apply_one(*other, store_as(run));
+    heard.wait_for(shard_of(run, *store), *run.wake_at);
+    BOOST_TEST(heard.all_counts() == 1);
+    BOOST_TEST(log.count("notification that is not one of Pawl's") >= 1u);
+    BOOST_TEST(log.count("notification that is not one of Pawl's") < 10u);
+}
+
+BOOST_AUTO_TEST_CASE(rows_with_impossible_shards_are_passed_over)
+{
+    const auto schema = fresh_schema();
+    const collected_log log;
+    const pawl::postgres_options options{
+        .schema = schema, .shards = 4, .poll_only = true, .poll_interval = 10ms, .log = log.sink()};
+    const auto store = pawl::open_postgres(backend(), server().uri(), options);
+    ask("INSERT INTO " + schema +
+        ".shards (shard) VALUES (-1), (-2147483648), (32768), "
+        "(2147483647)");
+    ear heard{*store};
+    heard.wait_for_gap(4);
+    ask("UPDATE " + schema + ".shards SET commits = commits + 1 WHERE shard NOT IN (0, 1, 2, 3)");
+    const auto run = run_due(1, pawl::time_point{9s});
+    apply_one(*pawl::open_postgres(backend(), server().uri(), options), store_as(run));
+    heard.wait_for(shard_of(run, *store), *run.wake_at);
+    BOOST_TEST(heard.all_counts() == 1);
+    BOOST_TEST(log.wait_for("number out of its range"));
+    BOOST_TEST(finish(store->leases()).size() == 4u);
+
+    ask("UPDATE " + schema + ".meta SET shards = 0");
+    BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), server().uri(), options), pawl::error,
+                          fails_with(pawl::errc::store_damaged, {schema, "0 shards"}));
+    ask("UPDATE " + schema + ".meta SET shards = 4; INSERT INTO " + schema +
+        ".workflows (name, first_shard) VALUES ('hostile', -4)");
+    BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), server().uri(), options), pawl::error,
+                          fails_with(pawl::errc::store_damaged, {"-4"}));
 }
 
 BOOST_AUTO_TEST_CASE(nobody_is_told_after_the_handle_is_gone_and_the_executor_comes_to_rest)

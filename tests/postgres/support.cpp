@@ -2,7 +2,9 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 
 postgres_server& server()
@@ -42,6 +44,31 @@ std::string fresh_schema()
 {
     static std::atomic<int> made = 0;
     return "test_" + std::to_string(++made);
+}
+
+pawl::log_sink collected_log::sink() const
+{
+    return [all = all_](const pawl::log_entry& entry) {
+        const std::lock_guard lock{all->mutex};
+        all->lines.push_back(to_string(entry));
+        all->changed.notify_all();
+    };
+}
+
+std::size_t collected_log::count(const std::string& words) const
+{
+    const std::lock_guard lock{all_->mutex};
+    return static_cast<std::size_t>(std::ranges::count_if(
+        all_->lines, [&](const auto& line) { return line.find(words) != line.npos; }));
+}
+
+bool collected_log::wait_for(const std::string& words) const
+{
+    std::unique_lock lock{all_->mutex};
+    return all_->changed.wait_for(lock, std::chrono::minutes{1}, [&] {
+        return std::ranges::any_of(all_->lines,
+                                   [&](const auto& line) { return line.find(words) != line.npos; });
+    });
 }
 
 std::shared_ptr<pawl::record_store> open_fresh(pawl::postgres_options options)

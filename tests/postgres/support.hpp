@@ -10,7 +10,10 @@
 
 #include <libpq-fe.h>
 
+#include <condition_variable>
+#include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +26,28 @@ boost::asio::any_io_executor backend();
 
 /// A schema that no other test uses.
 std::string fresh_schema();
+
+/// What a store has told its log.
+class collected_log {
+public:
+    /// For postgres_options::log; may outlive this.
+    pawl::log_sink sink() const;
+
+    /// How many lines have these words in them.
+    std::size_t count(const std::string& words) const;
+
+    /// Until there is one; false when there is none after a minute.
+    bool wait_for(const std::string& words) const;
+
+private:
+    struct collected {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<std::string> lines;
+    };
+
+    std::shared_ptr<collected> all_ = std::make_shared<collected>();
+};
 
 /// A store in a fresh schema.
 std::shared_ptr<pawl::record_store> open_fresh(pawl::postgres_options options = {});
