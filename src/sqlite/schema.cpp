@@ -245,6 +245,12 @@ std::size_t stored_version(connection& database)
 
 } // namespace
 
+void check_schema(connection& database)
+{
+    if (stored_version(database) != migrations.size())
+        throw_damaged(database.path(), "another program has changed its format");
+}
+
 void prepare_schema(connection& database, std::uint32_t shards)
 {
     // Looked at before anything is written: a file of somebody else's stays as it is.

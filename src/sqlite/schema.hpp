@@ -11,6 +11,9 @@ namespace pawl::sqlite {
 /// is, and (store_too_new) for one of a newer Pawl.
 void prepare_schema(connection& database, std::uint32_t shards);
 
+/// Throws error unless the database still is what prepare_schema() left.
+void check_schema(connection& database);
+
 /// Each so many versions of a run a mark is set in its history.
 inline constexpr std::uint64_t mark_distance = 64;
 

@@ -3,7 +3,7 @@
 #include "pawl/error.hpp"
 #include "pawl/sqlite.hpp"
 #include "sqlite/connection.hpp"
-#include "sqlite/lock_file.hpp"
+#include "sqlite/database_file.hpp"
 #include "sqlite/reader.hpp"
 #include "sqlite/schema.hpp"
 #include "sqlite/worker.hpp"
@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <memory>
 #include <variant>
 
 namespace pawl {
@@ -24,23 +24,12 @@ using sqlite::run_on;
 
 constexpr const char* in_memory = ":memory:";
 
-/// Links and relative paths of one file must lead to one lock.
-std::string real_path(const std::string& path)
+/// Null in memory.
+std::unique_ptr<sqlite::database_file> open_file(const std::string& path)
 {
-    if (path == in_memory)
-        return path;
     if (path.empty())
         throw error{errc::invalid_argument, "the path of the database is empty"};
-    std::error_code failure;
-    if (std::filesystem::is_directory(path, failure))
-        throw error{errc::store_read_only, path + ": this is a folder"};
-    const auto real = std::filesystem::weakly_canonical(path, failure);
-    return failure ? path : real.string();
-}
-
-std::unique_ptr<sqlite::lock_file> lock(const std::string& path)
-{
-    return path == in_memory ? nullptr : std::make_unique<sqlite::lock_file>(path);
+    return path == in_memory ? nullptr : std::make_unique<sqlite::database_file>(path);
 }
 
 constexpr std::uint32_t most_log_pages = 1'000'000;
@@ -50,7 +39,7 @@ constexpr const char* writer_cache = "PRAGMA cache_size = -65536";
 
 /// Uses the log, and begins a new one. What a process before left in it may be what a flush of that
 /// process failed to write, which only the system's memory has; more behind it would be lost with
-/// it. Moving all of it writes it anew. An outside reader may hold a part of it back.
+/// it. Moving all of it writes it again. An outside reader may hold a part of it back.
 void use_log(sqlite::connection& database)
 {
     {
@@ -83,8 +72,9 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
                          : "PRAGMA synchronous = NORMAL");
     database.execute(writer_cache);
     sqlite::prepare_schema(database, options.shards);
-    if (path != in_memory)
+    if (path != in_memory) {
         use_log(database);
+    }
     return database;
 }
 
@@ -92,16 +82,17 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
 class sqlite_store final : public record_store {
 public:
     sqlite_store(const std::string& path, const sqlite_options& options)
-        : clock_(options.clock), lock_(lock(path)),
-          write_database_(open_for_writing(path, options)), writer_(write_database_),
-          shards_(writer_.shards())
+        : clock_(options.clock), file_(open_file(path)),
+          write_database_(open_for_writing(file_ ? file_->path() : in_memory, options)),
+          writer_(write_database_, file_.get()), shards_(writer_.shards())
     {
-        if (path == in_memory) {
+        if (!file_) {
             reader_.emplace(write_database_, shards_);
             return;
         }
+        file_->watch_log();
         write_database_.move_log_from(static_cast<int>(options.log_pages));
-        read_database_.emplace(path);
+        read_database_.emplace(file_->path());
         read_database_->execute("PRAGMA query_only = 1");
         reader_.emplace(*read_database_, shards_);
         read_thread_.emplace();
@@ -280,8 +271,8 @@ private:
 
     const std::shared_ptr<clock> clock_;
 
-    // The threads end first, then the statements, the connections, and last the lock.
-    std::unique_ptr<sqlite::lock_file> lock_;
+    // The threads end first, then the statements, the connections, and last the file's lock.
+    std::unique_ptr<sqlite::database_file> file_;
     sqlite::connection write_database_;
     sqlite::writer writer_;
     const std::uint32_t shards_;
@@ -300,7 +291,7 @@ std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options optio
         throw definition_error{
             fmt::format("sqlite_options::log_pages must be 1 to {}", most_log_pages)};
     core::check_clock(options.clock);
-    return std::make_shared<sqlite_store>(real_path(path), options);
+    return std::make_shared<sqlite_store>(path, options);
 }
 
 } // namespace pawl

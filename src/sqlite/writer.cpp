@@ -51,8 +51,8 @@ constexpr std::string_view insert_run =
 
 } // namespace
 
-writer::writer(connection& database)
-    : database_(database),
+writer::writer(connection& database, database_file* file)
+    : database_(database), file_(file), read_data_version_(database, "PRAGMA data_version"),
       find_run_(database, "SELECT row, shard, workflow, version, state, status, wake_at, "
                           "inbox_last, inbox_pending, last_event FROM runs WHERE id = ?"),
       find_start_key_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? AND "
@@ -121,33 +121,57 @@ writer::writer(connection& database)
       forget_roles_(database, "DELETE FROM roles WHERE name >= ? AND name < ? AND "
                               "(owner = '' OR lease_until IS NULL OR lease_until <= ?)")
 {
+    transaction opening{database_};
     database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
     database_.execute("UPDATE roles SET owner = '', lease_until = NULL WHERE owner <> ''");
+    load_if_changed();
+    opening.commit();
+    stale_ = false;
+}
+
+void writer::check_file()
+{
+    database_.check_flushes();
+    if (file_)
+        file_->check();
+}
+
+void writer::load_if_changed()
+{
+    execution row{read_data_version_};
+    const auto version = row.row() ? row.integer() : 0;
+    if (!stale_ && version == data_version_)
+        return;
+    stale_ = true;
     load();
+    data_version_ = version;
 }
 
 void writer::load()
 {
-    shards_.clear();
+    check_schema(database_);
     known_.clear();
     workflows_.clear();
     counts_.clear();
+    std::vector<shard_row> stored;
     statement shards{database_, "SELECT next_sequence, owner, epoch FROM shards ORDER BY shard"};
     for (execution row{shards}; row.row();) {
-        shard_row& shard = shards_.emplace_back();
+        shard_row& shard = stored.emplace_back();
         row.read(shard.next_sequence);
         row.read(shard.owner);
         row.read(shard.epoch);
     }
-    if (shards_.empty())
+    if (stored.empty())
         throw_damaged(database_.path(), "it has no shards");
+    if (!shards_.empty() && shards_.size() != stored.size())
+        throw_damaged(database_.path(), "another program has changed its number of shards");
+    shards_ = std::move(stored);
     statement workflows{database_, "SELECT name, workflow FROM workflows"};
     for (execution row{workflows}; row.row();) {
         std::string name;
         row.read(name);
         row.read(workflows_[name]);
     }
-    stale_ = false;
 }
 
 void writer::write_changes()

@@ -2,6 +2,7 @@
 
 #include "pawl/record_store.hpp"
 #include "sqlite/connection.hpp"
+#include "sqlite/database_file.hpp"
 #include "sqlite/known_runs.hpp"
 
 #include <cstdint>
@@ -16,11 +17,12 @@
 
 namespace pawl::sqlite {
 
-/// Everything that changes a database. Used by one thread at a time; nobody else writes the file.
+/// Everything that changes a database. Used by one thread at a time. When another program has
+/// written to the file, the next transaction reads again what is remembered of it here.
 class writer {
 public:
-    /// Ends the leases of the process before.
-    explicit writer(connection& database);
+    /// Ends the leases of the process before. `file` is null in memory.
+    writer(connection& database, database_file* file);
 
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
@@ -46,7 +48,9 @@ private:
         bool changed = false; ///< next_sequence is not what the file says
     };
 
+    void check_file();
     void load();
+    void load_if_changed();
     template <typename Work>
     auto in_transaction(Work work);
     void write_changes();
@@ -76,15 +80,18 @@ private:
     void store_owner(std::uint32_t shard, std::uint64_t epoch);
 
     connection& database_;
+    database_file* const file_;
 
-    // What the file says, plus what the open transaction adds to it. If a transaction fails they
-    // are read again before the next one.
+    // What the file says, plus what the open transaction adds to it. If a transaction fails, or
+    // another connection has written, they are read again before the next change.
     bool stale_ = true;
+    std::int64_t data_version_ = 0; ///< another one after each commit of another connection
     std::vector<shard_row> shards_;
     known_runs known_{max_known_runs};
     std::unordered_map<std::string, std::int64_t> workflows_;
     std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t> counts_; ///< differences only
 
+    statement read_data_version_;
     statement find_run_;
     statement find_start_key_;
     statement find_unfinished_;
@@ -130,11 +137,10 @@ private:
 template <typename Work>
 auto writer::in_transaction(Work work)
 {
-    database_.check_flushes();
-    if (stale_)
-        load();
-    stale_ = true;
+    check_file();
     transaction writing{database_};
+    load_if_changed();
+    stale_ = true;
     auto result = work();
     write_changes();
     writing.commit();
