@@ -37,7 +37,7 @@ struct sqlite_options {
 
     /// Pages of 4 KiB that the log is filled with before they are moved to the database and the
     /// log is used again from its beginning; while an outside reader or a failure hinders that, it
-    /// grows past them. Many, because a run that changes
+    /// grows past them, and is cut to twice their size afterwards. Many, because a run that changes
     /// often is then moved once and not each time. 1 to 1,000,000. Default 10,000: 40 MB.
     std::uint32_t log_pages = 10'000;
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <memory>
 #include <variant>
+#include <vector>
 
 namespace pawl {
 
@@ -37,9 +38,33 @@ constexpr std::uint32_t most_log_pages = 1'000'000;
 /// The pages of a batch of a thousand scattered runs and their indexes should fit.
 constexpr const char* writer_cache = "PRAGMA cache_size = -65536";
 
+/// Writes the log's own bytes to it again, and flushes them.
+void rewrite_log(sqlite::connection& database)
+{
+    const sqlite::transaction writing{database}; // nobody changes the log meanwhile
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(database.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    const auto check = [&database](int code) {
+        if (code != SQLITE_OK)
+            database.fail(code, "writing the log again");
+    };
+    sqlite3_int64 size = 0;
+    check(log->pMethods->xFileSize(log, &size));
+    std::vector<char> block(64 * 1024); // SQLite writes less than 128 KiB at once
+    for (sqlite3_int64 offset = 0; offset < size;) {
+        const auto part = static_cast<int>(
+            std::min<sqlite3_int64>(static_cast<sqlite3_int64>(block.size()), size - offset));
+        check(log->pMethods->xRead(log, block.data(), part, offset));
+        check(log->pMethods->xWrite(log, block.data(), part, offset));
+        offset += part;
+    }
+    check(log->pMethods->xSync(log, SQLITE_SYNC_NORMAL));
+}
+
 /// Uses the log, and begins a new one. What a process before left in it may be what a flush of that
 /// process failed to write, which only the system's memory has; more behind it would be lost with
-/// it. Moving all of it writes it again. An outside reader may hold a part of it back.
+/// it. Moving all of it writes it again. When an outside reader keeps a part of it in use, the log
+/// goes on, and is itself written again.
 void use_log(sqlite::connection& database)
 {
     {
@@ -52,7 +77,9 @@ void use_log(sqlite::connection& database)
     }
     const int code = sqlite3_wal_checkpoint_v2(database.handle(), "main",
                                                SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    if (code != SQLITE_OK && code != SQLITE_BUSY)
+    if (code == SQLITE_BUSY)
+        rewrite_log(database);
+    else if (code != SQLITE_OK)
         database.fail(code, "moving the log to the database");
 }
 
@@ -74,6 +101,10 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
     sqlite::prepare_schema(database, options.shards);
     if (path != in_memory) {
         use_log(database);
+        // A log that grew past its usual size, because a reader outside kept it in use, is cut.
+        const auto page = database.integer("PRAGMA page_size") + 24;
+        database.execute(
+            fmt::format("PRAGMA journal_size_limit = {}", 2 * page * options.log_pages).c_str());
     }
     return database;
 }

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -304,7 +305,9 @@ BOOST_AUTO_TEST_CASE(the_power_fails_at_each_call)
 /// The system drops what it could not flush and says so once. Whoever goes on as if nothing had
 /// been, in the same process or in one that finds the system's memory of the files, loses what he
 /// accepts afterwards, with the power.
-void fail_flush(std::uint64_t at, bool killed, const pawl::sqlite_options& options)
+/// @param read A reader outside keeps the log in use as the database is opened again.
+void fail_flush(std::uint64_t at, bool killed, const pawl::sqlite_options& options,
+                bool read = false)
 {
     const temporary_folder folder;
     const auto path = folder.file("a.db");
@@ -313,6 +316,9 @@ void fail_flush(std::uint64_t at, bool killed, const pawl::sqlite_options& optio
     auto made = work_on(path, options, killed ? &disk : nullptr);
     disk.heal();
     {
+        std::optional<outside_reader> reader;
+        if (read)
+            reader.emplace(path);
         const auto store = pawl::open_sqlite(path, options);
         made.failures.clear();
         work(*store, made, 50);
@@ -337,6 +343,15 @@ BOOST_AUTO_TEST_CASE(a_failed_flush_is_never_papered_over)
                 BOOST_TEST_CONTEXT("flush " << at << ", killed " << killed << ", " << pages)
         fail_flush(at, killed, options);
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_flush_is_made_good_while_a_reader_outside_uses_the_log)
+{
+    const pawl::sqlite_options options{.log_pages = 5000}; // all is in the log
+    const auto calls = calls_of_work(flushes, options);
+    for (std::uint64_t at = calls - 3; at <= calls; ++at)
+        BOOST_TEST_CONTEXT("flush " << at)
+    fail_flush(at, false, options, true);
 }
 
 BOOST_AUTO_TEST_CASE(after_a_failed_flush_writes_are_refused_until_it_is_opened_again)

@@ -338,6 +338,29 @@ BOOST_AUTO_TEST_CASE(a_format_that_another_program_changed_is_refused)
     BOOST_TEST(apply_one(*store, store_as(make_run(1, "a"))).sequence == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(the_log_shrinks_after_an_outside_reader_has_ended)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("a.db");
+    const pawl::sqlite_options options{.synchronous = pawl::sqlite_synchronous::normal,
+                                       .log_pages = 50};
+    const auto store = pawl::open_sqlite(path, options);
+    auto run = make_run(1, "a");
+    run.object = std::string(40'000, 'x');
+    const auto write = [&](int batches) {
+        for (int i = 0; i < batches; ++i, ++run.version)
+            apply_one(*store, store_as(run));
+        return std::filesystem::file_size(path + "-wal");
+    };
+    write(1);
+    const auto limit = 2 * 50 * (4096 + 24);
+    outside reader{path};
+    reader.run("BEGIN; SELECT count(*) FROM runs");
+    BOOST_TEST(write(100) > 2 * limit);
+    reader.run("COMMIT");
+    BOOST_TEST(write(40) <= limit);
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_of_a_database_that_is_in_use_can_be_opened)
 {
     const temporary_folder folder;
