@@ -314,20 +314,19 @@ std::vector<event> reader::events(std::uint32_t shard, std::uint64_t after, std:
     return found;
 }
 
-std::int64_t reader::history_end(const run_id& run, std::uint64_t last)
-{
-    execution mark{mark_};
-    if (mark.bind(run).bind(bound(last)).row())
-        return mark.integer();
-    execution newest{newest_event_};
-    return newest.bind(run).row() ? newest.integer() : 0;
-}
-
 std::vector<event> reader::history(run_id run, std::uint64_t after, std::size_t limit)
 {
     std::vector<event> found;
     const auto last = after + std::min<std::uint64_t>(limit, ~after);
-    for (auto position = history_end(run, last); position != 0;) {
+    // All is read as of one moment: while one of these rows is open, the connection's snapshot is.
+    execution mark{mark_};
+    execution newest{newest_event_};
+    std::int64_t position = 0;
+    if (mark.bind(run).bind(bound(last)).row())
+        position = mark.integer();
+    else if (newest.bind(run).row())
+        position = newest.integer();
+    while (position != 0) {
         execution row{event_};
         if (!row.bind(position).row())
             break;

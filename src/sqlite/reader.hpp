@@ -38,8 +38,6 @@ public:
     std::uint64_t topic_end(std::string_view topic);
 
 private:
-    std::int64_t history_end(const run_id& run, std::uint64_t last);
-
     connection& database_;
     const std::uint32_t shards_;
     statement find_;

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -336,6 +337,44 @@ BOOST_AUTO_TEST_CASE(a_format_that_another_program_changed_is_refused)
                           fails_with(errc::store_damaged, {path, "shards"}));
     program.run("DELETE FROM shards WHERE shard = 1");
     BOOST_TEST(apply_one(*store, store_as(make_run(1, "a"))).sequence == 1u);
+}
+
+/// Deletes all events through another connection as soon as the second one is looked up.
+struct deletion {
+    inline static outside* program = nullptr;
+    inline static int lookups = 0;
+
+    static int trace(unsigned, void*, void* statement, void*)
+    {
+        const std::string sql = sqlite3_sql(static_cast<sqlite3_stmt*>(statement));
+        if (program && sql.find("FROM events") != sql.npos &&
+            sql.find("position = ?") != sql.npos && ++lookups == 2)
+            std::exchange(program, nullptr)->run("DELETE FROM events");
+        return 0;
+    }
+
+    static int attach(sqlite3* opened, char**, const sqlite3_api_routines*)
+    {
+        return sqlite3_trace_v2(opened, SQLITE_TRACE_STMT, &trace, nullptr);
+    }
+};
+
+BOOST_AUTO_TEST_CASE(a_history_is_read_as_of_one_moment)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("a.db");
+    const auto attach = reinterpret_cast<void (*)()>(&deletion::attach);
+    BOOST_REQUIRE(sqlite3_auto_extension(attach) == SQLITE_OK);
+    const auto store = pawl::open_sqlite(path);
+    sqlite3_cancel_auto_extension(attach);
+    auto run = make_run(1, "a");
+    for (; run.version <= 4; ++run.version)
+        apply_one(*store, store_as(run));
+    outside program{path};
+    deletion::program = &program;
+    BOOST_TEST(finish(store->history(run.id, 0, 100)).size() == 4u);
+    BOOST_TEST(!deletion::program); // it came in between
+    BOOST_TEST(finish(store->history(run.id, 0, 100)).empty());
 }
 
 BOOST_AUTO_TEST_CASE(the_log_shrinks_after_an_outside_reader_has_ended)
