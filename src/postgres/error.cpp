@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <regex>
 
 namespace pawl::postgres {
@@ -12,20 +13,45 @@ namespace {
 /// Source: PostgreSQL's manual, appendix A.
 errc meaning(std::string_view state)
 {
-    const auto is_class = [state](std::string_view first) {
-        return state.starts_with(first);
+    struct rule {
+        std::string_view prefix;
+        errc code;
     };
-    if (state == "53100" || state == "53200")
-        return state == "53100" ? errc::store_full : errc::store_unavailable;
-    if (state == "25006" || state == "25007")
-        return errc::store_read_only;
-    if (is_class("28") || state == "3D000" || state == "42501")
-        return errc::store_refused;
-    if (is_class("54"))
-        return errc::too_large;
-    if (is_class("42") || is_class("3F") || is_class("22") || is_class("23") || is_class("XX"))
-        return errc::store_damaged;
-    return errc::store_unavailable;
+    // The first one that fits.
+    static constexpr rule rules[] = {
+        {"22", errc::invalid_argument},     // a value that the server does not take
+        {"23505", errc::store_unavailable}, // another made the same row at the same time
+        {"23", errc::store_refused},        // a constraint that is not Pawl's
+        {"25006", errc::store_read_only},
+        {"26000", errc::store_refused}, // a pooler has changed the session under a statement
+        {"28", errc::store_refused},
+        {"3D000", errc::store_refused},
+        {"3F", errc::store_damaged},
+        {"42501", errc::store_refused},
+        {"42P05", errc::store_refused}, // as 26000
+        {"42", errc::store_damaged},
+        {"53100", errc::store_full},
+        {"54", errc::too_large},
+        {"P0001", errc::store_refused}, // a trigger that is not Pawl's
+        {"XX001", errc::store_damaged},
+        {"XX002", errc::store_damaged},
+    };
+    const auto* const found = std::ranges::find_if(
+        rules, [state](const rule& each) { return state.starts_with(each.prefix); });
+    return found == std::end(rules) ? errc::store_unavailable : found->code;
+}
+
+/// What to do about it, where the server's own text does not tell.
+std::string_view advice(std::string_view state)
+{
+    if (state == "57014")
+        return ": see postgres_options::statement_timeout";
+    if (state == "55P03")
+        return ": see postgres_options::lock_timeout";
+    if (state == "26000" || state == "42P05")
+        return ": set postgres_options::poll_only behind a pooler that changes sessions between "
+               "transactions";
+    return "";
 }
 
 /// One line, without what PostgreSQL adds for its developers.
@@ -60,6 +86,17 @@ bool server_error::is_passing() const noexcept
     return state_ == "40001" || state_ == "40P01" || state_ == "23505";
 }
 
+bool server_error::ends_session() const noexcept
+{
+    static constexpr std::string_view states[] = {
+        "0A000",          // the result of a prepared statement has changed
+        "25006",          // the server takes no writes
+        "26000", "42P05", // the prepared statements are another's
+        "3F000", "42704", "42804", "42883", "42P01", // the schema was made again
+    };
+    return std::ranges::find(states, state_) != std::end(states);
+}
+
 void throw_connect_error(PGconn* failed, const std::string& where)
 {
     const auto text = one_line(PQerrorMessage(failed));
@@ -78,8 +115,9 @@ void throw_result_error(PGconn* on, const PGresult* result, const std::string& w
                         std::string_view doing)
 {
     const auto state = result ? field(result, PG_DIAG_SQLSTATE) : std::string{};
-    // Sessions that are ended by an administrator are told so (57P01 to 57P03) and then closed.
-    if (state.empty() || state.starts_with("57P") || state.starts_with("08") ||
+    const auto severity = result ? field(result, PG_DIAG_SEVERITY_NONLOCALIZED) : std::string{};
+    // A session that the server ends is told so, and closed after that.
+    if (state.empty() || severity == "FATAL" || severity == "PANIC" || state.starts_with("08") ||
         PQstatus(on) == CONNECTION_BAD)
         throw lost_connection{
             fmt::format("PostgreSQL at {}: {}: the connection was lost: {}", where, doing,
@@ -87,10 +125,10 @@ void throw_result_error(PGconn* on, const PGresult* result, const std::string& w
     auto text = field(result, PG_DIAG_MESSAGE_PRIMARY);
     if (const auto detail = field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty())
         text += fmt::format(" ({})", detail);
-    throw server_error{
-        meaning(state),
-        fmt::format("PostgreSQL at {}: {}: {} (SQLSTATE {})", where, doing, one_line(text), state),
-        state};
+    throw server_error{meaning(state),
+                       fmt::format("PostgreSQL at {}: {}: {} (SQLSTATE {}){}", where, doing,
+                                   one_line(text), state, advice(state)),
+                       state};
 }
 
 void throw_damaged(std::string_view where, std::string_view what)

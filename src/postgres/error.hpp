@@ -29,6 +29,10 @@ public:
     /// True when the same statement may well succeed if it is sent again.
     bool is_passing() const noexcept;
 
+    /// True when another session may do better: on another server, or with what it knows of the
+    /// schema read again.
+    bool ends_session() const noexcept;
+
 private:
     std::string state_;
 };
