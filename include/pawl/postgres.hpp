@@ -31,8 +31,8 @@ struct postgres_options {
     /// Connections for reading, beside the one that writes; opened when they are needed. 1 to 100.
     std::size_t read_connections = 4;
 
-    /// How long a connection may take to be made, for each host of the URI. 1 s to 10 min; whole
-    /// seconds count. The URI's connect_timeout takes precedence.
+    /// How long a connection may take to be made, for each address of each host of the URI; then
+    /// the next one is tried. 1 s to 10 min. The URI's connect_timeout takes precedence.
     duration connect_timeout = std::chrono::seconds{5};
 
     /// The most that a statement may take in the server (statement_timeout), 10 ms to 1 h. A server
@@ -85,9 +85,14 @@ struct postgres_options {
 /// environment (PGHOST, PGPASSWORD, …), ~/.pgpass and service files say how to connect, with which
 /// TLS and as whom. Options of the server go in its `options` parameter.
 ///
+/// Of several hosts, and of the addresses of one, the first is used that answers in time and takes
+/// writes; the one that served last is tried first. Sessions at other servers are closed then. With
+/// target_session_attrs another kind of server is asked for, by default it is read-write.
+///
 /// Blocks until the schema has been looked at, and made or migrated if it must be (under an
-/// advisory lock, so that any number of processes may open at once): for each host at most
-/// `connect_timeout`, and some statements.
+/// advisory lock, so that any number of processes may open at once): for each address at most
+/// `connect_timeout`, and for each statement at most five seconds more than `statement_timeout`;
+/// for making or migrating the schema, and for waiting for a process that does so, at most an hour.
 ///
 /// The store has no threads: its sockets are waited for on `executor`, whose threads also do the
 /// work of libpq. It keeps that executor busy only while a call or a listen() handle lives. It
@@ -108,7 +113,13 @@ struct postgres_options {
 /// store_unavailable (unknown host, nobody listens there, no answer in time), store_refused (wrong
 /// password, no such database or role, no rights, a server before 13, a missing schema that may not
 /// be made), store_too_new, store_damaged (the schema has other tables than Pawl's),
-/// store_read_only (a replica).
+/// store_read_only (a standby, or default_transaction_read_only is on).
+///
+/// Calls of the store throw with the server's own text: store_unavailable (also a statement over
+/// `statement_timeout` or `lock_timeout`, which the text names), store_read_only, store_full,
+/// store_refused (no rights; a constraint or trigger that is not Pawl's; a pooler that needs
+/// `poll_only`), invalid_argument (a value that the server does not take), too_large,
+/// store_damaged.
 std::shared_ptr<record_store> open_postgres(boost::asio::any_io_executor executor, std::string uri,
                                             postgres_options options = {});
 

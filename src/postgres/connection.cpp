@@ -15,16 +15,61 @@ namespace asio = boost::asio;
 
 namespace {
 
-void ignore_notice(void*, const PGresult*)
+constexpr int oldest_server = 130000;
+
+/// Of what a server says beside its answers, warnings are logged: for example that a commit was not
+/// awaited on a replica.
+void hear_notice(void* troubles, const PGresult* notice)
 {
+    const auto* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const auto* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+    if (severity && text && std::string_view{severity} == "WARNING")
+        static_cast<trouble_log*>(troubles)->tell(trouble::server_warning, std::string_view{text});
 }
+
+/// Why the places of a target did not serve.
+class refusals {
+public:
+    void add(const std::exception_ptr& failure)
+    {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const server_error& refused) {
+            add(static_cast<errc>(refused.code().value()), refused.detail(), refused.state());
+        } catch (const error& failed) {
+            add(errc::store_unavailable, failed.detail(), {});
+        }
+    }
+
+    /// Whether the other places would say the same.
+    bool is_final() const noexcept { return code_ == errc::store_refused; }
+
+    [[noreturn]] void raise() const { throw server_error{code_, text_, state_}; }
+
+private:
+    void add(errc code, const std::string& text, const std::string& state)
+    {
+        // All were read-only, or one may come back that is not.
+        if (text_.empty() || code == errc::store_refused)
+            code_ = code;
+        else if (code != code_)
+            code_ = errc::store_unavailable;
+        text_ += (text_.empty() ? "" : "; ") + text;
+        state_ = state;
+    }
+
+    errc code_ = errc::store_unavailable;
+    std::string text_;
+    std::string state_;
+};
 
 } // namespace
 
 connection::connection(asio::any_io_executor strand, std::shared_ptr<const target> where,
-                       bool prepares, clock::duration answer_limit)
-    : strand_(std::move(strand)), where_(std::move(where)), prepares_(prepares),
-      answer_limit_(answer_limit), socket_(strand_), limit_(strand_)
+                       std::shared_ptr<trouble_log> troubles, bool prepares,
+                       clock::duration answer_limit)
+    : strand_(std::move(strand)), where_(std::move(where)), troubles_(std::move(troubles)),
+      prepares_(prepares), answer_limit_(answer_limit), socket_(strand_), limit_(strand_)
 {
 }
 
@@ -44,7 +89,7 @@ void connection::close() noexcept
 
 bool connection::is_open() noexcept
 {
-    if (!handle_ || PQstatus(handle_.get()) != CONNECTION_OK)
+    if (!handle_ || PQstatus(handle_.get()) != CONNECTION_OK || !where_->is_latest(place_))
         return false;
     // A server that ended the session while nothing was asked of it has said so by now.
     for (;;) {
@@ -78,17 +123,17 @@ void connection::disarm()
 asio::awaitable<void> connection::wait_for(event what)
 {
     if (is_interrupted_)
-        throw lost_connection{fmt::format("PostgreSQL at {}: interrupted", where_->name())};
+        throw lost_connection{fmt::format("PostgreSQL at {}: interrupted", where_->name(place_))};
     asio::use_awaitable_t<> token;
     const auto wanted = what == event::readable ? asio::posix::stream_descriptor::wait_read
                                                 : asio::posix::stream_descriptor::wait_write;
     auto failure = co_await socket_.async_wait(wanted, asio::as_tuple(token));
     if (is_late_)
         throw lost_connection{
-            fmt::format("PostgreSQL at {}: no answer within the time limit", where_->name())};
+            fmt::format("PostgreSQL at {}: no answer within the time limit", where_->name(place_))};
     if (std::get<0>(failure))
-        throw lost_connection{
-            fmt::format("PostgreSQL at {}: {}", where_->name(), std::get<0>(failure).message())};
+        throw lost_connection{fmt::format("PostgreSQL at {}: {}", where_->name(place_),
+                                          std::get<0>(failure).message())};
 }
 
 void connection::watch_socket()
@@ -99,20 +144,20 @@ void connection::watch_socket()
     if (socket_.is_open())
         socket_.release();
     if (socket < 0)
-        throw_connect_error(handle_.get(), where_->name());
+        throw_connect_error(handle_.get(), where_->name(place_));
     socket_.assign(socket);
 }
 
 asio::awaitable<void> connection::connect()
 {
-    handle_.reset(where_->start());
+    handle_.reset(where_->start(place_));
     if (!handle_)
         throw std::bad_alloc{};
-    PQsetNoticeReceiver(handle_.get(), ignore_notice, nullptr);
+    PQsetNoticeReceiver(handle_.get(), hear_notice, troubles_.get());
     auto next = PGRES_POLLING_WRITING;
     while (next != PGRES_POLLING_OK) {
         if (PQstatus(handle_.get()) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
-            throw_connect_error(handle_.get(), where_->name());
+            throw_connect_error(handle_.get(), where_->name(place_));
         watch_socket();
         co_await wait_for(next == PGRES_POLLING_READING ? event::readable : event::writable);
         socket_.release();
@@ -123,21 +168,70 @@ asio::awaitable<void> connection::connect()
     watch_socket();
 }
 
-asio::awaitable<void> connection::open()
+/// Throws server_error when the server, or what it may do, is not what is needed.
+asio::awaitable<void> connection::check_server()
 {
+    const auto refuse = [this](errc code, std::string_view why) {
+        throw server_error{
+            code, fmt::format("PostgreSQL at {}: {}", where_->name(place_), why), {}};
+    };
+    if (const int version = PQserverVersion(handle_.get()); version < oldest_server)
+        refuse(errc::store_refused,
+               fmt::format("the server's version is {}.{}, and 13 is the oldest that Pawl works "
+                           "with",
+                           version / 10000, version % 10000));
+    if (!where_->wants_writable())
+        co_return;
+    constexpr std::string_view doing = "asking whether the server can be written";
+    check_sent(PQsendQuery(handle_.get(), "SHOW transaction_read_only"), doing);
+    const auto rows = co_await answer(doing);
+    if (PQntuples(rows.get()) == 1 && std::string_view{PQgetvalue(rows.get(), 0, 0)} == "on")
+        refuse(errc::store_read_only, "the session is read-only: the server is a standby, or "
+                                      "default_transaction_read_only is on");
+}
+
+void connection::end_attempt(const std::exception_ptr& failure)
+{
+    disarm();
+    if (!failure)
+        return;
     close();
-    arm(where_->time_limit());
+    std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> connection::open_at(target::place where)
+{
+    place_ = std::move(where);
+    arm(where_->connect_timeout());
     std::exception_ptr failure;
     try {
         co_await connect();
+        co_await check_server();
+        where_->opened(place_);
     } catch (...) {
         failure = std::current_exception();
     }
-    disarm();
-    if (failure) {
-        close();
-        std::rethrow_exception(failure);
+    end_attempt(failure);
+}
+
+asio::awaitable<void> connection::open()
+{
+    close();
+    refusals all;
+    for (const auto& place : where_->places()) {
+        std::exception_ptr failure;
+        try {
+            co_await open_at(place);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (!failure)
+            co_return;
+        all.add(failure);
+        if (all.is_final() || is_interrupted_)
+            break;
     }
+    all.raise();
 }
 
 void connection::check_sent(int sent, std::string_view doing)
@@ -181,7 +275,7 @@ asio::awaitable<result> connection::execute(const request& what)
     arm(answer_limit_);
     result_pointer rows;
     std::exception_ptr failure;
-    bool is_lost = false;
+    bool ends_session = false;
     try {
         if (names && !prepared_.contains(what.name)) {
             check_sent(PQsendPrepare(handle_.get(), what.name, what.sql.c_str(), 0, nullptr),
@@ -197,18 +291,33 @@ asio::awaitable<result> connection::execute(const request& what)
         });
         check_sent(sent, what.doing);
         rows = co_await answer(what.doing);
-    } catch (const lost_connection&) {
-        is_lost = true;
+    } catch (const server_error& refused) {
+        ends_session = refused.ends_session();
         failure = std::current_exception();
     } catch (...) {
+        ends_session = true;
         failure = std::current_exception();
     }
     disarm();
-    if (is_lost)
+    if (failure && ends_session)
         close();
     if (failure)
         std::rethrow_exception(failure);
     co_return result{std::move(rows), where_->name()};
+}
+
+asio::awaitable<void> connection::run_script(std::string sql, std::string_view doing,
+                                             clock::duration limit)
+{
+    arm(limit);
+    std::exception_ptr failure;
+    try {
+        check_sent(PQsendQuery(handle_.get(), sql.c_str()), doing);
+        co_await answer(doing);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    end_attempt(failure);
 }
 
 asio::awaitable<bool> connection::wait_for_input()

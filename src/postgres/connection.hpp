@@ -3,6 +3,7 @@
 #include "postgres/encode.hpp"
 #include "postgres/result.hpp"
 #include "postgres/target.hpp"
+#include "postgres/trouble_log.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -38,21 +39,28 @@ public:
     using clock = std::chrono::steady_clock;
 
     connection(boost::asio::any_io_executor strand, std::shared_ptr<const target> where,
-               bool prepares, clock::duration answer_limit);
+               std::shared_ptr<trouble_log> troubles, bool prepares, clock::duration answer_limit);
     ~connection();
 
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
-    /// Whether it is open, as far as can be seen without asking the server.
+    /// Whether it is open, as far as can be seen without asking the server, and where sessions are
+    /// opened now: none stays behind at a server that others have left.
     bool is_open() noexcept;
 
-    /// Throws server_error when it cannot be made.
+    /// Tries the places of the target in turn, each within its time. Throws server_error when none
+    /// serves.
     boost::asio::awaitable<void> open();
     void close() noexcept;
 
-    /// Precondition: it is open. Throws lost_connection, which closes it, or server_error.
+    /// Precondition: it is open. Throws lost_connection or server_error; whether it is still open
+    /// then, is_open() tells.
     boost::asio::awaitable<result> execute(const request& what);
+
+    /// The same with several statements and no parameters; none gives rows.
+    boost::asio::awaitable<void> run_script(std::string sql, std::string_view doing,
+                                            clock::duration limit);
 
     /// Waits until the server has sent something, such as a notification. False when the
     /// connection is lost, or interrupt() was called.
@@ -68,7 +76,10 @@ private:
 
     boost::asio::awaitable<void> wait_for(event what);
     boost::asio::awaitable<result_pointer> answer(std::string_view doing);
+    boost::asio::awaitable<void> open_at(target::place where);
     boost::asio::awaitable<void> connect();
+    boost::asio::awaitable<void> check_server();
+    void end_attempt(const std::exception_ptr& failure);
     void watch_socket();
     void arm(clock::duration limit);
     void disarm();
@@ -76,8 +87,10 @@ private:
 
     const boost::asio::any_io_executor strand_;
     const std::shared_ptr<const target> where_;
+    const std::shared_ptr<trouble_log> troubles_;
     const bool prepares_;
     const clock::duration answer_limit_;
+    target::place place_;
     connection_pointer handle_;
     boost::asio::posix::stream_descriptor socket_;
     boost::asio::steady_timer limit_;

@@ -32,7 +32,7 @@ struct free_notify {
 
 listener::listener(std::shared_ptr<news> owner)
     : news_(std::move(owner)), strand_(asio::make_strand(news_->executor_)),
-      link_(std::make_shared<connection>(strand_, news_->where_, false,
+      link_(std::make_shared<connection>(strand_, news_->where_, news_->troubles_, false,
                                          std::chrono::duration_cast<connection::clock::duration>(
                                              news_->options_.statement_timeout))),
       waits_(news_->options_.reconnect_first, news_->options_.reconnect_longest),

@@ -29,7 +29,7 @@ duration back_off::next()
 
 pool::session::session(asio::any_io_executor executor, const settings& options)
     : strand(asio::make_strand(std::move(executor))),
-      link(std::make_shared<connection>(strand, options.where, options.prepares,
+      link(std::make_shared<connection>(strand, options.where, options.troubles, options.prepares,
                                         options.answer_limit)),
       waits(options.reconnect_first, options.reconnect_longest)
 {
@@ -148,6 +148,7 @@ asio::awaitable<result> pool::execute(session& by, const request& what)
     /// The same statement, after one that the server rolled back for another's sake.
     constexpr int most_passing = 4;
     bool repeats = settings_.how == repeating::twice;
+    bool changes_session = true;
     for (int passing = 0;; ++passing) {
         co_await ensure_open(by);
         try {
@@ -157,7 +158,11 @@ asio::awaitable<result> pool::execute(session& by, const request& what)
             if (!std::exchange(repeats, false))
                 throw;
         } catch (const server_error& refused) {
-            if (!refused.is_passing() || passing == most_passing)
+            // Either way the server has rolled the statement back.
+            const bool is_other_session =
+                refused.ends_session() && std::exchange(changes_session, false);
+            const bool is_passing = refused.is_passing() && passing < most_passing;
+            if (!is_other_session && !is_passing)
                 throw;
         }
     }

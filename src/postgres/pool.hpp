@@ -41,6 +41,7 @@ class pool : public std::enable_shared_from_this<pool> {
 public:
     struct settings {
         std::shared_ptr<const target> where;
+        std::shared_ptr<trouble_log> troubles;
         std::size_t connections = 1;
         bool prepares = true;
         connection::clock::duration answer_limit{};

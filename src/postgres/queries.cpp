@@ -41,6 +41,12 @@ std::string select_runs(std::string_view rest)
     return fmt::format("SELECT {{1}} {} {}", from_runs, rest);
 }
 
+/// In microseconds. The end of a lease has to fit into its column.
+std::int64_t lease_time(duration ttl)
+{
+    return std::min(ttl, duration::max() / 2).count();
+}
+
 /// A limit with one more row, which tells whether another page follows.
 std::int64_t one_more(std::size_t limit)
 {
@@ -137,8 +143,8 @@ private:
 
 } // namespace
 
-queries::queries(std::string schema, std::uint32_t shards)
-    : schema_(std::move(schema)), channel_("pawl_news_" + schema_), shards_(shards)
+queries::queries(std::string_view schema, std::uint32_t shards)
+    : schema_(quoted(schema)), channel_("pawl_news_" + std::string{schema}), shards_(shards)
 {
 }
 
@@ -332,7 +338,7 @@ request queries::claim(const std::vector<std::uint32_t>& shards, std::string_vie
         "pawl_claim", "claiming shards",
         "SELECT shard, epoch, owner, lease_until FROM {0}.claim_shards($1::integer[], "
         "$2::bytea, $3::bigint) ORDER BY shard",
-        parameters{}.int4_array({shards.begin(), shards.end()}).bytes(owner).int8(ttl.count()));
+        parameters{}.int4_array({shards.begin(), shards.end()}).bytes(owner).int8(lease_time(ttl)));
 }
 
 request queries::release(const std::vector<lease>& held) const
@@ -365,7 +371,7 @@ request queries::claim_role(std::string_view role, std::string_view owner, durat
                 "owner = excluded.owner, lease_until = {0}.now_us() + $3::bigint "
                 "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
                 "r.lease_until <= {0}.now_us() RETURNING name, epoch, owner, lease_until",
-                parameters{}.bytes(role).bytes(owner).int8(ttl.count()));
+                parameters{}.bytes(role).bytes(owner).int8(lease_time(ttl)));
 }
 
 request queries::release_role(const role_lease& held) const

@@ -16,7 +16,7 @@ namespace pawl::postgres {
 /// Everything that is asked of a database but apply(): the statements, and how their rows are read.
 class queries {
 public:
-    queries(std::string schema, std::uint32_t shards);
+    queries(std::string_view schema, std::uint32_t shards);
 
     request find(const std::vector<run_id>& ids) const;
     request latest(std::string_view workflow, std::string_view foreign_id) const;
@@ -78,7 +78,7 @@ private:
     request make(const char* name, std::string_view doing, std::string_view sql,
                  parameters values) const;
 
-    const std::string schema_;
+    const std::string schema_; ///< quoted
     const std::string channel_;
     const std::uint32_t shards_;
 };

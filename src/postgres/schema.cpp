@@ -2,129 +2,116 @@
 
 #include "core/store_rules.hpp"
 #include "pawl/error.hpp"
-#include "postgres/connection.hpp"
 #include "postgres/error.hpp"
 #include "postgres/queries.hpp"
 
-#include <fmt/format.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 
-#include <poll.h>
+#include <fmt/format.h>
 
 #include <chrono>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pawl::postgres {
+
+namespace asio = boost::asio;
 
 // The text of pawl_schema.sql; made when Pawl is built.
 extern const std::string_view schema_script;
 
 namespace {
 
-constexpr int oldest_server = 130000;
+/// How long making or migrating a schema may take, and waiting for another process that does.
+constexpr std::chrono::hours longest_change{1};
+
+/// How much longer than its limit in the server the answer to a statement may take.
+constexpr std::chrono::seconds answer_grace{5};
 
 /// The advisory lock under which schemas are made: "Pawl" in ASCII, then the schema's name hashed.
 constexpr int lock_number = 0x5061'776c;
 
-connection_pointer connect(const target& where)
-{
-    connection_pointer made{where.start()};
-    if (!made)
-        throw std::bad_alloc{};
-    PQsetNoticeReceiver(made.get(), [](void*, const PGresult*) {}, nullptr);
-    const auto until = std::chrono::steady_clock::now() + where.time_limit();
-    auto next = PGRES_POLLING_WRITING;
-    while (next != PGRES_POLLING_OK) {
-        if (PQstatus(made.get()) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
-            throw_connect_error(made.get(), where.name());
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        pollfd socket{.fd = PQsocket(made.get()),
-                      .events = next == PGRES_POLLING_READING ? short{POLLIN} : short{POLLOUT},
-                      .revents = 0};
-        if (left.count() <= 0 || ::poll(&socket, 1, static_cast<int>(left.count())) == 0)
-            throw error{errc::store_unavailable,
-                        fmt::format("PostgreSQL at {}: no answer within the time to connect",
-                                    where.name())};
-        next = PQconnectPoll(made.get());
-    }
-    PQsetErrorVerbosity(made.get(), PQERRORS_DEFAULT);
-    if (const int version = PQserverVersion(made.get()); version < oldest_server)
-        throw error{errc::store_refused,
-                    fmt::format("PostgreSQL at {}: the server's version is {}.{}, and 13 is the "
-                                "oldest that Pawl works with",
-                                where.name(), version / 10000, version % 10000)};
-    return made;
-}
-
-/// The statements that opening a store needs.
+/// The statements that opening a store needs. Its coroutines end before it does.
 class opening {
 public:
-    opening(const target& where, const postgres_options& options)
-        : where_(where), options_(options), link_(connect(where))
+    opening(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+            std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+        : where_(std::move(where)), options_(options),
+          link_(std::make_shared<connection>(executor, where_, std::move(troubles), false,
+                                             options.statement_timeout + answer_grace))
     {
     }
 
-    result run(const std::string& sql, std::string_view doing)
-    {
-        result_pointer rows{
-            PQexecParams(link_.get(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 1)};
-        check(rows, doing);
-        return {std::move(rows), where_.name()};
-    }
-
-    /// Several statements at once.
-    void script(const std::string& sql, std::string_view doing)
-    {
-        check(result_pointer{PQexec(link_.get(), sql.c_str())}, doing);
-    }
-
-    /// 0 when there is no such schema, or nothing in it.
-    int version();
-    void create();
-    schema_facts facts();
+    asio::awaitable<schema_facts> run();
 
 private:
-    void check(const result_pointer& rows, std::string_view doing)
-    {
-        const auto status = PQresultStatus(rows.get());
-        if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-            throw_result_error(link_.get(), rows.get(), where_.name(), doing);
-    }
+    asio::awaitable<result> ask(std::string sql, std::string_view doing);
+    asio::awaitable<int> version();
+    asio::awaitable<bool> exists();
+    asio::awaitable<void> create();
+    asio::awaitable<void> make_missing();
+    asio::awaitable<void> begin_change();
+    asio::awaitable<schema_facts> facts();
 
     std::string literal() const { return fmt::format("'{}'", options_.schema); }
     void refuse_newer(int version) const;
 
-    const target& where_;
+    const std::shared_ptr<const target> where_;
     const postgres_options& options_;
-    connection_pointer link_;
+    const std::shared_ptr<connection> link_;
 };
 
-int opening::version()
+asio::awaitable<result> opening::ask(std::string sql, std::string_view doing)
 {
-    constexpr auto doing = "looking for the schema";
+    request question;
+    question.sql = std::move(sql);
+    question.doing = doing;
+    auto rows = co_await link_->execute(question);
+    co_return rows;
+}
+
+/// 0 when there is no such schema, or nothing in it.
+asio::awaitable<int> opening::version()
+{
+    constexpr std::string_view doing = "looking for the schema";
     // Asked of the catalogue first: a missing table must not be an error in the server's log.
-    auto tables = run(fmt::format("SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) "
-                                  "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-                                  "ON n.oid = c.relnamespace WHERE n.nspname = {}",
-                                  literal()),
-                      doing);
+    auto tables =
+        co_await ask(fmt::format("SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) "
+                                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                                 "ON n.oid = c.relnamespace WHERE n.nspname = {}",
+                                 literal()),
+                     doing);
     tables.next();
     const auto metas = tables.integer();
     const auto all = tables.integer();
     if (all == 0)
-        return 0;
+        co_return 0;
     if (metas == 0)
-        throw_damaged(where_.name(), fmt::format("the schema {} has tables, but none of Pawl's: "
-                                                 "use another one",
-                                                 options_.schema));
-    auto meta = run(fmt::format("SELECT version FROM {}.meta", options_.schema), doing);
+        throw_damaged(where_->name(), fmt::format("the schema {} has tables, but none of Pawl's: "
+                                                  "use another one",
+                                                  options_.schema));
+    auto meta =
+        co_await ask(fmt::format("SELECT version FROM {}.meta", quoted(options_.schema)), doing);
     if (!meta.next())
-        throw_damaged(where_.name(), fmt::format("the schema {} has no version", options_.schema));
-    return static_cast<int>(meta.integer());
+        throw_damaged(where_->name(), fmt::format("the schema {} has no version", options_.schema));
+    co_return static_cast<int>(meta.integer());
 }
 
-/// The parts of the script, each of which brings a schema to the next version.
+/// Whether the schema is there, be it empty.
+asio::awaitable<bool> opening::exists()
+{
+    auto found = co_await ask(
+        fmt::format("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = {}", literal()),
+        "looking for the schema");
+    found.next();
+    co_return found.integer() != 0;
+}
+
+/// The parts of the script, each of which brings a schema to the next version, which is there.
 std::vector<std::string> migrations(const postgres_options& options)
 {
     std::vector<std::string> parts;
@@ -135,7 +122,8 @@ std::vector<std::string> migrations(const postgres_options& options)
         left.remove_prefix(end == left.npos ? left.size() : end + 1);
         if (line.starts_with("-- version ")) {
             parts.emplace_back();
-        } else if (!parts.empty() && !line.starts_with('\\')) {
+        } else if (!parts.empty() && !line.starts_with('\\') &&
+                   !line.starts_with("CREATE SCHEMA ")) {
             parts.back().append(line);
             parts.back().push_back('\n');
         }
@@ -145,7 +133,7 @@ std::vector<std::string> migrations(const postgres_options& options)
             for (std::size_t at = 0; (at = part.find(name, at)) != part.npos; at += by.size())
                 part.replace(at, name.size(), by);
     };
-    replace(":\"schema\"", options.schema);
+    replace(":\"schema\"", quoted(options.schema));
     replace(":shards", std::to_string(options.shards));
     return parts;
 }
@@ -156,34 +144,60 @@ void opening::refuse_newer(int version) const
         throw error{errc::store_too_new,
                     fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
                                 "to {}",
-                                where_.name(), options_.schema, version, known)};
+                                where_->name(), options_.schema, version, known)};
 }
 
-void opening::create()
+/// Begins the transaction in which the schema is changed, when no other process is doing so.
+asio::awaitable<void> opening::begin_change()
 {
-    const auto parts = migrations(options_);
-    auto stored = version();
+    const auto limit = std::chrono::milliseconds{longest_change}.count();
+    const auto lock_timeout =
+        std::chrono::ceil<std::chrono::milliseconds>(options_.lock_timeout).count();
+    // A change that waits for a lock holds up whoever comes after it.
+    co_await link_->run_script(
+        fmt::format("BEGIN; SET LOCAL statement_timeout = {0}; SET LOCAL lock_timeout = {0}; "
+                    "SELECT pg_advisory_xact_lock({1}, hashtext({2})); "
+                    "SET LOCAL lock_timeout = {3}",
+                    limit, lock_number, literal(), lock_timeout),
+        "waiting for another process that makes the schema", longest_change + answer_grace);
+}
+
+asio::awaitable<void> opening::make_missing()
+{
+    constexpr auto limit = longest_change + answer_grace;
+    const auto doing = fmt::format("making the schema {}", options_.schema);
+    co_await begin_change();
+    // Another process may have made it meanwhile.
+    const auto stored = co_await version();
     refuse_newer(stored);
-    if (stored == static_cast<int>(parts.size()))
-        return;
+    // It needs a right in the database, which a role that was given its schema may not have.
+    const bool is_there = co_await exists();
+    if (!is_there)
+        co_await link_->run_script(fmt::format("CREATE SCHEMA {}", quoted(options_.schema)), doing,
+                                   limit);
+    const auto parts = migrations(options_);
+    for (auto at = static_cast<std::size_t>(stored); at < parts.size(); ++at)
+        co_await link_->run_script(parts[at], doing, limit);
+    co_await link_->run_script("COMMIT", doing, limit);
+}
+
+asio::awaitable<void> opening::create()
+{
+    const auto newest = static_cast<int>(migrations(options_).size());
+    const auto stored = co_await version();
+    refuse_newer(stored);
+    if (stored == newest)
+        co_return;
     const auto how_to_go_on =
         fmt::format("have an administrator run pawl_schema.sql with -v schema={}", options_.schema);
     if (!options_.create_schema)
         throw error{errc::store_refused,
                     fmt::format("PostgreSQL at {}: the schema {} is {}, and the option "
                                 "create_schema forbids to change that: {}",
-                                where_.name(), options_.schema,
+                                where_->name(), options_.schema,
                                 stored == 0 ? "missing" : "of an older Pawl", how_to_go_on)};
     try {
-        script("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", "locking");
-        run(fmt::format("SELECT pg_advisory_xact_lock({}, hashtext({}))", lock_number, literal()),
-            "waiting for another process that makes the schema");
-        // Another process may have made it meanwhile.
-        stored = version();
-        refuse_newer(stored);
-        for (auto at = static_cast<std::size_t>(stored); at < parts.size(); ++at)
-            script(parts[at], fmt::format("making the schema {}", options_.schema));
-        script("COMMIT", "making the schema");
+        co_await make_missing();
     } catch (const server_error& refused) {
         if (refused.state() != "42501")
             throw;
@@ -193,52 +207,68 @@ void opening::create()
     }
 }
 
-schema_facts opening::facts()
+asio::awaitable<schema_facts> opening::facts()
 {
     schema_facts facts;
-    const auto& schema = options_.schema;
-    constexpr auto doing = "reading the schema";
-    auto meta = run(fmt::format("SELECT shards FROM {}.meta", schema), doing);
+    const auto schema = quoted(options_.schema);
+    constexpr std::string_view doing = "reading the schema";
+    auto meta = co_await ask(fmt::format("SELECT shards FROM {}.meta", schema), doing);
     if (!meta.next())
-        throw_damaged(where_.name(), fmt::format("the schema {} has no version", schema));
+        throw_damaged(where_->name(), fmt::format("the schema {} has no version", options_.schema));
     meta.read(facts.shards);
     if (facts.shards == 0 || facts.shards > core::max_shards)
-        throw_damaged(where_.name(), fmt::format("the schema {} has {} shards: there are 1 to {}",
-                                                 schema, facts.shards, core::max_shards));
+        throw_damaged(where_->name(), fmt::format("the schema {} has {} shards: there are 1 to {}",
+                                                  schema, facts.shards, core::max_shards));
 
-    auto workflows =
-        run(fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
+    auto workflows = co_await ask(
+        fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
     while (workflows.next()) {
         const std::string name{workflows.bytes()};
         facts.workflows[name] = queries::read_place(workflows);
     }
 
-    auto types = run(fmt::format("SELECT {0}::oid::bigint, {1}::oid::bigint, {2}::oid::bigint, "
-                                 "{3}::oid::bigint, {4}::oid::bigint, {5}::oid::bigint, "
-                                 "{6}::oid::bigint",
-                                 fmt::format("'{}.transition_input'::regtype", schema),
-                                 fmt::format("'{}.settlement_input'::regtype", schema),
-                                 fmt::format("'{}.delivery_input'::regtype", schema),
-                                 fmt::format("'{}.cursor_input'::regtype", schema),
-                                 fmt::format("'{}.removal_input'::regtype", schema),
-                                 fmt::format("'{}.publication_input'::regtype", schema),
-                                 fmt::format("'{}.trim_input'::regtype", schema)),
-                     doing);
-    types.next();
-    for (Oid* type :
-         {&facts.types.transition, &facts.types.settlement, &facts.types.delivery,
-          &facts.types.cursor, &facts.types.removal, &facts.types.publication, &facts.types.trim})
-        types.read(*type);
-    return facts;
+    const std::pair<std::string_view, Oid*> types[] = {
+        {"transition_input", &facts.types.transition},
+        {"settlement_input", &facts.types.settlement},
+        {"delivery_input", &facts.types.delivery},
+        {"cursor_input", &facts.types.cursor},
+        {"removal_input", &facts.types.removal},
+        {"publication_input", &facts.types.publication},
+        {"trim_input", &facts.types.trim}};
+    std::string columns;
+    for (const auto& [name, number] : types)
+        columns += fmt::format("{}'{}.{}'::regtype::oid::bigint", columns.empty() ? "" : ", ",
+                               schema, name);
+    auto numbers = co_await ask("SELECT " + columns, doing);
+    numbers.next();
+    for (const auto& [name, number] : types)
+        numbers.read(*number);
+    co_return facts;
+}
+
+asio::awaitable<schema_facts> opening::run()
+{
+    co_await link_->open();
+    co_await create();
+    auto found = co_await facts();
+    co_return found;
 }
 
 } // namespace
 
-schema_facts prepare_schema(const target& where, const postgres_options& options)
+std::string quoted(std::string_view schema)
 {
-    opening database{where, options};
-    database.create();
-    return database.facts();
+    return fmt::format("\"{}\"", schema);
+}
+
+schema_facts prepare_schema(std::shared_ptr<const target> where,
+                            std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+{
+    asio::io_context context;
+    opening database{context.get_executor(), std::move(where), std::move(troubles), options};
+    auto facts = asio::co_spawn(context, database.run(), asio::use_future);
+    context.run();
+    return facts.get();
 }
 
 } // namespace pawl::postgres

@@ -1,10 +1,15 @@
 #pragma once
 
+#include "postgres/connection.hpp"
 #include "postgres/target.hpp"
+#include "postgres/trouble_log.hpp"
+
+#include <boost/asio/awaitable.hpp>
 
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -34,8 +39,12 @@ struct schema_facts {
     std::map<std::string, workflow_place, std::less<>> workflows;
 };
 
+/// The name as SQL has it: also of one that is a word of SQL.
+std::string quoted(std::string_view schema);
+
 /// Connects, looks at the schema, and makes or migrates it where the options allow. Blocks. Throws
 /// error; see open_postgres().
-schema_facts prepare_schema(const target& where, const postgres_options& options);
+schema_facts prepare_schema(std::shared_ptr<const target> where,
+                            std::shared_ptr<trouble_log> troubles, const postgres_options& options);
 
 } // namespace pawl::postgres

@@ -32,9 +32,11 @@ constexpr std::chrono::seconds answer_grace{5};
 /// one fails, apply() throws, after which nothing may be assumed of a batch anyway.
 constexpr std::size_t largest_statement = 32 << 20;
 
-pool::settings pool_settings(std::shared_ptr<const target> where, const postgres_options& options)
+pool::settings pool_settings(std::shared_ptr<const target> where,
+                             std::shared_ptr<trouble_log> troubles, const postgres_options& options)
 {
     return {.where = std::move(where),
+            .troubles = std::move(troubles),
             .prepares = !options.poll_only,
             .answer_limit = options.statement_timeout + answer_grace,
             .reconnect_first = options.reconnect_first,
@@ -43,16 +45,19 @@ pool::settings pool_settings(std::shared_ptr<const target> where, const postgres
 
 std::shared_ptr<pool> make_writers(const asio::any_io_executor& executor,
                                    std::shared_ptr<const target> where,
+                                   std::shared_ptr<trouble_log> troubles,
                                    const postgres_options& options)
 {
-    return std::make_shared<pool>(executor, pool_settings(std::move(where), options));
+    return std::make_shared<pool>(executor,
+                                  pool_settings(std::move(where), std::move(troubles), options));
 }
 
 std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
                                    std::shared_ptr<const target> where,
+                                   std::shared_ptr<trouble_log> troubles,
                                    const postgres_options& options)
 {
-    auto settings = pool_settings(std::move(where), options);
+    auto settings = pool_settings(std::move(where), std::move(troubles), options);
     settings.connections = options.read_connections;
     settings.how = repeating::twice;
     return std::make_shared<pool>(executor, std::move(settings));
@@ -63,11 +68,12 @@ std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
 class postgres_store final : public record_store {
 public:
     postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
-                   const postgres_options& options, schema_facts facts)
-        : troubles_(std::make_shared<trouble_log>(options.log)), facts_(std::move(facts)),
+                   std::shared_ptr<trouble_log> troubles, const postgres_options& options,
+                   schema_facts facts)
+        : troubles_(std::move(troubles)), facts_(std::move(facts)),
           statements_(std::make_shared<const queries>(options.schema, facts_.shards)),
-          writers_(make_writers(executor, where, options)),
-          readers_(make_readers(executor, where, options)),
+          writers_(make_writers(executor, where, troubles_, options)),
+          readers_(make_readers(executor, where, troubles_, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
           workflows_(facts_.workflows), all_shards_(facts_.shards)
@@ -372,8 +378,10 @@ std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std:
 {
     check(options);
     auto where = std::make_shared<const target>(uri, options);
-    auto facts = prepare_schema(*where, options);
-    return std::make_shared<postgres_store>(executor, std::move(where), options, std::move(facts));
+    auto troubles = std::make_shared<trouble_log>(options.log);
+    auto facts = prepare_schema(where, troubles, options);
+    return std::make_shared<postgres_store>(executor, std::move(where), std::move(troubles),
+                                            options, std::move(facts));
 }
 
 } // namespace pawl

@@ -1,7 +1,9 @@
 // What a schema holds after it was opened again, and what stands in the way of opening one: servers
 // that cannot be reached or are too old, users and rights, schemas of others and of newer versions.
 #include "pawl/error.hpp"
+#include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
+#include "postgres/target.hpp"
 #include "sqlite/support.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -13,6 +15,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <sstream>
@@ -35,6 +39,22 @@ std::string tcp_uri(const std::string& role, const std::string& password = "secr
     return fmt::format("postgresql://{}:{}@127.0.0.1:{}/{}", role, password, server().port(),
                        database);
 }
+
+/// A variable of the environment, as long as it lives.
+class variable {
+public:
+    variable(const char* name, const std::string& value) : name_(name)
+    {
+        ::setenv(name, value.c_str(), 1);
+    }
+    ~variable() { ::unsetenv(name_); }
+
+    variable(const variable&) = delete;
+    variable& operator=(const variable&) = delete;
+
+private:
+    const char* const name_;
+};
 
 /// As psql would run it.
 std::string schema_script(const std::string& schema, int shards)
@@ -212,6 +232,103 @@ BOOST_AUTO_TEST_CASE(a_role_without_rights_gets_the_script)
     BOOST_TEST((apply_one(*store, store_as(make_run(1, "order-1"))).status ==
                 pawl::apply_status::accepted));
     BOOST_TEST(finish(store->claim({0, 1}, "me", 1h)).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(words_of_sql_are_good_names_for_schemas)
+{
+    for (const std::string schema : {"order", "user", "table", "default", "end"}) {
+        const auto store = open(server().uri(), {.schema = schema, .shards = 4});
+        const auto run = make_run(1, "order-1");
+        BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+        BOOST_TEST((finish(store->find(run.id)) == run));
+        BOOST_TEST(finish(store->claim({1}, "me", 1h)).size() == 1u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_role_needs_no_right_in_the_database_to_fill_its_schema)
+{
+    const auto schema = fresh_schema();
+    ask("CREATE ROLE filler LOGIN PASSWORD 'secret'; CREATE SCHEMA " + schema +
+        " AUTHORIZATION filler");
+    const auto store = open(tcp_uri("filler"), {.schema = schema});
+    BOOST_TEST((apply_one(*store, store_as(make_run(1, "order-1"))).status ==
+                pawl::apply_status::accepted));
+}
+
+BOOST_AUTO_TEST_CASE(settings_of_the_environment_and_of_services_count)
+{
+    const auto schema = fresh_schema();
+    const auto read_only = fails_with(errc::store_read_only, {"read-only"});
+    const std::string options = "-c default_transaction_read_only=on";
+    {
+        const variable changed{"PGOPTIONS", options};
+        BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema}), pawl::error, read_only);
+    }
+    const std::filesystem::path folder = server().folder();
+    std::ofstream{folder / "services"} << "[shop]\nhost=" << server().folder()
+                                       << "\nport=" << server().port()
+                                       << "\nuser=postgres\ndbname=postgres\nconnect_timeout=9"
+                                       << "\noptions=" << options << "\n";
+    {
+        const variable changed{"PGSERVICEFILE", (folder / "services").string()};
+        BOOST_CHECK_EXCEPTION(open("service=shop", {.schema = schema}), pawl::error, read_only);
+        open("service=shop options='-c default_transaction_read_only=off'", {.schema = schema});
+        BOOST_TEST((pawl::postgres::target{"service=shop", {}}.connect_timeout() == 9s));
+        BOOST_CHECK_EXCEPTION(open("service=none"), pawl::error,
+                              fails_with(errc::invalid_argument, {"none"}));
+    }
+    const variable changed{"PGCONNECT_TIMEOUT", "7"};
+    BOOST_TEST((pawl::postgres::target{"host=/a", {}}.connect_timeout() == 7s));
+    BOOST_TEST((pawl::postgres::target{"connect_timeout=3", {}}.connect_timeout() == 3s));
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_falls_silent_does_not_hold_the_start_up_for_ever)
+{
+    proxy between{fmt::format("{}/.s.PGSQL.{}", server().folder(), server().port())};
+    between.hold_from("pg_namespace");
+    const auto uri = fmt::format("host=127.0.0.1 port={} user=postgres gssencmode=disable "
+                                 "sslmode=disable dbname=postgres",
+                                 between.port());
+    BOOST_CHECK_EXCEPTION(open(uri, {.schema = fresh_schema(), .statement_timeout = 10ms}),
+                          pawl::error, fails_with(errc::store_unavailable, {"no answer"}));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_server_refuses_is_named_for_what_it_is)
+{
+    const auto schema = fresh_schema();
+    const auto store = open(server().uri(), {.schema = schema, .statement_timeout = 500ms});
+    auto run = make_run(1, "order-1");
+    const auto refused = [&](errc code, std::vector<std::string> words) {
+        BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
+                              fails_with(code, std::move(words)));
+    };
+    ask("ALTER TABLE " + schema + ".runs ADD CONSTRAINT mine CHECK (status <> 10)");
+    refused(errc::store_refused, {"mine", "23514"});
+    ask("ALTER TABLE " + schema + ".runs DROP CONSTRAINT mine");
+    const auto trigger = [&](const std::string& body) {
+        ask(fmt::format("CREATE OR REPLACE FUNCTION {0}.mine() RETURNS trigger LANGUAGE plpgsql AS "
+                        "$$ BEGIN {1}; RETURN NEW; END $$; "
+                        "CREATE OR REPLACE TRIGGER mine BEFORE INSERT ON {0}.runs FOR EACH ROW "
+                        "EXECUTE FUNCTION {0}.mine()",
+                        schema, body));
+    };
+    trigger("RAISE EXCEPTION 'not on Sundays'");
+    refused(errc::store_refused, {"not on Sundays", "P0001"});
+    trigger("RAISE EXCEPTION 'moved' USING ERRCODE = 'XX000'");
+    refused(errc::store_unavailable, {"moved"});
+    trigger("RAISE EXCEPTION 'broken' USING ERRCODE = 'XX001'");
+    refused(errc::store_damaged, {"broken"});
+    trigger("RAISE EXCEPTION 'large' USING ERRCODE = '22003'");
+    refused(errc::invalid_argument, {"large"});
+    trigger("RAISE EXCEPTION 'pooled' USING ERRCODE = '42P05'");
+    refused(errc::store_refused, {"pooled", "poll_only"});
+    trigger("PERFORM pg_sleep(60)");
+    refused(errc::store_unavailable, {"statement timeout", "postgres_options::statement_timeout"});
+    ask("DROP TRIGGER mine ON " + schema + ".runs");
+    BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+
+    BOOST_TEST(finish(store->claim({0}, "me", pawl::duration::max())).size() == 1u);
+    BOOST_TEST(finish(store->claim_role("leader", "me", pawl::duration::max())).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_connected_to_is_named)

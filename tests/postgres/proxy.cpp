@@ -56,6 +56,7 @@ asio::awaitable<void> proxy::accept()
 {
     for (;;) {
         auto client = co_await acceptor_.async_accept(asio::use_awaitable);
+        count_connection();
         asio::local::stream_protocol::socket server{context_};
         auto connected = co_await server.async_connect(
             asio::local::stream_protocol::endpoint{socket_}, asio::as_tuple(asio::use_awaitable));
@@ -91,6 +92,23 @@ void proxy::hold_from(std::string text)
     held_request_ = std::move(text);
 }
 
+void proxy::hold()
+{
+    become(state::held);
+}
+
+void proxy::count_connection()
+{
+    const std::lock_guard lock{mutex_};
+    ++connections_;
+}
+
+int proxy::connections()
+{
+    const std::lock_guard lock{mutex_};
+    return connections_;
+}
+
 bool proxy::wait_until_held()
 {
     std::unique_lock lock{mutex_};
@@ -105,6 +123,11 @@ void proxy::cut()
             if (const auto between = each.lock())
                 between->cut();
     });
+}
+
+void proxy::refuse()
+{
+    become(state::cut);
 }
 
 void proxy::heal()

@@ -37,11 +37,20 @@ public:
     /// connection, in either direction, until heal().
     void hold_from(std::string text);
 
+    /// All that comes stays here, also from new connections, until heal().
+    void hold();
+
+    /// How many connections were made.
+    int connections();
+
     /// Until that request has come; false when it has not in a minute.
     bool wait_until_held();
 
     /// Cuts all connections and each new one, until heal().
     void cut();
+
+    /// Cuts each new connection, until heal().
+    void refuse();
 
     /// What was held goes on its way, new connections are made.
     void heal();
@@ -57,6 +66,7 @@ private:
 
     boost::asio::awaitable<void> until_not_held();
     void become(state next);
+    void count_connection();
     bool is(state wanted);
 
     /// Whether this is what was waited for; then it is no longer.
@@ -71,6 +81,7 @@ private:
     std::mutex mutex_; ///< guards what follows
     std::condition_variable held_;
     state state_ = state::sound;
+    int connections_ = 0;
     std::string lost_request_;
     std::string lost_answer_;
     std::string held_request_;
