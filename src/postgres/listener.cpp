@@ -76,8 +76,6 @@ asio::awaitable<void> listener::follow(std::shared_ptr<listener> self)
         const bool listens = co_await self->begin_to_listen();
         if (listens) {
             self->waits_.reset();
-            // What was committed meanwhile has been told to nobody here.
-            self->tell_gap();
             co_await self->receive();
         }
         self->link_->close();
@@ -94,19 +92,29 @@ asio::awaitable<bool> listener::begin_to_listen()
         co_await link_->open();
         co_await link_->execute(listen);
         co_return true;
-    } catch (const error&) {
-        co_return false;
+    } catch (...) {
+        if (!stopped_)
+            news_->troubles_->tell(trouble::not_listening, std::current_exception());
     }
+    co_return false;
 }
 
+/// Until the connection is lost, or something else has failed.
 asio::awaitable<void> listener::receive()
 {
-    while (!stopped_) {
-        while (const std::unique_ptr<PGnotify, free_notify> heard{PQnotifies(link_->handle())})
-            hear_payload(heard->extra);
-        const bool goes_on = co_await link_->wait_for_input();
-        if (!goes_on)
-            co_return;
+    try {
+        // What was committed meanwhile has been told to nobody here.
+        tell_gap();
+        bool goes_on = !stopped_;
+        while (goes_on) {
+            while (const std::unique_ptr<PGnotify, free_notify> heard{PQnotifies(link_->handle())})
+                hear_payload(heard->extra);
+            goes_on = co_await link_->wait_for_input();
+        }
+        if (!stopped_)
+            news_->troubles_->tell(trouble::connection_lost, std::string_view{"while listening"});
+    } catch (...) {
+        news_->troubles_->tell(trouble::not_listening, std::current_exception());
     }
 }
 
@@ -166,8 +174,9 @@ asio::awaitable<void> listener::poll(std::shared_ptr<listener> self)
         try {
             auto rows = co_await self->news_->asking_->run(self->news_->statements_->commits());
             self->hear_commits(std::move(rows));
-        } catch (const error&) {
+        } catch (...) {
             // Next time, what has changed since the last answer is told.
+            self->news_->troubles_->tell(trouble::not_asking, std::current_exception());
         }
         co_await self->pause(self->interval_, self->next_interval());
     }

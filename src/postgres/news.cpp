@@ -37,8 +37,13 @@ void news::tell(due_by_shard changed)
         for (const auto& [number, hear] : hearers_)
             hearers.push_back(hear);
     }
-    for (const auto& hear : hearers)
-        (*hear)(all);
+    for (const auto& hear : hearers) {
+        try {
+            (*hear)(all);
+        } catch (...) {
+            troubles_->tell(trouble::hearer_failed, std::current_exception());
+        }
+    }
 }
 
 void news::committed(std::span<const stored_wake> wakes)
@@ -78,14 +83,17 @@ asio::awaitable<void> news::notify_later(std::shared_ptr<news> self)
 {
     asio::steady_timer timer{self->executor_};
     for (;;) {
-        auto payloads = self->take_payloads();
-        if (payloads.empty())
-            co_return;
+        bool has_more = true;
         try {
-            co_await self->asking_->run(self->statements_->notify(payloads));
+            const auto payloads = self->take_payloads();
+            has_more = !payloads.empty();
+            if (has_more)
+                co_await self->asking_->run(self->statements_->notify(payloads));
         } catch (...) {
             self->troubles_->tell(trouble::not_notifying, std::current_exception());
         }
+        if (!has_more)
+            co_return;
         timer.expires_after(self->options_.notify_delay);
         asio::use_awaitable_t<> token;
         co_await timer.async_wait(asio::as_tuple(token));

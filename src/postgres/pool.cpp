@@ -123,11 +123,18 @@ void pool::finish(job& work)
     asio::post(executor, [done = std::move(*work.done)]() mutable { std::move(done)(); });
 }
 
+void pool::lost(session& by, std::string_view why)
+{
+    if (std::exchange(by.was_open, false))
+        settings_.troubles->tell(trouble::connection_lost, why);
+}
+
 asio::awaitable<void> pool::ensure_open(session& by)
 {
     if (by.link->is_open())
         co_return;
     by.link->close();
+    lost(by, "it ended while nothing was asked, or another server is used now");
     if (by.not_before) {
         asio::steady_timer wait{by.strand, *by.not_before};
         asio::use_awaitable_t<> token;
@@ -136,9 +143,11 @@ asio::awaitable<void> pool::ensure_open(session& by)
     try {
         co_await by.link->open();
     } catch (...) {
+        settings_.troubles->tell(trouble::connection_failed, std::current_exception());
         by.not_before = connection::clock::now() + by.waits.next();
         throw;
     }
+    by.was_open = true;
     by.not_before.reset();
     by.waits.reset();
 }
@@ -154,16 +163,20 @@ asio::awaitable<result> pool::execute(session& by, const request& what)
         try {
             auto rows = co_await by.link->execute(what);
             co_return rows;
-        } catch (const lost_connection&) {
+        } catch (const lost_connection& failed) {
+            lost(by, failed.detail());
             if (!std::exchange(repeats, false))
                 throw;
         } catch (const server_error& refused) {
             // Either way the server has rolled the statement back.
+            if (refused.ends_session())
+                lost(by, refused.detail());
             const bool is_other_session =
                 refused.ends_session() && std::exchange(changes_session, false);
             const bool is_passing = refused.is_passing() && passing < most_passing;
             if (!is_other_session && !is_passing)
                 throw;
+            settings_.troubles->tell(trouble::statement_repeated, refused.detail());
         }
     }
 }

@@ -71,6 +71,7 @@ private:
 
         boost::asio::any_io_executor strand;
         std::shared_ptr<connection> link;
+        bool was_open = false;
         back_off waits;
         std::optional<connection::clock::time_point> not_before; ///< after a failure to connect
     };
@@ -81,7 +82,8 @@ private:
     job* take(session& by);
     static boost::asio::awaitable<void> work(std::shared_ptr<pool> self, session& by);
     boost::asio::awaitable<result> execute(session& by, const request& what);
-    static boost::asio::awaitable<void> ensure_open(session& by);
+    boost::asio::awaitable<void> ensure_open(session& by);
+    void lost(session& by, std::string_view why);
     static void finish(job& work);
 
     const boost::asio::any_io_executor executor_;

@@ -114,6 +114,9 @@ public:
         results.reserve(batch.size());
         while (!batch.empty()) {
             const auto part = batch.first(fitting(batch, largest_statement));
+            if (part.size() < batch.size())
+                troubles_->tell(trouble::batch_divided, fmt::format("{} of {} changes come first",
+                                                                    part.size(), batch.size()));
             auto decided = co_await apply_part(part);
             std::ranges::move(decided, std::back_inserter(results));
             batch = batch.subspan(part.size());

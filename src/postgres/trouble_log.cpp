@@ -38,6 +38,8 @@ std::string_view sentence(trouble kind)
         return "divided a batch into several transactions";
     case trouble::server_warning:
         return "the server warns";
+    case trouble::hearer_failed:
+        return "a function that was given to listen() threw";
     }
     return "";
 }

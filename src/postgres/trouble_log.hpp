@@ -24,8 +24,9 @@ enum class trouble : std::uint8_t {
     statement_repeated,
     batch_divided,
     server_warning, ///< the server has added a warning to its answer
+    hearer_failed,  ///< a function that was given to listen() has thrown
 };
-inline constexpr std::size_t trouble_kinds = 10;
+inline constexpr std::size_t trouble_kinds = 11;
 
 /// Tells the log of a store about its troubles: each kind at most once a minute, with how often it
 /// has happened. Thread-safe.

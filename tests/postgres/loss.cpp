@@ -112,6 +112,35 @@ BOOST_AUTO_TEST_CASE(a_read_whose_request_or_answer_was_lost_is_repeated)
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
+{
+    proxy between{socket_of(server())};
+    const auto schema = fresh_schema();
+    const collected_log log;
+    between.lose_request("LISTEN");
+    const auto store = pawl::open_postgres(
+        backend(), through(between), {.schema = schema, .poll_interval = 1h, .log = log.sink()});
+    const auto listening = store->listen([](std::span<const pawl::shard_news>) {});
+    BOOST_TEST(log.wait_for("does not hear notifications"));
+
+    auto run = make_run(1, "order-1");
+    ask("CREATE SEQUENCE " + schema + ".times; CREATE FUNCTION " + schema +
+        ".mine() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('" + schema +
+        ".times') = 1 THEN RAISE EXCEPTION 'a deadlock' USING ERRCODE = '40P01'; END IF; "
+        "RETURN NEW; END $$; CREATE TRIGGER mine BEFORE INSERT ON " +
+        schema + ".runs FOR EACH ROW EXECUTE FUNCTION " + schema + ".mine()");
+    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(log.count("a deadlock") == 1u);
+
+    terminate_sessions();
+    BOOST_TEST((finish(store->find(run.id)) == run));
+    BOOST_TEST(log.wait_for("lost a connection"));
+    between.refuse();
+    terminate_sessions();
+    BOOST_CHECK_THROW(finish(store->find(run.id)), pawl::error);
+    BOOST_TEST(log.wait_for("could not connect"));
+}
+
 BOOST_AUTO_TEST_CASE(locks_of_others_are_waited_for_only_so_long)
 {
     const auto schema = fresh_schema();

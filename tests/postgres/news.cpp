@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -305,6 +306,19 @@ BOOST_AUTO_TEST_CASE(rows_with_impossible_shards_are_passed_over)
         ".workflows (name, first_shard) VALUES ('hostile', -4)");
     BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), server().uri(), options), pawl::error,
                           fails_with(pawl::errc::store_damaged, {"-4"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_that_throws_keeps_nothing_from_others)
+{
+    const collected_log log;
+    const auto store = open_fresh({.shards = 4, .poll_interval = 10ms, .log = log.sink()});
+    const auto throwing = store->listen(
+        [](std::span<const pawl::shard_news>) { throw std::runtime_error{"no memory, say"}; });
+    ear heard{*store};
+    const auto run = run_due(1, pawl::time_point{9s});
+    BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+    heard.wait_for(shard_of(run, *store), *run.wake_at);
+    BOOST_TEST(log.wait_for("no memory, say"));
 }
 
 BOOST_AUTO_TEST_CASE(nobody_is_told_after_the_handle_is_gone_and_the_executor_comes_to_rest)
