@@ -169,7 +169,7 @@ asio::awaitable<void> connection::connect()
 }
 
 /// Throws server_error when the server, or what it may do, is not what is needed.
-asio::awaitable<void> connection::check_server()
+asio::awaitable<void> connection::set_up()
 {
     const auto refuse = [this](errc code, std::string_view why) {
         throw server_error{
@@ -180,12 +180,11 @@ asio::awaitable<void> connection::check_server()
                fmt::format("the server's version is {}.{}, and 13 is the oldest that Pawl works "
                            "with",
                            version / 10000, version % 10000));
-    if (!where_->wants_writable())
-        co_return;
-    constexpr std::string_view doing = "asking whether the server can be written";
-    check_sent(PQsendQuery(handle_.get(), "SHOW transaction_read_only"), doing);
+    constexpr std::string_view doing = "setting up the session";
+    check_sent(PQsendQuery(handle_.get(), where_->setup().c_str()), doing);
     const auto rows = co_await answer(doing);
-    if (PQntuples(rows.get()) == 1 && std::string_view{PQgetvalue(rows.get(), 0, 0)} == "on")
+    if (where_->wants_writable() && PQntuples(rows.get()) == 1 &&
+        std::string_view{PQgetvalue(rows.get(), 0, 0)} == "on")
         refuse(errc::store_read_only, "the session is read-only: the server is a standby, or "
                                       "default_transaction_read_only is on");
 }
@@ -206,7 +205,7 @@ asio::awaitable<void> connection::open_at(target::place where)
     std::exception_ptr failure;
     try {
         co_await connect();
-        co_await check_server();
+        co_await set_up();
         where_->opened(place_);
     } catch (...) {
         failure = std::current_exception();

@@ -24,7 +24,8 @@ struct request {
     const char* name = ""; ///< that it is prepared under, once a connection; empty: it is not
     std::string sql;
     parameters values;
-    std::string_view doing; ///< for errors: "writing a batch"
+    std::string_view doing;           ///< for errors: "writing a batch"
+    std::uint64_t schema_version = 0; ///< of the schema_memory that it was made from; 0: of none
 };
 
 struct finish_connection {
@@ -78,7 +79,7 @@ private:
     boost::asio::awaitable<result_pointer> answer(std::string_view doing);
     boost::asio::awaitable<void> open_at(target::place where);
     boost::asio::awaitable<void> connect();
-    boost::asio::awaitable<void> check_server();
+    boost::asio::awaitable<void> set_up();
     void end_attempt(const std::exception_ptr& failure);
     void watch_socket();
     void arm(clock::duration limit);

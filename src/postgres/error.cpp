@@ -93,6 +93,7 @@ bool server_error::ends_session() const noexcept
         "25006",          // the server takes no writes
         "26000", "42P05", // the prepared statements are another's
         "3F000", "42704", "42804", "42883", "42P01", // the schema was made again
+        "XX000",                                     // as those, or an error that passes
     };
     return std::ranges::find(states, state_) != std::end(states);
 }

@@ -142,7 +142,10 @@ asio::awaitable<void> pool::ensure_open(session& by)
     }
     try {
         co_await by.link->open();
+        if (settings_.schema)
+            co_await settings_.schema->read_again(*by.link);
     } catch (...) {
+        by.link->close();
         settings_.troubles->tell(trouble::connection_failed, std::current_exception());
         by.not_before = connection::clock::now() + by.waits.next();
         throw;
@@ -160,6 +163,8 @@ asio::awaitable<result> pool::execute(session& by, const request& what)
     bool changes_session = true;
     for (int passing = 0;; ++passing) {
         co_await ensure_open(by);
+        if (what.schema_version != 0 && what.schema_version != settings_.schema->version())
+            throw stale_request{};
         try {
             auto rows = co_await by.link->execute(what);
             co_return rows;

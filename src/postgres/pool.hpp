@@ -2,6 +2,7 @@
 
 #include "pawl/time.hpp"
 #include "postgres/connection.hpp"
+#include "postgres/schema_memory.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 
@@ -48,6 +49,7 @@ public:
         duration reconnect_first{};
         duration reconnect_longest{};
         repeating how = repeating::once;
+        std::shared_ptr<schema_memory> schema; ///< read again for each session; null: not
     };
 
     pool(boost::asio::any_io_executor executor, settings options);

@@ -35,6 +35,34 @@ constexpr std::chrono::seconds answer_grace{5};
 /// The advisory lock under which schemas are made: "Pawl" in ASCII, then the schema's name hashed.
 constexpr int lock_number = 0x5061'776c;
 
+/// How many parts the script has.
+int newest_version()
+{
+    int parts = 0;
+    for (std::size_t at = 0; (at = schema_script.find("\n-- version ", at)) != schema_script.npos;
+         ++at)
+        ++parts;
+    return parts;
+}
+
+void refuse_newer(std::string_view where, std::string_view schema, std::int64_t version)
+{
+    if (version > newest_version())
+        throw error{errc::store_too_new,
+                    fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
+                                "to {}",
+                                where, schema, version, newest_version())};
+}
+
+asio::awaitable<result> ask(connection& link, std::string sql, std::string_view doing)
+{
+    request question;
+    question.sql = std::move(sql);
+    question.doing = doing;
+    auto rows = co_await link.execute(question);
+    co_return rows;
+}
+
 /// The statements that opening a store needs. Its coroutines end before it does.
 class opening {
 public:
@@ -49,30 +77,26 @@ public:
     asio::awaitable<schema_facts> run();
 
 private:
-    asio::awaitable<result> ask(std::string sql, std::string_view doing);
+    asio::awaitable<result> ask(std::string sql, std::string_view doing)
+    {
+        return postgres::ask(*link_, std::move(sql), doing);
+    }
     asio::awaitable<int> version();
     asio::awaitable<bool> exists();
     asio::awaitable<void> create();
     asio::awaitable<void> make_missing();
     asio::awaitable<void> begin_change();
-    asio::awaitable<schema_facts> facts();
 
     std::string literal() const { return fmt::format("'{}'", options_.schema); }
-    void refuse_newer(int version) const;
+    void refuse_newer(int version) const
+    {
+        postgres::refuse_newer(where_->name(), options_.schema, version);
+    }
 
     const std::shared_ptr<const target> where_;
     const postgres_options& options_;
     const std::shared_ptr<connection> link_;
 };
-
-asio::awaitable<result> opening::ask(std::string sql, std::string_view doing)
-{
-    request question;
-    question.sql = std::move(sql);
-    question.doing = doing;
-    auto rows = co_await link_->execute(question);
-    co_return rows;
-}
 
 /// 0 when there is no such schema, or nothing in it.
 asio::awaitable<int> opening::version()
@@ -138,15 +162,6 @@ std::vector<std::string> migrations(const postgres_options& options)
     return parts;
 }
 
-void opening::refuse_newer(int version) const
-{
-    if (const auto known = migrations(options_).size(); version > static_cast<int>(known))
-        throw error{errc::store_too_new,
-                    fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
-                                "to {}",
-                                where_->name(), options_.schema, version, known)};
-}
-
 /// Begins the transaction in which the schema is changed, when no other process is doing so.
 asio::awaitable<void> opening::begin_change()
 {
@@ -183,7 +198,7 @@ asio::awaitable<void> opening::make_missing()
 
 asio::awaitable<void> opening::create()
 {
-    const auto newest = static_cast<int>(migrations(options_).size());
+    const auto newest = newest_version();
     const auto stored = co_await version();
     refuse_newer(stored);
     if (stored == newest)
@@ -207,21 +222,40 @@ asio::awaitable<void> opening::create()
     }
 }
 
-asio::awaitable<schema_facts> opening::facts()
+asio::awaitable<schema_facts> opening::run()
+{
+    co_await link_->open();
+    co_await create();
+    auto found = co_await read_facts(*link_, options_.schema, where_->name());
+    co_return found;
+}
+
+} // namespace
+
+std::string quoted(std::string_view schema)
+{
+    return fmt::format("\"{}\"", schema);
+}
+
+asio::awaitable<schema_facts> read_facts(connection& link, std::string schema_name,
+                                         std::string where)
 {
     schema_facts facts;
-    const auto schema = quoted(options_.schema);
+    const auto schema = quoted(schema_name);
     constexpr std::string_view doing = "reading the schema";
-    auto meta = co_await ask(fmt::format("SELECT shards FROM {}.meta", schema), doing);
+    auto meta =
+        co_await ask(link, fmt::format("SELECT shards, version FROM {}.meta", schema), doing);
     if (!meta.next())
-        throw_damaged(where_->name(), fmt::format("the schema {} has no version", options_.schema));
+        throw_damaged(where, fmt::format("the schema {} has no version", schema_name));
     meta.read(facts.shards);
+    const auto version = meta.integer();
+    refuse_newer(where, schema_name, version);
     if (facts.shards == 0 || facts.shards > core::max_shards)
-        throw_damaged(where_->name(), fmt::format("the schema {} has {} shards: there are 1 to {}",
-                                                  schema, facts.shards, core::max_shards));
+        throw_damaged(where, fmt::format("the schema {} has {} shards: there are 1 to {}",
+                                         schema_name, facts.shards, core::max_shards));
 
     auto workflows = co_await ask(
-        fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
+        link, fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
     while (workflows.next()) {
         const std::string name{workflows.bytes()};
         facts.workflows[name] = queries::read_place(workflows);
@@ -239,26 +273,11 @@ asio::awaitable<schema_facts> opening::facts()
     for (const auto& [name, number] : types)
         columns += fmt::format("{}'{}.{}'::regtype::oid::bigint", columns.empty() ? "" : ", ",
                                schema, name);
-    auto numbers = co_await ask("SELECT " + columns, doing);
+    auto numbers = co_await ask(link, "SELECT " + columns, doing);
     numbers.next();
     for (const auto& [name, number] : types)
         numbers.read(*number);
     co_return facts;
-}
-
-asio::awaitable<schema_facts> opening::run()
-{
-    co_await link_->open();
-    co_await create();
-    auto found = co_await facts();
-    co_return found;
-}
-
-} // namespace
-
-std::string quoted(std::string_view schema)
-{
-    return fmt::format("\"{}\"", schema);
 }
 
 schema_facts prepare_schema(std::shared_ptr<const target> where,

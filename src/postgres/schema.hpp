@@ -24,12 +24,16 @@ struct type_numbers {
     Oid removal = 0;
     Oid publication = 0;
     Oid trim = 0;
+
+    bool operator==(const type_numbers&) const = default;
 };
 
 /// How a workflow is known in a database; neither number ever changes.
 struct workflow_place {
     int number = 0;
     std::optional<std::uint32_t> first_shard; ///< empty: it has no shards of its own yet
+
+    bool operator==(const workflow_place&) const = default;
 };
 
 /// What a store needs to know of its schema.
@@ -41,6 +45,10 @@ struct schema_facts {
 
 /// The name as SQL has it: also of one that is a word of SQL.
 std::string quoted(std::string_view schema);
+
+/// Of a schema that is there. @param where a target's name, for errors.
+boost::asio::awaitable<schema_facts> read_facts(connection& link, std::string schema,
+                                                std::string where);
 
 /// Connects, looks at the schema, and makes or migrates it where the options allow. Blocks. Throws
 /// error; see open_postgres().

@@ -8,6 +8,7 @@
 #include "postgres/pool.hpp"
 #include "postgres/queries.hpp"
 #include "postgres/schema.hpp"
+#include "postgres/schema_memory.hpp"
 #include "postgres/trouble_log.hpp"
 
 #include <fmt/format.h>
@@ -15,7 +16,6 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
-#include <mutex>
 
 namespace pawl {
 
@@ -46,10 +46,12 @@ pool::settings pool_settings(std::shared_ptr<const target> where,
 std::shared_ptr<pool> make_writers(const asio::any_io_executor& executor,
                                    std::shared_ptr<const target> where,
                                    std::shared_ptr<trouble_log> troubles,
+                                   std::shared_ptr<schema_memory> schema,
                                    const postgres_options& options)
 {
-    return std::make_shared<pool>(executor,
-                                  pool_settings(std::move(where), std::move(troubles), options));
+    auto settings = pool_settings(std::move(where), std::move(troubles), options);
+    settings.schema = std::move(schema);
+    return std::make_shared<pool>(executor, std::move(settings));
 }
 
 std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
@@ -69,21 +71,22 @@ class postgres_store final : public record_store {
 public:
     postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
                    std::shared_ptr<trouble_log> troubles, const postgres_options& options,
-                   schema_facts facts)
-        : troubles_(std::move(troubles)), facts_(std::move(facts)),
-          statements_(std::make_shared<const queries>(options.schema, facts_.shards)),
-          writers_(make_writers(executor, where, troubles_, options)),
+                   const schema_facts& facts)
+        : troubles_(std::move(troubles)),
+          schema_(std::make_shared<schema_memory>(options.schema, where->name(), facts)),
+          statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
+          writers_(make_writers(executor, where, troubles_, schema_, options)),
           readers_(make_readers(executor, where, troubles_, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
-          workflows_(facts_.workflows), all_shards_(facts_.shards)
+          all_shards_(schema_->shards())
     {
         know_shards({});
-        for (const auto& [name, place] : workflows_)
+        for (const auto& [name, place] : facts.workflows)
             know_shards(place);
     }
 
-    std::uint32_t shards() const noexcept override { return facts_.shards; }
+    std::uint32_t shards() const noexcept override { return schema_->shards(); }
     bool shared() const noexcept override { return true; }
 
     asio::awaitable<std::vector<std::uint32_t>>
@@ -109,7 +112,6 @@ public:
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
         core::check_batch(batch, all_shards_);
-        co_await learn_workflows(batch);
         std::vector<apply_result> results;
         results.reserve(batch.size());
         while (!batch.empty()) {
@@ -292,12 +294,33 @@ public:
     }
 
 private:
+    /// Again when the schema turns out to have been made again.
     asio::awaitable<std::vector<apply_result>> apply_part(std::span<const change> part)
     {
+        constexpr int most_times = 3;
+        for (int times = 1;; ++times) {
+            co_await learn_workflows(part);
+            try {
+                auto results = co_await apply_once(part);
+                co_return results;
+            } catch (const stale_request&) {
+                if (times == most_times)
+                    throw;
+            }
+        }
+    }
+
+    asio::awaitable<std::vector<apply_result>> apply_once(std::span<const change> part)
+    {
+        const auto version = schema_->version();
         const workflow_places places = [this](std::string_view name) {
-            return known_workflow(name).value();
+            const auto known = known_workflow(name);
+            if (!known)
+                throw stale_request{};
+            return *known;
         };
-        auto request = statements_->apply(encode_batch(part, shards(), facts_.types, places));
+        auto request = statements_->apply(encode_batch(part, shards(), schema_->types(), places));
+        request.schema_version = version;
         auto rows = co_await writers_->run(std::move(request));
         std::vector<stored_wake> wakes;
         auto results = decode_verdicts(rows, part, wakes);
@@ -307,9 +330,7 @@ private:
 
     std::optional<workflow_place> known_workflow(std::string_view name)
     {
-        const std::lock_guard lock{mutex_};
-        const auto found = workflows_.find(name);
-        return found == workflows_.end() ? std::nullopt : std::optional{found->second};
+        return schema_->workflow(name);
     }
 
     /// Gives the workflows of the batch their numbers and shards, if they have none yet. A
@@ -350,27 +371,24 @@ private:
 
     void know_workflow(std::string_view name, const workflow_place& place)
     {
-        const std::lock_guard lock{mutex_};
-        workflows_.insert_or_assign(std::string{name}, place);
+        schema_->add(name, place);
         know_shards(place);
     }
 
     void know_shards(const workflow_place& of)
     {
         if (of.first_shard)
-            all_shards_ = std::max(all_shards_.load(), *of.first_shard + facts_.shards);
+            all_shards_ = std::max(all_shards_.load(), *of.first_shard + schema_->shards());
         news_->know_shards(all_shards_);
     }
 
     const std::shared_ptr<trouble_log> troubles_;
-    const schema_facts facts_;
+    const std::shared_ptr<schema_memory> schema_;
     const std::shared_ptr<const queries> statements_;
     const std::shared_ptr<pool> writers_;
     const std::shared_ptr<pool> readers_;
     const std::shared_ptr<finder> finder_;
     const std::shared_ptr<news> news_;
-    std::mutex mutex_;
-    std::map<std::string, workflow_place, std::less<>> workflows_; ///< those that are known
     std::atomic<std::uint32_t> all_shards_; ///< of the workflows that are known, at least
 };
 
@@ -382,9 +400,9 @@ std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std:
     check(options);
     auto where = std::make_shared<const target>(uri, options);
     auto troubles = std::make_shared<trouble_log>(options.log);
-    auto facts = prepare_schema(where, troubles, options);
+    const auto facts = prepare_schema(where, troubles, options);
     return std::make_shared<postgres_store>(executor, std::move(where), std::move(troubles),
-                                            options, std::move(facts));
+                                            options, facts);
 }
 
 } // namespace pawl

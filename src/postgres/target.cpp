@@ -29,19 +29,25 @@ std::int64_t milliseconds(duration time)
     return std::chrono::ceil<std::chrono::milliseconds>(time).count();
 }
 
-/// Settings of the server for a session, as its command line takes them.
-std::string session_settings(const postgres_options& options)
+/// Sets what the sessions of a store have, and asks whether they are read-only. By a statement: a
+/// pooler may refuse settings in the startup packet. Those that the user gave there stay.
+std::string setup_statement(const postgres_options& options)
 {
+    const std::string question = "SELECT pg_catalog.current_setting('transaction_read_only')";
+    if (options.poll_only)
+        return question;
     // Compiling a plan takes longer than any of these statements. READ COMMITTED is what apply()
     // is written for, whatever the database's default is. Each read has an index to go by, also in
     // the first minute of a table, in which the planner has no statistics and thinks it small.
-    return fmt::format("-c statement_timeout={} -c lock_timeout={} "
-                       "-c idle_in_transaction_session_timeout={} -c jit=off "
-                       "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off "
-                       "-c enable_mergejoin=off "
-                       "-c default_transaction_isolation=read\\ committed",
-                       milliseconds(options.statement_timeout), milliseconds(options.lock_timeout),
-                       milliseconds(options.idle_in_transaction_timeout));
+    return fmt::format(
+        "{}, count(pg_catalog.set_config(name, value, false)) FROM (VALUES "
+        "('statement_timeout', '{}'), ('lock_timeout', '{}'), "
+        "('idle_in_transaction_session_timeout', '{}'), ('jit', 'off'), "
+        "('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), "
+        "('enable_mergejoin', 'off'), ('default_transaction_isolation', 'read committed')) "
+        "AS wanted (name, value) JOIN pg_catalog.pg_settings USING (name) WHERE source <> 'client'",
+        question, milliseconds(options.statement_timeout), milliseconds(options.lock_timeout),
+        milliseconds(options.idle_in_transaction_timeout));
 }
 
 [[noreturn]] void refuse(std::string_view text)
@@ -184,9 +190,7 @@ target::target(const std::string& uri, const postgres_options& options)
                 std::to_string(std::max<std::int64_t>(1, seconds(options.network_timeout) / 3)));
     add_default("keepalives_count", "3");
     add_default("tcp_user_timeout", std::to_string(milliseconds(options.network_timeout)));
-    // The user's own options come last, so that they win.
-    if (!options.poll_only)
-        settings_["options"] = session_settings(options) + " " + settings_["options"];
+    setup_ = setup_statement(options);
 
     const auto hosts = take("host");
     const auto addresses = take("hostaddr");

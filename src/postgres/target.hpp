@@ -47,6 +47,10 @@ public:
     /// because libpq has only a translated text to tell a refusal by.
     bool wants_writable() const noexcept { return wants_writable_; }
 
+    /// What each session is to be asked first: it has its settings then. The first column of the
+    /// answer is transaction_read_only.
+    const std::string& setup() const noexcept { return setup_; }
+
     /// "host:port/database", for messages.
     const std::string& name() const noexcept { return name_; }
     std::string name(const place& at) const;
@@ -68,6 +72,7 @@ private:
     settings settings_;        ///< without those of a place
     std::vector<place> hosts_; ///< names not looked up
     std::string name_;
+    std::string setup_;
     std::chrono::steady_clock::duration connect_timeout_{};
     bool wants_writable_ = false;
     mutable std::mutex mutex_;

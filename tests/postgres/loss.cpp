@@ -112,6 +112,34 @@ BOOST_AUTO_TEST_CASE(a_read_whose_request_or_answer_was_lost_is_repeated)
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
+BOOST_AUTO_TEST_CASE(a_schema_that_was_restored_is_read_again)
+{
+    const auto schema = fresh_schema();
+    const auto make_again = [&](std::uint32_t shards) {
+        ask("SET client_min_messages = error; DROP SCHEMA " + schema + " CASCADE");
+        pawl::open_postgres(backend(), server().uri(), {.schema = schema, .shards = shards});
+    };
+    const auto store =
+        pawl::open_postgres(backend(), server().uri(), {.schema = schema, .shards = 4});
+    const auto run = make_run(1, "order-1");
+    apply_one(*store, store_as(run));
+    BOOST_TEST((finish(store->find(run.id)) == run));
+    for (const bool ends_sessions : {false, true}) {
+        make_again(4);
+        if (ends_sessions)
+            terminate_sessions();
+        BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+        BOOST_TEST((finish(store->find(run.id)) == run));
+        BOOST_TEST(ask("SELECT count(*) FROM " + schema + ".runs_readable") == "1");
+    }
+    make_again(5);
+    BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
+                          fails_with(errc::store_damaged, {schema, "5 shards", "open the store"}));
+    ask("UPDATE " + schema + ".meta SET version = 77");
+    BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
+                          fails_with(errc::store_too_new, {schema, "version 77"}));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
 {
     proxy between{socket_of(server())};
