@@ -9,6 +9,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 
@@ -75,6 +77,7 @@ void pool::submit(job& work)
     session* by = nullptr;
     {
         const std::lock_guard lock{mutex_};
+        work.since = connection::clock::now();
         waiting_.push_back(&work);
         if (!idle_.empty()) {
             by = idle_.back();
@@ -83,36 +86,124 @@ void pool::submit(job& work)
             by = &sessions_.emplace_back(executor_, settings_);
         }
     }
-    if (!by)
-        return;
-    asio::co_spawn(by->strand, pool::work(std::move(self), *by),
+    if (by)
+        self->begin(*by);
+}
+
+void pool::begin(session& by)
+{
+    asio::co_spawn(by.strand, pool::work(shared_from_this(), by),
                    [](const std::exception_ptr& escaped) {
                        assert(!escaped);
                        static_cast<void>(escaped);
                    });
 }
 
-pool::job* pool::take(session& by)
+bool pool::has_work(session& by)
 {
     const std::lock_guard lock{mutex_};
-    if (waiting_.empty()) {
+    if (waiting_.empty())
         idle_.push_back(&by);
-        return nullptr;
+    return !waiting_.empty();
+}
+
+/// Null when there is none; then it is idle.
+pool::job* pool::take(session& by)
+{
+    std::vector<job*> late;
+    job* next = nullptr;
+    {
+        const std::lock_guard lock{mutex_};
+        by.serves = true;
+        const auto oldest = connection::clock::now() - settings_.answer_limit;
+        while (!waiting_.empty() && !next) {
+            auto* const first = waiting_.front();
+            waiting_.pop_front();
+            if (first->since < oldest)
+                late.push_back(first);
+            else
+                next = first;
+        }
+        if (!next)
+            idle_.push_back(&by);
     }
-    auto* const next = waiting_.front();
-    waiting_.pop_front();
+    if (!late.empty())
+        fail(late, std::make_exception_ptr(
+                       error{errc::store_unavailable,
+                             fmt::format("PostgreSQL at {}: no connection became free in time",
+                                         settings_.where->name())}));
     return next;
 }
 
+/// Of a session that cannot connect: leaves what waits to those that could, if any. False when it
+/// is idle then. Otherwise what was asked for before it tried fails.
+bool pool::leave_work(session& by, connection::clock::time_point since,
+                      const std::exception_ptr& failure)
+{
+    std::vector<job*> failed;
+    session* other = nullptr;
+    bool is_alone = true;
+    {
+        const std::lock_guard lock{mutex_};
+        by.serves = false;
+        const auto serves = [](const session& each) {
+            return each.serves;
+        };
+        is_alone = std::ranges::none_of(sessions_, serves);
+        if (is_alone) {
+            while (!waiting_.empty() && waiting_.front()->since <= since) {
+                failed.push_back(waiting_.front());
+                waiting_.pop_front();
+            }
+        } else {
+            const auto idle =
+                std::ranges::find_if(idle_, [&](const session* each) { return serves(*each); });
+            if (!waiting_.empty() && idle != idle_.end()) {
+                other = *idle;
+                idle_.erase(idle);
+            }
+            idle_.insert(idle_.begin(), &by); // the last that is chosen
+        }
+    }
+    if (other)
+        begin(*other);
+    fail(failed, failure);
+    return is_alone;
+}
+
+/// It connects before it takes a statement: a session that cannot keeps none from the others.
 asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
 {
-    while (auto* const next = self->take(by)) {
+    while (self->has_work(by)) {
+        const auto begun = connection::clock::now();
+        std::exception_ptr failure;
+        try {
+            co_await self->ensure_open(by);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            if (!self->leave_work(by, begun, failure))
+                co_return;
+            continue;
+        }
+        auto* const next = self->take(by);
+        if (!next)
+            co_return;
         try {
             next->rows = co_await self->execute(by, next->what);
         } catch (...) {
             next->failure = std::current_exception();
         }
         finish(*next);
+    }
+}
+
+void pool::fail(const std::vector<job*>& all, const std::exception_ptr& failure)
+{
+    for (job* each : all) {
+        each->failure = failure;
+        finish(*each);
     }
 }
 

@@ -63,6 +63,7 @@ private:
         request what;
         result rows;
         std::exception_ptr failure;
+        connection::clock::time_point since; ///< when it was asked for
         boost::asio::any_io_executor executor;
         std::optional<boost::asio::any_completion_handler<void()>> done;
     };
@@ -74,6 +75,7 @@ private:
         boost::asio::any_io_executor strand;
         std::shared_ptr<connection> link;
         bool was_open = false;
+        bool serves = false; ///< it could connect when it last had to; guarded by the mutex
         back_off waits;
         std::optional<connection::clock::time_point> not_before; ///< after a failure to connect
     };
@@ -81,12 +83,17 @@ private:
     struct enqueue;
 
     void submit(job& work);
+    void begin(session& by);
+    bool has_work(session& by);
     job* take(session& by);
+    bool leave_work(session& by, connection::clock::time_point since,
+                    const std::exception_ptr& failure);
     static boost::asio::awaitable<void> work(std::shared_ptr<pool> self, session& by);
     boost::asio::awaitable<result> execute(session& by, const request& what);
     boost::asio::awaitable<void> ensure_open(session& by);
     void lost(session& by, std::string_view why);
     static void finish(job& work);
+    static void fail(const std::vector<job*>& all, const std::exception_ptr& failure);
 
     const boost::asio::any_io_executor executor_;
     const settings settings_;

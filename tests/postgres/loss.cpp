@@ -10,6 +10,10 @@
 
 #include <libpq-fe.h>
 
+#include <future>
+#include <optional>
+#include <vector>
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -138,6 +142,28 @@ BOOST_AUTO_TEST_CASE(a_schema_that_was_restored_is_read_again)
     ask("UPDATE " + schema + ".meta SET version = 77");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
                           fails_with(errc::store_too_new, {schema, "version 77"}));
+}
+
+BOOST_AUTO_TEST_CASE(sessions_that_cannot_connect_take_no_calls_from_others)
+{
+    const auto schema = fresh_schema();
+    ask("CREATE ROLE " + schema + " LOGIN CONNECTION LIMIT 3; CREATE SCHEMA " + schema +
+        " AUTHORIZATION " + schema);
+    const auto uri = fmt::format("host={} port={} dbname=postgres user={}", server().folder(),
+                                 server().port(), schema);
+    const auto store =
+        pawl::open_postgres(backend(), uri, {.schema = schema, .read_connections = 20});
+    const auto run = make_run(1, "order-1");
+    apply_one(*store, store_as(run));
+    BOOST_TEST((finish(store->find(run.id)) == run));
+    boost::asio::io_context context;
+    std::vector<std::future<std::optional<pawl::record>>> found;
+    for (int i = 0; i < 500; ++i)
+        found.push_back(boost::asio::co_spawn(context, store->latest("orders", "order-1"),
+                                              boost::asio::use_future));
+    context.run();
+    for (auto& each : found)
+        BOOST_TEST((each.get() == run));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
