@@ -25,6 +25,12 @@ inline bool can_take(const record& run, const status_rules* rules, const message
            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end();
 }
 
+/// Commands that interrupt a handler. A run whose handler runs refuses the others.
+inline bool interrupts(message_kind kind)
+{
+    return kind == message_kind::pause || kind == message_kind::cancel;
+}
+
 /// A callback that no status of the workflow declares.
 inline bool is_unknown(const definition& workflow, const message& waiting)
 {

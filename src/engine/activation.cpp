@@ -25,12 +25,6 @@ namespace {
 /// Messages that one read of an inbox asks for.
 constexpr std::size_t inbox_page = 256;
 
-/// Other commands wait for the handler's end: they would only be refused.
-bool interrupts(const message& arrived)
-{
-    return arrived.kind == message_kind::pause || arrived.kind == message_kind::cancel;
-}
-
 bool runs_handler(need what)
 {
     return what == need::step || what == need::timeout || what == need::callback;
@@ -74,7 +68,7 @@ void activation::hear_of_mail(bool urgent)
 {
     if (urgent)
         interrupt(interruption::command);
-    await_expiry();
+    await_settling();
 }
 
 void activation::interrupt_to_stop()
@@ -251,7 +245,7 @@ asio::awaitable<bool> activation::go_on()
                 if (place_ == active_runs::place::waiting)
                     shared_.active->stop_waiting(*this);
                 if (committing_) {
-                    // A message that expired while the handler ran is being settled.
+                    // A message is being settled since before the handler's end.
                     co_await wait_for_turn();
                     pass_turn();
                 }
@@ -463,7 +457,7 @@ bool activation::take_arrived(std::vector<message> mail)
             continue;
         }
         new_mail_ = true;
-        urgent = urgent || interrupts(arrived);
+        urgent = urgent || core::interrupts(arrived.kind);
         if (arrived.sequence == inbox_seen_ + 1) {
             ++inbox_seen_;
             inbox_.add(std::move(arrived));

@@ -158,9 +158,11 @@ private:
     bool take_mail();
     bool take_arrived(std::vector<message> arrived);
     void hear_of_mail(bool urgent);
-    bool can_expire(const message& waiting) const;
-    void await_expiry();
-    boost::asio::awaitable<void> expire_messages();
+    std::optional<time_point> settled_beside(const message& waiting, bool is_first_command) const;
+    std::pair<time_point, const message*> first_settled_beside() const;
+    void await_settling();
+    void begin_settling();
+    boost::asio::awaitable<void> settle_beside();
     bool take_permit();
     bool ended_by_stop(const std::exception_ptr& failure) const;
     void give_permit_back();
@@ -222,9 +224,9 @@ private:
     std::vector<waiting_coroutine> effect_waiters_;
     std::optional<std::pair<int, std::vector<deadline>>> armed_; ///< of the status it moved to
     std::unique_ptr<timer> timer_;
-    std::unique_ptr<timer> expiry_timer_;
-    std::uint64_t expiry_waits_ = 0; ///< so that a late timer finds out
-    bool expiring_ = false;
+    std::unique_ptr<timer> settling_timer_;
+    std::uint64_t settling_waits_ = 0; ///< so that a late timer finds out
+    bool settling_ = false;
 
     // See at_work(); `since` is the last to be set.
     std::atomic<const detail::workflow_impl*> work_of_{nullptr};

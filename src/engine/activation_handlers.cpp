@@ -1,5 +1,6 @@
 // The half of an activation that runs handlers: what they may do, how long, and what ends them.
 #include "core/later.hpp"
+#include "core/taking.hpp"
 #include "core/trace.hpp"
 #include "engine/activation.hpp"
 #include "engine/error_text.hpp"
@@ -24,17 +25,19 @@ constexpr std::string_view skipped_for_good =
     "the step returned skip() in a status without a callback or an armed timeout: nothing would "
     "move the run any more; a resume runs the step again";
 
+core::command_received command_of(const message& command)
+{
+    return {command.sequence, command.kind, command.payload, command.requested_by};
+}
+
 } // namespace
 
 /// What comes of an action for which no handler runs.
 std::optional<core::outcome> activation::outcome_of(core::action what)
 {
     switch (what.what) {
-    case need::command: {
-        const auto& command = inbox_[what.message];
-        return core::command_received{command.sequence, command.kind, command.payload,
-                                      command.requested_by};
-    }
+    case need::command:
+        return command_of(inbox_[what.message]);
     case need::expire_message:
         return core::message_expired{inbox_[what.message].sequence};
     case need::resume:
@@ -153,7 +156,7 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
         limit_attempt(limit_of(what));
         interrupted_ = interruption::none;
         handler_running_ = true;
-        await_expiry();
+        await_settling();
         value = co_await call_handler(what);
     } catch (...) {
         failure = std::current_exception();
@@ -162,8 +165,8 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     ++attempt_;
     if (timer_)
         timer_->cancel();
-    if (expiry_timer_)
-        expiry_timer_->cancel();
+    if (settling_timer_)
+        settling_timer_->cancel();
     if (failure && interrupted_ == interruption::none && ended_by_stop(failure))
         interrupted_ = interruption::stop;
     if (interrupted_ != interruption::none) {
@@ -448,54 +451,85 @@ void activation::supersede(std::uint64_t attempt)
     shared_.active->replace(*this, fresh);
 }
 
-/// Its time limit counts until its handler begins.
-bool activation::can_expire(const message& waiting) const
+/// When the message is settled though a handler runs: when its time limit passes, which counts
+/// until its own handler begins; and at once where it is a command that a run at work refuses.
+std::optional<time_point> activation::settled_beside(const message& waiting,
+                                                     bool is_first_command) const
 {
+    if (is_first_command && !core::interrupts(waiting.kind))
+        return time_point::min();
     const auto* callback = std::get_if<core::from_callback>(&*running_);
-    return waiting.expires_at && !(callback && callback->message == waiting.sequence);
+    if (callback && callback->message == waiting.sequence)
+        return std::nullopt;
+    return waiting.expires_at;
 }
 
-/// Waits for the first of the known messages to expire while the handler runs: its sender is told
-/// on time.
-void activation::await_expiry()
+/// The first message of those that are settled beside the handler, and when.
+std::pair<time_point, const message*> activation::first_settled_beside() const
 {
-    if (!inbox_.first_expiry())
-        return;
-    std::optional<time_point> first;
-    for (const auto& waiting : inbox_)
-        if (can_expire(waiting) && (!first || *waiting.expires_at < *first))
-            first = waiting.expires_at;
-    if (!first || expiring_)
-        return;
-    if (!expiry_timer_)
-        expiry_timer_ = shared_.clock.make_timer(strand());
-    const auto span = std::clamp(*first - now(), duration::zero(), longest_sleep);
-    const auto on_time = [weak = weak_from_this(), wait = ++expiry_waits_] {
-        const auto self = weak.lock();
-        if (!self || wait != self->expiry_waits_ || !self->handler_running_)
-            return;
-        self->expiring_ = true;
-        self->shared_.running.spawn(self->strand(), self->expire_messages());
-    };
-    expiry_timer_->wait(span, asio::bind_executor(strand(), on_time));
+    std::pair<time_point, const message*> first{time_point::max(), nullptr};
+    const core::waiting_messages known = inbox_;
+    if (!known.has_commands && !known.first_expiry)
+        return first;
+    bool is_first = true;
+    for (const auto& waiting : known.all) {
+        const bool is_command = waiting.kind != message_kind::callback;
+        const auto at = settled_beside(waiting, is_command && is_first);
+        is_first = is_first && !is_command;
+        if (at && (!first.second || *at < first.first))
+            first = {*at, &waiting};
+    }
+    return first;
 }
 
-asio::awaitable<void> activation::expire_messages()
+/// Waits for the first of the known messages that are settled while the handler runs: its sender is
+/// told on time.
+void activation::await_settling()
+{
+    if (settling_)
+        return;
+    const auto [at, first] = first_settled_beside();
+    if (!first)
+        return;
+    const auto present = now();
+    if (at <= present) {
+        begin_settling();
+        return;
+    }
+    if (!settling_timer_)
+        settling_timer_ = shared_.clock.make_timer(strand());
+    const auto span = std::min(at - present, longest_sleep);
+    const auto on_time = [weak = weak_from_this(), wait = ++settling_waits_] {
+        const auto self = weak.lock();
+        if (self && wait == self->settling_waits_ && self->handler_running_)
+            self->begin_settling();
+    };
+    settling_timer_->wait(span, asio::bind_executor(strand(), on_time));
+}
+
+void activation::begin_settling()
+{
+    settling_ = true;
+    shared_.running.spawn(strand(), settle_beside());
+}
+
+asio::awaitable<void> activation::settle_beside()
 {
     const auto alive = shared_from_this();
     while (handler_running_ && knows_the_run()) {
-        const auto at = now();
-        const auto late = std::ranges::find_if(
-            inbox_, [&](const message& m) { return can_expire(m) && *m.expires_at <= at; });
-        if (late == inbox_.end())
+        const auto [at, first] = first_settled_beside();
+        if (!first || at > now())
             break;
-        const auto sequence = late->sequence;
+        const auto sequence = first->sequence;
         co_await wait_for_turn();
-        const bool is_left =
-            handler_running_ && knows_the_run() && inbox_.find(sequence) != inbox_.end();
+        const auto waiting = inbox_.find(sequence);
         std::optional<transition> change;
-        if (is_left)
-            change = decide(core::message_expired{sequence});
+        if (handler_running_ && knows_the_run() && waiting != inbox_.end()) {
+            if (waiting->expires_at && *waiting->expires_at <= now())
+                change = decide(core::message_expired{sequence});
+            else
+                change = decide(command_of(*waiting));
+        }
         if (change) {
             own_commit made{*this, std::move(*change)};
             if (!store_in_place(made)) {
@@ -505,10 +539,10 @@ asio::awaitable<void> activation::expire_messages()
         }
         pass_turn();
     }
-    expiring_ = false;
+    settling_ = false;
     // Else the next look at the store finds it.
     if (handler_running_ && knows_the_run())
-        await_expiry();
+        await_settling();
 }
 
 const std::string& activation::name_of(const core::from_timeout& by) const

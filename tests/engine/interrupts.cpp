@@ -80,14 +80,16 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
         begin(w, [&](auto done) { client.async_resume(run, {}, std::move(done)); });
     const auto deleted =
         begin(w, [&](auto done) { client.async_delete_data(run, "asked", std::move(done)); });
+    // They are told so while it runs.
+    BOOST_REQUIRE(resumed->has_value());
+    BOOST_TEST((**resumed == pawl::errc::not_paused));
+    BOOST_REQUIRE(deleted->has_value());
+    BOOST_TEST((**deleted == pawl::errc::unfinished));
     BOOST_TEST(begun == 1);
     w.advance(1h);
     BOOST_TEST(begun == 1);
     BOOST_TEST((w.state_of(client, run).status == off));
-    BOOST_REQUIRE(resumed->has_value());
-    BOOST_TEST((**resumed == pawl::errc::finished));
-    BOOST_REQUIRE(deleted->has_value());
-    BOOST_TEST((**deleted == pawl::errc::unfinished));
+    BOOST_TEST(w.state_of(client, run).object.trail == std::vector<std::string>{"began"});
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paused_and_cancelled)
