@@ -51,7 +51,10 @@ public:
 
     record& next() { return change_.next; }
 
-    void finish() { next().wake_at = wake_time(next(), workflow_, now_, mail_time()); }
+    void finish()
+    {
+        next().wake_at = wake_time(next(), workflow_, now_, mail_time(), inbox_.outdated);
+    }
 
     /// When the messages that stay in the inbox need an engine: now for those that the run can take
     /// in its new state, so that they are not forgotten if this is the last that the maker does.

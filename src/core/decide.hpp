@@ -23,7 +23,8 @@ struct inbox_view {
     std::uint64_t seen = 0;   ///< the newest message that it knows
     waiting_messages waiting; ///< those that are not settled yet
 
-    /// A newer program has been here: callbacks that this one does not declare may be its.
+    /// A newer program has been here: callbacks and steps that this one does not declare may be
+    /// its.
     bool outdated = false;
 };
 
@@ -94,12 +95,16 @@ constexpr int max_callbacks_in_a_row = 16;
 /// 5. The step, unless a timeout's handler has failed and is about to be repeated: the step that it
 ///    interrupted waits until that has succeeded.
 ///
+/// 6. A newer program, for a status that the definition does not have, and for a step that it lacks
+///    where `outdated` says that a newer program has been here.
+///
 /// `callbacks_in_a_row` says how many callbacks were handled since a step or a timeout's handler
 /// had its turn, or a deadline interrupted one of them. From max_callbacks_in_a_row on, passed
 /// deadlines and then a due step go before callbacks, so that a stream of callbacks starves
 /// neither.
 action next_action(const record& current, const definition& workflow,
-                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row = 0);
+                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row = 0,
+                   bool outdated = false);
 
 /// The earliest deadline of the visit whose timeout the workflow has.
 std::optional<time_point> next_deadline(const record& current, const definition& workflow) noexcept;
@@ -114,6 +119,7 @@ duration back_off(const retry_policy& policy, int failures, std::uint64_t entrop
 /// The earliest time at which the run needs an engine; see record::wake_at. `mail` is the time at
 /// which its messages need one.
 std::optional<time_point> wake_time(const record& current, const definition& workflow,
-                                    time_point now, std::optional<time_point> mail = {});
+                                    time_point now, std::optional<time_point> mail = {},
+                                    bool outdated = false);
 
 } // namespace pawl::core

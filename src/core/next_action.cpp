@@ -25,7 +25,8 @@ std::optional<std::size_t> first_of(std::span<const message> inbox, Predicate wa
 } // namespace
 
 action next_action(const record& current, const definition& workflow,
-                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row)
+                   const waiting_messages& waiting, time_point now, int callbacks_in_a_row,
+                   bool outdated)
 {
     const auto inbox = waiting.all;
     if (waiting.first_expiry && *waiting.first_expiry <= now) {
@@ -61,8 +62,8 @@ action next_action(const record& current, const definition& workflow,
     const auto timeout = deadline_passed ? rules->find_timeout(first->timeout) : std::nullopt;
     if (deadline_passed && !timeout)
         return {need::unknown_timeout, static_cast<int>(first - current.deadlines.begin())};
-    const bool step_due =
-        step_is_pending(current, rules) && (!current.not_before || *current.not_before <= now);
+    const bool may_step = !current.not_before || *current.not_before <= now;
+    const bool step_due = may_step && step_is_pending(current, rules);
     const bool callbacks_had_their_turn = callbacks_in_a_row >= max_callbacks_in_a_row;
     if (timeout && (!callback || callbacks_had_their_turn || first->at < inbox[*callback].sent_at))
         return {need::timeout, static_cast<int>(*timeout)};
@@ -70,6 +71,8 @@ action next_action(const record& current, const definition& workflow,
         return {need::callback, 0, *callback};
     if (step_due)
         return {need::step};
+    if (may_step && step_is_of_newer(current, *rules, outdated))
+        return {need::newer_program};
     return {};
 }
 
@@ -102,7 +105,7 @@ duration back_off(const retry_policy& policy, int failures, std::uint64_t entrop
 }
 
 std::optional<time_point> wake_time(const record& current, const definition& workflow,
-                                    time_point now, std::optional<time_point> mail)
+                                    time_point now, std::optional<time_point> mail, bool outdated)
 {
     std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : mail;
     const auto consider = [&](time_point at) {
@@ -117,7 +120,7 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
     if (is_active(current.state) && rules) {
         for (const auto& armed : current.deadlines)
             consider(armed.at);
-        if (step_is_pending(current, rules))
+        if (step_is_pending(current, rules) || step_is_of_newer(current, *rules, outdated))
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {
         // A status of another program: the run is due for that program, as it was.

@@ -57,6 +57,14 @@ inline bool step_is_pending(const record& run, const status_rules* rules)
            !timeout_is_failing(run, *rules);
 }
 
+/// The step of this visit is still to run, and the program has none for the status: it is a newer
+/// program's, where there has been one.
+inline bool step_is_of_newer(const record& run, const status_rules& rules, bool outdated)
+{
+    return outdated && is_active(run.state) && !rules.step && !run.step_done &&
+           !timeout_is_failing(run, rules);
+}
+
 /// When a run takes the messages of its inbox, asked for in their order: a callback that waits for
 /// its next attempt holds up the callbacks behind it.
 class inbox_order {

@@ -216,7 +216,9 @@ asio::awaitable<bool> activation::go_on()
             auto what = next(at);
             if (what.what == need::newer_program) {
                 leave_to_newer_program("it is in status " + std::to_string(record_.status) +
-                                       ", which this program does not have");
+                                       (workflow_->impl->rules.find(record_.status)
+                                            ? ", whose step this program does not have"
+                                            : ", which this program does not have"));
                 continue;
             }
             const bool may_begin = !shared_.stopping || concerns_message(what.what);
@@ -277,7 +279,8 @@ asio::awaitable<bool> activation::go_on()
 
 core::action activation::next(time_point at)
 {
-    return core::next_action(record_, workflow_->impl->rules, inbox_, at, callbacks_in_a_row_);
+    return core::next_action(record_, workflow_->impl->rules, inbox_, at, callbacks_in_a_row_,
+                             workflow_->outdated);
 }
 
 /// True when the run's step is next and has no place.

@@ -57,6 +57,8 @@ struct workflow_entry {
     /// Where the definition stands among those of all programs, see definition_log; 0: not yet.
     std::atomic<std::uint64_t> definition_position{0};
 
+    std::uint64_t definitions_read = 0; ///< up to where, by who looks for newer ones
+
     /// A program with a newer definition of it has been here.
     std::atomic<bool> outdated{false};
 

@@ -52,6 +52,15 @@ std::string id_of(const std::string& text)
     return fmt::format("{:016x}-{}", core::fnv1a(text), text.size());
 }
 
+/// @param own_position 0: it is started for the first time, so later than all.
+bool is_newer(const declared_workflow& other, std::uint64_t position, const definition& own,
+              std::uint64_t own_position)
+{
+    if (other.object_version != own.object_version)
+        return other.object_version > own.object_version;
+    return own_position != 0 && position > own_position;
+}
+
 bool contains(const std::vector<std::string>& names, const std::string& name)
 {
     return std::ranges::find(names, name) != names.end();
@@ -105,11 +114,20 @@ asio::awaitable<void> definition_log::append(record_store& store, time_point now
     entries_.push_back({position_, declared});
 }
 
+bool definition_log::is_newer(const entry& other) const noexcept
+{
+    return engine_detail::is_newer(other.declared, other.position, *own_, position_);
+}
+
+bool definition_log::outdated() const noexcept
+{
+    return std::ranges::any_of(entries_, [this](const entry& each) { return is_newer(each); });
+}
+
 bool definition_log::is_newer(int status) const noexcept
 {
-    return position_ != 0 && std::ranges::any_of(entries_, [&](const entry& each) {
-               return each.position > position_ && each.declared.find(status);
-           });
+    return std::ranges::any_of(
+        entries_, [&](const entry& each) { return is_newer(each) && each.declared.find(status); });
 }
 
 std::vector<relabeled_status> definition_log::relabeled() const
@@ -165,9 +183,17 @@ asio::awaitable<void> look_for_newer_definitions(context& shared)
         const auto position = entry.definition_position.load();
         if (position == 0 || entry.outdated)
             continue;
-        const auto end = co_await shared.store.topic_end(topic_of(name));
-        if (end > position)
-            entry.outdated = true;
+        const auto topic = topic_of(name);
+        const auto end = co_await shared.store.topic_end(topic);
+        while (entry.definitions_read < end && !entry.outdated) {
+            const auto added =
+                co_await shared.store.topic_events(topic, entry.definitions_read, page);
+            for (const auto& event : added)
+                if (is_newer(codec<declared_workflow>::decode(event.payload), event.position,
+                             entry.impl->rules, position))
+                    entry.outdated = true;
+            entry.definitions_read = added.empty() ? end : added.back().position;
+        }
     }
 }
 

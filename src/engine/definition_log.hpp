@@ -46,9 +46,9 @@ struct relabeled_status {
 };
 
 /// What the programs that have been started on a store declared of one workflow, in the order of
-/// their first start. Kept in a topic of the store, each definition once, by its id; so the
-/// position of a definition says whether a newer one has been here, whichever program is started
-/// again.
+/// their first start. Kept in a topic of the store, each definition once, by its id. Of two
+/// definitions the one with the higher version of the object is newer, and of those with the same
+/// version the one that was started later for the first time, whichever program is started again.
 class definition_log {
 public:
     /// Reads the log of `own`'s workflow.
@@ -60,8 +60,11 @@ public:
     /// Where the definition stands; 0: it is not there.
     std::uint64_t position() const noexcept { return position_; }
 
+    /// The last position that has been read.
+    std::uint64_t end() const noexcept { return end_; }
+
     /// A program with a newer definition has been here.
-    bool outdated() const noexcept { return position_ != 0 && position_ < end_; }
+    bool outdated() const noexcept;
 
     /// A newer definition has the status.
     bool is_newer(int status) const noexcept;
@@ -79,6 +82,8 @@ private:
         std::uint64_t position = 0;
         declared_workflow declared;
     };
+
+    bool is_newer(const entry& other) const noexcept;
 
     const definition* own_ = nullptr;
     std::vector<entry> entries_;

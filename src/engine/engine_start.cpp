@@ -249,8 +249,9 @@ asio::awaitable<void> engine_core::append_definitions(definition_logs& definitio
     for (auto& [name, log] : definitions) {
         co_await log.append(shared_.store, shared_.clock.now());
         auto& entry = shared_.workflows.find(name)->second;
-        entry.definition_position = log.position();
+        entry.definitions_read = log.end();
         entry.outdated = log.outdated();
+        entry.definition_position = log.position();
     }
 }
 

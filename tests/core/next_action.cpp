@@ -130,6 +130,26 @@ BOOST_AUTO_TEST_CASE(a_step_waits_for_a_timeout_that_is_failing)
     BOOST_TEST((next_action(run, rules, {}, t0) == action{need::step}));
 }
 
+BOOST_AUTO_TEST_CASE(a_step_of_a_newer_program_keeps_its_run_due)
+{
+    auto run = run_in(waiting); // which has no step here
+    run.deadlines.clear();
+    run.step_done = false;
+    run.not_before = t0 + 1h;
+    const auto need_of = [&](pawl::time_point now) {
+        return next_action(run, orders(), {}, now, 0, true);
+    };
+    BOOST_TEST((need_of(t0) == nothing));
+    BOOST_TEST((wake_time(run, orders(), t0, {}, true) == t0 + 1h));
+    BOOST_TEST((need_of(t0 + 1h) == action{need::newer_program}));
+    // Without a newer program it is this one's step that was removed.
+    BOOST_TEST((next_action(run, orders(), {}, t0 + 1h) == nothing));
+    BOOST_TEST((wake_time(run, orders(), t0) != t0 + 1h));
+    run.step_done = true;
+    BOOST_TEST((need_of(t0 + 1h) == nothing));
+    BOOST_TEST((wake_time(run, orders(), t0, {}, true) != t0 + 1h));
+}
+
 BOOST_AUTO_TEST_CASE(a_callback_that_the_status_does_not_take_is_passed_over_and_stays)
 {
     const auto paid = callback_of(1, "paid");

@@ -220,6 +220,47 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_a_newer_program_survives_an_older_one)
 
 // Steps and callbacks
 
+BOOST_AUTO_TEST_CASE(a_step_of_a_newer_program_survives_an_older_one)
+{
+    world w;
+    const auto program = [&](bool newer) {
+        lamp_builder b{"lamps"};
+        if (newer)
+            b.step<yellow>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).lag(1h);
+        b.callback<yellow>("go on", move_on<green>);
+        b.callback<yellow>("end", move_on<off>);
+        b.callback<yellow>("look", [](lamp_run& run) -> pawl::step<> {
+            run.object().trail.emplace_back("looked");
+            co_return pawl::skip();
+        });
+        b.start<yellow>();
+        b.end<off, green>();
+        return std::move(b).build();
+    };
+    auto client = w.start(program(false));
+    w.stop();
+    client = w.start(program(true));
+    const auto start_run = [&](const char* id) {
+        return w.wait_for(client.async_trigger(id, lamp{}));
+    };
+    const auto waiting = start_run("waiting");
+    const auto paused = start_run("paused");
+    const auto called = start_run("called");
+    w.stop();
+    client = w.start(program(false)); // set back
+    w.wait_for(client.async_pause(paused, "hold on"));
+    w.wait_for(client.async_resume(paused));
+    w.wait_for(client.async_callback(called, "look", pawl::bytes{}));
+    pass(w, 2h);
+    for (const auto run : {waiting, paused, called})
+        BOOST_TEST((w.state_of(client, run).status == yellow));
+    w.stop();
+    client = w.start(program(true));
+    pass(w, 1min);
+    for (const auto run : {waiting, paused, called})
+        BOOST_TEST((w.state_of(client, run).status == off));
+}
+
 BOOST_AUTO_TEST_CASE(an_added_step_runs_for_those_that_enter_from_then_on)
 {
     world w;
