@@ -44,14 +44,16 @@ bool active_runs::is_urgent(const record& current, time_point now)
                                [&](const deadline& armed) { return armed.at <= now; });
 }
 
-active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool inside_call)
+active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool inside_call,
+                                      bool has_turn)
 {
     // One that was stored while the engine drains runs after the next start, here or elsewhere.
     if (!shared_.owns(shared_.shard_of(current)) || shared_.stopping)
         return begun::not_owner;
     const auto id = current.id;
     const auto inbox_last = current.inbox_last;
-    const auto how = is_urgent(current, shared_.clock.now()) ? admission::urgent : admission::step;
+    const bool urgent = !has_turn && is_urgent(current, shared_.clock.now());
+    const auto how = urgent ? admission::urgent : admission::step;
     std::optional<record> known{std::move(current)};
     std::shared_ptr<activation> active;
     {

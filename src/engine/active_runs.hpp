@@ -47,7 +47,10 @@ public:
     /// Activates a run that is due, and whose record has just been read or written. If an
     /// activation of it has ended since `noted`, the record may be older than what that one stored,
     /// and is read again. One that is active already is told of messages that it does not know.
-    begun begin(record current, std::uint64_t noted, bool inside_call);
+    ///
+    /// With `has_turn` it has waited for a place for steps, and it is its turn: it gets such a
+    /// place though it has something urgent to do, since a step may follow.
+    begun begin(record current, std::uint64_t noted, bool inside_call, bool has_turn = false);
 
     /// Activates a run that has something urgent to do, by its id.
     begun begin_urgent(run_id run);

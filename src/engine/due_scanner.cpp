@@ -204,7 +204,7 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
         }
     }
     const auto id = run.id;
-    const auto result = shared_.active->begin(std::move(run), noted, inside_call);
+    const auto result = shared_.active->begin(std::move(run), noted, inside_call, from_backlog);
     if (result == active_runs::begun::full && urgent)
         wake_run(shard, id, now);
     else if (result == active_runs::begun::full)
@@ -567,7 +567,8 @@ asio::awaitable<void> due_scanner::begin_waiting()
         if (page)
             for (auto& run : page->runs) {
                 const due_position position{run.wake_at.value_or(now), run.id};
-                if (shared_.active->places().free == 0) {
+                // What the shard was known to wait for may be gone: others may have waited longer.
+                if (shared_.active->places().free == 0 || is_overtaking(position, now)) {
                     next = position;
                     break;
                 }
@@ -586,6 +587,19 @@ asio::awaitable<void> due_scanner::begin_waiting()
         else
             set_backlog(shard, known);
     }
+}
+
+/// Whether runs of another shard, which can be read, wait since before that.
+bool due_scanner::is_overtaking(const due_position& position, time_point now) const
+{
+    const std::lock_guard lock{mutex_};
+    for (const auto& [waits, shard] : backlogs_) {
+        if (position <= waits)
+            return false;
+        if (places_[shard].may_be_read(now))
+            return true;
+    }
+    return false;
 }
 
 asio::awaitable<void> due_scanner::refill_lines()
@@ -612,8 +626,9 @@ asio::awaitable<bool> due_scanner::refill(step_limiter& line, const detail::work
     auto next = page ? page->next : from->from;
     if (page)
         for (const auto& run : page->runs) {
+            // An active one joins the line itself when it ends.
             if (run.workflow != workflow.rules.name || run.status != status ||
-                active_runs::is_urgent(run, now) || shared_.active->contains(run.id))
+                shared_.active->contains(run.id))
                 continue;
             const due_position at{run.wake_at.value_or(now), run.id};
             const auto granted = line.refill(shard, at);

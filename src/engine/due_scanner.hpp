@@ -127,6 +127,7 @@ private:
     boost::asio::awaitable<void> read_next(std::uint32_t shard);
     boost::asio::awaitable<void> read_sweep(std::uint32_t shard);
     boost::asio::awaitable<void> begin_waiting();
+    bool is_overtaking(const due_position& position, time_point now) const;
     boost::asio::awaitable<void> refill_lines();
     boost::asio::awaitable<bool> refill(step_limiter& line, const detail::workflow_impl& workflow,
                                         int status);

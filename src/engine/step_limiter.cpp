@@ -112,6 +112,11 @@ std::optional<step_limiter::refill_place> step_limiter::refill_from()
 std::optional<bool> step_limiter::refill(std::uint32_t shard, const due_position& position)
 {
     const std::lock_guard lock{mutex_};
+    const auto waits_longer = [&](const auto& entry) {
+        return entry.first != shard && entry.second < position;
+    };
+    if (std::ranges::any_of(turned_away_, waits_longer))
+        return std::nullopt;
     if (take_free())
         return true;
     if (in_line_.contains(position.id))

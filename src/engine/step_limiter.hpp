@@ -57,7 +57,8 @@ public:
     bool is_short() const;
 
     /// As acquire_or_wait(), for a run that was read from refill_from(): it does not wait behind
-    /// those that are still to be read. Empty when the line is full; the run is remembered then.
+    /// those of its shard that are still to be read. Empty when the line is full, or runs of other
+    /// shards have waited longer; the run is remembered then.
     std::optional<bool> refill(std::uint32_t shard, const due_position& position);
 
     /// The runs of the shard up to `next` have been read; empty: all.

@@ -307,6 +307,62 @@ BOOST_AUTO_TEST_CASE(places_are_given_in_due_order_over_all_shards)
     BOOST_TEST(order == triggered, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_run_with_a_message_that_it_cannot_take_yet_has_its_turn)
+{
+    world w;
+    std::vector<std::string> order;
+    lamp_builder b{"lamps"};
+    b.step<red>([&order, clock = w.clock.get()](lamp_run& run) {
+        order.push_back(run.foreign_id());
+        return take(run, clock, 1s);
+    });
+    b.callback<yellow>("later", called_off);
+    b.start<red>().start<yellow>();
+    b.end<off>();
+    w.options.max_active_runs = 1;
+    auto client = w.start(std::move(b).build());
+    std::vector<std::string> triggered;
+    for (int i = 0; i < 10; ++i) {
+        triggered.push_back(std::to_string(i));
+        const auto run = trigger(w, client, triggered.back());
+        if (i == 1)
+            client.async_callback(run, "later", 1, {}, [](pawl::error_code, const auto&) {});
+        w.settle();
+        w.clock->advance(1ms);
+    }
+    pass(w, 20s);
+    BOOST_TEST(order == triggered, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_shard_whose_first_run_is_gone_does_not_overtake_another)
+{
+    world w;
+    w.store = pawl::open_memory({.shards = 2});
+    std::vector<std::string> order;
+    lamp_builder b{"lamps"};
+    b.step<red>([&order, clock = w.clock.get()](lamp_run& run) {
+        order.push_back(run.foreign_id());
+        return take(run, clock, 10s);
+    });
+    b.end<off>();
+    w.options.max_active_runs = 1;
+    auto client = w.start(std::move(b).build());
+    trigger(w, client, id_in(0, "at work "));
+    w.advance(1s);
+    const auto gone = trigger(w, client, id_in(0, "gone "));
+    w.advance(1s);
+    const auto second = id_in(1, "second ");
+    trigger(w, client, second);
+    w.advance(1s);
+    const auto third = id_in(0, "third ");
+    trigger(w, client, third);
+    w.wait_for(client.async_cancel(gone, "not needed"));
+    order.clear();
+    pass(w, 1min);
+    BOOST_TEST(order == (std::vector<std::string>{second, third}),
+               boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_backlog_found_at_a_start_is_taken_up_in_due_order)
 {
     world w;
