@@ -69,7 +69,7 @@ struct crew {
 asio::awaitable<std::uint64_t> make_effect(crew in, std::string where, std::string foreign_id)
 {
     auto made = co_await in.process->call("effect", [in, where, foreign_id] {
-        return in.book->make(where, in.process->owns(foreign_id));
+        return in.book->make(where, in.process->owns("works", foreign_id));
     });
     co_return made;
 }

@@ -117,9 +117,10 @@ asio::awaitable<std::uint64_t> call_outside(in_hand run, int number, bool once)
     pawl::run<tale> typed{*run.object, *run.context};
     const auto where = run.where(number);
     const auto key = typed.idempotency_key("act-" + std::to_string(number));
+    const auto workflow = run.record().workflow;
     const auto id = run.record().foreign_id;
-    auto made = co_await run.process->call("act", [run, where, key, once, id] {
-        return run.ledger->enter(where, key, once && run.process->owns(id));
+    auto made = co_await run.process->call("act", [run, where, key, once, workflow, id] {
+        return run.ledger->enter(where, key, once && run.process->owns(workflow, id));
     });
     co_return made;
 }

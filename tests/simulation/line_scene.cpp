@@ -37,6 +37,13 @@ public:
     void add(const std::string& who) { since_.emplace(who, sim_.now()); }
     void remove(const std::string& who) { since_.erase(who); }
 
+    /// From now on, unless he has begun: before, there may have been no engine to ask.
+    void accepted(const std::string& who)
+    {
+        if (const auto found = since_.find(who); found != since_.end())
+            found->second = sim_.now();
+    }
+
     /// He begins; nobody of the same engine has waited for much longer.
     void begins(const std::string& who, const simulated_process& with)
     {
@@ -49,7 +56,7 @@ public:
             return;
         constexpr pawl::duration tolerance = 1min;
         for (const auto& [other, waits] : since_)
-            if (waits + tolerance < since && with.owns(other))
+            if (waits + tolerance < since && with.owns("turns", other))
                 sim_.broken(fmt::format("{} overtook {}, which had waited {} s longer", who, other,
                                         (since - waits).count() / 1'000'000));
     }
@@ -62,7 +69,7 @@ private:
 pawl::step<turn::over, turn::aside> work(simulated_process* of, waiting_list* all,
                                          pawl::run<turn_wanted>& run)
 {
-    if (of->alive() && of->owns(run.foreign_id()))
+    if (of->alive() && of->owns(run.workflow(), run.foreign_id()))
         all->begins(run.foreign_id(), *of);
     co_await of->sleep(std::chrono::seconds{run.object().seconds});
     if (run.object().seconds % 7 == 3)
@@ -172,6 +179,7 @@ private:
         auto& sim = self->on_.sim;
         self->waiting_.add(who);
         const auto run = co_await start_run(&sim, self->turns_, who, draw_turn(random));
+        self->waiting_.accepted(who);
         if (random.below(4) == 0)
             sim.spawn("message to " + who, send_early(self, run, random.fork()));
         if (random.below(6) == 0)

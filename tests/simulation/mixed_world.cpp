@@ -25,22 +25,22 @@ std::vector<feature>& features()
     static std::vector<feature> all{
         {"family", true, make_family_scene},
         {"effects", true, make_effects_scene},
-        {"versions", false, make_versions_scene},
+        {"versions", true, make_versions_scene},
         {"line", true, make_line_scene},
         {"unruly", true, make_unruly_scene},
         {"sizes", true, make_sizes_scene},
         {"shop", true, make_callbacks_scene},
         {"places", true},          // engines have different workflows
         {"skew", true},            // clocks disagree
-        {"full", false},           // of a few places, also by handlers that wait
-        {"limits", false},         // of attempts at a time, before which runs stand in line
+        {"full", true},            // of a few places, also by handlers that wait
+        {"limits", true},          // of attempts at a time, before which runs stand in line
         {"callbacks", true},       // a callback that fails is repeated
         {"message-effects", true}, // an effect of a callback is the message's
         {"codec", true},           // codecs throw what they like
         {"deletion", true},        // of data, by scrubbers that throw
-        {"hanging", false},        // callbacks that do not end
-        {"punctual", false},       // see simulation_options::punctuality
-        {"stubborn", false},       // steps that do not end when they are cancelled
+        {"hanging", true},         // callbacks that do not end
+        {"punctual", true},        // see simulation_options::punctuality
+        {"stubborn", true},        // steps that do not end when they are cancelled
     };
     return all;
 }

@@ -161,10 +161,10 @@ private:
         pawl::builder<note, mood> b{"notes"};
         b.step<mood::rash>([=](pawl::run<note>& run) { return be_rash(sim, with, run); });
         b.step<mood::stubborn>([=](pawl::run<note>& run) { return be_stubborn(sim, with, run); });
-        b.callback<mood::rash, mood::stubborn>("listen",
-                                               [=](pawl::run<note>& run, std::string text) {
-                                                   return listen(sim, with, run, std::move(text));
-                                               });
+        b.callback<mood::rash, mood::stubborn>("listen", [=](pawl::run<note>& run,
+                                                             std::string text) {
+             return listen(sim, with, run, std::move(text));
+         }).attempt_limit(5min);
         b.timeout<mood::stubborn>(
             [sim](const pawl::run<note>& run) -> std::optional<pawl::time_point> {
                 act_up(*sim, 8);

@@ -187,9 +187,9 @@ public:
     /// False from the crash on: nothing that a handler does reaches anybody any more.
     bool alive() const noexcept;
 
-    /// False when another process has taken the shard of this foreign id, which this one may not
-    /// know yet: its handlers may then do again what has been done, and nothing comes of it.
-    bool owns(std::string_view foreign_id) const;
+    /// False when another process has taken the shard of this run, which this one may not know yet:
+    /// its handlers may then do again what has been done, and nothing comes of it.
+    bool owns(std::string_view workflow, std::string_view foreign_id) const;
 
     time_point now() const;
 

@@ -25,6 +25,9 @@ constexpr std::uint64_t in_place_percent = 30;
 /// Of a hundred calls, those that take time at all.
 constexpr std::uint64_t slow_percent = 50;
 
+/// Beyond its drain: then whoever supervises the process kills it.
+constexpr duration longest_stop = std::chrono::seconds{90};
+
 } // namespace
 
 asio::awaitable<void> wait(clock& on, duration span)
@@ -132,6 +135,7 @@ void process::stop(duration drain)
     owner_.trace(name_ + " stops");
     stopping_ = true;
     engine_->async_stop(drain, [this](error_code) { leave(); });
+    owner_.plan(drain + longest_stop, [this] { crash(); });
 }
 
 void process::leave()

@@ -47,9 +47,9 @@ bool simulated_process::alive() const noexcept
     return impl_->alive();
 }
 
-bool simulated_process::owns(std::string_view foreign_id) const
+bool simulated_process::owns(std::string_view workflow, std::string_view foreign_id) const
 {
-    return impl_->owner().seen.is_owner(impl_->name(), foreign_id);
+    return impl_->owner().seen.is_owner(impl_->name(), workflow, foreign_id);
 }
 
 time_point simulated_process::now() const

@@ -45,6 +45,7 @@ public:
     duration elapsed() const noexcept { return elapsed_; }
     const simulated_faults& faults() const noexcept { return faults_; }
     void complete(boost::asio::awaitable<void> call);
+    void plan(duration after, std::function<void()> what);
 
     template <class T>
     T read(boost::asio::awaitable<T> call)
@@ -81,7 +82,6 @@ private:
     };
 
     void start_engine(int number);
-    void plan(duration after, std::function<void()> what);
     void disturb();
     process* pick_alive();
     void lose_leases(process& of);

@@ -103,12 +103,11 @@ void witness::broken(std::string sentence)
         broken_.push_back(std::move(sentence));
 }
 
-bool witness::is_owner(const std::string& process, std::string_view foreign_id) const
+bool witness::is_owner(const std::string& process, std::string_view workflow,
+                       std::string_view foreign_id) const
 {
-    const auto slice = shard_of(foreign_id, slices_);
-    return std::ranges::any_of(owners_, [&](const auto& each) {
-        return each.first % slices_ == slice && each.second == process;
-    });
+    const auto owner = owners_.find(shard_for(workflow, foreign_id));
+    return owner != owners_.end() && owner->second == process;
 }
 
 void witness::has_shards(std::string workflow, std::uint32_t first)
@@ -116,10 +115,10 @@ void witness::has_shards(std::string workflow, std::uint32_t first)
     first_shards_[std::move(workflow)] = first;
 }
 
-std::uint32_t witness::shard_for(const record& run) const
+std::uint32_t witness::shard_for(std::string_view workflow, std::string_view foreign_id) const
 {
-    const auto known = first_shards_.find(std::string{shard_home(run.workflow, run.foreign_id)});
-    return (known == first_shards_.end() ? 0 : known->second) + shard_of(run.foreign_id, slices_);
+    const auto known = first_shards_.find(std::string{shard_home(workflow, foreign_id)});
+    return (known == first_shards_.end() ? 0 : known->second) + shard_of(foreign_id, slices_);
 }
 
 void witness::claimed(const std::string& process, std::uint32_t shard, std::uint64_t epoch)
@@ -157,7 +156,7 @@ void witness::accepted(const std::string& process, const transition& change)
 {
     ++commits_;
     const auto& next = change.next;
-    const auto shard = shard_for(next);
+    const auto shard = shard_for(next.workflow, next.foreign_id);
     if (change.epoch != 0 && change.epoch != epochs_[shard])
         broken(fmt::format("{} committed version {} of {} with epoch {}, but the shard has {}",
                            process, next.version, name_of(next), change.epoch, epochs_[shard]));

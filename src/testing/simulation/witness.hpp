@@ -45,9 +45,9 @@ public:
     /// Where the shards of a workflow begin.
     void has_shards(std::string workflow, std::uint32_t first);
 
-    /// Whether the process was the last to get the shard of this foreign id, in one of its
-    /// workflows.
-    bool is_owner(const std::string& process, std::string_view foreign_id) const;
+    /// Whether the process was the last to get the shard of this run.
+    bool is_owner(const std::string& process, std::string_view workflow,
+                  std::string_view foreign_id) const;
 
     // What clients were told.
     void told_started(const std::string& workflow, const std::string& foreign_id,
@@ -112,7 +112,7 @@ private:
     std::map<std::string, std::shared_ptr<const workflow_impl>> workflows_;
     std::set<std::tuple<std::string, int, int>> moves_; ///< workflow, from, to
     std::map<run_id, record> model_;
-    std::uint32_t shard_for(const record& run) const;
+    std::uint32_t shard_for(std::string_view workflow, std::string_view foreign_id) const;
 
     const std::uint32_t slices_;
     std::map<std::string, std::uint32_t> first_shards_;
