@@ -36,7 +36,7 @@ enum class errc {
     conflict,           ///< the record was changed by somebody else; read it again
     fenced,             ///< another engine owns the run's shard
     store_unavailable,  ///< the store did not answer or refused for now
-    store_locked,       ///< another process has the database open
+    store_locked,       ///< the database is open elsewhere
     store_read_only,    ///< the database cannot be written
     store_full,         ///< no space is left for the database
     store_damaged,      ///< the database is not one of Pawl's, or is damaged

@@ -55,7 +55,7 @@ const char* sentence(errc code) noexcept
     case errc::store_unavailable:
         return "the store did not answer: try again";
     case errc::store_locked:
-        return "another process has the database open: stop it, or use another file";
+        return "the database is open elsewhere: close it there, or use another file";
     case errc::store_read_only:
         return "the database cannot be written: check the permissions of the file and its folder";
     case errc::store_full:
