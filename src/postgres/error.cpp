@@ -108,6 +108,14 @@ void throw_connect_error(PGconn* failed, const std::string& where)
     for (auto at = text.cbegin(); std::regex_search(at, text.cend(), found, code);
          at = found.suffix().first)
         state = found[1];
+    // PgBouncer has one SQLSTATE for all that it says itself, and one language.
+    if (state == "08P01" && text.find("unsupported startup parameter") != text.npos)
+        throw server_error{errc::store_refused,
+                           fmt::format("PostgreSQL at {}: {}: let PgBouncer ignore it "
+                                       "(ignore_startup_parameters) and set what it was for with "
+                                       "ALTER ROLE ... SET, or do not send it",
+                                       where, text),
+                           state};
     throw server_error{state.empty() ? errc::store_unavailable : meaning(state),
                        fmt::format("PostgreSQL at {}: {}", where, text), state};
 }

@@ -63,24 +63,40 @@ asio::awaitable<result> ask(connection& link, std::string sql, std::string_view 
     co_return rows;
 }
 
+/// The process that serves a connection now.
+asio::awaitable<std::int64_t> ask_process(connection& link)
+{
+    auto rows =
+        co_await ask(link, "SELECT pg_catalog.pg_backend_pid()::bigint", "looking for a pooler");
+    rows.next();
+    co_return rows.integer();
+}
+
 /// The statements that opening a store needs. Its coroutines end before it does.
 class opening {
 public:
     opening(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
-            std::shared_ptr<trouble_log> troubles, const postgres_options& options)
-        : where_(std::move(where)), options_(options),
-          link_(std::make_shared<connection>(executor, where_, std::move(troubles), false,
-                                             options.statement_timeout + answer_grace))
+            const std::shared_ptr<trouble_log>& troubles, const postgres_options& options)
+        : where_(std::move(where)), options_(options), link_(connect(executor, troubles)),
+          second_link_(connect(executor, troubles))
     {
     }
 
     asio::awaitable<schema_facts> run();
 
 private:
+    std::shared_ptr<connection> connect(const asio::any_io_executor& executor,
+                                        const std::shared_ptr<trouble_log>& troubles) const
+    {
+        return std::make_shared<connection>(executor, where_, troubles, false,
+                                            options_.statement_timeout + answer_grace);
+    }
+
     asio::awaitable<result> ask(std::string sql, std::string_view doing)
     {
         return postgres::ask(*link_, std::move(sql), doing);
     }
+    asio::awaitable<void> check_pooler();
     asio::awaitable<int> version();
     asio::awaitable<bool> exists();
     asio::awaitable<void> create();
@@ -96,7 +112,33 @@ private:
     const std::shared_ptr<const target> where_;
     const postgres_options& options_;
     const std::shared_ptr<connection> link_;
+    const std::shared_ptr<connection> second_link_; ///< open only where there is a pooler
 };
+
+/// A pooler that changes sessions between transactions would lose LISTEN and prepared statements,
+/// but only later. While the pool is quiet, it shows: it serves two connections with one session.
+asio::awaitable<void> opening::check_pooler()
+{
+    if (options_.poll_only)
+        co_return;
+    const auto first = co_await ask_process(*link_);
+    // A pooler has told the client a number of its own.
+    if (first == PQbackendPID(link_->handle()))
+        co_return;
+    co_await second_link_->open();
+    const auto second = co_await ask_process(*second_link_);
+    if (first != second) {
+        second_link_->close();
+        co_return;
+    }
+    // The settings of this store are not for the pool's other clients.
+    co_await second_link_->run_script("RESET ALL", "leaving the pool", answer_grace);
+    throw error{errc::store_refused,
+                fmt::format("PostgreSQL at {}: a pooler changes sessions between transactions: set "
+                            "postgres_options::poll_only, or let it pool sessions "
+                            "(pool_mode=session)",
+                            where_->name())};
+}
 
 /// 0 when there is no such schema, or nothing in it.
 asio::awaitable<int> opening::version()
@@ -225,6 +267,7 @@ asio::awaitable<void> opening::create()
 asio::awaitable<schema_facts> opening::run()
 {
     co_await link_->open();
+    co_await check_pooler();
     co_await create();
     auto found = co_await read_facts(*link_, options_.schema, where_->name());
     co_return found;
@@ -284,7 +327,7 @@ schema_facts prepare_schema(std::shared_ptr<const target> where,
                             std::shared_ptr<trouble_log> troubles, const postgres_options& options)
 {
     asio::io_context context;
-    opening database{context.get_executor(), std::move(where), std::move(troubles), options};
+    opening database{context.get_executor(), std::move(where), troubles, options};
     auto facts = asio::co_spawn(context, database.run(), asio::use_future);
     context.run();
     return facts.get();
