@@ -65,7 +65,9 @@ struct postgres_options {
     /// For transaction poolers, e.g. PgBouncer with pool_mode=transaction: nothing that lasts
     /// longer than a transaction is used. No LISTEN: news of other processes is found by asking. No
     /// prepared statements, and none of the time limits above that are settings of a session: set
-    /// those with ALTER ROLE.
+    /// those with ALTER ROLE, and default_transaction_isolation if the database's is not read
+    /// committed. Without it, opening a store behind such a pooler is store_refused; the pool must
+    /// be quiet for that to be noticed, else statements fail with store_refused later.
     bool poll_only = false;
 
     /// How often a listening store asks for news, shortened at random by up to a quarter. 10 ms to
@@ -112,8 +114,9 @@ struct postgres_options {
 /// server and database, never the password: invalid_argument (`uri` cannot be read),
 /// store_unavailable (unknown host, nobody listens there, no answer in time), store_refused (wrong
 /// password, no such database or role, no rights, a server before 13, a missing schema that may not
-/// be made), store_too_new, store_damaged (the schema has other tables than Pawl's),
-/// store_read_only (a standby, or default_transaction_read_only is on).
+/// be made, a pooler that needs `poll_only` or refuses `options`), store_too_new, store_damaged
+/// (the schema has other tables than Pawl's), store_read_only (a standby, or
+/// default_transaction_read_only is on).
 ///
 /// Calls of the store throw with the server's own text: store_unavailable (also a statement over
 /// `statement_timeout` or `lock_timeout`, which the text names), store_read_only, store_full,

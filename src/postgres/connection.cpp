@@ -182,7 +182,16 @@ asio::awaitable<void> connection::set_up()
                            version / 10000, version % 10000));
     constexpr std::string_view doing = "setting up the session";
     check_sent(PQsendQuery(handle_.get(), where_->setup().c_str()), doing);
-    const auto rows = co_await answer(doing);
+    result_pointer rows;
+    try {
+        rows = co_await answer(doing);
+    } catch (const lost_connection& lost) {
+        if (!is_late_)
+            throw;
+        throw lost_connection{fmt::format("{}: connected, but the session does not answer; if a "
+                                          "pooler is there, it may have too few sessions",
+                                          lost.detail())};
+    }
     if (where_->wants_writable() && PQntuples(rows.get()) == 1 &&
         std::string_view{PQgetvalue(rows.get(), 0, 0)} == "on")
         refuse(errc::store_read_only, "the session is read-only: the server is a standby, or "

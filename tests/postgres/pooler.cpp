@@ -333,6 +333,14 @@ BOOST_AUTO_TEST_CASE(a_pooler_of_transactions_is_noticed_at_opening)
     BOOST_TEST(ask_through(between, "SHOW enable_seqscan") == "on");
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_with_too_few_sessions_is_suspected)
+{
+    const pgbouncer between{server(), "pool_mode = session\ndefault_pool_size = 1"};
+    const pawl::postgres_options options{.schema = fresh_schema(), .connect_timeout = 1s};
+    BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), between.uri(), options), pawl::error,
+                          fails_with(errc::store_unavailable, {"no answer", "too few sessions"}));
+}
+
 BOOST_DATA_TEST_CASE(options_in_the_uri_are_refused_unless_the_pooler_ignores_them,
                      boost::unit_test::data::make({sessions, transactions}), how)
 {
