@@ -110,7 +110,6 @@ asio::awaitable<void> definition_log::append(record_store& store, time_point now
                                       entries_[entries_.size() - most_definitions].position});
     const auto results = co_await store.apply(batch);
     position_ = results.front().sequence;
-    end_ = std::max(end_, position_);
     entries_.push_back({position_, declared});
 }
 

@@ -60,7 +60,8 @@ public:
     /// Where the definition stands; 0: it is not there.
     std::uint64_t position() const noexcept { return position_; }
 
-    /// The last position that has been read.
+    /// The last position that has been read. Another program may have added its definition between
+    /// that and the own one.
     std::uint64_t end() const noexcept { return end_; }
 
     /// A program with a newer definition has been here.

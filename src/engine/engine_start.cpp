@@ -253,6 +253,7 @@ asio::awaitable<void> engine_core::append_definitions(definition_logs& definitio
         entry.outdated = log.outdated();
         entry.definition_position = log.position();
     }
+    co_await engine_detail::look_for_newer_definitions(shared_);
 }
 
 asio::awaitable<void> engine_core::move_retired()
