@@ -403,7 +403,7 @@ void maker::fail_callback(const from_callback& by, handler_failed& failure)
     const auto& policy = known ? rules->policy_of(waiting->name) : no_callback;
     const int failures = failed_attempts(current_, by.message) + 1;
     const bool used_up = policy.retry.max_attempts > 0 && failures >= policy.retry.max_attempts;
-    if (known && !failure.permanent && !used_up) {
+    if (known && !failure.permanent && !used_up && !PAWL_PLANTED(callback_not_retried)) {
         const callback_retry again{by.message, failures,
                                    later(now_, back_off(policy.retry, failures, entropy()))};
         auto& retries = next().callback_retries;

@@ -71,7 +71,8 @@ action next_action(const record& current, const definition& workflow,
         return {need::callback, 0, *callback};
     if (step_due)
         return {need::step};
-    if (may_step && step_is_of_newer(current, *rules, outdated))
+    if (may_step && step_is_of_newer(current, *rules, outdated) &&
+        !PAWL_PLANTED(step_of_newer_forgotten))
         return {need::newer_program};
     return {};
 }
@@ -120,7 +121,9 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
     if (is_active(current.state) && rules) {
         for (const auto& armed : current.deadlines)
             consider(armed.at);
-        if (step_is_pending(current, rules) || step_is_of_newer(current, *rules, outdated))
+        const bool kept =
+            step_is_of_newer(current, *rules, outdated) && !PAWL_PLANTED(step_of_newer_forgotten);
+        if (step_is_pending(current, rules) || kept)
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {
         // A status of another program: the run is due for that program, as it was.

@@ -204,7 +204,8 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
         }
     }
     const auto id = run.id;
-    const auto result = shared_.active->begin(std::move(run), noted, inside_call, from_backlog);
+    const auto result = shared_.active->begin(std::move(run), noted, inside_call,
+                                              from_backlog && !PAWL_PLANTED(turn_lost));
     if (result == active_runs::begun::full && urgent)
         wake_run(shard, id, now);
     else if (result == active_runs::begun::full)
@@ -594,7 +595,7 @@ bool due_scanner::is_overtaking(const due_position& position, time_point now) co
 {
     const std::lock_guard lock{mutex_};
     for (const auto& [waits, shard] : backlogs_) {
-        if (position <= waits)
+        if (position <= waits || PAWL_PLANTED(shard_overtakes))
             return false;
         if (places_[shard].may_be_read(now))
             return true;
@@ -628,7 +629,8 @@ asio::awaitable<bool> due_scanner::refill(step_limiter& line, const detail::work
         for (const auto& run : page->runs) {
             // An active one joins the line itself when it ends.
             if (run.workflow != workflow.rules.name || run.status != status ||
-                shared_.active->contains(run.id))
+                shared_.active->contains(run.id) ||
+                (PAWL_PLANTED(place_in_line_lost) && active_runs::is_urgent(run, now)))
                 continue;
             const due_position at{run.wake_at.value_or(now), run.id};
             const auto granted = line.refill(shard, at);

@@ -159,26 +159,43 @@ std::vector<pawl::event> history_of(simulation& sim, pawl::run_id run)
     return sim.read(sim.store().history(run, 0, 1'000));
 }
 
+/// Takes the version from the trail. A handler notes the version that its commit would have; those
+/// before it may have settled messages meanwhile.
+bool take_from(std::vector<std::string>& trail, const std::vector<pawl::event>& history,
+               std::size_t at)
+{
+    for (;; --at) {
+        const auto noted = std::ranges::find(trail, std::to_string(history[at].version));
+        if (noted != trail.end()) {
+            trail.erase(noted);
+            return true;
+        }
+        if (at == 0 || history[at - 1].kind != pawl::event_kind::message_settled)
+            return false;
+    }
+}
+
 /// The object tells of each commit that saved it, and of none that did not happen.
 void check_tale(simulation& sim, const pawl::record& run, std::vector<std::string>& broken)
 {
     using enum pawl::event_kind;
     const auto object = pawl::codec<tale>::decode(run.object);
     auto trail = object.trail;
-    for (const auto& each : history_of(sim, run.id)) {
-        const auto saved = std::ranges::find(trail, std::to_string(each.version));
-        const bool is_there = saved != trail.end();
-        if (is_there)
-            trail.erase(saved);
-        const bool must = each.kind == checkpointed || (each.kind == moved && each.error.empty());
-        const bool may = each.kind == moved || each.kind == completed || each.kind == repeated ||
-                         each.kind == message_settled;
-        if (must && !is_there)
+    const auto history = history_of(sim, run.id);
+    const auto must_save = [](const pawl::event& each) {
+        return each.kind == checkpointed || (each.kind == moved && each.error.empty());
+    };
+    for (std::size_t i = 0; i < history.size(); ++i)
+        if (must_save(history[i]) && !take_from(trail, history, i))
             broken.push_back(fmt::format("{}: the object does not know of version {}, {}",
-                                         run.foreign_id, each.version, to_string(each.kind)));
-        if (is_there && !must && !may)
-            broken.push_back(fmt::format("{}: the object was saved by version {}, {}",
-                                         run.foreign_id, each.version, to_string(each.kind)));
+                                         run.foreign_id, history[i].version,
+                                         to_string(history[i].kind)));
+    for (std::size_t i = 0; i < history.size(); ++i) {
+        const auto& each = history[i];
+        const bool may_save = each.kind == moved || each.kind == completed ||
+                              each.kind == repeated || each.kind == message_settled;
+        if (may_save)
+            take_from(trail, history, i);
     }
     for (const auto& left : trail)
         broken.push_back(fmt::format("{}: the object knows of version {} twice, or there is none",

@@ -34,14 +34,14 @@ class waiting_list {
 public:
     explicit waiting_list(simulation& sim) : sim_(sim) {}
 
-    void add(const std::string& who) { since_.emplace(who, sim_.now()); }
+    void add(const std::string& who) { since_.emplace(who, wait{sim_.now(), true}); }
     void remove(const std::string& who) { since_.erase(who); }
 
     /// From now on, unless he has begun: before, there may have been no engine to ask.
     void accepted(const std::string& who)
     {
         if (const auto found = since_.find(who); found != since_.end())
-            found->second = sim_.now();
+            found->second = {sim_.now(), sim_.stormy()};
     }
 
     /// He begins; nobody of the same engine has waited for much longer.
@@ -50,20 +50,27 @@ public:
         const auto found = since_.find(who);
         if (found == since_.end())
             return;
-        const auto since = found->second;
+        const auto own = found->second;
         since_.erase(found);
         if (sim_.calm() < settled_after)
             return;
-        constexpr pawl::duration tolerance = 1min;
-        for (const auto& [other, waits] : since_)
-            if (waits + tolerance < since && with.owns("turns", other))
+        for (const auto& [other, waits] : since_) {
+            // The clock is stepped in the storm.
+            const pawl::duration tolerance = own.in_storm || waits.in_storm ? 10min : 1min;
+            if (waits.since + tolerance < own.since && with.owns("turns", other))
                 sim_.broken(fmt::format("{} overtook {}, which had waited {} s longer", who, other,
-                                        (since - waits).count() / 1'000'000));
+                                        (own.since - waits.since).count() / 1'000'000));
+        }
     }
 
 private:
+    struct wait {
+        pawl::time_point since;
+        bool in_storm;
+    };
+
     simulation& sim_;
-    std::map<std::string, pawl::time_point> since_;
+    std::map<std::string, wait> since_;
 };
 
 pawl::step<turn::over, turn::aside> work(simulated_process* of, waiting_list* all,
