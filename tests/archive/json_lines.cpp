@@ -254,8 +254,8 @@ BOOST_AUTO_TEST_CASE(a_file_of_something_else_is_left_alone)
 {
     const temporary_folder folder;
     const auto path = folder.file("notes.txt");
-    for (const std::string& notes : {std::string{"first\nsecond, without an end"},
-                                     std::string{"\0binary\n\0\1\2", 11}}) {
+    for (const std::string& notes :
+         {std::string{"first\nsecond, without an end"}, std::string{"\0binary\n\0\1\2", 11}}) {
         std::filesystem::remove(path);
         append(path, notes);
         const auto to = pawl::json_lines_archive(path);

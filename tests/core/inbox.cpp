@@ -1,5 +1,5 @@
-// The messages that a run has yet to take: in their order, and what is known of all of them, against
-// the same asked of each.
+// The messages that a run has yet to take: in their order, and what is known of all of them,
+// against the same asked of each.
 #include "core/inbox.hpp"
 
 #include <boost/test/unit_test.hpp>
