@@ -281,6 +281,16 @@ std::vector<int> waves_of(std::span<const change> batch)
     return waves;
 }
 
+std::size_t within_waves(std::span<const change> batch, int waves)
+{
+    if (batch.size() <= static_cast<std::size_t>(waves))
+        return batch.size();
+    wave_giver give;
+    const auto over = std::ranges::find_if(
+        batch, [&](const change& each) { return std::visit(give, each) >= waves; });
+    return static_cast<std::size_t>(over - batch.begin());
+}
+
 std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
 {
     std::size_t count = 0;

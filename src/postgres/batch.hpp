@@ -18,6 +18,11 @@ namespace pawl::postgres {
 /// first, then deliveries, removals, publications, trims; cursors come last of all.
 std::vector<int> waves_of(std::span<const change> batch);
 
+/// How many changes of the batch, from its first on, are decided in at most `waves` waves. The
+/// server goes through the whole statement for each wave, so that a storm on one key would take
+/// time that grows with its square.
+std::size_t within_waves(std::span<const change> batch, int waves);
+
 /// How many changes of the batch, from its first on, have objects and payloads of at most `bytes`
 /// together; at least one.
 std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept;

@@ -32,6 +32,9 @@ constexpr std::chrono::seconds answer_grace{5};
 /// one fails, apply() throws, after which nothing may be assumed of a batch anyway.
 constexpr std::size_t largest_statement = 32 << 20;
 
+/// Waves of changes in one statement; see within_waves().
+constexpr int most_waves = 16;
+
 pool::settings pool_settings(std::shared_ptr<const target> where,
                              std::shared_ptr<trouble_log> troubles, const postgres_options& options)
 {
@@ -115,8 +118,9 @@ public:
         std::vector<apply_result> results;
         results.reserve(batch.size());
         while (!batch.empty()) {
-            const auto part = batch.first(fitting(batch, largest_statement));
-            if (part.size() < batch.size())
+            const auto quick = batch.first(within_waves(batch, most_waves));
+            const auto part = quick.first(fitting(quick, largest_statement));
+            if (part.size() < quick.size())
                 troubles_->tell(trouble::batch_divided, fmt::format("{} of {} changes come first",
                                                                     part.size(), batch.size()));
             auto decided = co_await apply_part(part);

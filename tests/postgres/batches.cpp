@@ -118,4 +118,35 @@ BOOST_AUTO_TEST_CASE(large_batches_are_cut)
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
+BOOST_AUTO_TEST_CASE(a_storm_on_one_key_is_divided)
+{
+    using pawl::postgres::within_waves;
+    std::vector<change> batch;
+    for (int i = 0; i < 40; ++i)
+        batch.push_back(send(1, "key"));
+    BOOST_TEST(within_waves(batch, 16) == 16u);
+    BOOST_TEST(within_waves(std::span{batch}.first(10), 16) == 10u);
+    batch.clear();
+    for (std::uint8_t i = 0; i < 40; ++i)
+        batch.push_back(send(i, "key"));
+    BOOST_TEST(within_waves(batch, 16) == 40u);
+}
+
+BOOST_AUTO_TEST_CASE(each_start_of_a_storm_on_one_key_is_answered)
+{
+    const auto store = open_fresh();
+    std::vector<change> batch;
+    for (int i = 0; i < 100; ++i) {
+        auto run = make_run(static_cast<std::uint8_t>(i + 1), "wanted by all");
+        run.version = 1;
+        run.start_key = "one key";
+        batch.push_back(store_as(run));
+    }
+    const auto results = finish(store->apply(batch));
+    BOOST_REQUIRE(results.size() == batch.size());
+    BOOST_TEST((results.front().status == apply_status::accepted));
+    for (std::size_t i = 1; i < results.size(); ++i)
+        BOOST_TEST((results[i].status == apply_status::duplicate));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
