@@ -488,10 +488,14 @@ void activation::await_settling()
 {
     if (settling_)
         return;
-    const auto [at, first] = first_settled_beside();
-    if (!first)
-        return;
     const auto present = now();
+    const core::waiting_messages known = inbox_;
+    // Only where one may be due is each of them looked at.
+    auto at = known.first_expiry.value_or(time_point::max());
+    if (known.has_commands || at <= present)
+        at = first_settled_beside().first;
+    if (at == time_point::max())
+        return;
     if (at <= present) {
         begin_settling();
         return;
