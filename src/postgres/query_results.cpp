@@ -102,7 +102,7 @@ std::optional<settlement> queries::read_settlement(result rows)
     rows.read(end.sequence);
     const auto outcome = rows.integer();
     if (outcome < 0 || outcome > static_cast<std::int64_t>(last_outcome))
-        rows.damaged(fmt::format("a message has the outcome {}, which is none", outcome));
+        rows.damaged(fmt::format("a message has the unknown outcome {}", outcome));
     end.outcome = static_cast<message_outcome>(outcome);
     rows.read(end.detail);
     return end;
@@ -173,7 +173,7 @@ workflow_place queries::read_place(result& row)
     }
     const auto first = row.integer();
     if (first < 0 || first >= core::max_shards_of_all)
-        row.damaged(fmt::format("a workflow has the shards from {} on, which are none", first));
+        row.damaged(fmt::format("a workflow has shards from {} on, which cannot exist", first));
     place.first_shard = static_cast<std::uint32_t>(first);
     return place;
 }
