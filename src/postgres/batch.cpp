@@ -326,7 +326,8 @@ bool is_by_owner(const change& made)
 } // namespace
 
 std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
-                                          std::vector<stored_wake>& wakes)
+                                          std::vector<stored_wake>& wakes,
+                                          std::vector<seen_event>& events)
 {
     const auto changes = batch.size();
     std::vector<apply_result> results(changes);
@@ -356,8 +357,11 @@ std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> 
         rows.read(wake.at);
         if (is_by_owner(batch[place]))
             wake.at.reset();
-        if (has_shard && result.status == apply_status::accepted)
-            wakes.push_back(wake);
+        if (!has_shard || result.status != apply_status::accepted)
+            continue;
+        wakes.push_back(wake);
+        if (const auto* step = std::get_if<transition>(&batch[place]))
+            events.push_back({wake.shard, result.sequence, step->next.id, step->next.version});
     }
     if (decided != changes)
         rows.damaged(fmt::format("apply() decided {} of {} changes", decided, changes));

@@ -2,6 +2,7 @@
 
 #include "pawl/record_store.hpp"
 #include "postgres/encode.hpp"
+#include "postgres/log_positions.hpp"
 #include "postgres/result.hpp"
 #include "postgres/schema.hpp"
 
@@ -43,6 +44,7 @@ struct stored_wake {
 
 /// What apply() answered. Adds to `wakes` what the accepted changes did to their shards.
 std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
-                                          std::vector<stored_wake>& wakes);
+                                          std::vector<stored_wake>& wakes,
+                                          std::vector<seen_event>& events);
 
 } // namespace pawl::postgres

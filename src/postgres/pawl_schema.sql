@@ -28,15 +28,20 @@ CREATE TABLE meta (
     shards integer NOT NULL
 );
 
--- One row a shard. next_sequence is the sequence of the shard's next event; epoch grows with each
--- owner and is never set back; owner is NULL when the shard is free. commits counts what changed
--- something in the shard, for those who poll. Whoever changes runs, messages or cursors of a shard
--- holds the lock of its row.
+-- One row a shard. next_sequence is the sequence of the shard's next event; epoch is the fencing
+-- token of its owner: see next_epoch(). commits counts what changed something in the shard, for
+-- those who poll. Whoever changes runs, messages or cursors of a shard holds the lock of its row.
 CREATE TABLE shards (
     shard integer PRIMARY KEY,
     next_sequence bigint NOT NULL DEFAULT 1,
     commits bigint NOT NULL DEFAULT 0,
-    epoch bigint NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- The owner of each shard; NULL when it is free. Rows of their own, so that a renewal waits for no
+-- batch. Who changes the owner to another holds the lock of the shard's row too.
+CREATE TABLE leases (
+    shard integer PRIMARY KEY,
     lease_until bigint,
     owner bytea
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
@@ -73,7 +78,7 @@ CREATE TABLE runs (
     visit bigint NOT NULL,
     object_version bigint NOT NULL,
     shard integer NOT NULL,
-    workflow integer NOT NULL,
+    workflow integer NOT NULL REFERENCES workflows,
     status integer NOT NULL,
     attempt integer NOT NULL,
     inbox_pending integer NOT NULL,
@@ -192,6 +197,7 @@ CREATE TABLE roles (
 );
 
 INSERT INTO shards (shard) SELECT generate_series(0, :shards - 1);
+INSERT INTO leases (shard) SELECT shard FROM shards;
 INSERT INTO meta VALUES (1, :shards);
 
 -- For people at psql. Bytes that are not ASCII come as \nnn.
@@ -289,6 +295,11 @@ CREATE TYPE verdict AS (
 
 CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
+
+-- The epoch behind another one. It is the time, if that is greater: so an epoch that was given and
+-- then lost, as with a standby that was behind, is not given a second time.
+CREATE FUNCTION next_epoch(before bigint) RETURNS bigint LANGUAGE sql VOLATILE AS
+$$ SELECT greatest(before + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) $$;
 
 -- The functions below look rows up with LATERAL subqueries that end in LIMIT or OFFSET, and change
 -- them by the places (ctid) that they found: so no plan can go through a whole table and seek its
@@ -570,10 +581,12 @@ CREATE FUNCTION apply_cursor_moves(cursor_moves cursor_input[])
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, CASE WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6 ELSE 0 END::smallint
-                    AS verdict
+        SELECT i.*, CASE WHEN i.epoch <> 0 AND (i.epoch <> s.epoch OR
+                                              i.place::numeric > s.next_sequence)
+                         THEN 6 ELSE 0 END::smallint AS verdict
         FROM unnest(cursor_moves) i
-        CROSS JOIN LATERAL (SELECT s.epoch FROM shards s WHERE s.shard = i.shard LIMIT 1) s
+        CROSS JOIN LATERAL (
+            SELECT s.epoch, s.next_sequence FROM shards s WHERE s.shard = i.shard LIMIT 1) s
     ), moved AS (
         INSERT INTO cursors (shard, name, position)
         SELECT shard, name, max(place::numeric) FROM judged
@@ -710,29 +723,67 @@ BEGIN
     END IF;
 END $$;
 
--- Takes each of these shards that is free, lapsed, or the claimer's already.
-CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, ttl bigint)
-RETURNS SETOF shards LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+-- A store says where it has seen the logs of these shards end: of each the last event's sequence,
+-- run and version. A shard whose log has no such event has gone back, to an earlier state of the
+-- database or to another server's: it gets the next epoch and no owner, so that nothing is stored
+-- that was made from the state that is lost. Gives these shards back.
+CREATE FUNCTION fence_lost(known integer[], sequences bigint[], runs uuid[], versions bigint[])
+RETURNS SETOF integer LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+DECLARE
+    lost integer[];
 BEGIN
-    PERFORM FROM shards s
-    WHERE s.shard = ANY (wanted)
-      AND (s.owner IS NULL OR s.owner = claimer OR s.lease_until <= now_us())
-    ORDER BY s.shard FOR NO KEY UPDATE;
-    RETURN QUERY
-    UPDATE shards s SET epoch = s.epoch + (s.owner IS DISTINCT FROM claimer)::integer,
-                        owner = claimer, lease_until = now_us() + ttl
-    WHERE s.shard = ANY (wanted)
-      AND (s.owner IS NULL OR s.owner = claimer OR s.lease_until <= now_us())
-    RETURNING s.*;
+    SELECT array_agg(k.shard) INTO lost
+    FROM unnest(known, sequences, runs, versions) AS k (shard, sequence, run, version)
+    CROSS JOIN LATERAL (
+        SELECT s.next_sequence FROM shards s WHERE s.shard = k.shard LIMIT 1) s
+    WHERE s.next_sequence <= k.sequence OR EXISTS (
+        SELECT FROM events e WHERE e.position = (k.shard::bigint << 48 | k.sequence)
+                               AND (e.run <> k.run OR e.version <> k.version));
+    IF lost IS NOT NULL THEN
+        PERFORM FROM shards s WHERE s.shard = ANY (lost) ORDER BY s.shard FOR NO KEY UPDATE;
+        UPDATE shards s SET epoch = next_epoch(s.epoch) WHERE s.shard = ANY (lost);
+        PERFORM FROM leases l WHERE l.shard = ANY (lost) ORDER BY l.shard FOR NO KEY UPDATE;
+        UPDATE leases l SET owner = NULL, lease_until = NULL WHERE l.shard = ANY (lost);
+    END IF;
+    RETURN QUERY SELECT unnest(lost);
+END $$;
+
+-- Takes each of these shards that is free, lapsed, or the claimer's already. One in which a batch is
+-- being stored at the moment gets no new owner now.
+CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, ttl bigint)
+RETURNS TABLE (shard integer, epoch bigint, owner bytea, lease_until bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+#variable_conflict use_column
+DECLARE
+    own integer[];
+    free integer[];
+BEGIN
+    PERFORM set_config('lock_timeout', greatest(least(ttl / 4000, 60000), 100)::text, true);
+    SELECT array_agg(held.shard) FILTER (WHERE held.owner = claimer),
+           array_agg(held.shard) FILTER (WHERE held.owner IS DISTINCT FROM claimer)
+    INTO own, free FROM (
+        SELECT l.shard, l.owner FROM leases l
+        WHERE l.shard = ANY (wanted)
+          AND (l.owner IS NULL OR l.owner = claimer OR l.lease_until <= now_us())
+        ORDER BY l.shard FOR NO KEY UPDATE) held;
+    SELECT array_agg(idle.shard) INTO free FROM (
+        SELECT s.shard FROM shards s WHERE s.shard = ANY (free)
+        ORDER BY s.shard FOR NO KEY UPDATE SKIP LOCKED) idle;
+    UPDATE shards s SET epoch = next_epoch(s.epoch) WHERE s.shard = ANY (free);
+    UPDATE leases l SET owner = claimer, lease_until = now_us() + ttl
+    WHERE l.shard = ANY (own) OR l.shard = ANY (free);
+    RETURN QUERY SELECT l.shard, s.epoch, l.owner, l.lease_until
+    FROM leases l JOIN shards s ON s.shard = l.shard
+    WHERE l.shard = ANY (own) OR l.shard = ANY (free);
 END $$;
 
 CREATE FUNCTION release_shards(given integer[], epochs bigint[])
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
 BEGIN
-    PERFORM FROM shards s WHERE s.shard = ANY (given) ORDER BY s.shard FOR NO KEY UPDATE;
-    UPDATE shards s SET owner = NULL, lease_until = NULL
-    FROM unnest(given, epochs) AS held (shard, epoch)
-    WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.owner IS NOT NULL;
+    PERFORM FROM leases l WHERE l.shard = ANY (given) ORDER BY l.shard FOR NO KEY UPDATE;
+    UPDATE leases l SET owner = NULL, lease_until = NULL
+    FROM unnest(given, epochs) AS held (shard, epoch) JOIN shards s USING (shard)
+    WHERE l.shard = held.shard AND s.epoch = held.epoch AND l.owner IS NOT NULL;
 END $$;
 
 -- version 2
@@ -757,6 +808,7 @@ WHERE w.workflow = given.workflow;
 INSERT INTO shards (shard, next_sequence, commits, epoch)
 SELECT w.first_shard + s.shard, s.next_sequence, s.commits, s.epoch
 FROM workflows w CROSS JOIN shards s WHERE w.first_shard > 0;
+INSERT INTO leases (shard) SELECT shard FROM shards ON CONFLICT DO NOTHING;
 INSERT INTO cursors (shard, name, position)
 SELECT w.first_shard + c.shard, c.name, c.position
 FROM workflows w CROSS JOIN cursors c WHERE w.first_shard > 0;
@@ -797,6 +849,8 @@ BEGIN
     END IF;
     UPDATE workflows w SET first_shard = free WHERE w.name = added;
     INSERT INTO shards (shard) SELECT generate_series(free, free + slices - 1)
+    ON CONFLICT DO NOTHING;
+    INSERT INTO leases (shard) SELECT generate_series(free, free + slices - 1)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;

@@ -235,6 +235,8 @@ asio::awaitable<void> pool::ensure_open(session& by)
         co_await by.link->open();
         if (settings_.schema)
             co_await settings_.schema->read_again(*by.link);
+        if (settings_.on_open)
+            co_await settings_.on_open(*by.link);
     } catch (...) {
         by.link->close();
         settings_.troubles->tell(trouble::connection_failed, std::current_exception());

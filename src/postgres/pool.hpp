@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <random>
 #include <vector>
@@ -50,6 +51,9 @@ public:
         duration reconnect_longest{};
         repeating how = repeating::once;
         std::shared_ptr<schema_memory> schema; ///< read again for each session; null: not
+
+        /// Called with each session before its first statement; may be empty.
+        std::function<boost::asio::awaitable<void>(connection&)> on_open;
     };
 
     pool(boost::asio::any_io_executor executor, settings options);

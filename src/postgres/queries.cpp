@@ -341,6 +341,24 @@ request queries::claim(const std::vector<std::uint32_t>& shards, std::string_vie
         parameters{}.int4_array({shards.begin(), shards.end()}).bytes(owner).int8(lease_time(ttl)));
 }
 
+request queries::fence_lost(const std::vector<seen_event>& seen) const
+{
+    std::vector<std::int32_t> shards;
+    std::vector<std::int64_t> sequences;
+    std::vector<run_id> runs;
+    std::vector<std::int64_t> versions;
+    for (const auto& each : seen) {
+        shards.push_back(static_cast<std::int32_t>(each.shard));
+        sequences.push_back(clamp(each.sequence));
+        runs.push_back(each.run);
+        versions.push_back(clamp(each.version));
+    }
+    return make(
+        "pawl_fence_lost", "looking for lost commits",
+        "SELECT {0}.fence_lost($1::integer[], $2::bigint[], $3::uuid[], $4::bigint[])",
+        parameters{}.int4_array(shards).int8_array(sequences).id_array(runs).int8_array(versions));
+}
+
 request queries::release(const std::vector<lease>& held) const
 {
     std::vector<std::int32_t> shards;
@@ -357,8 +375,8 @@ request queries::release(const std::vector<lease>& held) const
 request queries::leases() const
 {
     return make("pawl_leases", "reading leases",
-                "SELECT shard, epoch, owner, lease_until FROM {0}.shards "
-                "WHERE shard >= 0 AND shard < $1::integer ORDER BY shard",
+                "SELECT shard, epoch, owner, lease_until FROM {0}.shards JOIN {0}.leases "
+                "USING (shard) WHERE shard >= 0 AND shard < $1::integer ORDER BY shard",
                 parameters{}.int4(core::max_shards_of_all));
 }
 
@@ -366,9 +384,10 @@ request queries::claim_role(std::string_view role, std::string_view owner, durat
 {
     return make("pawl_claim_role", "claiming a role",
                 "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until) VALUES ($1::bytea, "
-                "$2::bytea, 1, {0}.now_us() + $3::bigint) ON CONFLICT (name) DO UPDATE SET "
-                "epoch = r.epoch + (r.owner IS DISTINCT FROM excluded.owner)::integer, "
-                "owner = excluded.owner, lease_until = {0}.now_us() + $3::bigint "
+                "$2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint) ON CONFLICT (name) DO "
+                "UPDATE SET epoch = CASE WHEN r.owner = excluded.owner THEN r.epoch ELSE "
+                "{0}.next_epoch(r.epoch) END, owner = excluded.owner, lease_until = {0}.now_us() + "
+                "$3::bigint "
                 "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
                 "r.lease_until <= {0}.now_us() RETURNING name, epoch, owner, lease_until",
                 parameters{}.bytes(role).bytes(owner).int8(lease_time(ttl)));

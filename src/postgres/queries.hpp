@@ -2,6 +2,7 @@
 
 #include "pawl/record_store.hpp"
 #include "postgres/connection.hpp"
+#include "postgres/log_positions.hpp"
 #include "postgres/schema.hpp"
 
 #include <cstddef>
@@ -39,6 +40,7 @@ public:
     request topic_end(std::string_view topic) const;
     request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
                   duration ttl) const;
+    request fence_lost(const std::vector<seen_event>& seen) const;
     request release(const std::vector<lease>& held) const;
     request leases() const;
     request claim_role(std::string_view role, std::string_view owner, duration ttl) const;

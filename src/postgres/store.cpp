@@ -3,6 +3,7 @@
 #include "pawl/postgres.hpp"
 #include "postgres/batch.hpp"
 #include "postgres/finder.hpp"
+#include "postgres/lost_commits.hpp"
 #include "postgres/news.hpp"
 #include "postgres/options.hpp"
 #include "postgres/pool.hpp"
@@ -46,14 +47,17 @@ pool::settings pool_settings(std::shared_ptr<const target> where,
             .reconnect_longest = options.reconnect_longest};
 }
 
-std::shared_ptr<pool> make_writers(const asio::any_io_executor& executor,
-                                   std::shared_ptr<const target> where,
-                                   std::shared_ptr<trouble_log> troubles,
-                                   std::shared_ptr<schema_memory> schema,
-                                   const postgres_options& options)
+std::shared_ptr<pool>
+make_writers(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+             std::shared_ptr<trouble_log> troubles, std::shared_ptr<schema_memory> schema,
+             std::shared_ptr<lost_commits> lost, const postgres_options& options)
 {
     auto settings = pool_settings(std::move(where), std::move(troubles), options);
     settings.schema = std::move(schema);
+    // The database may have gone back while there was no session.
+    settings.on_open = [lost = std::move(lost)](connection& link) {
+        return lost->look_for(link);
+    };
     return std::make_shared<pool>(executor, std::move(settings));
 }
 
@@ -68,6 +72,16 @@ std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
     return std::make_shared<pool>(executor, std::move(settings));
 }
 
+/// For the leases alone: a renewal waits for no batch.
+std::shared_ptr<pool> make_keepers(const asio::any_io_executor& executor,
+                                   std::shared_ptr<const target> where,
+                                   std::shared_ptr<trouble_log> troubles,
+                                   const postgres_options& options)
+{
+    return std::make_shared<pool>(executor,
+                                  pool_settings(std::move(where), std::move(troubles), options));
+}
+
 /// Has only what never changes, and what others own: each call is a coroutine of its caller that
 /// asks a pool.
 class postgres_store final : public record_store {
@@ -78,7 +92,9 @@ public:
         : troubles_(std::move(troubles)),
           schema_(std::make_shared<schema_memory>(options.schema, where->name(), facts)),
           statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
-          writers_(make_writers(executor, where, troubles_, schema_, options)),
+          lost_(std::make_shared<lost_commits>(statements_, troubles_)),
+          writers_(make_writers(executor, where, troubles_, schema_, lost_, options)),
+          keepers_(make_keepers(executor, where, troubles_, options)),
           readers_(make_readers(executor, where, troubles_, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
@@ -197,7 +213,9 @@ public:
     {
         core::check_shard(shard, all_shards_);
         auto rows = co_await readers_->run(statements_->events(shard, after, limit));
-        co_return queries::read_events(std::move(rows));
+        auto page = queries::read_events(std::move(rows));
+        lost_->positions().note(page);
+        co_return page;
     }
 
     asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
@@ -233,7 +251,8 @@ public:
         core::check_claim(wanted, owner, all_shards_);
         if (wanted.empty())
             co_return std::vector<lease>{};
-        auto rows = co_await writers_->run(statements_->claim(wanted, owner, ttl));
+        co_await lost_->look_for(*keepers_);
+        auto rows = co_await keepers_->run(statements_->claim(wanted, owner, ttl));
         co_return queries::read_leases(std::move(rows));
     }
 
@@ -242,7 +261,7 @@ public:
         for (const auto& each : held)
             core::check_shard(each.shard, all_shards_);
         if (!held.empty())
-            co_await writers_->run(statements_->release(held));
+            co_await keepers_->run(statements_->release(held));
     }
 
     asio::awaitable<std::vector<lease>> leases() override
@@ -256,7 +275,7 @@ public:
     {
         core::check_role(role);
         core::check_owner(owner);
-        auto rows = co_await writers_->run(statements_->claim_role(role, owner, ttl));
+        auto rows = co_await keepers_->run(statements_->claim_role(role, owner, ttl));
         auto taken = queries::read_roles(std::move(rows));
         if (taken.empty())
             co_return std::nullopt;
@@ -265,7 +284,7 @@ public:
 
     asio::awaitable<void> release_role(role_lease held) override
     {
-        co_await writers_->run(statements_->release_role(held));
+        co_await keepers_->run(statements_->release_role(held));
     }
 
     asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
@@ -276,7 +295,7 @@ public:
 
     asio::awaitable<void> forget_roles(std::string_view prefix) override
     {
-        co_await writers_->run(statements_->forget_roles(prefix));
+        co_await keepers_->run(statements_->forget_roles(prefix));
     }
 
     std::shared_ptr<void> listen(news_function hear) override
@@ -327,7 +346,11 @@ private:
         request.schema_version = version;
         auto rows = co_await writers_->run(std::move(request));
         std::vector<stored_wake> wakes;
-        auto results = decode_verdicts(rows, part, wakes);
+        std::vector<seen_event> events;
+        auto results = decode_verdicts(rows, part, wakes, events);
+        // Before anything else is stored from what was known of the log.
+        if (lost_->positions().note(events))
+            co_await lost_->look_for(*writers_);
         news_->committed(wakes);
         co_return results;
     }
@@ -389,7 +412,9 @@ private:
     const std::shared_ptr<trouble_log> troubles_;
     const std::shared_ptr<schema_memory> schema_;
     const std::shared_ptr<const queries> statements_;
+    const std::shared_ptr<lost_commits> lost_;
     const std::shared_ptr<pool> writers_;
+    const std::shared_ptr<pool> keepers_;
     const std::shared_ptr<pool> readers_;
     const std::shared_ptr<finder> finder_;
     const std::shared_ptr<news> news_;

@@ -40,6 +40,8 @@ std::string_view sentence(trouble kind)
         return "the server warns";
     case trouble::hearer_failed:
         return "a function that was given to listen() threw";
+    case trouble::commits_lost:
+        return "the database has lost commits";
     }
     return "";
 }

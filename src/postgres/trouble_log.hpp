@@ -25,8 +25,9 @@ enum class trouble : std::uint8_t {
     batch_divided,
     server_warning, ///< the server has added a warning to its answer
     hearer_failed,  ///< a function that was given to listen() has thrown
+    commits_lost,   ///< the database has gone back behind what was read from it
 };
-inline constexpr std::size_t trouble_kinds = 11;
+inline constexpr std::size_t trouble_kinds = 12;
 
 /// Tells the log of a store about its troubles: each kind at most once a minute, with how often it
 /// has happened. Thread-safe.

@@ -95,15 +95,15 @@ awaitable<void> a_role_has_one_holder(fixture& test)
 {
     auto& store = test.store();
     const auto held = co_await store.claim_role("cleaner", "me", 1h);
-    expect(held && held->epoch == 1 && held->role == "cleaner" && held->owner == "me",
+    expect(held && held->epoch > 0 && held->role == "cleaner" && held->owner == "me",
            "a free role is not given");
     const auto other = co_await store.claim_role("cleaner", "you", 1h);
     expect(!other, "a held role is given to another");
     const auto renewed = co_await store.claim_role("cleaner", "me", 2h);
-    expect(renewed && renewed->epoch == 1 && renewed->until > held->until + 50min,
+    expect(renewed && renewed->epoch == held->epoch && renewed->until > held->until + 50min,
            "a role is not renewed");
     const auto other_role = co_await store.claim_role("Cleaner", "you", 1h);
-    expect(other_role && other_role->epoch == 1, "roles are not apart by case");
+    expect(other_role && other_role->epoch > 0, "roles are not apart by case");
     co_await expect_refused_argument(store.claim_role("", "me", 1h), "a role without a name");
     co_await expect_refused_argument(store.claim_role("cleaner", "", 1h), "no owner");
 }
@@ -113,13 +113,13 @@ awaitable<void> a_lapsed_or_released_role_gets_the_next_epoch(fixture& test)
     auto& store = test.store();
     const auto first = co_await store.claim_role("cleaner", "me", duration::zero());
     const auto second = co_await store.claim_role("cleaner", "you", 1h);
-    expect(second && second->epoch == 2, "a lapsed role is not given to another");
+    expect(second && second->epoch > first->epoch, "a lapsed role is not given to another");
     co_await store.release_role(*first); // no longer held: changes nothing
     const auto third = co_await store.claim_role("cleaner", "me", 1h);
     expect(!third, "a lease that lapsed has ended another's");
     co_await store.release_role(*second);
     const auto fourth = co_await store.claim_role("cleaner", "you", 1h);
-    expect(fourth && fourth->epoch == 3, "a released role does not get the next epoch");
+    expect(fourth && fourth->epoch > second->epoch, "a released role does not get the next epoch");
 }
 
 awaitable<void> held_roles_are_listed_by_the_beginning_of_their_names(fixture& test)
@@ -134,7 +134,7 @@ awaitable<void> held_roles_are_listed_by_the_beginning_of_their_names(fixture& t
     const auto held = co_await store.roles("engine/");
     expect_number(held.size(), 2, "roles whose names begin so");
     expect(held[0].role == "engine/a" && held[1].role == "engine/b", "roles in order");
-    expect(held[0].owner == "me" && held[0].epoch == 1, "a listed role");
+    expect(held[0].owner == "me" && held[0].epoch > 0, "a listed role");
     const auto all = co_await store.roles("");
     expect_number(all.size(), 5, "all roles that are held");
 }
