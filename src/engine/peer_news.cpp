@@ -73,6 +73,8 @@ void peer_news::hear(std::span<const shard_news> news)
         readers_->tell(each.shard); // of whichever workflow
         if (each.shard >= fresh_.size())
             continue;
+        if (each.due == time_point::min())
+            gap_ = true;
         if (each.due)
             shared_.due->due_at(each.shard, *each.due);
         if (shared_.owns(each.shard))
@@ -105,6 +107,8 @@ asio::awaitable<void> peer_news::work()
         if (poll)
             look_without_news();
         std::exception_ptr failure;
+        if (gap_.exchange(false))
+            read_anew();
         try {
             if (dropped_.exchange(false))
                 co_await attend_again();
@@ -119,7 +123,7 @@ asio::awaitable<void> peer_news::work()
         reachable_ = !failure;
         if (!failure)
             continue;
-        dropped_ = true; // not all of them may have been attended to
+        read_anew();
         shared_.log({log_level::warn,
                      "cannot read what other engines have committed: " + error_text(failure)});
     }
@@ -165,12 +169,32 @@ asio::awaitable<bool> peer_news::wait_for_news()
 asio::awaitable<void> peer_news::read_logs(bool all)
 {
     const auto logs = watchers_->followed();
-    for (const auto& [shard, read] : logs)
+    for (const auto& [shard, read] : logs) {
+        if (all)
+            co_await check_log(shard, read);
         if (fresh_[shard].exchange(false) || all)
             co_await read_log(shard, read);
+    }
     // Nobody waits: this only shows whether the store can be reached.
     if (all && logs.empty())
         co_await shared_.store.roles("pawl.engine/");
+}
+
+/// A store that was out of reach may have gone back meanwhile, and its logs be others. Not all
+/// watchers may have been attended to either.
+void peer_news::read_anew()
+{
+    watchers_->forget_logs();
+    dropped_ = true;
+}
+
+asio::awaitable<void> peer_news::check_log(std::uint32_t shard, std::uint64_t read)
+{
+    const auto end = co_await shared_.store.log_end(shard);
+    if (end >= read)
+        co_return;
+    read_anew();
+    wake();
 }
 
 asio::awaitable<void> peer_news::read_log(std::uint32_t shard, std::uint64_t after)
@@ -220,7 +244,7 @@ asio::awaitable<void> peer_news::attend(std::shared_ptr<watcher> waiting)
         watchers_->fail(waiting, make_error_code(errc::not_found));
         co_return;
     }
-    watchers_->consider(*waiting, *current);
+    watchers_->consider_present(*waiting, *current);
     const auto shard = shared_.shard_of(*current);
     if (shard >= fresh_.size()) { // of a workflow that is not the engine's
         watchers_->fail(waiting, make_error_code(errc::not_found));

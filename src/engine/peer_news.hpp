@@ -56,6 +56,8 @@ private:
     void look_without_news();
     boost::asio::awaitable<void> read_logs(bool all);
     boost::asio::awaitable<void> read_log(std::uint32_t shard, std::uint64_t after);
+    boost::asio::awaitable<void> check_log(std::uint32_t shard, std::uint64_t read);
+    void read_anew();
     boost::asio::awaitable<void> attend_again();
     boost::asio::awaitable<void> tell(run_id run, std::vector<event> events);
     boost::asio::awaitable<bool> wait_for_news();
@@ -74,6 +76,7 @@ private:
     std::uint64_t polls_ = 0;
     std::atomic<bool> woken_{false};
     std::atomic<bool> dropped_{false};
+    std::atomic<bool> gap_{false}; ///< the store does not know what it may have missed
     std::atomic<bool> reachable_{true};
 };
 

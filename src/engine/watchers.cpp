@@ -190,6 +190,16 @@ void watchers::consider(watcher& waiting, const record& state)
         erase(waiting);
 }
 
+void watchers::consider_present(watcher& waiting, const record& state)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(waiting))
+        return;
+    waiting.seen_ = state.version;
+    if (waiting.consider(state))
+        erase(waiting);
+}
+
 std::uint64_t watchers::seen(const watcher& waiting)
 {
     const std::lock_guard lock{mutex_};
@@ -231,6 +241,14 @@ void watchers::has_read(std::uint32_t shard, std::uint64_t sequence)
     const auto at = followed_.find(shard);
     if (at != followed_.end())
         at->second.read = std::max(at->second.read, sequence);
+}
+
+void watchers::forget_logs()
+{
+    const std::lock_guard lock{mutex_};
+    followed_.clear();
+    for (const auto& [run, waiting] : by_run_)
+        waiting->follows_.reset();
 }
 
 std::vector<std::shared_ptr<watcher>> watchers::not_following()

@@ -165,6 +165,10 @@ public:
     /// Tells the watcher a state of its run, unless it was told a later one.
     void consider(watcher& waiting, const record& state);
 
+    /// Tells the watcher the state of its run as it was read for it, whatever it was told before:
+    /// the store may have gone back.
+    void consider_present(watcher& waiting, const record& state);
+
     /// The version of its run that the watcher was told last; 0 before the first.
     std::uint64_t seen(const watcher& waiting);
 
@@ -176,6 +180,9 @@ public:
 
     /// The shard's log has been read so far.
     void has_read(std::uint32_t shard, std::uint64_t sequence);
+
+    /// What has been read of the logs counts no more: nobody follows one until follow() is called.
+    void forget_logs();
 
     /// Those whose runs have been this engine's so far, or are not known yet.
     std::vector<std::shared_ptr<watcher>> not_following();

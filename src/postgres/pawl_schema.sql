@@ -581,9 +581,11 @@ CREATE FUNCTION apply_cursor_moves(cursor_moves cursor_input[])
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, CASE WHEN i.epoch <> 0 AND (i.epoch <> s.epoch OR
-                                              i.place::numeric > s.next_sequence)
-                         THEN 6 ELSE 0 END::smallint AS verdict
+        -- Cursors of an owner, and of receivers of a workflow's events, count in the shard's log.
+        SELECT i.*, CASE WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6
+                         WHEN (i.epoch <> 0 OR substring(i.name FROM 1 FOR 7) = 'events/')
+                          AND i.place::numeric > s.next_sequence THEN 6
+                         ELSE 0 END::smallint AS verdict
         FROM unnest(cursor_moves) i
         CROSS JOIN LATERAL (
             SELECT s.epoch, s.next_sequence FROM shards s WHERE s.shard = i.shard LIMIT 1) s

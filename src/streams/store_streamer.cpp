@@ -52,6 +52,15 @@ public:
                 next_ = events.back().position + 1;
                 co_return events;
             }
+            if (look_ && next_ > 1) {
+                // The store may have gone back behind what was read.
+                const auto end = co_await store_->topic_end(topic_);
+                if (end + 1 < next_) {
+                    const auto stored = co_await store_->cursor(cursor_, 0);
+                    next_ = std::clamp<std::uint64_t>(stored, 1, end + 1);
+                    continue;
+                }
+            }
             auto waiting = news_->wait();
             auto look = [news = news_] {
                 news->tell();
@@ -63,6 +72,12 @@ public:
 
     asio::awaitable<void> ack(std::uint64_t position) override
     {
+        // A cursor that stood behind the end of the topic would pass over events that are to come.
+        if (look_) {
+            const auto end = co_await store_->topic_end(topic_);
+            if (position > end)
+                co_return;
+        }
         co_await store_cursor(*store_, cursor_, position + 1);
     }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -120,6 +121,8 @@ private:
             ear_->tell(shard);
         if (failure)
             std::rethrow_exception(failure);
+        if (page.empty() && look_)
+            co_await check_log(shard);
         for (const auto& what : page) {
             at.read = what.sequence;
             if (what.workflow != source_->workflow() || !source_->wants(what.kind))
@@ -129,6 +132,23 @@ private:
             ready_.back().position = ++last_position_;
             given_.push_back({last_position_, shard, what.sequence});
         }
+    }
+
+    /// When the log has gone back behind what was read, it is read from the stored cursor again.
+    asio::awaitable<void> check_log(std::uint32_t shard)
+    {
+        auto& at = place_of(shard);
+        const auto end = co_await store_->log_end(shard);
+        if (end >= at.read)
+            co_return;
+        std::set<std::uint64_t> lost;
+        for (const auto& each : given_)
+            if (each.shard == shard)
+                lost.insert(each.position);
+        std::erase_if(given_, [&](const given& each) { return each.shard == shard; });
+        std::erase_if(ready_, [&](const auto& each) { return lost.contains(each.position); });
+        at = {};
+        ear_->tell(shard);
     }
 
     /// So that the next receiver need not read again what nobody wants.

@@ -120,6 +120,7 @@ struct member {
         options.store = store;
         options.name = name;
         options.lease_time = lease_time;
+        options.poll_interval = 1s;
         options.observer = counted;
         options.roles = pawl::store_role_scheduler(store, {.owner = name, .lease = lease_time});
     }

@@ -88,6 +88,76 @@ BOOST_AUTO_TEST_CASE(hooks_see_what_is_committed_after_commits_were_lost)
     check_ended(all, kept);
 }
 
+BOOST_AUTO_TEST_CASE(a_wait_ends_though_commits_that_it_was_told_of_were_lost)
+{
+    cluster all;
+    auto& a = all.start_beside("a");
+    auto& b = all.start_beside("b");
+    all.wait_for_shares(a, b);
+    a.steps.close();
+    const auto id = all.ids_of(a, 1).front();
+    const auto run = all.trigger(a, {id}).front();
+    all.wait_until([&] {
+        return a.finish(a.client->async_find(run, asio::use_awaitable)).value().version == 2;
+    });
+    const saved_rows before{all.schema};
+    auto end = b.client->async_await_finished(run, asio::use_future);
+
+    // The shard's log grows, and is read by the one who waits.
+    const auto shard = pawl::shard_of(id, shard_count);
+    std::vector<pawl::run_id> others;
+    for (const auto& other : all.ids_of(a, 40))
+        if (pawl::shard_of(other, shard_count) == shard)
+            others.push_back(all.trigger(a, {other}).front());
+    BOOST_REQUIRE(others.size() > 2);
+    before.put_back();
+    a.steps.open();
+    BOOST_REQUIRE((end.wait_for(patience) == std::future_status::ready));
+    BOOST_TEST((end.get().state == pawl::run_state::completed));
+}
+
+BOOST_AUTO_TEST_CASE(receivers_get_what_is_published_after_commits_were_lost)
+{
+    const auto schema = fresh_schema();
+    const auto store =
+        pawl::open_postgres(backend(), server().uri(), {.schema = schema, .shards = 1});
+    const auto topics = pawl::store_streamer(store, {.look = 10ms});
+    const auto send = [&](int first, int last) {
+        std::vector<pawl::stream_event> events;
+        for (int i = first; i <= last; ++i)
+            events.emplace_back().id = std::to_string(i);
+        finish(topics->send("news", events));
+    };
+    send(1, 2);
+    asio::io_context context;
+    const auto run_on = [&](auto call) {
+        auto result = asio::co_spawn(context, std::move(call), asio::use_future);
+        context.restart();
+        context.run();
+        return result.get();
+    };
+    const auto receiver =
+        run_on(topics->subscribe("news", "reader", pawl::subscribe_from::beginning));
+    BOOST_TEST(run_on(receiver->receive(10)).size() == 2u);
+    run_on(receiver->ack(2));
+    const saved_rows before{schema};
+    send(3, 9);
+    BOOST_TEST(run_on(receiver->receive(10)).size() == 7u);
+
+    before.put_back();
+    run_on(receiver->ack(9)); // of events that are lost
+    send(10, 10);
+    const auto next = run_on(receiver->receive(10));
+    BOOST_REQUIRE(next.size() == 1u);
+    BOOST_TEST(next.front().id == "10");
+    run_on(receiver->ack(next.front().position));
+    const auto later = run_on(topics->subscribe("news", "reader", pawl::subscribe_from::beginning));
+    send(11, 11);
+    const auto last = run_on(later->receive(10));
+    BOOST_REQUIRE(last.size() == 1u);
+    BOOST_TEST(last.front().id == "11");
+}
+
 BOOST_AUTO_TEST_CASE(epochs_and_cursors_of_lost_commits_are_refused)
 {
     const auto schema = fresh_schema();
