@@ -291,6 +291,13 @@ std::size_t within_waves(std::span<const change> batch, int waves)
     return static_cast<std::size_t>(over - batch.begin());
 }
 
+std::size_t through_trim(std::span<const change> batch) noexcept
+{
+    const auto trim = std::ranges::find_if(
+        batch, [](const change& each) { return std::holds_alternative<topic_trim>(each); });
+    return static_cast<std::size_t>(trim - batch.begin()) + (trim == batch.end() ? 0 : 1);
+}
+
 std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
 {
     std::size_t count = 0;

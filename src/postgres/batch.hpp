@@ -24,6 +24,10 @@ std::vector<int> waves_of(std::span<const change> batch);
 /// time that grows with its square.
 std::size_t within_waves(std::span<const change> batch, int waves);
 
+/// The changes up to the first trim, that included: what comes behind it waits until all that it
+/// trims is gone, which may take several statements.
+std::size_t through_trim(std::span<const change> batch) noexcept;
+
 /// How many changes of the batch, from its first on, have objects and payloads of at most `bytes`
 /// together; at least one.
 std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept;

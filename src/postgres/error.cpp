@@ -19,9 +19,8 @@ errc meaning(std::string_view state)
     };
     // The first one that fits.
     static constexpr rule rules[] = {
-        {"22", errc::invalid_argument},     // a value that the server does not take
-        {"23505", errc::store_unavailable}, // another made the same row at the same time
-        {"23", errc::store_refused},        // a constraint that is not Pawl's
+        {"22", errc::invalid_argument}, // a value that the server does not take
+        {"23", errc::invalid_argument}, // a constraint that is not Pawl's
         {"25006", errc::store_read_only},
         {"26000", errc::store_refused}, // a pooler has changed the session under a statement
         {"28", errc::store_refused},
@@ -32,7 +31,7 @@ errc meaning(std::string_view state)
         {"42", errc::store_damaged},
         {"53100", errc::store_full},
         {"54", errc::too_large},
-        {"P0001", errc::store_refused}, // a trigger that is not Pawl's
+        {"P0001", errc::invalid_argument}, // a trigger that is not Pawl's
         {"XX001", errc::store_damaged},
         {"XX002", errc::store_damaged},
     };

@@ -149,6 +149,9 @@ CREATE UNIQUE INDEX messages_key
     ON messages (index_key(uuid_send(run) || index_key(int4send(length(name)), name), key))
     WHERE key IS NOT NULL;
 
+-- Runs that are gone, but not yet all of their events and messages: see sweep_removed().
+CREATE TABLE leftovers (run uuid PRIMARY KEY);
+
 -- Named positions in a shard's log. numeric, because a position has 64 bits and no sign.
 CREATE TABLE cursors (
     shard integer NOT NULL,
@@ -552,12 +555,17 @@ BEGIN
         SELECT * FROM judged WHERE verdict = 0
     ), no_events AS (
         DELETE FROM events e USING accepted a CROSS JOIN LATERAL (
-            SELECT e.ctid AS place FROM events e WHERE e.run = a.run OFFSET 0) found
+            SELECT e.ctid AS place FROM events e WHERE e.run = a.run LIMIT 500) found
         WHERE e.ctid = found.place
     ), no_messages AS (
         DELETE FROM messages m USING accepted a CROSS JOIN LATERAL (
-            SELECT m.ctid AS place FROM messages m WHERE m.run = a.run OFFSET 0) found
+            SELECT m.ctid AS place FROM messages m WHERE m.run = a.run LIMIT 500) found
         WHERE m.ctid = found.place
+    ), long_lived AS (
+        INSERT INTO leftovers SELECT a.run FROM accepted a
+        WHERE EXISTS (SELECT FROM events e WHERE e.run = a.run OFFSET 500)
+           OR EXISTS (SELECT FROM messages m WHERE m.run = a.run OFFSET 500)
+        ON CONFLICT DO NOTHING RETURNING run
     ), asleep AS (
         DELETE FROM due d USING accepted a CROSS JOIN LATERAL (
             SELECT d.ctid AS place FROM due d
@@ -572,9 +580,37 @@ BEGIN
         ON CONFLICT (slot, workflow, status, state)
             DO UPDATE SET runs = counts.runs + excluded.runs
     )
-    SELECT ord, verdict, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
-           NULL::bigint
+    SELECT ord, verdict,
+           (EXISTS (SELECT FROM long_lived) OR EXISTS (SELECT FROM leftovers))::integer::bigint,
+           NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer, NULL::bigint
     FROM judged;
+END $$;
+
+-- Deletes some of what is left of a run that was removed; false when nothing is left of any. Nobody
+-- sees these rows: whoever reads events looks for their runs too.
+CREATE FUNCTION sweep_removed() RETURNS boolean LANGUAGE plpgsql VOLATILE
+SET search_path = :"schema"
+SET enable_seqscan = off
+AS $$
+DECLARE
+    gone uuid;
+    deleted bigint;
+    forgotten bigint;
+BEGIN
+    SELECT r.run INTO gone FROM leftovers r LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF gone IS NULL THEN
+        RETURN false;
+    END IF;
+    DELETE FROM events e WHERE e.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM events o WHERE o.run = gone LIMIT 5000));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    DELETE FROM messages m WHERE m.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM messages o WHERE o.run = gone LIMIT 5000));
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    IF deleted + forgotten = 0 THEN
+        DELETE FROM leftovers r WHERE r.run = gone;
+    END IF;
+    RETURN true;
 END $$;
 
 CREATE FUNCTION apply_cursor_moves(cursor_moves cursor_input[])
@@ -637,6 +673,8 @@ BEGIN
     SELECT ord, 0::smallint, given, NULL, NULL, NULL, NULL, NULL FROM accepted;
 END $$;
 
+-- Deletes some thousand events of each topic. The sequence of the verdict is 0 when there are no more
+-- to be deleted.
 CREATE FUNCTION apply_trims(trims trim_input[], present integer)
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -647,10 +685,13 @@ BEGIN
         CROSS JOIN LATERAL (SELECT t.topic FROM topics t WHERE t.name = w.topic LIMIT 1) t
         CROSS JOIN LATERAL (
             SELECT e.ctid AS place FROM topic_events e
-            WHERE e.topic = t.topic AND e.position <= w.up_to OFFSET 0) found
+            WHERE e.topic = t.topic AND e.position <= w.up_to
+            ORDER BY e.position LIMIT 5000) found
         WHERE e.ctid = found.place
+        RETURNING w.ord
     )
-    SELECT ord, 0::smallint, NULL::bigint, NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
+    SELECT ord, 0::smallint, (SELECT count(*) / 5000 FROM gone g WHERE g.ord = wanted.ord),
+           NULL::uuid, NULL::smallint, NULL::bytea, NULL::integer,
            NULL::bigint
     FROM wanted;
 END $$;

@@ -277,7 +277,7 @@ request queries::outcome(const run_id& run, std::uint64_t sequence) const
 {
     return make("pawl_outcome", "reading a message",
                 "SELECT sequence, outcome, detail FROM {0}.messages WHERE run = $1::uuid AND "
-                "sequence = $2::bigint",
+                "sequence = $2::bigint AND EXISTS (SELECT FROM {0}.runs WHERE id = $1::uuid)",
                 parameters{}.id(run).int8(clamp(sequence)));
 }
 
@@ -423,6 +423,12 @@ request queries::forget_roles(std::string_view prefix) const
 request queries::now() const
 {
     return make("pawl_now", "reading the clock", "SELECT {0}.now_us()", parameters{});
+}
+
+request queries::sweep_removed() const
+{
+    return make("pawl_sweep", "deleting what is left of removed runs",
+                "SELECT {0}.sweep_removed()::integer", parameters{});
 }
 
 request queries::find_workflow(std::string_view name) const

@@ -48,6 +48,7 @@ public:
     request roles(std::string_view prefix) const;
     request forget_roles(std::string_view prefix) const;
     request now() const;
+    request sweep_removed() const;
     request find_workflow(std::string_view name) const;
     request add_workflow(std::string_view name, bool with_shards) const;
     request apply(parameters batch) const;

@@ -2,6 +2,7 @@
 #include "pawl/error.hpp"
 #include "pawl/postgres.hpp"
 #include "postgres/batch.hpp"
+#include "postgres/error.hpp"
 #include "postgres/finder.hpp"
 #include "postgres/lost_commits.hpp"
 #include "postgres/news.hpp"
@@ -17,6 +18,8 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
+#include <utility>
+#include <variant>
 
 namespace pawl {
 
@@ -134,12 +137,14 @@ public:
         std::vector<apply_result> results;
         results.reserve(batch.size());
         while (!batch.empty()) {
-            const auto quick = batch.first(within_waves(batch, most_waves));
+            const auto few = batch.first(through_trim(batch));
+            const auto quick = few.first(within_waves(few, most_waves));
             const auto part = quick.first(fitting(quick, largest_statement));
-            if (part.size() < quick.size())
+            if (part.size() < few.size())
                 troubles_->tell(trouble::batch_divided, fmt::format("{} of {} changes come first",
                                                                     part.size(), batch.size()));
-            auto decided = co_await apply_part(part);
+            auto decided = co_await apply_as_one_of(results.size(), part);
+            co_await delete_rest(part, decided);
             std::ranges::move(decided, std::back_inserter(results));
             batch = batch.subspan(part.size());
         }
@@ -317,6 +322,43 @@ public:
     }
 
 private:
+    /// What the server refuses for one change's sake says that nothing of the batch was stored;
+    /// that cannot be said once `done` changes of it have been.
+    asio::awaitable<std::vector<apply_result>> apply_as_one_of(std::size_t done,
+                                                               std::span<const change> part)
+    {
+        try {
+            auto results = co_await apply_part(part);
+            co_return results;
+        } catch (const server_error& refused) {
+            if (done == 0)
+                throw;
+            throw error{errc::store_unavailable,
+                        fmt::format("{} (after {} changes of the batch were stored)",
+                                    refused.detail(), done)};
+        }
+    }
+
+    /// A statement deletes only so much: the rest of what the part removes and trims goes now.
+    asio::awaitable<void> delete_rest(std::span<const change> part,
+                                      std::vector<apply_result>& decided)
+    {
+        bool sweeps = false;
+        for (std::size_t i = 0; i < part.size(); ++i)
+            if (std::holds_alternative<removal>(part[i]))
+                sweeps = std::exchange(decided[i].sequence, 0) != 0 || sweeps;
+        while (sweeps) {
+            auto rows = co_await writers_->run(statements_->sweep_removed());
+            sweeps = rows.next() && rows.integer() != 0;
+        }
+        if (!std::holds_alternative<topic_trim>(part.back()))
+            co_return;
+        while (decided.back().sequence != 0) {
+            const auto again = co_await apply_part(part.last(1));
+            decided.back() = again.front();
+        }
+    }
+
     /// Again when the schema turns out to have been made again.
     asio::awaitable<std::vector<apply_result>> apply_part(std::span<const change> part)
     {

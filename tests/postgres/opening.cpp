@@ -303,7 +303,7 @@ BOOST_AUTO_TEST_CASE(what_a_server_refuses_is_named_for_what_it_is)
                               fails_with(code, std::move(words)));
     };
     ask("ALTER TABLE " + schema + ".runs ADD CONSTRAINT mine CHECK (status <> 10)");
-    refused(errc::store_refused, {"mine", "23514"});
+    refused(errc::invalid_argument, {"mine", "23514"});
     ask("ALTER TABLE " + schema + ".runs DROP CONSTRAINT mine");
     const auto trigger = [&](const std::string& body) {
         ask(fmt::format("CREATE OR REPLACE FUNCTION {0}.mine() RETURNS trigger LANGUAGE plpgsql AS "
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(what_a_server_refuses_is_named_for_what_it_is)
                         schema, body));
     };
     trigger("RAISE EXCEPTION 'not on Sundays'");
-    refused(errc::store_refused, {"not on Sundays", "P0001"});
+    refused(errc::invalid_argument, {"not on Sundays", "P0001"});
     trigger("RAISE EXCEPTION 'moved' USING ERRCODE = 'XX000'");
     refused(errc::store_unavailable, {"moved"});
     trigger("RAISE EXCEPTION 'broken' USING ERRCODE = 'XX001'");

@@ -273,7 +273,7 @@ void expect_settings(const std::string& uri, pawl::postgres_options options,
                     "EXECUTE FUNCTION {0}.tell()",
                     options.schema));
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "order-1"))), pawl::error,
-                          fails_with(errc::store_refused, {expected}));
+                          fails_with(errc::invalid_argument, {expected}));
 }
 
 } // namespace

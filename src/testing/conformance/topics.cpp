@@ -83,6 +83,20 @@ awaitable<void> a_trim_removes_the_oldest_and_positions_go_on(fixture& test)
     expect_number(next.sequence, 6, "the position after a trim");
 }
 
+awaitable<void> a_trim_of_many_events_removes_all_of_them(fixture& test)
+{
+    constexpr int events = 6'000;
+    std::vector<change> batch;
+    for (int i = 0; i < events; ++i)
+        batch.push_back(event_of("a", fmt::format("{}", i)));
+    co_await test.accept(batch);
+    // In one batch: what follows the trim finds its id free.
+    co_await test.accept({topic_trim{"a", events - 1}, event_of("a", "5")});
+    const auto left = co_await test.store().topic_events("a", 0, 10);
+    expect_number(left.size(), 2, "events after a trim of many");
+    expect_number(left.back().position, events + 1, "the event behind the trim");
+}
+
 awaitable<void> publications_are_part_of_their_batch(fixture& test)
 {
     const auto run = test.make_run("with an event");
@@ -150,6 +164,7 @@ std::span<const check_entry> topic_checks()
         {"an_event_id_is_stored_once", an_event_id_is_stored_once},
         {"a_trim_removes_the_oldest_and_positions_go_on",
          a_trim_removes_the_oldest_and_positions_go_on},
+        {"a_trim_of_many_events_removes_all_of_them", a_trim_of_many_events_removes_all_of_them},
         {"publications_are_part_of_their_batch", publications_are_part_of_their_batch},
         {"a_role_has_one_holder", a_role_has_one_holder},
         {"a_lapsed_or_released_role_gets_the_next_epoch",
