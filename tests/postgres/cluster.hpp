@@ -110,19 +110,22 @@ private:
 };
 
 struct member {
-    member(std::string called, const std::string& uri, const std::string& schema)
-        : name(std::move(called)), store(pawl::open_postgres(io.get_executor(), uri,
-                                                             {.schema = schema,
-                                                              .shards = shard_count,
-                                                              .reconnect_first = 10ms,
-                                                              .reconnect_longest = 100ms}))
+    member(std::string called, const std::string& uri, const std::string& schema,
+           pawl::duration statement_timeout, pawl::duration lease)
+        : name(std::move(called)),
+          store(pawl::open_postgres(io.get_executor(), uri,
+                                    {.schema = schema,
+                                     .shards = shard_count,
+                                     .statement_timeout = statement_timeout,
+                                     .reconnect_first = 10ms,
+                                     .reconnect_longest = 100ms}))
     {
         options.store = store;
         options.name = name;
-        options.lease_time = lease_time;
+        options.lease_time = lease;
         options.poll_interval = 1s;
         options.observer = counted;
-        options.roles = pawl::store_role_scheduler(store, {.owner = name, .lease = lease_time});
+        options.roles = pawl::store_role_scheduler(store, {.owner = name, .lease = lease});
     }
 
     ~member()
@@ -217,7 +220,7 @@ public:
 
     member& start(std::string name, const std::string& uri, const prepare_function& prepare = {})
     {
-        auto& added = members.emplace_back(std::move(name), uri, schema);
+        auto& added = members.emplace_back(std::move(name), uri, schema, statement_timeout, lease);
         added.options.log = [this](const pawl::log_entry&) {
             news.notify_all();
         };
@@ -319,6 +322,8 @@ public:
             BOOST_TEST(times == 1, what);
     }
 
+    pawl::duration statement_timeout = 30s; ///< of the members that start next
+    pawl::duration lease = lease_time;      ///< of those too
     const std::string schema = fresh_schema();
     proxy between{fmt::format("{}/.s.PGSQL.{}", server().folder(), server().port())};
     std::mutex mutex;

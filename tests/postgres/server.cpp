@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -132,6 +134,18 @@ postgres_server::postgres_server(std::vector<std::string> settings,
     start();
 }
 
+postgres_server::postgres_server(const postgres_server& primary, const std::string& name)
+    : folder_(make_folder(std::filesystem::temp_directory_path(), server_user())),
+      settings_(primary.settings_)
+{
+    const auto source = "host=" + primary.folder() + " port=" + std::to_string(primary.port()) +
+                        " user=postgres application_name=" + name;
+    run({program("pg_basebackup"), "-D", folder_ / "data", "-R", "-X", "stream", "-c", "fast",
+         "--no-sync", "-d", source});
+    settings_.push_back("primary_conninfo=" + source);
+    start();
+}
+
 postgres_server::~postgres_server()
 {
     stop_at_once();
@@ -211,7 +225,9 @@ void postgres_server::read_log(int from)
             break;
         line.append(part, static_cast<std::size_t>(count));
         const std::lock_guard lock{mutex_};
-        is_ready_ = is_ready_ || line.find("ready to accept connections") != line.npos;
+        for (const auto* words :
+             {"ready to accept connections", "ready to accept read-only connections"})
+            is_ready_ = is_ready_ || line.find(words) != line.npos;
         log_.append(part, static_cast<std::size_t>(count));
         changed_.notify_all();
     }
@@ -221,11 +237,48 @@ void postgres_server::read_log(int from)
     changed_.notify_all();
 }
 
+void postgres_server::promote() const
+{
+    run({program("pg_ctl"), "promote", "-w", "-D", folder_ / "data"});
+}
+
+void postgres_server::freeze()
+{
+    ::kill(process_, SIGSTOP); // it begins no more of them
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+        const auto number = std::atoi(entry.path().filename().c_str());
+        std::ifstream stat{entry.path() / "stat"};
+        std::string text;
+        std::getline(stat, text);
+        const auto name_end = text.rfind(')');
+        if (number <= 0 || name_end == std::string::npos)
+            continue;
+        char state = 0;
+        int parent = 0;
+        std::istringstream{text.substr(name_end + 1)} >> state >> parent;
+        if (parent == process_ && ::kill(number, SIGSTOP) == 0)
+            frozen_.push_back(number);
+    }
+    frozen_.push_back(process_);
+}
+
+void postgres_server::thaw()
+{
+    for (const auto each : frozen_)
+        ::kill(each, SIGCONT);
+    frozen_.clear();
+}
+
 void postgres_server::stop_at_once()
 {
     if (process_ <= 0)
         return;
     ::kill(process_, SIGQUIT);
+    // What stood still must not do anything more.
+    for (const auto each : frozen_)
+        if (each != process_)
+            ::kill(each, SIGKILL);
+    thaw();
     ::waitpid(process_, nullptr, 0);
     process_ = -1;
     reader_.join();

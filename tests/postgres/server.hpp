@@ -25,6 +25,10 @@ public:
     explicit postgres_server(
         std::vector<std::string> settings = {},
         const std::filesystem::path& parent = std::filesystem::temp_directory_path());
+
+    /// A standby of `primary`, from a copy of its data, which follows it from now on under this
+    /// name. The primary has the setting wal_level=replica.
+    postgres_server(const postgres_server& primary, const std::string& name);
     ~postgres_server();
 
     postgres_server(const postgres_server&) = delete;
@@ -44,6 +48,13 @@ public:
     void stop_at_once();
     void start();
 
+    /// Ends a standby's following: it takes writes when this returns.
+    void promote() const;
+
+    /// Stops all of its processes where they are, as a machine that hangs.
+    void freeze();
+    void thaw();
+
     /// What it wrote to its log so far.
     std::string log() const;
 
@@ -55,6 +66,7 @@ private:
     std::vector<std::string> settings_;
     std::uint16_t port_ = 0;
     pid_t process_ = -1;
+    std::vector<pid_t> frozen_;
     std::thread reader_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
