@@ -10,6 +10,10 @@ namespace {
 
 using problems = std::vector<std::string>;
 
+// What the inventory takes in one reservation.
+constexpr std::size_t max_items = 10'000;
+constexpr int max_quantity = 1'000'000'000;
+
 bool is_blank(std::string_view text) noexcept
 {
     return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
@@ -19,6 +23,12 @@ void check_items(const Order& order, problems& found)
 {
     if (order.items.empty())
         found.emplace_back("Order must have at least one item");
+
+    if (order.items.size() > max_items) {
+        found.push_back("items has " + std::to_string(order.items.size()) +
+                        " lines; it must have at most " + std::to_string(max_items));
+        return;
+    }
 
     std::set<std::string_view> seen;
     std::set<std::string_view> repeated;
@@ -30,6 +40,10 @@ void check_items(const Order& order, problems& found)
             found.push_back("Product " + item.product_id + " is listed more than once");
         if (item.quantity <= 0)
             found.push_back("Invalid quantity for product " + item.product_id);
+        if (item.quantity > max_quantity)
+            found.push_back("items[" + std::to_string(i) + "].quantity is " +
+                            std::to_string(item.quantity) + "; it must be at most " +
+                            std::to_string(max_quantity));
         if (item.price < money{})
             found.push_back("Invalid price for product " + item.product_id);
     }

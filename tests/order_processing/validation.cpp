@@ -159,4 +159,29 @@ BOOST_AUTO_TEST_CASE(a_cent_too_little_is_not_the_total)
     BOOST_TEST(contains(find_problems(order), "Order total does not match item prices"));
 }
 
+BOOST_AUTO_TEST_CASE(a_quantity_that_the_inventory_would_refuse_is_named)
+{
+    Order order = sample_order();
+    order.items[0].quantity = 1'000'000'001;
+    order.items[0].price = money{};
+    order.items.push_back({"mouse", 1, order.total});
+    const auto problems = find_problems(order);
+    BOOST_REQUIRE(problems.size() == 1u);
+    BOOST_TEST(problems[0] == "items[0].quantity is 1000000001; it must be at most 1000000000");
+    order.items[0].quantity = 1'000'000'000;
+    BOOST_TEST(find_problems(order).empty());
+}
+
+BOOST_AUTO_TEST_CASE(more_lines_than_the_inventory_takes_are_one_problem)
+{
+    Order order = sample_order();
+    order.items.clear();
+    for (int i = 0; i < 10'001; ++i)
+        order.items.push_back({"product-" + std::to_string(i), 1, money::from_minor(1)});
+    order.total = value_of(order.items);
+    const auto problems = find_problems(order);
+    BOOST_REQUIRE(problems.size() == 1u);
+    BOOST_TEST(problems[0] == "items has 10001 lines; it must have at most 10000");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
