@@ -77,7 +77,7 @@ enum class PaymentState {
     failed,     ///< the provider gave up
     voided,     ///< taken back before it was captured
     refunded,   ///< captured, and all of it given back
-    never_made, ///< the provider has not heard of it
+    never_made, ///< in older orders: the provider had not heard of it
 };
 BOOST_DESCRIBE_ENUM(PaymentState, in_flight, declined, refused, live, captured, failed, voided,
                     refunded, never_made)
@@ -92,12 +92,9 @@ struct Payment {
     std::string payment_id; ///< the provider's; empty as long as there is none
     std::string detail;     ///< why it was declined or failed
 
-    /// Since when a cancellation waits for a charge that the provider has not heard of.
-    std::optional<pawl::time_point> unheard_since;
-
     friend bool operator==(const Payment&, const Payment&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Payment, (), (key, method, amount, state, payment_id, detail, unheard_since))
+BOOST_DESCRIBE_STRUCT(Payment, (), (key, method, amount, state, payment_id, detail))
 
 /// Money given back, stored before the provider is asked; confirmed once it has a refund id.
 struct Refund {

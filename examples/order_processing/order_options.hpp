@@ -38,11 +38,6 @@ struct order_options {
     /// 5 min.
     pawl::duration payment_timeout = std::chrono::minutes{5};
 
-    /// How long a cancellation waits for a charge that was sent and that the provider has not
-    /// heard of: it might still be on its way. At least request_timeout, to be of use. Default
-    /// 20 s.
-    pawl::duration charge_settle = std::chrono::seconds{20};
-
     /// Times that the available part of an order is reserved, when others are faster. At least 1.
     /// Default 3.
     int partial_tries = 3;

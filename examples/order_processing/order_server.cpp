@@ -87,9 +87,6 @@ bool parse(int argc, char** argv, program_options& options)
         server.orders.payment_backoff = payment_backoff;
     else if (!options.serve)
         server.orders.payment_backoff = std::chrono::milliseconds{200};
-    // A charge may be on its way for as long as its request may take.
-    server.orders.charge_settle =
-        std::max(server.orders.charge_settle, 2 * server.orders.request_timeout);
     if (options.log_level.empty())
         options.log_level = options.serve ? "info" : "warn";
     if (spdlog::level::from_str(options.log_level) == spdlog::level::off)

@@ -26,7 +26,6 @@ charge_outcome note_answer(Order& order, const charge_result& result, int limit)
 {
     Payment& last = order.payments.back();
     last.detail = result.detail;
-    last.unheard_since.reset();
     switch (result.answer) {
     case charge_answer::accepted:
         last.state = PaymentState::live;
@@ -62,7 +61,12 @@ awaitable<charge_result> send_charge(const Order& order, order_services services
             throw;
         lost = error.what();
     }
-    auto known = co_await services.payments.find_charge(last.key);
+    std::optional<charge_result> known;
+    try {
+        known = co_await services.payments.find_charge(last.key);
+    } catch (const service_error&) {
+        // `lost` says more: the charge was sent, whatever became of the question.
+    }
     if (!known)
         throw service_error{service_failure::ambiguous, lost};
     co_return std::move(*known);
@@ -74,6 +78,16 @@ money refunded_of(const Order& order, std::string_view payment_id)
     money sum;
     for (const Refund& refund : order.refunds)
         if (refund.payment_id == payment_id)
+            sum += refund.amount;
+    return sum;
+}
+
+/// What of one payment is known to be refunded.
+money confirmed_of(const Order& order, std::string_view payment_id)
+{
+    money sum;
+    for (const Refund& refund : order.refunds)
+        if (refund.payment_id == payment_id && !refund.refund_id.empty())
             sum += refund.amount;
     return sum;
 }
@@ -131,7 +145,8 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
                                  const order_options& options)
 {
     Order& order = run.object();
-    if (charge_in_flight(order)) {
+    const bool first = !charge_in_flight(order);
+    if (!first) {
         auto known = co_await services.within(run.trace_parent())
                          .payments.find_charge(order.payments.back().key);
         if (known)
@@ -142,32 +157,23 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         begin_charge(run);
         co_await run.checkpoint();
     }
-    const charge_result answer = co_await send_charge(order, services.within(run.trace_parent()));
-    co_return note_answer(order, answer, options.tries_per_method);
-}
-
-awaitable<std::optional<pawl::duration>>
-settle_charge(pawl::run<Order>& run, order_services& services, const order_options& options)
-{
-    Order& order = run.object();
-    if (!charge_in_flight(order))
-        co_return std::nullopt;
-
-    Payment& last = order.payments.back();
-    const auto known = co_await services.within(run.trace_parent()).payments.find_charge(last.key);
-    if (known) {
-        note_answer(order, *known, options.tries_per_method);
-        co_return std::nullopt;
+    charge_result answer;
+    std::string unsent;
+    try {
+        answer = co_await send_charge(order, services.within(run.trace_parent()));
+    } catch (const service_error& error) {
+        if (error.kind() != service_failure::transient || !first)
+            throw;
+        unsent = error.what();
     }
-    // The request may have been sent and not have arrived. Its key stays under watch for a while.
-    const auto now = run.now();
-    if (!last.unheard_since)
-        last.unheard_since = now;
-    const auto waited = now - *last.unheard_since;
-    if (waited < options.charge_settle)
-        co_return options.charge_settle - std::max(waited, pawl::duration{});
-    last.state = PaymentState::never_made;
-    co_return std::nullopt;
+    if (!unsent.empty()) {
+        // The provider has never heard of this try, so it does not count.
+        order.payments.pop_back();
+        order.payment_attempts = tries_with(order, order.payment_method);
+        co_await run.checkpoint();
+        throw service_error{service_failure::transient, unsent};
+    }
+    co_return note_answer(order, answer, options.tries_per_method);
 }
 
 awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, money keep)
@@ -187,9 +193,21 @@ awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, 
     for (Refund& refund : order.refunds) {
         if (!refund.refund_id.empty())
             continue;
+        // A provider forgets keys: what an earlier request gave back is not asked for again.
+        const payment_view view =
+            co_await services.within(run.trace_parent()).payments.find(refund.payment_id);
+        if (view.refunded >= confirmed_of(order, refund.payment_id) + refund.amount) {
+            refund.refund_id = "part of " + refund.payment_id;
+            continue;
+        }
         auto id = co_await services.within(run.trace_parent())
                       .payments.refund(refund.payment_id, refund.amount, refund.key);
-        refund.refund_id = std::move(id);
+        if (!id)
+            throw service_error{service_failure::unexpected,
+                                "the provider refuses to refund " + to_string(refund.amount) +
+                                    " of payment " + refund.payment_id +
+                                    ": refund it at the provider, then resume the order"};
+        refund.refund_id = std::move(*id);
     }
     if (keep == money{})
         archive_payment(order, PaymentState::refunded);

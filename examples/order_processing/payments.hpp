@@ -47,14 +47,10 @@ enum class charge_outcome {
 /// flight.
 ///
 /// Durability: the try is on disk, and counted, before the provider hears of it.
-/// @throws service_error when the outcome stays unknown; the same try goes on at the next call.
+/// @throws service_error when the outcome stays unknown: the same try, under the same key, goes on
+/// at the next call. A try that was not sent is dropped and does not count.
 boost::asio::awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services,
                                               const order_options& options);
-
-/// Finds out what became of a charge in flight, without charging. Completes with the time to wait
-/// before asking again; empty when no charge is in flight any more.
-boost::asio::awaitable<std::optional<pawl::duration>>
-settle_charge(pawl::run<Order>& run, order_services& services, const order_options& options);
 
 /// Refunds what of the captured payment exceeds `keep`, once, and completes when that is
 /// confirmed. With nothing to keep, the payment is filed as refunded.

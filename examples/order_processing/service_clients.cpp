@@ -63,9 +63,13 @@ struct answer_document {
     std::string reservation_id;
     std::string tracking_number;
     std::string detail;
+    std::string type;
 };
 BOOST_DESCRIBE_STRUCT(answer_document, (),
-                      (payment_id, refund_id, reservation_id, tracking_number, detail))
+                      (payment_id, refund_id, reservation_id, tracking_number, detail, type))
+
+/// The problem type of a key that was used for another request.
+constexpr std::string_view key_reused = "urn:order-processing:key-reused";
 
 /// Tells a payment from a refusal where a charge is looked up by its key.
 struct key_document {
@@ -111,11 +115,38 @@ struct answered {
     {
         const std::string what =
             name + ": status " + std::to_string(status()) + " " + response.body.substr(0, 200);
-        if (status() == 503 || status() == 429)
-            throw service_error{service_failure::transient, what};
-        if (status() >= 500 || status() == 408)
-            throw service_error{service_failure::ambiguous, what};
-        throw service_error{service_failure::unexpected, what};
+        // A gateway answers 429 and 503 also for a request that it has passed on.
+        const bool unknown =
+            status() >= 500 || status() == 408 || status() == 425 || status() == 429;
+        throw service_error{unknown ? service_failure::ambiguous : service_failure::unexpected,
+                            what};
+    }
+
+    /// The service has understood the request and will not do it, now or later. Missing credentials
+    /// are a defect of the configuration, and a key that was used for another request says nothing
+    /// of this one.
+    bool is_refusal() const noexcept
+    {
+        switch (status()) {
+        case 401:
+        case 403:
+        case 407:
+        case 408:
+        case 425:
+        case 429:
+            return false;
+        default:
+            return status() >= 400 && status() < 500 && problem_type() != key_reused;
+        }
+    }
+
+    std::string problem_type() const noexcept
+    {
+        try {
+            return read<answer_document>().type;
+        } catch (const std::exception&) {
+            return {};
+        }
     }
 
     template <class T>
@@ -184,14 +215,13 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
             charge_answer::accepted, answer.read(&answer_document::payment_id), {}};
     case 402:
         co_return charge_result{charge_answer::declined, {}, answer.detail()};
-    case 422:
-        co_return charge_result{charge_answer::refused, {}, answer.detail()};
-    case 400:
-    case 413:
-        co_return charge_result{charge_answer::rejected, {}, answer.detail()};
     default:
-        answer.refuse();
+        break;
     }
+    if (!answer.is_refusal())
+        answer.refuse();
+    const auto kind = answer.status() == 422 ? charge_answer::refused : charge_answer::rejected;
+    co_return charge_result{kind, {}, answer.detail()};
 }
 
 awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
@@ -230,26 +260,29 @@ awaitable<bool> payment_client::void_payment(std::string payment_id, std::string
     co_return true;
 }
 
-awaitable<std::string> payment_client::refund(std::string payment_id, money amount, std::string key)
+awaitable<std::optional<std::string>> payment_client::refund(std::string payment_id, money amount,
+                                                             std::string key)
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
               encode(refund_document{amount})};
     const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    if (answer.is_refusal())
+        co_return std::nullopt;
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();
     co_return answer.read(&answer_document::refund_id);
 }
 
-awaitable<std::optional<std::string>> inventory_client::reserve(const Order& order, std::string key)
+awaitable<reservation_result> inventory_client::reserve(const Order& order, std::string key)
 {
     const reservation_document document{order.id, lines_of(order.items)};
     call what{"POST", "/reservations", std::move(key), encode(document)};
     const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
-    if (answer.status() == 409)
-        co_return std::nullopt;
+    if (answer.is_refusal())
+        co_return reservation_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();
-    co_return answer.read(&answer_document::reservation_id);
+    co_return reservation_result{answer.read(&answer_document::reservation_id), {}};
 }
 
 awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<OrderItem> items)
@@ -257,6 +290,8 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
     const availability_document document{lines_of(items)};
     call what{"POST", "/availability", {}, encode(document)};
     const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    if (answer.is_refusal())
+        co_return std::vector<stock_line>{};
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<stock_document>().items;
@@ -266,7 +301,8 @@ awaitable<void> inventory_client::release(std::string reservation_id, std::strin
 {
     call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
     const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
-    if (answer.status() != 200 && answer.status() != 204)
+    const bool gone = answer.status() == 404 || answer.status() == 410;
+    if (answer.status() != 200 && answer.status() != 204 && !gone)
         answer.refuse();
 }
 
@@ -276,11 +312,22 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
                                      order.reservation_id};
     call what{"POST", "/shipments", std::move(key), encode(document)};
     const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
-    if (answer.status() == 422 || answer.status() == 409)
+    if (answer.is_refusal())
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
         answer.refuse();
     co_return shipment_result{answer.read(&answer_document::tracking_number), {}};
+}
+
+awaitable<std::optional<std::string>> shipping_client::find_shipment(std::string order_id)
+{
+    call what{"GET", "/shipments?order_id=" + percent_encoded(order_id), {}, {}};
+    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    if (answer.status() == 404)
+        co_return std::nullopt;
+    if (answer.status() != 200)
+        answer.refuse();
+    co_return answer.read(&answer_document::tracking_number);
 }
 
 namespace {

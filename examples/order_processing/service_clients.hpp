@@ -23,7 +23,7 @@ namespace order_processing {
 
 /// By what is known of the effect.
 enum class service_failure {
-    transient, ///< none: the service has not seen the request, or was not able to act on it
+    transient, ///< none: the request was not sent
     ambiguous, ///< it may have happened: no full answer, or one that says nothing of it
     unexpected ///< the service answered what it must not: somebody has to look at it
 };
@@ -96,13 +96,20 @@ public:
     /// False when it is too late: the money has been captured, or is gone already.
     boost::asio::awaitable<bool> void_payment(std::string payment_id, std::string key);
 
-    /// Completes with the refund's id once the provider has confirmed it.
-    boost::asio::awaitable<std::string> refund(std::string payment_id, money amount,
-                                               std::string key);
+    /// Completes with the refund's id once the provider has confirmed it; empty when the provider
+    /// refuses it.
+    boost::asio::awaitable<std::optional<std::string>> refund(std::string payment_id, money amount,
+                                                              std::string key);
 
 private:
     std::string name_;
     transport transport_;
+};
+
+/// The answer to a request for stock.
+struct reservation_result {
+    std::string reservation_id; ///< empty when nothing is reserved
+    std::string detail;         ///< why not: stock is missing, or the inventory refuses the request
 };
 
 struct stock_line {
@@ -122,13 +129,13 @@ public:
 
     std::string trace_parent{};
 
-    /// Holds all items, or none. Completes with the reservation's id; empty when stock is missing.
-    boost::asio::awaitable<std::optional<std::string>> reserve(const Order& order, std::string key);
+    /// Holds all items, or none.
+    boost::asio::awaitable<reservation_result> reserve(const Order& order, std::string key);
 
-    /// What is in stock of each item's product.
+    /// What is in stock of each item's product; empty when the inventory refuses the request.
     boost::asio::awaitable<std::vector<stock_line>> availability(std::vector<OrderItem> items);
 
-    /// Completes once the stock is free again.
+    /// Completes once the reservation is gone: released by this call, or expired before it.
     boost::asio::awaitable<void> release(std::string reservation_id, std::string key);
 
 private:
@@ -154,6 +161,10 @@ public:
 
     /// Ships the items of the order's reservation to its address.
     boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
+
+    /// The tracking number of the order's shipment, whatever key it was made under; empty when the
+    /// order was not shipped.
+    boost::asio::awaitable<std::optional<std::string>> find_shipment(std::string order_id);
 
 private:
     std::string name_;

@@ -201,12 +201,19 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
         unsent = error.what();
     }
     if (!unsent.empty()) {
-        // Nothing was ever shipped, so until the next attempt the customer may still cancel.
+        // The request was not sent, so until the next attempt the customer may still cancel.
         order.shipment_key.clear();
         co_await run.checkpoint();
         throw service_error{service_failure::transient, unsent};
     }
 
+    if (shipment.tracking_number.empty() && !first) {
+        // An earlier request may have been carried out, and this refusal may be because of it.
+        const auto made =
+            co_await services.within(run.trace_parent()).shipping.find_shipment(order.id);
+        if (made)
+            shipment.tracking_number = *made;
+    }
     order.shipment_key.clear();
     if (shipment.tracking_number.empty()) {
         order.cancel_reason = "shipping refused: " + shipment.detail;
@@ -231,15 +238,14 @@ pawl::step<Refunded> process_cancellation(pawl::run<Order>& run, order_services&
                                           const order_options& options)
 {
     Order& order = run.object();
-    const auto wait = co_await settle_charge(run, services, options);
-    if (wait)
-        co_return pawl::repeat_after(*wait);
-
-    co_await release_stock(run, services);
-    if (!order.payment_id.empty()) {
-        co_await run.checkpoint(); // a refund that fails does not release again
-        co_await give_money_back(run, services);
+    // Sent again under its key, a charge whose outcome is not known is certain.
+    if (charge_in_flight(order)) {
+        co_await charge(run, services, options);
+        co_await run.checkpoint();
     }
+    co_await give_money_back(run, services);
+    co_await run.checkpoint(); // the money waits for nobody: the stock comes after it
+    co_await release_stock(run, services);
     order.cancelled_at = run.now();
     if (was_paid_back(order))
         co_return pawl::to<Refunded>;

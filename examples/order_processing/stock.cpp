@@ -66,13 +66,11 @@ awaitable<bool> hold_stock(pawl::run<Order>& run, order_services& services)
             run.idempotency_key("reserve-" + std::to_string(order.reservations_tried));
         co_await run.checkpoint();
     }
-    const auto id = co_await services.within(run.trace_parent())
-                        .inventory.reserve(order, order.reservation_key);
+    reservation_result result = co_await services.within(run.trace_parent())
+                                    .inventory.reserve(order, order.reservation_key);
     order.reservation_key.clear();
-    if (!id)
-        co_return false;
-    order.reservation_id = *id;
-    co_return true;
+    order.reservation_id = std::move(result.reservation_id);
+    co_return !order.reservation_id.empty();
 }
 
 awaitable<bool> hold_available_stock(pawl::run<Order>& run, order_services& services,

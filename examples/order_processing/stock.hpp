@@ -22,7 +22,7 @@ void keep_available(Order& order, const std::vector<stock_line>& stock);
 void restore_items(Order& order);
 
 /// Reserves the order's items, or finds out what became of the reservation that is under way.
-/// Completes with false, and no reservation, when stock is missing.
+/// Completes with false, and no reservation, when stock is missing or the inventory refuses.
 ///
 /// Durability: the reservation's key is on disk before the service hears of it.
 boost::asio::awaitable<bool> hold_stock(pawl::run<Order>& run, order_services& services);

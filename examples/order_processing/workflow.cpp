@@ -15,6 +15,12 @@ namespace {
 using enum OrderStatus;
 using order_run = pawl::run<Order>;
 
+/// How many runs may be in a step at once. The steps that talk to the payment service share the 64
+/// connections of its client: a run waits here, where that costs nothing, and not for a connection,
+/// where the time limit of its request goes by.
+constexpr std::size_t charging = 32;
+constexpr std::size_t other_step = 8;
+
 void require(bool holds, const char* field, const char* bound)
 {
     if (!holds)
@@ -52,7 +58,6 @@ void check(const order_options& options)
     require(options.max_poll_interval >= options.poll_interval, "max_poll_interval",
             "at least poll_interval");
     require(options.payment_timeout > zero, "payment_timeout", "above zero");
-    require(options.charge_settle >= zero, "charge_settle", "zero or more");
     require(options.partial_tries >= 1, "partial_tries", "at least 1");
     require(options.request_timeout > zero, "request_timeout", "above zero");
 }
@@ -67,35 +72,40 @@ pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, orde
     b.step<Created>(validate_order)
         .retry(constant(options.validation_backoff, options.validation_errors));
 
-    b.step<Validated>([&services, options](order_run& run) {
-         return process_payment(run, services, options);
-     }).retry(constant(options.payment_backoff, options.payment_errors));
+    b.step<Validated>(
+         [&services, options](order_run& run) { return process_payment(run, services, options); })
+        .retry(constant(options.payment_backoff, options.payment_errors))
+        .parallel(charging);
 
-    b.step<PaymentProcessing>(
-        [&services, options](order_run& run) { return complete_payment(run, services, options); });
+    b.step<PaymentProcessing>([&services, options](order_run& run) {
+         return complete_payment(run, services, options);
+     }).parallel(other_step);
     b.timeout<PaymentProcessing>(options.payment_timeout, [&services](order_run& run) {
         return payment_timed_out(run, services);
     });
 
     b.step<PaymentFailed>([&services, options](order_run& run) {
-        return handle_payment_failure(run, services, options);
-    });
+         return handle_payment_failure(run, services, options);
+     }).parallel(other_step);
 
-    b.step<PaymentProcessed>(
-        [&services](order_run& run) { return reserve_inventory(run, services); });
+    b.step<PaymentProcessed>([&services](order_run& run) {
+         return reserve_inventory(run, services);
+     }).parallel(charging);
 
     b.step<InventoryFailed>([&services, options](order_run& run) {
-        return handle_inventory_failure(run, services, options);
-    });
+         return handle_inventory_failure(run, services, options);
+     }).parallel(other_step);
 
-    b.step<InventoryReserved>([&services](order_run& run) { return fulfill_order(run, services); });
+    b.step<InventoryReserved>([&services](order_run& run) {
+         return fulfill_order(run, services);
+     }).parallel(charging);
 
     b.callback<Created, Validated, PaymentProcessing, PaymentProcessed, PaymentFailed,
                InventoryReserved, InventoryFailed>("cancel", cancel_order);
 
     b.step<Cancelled>([&services, options](order_run& run) {
-        return process_cancellation(run, services, options);
-    });
+         return process_cancellation(run, services, options);
+     }).parallel(other_step);
 
     b.end<Fulfilled, Refunded>();
     b.scrub(scrub_personal_data);

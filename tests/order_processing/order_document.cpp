@@ -37,10 +37,10 @@ Order full_order()
     order.tracking_number = "TRACK_order-001";
     order.payment_attempts = 2;
     order.cancel_reason = "changed my mind";
-    order.payments = {{"key-1", "credit_card", money::from_minor(1), PaymentState::declined, "",
-                       "declined by bank", std::nullopt},
-                      {"key-2", "debit_card", money::from_minor(1), PaymentState::captured, "pay_1",
-                       "", pawl::time_point{5s}}};
+    order.payments = {
+        {"key-1", "credit_card", money::from_minor(1), PaymentState::declined, "",
+         "declined by bank"},
+        {"key-2", "debit_card", money::from_minor(1), PaymentState::captured, "pay_1", ""}};
     order.payment_polls = 3;
     order.reservation_key = "key-3";
     order.reservations_tried = 2;

@@ -25,7 +25,7 @@ namespace {
 /// Products of which there is little.
 constexpr std::int64_t few = 3;
 
-/// Longer than a request may be on its way: order_options::charge_settle rests on that.
+/// Longer than a customer waits before a cancel is handled.
 constexpr pawl::duration slowest_request = 8s;
 
 Order draw_order(std::string id, simulated_random& random)
@@ -140,7 +140,6 @@ simulation_result run_orders(simulation_options options)
     services.set_stock("product-3", 0);
     services.set_pending_polls(static_cast<int>(random.below(3)));
     order_options rules;
-    rules.charge_settle = 4 * slowest_request;
     if (options.engines == 1)
         options.engines = 1 + 2 * static_cast<int>(random.below(2));
     simulation sim{std::move(options)};

@@ -111,8 +111,15 @@ client_response order_world::act(const std::string& service, const std::string& 
         auto rest = target.substr(prefix.size());
         return rest.substr(0, rest.find('/'));
     };
-    if (service == "shipping")
-        return ship(key, asked.body);
+    if (service == "shipping") {
+        if (asked.method == "POST")
+            return ship(key, asked.body);
+        const auto found =
+            shipments_.find(target.substr(std::string_view{"/shipments?order_id="}.size()));
+        if (found == shipments_.end())
+            return problem_of(404, "the order has not been shipped");
+        return answer_of(200, fmt::format(R"({{"tracking_number":"{}"}})", found->second));
+    }
     if (service == "inventory") {
         if (asked.method == "DELETE")
             return release(key, after("/reservations/"));

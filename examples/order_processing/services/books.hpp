@@ -89,7 +89,8 @@ public:
     std::optional<std::int64_t> stock(std::string_view product_id);
     void set_stock(std::string_view product_id, std::int64_t quantity);
 
-    bool has_shipment(std::string_view order_id);
+    /// The tracking number of an order's shipment.
+    std::optional<std::string> find_shipment(std::string_view order_id);
     void add_shipment(std::string_view order_id, std::string_view tracking_number,
                       std::string_view reservation_id);
 

@@ -71,7 +71,14 @@ response make_once(books& in, const std::string& service_name, const std::string
 {
     if (const auto kept = in.find_answer(service_name, key)) {
         if (kept->target != asked.target || kept->body_hash != asked.body_hash)
-            return problem(422, "This Idempotency-Key was used for another request.");
+            return {.status = 422,
+                    .body = json_writer{}
+                                .add("type", "urn:order-processing:key-reused")
+                                .add("title", "Unprocessable Content")
+                                .add("status", 422)
+                                .add("detail", "This Idempotency-Key was used for another request.")
+                                .done(),
+                    .content_type = "application/problem+json"};
         return replay(*kept);
     }
     auto answer = make(in, key);

@@ -22,7 +22,7 @@ response make_shipment(books& in, const std::string& key, const shipment& asked)
 {
     if (asked.country == "Nowhere")
         return problem(422, "destination is not served");
-    if (in.has_shipment(asked.order_id))
+    if (in.find_shipment(asked.order_id))
         return problem(409, "the order has been shipped");
     const auto reserved = in.find_reservation(asked.reservation_id);
     if (!reserved || reserved->order_id != asked.order_id)
@@ -59,12 +59,27 @@ effect read_shipment(const request& asked)
     };
 }
 
+/// The order's shipment, whatever key it was made under.
+ledger::work read_look_up(const request& asked)
+{
+    const auto order = asked.query.find("order_id");
+    if (order == asked.query.end() || order->second.empty())
+        throw field_error("The query parameter order_id is missing.");
+    return [order_id = order->second](books& in) -> response {
+        const auto tracking_number = in.find_shipment(order_id);
+        if (!tracking_number)
+            return problem(404, "the order has not been shipped");
+        return {.body = json_writer{}.add("tracking_number", *tracking_number).done()};
+    };
+}
+
 } // namespace
 
 std::vector<pawl::http::route> shipping_routes(const std::shared_ptr<service>& owner)
 {
     auto routes = common_routes(owner);
     routes.push_back(effect_route(owner, "POST", "/shipments", read_shipment));
+    routes.push_back(query_route(owner, "GET", "/shipments", read_look_up));
     return routes;
 }
 

@@ -86,7 +86,6 @@ void run_with_each_service()
     auto settings = quick_settings();
     settings.orders.request_timeout = std::chrono::milliseconds{250};
     settings.orders.payment_timeout = std::chrono::milliseconds{300};
-    settings.orders.charge_settle = std::chrono::milliseconds{10};
     const auto fresh = [&] {
         auto copy = settings;
         copy.store = quick_settings().store;

@@ -31,7 +31,6 @@ server_settings quick_settings()
     settings.orders.payment_errors = 100;
     settings.orders.poll_interval = 1ms;
     settings.orders.max_poll_interval = 5ms;
-    settings.orders.charge_settle = 1ms;
     settings.orders.other_steps = {.initial = 1ms, .multiplier = 1, .max_attempts = 100};
     return settings;
 }
