@@ -78,7 +78,7 @@ CREATE TABLE runs (
     visit bigint NOT NULL,
     object_version bigint NOT NULL,
     shard integer NOT NULL,
-    workflow integer NOT NULL REFERENCES workflows,
+    workflow integer NOT NULL,
     status integer NOT NULL,
     attempt integer NOT NULL,
     inbox_pending integer NOT NULL,
@@ -719,6 +719,13 @@ DECLARE
     wanted integer[];
     locked integer[];
 BEGIN
+    -- As a foreign key of runs, but once a batch: the row of a workflow may be lost. By this code the
+    -- store reads again which workflows there are.
+    IF EXISTS (SELECT FROM (SELECT DISTINCT t.workflow FROM unnest(transitions) t
+                            WHERE t.expected = 0) started
+               WHERE NOT EXISTS (SELECT FROM workflows w WHERE w.workflow = started.workflow)) THEN
+        RAISE undefined_object USING MESSAGE = 'a workflow of the batch is not stored';
+    END IF;
     SELECT array_agg(DISTINCT each.shard) INTO wanted FROM (
         SELECT t.shard FROM unnest(transitions) t
         UNION ALL SELECT c.shard FROM unnest(cursor_moves) c
