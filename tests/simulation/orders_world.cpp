@@ -123,9 +123,9 @@ std::vector<order_view> views_of(simulation& sim, const orders& client)
 }
 
 /// With no customer who repeats himself, each effect is in the ledger once, and each order ends.
-std::vector<std::string> check_books(simulation& sim, const orders& client,
-                                     const order_world& services)
+std::vector<std::string> check_books(simulation& sim, const orders& client, order_world& services)
 {
+    services.deliver_late_requests();
     return broken_invariants(views_of(sim, client), services.ledger());
 }
 
@@ -139,6 +139,7 @@ simulation_result run_orders(simulation_options options)
     services.set_stock("product-1", few);
     services.set_stock("product-3", 0);
     services.set_pending_polls(static_cast<int>(random.below(3)));
+    services.misbehave(random.fork(), static_cast<int>(random.below(6)));
     order_options rules;
     if (options.engines == 1)
         options.engines = 1 + 2 * static_cast<int>(random.below(2));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace simulation_test {
 
@@ -95,6 +96,56 @@ client_response order_world::answer(const std::string& service, const client_req
             key = value;
     if (key.empty())
         return act(service, key, asked);
+    if (faults_left_ > 0 && random_->below(6) == 0) {
+        --faults_left_;
+        return fail(service, key, asked);
+    }
+    return answer_once(service, key, asked);
+}
+
+client_response order_world::fail(const std::string& service, const std::string& key,
+                                  const client_request& asked)
+{
+    const auto& target = asked.target;
+    switch (random_->below(4)) {
+    case 0:
+        late_.push_back({service, key, asked});
+        throw pawl::http::client_error{pawl::http::failure::ambiguous, "the request takes long"};
+    case 1:
+        if (target == "/reservations" && !answers_.contains({service, key}))
+            return answers_[{service, key}] = problem_of(422, "unknown product");
+        break;
+    case 2:
+        if (target.ends_with("/refund") || target == "/shipments") {
+            deliver_late_requests(); // a key is forgotten long after its last request
+            answer_once(service, key, asked);
+            answers_.erase({service, key});
+            return problem_of(500, "the answer and its key are lost");
+        }
+        break;
+    default:
+        if (target == "/shipments")
+            for (auto& [id, held] : reservations_)
+                if (held.status == "reserved" &&
+                    asked.body.find('"' + id + '"') != std::string::npos) {
+                    release(key + "-expire", id);
+                    held.status = "expired";
+                    return answer_once(service, key, asked);
+                }
+    }
+    answer_once(service, key, asked);
+    return problem_of(503, "the upstream connection was reset");
+}
+
+void order_world::deliver_late_requests()
+{
+    for (const auto& late : std::exchange(late_, {}))
+        answer_once(late.service, late.key, late.request);
+}
+
+client_response order_world::answer_once(const std::string& service, const std::string& key,
+                                         const client_request& asked)
+{
     const auto kept = answers_.find({service, key});
     if (kept != answers_.end())
         return kept->second;
@@ -272,6 +323,8 @@ client_response order_world::release(const std::string& key, const std::string& 
     auto& found = reservations_.at(id);
     if (found.status == "shipped")
         return problem_of(409, "the reservation has been shipped");
+    if (found.status == "expired")
+        return problem_of(410, "the reservation has expired");
     if (found.status == "reserved") {
         found.status = "released";
         for (const auto& each : found.items)

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,19 @@ public:
         stock_[product] = quantity;
     }
     void set_pending_polls(int polls) { pending_polls_ = polls; }
+
+    /// From now on so many requests with an effect go wrong: the effect comes after the caller has
+    /// given up, an error follows the effect, the key is forgotten, the request is refused for
+    /// good, or a reservation expires.
+    void misbehave(pawl::testing::simulated_random random, int faults)
+    {
+        random_.emplace(random);
+        faults_left_ = faults;
+    }
+
+    /// Lets every request that is still on its way arrive.
+    void deliver_late_requests();
+
     const std::vector<order_processing::ledger_entry>& ledger() const noexcept { return ledger_; }
 
     /// Clients of the services, in the hands of one process.
@@ -41,6 +55,10 @@ private:
         std::vector<order_processing::OrderItem> items;
     };
 
+    response answer_once(const std::string& service, const std::string& key,
+                         const pawl::http::client_request& asked);
+    response fail(const std::string& service, const std::string& key,
+                  const pawl::http::client_request& asked);
     response act(const std::string& service, const std::string& key,
                  const pawl::http::client_request& asked);
     response charge(const std::string& key, const std::string& body);
@@ -62,6 +80,13 @@ private:
     std::map<std::string, std::int64_t> stock_;
     std::map<std::string, std::string> shipments_; ///< tracking number by order
     std::vector<order_processing::ledger_entry> ledger_;
+    struct late_request {
+        std::string service, key;
+        pawl::http::client_request request;
+    };
+    std::vector<late_request> late_;
+    std::optional<pawl::testing::simulated_random> random_;
+    int faults_left_ = 0;
     int pending_polls_ = 0;
     int last_id_ = 0;
 };
