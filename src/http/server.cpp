@@ -16,7 +16,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -209,13 +209,17 @@ std::chrono::steady_clock::time_point server::impl::close_longest_idle()
     return until;
 }
 
-/// Out of descriptors or memory, most likely: what waits in the listen queue keeps waiting.
+/// What waits in the listen queue keeps waiting. Without a free descriptor, idle connections end.
 asio::awaitable<void> server::impl::pause_accepting(error_code why)
 {
     if (!std::exchange(accept_fails_, true))
         common_->options.log(
             {log_level::error, fmt::format("http: cannot accept connections: {}", why.message())});
-    wake_.expires_after(accept_pause);
+    auto until = detail::from_now(accept_pause);
+    if (why == boost::system::errc::too_many_files_open ||
+        why == boost::system::errc::too_many_files_open_in_system)
+        until = std::min(until, close_longest_idle());
+    wake_.expires_at(until);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 

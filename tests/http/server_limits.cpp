@@ -220,6 +220,23 @@ asio::awaitable<void> out_of_descriptors(http::server& server, log_book& book)
     BOOST_TEST(book.lines()[0].find("cannot accept") != std::string::npos);
 }
 
+asio::awaitable<void> idle_beside_no_descriptors(http::server& server)
+{
+    auto idle = co_await peer::connect(server.port());
+    auto got = co_await idle.ask(get("/a"));
+    BOOST_TEST(got.status == 200);
+
+    tcp::socket socket(co_await asio::this_coro::executor, tcp::v4());
+    const no_descriptors none;
+    const tcp::endpoint there(asio::ip::address_v4::loopback(), server.port());
+    co_await socket.async_connect(there, asio::use_awaitable);
+    peer waiting(std::move(socket));
+    got = co_await waiting.ask(get("/a"));
+    BOOST_TEST(got.status == 200);
+    const auto rest = co_await idle.rest();
+    BOOST_TEST(rest == "");
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_CASE(sizes_of_headers_and_bodies)
@@ -273,6 +290,13 @@ BOOST_AUTO_TEST_CASE(accepting_goes_on_when_descriptors_ran_out)
     log_book book;
     serve(echo_routes(), {.log = book.sink()},
           [&book](http::server& server) { return out_of_descriptors(server, book); });
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_connection_ends_when_descriptors_ran_out)
+{
+    log_book book;
+    serve(echo_routes(), {.crowded_idle_timeout = 1ms, .log = book.sink()},
+          idle_beside_no_descriptors);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

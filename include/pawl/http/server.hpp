@@ -50,9 +50,10 @@ struct server_options {
     /// Connections at a time; more wait in the listen queue. Default 10,000.
     std::size_t max_connections = 10'000;
 
-    /// While max_connections are open and another one waits, the connection that has waited longest
-    /// for its next request is closed for it, once it has done so for this long. So peers that
-    /// open connections and say nothing do not keep others out. Default 1 s.
+    /// While another connection waits and max_connections are open, or the process or the system
+    /// has no free descriptor, the connection that has waited longest for its next request is
+    /// closed, once it has waited this long. So idle connections do not keep others out. No
+    /// descriptor is reserved for the calls of the handlers. Default 1 s.
     duration crowded_idle_timeout = std::chrono::seconds{1};
 
     log_sink log = log_to_stderr;
