@@ -202,7 +202,7 @@ struct status_count {
 /// A named role's holder until a time: one of many processes does what the role is for.
 struct role_lease {
     std::string role;
-    std::uint64_t epoch = 0; ///< grows at each change of holder; the first is 1
+    std::uint64_t epoch = 0; ///< grows at each change of holder
     std::string owner;
     time_point until; ///< by the store's clock
 };
@@ -210,7 +210,7 @@ struct role_lease {
 /// An engine's ownership of a shard until a time.
 struct lease {
     std::uint32_t shard = 0;
-    std::uint64_t epoch = 0; ///< grows at each change of owner; the first is 1
+    std::uint64_t epoch = 0; ///< grows at each change of owner
     std::string owner;       ///< empty: nobody's
     time_point until;        ///< by the store's clock; of a store that is not shared: max()
 };
@@ -355,15 +355,17 @@ public:
                                                          std::uint32_t shard) = 0;
 
     /// Takes each of these shards that is free, lapsed, or the owner's already, which renews it;
-    /// completes with those taken. A new owner gets the next epoch, the same owner keeps its own,
-    /// also when its lease had lapsed. No two engines have the same owner name at any time.
+    /// completes with those taken. A new owner gets a greater epoch than any before. The same owner
+    /// keeps its own, also when its lease had lapsed; but when the database has gone back to an
+    /// earlier state, it gets a greater one too. No two engines have the same owner name at any
+    /// time.
     ///
     /// A lease ends when `ttl` has passed on the store's own clock, so that the clocks of engines
     /// need not agree; one of zero has lapsed at once.
     virtual boost::asio::awaitable<std::vector<lease>>
     claim(std::vector<std::uint32_t> shards, std::string_view owner, duration ttl) = 0;
 
-    /// Gives shards back; the next claim gets the next epoch, whoever makes it. A lease that is no
+    /// Gives shards back; the next claim gets a greater epoch, whoever makes it. A lease that is no
     /// longer held changes nothing.
     virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
 
@@ -382,8 +384,8 @@ public:
     /// The roles that are held now and whose names begin so, in order of their names.
     virtual boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) = 0;
 
-    /// Forgets the roles whose names begin so and that nobody holds now: their epochs begin at 1
-    /// again. Engines do so with the roles that show that they are alive, whose names are used
+    /// Forgets the roles whose names begin so and that nobody holds now: their epochs may
+    /// begin anew. Engines do so with the roles that show that they are alive, whose names are used
     /// once.
     virtual boost::asio::awaitable<void> forget_roles(std::string_view prefix) = 0;
 
