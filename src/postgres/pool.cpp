@@ -137,8 +137,7 @@ pool::job* pool::take(session& by)
 
 /// Of a session that cannot connect: leaves what waits to those that could, if any. False when it
 /// is idle then. Otherwise what was asked for before it tried fails.
-bool pool::leave_work(session& by, connection::clock::time_point since,
-                      const std::exception_ptr& failure)
+bool pool::leave_work(session& by, connection::clock::time_point since, std::exception_ptr failure)
 {
     std::vector<job*> failed;
     session* other = nullptr;
@@ -167,7 +166,7 @@ bool pool::leave_work(session& by, connection::clock::time_point since,
     }
     if (other)
         begin(*other);
-    fail(failed, failure);
+    fail(failed, std::move(failure));
     return is_alone;
 }
 
@@ -183,7 +182,7 @@ asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
             failure = std::current_exception();
         }
         if (failure) {
-            if (!self->leave_work(by, begun, failure))
+            if (!self->leave_work(by, begun, std::move(failure)))
                 co_return;
             continue;
         }
@@ -199,10 +198,11 @@ asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
     }
 }
 
-void pool::fail(const std::vector<job*>& all, const std::exception_ptr& failure)
+/// The last one gets the exception itself: whoever reads it is its only holder then.
+void pool::fail(const std::vector<job*>& all, std::exception_ptr failure)
 {
     for (job* each : all) {
-        each->failure = failure;
+        each->failure = each == all.back() ? std::move(failure) : failure;
         finish(*each);
     }
 }

@@ -90,14 +90,13 @@ private:
     void begin(session& by);
     bool has_work(session& by);
     job* take(session& by);
-    bool leave_work(session& by, connection::clock::time_point since,
-                    const std::exception_ptr& failure);
+    bool leave_work(session& by, connection::clock::time_point since, std::exception_ptr failure);
     static boost::asio::awaitable<void> work(std::shared_ptr<pool> self, session& by);
     boost::asio::awaitable<result> execute(session& by, const request& what);
     boost::asio::awaitable<void> ensure_open(session& by);
     void lost(session& by, std::string_view why);
     static void finish(job& work);
-    static void fail(const std::vector<job*>& all, const std::exception_ptr& failure);
+    static void fail(const std::vector<job*>& all, std::exception_ptr failure);
 
     const boost::asio::any_io_executor executor_;
     const settings settings_;
