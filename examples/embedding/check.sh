@@ -15,6 +15,8 @@ done
 curl -sS --fail -X POST --data 'drawer' "http://127.0.0.1:$port/jobs/first"
 [ "$(curl -sS --fail "http://127.0.0.1:$port/jobs/first")" = reward ]
 [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs/second")" = 404 ]
+[ "$(curl -s -o /dev/null -w '%{http_code}' -X POST --data 'drawer' "http://127.0.0.1:$port/jobs/")" = 400 ]
+exec 3<>"/dev/tcp/127.0.0.1/$port" # a silent connection does not keep the service from stopping
 kill -TERM "$service"
 wait "$service"
 grep -qx stopped "$output"

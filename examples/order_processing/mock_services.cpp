@@ -53,6 +53,7 @@ void serve(services_options options, int threads)
 
 int main(int argc, char** argv)
 {
+    std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away
     services_options options;
     options.database = "services.db";
     int threads = 1;

@@ -193,6 +193,7 @@ int run(program_options options)
 
 int main(int argc, char** argv)
 {
+    std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away, and the orders go on
     try {
         program_options options;
         if (!parse(argc, argv, options))
