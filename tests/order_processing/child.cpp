@@ -91,12 +91,6 @@ std::string child::read_line()
     return line;
 }
 
-void child::close_errors()
-{
-    close(error_end_);
-    error_end_ = -1;
-}
-
 void child::signal(int number)
 {
     if (id_ > 0) // what has been waited for is nobody, and -1 is everybody

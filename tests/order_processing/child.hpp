@@ -23,9 +23,6 @@ public:
 
     void signal(int number);
 
-    /// Nobody reads its standard error any more.
-    void close_errors();
-
     /// Waits for its end. The exit status; 128 and the signal's number when one ended it.
     int wait();
 

@@ -54,15 +54,6 @@ BOOST_AUTO_TEST_CASE(prints_four_lines_and_stops_on_sigterm)
     }
 }
 
-BOOST_AUTO_TEST_CASE(goes_on_when_nobody_reads_its_log)
-{
-    child run{order_program, {"--serve", "--db", ":memory:", "--log-level=debug"}};
-    skip_to_server(run);
-    run.close_errors();
-    run.signal(SIGTERM);
-    BOOST_TEST(run.wait() == 0);
-}
-
 BOOST_AUTO_TEST_CASE(shows_three_orders_and_says_that_they_ended_as_they_must)
 {
     child run{order_program, {"--payment-backoff=50ms"}};
