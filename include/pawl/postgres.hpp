@@ -28,7 +28,8 @@ struct postgres_options {
     /// date. If not, and if the role may not, an administrator runs pawl_schema.sql.
     bool create_schema = true;
 
-    /// Connections for reading, beside the one that writes; opened when they are needed. 1 to 100.
+    /// Connections for reading, beside one that writes, one for leases and one that listens; opened
+    /// when they are needed. 1 to 100.
     std::size_t read_connections = 4;
 
     /// How long a connection may take to be made, for each address of each host of the URI; then
@@ -102,7 +103,7 @@ struct postgres_options {
 /// host names up with a blocking call when it connects; give addresses (hostaddr) if the resolver
 /// may hang.
 ///
-/// A lost connection is made anew by the next call that needs it, with back-off. Calls that read
+/// A lost connection is opened again by the next call that needs it, with back-off. Calls that read
 /// are then repeated once by themselves. A batch whose answer was lost may be stored or not:
 /// apply() throws store_unavailable, and whoever needs to know reads.
 ///
@@ -120,9 +121,12 @@ struct postgres_options {
 ///
 /// Calls of the store throw with the server's own text: store_unavailable (also a statement over
 /// `statement_timeout` or `lock_timeout`, which the text names), store_read_only, store_full,
-/// store_refused (no rights; a constraint or trigger that is not Pawl's; a pooler that needs
-/// `poll_only`), invalid_argument (a value that the server does not take), too_large,
+/// store_refused (no rights; a pooler that needs `poll_only`), invalid_argument (a value that the
+/// server does not take, or that a constraint or trigger of yours refuses), too_large,
 /// store_damaged.
+///
+/// A batch is one transaction, unless it has more than 32 MiB, a trim, or many changes of one key:
+/// then it is stored in several, in its order.
 std::shared_ptr<record_store> open_postgres(boost::asio::any_io_executor executor, std::string uri,
                                             postgres_options options = {});
 

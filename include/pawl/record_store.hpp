@@ -384,9 +384,9 @@ public:
     /// The roles that are held now and whose names begin so, in order of their names.
     virtual boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) = 0;
 
-    /// Forgets the roles whose names begin so and that nobody holds now: their epochs may
-    /// begin anew. Engines do so with the roles that show that they are alive, whose names are used
-    /// once.
+    /// Forgets the roles whose names begin so and that nobody holds now. Their epochs may
+    /// start at 1 again. Engines do so with the roles that show that they are alive, whose names
+    /// are used once.
     virtual boost::asio::awaitable<void> forget_roles(std::string_view prefix) = 0;
 
     /// Tells `hear` from now on what is committed, also by other processes, until the returned

@@ -108,7 +108,7 @@ asio::awaitable<void> peer_news::work()
             look_without_news();
         std::exception_ptr failure;
         if (gap_.exchange(false))
-            read_anew();
+            read_again();
         try {
             if (dropped_.exchange(false))
                 co_await attend_again();
@@ -123,7 +123,7 @@ asio::awaitable<void> peer_news::work()
         reachable_ = !failure;
         if (!failure)
             continue;
-        read_anew();
+        read_again();
         shared_.log({log_level::warn,
                      "cannot read what other engines have committed: " + error_text(failure)});
     }
@@ -180,9 +180,9 @@ asio::awaitable<void> peer_news::read_logs(bool all)
         co_await shared_.store.roles("pawl.engine/");
 }
 
-/// A store that was out of reach may have gone back meanwhile, and its logs be others. Not all
-/// watchers may have been attended to either.
-void peer_news::read_anew()
+/// A store that could not be reached may have lost commits, so positions in its logs are no longer
+/// valid; and some watchers may not have been told.
+void peer_news::read_again()
 {
     watchers_->forget_logs();
     dropped_ = true;
@@ -193,7 +193,7 @@ asio::awaitable<void> peer_news::check_log(std::uint32_t shard, std::uint64_t re
     const auto end = co_await shared_.store.log_end(shard);
     if (end >= read)
         co_return;
-    read_anew();
+    read_again();
     wake();
 }
 

@@ -57,7 +57,7 @@ private:
     boost::asio::awaitable<void> read_logs(bool all);
     boost::asio::awaitable<void> read_log(std::uint32_t shard, std::uint64_t after);
     boost::asio::awaitable<void> check_log(std::uint32_t shard, std::uint64_t read);
-    void read_anew();
+    void read_again();
     boost::asio::awaitable<void> attend_again();
     boost::asio::awaitable<void> tell(run_id run, std::vector<event> events);
     boost::asio::awaitable<bool> wait_for_news();

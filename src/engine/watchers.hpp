@@ -181,7 +181,7 @@ public:
     /// The shard's log has been read so far.
     void has_read(std::uint32_t shard, std::uint64_t sequence);
 
-    /// What has been read of the logs counts no more: nobody follows one until follow() is called.
+    /// Discards the positions in the logs: nobody follows a log until follow() is called again.
     void forget_logs();
 
     /// Those whose runs have been this engine's so far, or are not known yet.

@@ -11,7 +11,7 @@
 
 namespace pawl::postgres {
 
-/// An event of a shard's log, by which the log is known again.
+/// An event that identifies a shard's log.
 struct seen_event {
     std::uint32_t shard = 0;
     std::uint64_t sequence = 0;
@@ -23,14 +23,14 @@ struct seen_event {
 /// has gone back: to a standby that was behind, or to an earlier state. Thread-safe.
 class log_positions {
 public:
-    /// True when one of them is not behind the last that was seen: as a rule the log has gone back,
-    /// unless they are noted in another order than they were stored in.
+    /// True when the sequence of one of them is not greater than the last one seen. Then the log
+    /// may have lost events; or a later event was noted first.
     bool note(std::span<const seen_event> events);
 
     /// Of one shard, in order.
     void note(std::span<const event> page);
 
-    /// The shard's log has gone back: it is known by what is seen from now on.
+    /// Discards what was seen of a shard, whose log has lost events.
     void forget(std::uint32_t shard);
 
     std::vector<seen_event> all() const;

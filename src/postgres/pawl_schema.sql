@@ -673,8 +673,8 @@ BEGIN
     SELECT ord, 0::smallint, given, NULL, NULL, NULL, NULL, NULL FROM accepted;
 END $$;
 
--- Deletes some thousand events of each topic. The sequence of the verdict is 0 when there are no more
--- to be deleted.
+-- Deletes at most 5,000 events of each topic. The sequence of the verdict is 0 when none is left to
+-- delete.
 CREATE FUNCTION apply_trims(trims trim_input[], present integer)
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

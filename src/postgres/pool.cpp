@@ -198,7 +198,8 @@ asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
     }
 }
 
-/// The last one gets the exception itself: whoever reads it is its only holder then.
+/// Completes the calls with the failure. The last call takes it over, so that the pool keeps no
+/// reference to an exception that a caller reads.
 void pool::fail(const std::vector<job*>& all, std::exception_ptr failure)
 {
     for (job* each : all) {

@@ -27,7 +27,7 @@ public:
     void set_pending_polls(int polls) { pending_polls_ = polls; }
 
     /// From now on so many requests with an effect go wrong: the effect comes after the caller has
-    /// given up, an error follows the effect, the key is forgotten, the request is refused for
+    /// timed out, an error follows the effect, the key is forgotten, the request is refused for
     /// good, or a reservation expires.
     void misbehave(pawl::testing::simulated_random random, int faults)
     {
