@@ -2,6 +2,7 @@
 
 #include "http/executors.hpp"
 #include "http/message_head.hpp"
+#include "http/on_exit.hpp"
 #include "http/text.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -25,18 +26,6 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::size_t read_size = 16 * 1024;
-
-template <typename F>
-class on_exit {
-public:
-    explicit on_exit(F f) : f_(std::move(f)) {}
-    ~on_exit() { f_(); }
-    on_exit(const on_exit&) = delete;
-    on_exit& operator=(const on_exit&) = delete;
-
-private:
-    F f_;
-};
 
 } // namespace
 

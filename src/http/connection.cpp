@@ -2,6 +2,7 @@
 
 #include "http/executors.hpp"
 #include "http/message_head.hpp"
+#include "http/on_exit.hpp"
 #include "http/text.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -19,6 +20,8 @@
 #include <optional>
 #include <utility>
 
+#include <poll.h>
+
 namespace pawl::http::detail {
 
 namespace asio = boost::asio;
@@ -33,6 +36,12 @@ constexpr duration linger_limit = std::chrono::seconds{1};
 
 /// An idle connection keeps at most this much of a buffer.
 constexpr std::size_t idle_buffer = 16 * 1024;
+
+/// While a request is answered, this much of the next ones is read. More stays with the peer, whose
+/// end is then looked for from time to time.
+constexpr std::size_t pipelined_limit = 16 * 1024;
+constexpr duration look_interval = std::chrono::seconds{1};
+
 } // namespace
 
 connection::connection(std::shared_ptr<const service> common, tcp::socket socket,
@@ -60,19 +69,33 @@ void connection::finish()
 {
     asio::post(strand_, [self = shared_from_this()] {
         self->finishing_ = true;
-        if (self->phase_ == phase::idle || self->phase_ == phase::lingering)
+        if (self->phase_ == phase::idle || self->phase_ == phase::silent ||
+            self->phase_ == phase::lingering)
             self->close();
+    });
+}
+
+void connection::make_room()
+{
+    asio::post(strand_, [self = shared_from_this()] {
+        if (self->phase_ == phase::idle)
+            self->close();
+        else if (self->phase_ == phase::reading)
+            self->limit_reached();
     });
 }
 
 void connection::abort()
 {
-    asio::post(strand_, [self = shared_from_this()] {
-        self->finishing_ = self->aborted_ = true;
-        if (self->started_)
-            self->cancel_.emit(asio::cancellation_type::terminal);
-        self->close();
-    });
+    asio::post(strand_, [self = shared_from_this()] { self->cancel_all(); });
+}
+
+void connection::cancel_all()
+{
+    finishing_ = aborted_ = true;
+    if (started_)
+        cancel_.emit(asio::cancellation_type::terminal);
+    close();
 }
 
 asio::awaitable<void> connection::serve()
@@ -88,10 +111,10 @@ asio::awaitable<void> connection::serve()
         co_await linger();
 }
 
-std::optional<std::chrono::steady_clock::time_point> connection::idle_since() const noexcept
+std::optional<std::chrono::steady_clock::time_point> connection::silent_since() const noexcept
 {
     using clock = std::chrono::steady_clock;
-    const auto ticks = idle_since_.load(std::memory_order_relaxed);
+    const auto ticks = silent_since_.load(std::memory_order_relaxed);
     if (ticks == 0)
         return std::nullopt;
     return clock::time_point{clock::duration{ticks}};
@@ -100,10 +123,16 @@ std::optional<std::chrono::steady_clock::time_point> connection::idle_since() co
 void connection::enter(phase next)
 {
     phase_ = next;
+    heard(next == phase::idle || next == phase::reading);
+}
+
+/// The peer's silence begins, or there is no waiting for it.
+void connection::heard(bool waiting)
+{
     std::chrono::steady_clock::rep since = 0;
-    if (next == phase::idle)
+    if (waiting)
         since = std::chrono::steady_clock::now().time_since_epoch().count();
-    idle_since_.store(since, std::memory_order_relaxed);
+    silent_since_.store(since, std::memory_order_relaxed);
 }
 
 /// Returns whether there may be another request.
@@ -123,6 +152,8 @@ asio::awaitable<bool> connection::serve_one()
     } else {
         enter(phase::answering);
         unlimited();
+        // Posted: a handler that completes at once is not worth a system call.
+        asio::post(strand_, [self = shared_from_this()] { self->watch_peer(); });
         what = co_await answer();
         if (aborted_ || closed_)
             co_return false;
@@ -174,8 +205,10 @@ asio::awaitable<connection::received> connection::receive()
             if (closed_ || (error && !expired_))
                 co_return received::nothing;
             // What came with the last moment still counts, if it ends the request.
-            if (!error)
+            if (!error) {
+                heard(true);
                 continue;
+            }
         }
         if (phase_ != phase::reading)
             co_return received::nothing;
@@ -190,7 +223,7 @@ asio::awaitable<response> connection::answer()
     auto match = common_->routes.find(message.method, reader_.segments());
     if (match.answer) {
         message.captures = std::move(match.captures);
-        response what = co_await call(*match.answer);
+        response what = co_await call(match);
         co_return what;
     }
     if (match.allow.empty())
@@ -200,13 +233,22 @@ asio::awaitable<response> connection::answer()
     co_return what;
 }
 
-asio::awaitable<response> connection::call(const handler& wanted)
+asio::awaitable<response> connection::call(const route_match& match)
 {
     std::optional<std::string> failure;
     std::optional<drop_connection::when> dropped;
     response what;
+    if (match.gate && !match.gate->enter()) {
+        what = problem(503, "Too many requests of this kind are being answered.");
+        what.headers.emplace_back("Retry-After", "1");
+        co_return what;
+    }
+    const on_exit leaving([gate = match.gate] {
+        if (gate)
+            gate->leave();
+    });
     try {
-        what = co_await wanted(reader_.message());
+        what = co_await (*match.answer)(reader_.message());
         failure = find_fault(what);
     } catch (const drop_connection& drop) {
         dropped = drop.moment();
@@ -224,8 +266,10 @@ asio::awaitable<response> connection::call(const handler& wanted)
         log_failure(*failure);
         what = problem(500, "The server failed to answer this request.");
     }
-    if (dropped == drop_connection::when::peer_has_closed)
+    if (dropped == drop_connection::when::peer_has_closed) {
+        enter(phase::silent);
         co_await discard_input();
+    }
     if (dropped)
         close();
     co_return what;
@@ -286,6 +330,43 @@ asio::awaitable<void> connection::discard_input()
         const auto result = co_await socket_.async_read_some(space, result_of);
         error = std::get<0>(result);
     }
+}
+
+/// Waits for bytes of the peer, or its end, while the handler runs. The wait may outlast the
+/// answer: a read for the next request then completes beside it.
+void connection::watch_peer()
+{
+    if (watching_ || closed_ || phase_ != phase::answering)
+        return;
+    watching_ = true;
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+        self->watching_ = false;
+        if (!error)
+            self->look_at_peer();
+    });
+}
+
+/// Takes what has come: the end of the peer stands behind it.
+void connection::look_at_peer()
+{
+    if (closed_ || phase_ != phase::answering)
+        return;
+    error_code error;
+    while (!error && buffer_.size() < pipelined_limit)
+        buffer_.commit(socket_.read_some(buffer_.prepare(pipelined_limit - buffer_.size()), error));
+    if (error == asio::error::would_block) {
+        watch_peer();
+    } else if (error || peer_has_closed()) {
+        cancel_all();
+    } else {
+        limit(look_interval);
+    }
+}
+
+bool connection::peer_has_closed()
+{
+    pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+    return ::poll(&state, 1, 0) > 0;
 }
 
 void connection::ended(std::exception_ptr escaped)
@@ -380,6 +461,8 @@ void connection::limit_reached()
     error_code ignored;
     if (phase_ == phase::writing)
         close();
+    else if (phase_ == phase::answering)
+        look_at_peer();
     else
         socket_.cancel(ignored);
 }

@@ -50,25 +50,43 @@ public:
     /// Cancels the handler and closes. From any thread.
     void abort();
 
-    /// Since when it has waited for its next request; empty while it does not. From any thread.
-    std::optional<std::chrono::steady_clock::time_point> idle_since() const noexcept;
+    /// Closes if it waits for the peer to send something; refuses what has come of a request. From
+    /// any thread.
+    void make_room();
+
+    /// Since when it has waited for the peer to send something; empty while it does not. From any
+    /// thread.
+    std::optional<std::chrono::steady_clock::time_point> silent_since() const noexcept;
 
 private:
-    enum class phase { idle, reading, answering, writing, lingering };
+    enum class phase {
+        idle,
+        reading,
+        answering, ///< the handler runs, and watch_peer() looks for the peer's end
+        silent,    ///< the handler wants no answer, and the peer has not closed yet
+        writing,
+        lingering
+    };
     enum class received { request, refusal, nothing };
 
     boost::asio::awaitable<void> serve();
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<received> receive();
     boost::asio::awaitable<response> answer();
-    boost::asio::awaitable<response> call(const handler& wanted);
+    boost::asio::awaitable<response> call(const route_match& match);
     boost::asio::awaitable<bool> send(response what, bool keep_alive);
     boost::asio::awaitable<bool> send_continue();
     boost::asio::awaitable<void> linger();
     boost::asio::awaitable<void> discard_input();
 
+    void watch_peer();
+    void look_at_peer();
+    bool peer_has_closed();
+    void cancel_all();
+
     void ended(std::exception_ptr escaped);
     void enter(phase next);
+    void heard(bool waiting);
     void close();
     bool has_unread();
     void log_failure(std::string_view what) const;
@@ -93,12 +111,13 @@ private:
     std::string date_;
     std::time_t date_at_ = -1;
 
-    phase phase_ = phase::idle;                                  ///< changed by enter()
-    std::atomic<std::chrono::steady_clock::rep> idle_since_ = 0; ///< 0: it is not idle
+    phase phase_ = phase::idle;                                    ///< changed by enter()
+    std::atomic<std::chrono::steady_clock::rep> silent_since_ = 0; ///< 0: it is not
     bool started_ = false; ///< and not ended: cancel_ may be emitted
     bool finishing_ = false;
     bool aborted_ = false;
     bool closed_ = false;
+    bool watching_ = false; ///< a wait of watch_peer() is under way
     boost::asio::cancellation_signal cancel_;
 
     boost::asio::steady_timer timer_;

@@ -33,7 +33,10 @@ void route_table::add(route added)
         refuse("the pattern is a decoded path, without '?', '#' and '%'");
 
     resource place;
-    method_answer answer{.method = added.method, .names = {}, .answer = added.answer};
+    method_answer answer{
+        .method = added.method, .names = {}, .answer = added.answer, .gate = nullptr};
+    if (added.max_requests > 0)
+        answer.gate = std::make_unique<route_gate>(added.max_requests);
     for (const auto part : split_path(added.pattern)) {
         if (part.find_first_of("{}") == part.npos) {
             place.segments.push_back({.is_capture = false, .text = std::string(part)});
@@ -101,6 +104,7 @@ route_match route_table::find(std::string_view method, std::span<const std::stri
     }
 
     found.answer = &answer->answer;
+    found.gate = answer->gate.get();
     auto name = answer->names.begin();
     for (std::size_t i = 0; i < segments.size(); ++i)
         if (at->segments[i].is_capture)

@@ -2,7 +2,10 @@
 
 #include "pawl/http/server.hpp"
 
+#include <atomic>
+#include <cstddef>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,9 +13,32 @@
 
 namespace pawl::http::detail {
 
+/// Counts the requests of one route that are being answered. Any thread may use it.
+class route_gate {
+public:
+    explicit route_gate(std::size_t most) noexcept : most_(most) {}
+
+    /// False when the route has as many requests as it may have. Else leave() has to follow.
+    bool enter() noexcept
+    {
+        if (inside_.fetch_add(1, std::memory_order_relaxed) < most_)
+            return true;
+        leave();
+        return false;
+    }
+    void leave() noexcept { inside_.fetch_sub(1, std::memory_order_relaxed); }
+
+private:
+    const std::size_t most_;
+    std::atomic<std::size_t> inside_ = 0;
+};
+
 /// What answers a path and method: a handler, or the reason why there is none.
 struct route_match {
     const handler* answer = nullptr;
+
+    /// Set when the route has a limit on its requests.
+    route_gate* gate = nullptr;
 
     /// By name; set with `answer`.
     std::map<std::string, std::string, std::less<>> captures;
@@ -44,6 +70,7 @@ private:
         std::string method;
         std::vector<std::string> names; ///< of the captures, in order
         handler answer;
+        std::unique_ptr<route_gate> gate; ///< only with a limit
     };
 
     struct resource {

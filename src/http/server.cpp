@@ -17,8 +17,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <unordered_map>
 #include <utility>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 namespace pawl::http {
 
@@ -46,6 +51,19 @@ void check(const server_options& options)
     require(static_cast<bool>(options.log), "log must be set");
 }
 
+/// On Linux an accepted socket has these options from the one that listens. Without them a peer is
+/// no worse off than before.
+void notice_vanished_peers(tcp::acceptor& acceptor)
+{
+    const auto set = [&](int level, int name, int value) {
+        ::setsockopt(acceptor.native_handle(), level, name, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 30); // seconds of silence
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
 /// Throws with the address in its text.
 tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_options& options)
 {
@@ -64,6 +82,7 @@ tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_opti
     if (error)
         throw system_error(error,
                            fmt::format("cannot listen on {}:{}", options.address, options.port));
+    notice_vanished_peers(acceptor);
     return acceptor;
 }
 
@@ -84,6 +103,7 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
     const std::string& address() const noexcept { return common_->options.address; }
+    std::size_t connections() const noexcept { return count_; }
 
     void start()
     {
@@ -102,7 +122,7 @@ private:
     void begin();
     asio::awaitable<void> accept_all();
     asio::awaitable<void> wait_for_room();
-    std::chrono::steady_clock::time_point close_longest_idle();
+    std::chrono::steady_clock::time_point close_longest_silent();
     asio::awaitable<void> pause_accepting(error_code why);
     void accepting_ended(std::exception_ptr escaped);
     void admit(tcp::socket socket, asio::any_io_executor strand);
@@ -118,6 +138,7 @@ private:
     std::shared_ptr<const detail::service> common_;
 
     std::unordered_map<std::uint64_t, std::weak_ptr<detail::connection>> connections_;
+    std::atomic<std::size_t> count_ = 0; ///< of connections_, for other threads
     std::uint64_t next_id_ = 0;
     bool started_ = false;
     bool accepting_ = false; ///< accept_all() runs
@@ -177,39 +198,39 @@ asio::awaitable<void> server::impl::accept_all()
 }
 
 /// Completes when a connection has ended, or sooner. As soon as somebody waits in the listen queue,
-/// one that is idle has to end.
+/// one whose peer is silent has to end.
 asio::awaitable<void> server::impl::wait_for_room()
 {
     const auto result = co_await acceptor_.async_wait(tcp::acceptor::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(result) || stopping_ || connections_.size() < common_->options.max_connections)
         co_return;
-    wake_.expires_at(close_longest_idle());
+    wake_.expires_at(close_longest_silent());
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 /// @return When to look again, if none ends before.
-std::chrono::steady_clock::time_point server::impl::close_longest_idle()
+std::chrono::steady_clock::time_point server::impl::close_longest_silent()
 {
     const auto now = std::chrono::steady_clock::now();
     auto since = now;
     std::shared_ptr<detail::connection> longest;
     for (auto& [id, place] : connections_) {
         auto open = place.lock();
-        const auto idle = open ? open->idle_since() : std::nullopt;
-        if (!idle || *idle >= since)
+        const auto silent = open ? open->silent_since() : std::nullopt;
+        if (!silent || *silent >= since)
             continue;
-        since = *idle;
+        since = *silent;
         longest = std::move(open);
     }
     const auto until = detail::from_now(common_->options.crowded_idle_timeout);
     if (!longest || since > now - (until - now))
         return until - (now - since);
-    longest->finish();
+    longest->make_room();
     return until;
 }
 
-/// What waits in the listen queue keeps waiting. Without a free descriptor, idle connections end.
+/// What waits in the listen queue keeps waiting. Without a free descriptor, silent connections end.
 asio::awaitable<void> server::impl::pause_accepting(error_code why)
 {
     if (!std::exchange(accept_fails_, true))
@@ -218,7 +239,7 @@ asio::awaitable<void> server::impl::pause_accepting(error_code why)
     auto until = detail::from_now(accept_pause);
     if (why == boost::system::errc::too_many_files_open ||
         why == boost::system::errc::too_many_files_open_in_system)
-        until = std::min(until, close_longest_idle());
+        until = std::min(until, close_longest_silent());
     wake_.expires_at(until);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
@@ -231,12 +252,14 @@ void server::impl::admit(tcp::socket socket, asio::any_io_executor strand)
             asio::post(self->strand_, [self, id] { self->gone(id); });
         });
     connections_.emplace(id, added);
+    count_ = connections_.size();
     added->start();
 }
 
 void server::impl::gone(std::uint64_t id)
 {
     connections_.erase(id);
+    count_ = connections_.size();
     wake_.cancel();
     if (connections_.empty())
         drained_.cancel();
@@ -292,6 +315,11 @@ std::string server::url() const
     const auto& address = impl_->address();
     const bool v6 = address.find(':') != address.npos;
     return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address, v6 ? "]" : "", port());
+}
+
+std::size_t server::connections() const noexcept
+{
+    return impl_->connections();
 }
 
 void server::start()

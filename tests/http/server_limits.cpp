@@ -179,6 +179,23 @@ asio::awaitable<void> one_connection(http::server& server)
     BOOST_TEST(waiting->status == 200);
 }
 
+/// Neither a silent peer nor one that has sent a half of a request keeps others out.
+asio::awaitable<void> silent_peers(http::server& server)
+{
+    auto silent = co_await peer::connect(server.port());
+    auto half = co_await peer::connect(server.port());
+    co_await half.send("GET /a HTTP/1.1\r\nHos");
+    for (int i = 0; i < 5; ++i) {
+        auto next = co_await peer::connect(server.port());
+        const auto got = co_await next.ask(get("/a"));
+        BOOST_TEST(got.status == 200);
+    }
+    const auto rest = co_await silent.rest();
+    BOOST_TEST(rest == "");
+    const auto refused = co_await half.receive();
+    BOOST_TEST(refused.status == 408);
+}
+
 /// The limit on descriptors, such that none is left while this lives.
 class no_descriptors {
 public:
@@ -283,6 +300,14 @@ BOOST_AUTO_TEST_CASE(a_slow_reader_is_given_up)
 BOOST_AUTO_TEST_CASE(connections_past_the_limit_wait)
 {
     serve(echo_routes(), {.max_connections = 1, .crowded_idle_timeout = 1h}, one_connection);
+}
+
+BOOST_AUTO_TEST_CASE(silent_peers_make_room)
+{
+    serve(
+        echo_routes(),
+        {.read_timeout = 1h, .idle_timeout = 1h, .max_connections = 1, .crowded_idle_timeout = 1ms},
+        silent_peers);
 }
 
 BOOST_AUTO_TEST_CASE(accepting_goes_on_when_descriptors_ran_out)

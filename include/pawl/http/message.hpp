@@ -61,8 +61,8 @@ private:
 /// nothing of its text, which is logged.
 ///
 /// Runs on the connection's strand; the request lives until it completes. The server cancels it
-/// (terminal) when a stop's deadline has passed, and for no other reason: there is no time limit on
-/// a handler, and a peer that has gone is noticed only when the answer is sent.
+/// (terminal) when the peer has left, or when a stop's deadline has passed. There is no time limit
+/// on a handler.
 using handler = std::function<boost::asio::awaitable<response>(const request&)>;
 
 } // namespace pawl::http

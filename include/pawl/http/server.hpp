@@ -25,6 +25,11 @@ struct route {
     std::string method;
     std::string pattern;
     handler answer;
+
+    /// Requests of this route that are answered at a time. One more is answered 503 with
+    /// Retry-After, and its connection stays open. For handlers that wait long: each of their
+    /// requests holds a connection. Default 0: no limit but server_options::max_connections.
+    std::size_t max_requests = 0;
 };
 
 struct server_options {
@@ -47,14 +52,16 @@ struct server_options {
     /// To send one answer to a slow reader. Default 10 s.
     duration write_timeout = std::chrono::seconds{10};
 
-    /// Connections at a time; more wait in the listen queue. Default 10,000.
+    /// Connections at a time; more wait in the listen queue. Keep it below the limit on the
+    /// process's descriptors: what handlers call needs descriptors too. Default 10,000.
     std::size_t max_connections = 10'000;
 
     /// While another connection waits and max_connections are open, or the process or the system
-    /// has no free descriptor, the connection that has waited longest for its next request is
-    /// closed, once it has waited this long. So idle connections do not keep others out. No
-    /// descriptor is reserved for the calls of the handlers. Default 1 s.
-    duration crowded_idle_timeout = std::chrono::seconds{1};
+    /// has no free descriptor, the connection is closed that has waited longest for its peer to
+    /// send something, once it has waited this long. So peers that open connections and say nothing
+    /// do not keep others out. A peer that has sent a part of a request is answered 408.
+    /// Default 500 ms.
+    duration crowded_idle_timeout = std::chrono::milliseconds{500};
 
     log_sink log = log_to_stderr;
 };
@@ -64,6 +71,10 @@ struct server_options {
 /// Answers by itself: 404 for an unknown path, 405 with Allow for an unknown method, HEAD from GET,
 /// 400 for what is not HTTP, has ambiguous framing, or a path or query that cannot be decoded, 408,
 /// 413, 417, 431, 501. A connection on which a request was refused is closed.
+///
+/// A peer that closes its connection, or only its sending side, has left: its request ends at once,
+/// and its handler is cancelled. A peer that vanishes without closing is noticed by TCP keep-alive
+/// within a minute.
 ///
 /// Each connection has a strand of its own on the executor.
 ///
@@ -88,6 +99,9 @@ public:
 
     /// "http://ADDRESS:PORT"
     std::string url() const;
+
+    /// Connections that are open, or whose handler has not ended yet.
+    std::size_t connections() const noexcept;
 
     /// Begins to accept. Does not block. Without effect after async_stop.
     void start();
