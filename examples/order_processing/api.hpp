@@ -9,6 +9,7 @@
 #include "pawl/time.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -40,6 +41,10 @@ struct api_context {
 
     /// The longest `GET /orders/{id}/wait`. Default 10 min.
     pawl::duration max_wait = std::chrono::minutes{10};
+
+    /// Requests that wait at a time, in `GET /orders/{id}/wait` and in `POST /orders/{id}/cancel`
+    /// each. One more is answered 503 with Retry-After. Default 1,000; 0 for no limit.
+    std::size_t max_waiting = 1'000;
 };
 
 /// The order server's REST interface.

@@ -1,7 +1,11 @@
 #include "api_support.hpp"
 
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <charconv>
+#include <exception>
 #include <utility>
 
 namespace order_processing::api {
@@ -42,18 +46,26 @@ int status_of(const pawl::error_code& code)
     }
 }
 
+response refuse(int status, std::string_view detail)
+{
+    response answer = problem(status, detail);
+    if (status == 503)
+        answer.headers.emplace_back("Retry-After", "1");
+    return answer;
+}
+
 awaitable<response> guarded(shared_context context, route_function answer, const request& asked)
 {
     try {
         response answered = co_await answer(std::move(context), asked);
         co_return answered;
     } catch (const refusal& refused) {
-        co_return problem(refused.status(), refused.what());
+        co_return refuse(refused.status(), refused.what());
     } catch (const boost::system::system_error& error) {
         const int status = status_of(error.code());
         if (status == 0)
             throw;
-        co_return problem(status, error.code().message());
+        co_return refuse(status, error.code().message());
     }
 }
 
@@ -65,14 +77,21 @@ awaitable<response> counted(shared_context context, std::string method, std::str
             "order_server_requests_total",
             {{"method", method}, {"route", pattern}, {"status", std::to_string(status)}});
     };
+    std::exception_ptr failure;
+    response answered;
     try {
-        response answered = co_await guarded(context, answer, asked);
-        count(answered.status);
-        co_return answered;
+        answered = co_await guarded(context, answer, asked);
     } catch (...) {
-        count(500);
-        throw;
+        failure = std::current_exception();
     }
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    const bool abandoned = state.cancelled() != boost::asio::cancellation_type::none;
+    if (failure) {
+        count(abandoned ? 499 : 500);
+        std::rethrow_exception(failure);
+    }
+    count(answered.status);
+    co_return answered;
 }
 
 [[noreturn]] void refuse_query(std::string_view name, const std::string& bound)
@@ -83,12 +102,12 @@ awaitable<response> counted(shared_context context, std::string method, std::str
 } // namespace
 
 pawl::http::route make_route(shared_context context, std::string method, std::string pattern,
-                             route_function answer)
+                             route_function answer, std::size_t max_requests)
 {
     auto handler = [=](const request& asked) {
         return counted(context, method, pattern, answer, asked);
     };
-    return {method, pattern, std::move(handler)};
+    return {method, pattern, std::move(handler), max_requests};
 }
 
 void allow_query(const request& asked, std::initializer_list<std::string_view> names)

@@ -29,9 +29,12 @@ private:
     int status_;
 };
 
-/// A route whose errors become problems, and whose answers are counted.
+/// A route whose errors become problems, and whose answers are counted. A request whose peer has
+/// left is counted with the status 499.
+///
+/// @param max_requests As pawl::http::route::max_requests.
 pawl::http::route make_route(shared_context context, std::string method, std::string pattern,
-                             route_function answer);
+                             route_function answer, std::size_t max_requests = 0);
 
 /// @throws refusal (400) for a query parameter of any other name.
 void allow_query(const pawl::http::request& asked, std::initializer_list<std::string_view> names);

@@ -1,5 +1,6 @@
 // The payment, inventory and shipping services alone, so that the order server can be killed
 // without them.
+#include "descriptors.hpp"
 #include "flags.hpp"
 #include "services/start.hpp"
 
@@ -8,9 +9,11 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,8 +57,12 @@ void serve(services_options options, int threads)
 int main(int argc, char** argv)
 {
     std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away
+    const auto descriptors = order_processing::raise_descriptor_limit();
     services_options options;
     options.database = "services.db";
+    // Customers are other programs here, of three services.
+    options.max_connections = std::clamp<std::size_t>(
+        order_processing::share_descriptors(descriptors).customers / 3, 1, 10'000);
     int threads = 1;
     order_processing::flag_set flags{
         "mock_services: the payment, inventory and shipping services of the order example.\n"
@@ -71,6 +78,9 @@ int main(int argc, char** argv)
             std::cout << flags.help();
             return 0;
         }
+        options.log({pawl::log_level::info,
+                     "at most " + std::to_string(descriptors) + " descriptors: " +
+                         std::to_string(options.max_connections) + " connections to each service"});
         serve(std::move(options), threads);
         return 0;
     } catch (const order_processing::flag_error& error) {

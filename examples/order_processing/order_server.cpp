@@ -1,5 +1,6 @@
 // The order server: takes orders over HTTP and processes them, or shows that it does.
 #include "demo.hpp"
+#include "descriptors.hpp"
 #include "flags.hpp"
 #include "server.hpp"
 
@@ -35,6 +36,8 @@ struct program_options {
     bool serve = false;
     int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
     std::string log_level;
+    int max_connections = 10'000;
+    int max_waiting = 1'000;
 };
 
 constexpr auto usage =
@@ -65,6 +68,12 @@ bool parse(int argc, char** argv, program_options& options)
                     "With PostgreSQL: how long a server that has gone keeps its orders");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");
     flags.number("port", server.port, "Port to listen on; 0 picks a free one");
+    flags.number("max-connections", options.max_connections,
+                 "Connections of customers at a time; fewer where descriptors do not suffice", 1,
+                 1'000'000);
+    flags.number("max-waiting", options.max_waiting,
+                 "Requests that wait for an order at a time; one more is answered 503", 1,
+                 1'000'000);
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.text("payment-url", server.services.payment, "URL",
                "Payment service. Default: a built-in one; so the other services");
@@ -87,6 +96,8 @@ bool parse(int argc, char** argv, program_options& options)
         server.orders.payment_backoff = payment_backoff;
     else if (!options.serve)
         server.orders.payment_backoff = std::chrono::milliseconds{200};
+    server.max_connections = static_cast<std::size_t>(options.max_connections);
+    server.max_waiting = static_cast<std::size_t>(options.max_waiting);
     if (options.log_level.empty())
         options.log_level = options.serve ? "info" : "warn";
     if (spdlog::level::from_str(options.log_level) == spdlog::level::off)
@@ -194,6 +205,7 @@ int run(program_options options)
 int main(int argc, char** argv)
 {
     std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away, and the orders go on
+    raise_descriptor_limit();
     try {
         program_options options;
         if (!parse(argc, argv, options))

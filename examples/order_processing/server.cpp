@@ -1,6 +1,7 @@
 #include "server.hpp"
 
 #include "cluster.hpp"
+#include "descriptors.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
@@ -9,8 +10,10 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
 #include <prometheus/registry.h>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -94,7 +97,17 @@ void order_server::assemble()
         if (urls_.shipping.empty())
             urls_.shipping = parts_->built_in->shipping_url();
     }
-    parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout);
+    const auto limit = descriptor_limit();
+    const auto shares = share_descriptors(limit);
+    const auto connections = std::min(settings_.max_connections, shares.customers);
+    const auto service_connections =
+        std::min(settings_.max_service_connections, shares.each_service);
+    settings_.log({pawl::log_level::info,
+                   fmt::format("at most {} descriptors: {} connections of customers, {} to each "
+                               "service",
+                               limit, connections, service_connections)});
+    parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout,
+                            service_connections);
 
     pawl::engine_options options;
     options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
@@ -111,6 +124,7 @@ void order_server::assemble()
 
     api_context context{.orders = *parts_->orders, .counters = counters_};
     context.clock = settings_.clock;
+    context.max_waiting = std::clamp<std::size_t>(connections / 2, 1, settings_.max_waiting);
     context.readiness = [engine = &*parts_->engine] {
         return engine->readiness();
     };
@@ -123,6 +137,7 @@ void order_server::assemble()
     pawl::http::server_options http;
     http.address = settings_.address;
     http.port = settings_.port;
+    http.max_connections = connections;
     http.log = settings_.log;
     parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
     url_ = parts_->http->url();
@@ -176,6 +191,11 @@ const service_urls& order_server::services() const noexcept
 orders_client order_server::orders() const
 {
     return *parts_->orders;
+}
+
+std::size_t order_server::connections() const noexcept
+{
+    return parts_->http->connections();
 }
 
 const metrics& order_server::counters() const noexcept

@@ -12,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,6 +39,15 @@ struct server_settings {
 
     std::string address = "127.0.0.1"; ///< to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one
+
+    /// Connections of customers at a time, and connections to each service. Fewer where the
+    /// process's limit on descriptors does not allow as many: see share_descriptors(). What is in
+    /// force is logged. Default 10,000 and 64.
+    std::size_t max_connections = 10'000;
+    std::size_t max_service_connections = 64;
+
+    /// Requests that wait at a time: api_context::max_waiting. At most half of the connections.
+    std::size_t max_waiting = 1'000;
 
     /// The services to use; for each that is empty, a built-in one is started.
     service_urls services;
@@ -82,6 +92,9 @@ public:
     /// Precondition of the rest: started.
     orders_client orders() const;
     const metrics& counters() const noexcept;
+
+    /// Connections of customers that are open.
+    std::size_t connections() const noexcept;
 
 private:
     struct parts;

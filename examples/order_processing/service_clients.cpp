@@ -340,10 +340,9 @@ awaitable<http::client_response> request(std::shared_ptr<http::client> with,
 }
 
 template <class Client>
-Client connect(const boost::asio::any_io_executor& executor, std::string url, pawl::duration limit)
+Client connect(const boost::asio::any_io_executor& executor, std::string url,
+               const http::client_options& options)
 {
-    http::client_options options;
-    options.timeout = limit;
     auto client = std::make_shared<http::client>(executor, std::move(url), options);
     auto name = client->url();
     return {std::move(name), [client](http::client_request what) {
@@ -351,13 +350,24 @@ Client connect(const boost::asio::any_io_executor& executor, std::string url, pa
             }};
 }
 
+http::client_options options_of(pawl::duration limit, std::size_t max_connections)
+{
+    http::client_options options;
+    options.timeout = limit;
+    options.max_connections = max_connections;
+    return options;
+}
+
 } // namespace
 
 order_services::order_services(boost::asio::any_io_executor executor, service_urls urls,
-                               pawl::duration limit)
-    : payments(connect<payment_client>(executor, std::move(urls.payment), limit)),
-      inventory(connect<inventory_client>(executor, std::move(urls.inventory), limit)),
-      shipping(connect<shipping_client>(executor, std::move(urls.shipping), limit))
+                               pawl::duration limit, std::size_t max_connections)
+    : payments(connect<payment_client>(executor, std::move(urls.payment),
+                                       options_of(limit, max_connections))),
+      inventory(connect<inventory_client>(executor, std::move(urls.inventory),
+                                          options_of(limit, max_connections))),
+      shipping(connect<shipping_client>(executor, std::move(urls.shipping),
+                                        options_of(limit, max_connections)))
 {
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -180,8 +181,10 @@ struct service_urls {
 /// What the steps need of the outside. It outlives the engine that runs them.
 struct order_services {
     /// @param limit For one request, from the call to the last byte of its answer.
+    /// @param max_connections To each service.
     /// @throws pawl::definition_error when a URL is none.
-    order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit);
+    order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit,
+                   std::size_t max_connections = 64);
 
     /// Services that are reached in another way.
     order_services(payment_client payment, inventory_client stock, shipping_client parcels)

@@ -5,10 +5,22 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/resource.h>
+
 #include <csignal>
+#include <deque>
 #include <string>
 #include <vector>
 
+namespace asio = boost::asio;
+using asio::ip::tcp;
 using namespace order_processing::testing;
 
 namespace {
@@ -32,6 +44,25 @@ std::string read_url(child& from, const std::string& who)
     return line.substr(begin.size());
 }
 
+/// Sends a request and reads its whole answer.
+std::string ask(tcp::socket& by, const std::string& method, const std::string& target,
+                const std::string& body)
+{
+    const auto request = method + " " + target +
+                         " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                         "Content-Length: " +
+                         std::to_string(body.size()) + "\r\n\r\n" + body;
+    asio::write(by, asio::buffer(request));
+    std::string answer;
+    const auto head = asio::read_until(by, asio::dynamic_buffer(answer), "\r\n\r\n");
+    const auto at = answer.find("Content-Length: ");
+    BOOST_REQUIRE(at != std::string::npos);
+    const auto size = head + std::stoul(answer.substr(at + 16));
+    if (answer.size() < size)
+        asio::read(by, asio::dynamic_buffer(answer), asio::transfer_exactly(size - answer.size()));
+    return answer;
+}
+
 std::string skip_to_server(child& from)
 {
     for (const char* who : {"payment service", "inventory service", "shipping service"})
@@ -52,6 +83,53 @@ BOOST_AUTO_TEST_CASE(prints_four_lines_and_stops_on_sigterm)
         BOOST_TEST(run.wait() == 0);
         BOOST_TEST(run.output == "");
     }
+}
+
+BOOST_AUTO_TEST_CASE(raises_its_limit_on_descriptors_and_says_so)
+{
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const auto highest = std::to_string(limit.rlim_max);
+    child run{"/bin/sh",
+              {"-c", "ulimit -Sn 100 && exec \"$0\" \"$@\"", order_program, "--serve", "--db",
+               ":memory:"}};
+    skip_to_server(run);
+    run.signal(SIGTERM);
+    BOOST_TEST(run.wait() == 0);
+    BOOST_TEST(run.errors.find("at most " + highest + " descriptors") != std::string::npos,
+               run.errors);
+}
+
+BOOST_AUTO_TEST_CASE(serves_beside_more_silent_peers_than_descriptors)
+{
+    child run{"/bin/sh",
+              {"-c", "ulimit -n 128 && exec \"$0\" \"$@\"", order_program, "--serve", "--db",
+               ":memory:"}};
+    const auto url = skip_to_server(run);
+    asio::io_context context;
+    const tcp::endpoint there{
+        asio::ip::address_v4::loopback(),
+        static_cast<unsigned short>(std::stoi(url.substr(url.rfind(':') + 1)))};
+    std::deque<tcp::socket> silent;
+    for (int i = 0; i < 200; ++i)
+        silent.emplace_back(context).connect(there);
+
+    tcp::socket customer{context};
+    customer.connect(there);
+    const auto accepted = ask(customer, "POST", "/orders",
+                              R"({"id":"a","customer_id":"ada",)"
+                              R"("items":[{"product_id":"laptop","quantity":1,"price":9.99}],)"
+                              R"("total":9.99,"payment_method":"credit_card","shipping_address":)"
+                              R"({"street":"1","city":"A","state":"T","zip_code":"7",)"
+                              R"("country":"USA"}})");
+    BOOST_TEST(accepted.starts_with("HTTP/1.1 202 "), accepted);
+    const auto ended = ask(customer, "GET", "/orders/a/wait", "");
+    BOOST_TEST(ended.find(R"("status":"Fulfilled")") != std::string::npos, ended);
+    const auto history = ask(customer, "GET", "/orders/a/history", "");
+    BOOST_TEST(history.find("attempt_failed") == std::string::npos, history);
+    run.signal(SIGTERM);
+    BOOST_TEST(run.wait() == 0);
+    BOOST_TEST(run.errors.find("cannot accept") == std::string::npos, run.errors);
 }
 
 BOOST_AUTO_TEST_CASE(shows_three_orders_and_says_that_they_ended_as_they_must)

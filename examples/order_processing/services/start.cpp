@@ -15,14 +15,15 @@ using make_routes = std::vector<pawl::http::route>(const std::shared_ptr<service
 
 pawl::http::server make_server(const boost::asio::any_io_executor& executor, std::string name,
                                const std::shared_ptr<ledger>& books, std::uint16_t port,
-                               const pawl::log_sink& log, make_routes& routes)
+                               const services_options& common, make_routes& routes)
 {
     auto owner = std::make_shared<service>();
     owner->name = std::move(name);
     owner->books_of_all = books;
     pawl::http::server_options options;
     options.port = port;
-    options.log = log;
+    options.max_connections = common.max_connections;
+    options.log = common.log;
     return {executor, routes(owner), std::move(options)};
 }
 
@@ -73,11 +74,11 @@ running_services start_services(boost::asio::any_io_executor executor, services_
     const auto books = std::make_shared<ledger>(options.database, options.lock_wait);
     // All ports are bound before any of them serves, so that a failure leaves nothing running.
     auto payment =
-        make_server(executor, "payment", books, options.payment_port, options.log, payment_routes);
-    auto inventory = make_server(executor, "inventory", books, options.inventory_port, options.log,
+        make_server(executor, "payment", books, options.payment_port, options, payment_routes);
+    auto inventory = make_server(executor, "inventory", books, options.inventory_port, options,
                                  inventory_routes);
-    auto shipping = make_server(executor, "shipping", books, options.shipping_port, options.log,
-                                shipping_routes);
+    auto shipping =
+        make_server(executor, "shipping", books, options.shipping_port, options, shipping_routes);
     return {std::move(payment), std::move(inventory), std::move(shipping)};
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -20,6 +21,9 @@ struct services_options {
     std::uint16_t payment_port = 0; ///< on 127.0.0.1; 0 picks a free one; so the others
     std::uint16_t inventory_port = 0;
     std::uint16_t shipping_port = 0;
+
+    /// Connections to each service at a time: pawl::http::server_options::max_connections.
+    std::size_t max_connections = 10'000;
 
     /// How long to wait for another process to let the file go. Default 5 s.
     std::chrono::milliseconds lock_wait = std::chrono::seconds{5};

@@ -5,13 +5,16 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "pawl/http/server.hpp"
 
+#include <deque>
 #include <mutex>
 #include <set>
 #include <string>
@@ -122,6 +125,73 @@ awaitable<void> unknown_things(scenario& s)
     BOOST_TEST(path.status == 404);
     const auto method = co_await s.send("PUT", "/orders");
     BOOST_TEST(method.status == 405);
+}
+
+boost::asio::ip::tcp::endpoint endpoint_of(const order_server& server)
+{
+    const std::string url = server.url();
+    const auto port = std::stoi(url.substr(url.rfind(':') + 1));
+    return {boost::asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
+}
+
+awaitable<void> begin_wait(boost::asio::ip::tcp::socket& from)
+{
+    const std::string request = "GET /orders/order-001/wait?timeout_ms=600000 HTTP/1.1\r\nHost: "
+                                "127.0.0.1\r\n\r\n";
+    co_await boost::asio::async_write(from, boost::asio::buffer(request),
+                                      boost::asio::use_awaitable);
+}
+
+/// Whoever waits and goes away makes room for the others.
+awaitable<void> abandoned_waits(scenario& s)
+{
+    Order order = sample_order();
+    order.payment_method = "stuck_card";
+    co_await s.submit(order);
+    for (int round = 0; round < 20; ++round) {
+        {
+            std::deque<boost::asio::ip::tcp::socket> peers;
+            for (int i = 0; i < 20; ++i) {
+                auto& peer = peers.emplace_back(s.executor());
+                co_await peer.async_connect(endpoint_of(s.server()), boost::asio::use_awaitable);
+                co_await begin_wait(peer);
+            }
+            const auto alive = co_await s.send("GET", "/healthz");
+            BOOST_TEST(alive.status == 200);
+        }
+        while (s.server().connections() > 1)
+            co_await s.send("GET", "/healthz");
+    }
+    const auto metrics = co_await s.send("GET", "/metrics");
+    BOOST_TEST(contains(metrics.body, R"(route="/orders/{id}/wait",status="499"})"));
+    co_await s.send("POST", "/orders/order-001/cancel");
+    co_await s.wait("order-001");
+}
+
+awaitable<void> one_wait_too_many(scenario& s)
+{
+    Order order = sample_order();
+    order.payment_method = "stuck_card";
+    co_await s.submit(order);
+    boost::asio::ip::tcp::socket first{s.executor()};
+    co_await first.async_connect(endpoint_of(s.server()), boost::asio::use_awaitable);
+    co_await begin_wait(first);
+    client_response answer;
+    while (answer.status != 503) {
+        answer = co_await s.send("GET", "/orders/order-001/wait?timeout_ms=0");
+        if (const auto refused = first.available(); refused > 0) {
+            std::string unread(refused, ' ');
+            first.read_some(boost::asio::buffer(unread));
+            co_await begin_wait(first);
+        }
+    }
+    check_problem(answer, 503, "Too many");
+    BOOST_TEST(answer.headers.at("retry-after") == "1");
+    first.close();
+    co_await s.send("POST", "/orders/order-001/cancel");
+    while (answer.status == 503)
+        answer = co_await s.send("GET", "/orders/order-001/wait");
+    BOOST_TEST(answer.status == 200);
 }
 
 awaitable<void> queries(scenario& s)
@@ -391,6 +461,18 @@ BOOST_AUTO_TEST_CASE(a_bad_order_is_refused_by_the_path_of_what_is_wrong)
 BOOST_AUTO_TEST_CASE(what_is_not_there_is_404)
 {
     run_scenario(unknown_things);
+}
+
+BOOST_AUTO_TEST_CASE(abandoned_waits_make_room)
+{
+    run_scenario(abandoned_waits);
+}
+
+BOOST_AUTO_TEST_CASE(waits_past_the_limit_are_refused)
+{
+    auto settings = quick_settings();
+    settings.max_waiting = 1;
+    run_scenario(one_wait_too_many, std::move(settings));
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_query_names_its_parameter)
