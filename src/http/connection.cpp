@@ -1,6 +1,7 @@
 #include "http/connection.hpp"
 
 #include "http/executors.hpp"
+#include "http/foreign_request.hpp"
 #include "http/message_head.hpp"
 #include "http/on_exit.hpp"
 #include "http/text.hpp"
@@ -220,6 +221,10 @@ asio::awaitable<connection::received> connection::receive()
 asio::awaitable<response> connection::answer()
 {
     auto& message = reader_.message();
+    if (auto refused = refuse_foreign(message, common_->options))
+        co_return std::move(*refused);
+    if (message.path == "*")
+        co_return response{.status = 204};
     auto match = common_->routes.find(message.method, reader_.segments());
     if (match.answer) {
         message.captures = std::move(match.captures);

@@ -1,5 +1,6 @@
 #include "http/request_reader.hpp"
 
+#include "http/authority.hpp"
 #include "http/beast.hpp"
 #include "http/header_scanner.hpp"
 #include "http/text.hpp"
@@ -175,12 +176,26 @@ request_reader::result request_reader::read_header(std::string_view data, std::s
     if (parse.hosts > 1 || (parse.hosts == 0 && parse.version >= 11))
         return reject(400, "A request must have one Host header.");
 
-    auto where = parse_target(parse.target);
-    if (!where)
-        return reject(400, "The request's target must begin with '/' and be correctly encoded.");
-    s.where = std::move(*where);
-    s.message.path = std::move(s.where.path);
-    s.message.query = std::move(s.where.query);
+    const auto host = s.message.headers.find("host");
+    if (host != s.message.headers.end() && !host->second.empty() && !is_authority(host->second))
+        return reject(400, "The Host header is malformed.");
+
+    if (parse.target == "*" && s.message.method == "OPTIONS") {
+        s.message.path = parse.target;
+    } else {
+        auto where = parse_target(parse.target);
+        if (!where)
+            return reject(400,
+                          "The request's target must begin with '/' and be correctly encoded.");
+        if (!where->repeated.empty())
+            return reject(400, "The query parameter " + where->repeated + " is given twice.");
+        s.where = std::move(*where);
+        s.message.path = std::move(s.where.path);
+        s.message.query = std::move(s.where.query);
+        // RFC 9112, section 3.2.2: the Host header is then to be ignored.
+        if (!s.where.authority.empty())
+            s.message.headers.insert_or_assign("host", s.where.authority);
+    }
 
     const auto expect = s.message.header("expect");
     if (!expect.empty() && parse.version >= 11) {

@@ -17,9 +17,16 @@ struct target {
     std::vector<std::string> segments;
 
     std::map<std::string, std::string, std::less<>> query;
+
+    /// The first name that the query gives again; empty when there is none.
+    std::string repeated;
+
+    /// HOST or HOST:PORT of the absolute form; empty for the origin form.
+    std::string authority;
 };
 
-/// Empty when `text` does not begin with '/', or cannot be decoded, or has a fragment.
+/// Reads the origin form, "/PATH?QUERY", and the absolute form, "http://HOST/PATH?QUERY". Empty
+/// when `text` is neither, or cannot be decoded, or has a fragment.
 std::optional<target> parse_target(std::string_view text);
 
 /// The parts of `path` between slashes; `path` begins with one.

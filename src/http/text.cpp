@@ -60,7 +60,8 @@ std::optional<std::string> percent_decode(std::string_view text)
     return decode(text, false);
 }
 
-std::optional<std::map<std::string, std::string, std::less<>>> parse_query(std::string_view text)
+std::optional<std::map<std::string, std::string, std::less<>>> parse_query(std::string_view text,
+                                                                           std::string& repeated)
 {
     std::map<std::string, std::string, std::less<>> query;
     while (!text.empty()) {
@@ -73,7 +74,9 @@ std::optional<std::map<std::string, std::string, std::less<>>> parse_query(std::
         auto value = decode(pair.substr(std::min(pair.size(), name_end + 1)), true);
         if (!name || !value)
             return std::nullopt;
-        query.insert_or_assign(std::move(*name), std::move(*value));
+        const auto [at, added] = query.try_emplace(std::move(*name), std::move(*value));
+        if (!added && repeated.empty())
+            repeated = at->first;
     }
     return query;
 }

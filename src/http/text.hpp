@@ -13,9 +13,11 @@ namespace pawl::http::detail {
 /// result holds a NUL or is not UTF-8: what comes out may go into JSON and into logs.
 std::optional<std::string> percent_decode(std::string_view text);
 
-/// Reads "a=1&b=2". The last of a repeated name wins, a name alone has the value "", and a '+' is a
-/// space, as forms and URLSearchParams write it. Empty when a name or value cannot be decoded.
-std::optional<std::map<std::string, std::string, std::less<>>> parse_query(std::string_view text);
+/// Reads "a=1&b=2". A name alone has the value "", and a '+' is a space, as forms and
+/// URLSearchParams write it. Empty when a name or value cannot be decoded. The first name that is
+/// given again is written to `repeated`.
+std::optional<std::map<std::string, std::string, std::less<>>> parse_query(std::string_view text,
+                                                                           std::string& repeated);
 
 bool is_utf8(std::string_view text) noexcept;
 

@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(hosts_and_targets)
 {
     BOOST_TEST(judge("GET / HTTP/1.1\r\n\r\n") == 400);
     BOOST_TEST(judge("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n") == 400);
-    for (const char* target : {"*", "a", "http://h/", "/%zz", "/a%00", "/a?b=%"})
+    for (const char* target : {"*", "a", "http://u@h/", "/%zz", "/a%00", "/a?b=%", "/?b=1&b=2"})
         BOOST_TEST(judge(std::string("GET ") + target + " HTTP/1.1\r\nHost: h\r\n\r\n") == 400,
                    target);
 }

@@ -14,10 +14,9 @@ namespace pawl::http {
 
 /// One request, fully read and decoded. Beast does not appear in it.
 struct request {
-    std::string method; ///< "GET", "POST", …
-    std::string path;   ///< without the query, percent-decoded
-    std::map<std::string, std::string, std::less<>>
-        query; ///< percent-decoded, '+' as a space; the last of a repeated name
+    std::string method;                                    ///< "GET", "POST", …
+    std::string path;                                      ///< without the query, percent-decoded
+    std::map<std::string, std::string, std::less<>> query; ///< percent-decoded, '+' as a space
     std::map<std::string, std::string, std::less<>>
         captures;                                            ///< what `{name}` of the route matched
     std::map<std::string, std::string, std::less<>> headers; ///< names in lower case

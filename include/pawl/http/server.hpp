@@ -63,14 +63,29 @@ struct server_options {
     /// Default 500 ms.
     duration crowded_idle_timeout = std::chrono::milliseconds{500};
 
+    /// Names that the Host of a request may have, without a port, besides an address and
+    /// "localhost". A request with another one is answered 421. Without this limit a page in a
+    /// browser reaches a server that only its user can reach, by resolving the page's own name to
+    /// the server's address (DNS rebinding). Default empty: any name.
+    std::vector<std::string> hosts;
+
+    /// Origins, such as "https://shop.example", whose pages may send requests, besides the server's
+    /// own, which is the Host of the request; "*" stands for any. A request with another Origin is
+    /// answered 403. Default empty: its own only.
+    std::vector<std::string> origins;
+
     log_sink log = log_to_stderr;
 };
 
 /// An HTTP/1.1 server with keep-alive and pipelining in order.
 ///
 /// Answers by itself: 404 for an unknown path, 405 with Allow for an unknown method, HEAD from GET,
-/// 400 for what is not HTTP, has ambiguous framing, or a path or query that cannot be decoded, 408,
-/// 413, 417, 431, 501. A connection on which a request was refused is closed.
+/// 400 for what is not HTTP, has ambiguous framing, a path or query that cannot be decoded, or a
+/// query that gives a name twice, 403 and 421 as the options say, 408, 413, 417, 431, 501; 204 for
+/// "OPTIONS *". A connection on which a malformed request was refused is closed.
+///
+/// A target in absolute form ("GET http://HOST/PATH") is taken as its path, and its HOST counts
+/// instead of the Host header.
 ///
 /// A peer that closes its connection, or only its sending side, has left: its request ends at once,
 /// and its handler is cancelled. A peer that vanishes without closing is noticed by TCP keep-alive
