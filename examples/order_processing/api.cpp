@@ -22,6 +22,7 @@ using pawl::http::request;
 using pawl::http::response;
 
 constexpr std::size_t max_id_size = 200;
+constexpr std::size_t max_key_size = 1'024; // what the engine takes
 constexpr std::size_t max_reason_size = 1'000;
 
 template <class T>
@@ -58,6 +59,18 @@ void check_id(const std::string& id)
         throw refusal{422, "id: must have at most " + std::to_string(max_id_size) + " bytes"};
     if (std::any_of(id.begin(), id.end(), is_control))
         throw refusal{422, "id: must not contain control characters"};
+    // A client removes these segments from a path, however they are encoded.
+    if (id == "." || id == "..")
+        throw refusal{422, "id: must not be . or .."};
+}
+
+std::string read_key(const request& asked)
+{
+    std::string key{asked.header("idempotency-key")};
+    if (key.size() > max_key_size)
+        throw refusal{400, "Idempotency-Key: must have at most " + std::to_string(max_key_size) +
+                               " bytes"};
+    return key;
 }
 
 awaitable<response> submit(shared_context context, const request& asked)
@@ -71,7 +84,7 @@ awaitable<response> submit(shared_context context, const request& asked)
     options.start = OrderStatus::Created;
     options.rule = api::query_flag(asked, "new_run") ? pawl::start_rule::unless_unfinished
                                                      : pawl::start_rule::once;
-    options.idempotency_key = asked.header("idempotency-key");
+    options.idempotency_key = read_key(asked);
     options.trace_parent = asked.header("traceparent");
 
     auto orders = context->orders;

@@ -1,5 +1,6 @@
 #include "api_support.hpp"
 
+#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -147,6 +148,15 @@ std::string query_text(const request& asked, std::string_view name)
 {
     const auto found = asked.query.find(name);
     return found == asked.query.end() ? std::string{} : found->second;
+}
+
+void require_json(const request& asked)
+{
+    const auto sent = asked.header("content-type");
+    auto type = sent.substr(0, sent.find(';'));
+    type = type.substr(0, type.find_last_not_of(" \t") + 1);
+    if (!boost::algorithm::iequals(type, "application/json"))
+        throw refusal{415, "the body must be application/json"};
 }
 
 awaitable<order_snapshot> find_order(shared_context context, const request& asked)

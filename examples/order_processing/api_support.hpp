@@ -1,6 +1,7 @@
 #pragma once
 
 #include "api.hpp"
+#include "repeated_member.hpp"
 #include "workflow.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -49,15 +50,29 @@ bool query_flag(const pawl::http::request& asked, std::string_view name);
 /// A query parameter's text; empty when it is absent.
 std::string query_text(const pawl::http::request& asked, std::string_view name);
 
-/// Reads a request's body. @throws refusal (400) that names the member which is wrong.
+/// @throws refusal (415) when the request's body is not said to be JSON. A page of another site can
+/// send any other type without asking this server first.
+void require_json(const pawl::http::request& asked);
+
+/// Reads a request's body.
+/// @throws refusal (415) when it is not application/json; (400) naming the member that is wrong,
+/// unknown, or given twice.
 template <class T>
 T read_body(const pawl::http::request& asked)
 {
+    require_json(asked);
+    T document;
+    std::string unknown;
     try {
-        return pawl::codec<T>::decode(asked.body);
+        document = pawl::codec<T>::decode(asked.body, pawl::json_reading::tolerant, &unknown);
     } catch (const pawl::decode_error& error) {
         throw refusal{400, error.detail()};
     }
+    if (!unknown.empty())
+        throw refusal{400, unknown + ": there is no such member"};
+    if (const auto repeated = find_repeated_member(asked.body))
+        throw refusal{400, *repeated + ": is given twice"};
+    return document;
 }
 
 /// The latest run of the order that the path names. @throws refusal (404)

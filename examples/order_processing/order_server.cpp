@@ -6,6 +6,8 @@
 
 #include "pawl/spdlog.hpp"
 
+#include <boost/algorithm/string/classification.hpp>
+#include <boost/algorithm/string/split.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -36,6 +38,7 @@ struct program_options {
     bool serve = false;
     int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
     std::string log_level;
+    std::string host; ///< names with commas between them
     int max_connections = 10'000;
     int max_waiting = 1'000;
 };
@@ -67,6 +70,9 @@ bool parse(int argc, char** argv, program_options& options)
     flags.time_span("lease", server.lease_time,
                     "With PostgreSQL: how long a server that has gone keeps its orders");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");
+    flags.text("host", options.host, "NAME",
+               "Name, or names with commas between them, that the Host of a request may have "
+               "besides an address and localhost");
     flags.number("port", server.port, "Port to listen on; 0 picks a free one");
     flags.number("max-connections", options.max_connections,
                  "Connections of customers at a time; fewer where descriptors do not suffice", 1,
@@ -96,6 +102,9 @@ bool parse(int argc, char** argv, program_options& options)
         server.orders.payment_backoff = payment_backoff;
     else if (!options.serve)
         server.orders.payment_backoff = std::chrono::milliseconds{200};
+    if (!options.host.empty())
+        boost::algorithm::split(server.hosts, options.host, boost::algorithm::is_any_of(", "),
+                                boost::algorithm::token_compress_on);
     server.max_connections = static_cast<std::size_t>(options.max_connections);
     server.max_waiting = static_cast<std::size_t>(options.max_waiting);
     if (options.log_level.empty())

@@ -137,6 +137,7 @@ void order_server::assemble()
     pawl::http::server_options http;
     http.address = settings_.address;
     http.port = settings_.port;
+    http.hosts = settings_.hosts;
     http.max_connections = connections;
     http.log = settings_.log;
     parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));

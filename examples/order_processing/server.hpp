@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace order_processing {
 
@@ -39,6 +40,10 @@ struct server_settings {
 
     std::string address = "127.0.0.1"; ///< to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one
+
+    /// Names that the Host of a request may have: pawl::http::server_options::hosts. An address and
+    /// "localhost" are always known. Default: no other one.
+    std::vector<std::string> hosts = {"localhost"};
 
     /// Connections of customers at a time, and connections to each service. Fewer where the
     /// process's limit on descriptors does not allow as many: see share_descriptors(). What is in

@@ -22,6 +22,7 @@ pawl::http::server make_server(const boost::asio::any_io_executor& executor, std
     owner->books_of_all = books;
     pawl::http::server_options options;
     options.port = port;
+    options.hosts = {"localhost"};
     options.max_connections = common.max_connections;
     options.log = common.log;
     return {executor, routes(owner), std::move(options)};

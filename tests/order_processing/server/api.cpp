@@ -6,6 +6,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/json/parse.hpp>
@@ -44,6 +45,13 @@ void check_problem(const client_response& answer, int status, const std::string&
     BOOST_TEST(contains(answer.body, word), answer.body);
 }
 
+boost::asio::ip::tcp::endpoint endpoint_of(const order_server& server)
+{
+    const std::string url = server.url();
+    const auto port = std::stoi(url.substr(url.rfind(':') + 1));
+    return {boost::asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
+}
+
 awaitable<void> good_order(scenario& s)
 {
     const auto answer = co_await s.send("POST", "/orders", document_of(sample_order("a/b c")));
@@ -80,7 +88,6 @@ awaitable<void> bad_orders(scenario& s)
         const char* word;
     };
     const std::vector<bad_order> table{
-        {"", 400, "JSON"},
         {"{", 400, "JSON"},
         {"[]", 400, "object"},
         {R"({"id": 1})", 400, "id"},
@@ -93,6 +100,13 @@ awaitable<void> bad_orders(scenario& s)
         {"{}", 422, "id"},
         {R"({"id": "  "})", 422, "id"},
         {R"({"id": "a\u0007"})", 422, "id"},
+        {R"({"id": "."})", 422, "id"},
+        {R"({"id": ".."})", 422, "id"},
+        {R"({"id": "a", "allow_partal": false})", 400, "allow_partal"},
+        {R"({"id": "a", "items": [{}, {"amount": 1}]})", 400, "items[1].amount"},
+        {R"({"id": "a", "total": 1, "total": 2})", 400, "total: is given twice"},
+        {R"({"id": "a", "items": [{}, {"price": 1, "pri\u0063e": 2}]})", 400,
+         "items[1].price: is given twice"},
     };
     for (const bad_order& bad : table) {
         const auto answer = co_await s.send("POST", "/orders", bad.document);
@@ -101,12 +115,58 @@ awaitable<void> bad_orders(scenario& s)
     const auto long_id = document_of(sample_order(std::string(201, 'x')));
     const auto refused = co_await s.send("POST", "/orders", long_id);
     check_problem(refused, 422, "id");
+    const auto long_key = co_await s.send("POST", "/orders", document_of(sample_order()),
+                                          {{"Idempotency-Key", std::string(1'025, 'k')}});
+    check_problem(long_key, 400, "Idempotency-Key");
     const std::string large = R"({"id": ")" + std::string(1'100'000, 'x') + "\"}";
     const auto too_large = co_await s.send("POST", "/orders", large);
     BOOST_TEST(too_large.status == 413);
 
     const auto page = co_await s.send("GET", "/orders");
     BOOST_TEST(boost::json::parse(page.body).at("orders").as_array().empty());
+}
+
+/// What a page of another site can send without asking first.
+awaitable<void> foreign_requests(scenario& s)
+{
+    const auto document = document_of(sample_order());
+    pawl::http::client client{s.executor(), s.server().url()};
+    for (const char* type : {"text/plain", "application/x-www-form-urlencoded", "application/jsonp",
+                             "text/plain; application/json"}) {
+        pawl::http::client_request request;
+        request.method = "POST";
+        request.target = "/orders";
+        request.body = document;
+        request.content_type = type;
+        const auto answer = co_await client.request(request);
+        check_problem(answer, 415, "application/json");
+    }
+    for (const char* target : {"/orders", "/orders/a/cancel", "/orders/a/pause"}) {
+        const auto answer =
+            co_await s.send("POST", target, document, {{"Origin", "https://evil.example"}});
+        check_problem(answer, 403, "origin");
+    }
+    const auto page = co_await s.send("GET", "/orders");
+    BOOST_TEST(boost::json::parse(page.body).at("orders").as_array().empty());
+
+    boost::asio::ip::tcp::socket rebound{s.executor()};
+    co_await rebound.async_connect(endpoint_of(s.server()), boost::asio::use_awaitable);
+    const std::string request = "GET /orders HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    co_await boost::asio::async_write(rebound, boost::asio::buffer(request),
+                                      boost::asio::use_awaitable);
+    std::string head;
+    co_await boost::asio::async_read_until(rebound, boost::asio::dynamic_buffer(head), "\r\n\r\n",
+                                           boost::asio::use_awaitable);
+    BOOST_TEST(head.starts_with("HTTP/1.1 421 "), head);
+
+    pawl::http::client_request good;
+    good.method = "POST";
+    good.target = "/orders";
+    good.body = document;
+    good.content_type = "Application/JSON ; charset=utf-8";
+    const auto answer = co_await client.request(good);
+    BOOST_TEST(answer.status == 202);
+    co_await s.wait("order-001");
 }
 
 awaitable<void> unknown_things(scenario& s)
@@ -125,13 +185,6 @@ awaitable<void> unknown_things(scenario& s)
     BOOST_TEST(path.status == 404);
     const auto method = co_await s.send("PUT", "/orders");
     BOOST_TEST(method.status == 405);
-}
-
-boost::asio::ip::tcp::endpoint endpoint_of(const order_server& server)
-{
-    const std::string url = server.url();
-    const auto port = std::stoi(url.substr(url.rfind(':') + 1));
-    return {boost::asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
 }
 
 awaitable<void> begin_wait(boost::asio::ip::tcp::socket& from)
@@ -456,6 +509,11 @@ BOOST_AUTO_TEST_CASE(an_order_is_accepted_and_shown)
 BOOST_AUTO_TEST_CASE(a_bad_order_is_refused_by_the_path_of_what_is_wrong)
 {
     run_scenario(bad_orders);
+}
+
+BOOST_AUTO_TEST_CASE(pages_of_other_sites_are_refused)
+{
+    run_scenario(foreign_requests);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_there_is_404)
