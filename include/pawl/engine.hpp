@@ -93,6 +93,15 @@ struct engine_options {
     /// interrupts it. Default 5 s.
     duration interrupt_grace = std::chrono::seconds{5};
 
+    /// How many engines in a row may end without a stop (a crash, a kill, a power cut) while the
+    /// same attempt of a handler is under way. Then the attempt counts as one that failed and must
+    /// not be tried again, with a reason that says so: of a step or a timeout that pauses the run,
+    /// or enters the step's `exhausted` status; of a callback it fails the message. After the third
+    /// such end the handlers that were under way at each run at most 16 at a time in an engine,
+    /// later one at a time, so that no run is blamed that only ran beside the one to blame. 0: no
+    /// limit; else at least 5. Default 5.
+    std::uint32_t max_crashes = 5;
+
     /// Whether it drives runs. An engine that does not is for clients only: they trigger, call
     /// back, command, await and list runs that other engines of a shared store drive. Default true.
     bool drive = true;

@@ -369,7 +369,9 @@ public:
     /// longer held changes nothing.
     virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
 
-    /// Every shard of every workflow and its owner, also one whose lease has lapsed.
+    /// Every shard of every workflow and its owner, also one whose lease has lapsed, or ended when
+    /// the database was opened again: until the owner gives the shard back or another takes it. So
+    /// an engine finds out that the one before it has ended without a stop.
     virtual boost::asio::awaitable<std::vector<lease>> leases() = 0;
 
     /// Takes the role if it is free, lapsed, or the owner's already, which renews it; empty

@@ -167,6 +167,7 @@ public:
         next().deadlines.clear();
         next().callback_retries.clear();
         next().not_before.reset();
+        next().suspicion = 0;
         change_.kind = kind;
     }
 
@@ -174,6 +175,7 @@ public:
     {
         next().state = run_state::paused;
         next().pause = why;
+        next().suspicion = 0;
         next().requested_by.clear();
         next().reason = shortened(std::move(reason));
         next().resume_at.reset();
@@ -203,6 +205,7 @@ public:
     bool apply(handler_returned& done);
     bool apply(handler_failed& failure);
     bool apply(checkpoint_wanted& wanted);
+    bool apply(attempt_suspected& attempt);
     bool apply(command_received& command);
     bool apply(message_expired& expired);
     bool apply(pause_elapsed&);
@@ -305,6 +308,7 @@ bool maker::apply(handler_returned& done)
 {
     if (!is_active(current_.state))
         return false;
+    next().suspicion = 0;
     if (done.value.kind == next_kind::move) {
         const auto* rules = workflow_.find(current_.status);
         const auto* target = workflow_.find(done.value.status);
@@ -428,6 +432,7 @@ bool maker::apply(handler_failed& failure)
 {
     if (!is_active(current_.state))
         return false;
+    next().suspicion = 0;
     failure.error = shortened(std::move(failure.error));
     if (std::holds_alternative<from_step>(failure.by)) {
         fail_step(failure);
@@ -453,6 +458,15 @@ bool maker::apply(checkpoint_wanted& wanted)
         next().effects.push_back(std::move(*wanted.added));
     }
     change_.kind = event_kind::checkpointed;
+    return true;
+}
+
+bool maker::apply(attempt_suspected& attempt)
+{
+    if (!is_active(current_.state))
+        return false;
+    next().suspicion = attempt.suspicion;
+    change_.kind = event_kind::attempt_begun;
     return true;
 }
 

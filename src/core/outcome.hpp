@@ -50,6 +50,11 @@ struct checkpoint_wanted {
     std::optional<effect> added;
 };
 
+/// A handler is about to begin in a run that may have ended the process of an engine before.
+struct attempt_suspected {
+    std::uint32_t suspicion = 0; ///< see record::suspicion
+};
+
 /// A command from the inbox: pause, resume, cancel or delete_data.
 struct command_received {
     std::uint64_t message = 0;
@@ -92,8 +97,8 @@ struct transition_failed {
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
 struct mail_noted {};
 
-using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, command_received,
-                             message_expired, pause_elapsed, data_scrubbed, status_retired,
-                             timeout_unknown, transition_failed, mail_noted>;
+using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
+                             command_received, message_expired, pause_elapsed, data_scrubbed,
+                             status_retired, timeout_unknown, transition_failed, mail_noted>;
 
 } // namespace pawl::core

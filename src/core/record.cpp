@@ -65,6 +65,8 @@ std::string to_string(event_kind kind)
         return "data_deleted";
     case event_kind::message_kept:
         return "message_kept";
+    case event_kind::attempt_begun:
+        return "attempt_begun";
     }
     return "event(" + std::to_string(static_cast<int>(kind)) + ")";
 }

@@ -21,6 +21,7 @@ constexpr unsigned format_version = 3;
 enum class tag : unsigned char {
     timeout_names = 1,   ///< a text for each deadline
     effect_versions = 2, ///< a number for each effect
+    suspicion = 3,
     callback_retries = 4,
     scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
 };
@@ -70,7 +71,8 @@ bool has_scopes(const record& run)
 
 bool has_fields(const record& run)
 {
-    return has_names(run) || has_versions(run) || !run.callback_retries.empty() || has_scopes(run);
+    return has_names(run) || has_versions(run) || run.suspicion > 0 ||
+           !run.callback_retries.empty() || has_scopes(run);
 }
 
 unsigned version_of(const record& run)
@@ -92,6 +94,10 @@ void write_fields(const record& run, binary_writer& out)
         for (const effect& each : run.effects)
             out.number(each.version);
     }
+    if (run.suspicion > 0) {
+        out.byte(static_cast<unsigned>(tag::suspicion));
+        out.number(run.suspicion);
+    }
     if (!run.callback_retries.empty()) {
         out.byte(static_cast<unsigned>(tag::callback_retries));
         out.number(run.callback_retries.size());
@@ -111,19 +117,19 @@ void write_fields(const record& run, binary_writer& out)
     }
 }
 
-std::uint32_t read_round(binary_reader& in)
+std::uint32_t read_count(binary_reader& in)
 {
     const auto value = in.number();
     if (value > std::numeric_limits<std::uint32_t>::max())
-        in.fail("a round's number is too large");
+        in.fail("a count in them is too large");
     return static_cast<std::uint32_t>(value);
 }
 
 void read_scopes(binary_reader& in, record& run)
 {
-    run.round = read_round(in);
+    run.round = read_count(in);
     for (deadline& each : run.deadlines)
-        each.round = read_round(in);
+        each.round = read_count(in);
     for (effect& each : run.effects)
         each.handler = in.number();
 }
@@ -154,6 +160,9 @@ void read_fields(binary_reader& in, record& run)
         case tag::effect_versions:
             for (effect& each : run.effects)
                 each.version = in.schema_version();
+            break;
+        case tag::suspicion:
+            run.suspicion = read_count(in);
             break;
         case tag::callback_retries:
             read_callback_retries(in, run);
@@ -211,6 +220,7 @@ void decode_details(std::string_view bytes, record& run)
     run.resume_at.reset();
     run.requested_by.clear();
     run.round = 0;
+    run.suspicion = 0;
     run.callback_retries.clear();
     if (bytes.empty())
         return;

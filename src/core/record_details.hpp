@@ -24,6 +24,7 @@ namespace pawl::core {
 ///     fields   from version 3 on, in order of their tags, each: byte tag, and its value
 ///                1: per deadline text timeout; without it the name that its number stands for
 ///                2: per effect number version; without it 1
+///                3: number suspicion; without it 0
 ///                4: number of callback retries, each: number message, signed attempt, time
 ///                   not_before
 ///                5: number round; per deadline number round; per effect number handler;

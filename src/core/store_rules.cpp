@@ -93,6 +93,7 @@ const std::string& error_of(const transition& change)
     case event_kind::resumed:
     case event_kind::checkpointed:
     case event_kind::message_kept:
+    case event_kind::attempt_begun:
         break;
     case event_kind::message_settled:
         return change.settled.empty() ? none : change.settled.front().detail;

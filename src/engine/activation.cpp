@@ -1,5 +1,6 @@
 #include "engine/activation.hpp"
 
+#include "core/later.hpp"
 #include "core/taking.hpp"
 
 #include "engine/active_runs.hpp"
@@ -11,6 +12,8 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -149,6 +152,7 @@ void activation::find_owner()
         const auto shard = shared_.shard_of(record_);
         epoch_ = shared_.epochs[shard];
         shard_ = shard;
+        judgement_ = shared_.suspects->judge(shard, record_);
     }
 }
 
@@ -177,6 +181,7 @@ asio::awaitable<void> activation::drive()
         escaped = std::current_exception();
     }
     give_permit_back();
+    leave_suspects();
     if (!ended && !superseded_)
         shared_.active->remove(*this);
     answer();
@@ -239,7 +244,14 @@ asio::awaitable<bool> activation::go_on()
             }
             if (what.what != need::step)
                 give_permit_back(); // others may use it meanwhile
-            if (runs_handler(what.what)) {
+            if (runs_handler(what.what) && !enter_suspects()) {
+                if (end_and_wait_for_suspects())
+                    co_return true;
+                continue;
+            }
+            if (runs_handler(what.what))
+                outcome = judge_attempt(source_of(what));
+            if (!outcome && runs_handler(what.what)) {
                 by = source_of(what);
                 begins_work(what, at);
                 outcome = co_await run_handler(what);
@@ -251,10 +263,12 @@ asio::awaitable<bool> activation::go_on()
                     co_await wait_for_turn();
                     pass_turn();
                 }
-            } else {
+                judgement_ = {};
+                leave_suspects();
+            } else if (!outcome) {
                 outcome = outcome_of(what);
             }
-            if (what.what == need::step)
+            if (what.what == need::step && by)
                 give_permit_back();
             if (!outcome || !owned_ || superseded_ || stale_)
                 continue;
@@ -346,6 +360,59 @@ bool activation::end_and_wait_for_place()
     if (!shared_.active->retire(*this))
         return false;
     shared_.due->wait_for_place(shared_.shard_of(record_), position(), next_change());
+    return true;
+}
+
+/// In a run whose handler may have ended the process of an engine: what to store before the handler
+/// begins, or instead of the handler.
+std::optional<core::outcome> activation::judge_attempt(const core::source& by)
+{
+    const auto judged = judgement_;
+    if (judged.suspicion == 0)
+        return std::nullopt;
+    if (shared_.suspects->is_guilty(judged)) {
+        judgement_ = {};
+        leave_suspects();
+        core::handler_failed ended{by,
+                                   fmt::format("the engine's process ended without a stop {} times "
+                                               "in a row while this attempt was under way",
+                                               judged.crashes + 1),
+                                   true};
+        auto entry = entry_of(log_level::error, "a handler ends its process");
+        entry.error = ended.error;
+        shared_.log(entry);
+        return ended;
+    }
+    if (record_.suspicion == judged.suspicion)
+        return std::nullopt;
+    shared_.suspects->suspect(*shard(), id_);
+    return core::attempt_suspected{judged.suspicion};
+}
+
+/// False when too many other suspects are under way; see crash_suspects.
+bool activation::enter_suspects()
+{
+    if (judgement_.suspicion == 0 || suspect_place_ != 0 || shared_.suspects->is_guilty(judgement_))
+        return true;
+    if (!shared_.suspects->enter(judgement_.suspicion, *shard(), id_))
+        return false;
+    suspect_place_ = judgement_.suspicion;
+    return true;
+}
+
+void activation::leave_suspects()
+{
+    if (const auto held = std::exchange(suspect_place_, 0))
+        shared_.suspects->leave(held, id_);
+}
+
+bool activation::end_and_wait_for_suspects()
+{
+    give_permit_back();
+    if (!shared_.active->retire(*this))
+        return false;
+    // It is woken when there is a place. That may have been just now, while it was active.
+    shared_.due->wake_run(*shard(), id_, core::later(now(), failure_pause));
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include "core/decide.hpp"
 #include "engine/active_runs.hpp"
 #include "engine/context.hpp"
+#include "engine/crash_suspects.hpp"
 #include "engine/driver.hpp"
 #include "pawl/detail/run_context.hpp"
 
@@ -163,6 +164,10 @@ private:
     void await_settling();
     void begin_settling();
     boost::asio::awaitable<void> settle_beside();
+    std::optional<core::outcome> judge_attempt(const core::source& by);
+    bool enter_suspects();
+    void leave_suspects();
+    bool end_and_wait_for_suspects();
     bool take_permit();
     bool ended_by_stop(const std::exception_ptr& failure) const;
     void give_permit_back();
@@ -200,6 +205,8 @@ private:
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of
     std::optional<core::outcome> verdict_;
     step_limiter* permit_ = nullptr;
+    crash_suspects::judgement judgement_; ///< of the next handler
+    std::uint32_t suspect_place_ = 0;     ///< the suspicion with which it has one; 0: it has none
     int commits_in_a_row_ = 0;
     int commits_under_way_ = 0;
     bool committing_ = false; ///< somebody has the turn: commits of one run follow each other

@@ -28,6 +28,7 @@
 namespace pawl::engine_detail {
 
 class active_runs;
+class crash_suspects;
 class due_scanner;
 class shard_keeper;
 class step_limiter;
@@ -86,6 +87,7 @@ struct context {
     committer& commits;
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
+    crash_suspects* suspects = nullptr;
     shard_keeper* shards = nullptr;
     watchers* watching = nullptr;
 

@@ -52,6 +52,9 @@ engine_options checked(engine_options options)
             "lease_time must be at least 100 ms");
     require(options.poll_interval >= std::chrono::milliseconds{10},
             "poll_interval must be at least 10 ms");
+    using engine_detail::crash_suspects;
+    require(options.max_crashes == 0 || options.max_crashes >= crash_suspects::least_crashes,
+            "max_crashes must be 0, for no limit, or at least 5");
     for (const auto& problem : core::retry_problems(options.hook_retry))
         throw definition_error("engine_options::hook_retry." + problem);
     require(options.hook_attempt_limit >= duration::zero(),
@@ -103,7 +106,8 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .max_waiting_handlers = options_.max_waiting_handlers,
               .max_object_size = options_.max_object_size,
               .interrupt_grace = options_.interrupt_grace},
-      active_(shared_), scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
+      active_(shared_), suspects_(shared_, options_.max_crashes),
+      scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
       shards_(std::make_shared<engine_detail::shard_keeper>(shared_, options_.name,
@@ -115,6 +119,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
+    shared_.suspects = &suspects_;
     shared_.shards = shards_.get();
     shared_.watching = watchers_.get();
     shared_.look = [this](std::shared_ptr<engine_detail::watcher> waiting) {
@@ -292,6 +297,7 @@ asio::awaitable<void> engine_core::learn_shards()
     const auto count = shared_.layout.count();
     shared_.epochs = std::vector<std::atomic<std::uint64_t>>(count + 1);
     scanner_->set_shards(count);
+    suspects_.set_shards(count);
     peers_->set_shards(count);
     for (const auto& runner : hooks_)
         runner->follower().set_shards(count);

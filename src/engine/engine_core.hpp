@@ -5,6 +5,7 @@
 #include "engine/committer.hpp"
 #include "engine/connector_runner.hpp"
 #include "engine/context.hpp"
+#include "engine/crash_suspects.hpp"
 #include "engine/definition_log.hpp"
 #include "engine/due_scanner.hpp"
 #include "engine/gate.hpp"
@@ -198,6 +199,7 @@ private:
     engine_detail::context shared_;
     engine_detail::active_runs active_;
     std::shared_ptr<streams::log_news> log_news_ = std::make_shared<streams::log_news>();
+    engine_detail::crash_suspects suspects_;
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::second_look> second_look_;

@@ -1,6 +1,7 @@
 #include "engine/shard_keeper.hpp"
 
 #include "core/shard_plan.hpp"
+#include "engine/crash_suspects.hpp"
 #include "engine/error_text.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -108,6 +109,7 @@ asio::awaitable<void> shard_keeper::claim_first()
     }
     std::vector<std::uint32_t> all(shared_.store.shards());
     std::iota(all.begin(), all.end(), 0);
+    const auto before = co_await shared_.store.leases();
     auto claimed = co_await shared_.store.claim(all, owner_, lease_time_);
     for (const auto shard : all) {
         if (std::ranges::find(claimed, shard, &lease::shard) != claimed.end())
@@ -115,7 +117,7 @@ asio::awaitable<void> shard_keeper::claim_first()
         co_await shared_.store.release(std::move(claimed));
         throw error(errc::fenced, fmt::format("shard {} of the store", shard));
     }
-    co_await take(std::move(claimed));
+    co_await take(std::move(claimed), before);
 }
 
 core::engine_facts shard_keeper::own_facts() const
@@ -277,7 +279,8 @@ asio::awaitable<void> shard_keeper::balance(std::vector<core::engine_facts> aliv
     alive.insert(std::ranges::upper_bound(alive, owner_, {}, &core::engine_facts::name),
                  own_facts());
     note_drivers(alive);
-    auto all = co_await shared_.store.leases();
+    const auto before = co_await shared_.store.leases();
+    auto all = before;
     // A claim whose answer did not come, or a lease that lapsed and nobody took: is claimed again,
     // or given back, since to others it looks held.
     const auto mine = leases();
@@ -301,7 +304,7 @@ asio::awaitable<void> shard_keeper::balance(std::vector<core::engine_facts> aliv
     const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_time_);
     // An answer that came too late says nothing of the present: the next look claims them again.
     if (!time->over)
-        co_await take(claimed);
+        co_await take(claimed, before);
 }
 
 /// Which workflows others drive, being new enough for them.
@@ -341,12 +344,27 @@ asio::awaitable<void> shard_keeper::look_at_others(std::vector<core::engine_fact
     }
 }
 
-asio::awaitable<void> shard_keeper::take(std::vector<lease> claimed)
+/// Whether the owner has ended without giving the shard back, as far as can be known.
+bool shard_keeper::was_left(const lease& before) const
+{
+    const bool is_own =
+        before.shard < last_epochs_.size() && last_epochs_[before.shard] == before.epoch;
+    return !before.owner.empty() && !is_own;
+}
+
+/// `before`: the shards' leases as they were then.
+asio::awaitable<void> shard_keeper::take(std::vector<lease> claimed,
+                                         const std::vector<lease>& before)
 {
     std::vector<std::uint32_t> shards;
+    last_epochs_.resize(shared_.epochs.size());
+    for (const auto& each : before)
+        if (std::ranges::find(claimed, each.shard, &lease::shard) != claimed.end())
+            shared_.suspects->taken(each.shard, was_left(each));
     for (const auto& each : claimed) {
         const std::lock_guard lock{mutex_};
         held_.push_back(each);
+        last_epochs_[each.shard] = each.epoch;
         shared_.epochs[each.shard] = each.epoch;
         shards.push_back(each.shard);
     }

@@ -99,7 +99,8 @@ private:
     void note_drivers(const std::vector<core::engine_facts>& alive);
     boost::asio::awaitable<void> give_back_left();
     boost::asio::awaitable<void> sleep(duration span);
-    boost::asio::awaitable<void> take(std::vector<lease> claimed);
+    boost::asio::awaitable<void> take(std::vector<lease> claimed, const std::vector<lease>& before);
+    bool was_left(const lease& before) const;
     void leave(std::vector<std::uint32_t> shards);
     void forget(std::uint32_t shard);
     std::shared_ptr<lapse> begin_lapse();
@@ -119,6 +120,7 @@ private:
     std::optional<duration> changed_at_; ///< since when they are these; empty: that has been told
     mutable std::mutex mutex_;           ///< guards held_
     std::vector<lease> held_;
+    std::vector<std::uint64_t> last_epochs_; ///< by shard: the last with which it was this one's
     std::vector<leaving_shard> leaving_;
     time_point renewed_at_;        ///< before the last renewal that succeeded
     std::shared_ptr<lapse> lapse_; ///< of that

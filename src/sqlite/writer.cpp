@@ -122,7 +122,7 @@ writer::writer(connection& database, database_file* file)
                               "(owner = '' OR lease_until IS NULL OR lease_until <= ?)")
 {
     transaction opening{database_};
-    database_.execute("UPDATE shards SET owner = '', lease_until = NULL WHERE owner <> ''");
+    database_.execute("UPDATE shards SET lease_until = 0 WHERE owner <> ''");
     database_.execute("UPDATE roles SET owner = '', lease_until = NULL WHERE owner <> ''");
     load_if_changed();
     opening.commit();
@@ -154,12 +154,14 @@ void writer::load()
     workflows_.clear();
     counts_.clear();
     std::vector<shard_row> stored;
-    statement shards{database_, "SELECT next_sequence, owner, epoch FROM shards ORDER BY shard"};
+    statement shards{database_, "SELECT next_sequence, owner, epoch, lease_until IS NOT NULL "
+                                "FROM shards ORDER BY shard"};
     for (execution row{shards}; row.row();) {
         shard_row& shard = stored.emplace_back();
         row.read(shard.next_sequence);
         row.read(shard.owner);
         row.read(shard.epoch);
+        row.read(shard.lapsed);
     }
     if (stored.empty())
         throw_damaged(database_.path(), "it has no shards");

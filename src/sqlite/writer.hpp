@@ -45,6 +45,7 @@ private:
         std::uint64_t next_sequence = 1;
         std::string owner;
         std::uint64_t epoch = 0;
+        bool lapsed = false;  ///< the owner was a process that had the file before
         bool changed = false; ///< next_sequence is not what the file says
     };
 

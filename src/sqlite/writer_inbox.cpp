@@ -108,10 +108,12 @@ std::vector<lease> writer::claim(std::span<const std::uint32_t> wanted, std::str
         std::vector<lease> taken;
         for (const auto shard : wanted) {
             shard_row& row = shards_[shard];
-            if (!row.owner.empty() && row.owner != owner)
+            const bool is_free = row.owner.empty() || row.lapsed;
+            if (!is_free && row.owner != owner)
                 continue;
-            if (row.owner.empty()) {
+            if (is_free) {
                 row.owner = owner;
+                row.lapsed = false;
                 store_owner(shard, ++row.epoch);
             }
             taken.push_back({shard, row.epoch, row.owner, time_point::max()});
@@ -130,6 +132,7 @@ void writer::release(std::span<const lease> held)
             if (row.epoch != each.epoch || row.owner.empty())
                 continue;
             row.owner.clear();
+            row.lapsed = false;
             store_owner(each.shard, row.epoch);
         }
         return true;
@@ -151,7 +154,8 @@ std::vector<lease> writer::leases()
     return in_transaction([&] {
         std::vector<lease> all;
         for (std::uint32_t shard = 0; shard < shards(); ++shard)
-            all.push_back({shard, shards_[shard].epoch, shards_[shard].owner, time_point::max()});
+            all.push_back({shard, shards_[shard].epoch, shards_[shard].owner,
+                           shards_[shard].lapsed ? time_point::min() : time_point::max()});
         return all;
     });
 }

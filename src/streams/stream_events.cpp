@@ -13,7 +13,7 @@ namespace {
 
 namespace header = event_header;
 
-constexpr int last_kind = static_cast<int>(event_kind::message_kept);
+constexpr int last_kind = static_cast<int>(event_kind::attempt_begun);
 
 [[noreturn]] void fail(const std::string& what)
 {

@@ -22,6 +22,7 @@ pawl::record full_record()
     run.deadlines.push_back({"remind", pawl::time_point{1s}, 0});
     run.effects = {{"charge", std::string("a\0b", 3), true, 7}, {"", std::string(300, 'x'), false}};
     run.requested_by = "ops";
+    run.suspicion = 3;
     run.callback_retries = {{std::numeric_limits<std::uint64_t>::max(), 3, pawl::time_point::min()},
                             {1, 1, pawl::time_point::max()}};
     return run;
@@ -56,7 +57,7 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(10);
+    std::vector<pawl::record> runs(11);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
@@ -67,6 +68,7 @@ BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
     runs[7].deadlines = {{"timeout", pawl::time_point{1s}, 0, 3}};
     runs[8].effects = {{"reserve", "1", false, 1, (1ull << 32) + 5}};
     runs[9].callback_retries = whole.callback_retries;
+    runs[10].suspicion = std::numeric_limits<std::uint32_t>::max();
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -108,6 +110,10 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     run.effects[0].handler = 3;
     const auto fields = third + std::string{5, 1} + std::string{'\xc8', 1, 3};
     BOOST_TEST(pawl::core::encode_details(run) == fields);
+
+    pawl::record suspected;
+    suspected.suspicion = 2;
+    BOOST_TEST(pawl::core::encode_details(suspected) == (std::string{3, 0, 0, 0, 0, 0, 0, 3, 2}));
 }
 
 BOOST_AUTO_TEST_CASE(deadlines_of_before_timeouts_had_names_belong_to_the_unnamed_ones)
@@ -133,7 +139,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
             BOOST_TEST(is_damage(thrown));
         }
     }
-    BOOST_TEST(read == 3);
+    BOOST_TEST(read == 4);
     pawl::record run;
     BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes + "x", run), pawl::error, is_damage);
 }

@@ -30,6 +30,7 @@ std::vector<feature>& features()
         {"unruly", true, make_unruly_scene},
         {"sizes", true, make_sizes_scene},
         {"shop", true, make_callbacks_scene},
+        {"deadly", true, make_deadly_scene},
         {"places", true},          // engines have different workflows
         {"skew", true},            // clocks disagree
         {"full", true},            // of a few places, also by handlers that wait

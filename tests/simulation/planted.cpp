@@ -47,6 +47,7 @@ constexpr planted_bug bugs[] = {
     {"hook_twice", "a hook is called twice for an event"},
     {"callback_not_retried", "a callback fails for good at its first failure", "mixed"},
     {"step_of_newer_forgotten", "an older program stores a newer one's run as not due", "mixed"},
+    {"crash_not_counted", "a run is not suspected of what ended its engine", "mixed"},
     {"turn_lost", "in a full engine a run with a message loses its turn", "mixed"},
     {"shard_overtakes", "in a full engine a shard's next run overtakes those of others", "mixed"},
     {"place_in_line_lost", "a run with a message loses its place before a step's limit", "mixed"},

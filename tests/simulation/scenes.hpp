@@ -39,6 +39,7 @@ std::unique_ptr<scene> make_line_scene(stage on);
 std::unique_ptr<scene> make_unruly_scene(stage on);
 std::unique_ptr<scene> make_sizes_scene(stage on);
 std::unique_ptr<scene> make_callbacks_scene(stage on);
+std::unique_ptr<scene> make_deadly_scene(stage on);
 
 /// What of the mixed world is simulated: the name of a scene, or of something that may be drawn for
 /// all of them. See mixed_world.cpp for the list.

@@ -193,6 +193,10 @@ public:
 
     time_point now() const;
 
+    /// Ends the process, as a handler with a defect does that the operating system ends; the engine
+    /// is started again in time. What the handler does after its next co_await reaches nobody.
+    void crash();
+
     /// Lets time pass; ends early with an exception when the handler is cancelled.
     boost::asio::awaitable<void> sleep(duration span);
 

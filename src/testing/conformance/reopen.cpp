@@ -132,13 +132,40 @@ void epochs_go_on(const reopening_factory& open)
     expect(second > first, "another owner has no greater epoch than the one before");
 }
 
+awaitable<void> claim_two(fixture& test)
+{
+    auto held = co_await test.store().claim({0, 1}, "one", duration::zero());
+    expect_number(held.size(), 2, "shards that were claimed");
+    held.erase(held.begin());
+    co_await test.store().release(std::move(held));
+}
+
+awaitable<void> expect_left(fixture& test)
+{
+    const auto leases = co_await test.store().leases();
+    expect(leases.at(0).owner == "one", "a shard that was not given back has no owner any more");
+    expect(leases.at(1).owner.empty(), "a shard that was given back has an owner");
+}
+
+void shards_that_were_not_given_back_are_known(const reopening_factory& open)
+{
+    {
+        fixture test{open(2, false), 2};
+        finish(claim_two(test));
+    }
+    fixture again{open(2, true), 2};
+    finish(expect_left(again));
+}
+
 } // namespace
 
 std::vector<reopen_check> store_reopen_checks()
 {
-    return {{"what_was_stored_is_there_again", what_was_stored_is_there_again},
-            {"rules_hold_across_a_new_opening", rules_hold_across_it},
-            {"epochs_go_on_after_a_new_opening", epochs_go_on}};
+    return {
+        {"what_was_stored_is_there_again", what_was_stored_is_there_again},
+        {"rules_hold_across_a_new_opening", rules_hold_across_it},
+        {"shards_that_were_not_given_back_are_known", shards_that_were_not_given_back_are_known},
+        {"epochs_go_on_after_a_new_opening", epochs_go_on}};
 }
 
 } // namespace pawl::testing

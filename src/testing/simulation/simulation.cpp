@@ -52,6 +52,11 @@ bool simulated_process::owns(std::string_view workflow, std::string_view foreign
     return impl_->owner().seen.is_owner(impl_->name(), workflow, foreign_id);
 }
 
+void simulated_process::crash()
+{
+    impl_->crash();
+}
+
 time_point simulated_process::now() const
 {
     return impl_->owner().clock->now();

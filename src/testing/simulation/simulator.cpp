@@ -166,8 +166,11 @@ void simulator::went(process& ended, bool crashed)
     const int number = ended.engine_number();
     current_[static_cast<std::size_t>(number)] = nullptr;
     // A store that is opened by one process ends the leases of the process before.
-    if (!truth->shared())
+    if (!truth->shared()) {
+        if (crashed)
+            left = held_by(ended);
         lose_leases(ended);
+    }
     if (over_)
         return;
     const auto down = stormy_ ? chaos.between(duration::zero(), faults_.longest_downtime)
@@ -175,12 +178,18 @@ void simulator::went(process& ended, bool crashed)
     plan(down, [this, number] { start_engine(number); });
 }
 
-void simulator::lose_leases(process& of)
+std::vector<lease> simulator::held_by(process& of)
 {
     auto held = read(truth->leases());
     std::erase_if(held, [&](const lease& each) {
         return each.owner != of.name() && !each.owner.starts_with(of.name() + "-");
     });
+    return held;
+}
+
+void simulator::lose_leases(process& of)
+{
+    auto held = held_by(of);
     if (!held.empty())
         complete(truth->release(std::move(held)));
 }

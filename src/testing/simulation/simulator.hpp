@@ -67,8 +67,9 @@ public:
     boost::asio::io_context io;
     const std::shared_ptr<manual_clock> clock;
     std::shared_ptr<record_store> truth;
-    simulated_random world; ///< for what users draw
-    simulated_random chaos; ///< for what goes wrong
+    std::vector<lease> left; ///< by processes that crashed, in a store that is not shared
+    simulated_random world;  ///< for what users draw
+    simulated_random chaos;  ///< for what goes wrong
     witness seen;
     std::vector<added_workflow> workflows;
     std::vector<std::function<std::vector<std::string>()>> checks;
@@ -84,6 +85,7 @@ private:
     void start_engine(int number);
     void disturb();
     process* pick_alive();
+    std::vector<lease> held_by(process& of);
     void lose_leases(process& of);
     void redeploy();
     void drain();

@@ -92,6 +92,17 @@ asio::awaitable<std::vector<lease>> store_door::claim(std::vector<std::uint32_t>
     co_return claimed;
 }
 
+/// Shards that a process left behind are still its own until another has them.
+asio::awaitable<std::vector<lease>> store_door::leases()
+{
+    auto all = co_await reading("leases", inner().leases());
+    for (auto& each : all)
+        for (const auto& left : of_.owner().left)
+            if (each.owner.empty() && each.shard == left.shard && each.epoch == left.epoch)
+                each.owner = left.owner;
+    co_return all;
+}
+
 asio::awaitable<void> store_door::release(std::vector<lease> held)
 {
     const auto how = co_await of_.begin_store_call("release", true);

@@ -99,10 +99,7 @@ public:
     {
         return reading("roles", inner().roles(prefix));
     }
-    boost::asio::awaitable<std::vector<lease>> leases() override
-    {
-        return reading("leases", inner().leases());
-    }
+    boost::asio::awaitable<std::vector<lease>> leases() override;
 
 private:
     template <class T>
