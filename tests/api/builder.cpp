@@ -3,6 +3,8 @@
 #include "api/orders.hpp"
 #include "api/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(builder_api)
+
 using namespace api_test;
 using namespace std::chrono_literals;
 using pawl::edge;
@@ -20,8 +22,6 @@ const pawl::status_rules& rules_of(const pawl::definition& all, order_status sta
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(builder_api)
 
 BOOST_AUTO_TEST_CASE(the_graph_is_read_off_the_types)
 {

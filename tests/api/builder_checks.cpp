@@ -5,6 +5,8 @@
 
 #include <limits>
 
+BOOST_AUTO_TEST_SUITE(builder_checks)
+
 using namespace api_test;
 using namespace std::chrono_literals;
 
@@ -237,8 +239,6 @@ void check(const std::vector<mistake>& table)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(builder_checks)
 
 BOOST_AUTO_TEST_CASE(what_is_right_is_built)
 {

@@ -3,10 +3,10 @@
 #include "api/orders.hpp"
 #include "api/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(diagram_api)
+
 using namespace api_test;
 using namespace std::chrono_literals;
-
-BOOST_AUTO_TEST_SUITE(diagram_api)
 
 BOOST_AUTO_TEST_CASE(shows_starts_ends_and_causes)
 {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(handlers)
+
 using namespace api_test;
 using namespace std::chrono_literals;
 using boost::asio::awaitable;
@@ -307,5 +309,7 @@ BOOST_AUTO_TEST_CASE(a_workflow_may_say_what_deleting_data_means)
     build();
     BOOST_TEST(impl->scrub(R"({"id":"x","lines":8})") == R"({"id":"gone","lines":8})");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

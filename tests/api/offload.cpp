@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(offload)
+
 namespace {
 
 namespace asio = boost::asio;
@@ -51,8 +53,6 @@ bool is_aborted(const std::exception_ptr& thrown)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(offload)
 
 BOOST_AUTO_TEST_CASE(the_function_runs_elsewhere_and_its_caller_goes_on_here)
 {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(runs)
+
 using namespace api_test;
 using boost::asio::awaitable;
 
@@ -187,5 +189,7 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_saves_the_object)
     BOOST_CHECK_EXCEPTION(await(run.checkpoint()), pawl::error,
                           [](const auto& e) { return is(e, pawl::errc::encode_failed); });
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+BOOST_AUTO_TEST_SUITE(archive_of_json_lines)
+
 namespace asio = boost::asio;
 namespace json = boost::json;
 using pawl::errc;
@@ -147,8 +149,6 @@ private:
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(archive_of_json_lines)
 
 BOOST_AUTO_TEST_CASE(two_objects_append_to_one_file)
 {

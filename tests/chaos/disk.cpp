@@ -13,6 +13,8 @@
 #include <exception>
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(chaos_disk)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -125,8 +127,6 @@ awaitable<void> one_life(server_settings settings, awaitable<void> (*body)(scena
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(chaos_disk)
 
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_orders_and_takes_them_again)
 {

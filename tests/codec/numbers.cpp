@@ -7,9 +7,9 @@
 #include <limits>
 #include <random>
 
-using namespace codec_test;
-
 BOOST_AUTO_TEST_SUITE(codec_numbers)
+
+using namespace codec_test;
 
 template <class T>
 void check_limits()

@@ -15,11 +15,11 @@ struct price {
 };
 BOOST_DESCRIBE_STRUCT(price, (), (amount, currency))
 
-struct item {
+struct priced_item {
     std::string name;
     price cost;
 };
-BOOST_DESCRIBE_STRUCT(item, (), (name, cost))
+BOOST_DESCRIBE_STRUCT(priced_item, (), (name, cost))
 
 /// Tolerant wherever it stands.
 struct hint {
@@ -77,6 +77,8 @@ struct pawl::schema<address> : pawl::schema_defaults {
     }
 };
 
+BOOST_AUTO_TEST_SUITE(codec_schemas)
+
 namespace {
 
 /// The error's path and text; "read" when there is none.
@@ -105,14 +107,13 @@ pawl::errc stored_failure(std::string_view text, std::uint32_t version, std::str
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(codec_schemas)
-
 BOOST_AUTO_TEST_CASE(strict_reading_refuses_what_is_missing_or_unknown_with_its_path)
 {
-    BOOST_TEST(strict_failure<item>(R"({"name":"a","cost":{"amount":1}})") == "read");
-    BOOST_TEST(strict_failure<item>(R"({"name":"a","cost":{}})") == "cost.amount: it is missing");
-    BOOST_TEST(strict_failure<item>(R"({"cost":{"amount":1}})") == "name: it is missing");
-    BOOST_TEST(strict_failure<item>(R"({"name":"a","cost":{"amount":1,"amounts":2}})") ==
+    BOOST_TEST(strict_failure<priced_item>(R"({"name":"a","cost":{"amount":1}})") == "read");
+    BOOST_TEST(strict_failure<priced_item>(R"({"name":"a","cost":{}})") ==
+               "cost.amount: it is missing");
+    BOOST_TEST(strict_failure<priced_item>(R"({"cost":{"amount":1}})") == "name: it is missing");
+    BOOST_TEST(strict_failure<priced_item>(R"({"name":"a","cost":{"amount":1,"amounts":2}})") ==
                "cost.amounts: there is no such member");
     BOOST_TEST(strict_failure<std::vector<price>>(R"([{"amount":1},{"amuont":1}])") ==
                "[1].amount: it is missing");
@@ -125,14 +126,15 @@ BOOST_AUTO_TEST_CASE(strict_reading_refuses_what_is_missing_or_unknown_with_its_
 BOOST_AUTO_TEST_CASE(tolerant_reading_keeps_defaults_and_notes_the_first_that_it_ignores)
 {
     std::string ignored;
-    const auto read = pawl::codec<item>::decode(R"({"cost":{"amount":4,"tax":1},"colour":"red"})",
-                                                pawl::json_reading::tolerant, &ignored);
+    const auto read = pawl::codec<priced_item>::decode(
+        R"({"cost":{"amount":4,"tax":1},"colour":"red"})", pawl::json_reading::tolerant, &ignored);
     BOOST_TEST(read.cost.amount == 4);
     BOOST_TEST(ignored == "cost.tax");
     ignored.clear();
-    (void)pawl::codec<item>::decode(R"({"name":"a"})", pawl::json_reading::tolerant, &ignored);
+    (void)pawl::codec<priced_item>::decode(R"({"name":"a"})", pawl::json_reading::tolerant,
+                                           &ignored);
     BOOST_TEST(ignored == "");
-    BOOST_TEST(pawl::codec<item>::decode(R"({"x":1})").name == "");
+    BOOST_TEST(pawl::codec<priced_item>::decode(R"({"x":1})").name == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_type_chooses_how_it_is_read_wherever_it_stands)

@@ -86,6 +86,8 @@ struct pawl::json_codec<cents> {
     }
 };
 
+BOOST_AUTO_TEST_SUITE(codec_structs)
+
 namespace {
 
 struct bill {
@@ -94,8 +96,6 @@ struct bill {
 BOOST_DESCRIBE_STRUCT(bill, (), (lines))
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(codec_structs)
 
 BOOST_AUTO_TEST_CASE(a_struct_is_an_object_with_the_members_of_its_bases_first)
 {

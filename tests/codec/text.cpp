@@ -1,9 +1,9 @@
 // Text as JSON: what is escaped, what stands as it is, and that only UTF-8 goes in.
 #include "codec/support.hpp"
 
-using namespace codec_test;
-
 BOOST_AUTO_TEST_SUITE(codec_text)
+
+using namespace codec_test;
 
 BOOST_AUTO_TEST_CASE(escapes_what_must_be_escaped)
 {

@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+BOOST_AUTO_TEST_SUITE(codec_time)
+
 using namespace codec_test;
 using namespace std::chrono_literals;
 using pawl::time_point;
@@ -23,8 +25,6 @@ std::string text_of(time_point time)
 constexpr time_point sample{1'795'393'098'123'456us}; // 2026-11-23T00:18:18.123456Z
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(codec_time)
 
 BOOST_AUTO_TEST_CASE(writes_fractions_of_none_three_or_six_digits)
 {

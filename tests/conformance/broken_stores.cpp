@@ -11,6 +11,8 @@
 #include <map>
 #include <utility>
 
+BOOST_AUTO_TEST_SUITE(broken_stores)
+
 namespace {
 
 using boost::asio::awaitable;
@@ -449,8 +451,6 @@ void expect_noticed(const std::string& check_name)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(broken_stores)
 
 BOOST_AUTO_TEST_CASE(a_skipped_version_check_is_noticed)
 {

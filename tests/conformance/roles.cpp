@@ -14,6 +14,8 @@
 #endif
 #endif
 
+BOOST_AUTO_TEST_SUITE(broken_role_schedulers)
+
 namespace {
 
 /// A scheduler that cannot be cancelled waits for ever, and its coroutine with it.
@@ -144,8 +146,6 @@ void expect_noticed(const std::string& name)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(broken_role_schedulers)
 
 BOOST_AUTO_TEST_CASE(two_holders_are_noticed)
 {

@@ -6,6 +6,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(broken_streamers)
+
 namespace {
 
 using boost::asio::awaitable;
@@ -122,8 +124,6 @@ void expect_noticed(const std::string& name)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(broken_streamers)
 
 BOOST_AUTO_TEST_CASE(a_late_decision_is_noticed)
 {

@@ -7,6 +7,8 @@
 #include <array>
 #include <set>
 
+BOOST_AUTO_TEST_SUITE(connector_failover)
+
 using namespace connector_test;
 using engine_test::fault;
 using engine_test::faulty_store;
@@ -191,8 +193,6 @@ bool try_failover(int applies, fault how, bool freeze)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(connector_failover)
 
 BOOST_AUTO_TEST_CASE(each_event_starts_one_run_wherever_its_engine_failed)
 {

@@ -5,6 +5,8 @@
 
 #include <set>
 
+BOOST_AUTO_TEST_SUITE(connector_failures)
+
 using namespace connector_test;
 
 namespace {
@@ -21,8 +23,6 @@ awaitable<void> start_heavy(arrived& in, order what)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(connector_failures)
 
 BOOST_DATA_TEST_CASE(a_poison_event_is_a_dead_letter_and_holds_up_no_other, backends)
 {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+BOOST_AUTO_TEST_SUITE(connector_roles)
+
 using namespace connector_test;
 using pawl::testing::manual_clock;
 
@@ -128,8 +130,6 @@ struct two_engines {
 using list = std::vector<std::string>;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(connector_roles)
 
 BOOST_AUTO_TEST_CASE(one_engine_runs_it_and_another_goes_on_when_that_stops)
 {

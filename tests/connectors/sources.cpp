@@ -6,6 +6,8 @@
 
 #include <deque>
 
+BOOST_AUTO_TEST_SUITE(connector_sources)
+
 using namespace connector_test;
 
 namespace {
@@ -88,8 +90,6 @@ std::string refusal_of(const std::function<void(pawl::engine&)>& connect)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(connector_sources)
 
 BOOST_AUTO_TEST_CASE(one_of_your_own_is_read_and_acknowledged)
 {

@@ -6,6 +6,8 @@
 #include <random>
 #include <set>
 
+BOOST_AUTO_TEST_SUITE(connector_triggers)
+
 namespace data = boost::unit_test::data;
 using namespace connector_test;
 
@@ -32,8 +34,6 @@ std::vector<pawl::stream_event> many_events()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(connector_triggers)
 
 BOOST_DATA_TEST_CASE(each_event_starts_one_run, backends)
 {

@@ -7,6 +7,8 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 
+BOOST_AUTO_TEST_SUITE(workflow_events)
+
 using namespace connector_test;
 using list = std::vector<std::string>;
 
@@ -56,8 +58,6 @@ pawl::event some_event()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(workflow_events)
 
 BOOST_AUTO_TEST_CASE(headers_say_which_run_an_event_is_of)
 {

@@ -7,6 +7,8 @@
 
 #include <map>
 
+BOOST_AUTO_TEST_SUITE(commands)
+
 using namespace decide_test;
 using pawl::errc;
 using pawl::message_kind;
@@ -82,8 +84,6 @@ void check(run_state before, message_kind command, const answer& expected)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(commands)
 
 BOOST_AUTO_TEST_CASE(each_run_state_takes_what_it_can_and_says_why_not_else)
 {

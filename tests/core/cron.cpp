@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(cron_expressions)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -73,8 +75,6 @@ bool says(const std::string& text, const std::string& words)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(cron_expressions)
 
 BOOST_AUTO_TEST_CASE(numbers_lists_ranges_steps_and_names)
 {

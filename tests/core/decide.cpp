@@ -5,6 +5,8 @@
 #include <array>
 #include <functional>
 
+BOOST_AUTO_TEST_SUITE(decide_table)
+
 using namespace decide_test;
 using pawl::message_kind;
 using pawl::pause_kind;
@@ -239,8 +241,6 @@ void check_table(const std::vector<row>& rows)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(decide_table)
 
 BOOST_AUTO_TEST_CASE(what_steps_lead_to)
 {

@@ -1,6 +1,8 @@
 // Pauses: which kind, how they end, and what a resumed run begins with.
 #include "core/decide_support.hpp"
 
+BOOST_AUTO_TEST_SUITE(decide_pauses)
+
 using namespace decide_test;
 using pawl::message_kind;
 using pawl::pause_kind;
@@ -21,8 +23,6 @@ command_received command(message_kind kind)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(decide_pauses)
 
 BOOST_AUTO_TEST_CASE(an_error_pause_ends_by_itself_a_bounded_number_of_times)
 {

@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(inboxes)
+
 namespace {
 
 using pawl::message;
@@ -38,8 +40,6 @@ void check_same(const inbox& tested, const std::vector<message>& model)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(inboxes)
 
 BOOST_AUTO_TEST_CASE(messages_leave_in_any_order)
 {

@@ -7,6 +7,8 @@
 
 #include <limits>
 
+BOOST_AUTO_TEST_SUITE(record_details)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -34,8 +36,6 @@ bool is_damage(const pawl::error& thrown)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(record_details)
 
 BOOST_AUTO_TEST_CASE(a_new_record_has_none)
 {

@@ -3,6 +3,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(schedule_plans)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -23,8 +25,6 @@ std::vector<int> hours_of(const std::vector<pawl::time_point>& slots)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(schedule_plans)
 
 BOOST_AUTO_TEST_CASE(nothing_is_due_before_the_first_slot)
 {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(shard_plan)
+
 namespace {
 
 using pawl::core::plan_shards;
@@ -41,8 +43,6 @@ std::size_t count(const std::vector<pawl::lease>& all, const std::string& owner)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(shard_plan)
 
 BOOST_AUTO_TEST_CASE(an_engine_alone_takes_all)
 {

@@ -10,6 +10,8 @@
 
 #include <map>
 
+BOOST_AUTO_TEST_SUITE(store_rules)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -36,8 +38,6 @@ pawl::transition make_transition(event_kind kind)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(store_rules)
 
 BOOST_AUTO_TEST_CASE(an_event_carries_the_text_of_its_kind)
 {

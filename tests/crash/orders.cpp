@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(orders)
+
 using namespace simulation_test;
 
 namespace {
@@ -33,8 +35,6 @@ void try_every_crash(const order_case& drawn, const std::vector<std::string>& wa
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(orders)
 
 BOOST_AUTO_TEST_CASE(an_order_that_is_fulfilled)
 {

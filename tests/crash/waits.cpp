@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(waits)
+
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
 using pawl::testing::simulated_process;
@@ -135,8 +137,6 @@ pawl::testing::simulation_result run_journey(simulation_options options)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(waits)
 
 BOOST_AUTO_TEST_CASE(a_workflow_of_waits_and_callbacks)
 {

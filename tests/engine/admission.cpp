@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+BOOST_AUTO_TEST_SUITE(admission)
+
 using namespace engine_test;
 using enum light;
 
@@ -145,8 +147,6 @@ asio::awaitable<void> one_after_the_other(lamps client, int count)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(admission)
 
 BOOST_AUTO_TEST_CASE(a_deadline_fires_in_line_for_a_permit)
 {

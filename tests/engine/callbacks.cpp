@@ -3,6 +3,8 @@
 
 #include "pawl/dead_letter.hpp"
 
+BOOST_AUTO_TEST_SUITE(callbacks)
+
 using namespace engine_test;
 using enum light;
 
@@ -85,8 +87,6 @@ public:
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(callbacks)
 
 BOOST_AUTO_TEST_CASE(a_callback_that_fails_is_repeated_until_it_succeeds)
 {

@@ -7,6 +7,8 @@
 
 #include <boost/test/data/test_case.hpp>
 
+BOOST_AUTO_TEST_SUITE(clocks)
+
 using namespace engine_test;
 using enum light;
 
@@ -114,8 +116,6 @@ struct clock_stage {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(clocks)
 
 BOOST_DATA_TEST_CASE(one_that_is_set_back_puts_off_what_waits_for_a_time_and_nothing_else, backends)
 {

@@ -2,6 +2,8 @@
 // their engine is gone, and whatever comes too late is fenced. Clients use any of them.
 #include "engine/cluster.hpp"
 
+BOOST_AUTO_TEST_SUITE(several_engines)
+
 using namespace engine_test;
 using enum light;
 
@@ -56,8 +58,6 @@ struct deaf_store : pawl::forwarding_store {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(several_engines)
 
 BOOST_AUTO_TEST_CASE(share_the_shards_evenly_as_they_come_and_go)
 {

@@ -2,6 +2,8 @@
 // nobody for long. An engine that ends so stands still here for good.
 #include "engine/cluster.hpp"
 
+BOOST_AUTO_TEST_SUITE(crashes)
+
 using namespace engine_test;
 using enum light;
 
@@ -73,8 +75,6 @@ int live(cluster& all, const Make& make, const std::function<void(member&)>& fir
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(crashes)
 
 BOOST_AUTO_TEST_CASE(pause_the_run_whose_step_brings_them_about_and_no_other)
 {

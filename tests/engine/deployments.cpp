@@ -43,6 +43,8 @@ struct pawl::schema<order_2> : pawl::schema_defaults {
     }
 };
 
+BOOST_AUTO_TEST_SUITE(deployments)
+
 namespace {
 
 using older_client = pawl::client<lamp, light>;
@@ -219,8 +221,6 @@ struct fleet {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(deployments)
 
 BOOST_AUTO_TEST_CASE(a_program_is_rolled_over_three_engines_forward_and_back_and_loses_nothing)
 {

@@ -6,6 +6,8 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+BOOST_AUTO_TEST_SUITE(drain)
+
 using namespace engine_test;
 using enum light;
 
@@ -50,8 +52,6 @@ void ends_with(lamp_builder& b)
 constexpr bool both_stores[] = {false, true};
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(drain)
 
 BOOST_AUTO_TEST_CASE(a_handler_may_trigger_wait_and_send_while_the_engine_drains)
 {

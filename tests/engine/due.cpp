@@ -4,6 +4,8 @@
 
 #include <limits>
 
+BOOST_AUTO_TEST_SUITE(due)
+
 using namespace engine_test;
 using enum light;
 
@@ -50,8 +52,6 @@ private:
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(due)
 
 BOOST_AUTO_TEST_CASE(a_page_that_comes_late_does_not_begin_a_run_as_it_was)
 {

@@ -5,6 +5,8 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+BOOST_AUTO_TEST_SUITE(effects)
+
 using namespace engine_test;
 using namespace asio::experimental::awaitable_operators;
 using enum light;
@@ -47,8 +49,6 @@ struct hopeless : std::exception {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(effects)
 
 BOOST_AUTO_TEST_CASE(any_number_beside_each_other_are_recorded_one_after_the_other)
 {

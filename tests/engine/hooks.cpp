@@ -6,6 +6,8 @@
 
 #include <boost/json/value.hpp>
 
+BOOST_AUTO_TEST_SUITE(hooks)
+
 using namespace engine_test;
 using enum light;
 using snapshot = pawl::snapshot<lamp, light>;
@@ -100,8 +102,6 @@ lamp_builder noting(hooks_seen& seen)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(hooks)
 
 BOOST_AUTO_TEST_CASE(each_sees_its_own_event)
 {

@@ -1,6 +1,8 @@
 // Which run a client means, and which runs it knows at all.
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(identity)
+
 using namespace engine_test;
 using enum light;
 
@@ -54,8 +56,6 @@ struct two_workflows : world {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(identity)
 
 BOOST_AUTO_TEST_CASE(a_client_never_sees_another_workflows_run)
 {

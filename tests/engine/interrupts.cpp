@@ -5,6 +5,8 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
+BOOST_AUTO_TEST_SUITE(interrupts)
+
 using namespace engine_test;
 using enum light;
 
@@ -36,8 +38,6 @@ std::shared_ptr<std::optional<pawl::error_code>> begin(world& w, Operation opera
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(interrupts)
 
 BOOST_AUTO_TEST_CASE(what_a_handler_sets_for_its_coroutine_ends_with_its_run)
 {

@@ -2,6 +2,8 @@
 // where the last one was.
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(lifecycle)
+
 using namespace engine_test;
 using enum light;
 
@@ -45,8 +47,6 @@ pawl::workflow<lamp, light> slow(world& w, int& began)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(lifecycle)
 
 BOOST_AUTO_TEST_CASE(nothing_is_accepted_before_the_start_or_after_the_stop)
 {

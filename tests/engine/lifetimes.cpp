@@ -6,6 +6,8 @@
 
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(lifetimes)
+
 using namespace engine_test;
 using enum light;
 
@@ -40,8 +42,6 @@ pawl::workflow<lamp, light> calling(const lamps& other)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(lifetimes)
 
 BOOST_AUTO_TEST_CASE(a_client_that_a_handler_captured_keeps_nothing_alive)
 {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <map>
 
+BOOST_AUTO_TEST_SUITE(limits)
+
 using namespace engine_test;
 using enum light;
 
@@ -96,8 +98,6 @@ int finished(world& w, lamps& client)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(limits)
 
 BOOST_AUTO_TEST_CASE(a_handler_that_throws_keeps_nobody_else_of_its_batch_from_being_told)
 {

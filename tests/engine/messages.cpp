@@ -4,6 +4,8 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
+BOOST_AUTO_TEST_SUITE(messages)
+
 using namespace engine_test;
 using enum light;
 
@@ -129,8 +131,6 @@ pawl::run_id trigger(world& w, lamps& client, std::string foreign_id = "a")
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(messages)
 
 BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
 {

@@ -8,6 +8,8 @@
 
 #include <fstream>
 
+BOOST_AUTO_TEST_SUITE(retention)
+
 using namespace engine_test;
 using enum light;
 
@@ -74,8 +76,6 @@ std::vector<std::string> lines_of(const std::string& path)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(retention)
 
 BOOST_AUTO_TEST_CASE(a_finished_run_stays_for_its_time_and_goes_with_its_history)
 {

@@ -2,6 +2,8 @@
 // and callbacks by names that carry their payload's type.
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(run_control)
+
 using namespace engine_test;
 using enum light;
 
@@ -49,8 +51,6 @@ pawl::workflow<lamp, light> late()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(run_control)
 
 BOOST_AUTO_TEST_CASE(a_run_that_has_not_begun_can_be_cancelled)
 {

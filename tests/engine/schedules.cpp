@@ -6,6 +6,8 @@
 
 #include <map>
 
+BOOST_AUTO_TEST_SUITE(schedules_)
+
 using namespace engine_test;
 using enum light;
 using pawl::catch_up_policy;
@@ -92,8 +94,6 @@ bool equal(const std::vector<pawl::duration>& got, const std::vector<pawl::durat
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(schedules_)
 
 BOOST_AUTO_TEST_CASE(fires_at_its_slots_and_not_before)
 {

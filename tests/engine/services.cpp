@@ -7,6 +7,8 @@
 
 #include <map>
 
+BOOST_AUTO_TEST_SUITE(several_services)
+
 using namespace engine_test;
 using enum light;
 
@@ -83,8 +85,6 @@ struct services : cluster {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(several_services)
 
 BOOST_AUTO_TEST_CASE(each_run_is_driven_by_an_engine_that_has_its_workflow)
 {

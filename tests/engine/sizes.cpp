@@ -6,6 +6,8 @@
 
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(sizes)
+
 using namespace engine_test;
 using enum light;
 
@@ -82,8 +84,6 @@ struct small_store : pawl::forwarding_store {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sizes)
 
 BOOST_AUTO_TEST_CASE(an_object_that_a_handler_leaves_too_large_fails_the_attempt_for_good)
 {

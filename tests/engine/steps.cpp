@@ -2,6 +2,8 @@
 // counted in the record, and every kind of failure ends in a defined state.
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(steps)
+
 using namespace engine_test;
 using enum light;
 
@@ -55,8 +57,6 @@ lamp_builder failing(pawl::retry_policy policy)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(steps)
 
 BOOST_AUTO_TEST_CASE(a_run_goes_straight_through_and_no_time_passes)
 {

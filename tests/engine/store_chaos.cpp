@@ -4,6 +4,8 @@
 
 #include <random>
 
+BOOST_AUTO_TEST_SUITE(store_chaos)
+
 using namespace engine_test;
 using enum light;
 
@@ -58,8 +60,6 @@ asio::awaitable<void> insist(lamps client, std::string id, pawl::clock* clock, i
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(store_chaos)
 
 BOOST_AUTO_TEST_CASE(whatever_fails_at_random_nothing_is_lost_or_done_twice)
 {

@@ -3,6 +3,8 @@
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(store_faults)
+
 using namespace engine_test;
 using enum light;
 
@@ -67,8 +69,6 @@ pawl::run_id latest(faulty_world& w, lamps& client)
 const std::vector<std::string> straight_kinds{"started", "moved", "moved", "completed"};
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(store_faults)
 
 BOOST_AUTO_TEST_CASE(a_refused_trigger_is_told_and_leaves_nothing)
 {

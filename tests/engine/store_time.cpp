@@ -5,6 +5,8 @@
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 
+BOOST_AUTO_TEST_SUITE(store_time)
+
 using namespace engine_test;
 using enum light;
 namespace data = boost::unit_test::data;
@@ -80,8 +82,6 @@ struct machines : cluster {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(store_time)
 
 BOOST_DATA_TEST_CASE(a_client_with_a_wrong_clock_delays_and_expires_nothing, errors, wrong_by)
 {

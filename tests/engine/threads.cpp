@@ -15,6 +15,8 @@
 #include <random>
 #include <thread>
 
+BOOST_AUTO_TEST_SUITE(threads)
+
 using namespace engine_test;
 
 namespace {
@@ -280,8 +282,6 @@ void check_notes(scene& all, const pawl::snapshot<job, stage>& run)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(threads)
 
 BOOST_AUTO_TEST_CASE(everything_at_once_and_a_restart_in_the_midst)
 {

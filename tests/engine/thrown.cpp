@@ -40,6 +40,8 @@ struct pawl::codec<odd> {
     }
 };
 
+BOOST_AUTO_TEST_SUITE(thrown)
+
 namespace {
 
 using odds = pawl::client<odd, light>;
@@ -422,8 +424,6 @@ const std::vector<row>& rows()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(thrown)
 
 BOOST_AUTO_TEST_CASE(any_customization_point_may_throw_anything)
 {

@@ -2,6 +2,8 @@
 // when the run leaves, and each does only its own work.
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(timeouts)
+
 using namespace engine_test;
 using enum light;
 
@@ -33,8 +35,6 @@ pawl::run_id trigger(world& w, lamps& client, lamp object = {}, std::string fore
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(timeouts)
 
 BOOST_AUTO_TEST_CASE(fires_once_at_its_time_and_changes_the_object)
 {

@@ -4,6 +4,8 @@
 
 #include <boost/json/value.hpp>
 
+BOOST_AUTO_TEST_SUITE(versions)
+
 using namespace engine_test;
 using enum light;
 
@@ -83,8 +85,6 @@ bool contains(const std::vector<std::string>& lines, const std::string& text)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(versions)
 
 BOOST_AUTO_TEST_CASE(an_object_of_an_older_schema_is_upgraded_step_by_step_and_stored_as_new)
 {

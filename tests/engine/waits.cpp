@@ -5,6 +5,8 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
+BOOST_AUTO_TEST_SUITE(waits)
+
 using namespace engine_test;
 using enum light;
 
@@ -71,8 +73,6 @@ struct outcome {
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(waits)
 
 BOOST_AUTO_TEST_CASE(a_status_that_is_reached_already_completes_at_once)
 {

@@ -12,6 +12,8 @@
 #include <atomic>
 #include <future>
 
+BOOST_AUTO_TEST_SUITE(waking)
+
 using namespace engine_test;
 using enum light;
 
@@ -150,8 +152,6 @@ pawl::due_position position(int at)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(waking)
 
 BOOST_AUTO_TEST_CASE(a_run_that_fails_again_and_again_delays_only_itself)
 {

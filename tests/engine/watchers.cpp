@@ -3,6 +3,8 @@
 
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(watching)
+
 using namespace engine_test;
 using namespace pawl::engine_detail;
 
@@ -32,8 +34,6 @@ std::shared_ptr<message_watcher> message_of(asio::io_context& io, pawl::run_id r
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(watching)
 
 BOOST_AUTO_TEST_CASE(a_wait_that_fails_before_it_is_added_completes_then)
 {

@@ -14,10 +14,10 @@
 #include <memory>
 #include <optional>
 
+BOOST_AUTO_TEST_SUITE(http_client)
+
 using namespace http_test;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_client)
 
 namespace {
 

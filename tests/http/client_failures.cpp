@@ -4,10 +4,10 @@
 
 #include <optional>
 
+BOOST_AUTO_TEST_SUITE(http_client_failures)
+
 using namespace http_test;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_client_failures)
 
 namespace {
 

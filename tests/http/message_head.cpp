@@ -3,6 +3,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(http_message_head)
+
 using namespace pawl::http;
 using namespace pawl::http::detail;
 
@@ -16,8 +18,6 @@ std::string head(const response& answer, const answer_frame& frame = {.date = "D
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_message_head)
 
 BOOST_AUTO_TEST_CASE(answers)
 {

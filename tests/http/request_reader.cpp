@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+BOOST_AUTO_TEST_SUITE(http_request_reader)
+
 using pawl::http::detail::request_reader;
 using result = request_reader::result;
 using namespace std::string_view_literals;
@@ -67,8 +69,6 @@ std::string with(const std::string& headers)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_request_reader)
 
 BOOST_AUTO_TEST_CASE(whole_requests_in_pieces_of_any_size)
 {

@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(http_response_reader)
+
 using namespace pawl::http::detail;
 using result = response_reader::result;
 
@@ -27,8 +29,6 @@ result feed(response_reader& reader, std::string bytes, std::size_t size = std::
 const std::string plain = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nX-A: 1\r\nx-a: 2\r\n\r\nhi";
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_response_reader)
 
 BOOST_AUTO_TEST_CASE(in_pieces_of_any_size)
 {

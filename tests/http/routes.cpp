@@ -7,6 +7,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(http_routes)
+
 using namespace pawl::http;
 using namespace pawl::http::detail;
 
@@ -31,8 +33,6 @@ route_match find(const route_table& routes, std::string_view method, std::string
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_routes)
 
 BOOST_AUTO_TEST_CASE(captures)
 {

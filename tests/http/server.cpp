@@ -6,10 +6,10 @@
 
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(http_server)
+
 using namespace http_test;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_server)
 
 namespace {
 

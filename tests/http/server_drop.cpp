@@ -2,11 +2,11 @@
 // silent connection ends with its peer or with the server.
 #include "support.hpp"
 
+BOOST_AUTO_TEST_SUITE(http_server_drop)
+
 using namespace http_test;
 namespace http = pawl::http;
 using http::drop_connection;
-
-BOOST_AUTO_TEST_SUITE(http_server_drop)
 
 namespace {
 

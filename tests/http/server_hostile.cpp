@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(http_server_hostile)
+
 using namespace http_test;
 using namespace std::string_literals;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_server_hostile)
 
 namespace {
 

@@ -7,10 +7,10 @@
 
 #include <optional>
 
+BOOST_AUTO_TEST_SUITE(http_server_limits)
+
 using namespace http_test;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_server_limits)
 
 namespace {
 

@@ -9,10 +9,10 @@
 
 #include <atomic>
 
+BOOST_AUTO_TEST_SUITE(http_server_stop)
+
 using namespace http_test;
 namespace http = pawl::http;
-
-BOOST_AUTO_TEST_SUITE(http_server_stop)
 
 namespace {
 

@@ -3,10 +3,10 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(http_target)
+
 using namespace pawl::http::detail;
 using segments = std::vector<std::string>;
-
-BOOST_AUTO_TEST_SUITE(http_target)
 
 BOOST_AUTO_TEST_CASE(takes_apart)
 {

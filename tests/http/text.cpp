@@ -6,11 +6,11 @@
 #include <boost/json/value.hpp>
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(http_text)
+
 namespace http = pawl::http;
 using namespace pawl::http::detail;
 using namespace std::string_view_literals;
-
-BOOST_AUTO_TEST_SUITE(http_text)
 
 BOOST_AUTO_TEST_CASE(decodes)
 {

@@ -6,10 +6,10 @@
 
 #include <sstream>
 
+BOOST_AUTO_TEST_SUITE(log_)
+
 using namespace engine_test;
 using enum light;
-
-BOOST_AUTO_TEST_SUITE(log_)
 
 BOOST_AUTO_TEST_CASE(an_entry_is_its_text_and_its_fields)
 {

@@ -2,6 +2,8 @@
 #include "pawl/observer.hpp"
 #include "engine/faulty_store.hpp"
 
+BOOST_AUTO_TEST_SUITE(observers)
+
 using namespace engine_test;
 using enum light;
 
@@ -94,8 +96,6 @@ bool contains(const std::vector<std::string>& all, const std::string& one)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(observers)
 
 BOOST_AUTO_TEST_CASE(every_turn_of_a_run_is_told)
 {

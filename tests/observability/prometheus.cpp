@@ -6,6 +6,8 @@
 
 #include <sstream>
 
+BOOST_AUTO_TEST_SUITE(prometheus_)
+
 using namespace engine_test;
 using enum light;
 
@@ -64,8 +66,6 @@ lamp_builder flickering()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(prometheus_)
 
 BOOST_AUTO_TEST_CASE(the_metrics_of_handlers_and_run_states)
 {

@@ -2,10 +2,10 @@
 #include "pawl/trace.hpp"
 #include "engine/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(traces)
+
 using namespace engine_test;
 using enum light;
-
-BOOST_AUTO_TEST_SUITE(traces)
 
 BOOST_AUTO_TEST_CASE(a_header_is_read_and_written)
 {

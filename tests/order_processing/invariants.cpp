@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(invariants)
+
 using namespace order_processing;
 
 namespace {
@@ -111,8 +113,6 @@ const std::vector<wrong_books>& table()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(invariants)
 
 BOOST_AUTO_TEST_CASE(right_books_break_none)
 {

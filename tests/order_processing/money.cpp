@@ -8,6 +8,8 @@
 #include <limits>
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(money_amounts)
+
 using order_processing::money;
 using order_processing::money_error;
 
@@ -24,8 +26,6 @@ bool says(const money_error& error, std::string_view word)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(money_amounts)
 
 BOOST_AUTO_TEST_CASE(reads_json_numbers_of_every_kind)
 {

@@ -8,6 +8,8 @@
 
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(payment_tries)
+
 using namespace order_processing;
 
 namespace {
@@ -23,8 +25,6 @@ Payment tried(const char* method, PaymentState state, const char* id = "")
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(payment_tries)
 
 BOOST_AUTO_TEST_CASE(a_method_is_open_until_its_tries_are_used_up)
 {

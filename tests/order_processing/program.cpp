@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(order_server_program)
+
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using namespace order_processing::testing;
@@ -71,8 +73,6 @@ std::string skip_to_server(child& from)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(order_server_program)
 
 BOOST_AUTO_TEST_CASE(prints_four_lines_and_stops_on_sigterm)
 {

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(steps_and_services)
+
 using namespace order_processing;
 using namespace std::chrono_literals;
 using boost::asio::awaitable;
@@ -116,8 +118,6 @@ const auto ambiguous = pawl::http::failure::ambiguous;
 const auto not_sent = pawl::http::failure::not_sent;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(steps_and_services)
 
 BOOST_AUTO_TEST_CASE(an_order_that_the_inventory_refuses_is_refunded)
 {

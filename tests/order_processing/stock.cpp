@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(partial_stock)
+
 using namespace order_processing;
 
 namespace {
@@ -18,8 +20,6 @@ Order two_products()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(partial_stock)
 
 BOOST_AUTO_TEST_CASE(keeps_what_is_there_line_by_line_and_piece_by_piece)
 {

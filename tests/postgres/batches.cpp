@@ -6,6 +6,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(postgres_batches)
+
 namespace {
 
 using pawl::apply_status;
@@ -51,8 +53,6 @@ void expect_waves(const std::vector<change>& batch, const std::vector<int>& want
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_batches)
 
 BOOST_AUTO_TEST_CASE(changes_of_different_runs_are_decided_together)
 {

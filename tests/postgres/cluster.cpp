@@ -2,6 +2,8 @@
 // it drove, nothing happens twice, and it takes part again when the network is sound.
 #include "postgres/cluster.hpp"
 
+BOOST_AUTO_TEST_SUITE(postgres_cluster)
+
 using namespace postgres_test;
 
 namespace {
@@ -66,8 +68,6 @@ std::vector<pawl::stream_event> events(int count)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_cluster)
 
 BOOST_AUTO_TEST_CASE(commits_that_the_network_held_back_past_the_lease_are_fenced)
 {

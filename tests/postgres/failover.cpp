@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+BOOST_AUTO_TEST_SUITE(postgres_failover)
+
 using namespace postgres_test;
 
 namespace {
@@ -147,8 +149,6 @@ void check_synchronous(const std::function<void(replicated&)>& fail)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_failover)
 
 BOOST_AUTO_TEST_CASE(a_primary_that_is_killed_loses_nothing_that_a_standby_has)
 {

@@ -9,6 +9,8 @@
 
 #include <future>
 
+BOOST_AUTO_TEST_SUITE(postgres_finder)
+
 namespace {
 
 using pawl::errc;
@@ -43,8 +45,6 @@ std::vector<pawl::record> stored_runs(pawl::record_store& store)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_finder)
 
 BOOST_AUTO_TEST_CASE(each_caller_gets_its_own_run)
 {

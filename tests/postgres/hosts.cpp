@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+BOOST_AUTO_TEST_SUITE(postgres_hosts)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -53,8 +55,6 @@ void wait_for_setting(const std::string& name, const std::string& value)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_hosts)
 
 BOOST_AUTO_TEST_CASE(lists_of_hosts_are_taken_apart)
 {

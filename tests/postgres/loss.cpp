@@ -14,6 +14,8 @@
 #include <optional>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(postgres_loss)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -40,8 +42,6 @@ std::string socket_of(const postgres_server& where)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_loss)
 
 BOOST_AUTO_TEST_CASE(sessions_that_ended_while_idle_are_made_anew)
 {

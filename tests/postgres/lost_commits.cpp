@@ -3,6 +3,8 @@
 #include "postgres/cluster.hpp"
 #include "sqlite/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(postgres_lost_commits)
+
 using namespace postgres_test;
 using pawl::apply_status;
 
@@ -59,8 +61,6 @@ void check_ended(cluster& all, const std::vector<std::string>& expected)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_lost_commits)
 
 BOOST_AUTO_TEST_CASE(hooks_see_what_is_committed_after_commits_were_lost)
 {

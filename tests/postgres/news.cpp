@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(postgres_news)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -110,8 +112,6 @@ std::uint32_t shard_of(const pawl::record& run, const pawl::record_store& store)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_news)
 
 BOOST_AUTO_TEST_CASE(a_store_hears_its_own_commits_before_they_are_reported)
 {

@@ -22,6 +22,8 @@
 #include <sstream>
 #include <thread>
 
+BOOST_AUTO_TEST_SUITE(postgres_opening)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -98,8 +100,6 @@ void pretend_to_be(boost::asio::ip::tcp::acceptor& acceptor, const std::string& 
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_opening)
 
 BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
 {

@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(order_server_postgres)
+
 using order_processing::testing::child;
 
 namespace {
@@ -12,8 +14,6 @@ namespace {
 const std::string order_program = ORDER_SERVER;
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(order_server_postgres)
 
 BOOST_AUTO_TEST_CASE(the_demonstration_runs_on_it)
 {

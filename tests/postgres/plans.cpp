@@ -13,6 +13,8 @@
 #include <iterator>
 #include <sstream>
 
+BOOST_AUTO_TEST_SUITE(postgres_plans)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -373,8 +375,6 @@ void check_cost(stage& at, opened by)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_plans)
 
 BOOST_AUTO_TEST_CASE(nothing_reads_more_when_the_tables_have_grown)
 {

@@ -25,6 +25,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(postgres_pooler)
+
 namespace {
 
 namespace asio = boost::asio;
@@ -277,8 +279,6 @@ void expect_settings(const std::string& uri, pawl::postgres_options options,
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_pooler)
 
 BOOST_DATA_TEST_CASE(runs_end_across_a_restart_of_the_pooler_and_the_stop_of_an_engine,
                      boost::unit_test::data::make({sessions, transactions}), how)

@@ -24,6 +24,8 @@
 #include <thread>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(postgres_services)
+
 namespace {
 
 namespace asio = boost::asio;
@@ -202,8 +204,6 @@ void wait_until(const std::function<bool()>& holds)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_services)
 
 BOOST_AUTO_TEST_CASE(runs_schedules_and_hooks_of_two_services_are_in_time_through_a_deployment)
 {

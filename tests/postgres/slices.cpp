@@ -2,6 +2,8 @@
 #include "postgres/cluster.hpp"
 #include "sqlite/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(postgres_slices)
+
 using namespace postgres_test;
 
 namespace {
@@ -22,8 +24,6 @@ std::string most_deleted(const std::string& schema)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(postgres_slices)
 
 BOOST_AUTO_TEST_CASE(a_trim_of_many_events_takes_statements_of_bounded_size)
 {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(determinism)
+
 using namespace simulation_test;
 
 namespace {
@@ -28,8 +30,6 @@ std::vector<std::string> trace_of(const world& in, std::uint64_t seed, std::uint
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(determinism)
 
 BOOST_AUTO_TEST_CASE(a_seed_has_one_trace)
 {

@@ -21,7 +21,7 @@ using tales = pawl::client<tale, place>;
 namespace {
 
 /// What a client does in its life is drawn when it begins, so that it does not hang on the others.
-struct scene {
+struct generated_scene {
     simulation& sim;
     tales client;
     const drawn_workflow& drawn;
@@ -34,7 +34,7 @@ bool worth_repeating(const pawl::error_code& why)
     return why == errc::store_unavailable || why == errc::not_running || why == errc::overloaded;
 }
 
-asio::awaitable<void> call_back(scene* in, pawl::run_id run, simulated_random random)
+asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated_random random)
 {
     co_await in->sim.sleep(random.between(0s, 2min));
     const int status = 1 + static_cast<int>(random.below(in->drawn.statuses.size()));
@@ -64,7 +64,7 @@ asio::awaitable<void> call_back(scene* in, pawl::run_id run, simulated_random ra
     }
 }
 
-asio::awaitable<void> command(scene* in, pawl::run_id run, simulated_random random)
+asio::awaitable<void> command(generated_scene* in, pawl::run_id run, simulated_random random)
 {
     co_await in->sim.sleep(random.between(0s, 3min));
     const auto what = random.below(8);
@@ -95,7 +95,7 @@ bool has_begun(simulation& sim, const std::string& foreign_id, const std::string
                                [&](const pawl::record& run) { return run.start_key == key; });
 }
 
-asio::awaitable<std::optional<pawl::run_id>> begin(scene* in, std::string foreign_id,
+asio::awaitable<std::optional<pawl::run_id>> begin(generated_scene* in, std::string foreign_id,
                                                    std::string key, simulated_random random)
 {
     for (;;) {
@@ -117,7 +117,7 @@ asio::awaitable<std::optional<pawl::run_id>> begin(scene* in, std::string foreig
     }
 }
 
-asio::awaitable<void> see_the_end(scene* in, pawl::run_id run, simulated_random random)
+asio::awaitable<void> see_the_end(generated_scene* in, pawl::run_id run, simulated_random random)
 {
     for (;;) {
         try {
@@ -133,7 +133,7 @@ asio::awaitable<void> see_the_end(scene* in, pawl::run_id run, simulated_random 
     }
 }
 
-asio::awaitable<void> live(scene* in, int number, simulated_random random)
+asio::awaitable<void> live(generated_scene* in, int number, simulated_random random)
 {
     const auto rounds = 1 + random.below(2);
     for (std::uint64_t round = 0; round < rounds; ++round) {
@@ -231,7 +231,7 @@ simulation_result run_generated(simulation_options options)
     auto client = sim.add<tale, place>([&](pawl::testing::simulated_process& process) {
         return make_workflow(drawn, sim, ledger, process);
     });
-    scene in{sim, client, drawn};
+    generated_scene in{sim, client, drawn};
     const auto customers = 3 + static_cast<int>(random.below(4));
     for (int i = 0; i < customers; ++i)
         sim.spawn("customer " + std::to_string(i), live(&in, i, random.fork()));

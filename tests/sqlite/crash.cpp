@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+BOOST_AUTO_TEST_SUITE(sqlite_crash)
+
 namespace {
 
 constexpr std::uint8_t runs = 20;
@@ -82,8 +84,6 @@ std::map<std::uint32_t, std::uint32_t> run_and_kill(const std::string& path, std
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_crash)
 
 BOOST_AUTO_TEST_CASE(what_was_reported_survives_kill)
 {

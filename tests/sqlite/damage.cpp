@@ -11,6 +11,8 @@
 #include <fstream>
 #include <iterator>
 
+BOOST_AUTO_TEST_SUITE(sqlite_damage)
+
 namespace {
 
 using pawl::errc;
@@ -69,8 +71,6 @@ std::uint64_t version_with(const std::string& database, const std::string& log)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_damage)
 
 BOOST_AUTO_TEST_CASE(a_log_that_was_cut_is_used_to_its_last_whole_batch)
 {

@@ -18,6 +18,8 @@
 #include <set>
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(sqlite_disk_faults)
+
 namespace {
 
 using pawl::errc;
@@ -234,8 +236,6 @@ std::uint64_t calls_of_work(unsigned kinds, const pawl::sqlite_options& options 
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_disk_faults)
 
 BOOST_AUTO_TEST_CASE(each_call_may_fail_once)
 {

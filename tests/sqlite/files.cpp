@@ -19,6 +19,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+BOOST_AUTO_TEST_SUITE(sqlite_files)
+
 namespace {
 
 using pawl::errc;
@@ -86,8 +88,6 @@ private:
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_files)
 
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused)
 {

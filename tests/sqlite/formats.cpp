@@ -11,6 +11,8 @@
 #include <fstream>
 #include <stdexcept>
 
+BOOST_AUTO_TEST_SUITE(formats)
+
 namespace {
 
 using namespace engine_test;
@@ -132,8 +134,6 @@ int stored_version(const std::string& path)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(formats)
 
 /// Not a test: makes the file of the present format, when that has changed, in the source tree. Run
 /// it by `test_sqlite --run_test=formats/write`, and never again for a version that was released.

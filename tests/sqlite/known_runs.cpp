@@ -5,6 +5,8 @@
 
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(sqlite_known_runs)
+
 namespace {
 
 using pawl::sqlite::known_runs;
@@ -32,8 +34,6 @@ std::int64_t row_of(known_runs& all, std::uint8_t n)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_known_runs)
 
 BOOST_AUTO_TEST_CASE(what_is_changed_through_a_find_is_remembered)
 {

@@ -13,6 +13,8 @@
 #include <memory>
 #include <optional>
 
+BOOST_AUTO_TEST_SUITE(sqlite_lifetime)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -20,8 +22,6 @@ using namespace std::chrono_literals;
 constexpr pawl::time_point now{1'000s};
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_lifetime)
 
 BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
 {

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+BOOST_AUTO_TEST_SUITE(sqlite_owner)
+
 namespace {
 
 using pawl::apply_status;
@@ -128,8 +130,6 @@ pawl::record next_of(pawl::record run)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_owner)
 
 BOOST_AUTO_TEST_CASE(a_link_that_led_to_nothing_names_the_file_that_it_made)
 {

@@ -13,6 +13,8 @@
 #include <csignal>
 #include <memory>
 
+BOOST_AUTO_TEST_SUITE(sqlite_system_limits)
+
 namespace {
 
 using pawl::errc;
@@ -57,8 +59,6 @@ private:
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(sqlite_system_limits)
 
 BOOST_AUTO_TEST_CASE(files_that_may_not_grow_are_full_until_they_may)
 {

@@ -14,6 +14,8 @@
 #include "pawl/sqlite.hpp"
 #endif
 
+BOOST_AUTO_TEST_SUITE(harness_)
+
 using namespace testing_test;
 
 namespace {
@@ -26,8 +28,6 @@ bool says(const std::exception& thrown, const std::string& words)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(harness_)
 
 BOOST_AUTO_TEST_CASE(a_whole_life)
 {

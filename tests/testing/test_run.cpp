@@ -6,6 +6,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+BOOST_AUTO_TEST_SUITE(test_runs)
+
 using namespace testing_test;
 namespace asio = boost::asio;
 
@@ -24,8 +26,6 @@ pawl::step<state::open> pays_once(door_run& run, int* payments)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(test_runs)
 
 BOOST_AUTO_TEST_CASE(every_way_to_end)
 {

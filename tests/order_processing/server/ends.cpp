@@ -6,6 +6,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(ends_of_orders)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -174,8 +176,6 @@ server_settings impatient()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(ends_of_orders)
 
 BOOST_AUTO_TEST_CASE(the_three_orders_of_the_seed)
 {

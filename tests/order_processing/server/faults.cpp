@@ -7,6 +7,8 @@
 
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(faults_of_services)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -98,8 +100,6 @@ void run_with_each_service()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(faults_of_services)
 
 BOOST_AUTO_TEST_CASE(errors)
 {

@@ -10,6 +10,8 @@
 #include <exception>
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(restarts)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -91,8 +93,6 @@ awaitable<void> all_lives(boost::asio::any_io_executor executor, server_settings
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(restarts)
 
 BOOST_AUTO_TEST_CASE(every_order_ends_once)
 {

@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <thread>
 
+BOOST_AUTO_TEST_SUITE(ledgers)
+
 namespace services = order_processing::services;
 using order_processing::testing::called_services;
 using order_processing::testing::temporary_directory;
@@ -119,8 +121,6 @@ pawl::http::response make_entry_and_fail(services::books& in)
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(ledgers)
 
 BOOST_AUTO_TEST_CASE(everything_is_there_after_reopening)
 {

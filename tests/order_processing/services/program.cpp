@@ -12,6 +12,8 @@
 #include <csignal>
 #include <exception>
 
+BOOST_AUTO_TEST_SUITE(mock_services)
+
 namespace asio = boost::asio;
 using order_processing::testing::child;
 using order_processing::testing::temporary_directory;
@@ -65,8 +67,6 @@ void exits(const std::vector<std::string>& arguments, int status, std::string_vi
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(mock_services)
 
 BOOST_AUTO_TEST_CASE(prints_three_lines_and_stops_on_sigterm)
 {
