@@ -6,7 +6,7 @@ namespace pawl::streams {
 
 namespace {
 
-constexpr std::uint32_t max_passed_over = 1024;
+constexpr std::uint32_t max_unwanted_events = 1024;
 
 } // namespace
 
@@ -23,7 +23,7 @@ void log_ear::committed(const transition& change, std::uint32_t shard)
 {
     if (!is_own(shard))
         return;
-    if (wants_(change) || ++passed_over_[shard - first_] >= max_passed_over)
+    if (wants_(change) || ++passed_over_[shard - first_] >= max_unwanted_events)
         tell(shard);
 }
 

@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::size_t page_size = 256;
 
-/// Events that are passed over until a cursor is moved past them.
-constexpr std::uint64_t max_passed_over = 1024;
+/// How far a cursor may stay behind what has been read when no event is open.
+constexpr std::uint64_t max_unsaved_events = 1024;
 
 /// How far a shard has been read. A stored cursor is the next event's sequence, so that one that
 /// stands before the first event is told from one that does not exist.
@@ -157,7 +157,7 @@ private:
         std::vector<change> batch;
         for (std::uint32_t slice = 0; slice < places_.size(); ++slice) {
             auto& at = places_[slice];
-            if (at.open > 0 || at.read - at.saved < max_passed_over)
+            if (at.open > 0 || at.read - at.saved < max_unsaved_events)
                 continue;
             batch.push_back(cursor_move{cursor_, ear_->first() + slice, at.read + 1});
             at.saved = at.read; // if the store fails now, the next time will do
