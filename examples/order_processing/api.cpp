@@ -4,9 +4,14 @@
 #include "order_view.hpp"
 #include "pawl/diagram.hpp"
 #include "percent.hpp"
+#include "validation.hpp"
 #include "within.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -42,6 +47,38 @@ response text(std::string body, std::string content_type)
     return answer;
 }
 
+/// Collects the items of a page up to a size in bytes; the first one always has a place.
+class page_text {
+public:
+    explicit page_text(std::size_t most) : most_(most) {}
+
+    /// False when the page is full; then the item is not on it.
+    template <class T>
+    bool add(const T& item)
+    {
+        const auto before = items_.size();
+        if (before > 0)
+            items_ += ',';
+        pawl::codec<T>::encode(item, items_);
+        if (before == 0 || items_.size() <= most_)
+            return true;
+        items_.resize(before);
+        return false;
+    }
+
+    /// The document: `members` and the items under `name`, then `next` if there is one.
+    response finish(const std::string& members, const std::string& name, const std::string& next)
+    {
+        return text("{" + members + "\"" + name + "\":[" + std::move(items_) + "]" +
+                        (next.empty() ? "" : ",\"next\":" + next) + "}\n",
+                    "application/json");
+    }
+
+private:
+    const std::size_t most_;
+    std::string items_;
+};
+
 response accepted(const order_snapshot& order)
 {
     return json(202, accepted_order{order.foreign_id, to_string(order.id)});
@@ -64,6 +101,29 @@ void check_id(const std::string& id)
         throw refusal{422, "id: must not be . or .."};
 }
 
+/// The same bytes as the first time? 64-bit FNV-1a (Fowler, Noll, Vo). Stored: never change.
+std::string digest_of(const request& asked)
+{
+    std::uint64_t hash = 14695981039346656037ull;
+    for (const auto* part : {&asked.body, &asked.path})
+        for (const char byte : *part)
+            hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211ull;
+    return fmt::format("{:016x}", hash);
+}
+
+/// The key of a request names the order's run that the request has started. Refuses the key for
+/// another request. @return False when an earlier request has started the run.
+awaitable<bool> check_repetition(shared_context context, pawl::run_id run, Order sent)
+{
+    auto orders = context->orders;
+    const auto found = co_await orders.async_find(run, use_awaitable);
+    if (!found || found->object.request_digest.empty())
+        co_return true; // its data is deleted, or it is older than the digest
+    if (found->object.request_digest != sent.request_digest)
+        throw refusal{422, "this Idempotency-Key was used for another request"};
+    co_return found->object.created_at == sent.created_at;
+}
+
 std::string read_key(const request& asked)
 {
     std::string key{asked.header("idempotency-key")};
@@ -78,13 +138,17 @@ awaitable<response> submit(shared_context context, const request& asked)
     api::allow_query(asked, {"new_run"});
     auto sent = api::read_body<order_request>(asked);
     check_id(sent.id);
-    const Order order = new_order(std::move(sent), context->clock->now());
+    if (sent.items.size() > max_items)
+        throw refusal{422, "items: must have at most " + std::to_string(max_items) + " lines"};
+    Order order = new_order(std::move(sent), context->clock->now());
 
     pawl::trigger_options<OrderStatus> options;
     options.start = OrderStatus::Created;
     options.rule = api::query_flag(asked, "new_run") ? pawl::start_rule::unless_unfinished
                                                      : pawl::start_rule::once;
     options.idempotency_key = read_key(asked);
+    if (!options.idempotency_key.empty())
+        order.request_digest = digest_of(asked);
     options.trace_parent = asked.header("traceparent");
 
     auto orders = context->orders;
@@ -100,7 +164,11 @@ awaitable<response> submit(shared_context context, const request& asked)
                                    "be asked for with ?new_run=true"};
         throw;
     }
-    context->counters.count("order_server_orders_accepted_total");
+    bool first = true;
+    if (!order.request_digest.empty())
+        first = co_await check_repetition(context, run, order);
+    if (first)
+        context->counters.count("order_server_orders_accepted_total");
     response answer = json(202, accepted_order{order.id, to_string(run)});
     answer.headers.emplace_back("Location", "/orders/" + percent_encoded(order.id));
     co_return answer;
@@ -115,21 +183,26 @@ awaitable<response> show(shared_context context, const request& asked)
 
 awaitable<response> history(shared_context context, const request& asked)
 {
-    api::allow_query(asked, {});
-    constexpr std::size_t page_size = 1'000;
+    api::allow_query(asked, {"limit", "after"});
+    const auto limit = static_cast<std::size_t>(api::query_number(asked, "limit", 1'000, 1, 1'000));
+    auto after = static_cast<std::uint64_t>(
+        api::query_number(asked, "after", 0, 0, std::numeric_limits<std::int64_t>::max()));
     const order_snapshot order = co_await api::find_order(context, asked);
-    order_history answer{order.foreign_id, to_string(order.id), {}};
     auto orders = context->orders;
-    std::uint64_t after = 0;
-    for (;;) {
-        const auto events =
-            co_await orders.async_history(order.id, after, page_size, use_awaitable);
-        for (const pawl::event& event : events)
-            answer.transitions.push_back(view_of(event));
-        if (events.size() < page_size)
-            co_return json(200, answer);
-        after = events.back().version;
+    const auto events = co_await orders.async_history(order.id, after, limit, use_awaitable);
+    page_text page{context->max_page_bytes};
+    bool more = events.size() == limit;
+    for (const pawl::event& event : events) {
+        if (!page.add(view_of(event))) {
+            more = true;
+            break;
+        }
+        after = event.version;
     }
+    const accepted_order of{order.foreign_id, to_string(order.id)};
+    auto members = to_json(of).substr(1);
+    members.back() = ',';
+    co_return page.finish(members, "transitions", more ? std::to_string(after) : "");
 }
 
 pawl::record_query read_query(const request& asked)
@@ -158,17 +231,30 @@ pawl::record_query read_query(const request& asked)
     return query;
 }
 
+/// Reads a few orders at a time: how large they are is known only then.
 awaitable<response> list(shared_context context, const request& asked)
 {
+    constexpr std::size_t at_once = 25;
     auto query = read_query(asked);
+    auto left = query.limit;
     auto orders = context->orders;
-    const auto page = co_await orders.async_list(std::move(query), use_awaitable);
-    order_page answer;
-    for (const order_snapshot& order : page.runs)
-        answer.orders.push_back(view_of(order));
-    if (page.next)
-        answer.next = to_string(page.next);
-    co_return json(200, answer);
+    page_text shown{context->max_page_bytes};
+    pawl::list_position last;
+    bool full = false;
+    do {
+        query.limit = std::min(left, at_once);
+        const auto page = co_await orders.async_list(query, use_awaitable);
+        for (const order_snapshot& order : page.runs) {
+            full = !shown.add(view_of(order));
+            if (full)
+                break;
+            last = {order.created_at, order.id};
+            --left;
+        }
+        query.after = full ? last : page.next;
+    } while (!full && query.after && left > 0);
+    co_return shown.finish("", "orders",
+                           query.after ? "\"" + to_string(query.after) + "\"" : std::string{});
 }
 
 /// The reason in a body that may be left out.
@@ -183,6 +269,13 @@ std::string read_reason(const request& asked)
     return reason;
 }
 
+response cancel_outcome(const order_snapshot& order, const char* outcome)
+{
+    return json(202, cancel_answer{order.foreign_id, to_string(order.id), outcome});
+}
+
+/// Answers at once what is known: too late, or not before somebody resumes the order. Else waits
+/// for the order's present step, which decides.
 awaitable<response> cancel(shared_context context, const request& asked)
 {
     api::allow_query(asked, {});
@@ -192,20 +285,31 @@ awaitable<response> cancel(shared_context context, const request& asked)
         throw refusal{409,
                       "too late: the order has ended as " + std::string{to_string(order.status)}};
     if (order.status == OrderStatus::Cancelled)
-        co_return accepted(order);
+        co_return cancel_outcome(order, "cancelled");
+    if (!order.object.shipment_key.empty())
+        throw refusal{409, "too late: the order is being shipped"};
 
     auto orders = context->orders;
+    // A repeated request joins the one that waits already. One that came too late for an attempt to
+    // ship counts for that attempt only.
+    pawl::callback_options once;
+    once.idempotency_key =
+        fmt::format("cancel-{}-{}", static_cast<int>(order.status), order.attempt);
+    if (order.state == pawl::run_state::paused) {
+        co_await orders.async_deliver(order.id, "cancel", wish, once, use_awaitable);
+        co_return cancel_outcome(order, "pending");
+    }
     const auto call = [&](auto token) {
-        return orders.async_callback(order.id, "cancel", wish, {}, token);
+        return orders.async_callback(order.id, "cancel", wish, once, token);
     };
     const auto settled = co_await within<pawl::settlement>(context->cancel_wait, call);
     if (!settled)
-        co_return accepted(order);
+        co_return cancel_outcome(order, "pending");
 
     const auto after = co_await orders.async_find(order.id, use_awaitable);
     if (after && after->status != OrderStatus::Cancelled && after->status != OrderStatus::Refunded)
         throw refusal{409, "too late: the order is being shipped"};
-    co_return accepted(order);
+    co_return cancel_outcome(order, "cancelled");
 }
 
 awaitable<response> pause(shared_context context, const request& asked)
@@ -317,16 +421,16 @@ std::vector<pawl::http::route> order_routes(api_context context)
     const auto shared = std::make_shared<const api_context>(std::move(context));
     return {
         api::make_route(shared, "POST", "/orders", submit),
-        api::make_route(shared, "GET", "/orders", list),
+        api::make_route(shared, "GET", "/orders", list, shared->max_listing),
         api::make_route(shared, "GET", "/orders/{id}", show),
-        api::make_route(shared, "GET", "/orders/{id}/history", history),
+        api::make_route(shared, "GET", "/orders/{id}/history", history, shared->max_listing),
         api::make_route(shared, "POST", "/orders/{id}/cancel", cancel, shared->max_waiting),
         api::make_route(shared, "POST", "/orders/{id}/pause", pause),
         api::make_route(shared, "POST", "/orders/{id}/resume", resume),
         api::make_route(shared, "DELETE", "/orders/{id}/data", delete_data),
         api::make_route(shared, "GET", "/orders/{id}/wait", wait, shared->max_waiting),
         api::make_route(shared, "GET", "/workflow", diagram),
-        api::make_route(shared, "GET", "/metrics", show_metrics),
+        api::make_route(shared, "GET", "/metrics", show_metrics, shared->max_listing),
         api::make_route(shared, "GET", "/cluster", show_cluster),
         api::make_route(shared, "GET", "/healthz", healthz),
         api::make_route(shared, "GET", "/readyz", readyz),

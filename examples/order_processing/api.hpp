@@ -35,8 +35,8 @@ struct api_context {
     /// Tells when an order came in. Default: the machine's.
     std::shared_ptr<pawl::clock> clock = pawl::system_clock();
 
-    /// How long a cancel waits for its effect. After that it is answered 202 as well: it is stored,
-    /// and takes effect when the order's present step ends. Default 5 s.
+    /// How long a cancel waits for its effect. After that it is answered 202 as pending: it is
+    /// stored, and is decided when the order's present step ends. Default 5 s.
     pawl::duration cancel_wait = std::chrono::seconds{5};
 
     /// The longest `GET /orders/{id}/wait`. Default 10 min.
@@ -45,6 +45,14 @@ struct api_context {
     /// Requests that wait at a time, in `GET /orders/{id}/wait` and in `POST /orders/{id}/cancel`
     /// each. One more is answered 503 with Retry-After. Default 1,000; 0 for no limit.
     std::size_t max_waiting = 1'000;
+
+    /// Requests that read much at a time, in `GET /orders`, in `GET /orders/{id}/history`, and in
+    /// `GET /metrics` each. One more is answered 503 with Retry-After. Default 16; 0 for no limit.
+    std::size_t max_listing = 16;
+
+    /// The size of a page of orders or of a history, in bytes of JSON. A page ends before the item
+    /// that would exceed it, but has at least one item. Default 1 MiB.
+    std::size_t max_page_bytes = 1024 * 1024;
 };
 
 /// The order server's REST interface.

@@ -70,6 +70,7 @@ void scrub_personal_data(Order& order)
     order.shipping_address = {};
     order.payment_method.clear();
     order.cancel_reason.clear();
+    order.request_digest.clear();
     for (Payment& payment : order.payments) {
         payment.key.clear(); // names the method
         payment.method.clear();

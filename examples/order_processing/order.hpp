@@ -132,6 +132,9 @@ struct Order {
     Address shipping_address;
     bool allow_partial = true; ///< ship what is there and refund the rest
 
+    /// Of the request that brought the order, if it had an Idempotency-Key; else empty.
+    std::string request_digest;
+
     // What came of it.
     std::vector<std::string> validation_errors;
     std::string payment_id;     ///< of the live or captured payment; cleared when it is undone
@@ -160,7 +163,7 @@ struct Order {
 };
 BOOST_DESCRIBE_STRUCT(Order, (),
                       (id, customer_id, items, total, payment_method, shipping_address,
-                       allow_partial, validation_errors, payment_id, reservation_id,
+                       allow_partial, request_digest, validation_errors, payment_id, reservation_id,
                        tracking_number, payment_attempts, cancel_reason, payments, payment_polls,
                        reservation_key, reservations_tried, released_reservations, shipment_key,
                        dropped_items, refunds, created_at, validated_at, paid_at, fulfilled_at,

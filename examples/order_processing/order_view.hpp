@@ -54,8 +54,9 @@ struct order_history {
     std::string order_id;
     std::string run_id;
     std::vector<transition_view> transitions;
+    std::optional<std::uint64_t> next; ///< give it as `after`; absent on the last page
 };
-BOOST_DESCRIBE_STRUCT(order_history, (), (order_id, run_id, transitions))
+BOOST_DESCRIBE_STRUCT(order_history, (), (order_id, run_id, transitions, next))
 
 /// What a request was accepted for.
 struct accepted_order {
@@ -63,6 +64,14 @@ struct accepted_order {
     std::string run_id;
 };
 BOOST_DESCRIBE_STRUCT(accepted_order, (), (order_id, run_id))
+
+/// What became of a cancel.
+struct cancel_answer {
+    std::string order_id;
+    std::string run_id;
+    std::string outcome; ///< "cancelled"; "pending" when a step or an operator has to end first
+};
+BOOST_DESCRIBE_STRUCT(cancel_answer, (), (order_id, run_id, outcome))
 
 order_view view_of(const order_snapshot& order);
 transition_view view_of(const pawl::event& transition);

@@ -125,6 +125,8 @@ void order_server::assemble()
     api_context context{.orders = *parts_->orders, .counters = counters_};
     context.clock = settings_.clock;
     context.max_waiting = std::clamp<std::size_t>(connections / 2, 1, settings_.max_waiting);
+    context.cancel_wait = settings_.cancel_wait;
+    context.max_page_bytes = settings_.max_page_bytes;
     context.readiness = [engine = &*parts_->engine] {
         return engine->readiness();
     };

@@ -51,8 +51,14 @@ struct server_settings {
     std::size_t max_connections = 10'000;
     std::size_t max_service_connections = 64;
 
+    /// How long a cancel waits for its effect: api_context::cancel_wait.
+    pawl::duration cancel_wait = std::chrono::seconds{5};
+
     /// Requests that wait at a time: api_context::max_waiting. At most half of the connections.
     std::size_t max_waiting = 1'000;
+
+    /// The size of a page, in bytes: api_context::max_page_bytes.
+    std::size_t max_page_bytes = 1024 * 1024;
 
     /// The services to use; for each that is empty, a built-in one is started.
     service_urls services;

@@ -10,8 +10,22 @@ namespace {
 
 using problems = std::vector<std::string>;
 
-// What the inventory takes in one reservation.
-constexpr std::size_t max_items = 10'000;
+/// Of the lines: every sentence is stored, and the customer decides how much is wrong.
+constexpr std::size_t most_problems = 20;
+
+/// A customer's text for a sentence: its beginning, without a half of a character of UTF-8.
+std::string shortened(const std::string& text)
+{
+    constexpr std::size_t longest = 64;
+    if (text.size() <= longest)
+        return text;
+    auto end = longest;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+        --end;
+    return text.substr(0, end) + "...";
+}
+
+// Of one line. As max_items, what the inventory takes in one reservation.
 constexpr int max_quantity = 1'000'000'000;
 
 bool is_blank(std::string_view text) noexcept
@@ -19,33 +33,41 @@ bool is_blank(std::string_view text) noexcept
     return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
+void check_item(const OrderItem& item, std::size_t index, problems& found)
+{
+    if (is_blank(item.product_id))
+        found.push_back("Product id is required for item " + std::to_string(index + 1));
+    if (item.quantity <= 0)
+        found.push_back("Invalid quantity for product " + shortened(item.product_id));
+    if (item.quantity > max_quantity)
+        found.push_back("items[" + std::to_string(index) + "].quantity is " +
+                        std::to_string(item.quantity) + "; it must be at most " +
+                        std::to_string(max_quantity));
+    if (item.price < money{})
+        found.push_back("Invalid price for product " + shortened(item.product_id));
+}
+
 void check_items(const Order& order, problems& found)
 {
     if (order.items.empty())
         found.emplace_back("Order must have at least one item");
-
     if (order.items.size() > max_items) {
         found.push_back("items has " + std::to_string(order.items.size()) +
                         " lines; it must have at most " + std::to_string(max_items));
         return;
     }
-
     std::set<std::string_view> seen;
     std::set<std::string_view> repeated;
     for (std::size_t i = 0; i < order.items.size(); ++i) {
+        if (found.size() >= most_problems) {
+            found.emplace_back("There are more problems with the items, which are not listed");
+            return;
+        }
         const OrderItem& item = order.items[i];
-        if (is_blank(item.product_id))
-            found.push_back("Product id is required for item " + std::to_string(i + 1));
-        else if (!seen.insert(item.product_id).second && repeated.insert(item.product_id).second)
-            found.push_back("Product " + item.product_id + " is listed more than once");
-        if (item.quantity <= 0)
-            found.push_back("Invalid quantity for product " + item.product_id);
-        if (item.quantity > max_quantity)
-            found.push_back("items[" + std::to_string(i) + "].quantity is " +
-                            std::to_string(item.quantity) + "; it must be at most " +
-                            std::to_string(max_quantity));
-        if (item.price < money{})
-            found.push_back("Invalid price for product " + item.product_id);
+        if (!is_blank(item.product_id) && !seen.insert(item.product_id).second &&
+            repeated.insert(item.product_id).second)
+            found.push_back("Product " + shortened(item.product_id) + " is listed more than once");
+        check_item(item, i, found);
     }
 }
 
@@ -89,7 +111,7 @@ std::vector<std::string> find_problems(const Order& order)
     if (is_blank(order.payment_method))
         found.emplace_back("Payment method is required");
     else if (!is_payment_method(order.payment_method))
-        found.push_back("Unknown payment method: " + order.payment_method);
+        found.push_back("Unknown payment method: " + shortened(order.payment_method));
     if (!is_complete(order.shipping_address))
         found.emplace_back("Complete shipping address is required");
     return found;

@@ -2,11 +2,15 @@
 
 #include "order.hpp"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace order_processing {
+
+/// The lines that an order may have.
+inline constexpr std::size_t max_items = 10'000;
 
 /// What is wrong with an order, in sentences for the customer, all problems at once; empty when it
 /// can be processed. Pure.

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+BOOST_AUTO_TEST_SUITE(order_documents)
+
 using namespace order_processing;
 
 namespace {
@@ -31,6 +33,7 @@ Order full_order()
     using namespace std::chrono_literals;
     Order order = sample_order();
     order.allow_partial = false;
+    order.request_digest = "0123456789abcdef";
     order.validation_errors = {"one", "two"};
     order.payment_id = "pay_1";
     order.reservation_id = "res_1";
@@ -57,8 +60,6 @@ Order full_order()
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(order_documents)
 
 BOOST_AUTO_TEST_CASE(round_trip)
 {

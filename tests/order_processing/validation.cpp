@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(validation)
+
 using order_processing::find_problems;
 using order_processing::money;
 using order_processing::Order;
@@ -114,8 +116,6 @@ bool contains(const std::vector<std::string>& problems, const std::string& sente
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(validation)
-
 BOOST_AUTO_TEST_CASE(a_sound_order_has_no_problems)
 {
     BOOST_TEST(find_problems(sample_order()).empty());
@@ -182,6 +182,24 @@ BOOST_AUTO_TEST_CASE(more_lines_than_the_inventory_takes_are_one_problem)
     const auto problems = find_problems(order);
     BOOST_REQUIRE(problems.size() == 1u);
     BOOST_TEST(problems[0] == "items has 10001 lines; it must have at most 10000");
+}
+
+BOOST_AUTO_TEST_CASE(a_small_order_cannot_have_large_problems)
+{
+    Order order = sample_order();
+    order.items.assign(10'000, {});
+    for (auto& item : order.items)
+        item.product_id.assign(1'000, 'x');
+    order.payment_method.assign(63, 'y');
+    order.payment_method += "\xC3\xA9"; // one character on the border
+    const auto problems = find_problems(order);
+    BOOST_TEST(problems.size() < 30u);
+    for (const auto& each : problems)
+        BOOST_TEST(each.size() < 200u, each);
+    BOOST_TEST(std::count(problems.begin(), problems.end(),
+                          "There are more problems with the items, which are not listed") == 1);
+    BOOST_TEST(std::count(problems.begin(), problems.end(),
+                          "Unknown payment method: " + std::string(63, 'y') + "...") == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

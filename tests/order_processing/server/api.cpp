@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+BOOST_AUTO_TEST_SUITE(rest_interface)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -118,6 +120,10 @@ awaitable<void> bad_orders(scenario& s)
     const auto long_key = co_await s.send("POST", "/orders", document_of(sample_order()),
                                           {{"Idempotency-Key", std::string(1'025, 'k')}});
     check_problem(long_key, 400, "Idempotency-Key");
+    Order many = sample_order();
+    many.items.assign(10'001, {"a", 1, money::from_minor(1)});
+    const auto too_many = co_await s.send("POST", "/orders", document_of(many));
+    check_problem(too_many, 422, "items");
     const std::string large = R"({"id": ")" + std::string(1'100'000, 'x') + "\"}";
     const auto too_large = co_await s.send("POST", "/orders", large);
     BOOST_TEST(too_large.status == 413);
@@ -296,6 +302,55 @@ awaitable<void> pages(scenario& s)
     BOOST_TEST(pawl::codec<order_page>::decode(none.body).orders.empty());
 }
 
+/// Pages end at a size as well as at a number; an order that is larger than a page has one alone.
+awaitable<void> small_pages(scenario& s)
+{
+    for (int i = 0; i < 5; ++i) {
+        Order order = sample_order("order-" + std::to_string(i));
+        order.items.clear();
+        order.shipping_address.street.assign(i == 2 ? 9'000 : 1'500, 'x');
+        co_await s.submit_and_wait(order);
+    }
+    std::vector<std::string> seen;
+    int count = 0;
+    std::string after;
+    do {
+        const auto answer = co_await s.send("GET", "/orders?limit=1000" + after);
+        const auto page = pawl::codec<order_page>::decode(answer.body);
+        BOOST_TEST((answer.body.size() < 8'200u || page.orders.size() == 1u), answer.body.size());
+        for (const order_view& order : page.orders)
+            seen.push_back(order.order_id);
+        after = page.next ? "&after=" + *page.next : "";
+        ++count;
+    } while (!after.empty());
+    BOOST_TEST(
+        seen == (std::vector<std::string>{"order-0", "order-1", "order-2", "order-3", "order-4"}),
+        boost::test_tools::per_element());
+    BOOST_TEST(count == 3);
+}
+
+awaitable<void> history_pages(scenario& s)
+{
+    co_await s.submit_and_wait(sample_order());
+    const auto whole = co_await s.send("GET", "/orders/order-001/history");
+    const auto all = pawl::codec<order_history>::decode(whole.body);
+    BOOST_TEST(!all.next.has_value());
+    std::vector<std::uint64_t> versions;
+    std::string after;
+    do {
+        const auto answer = co_await s.send("GET", "/orders/order-001/history?limit=2" + after);
+        const auto page = pawl::codec<order_history>::decode(answer.body);
+        BOOST_TEST(page.run_id == all.run_id);
+        BOOST_TEST(page.transitions.size() <= 2u);
+        for (const transition_view& each : page.transitions)
+            versions.push_back(each.version);
+        after = page.next ? "&after=" + std::to_string(*page.next) : "";
+    } while (!after.empty());
+    BOOST_TEST(versions.size() == all.transitions.size());
+    for (std::size_t i = 0; i < versions.size(); ++i)
+        BOOST_TEST(versions[i] == i + 1);
+}
+
 awaitable<void> history(scenario& s)
 {
     co_await s.submit_and_wait(sample_order());
@@ -369,6 +424,13 @@ awaitable<void> repeated_request(scenario& s)
     BOOST_TEST(first.status == 202);
     BOOST_TEST(again.status == 202);
     BOOST_TEST(first.body == again.body);
+    Order changed = sample_order();
+    changed.items[0].quantity = 2;
+    const auto other =
+        co_await s.send("POST", "/orders", document_of(changed), {{"Idempotency-Key", "k"}});
+    check_problem(other, 422, "Idempotency-Key");
+    const auto metrics = co_await s.send("GET", "/metrics");
+    BOOST_TEST(contains(metrics.body, "\norder_server_orders_accepted_total 1\n"));
     co_await s.wait("order-001");
 }
 
@@ -499,8 +561,6 @@ awaitable<void> traced_order(scenario& s)
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(rest_interface)
-
 BOOST_AUTO_TEST_CASE(an_order_is_accepted_and_shown)
 {
     run_scenario(good_order);
@@ -541,6 +601,18 @@ BOOST_AUTO_TEST_CASE(a_bad_query_names_its_parameter)
 BOOST_AUTO_TEST_CASE(orders_are_listed_page_by_page)
 {
     run_scenario(pages);
+}
+
+BOOST_AUTO_TEST_CASE(pages_end_at_a_size)
+{
+    auto settings = quick_settings();
+    settings.max_page_bytes = 8'000;
+    run_scenario(small_pages, std::move(settings));
+}
+
+BOOST_AUTO_TEST_CASE(history_is_shown_page_by_page)
+{
+    run_scenario(history_pages);
 }
 
 BOOST_AUTO_TEST_CASE(history_shows_every_transition)

@@ -10,6 +10,8 @@
 
 #include <string>
 
+BOOST_AUTO_TEST_SUITE(cancelled_by_the_customer)
+
 using namespace order_processing;
 using namespace order_processing::testing;
 using boost::asio::awaitable;
@@ -114,6 +116,49 @@ awaitable<void> after_a_shipment_whose_answer_got_lost(scenario& s)
     BOOST_TEST(effects == "charge 99.99 credit_card, reserve, shipment");
 }
 
+/// The answer does not wait for the shipment.
+awaitable<void> during_a_slow_shipment(scenario& s)
+{
+    co_await s.set_faults(service::shipping, R"({"latency_ms": 3600000})");
+    co_await s.submit(sample_order("a"));
+    std::string key;
+    while (key.empty()) {
+        const auto order = co_await s.find("a");
+        key = order.order.shipment_key;
+    }
+    const int status = co_await cancel(s, "a");
+    BOOST_TEST(status == 409);
+    co_await s.set_faults(service::shipping, "{}");
+    const auto end = co_await s.wait("a");
+    BOOST_TEST((end.status == OrderStatus::Fulfilled));
+}
+
+std::shared_ptr<pawl::record_store> store_of_test;
+
+/// However often a paused order is cancelled, one cancel waits for it to be resumed.
+awaitable<void> while_paused(scenario& s)
+{
+    co_await s.set_faults(service::payment, R"({"error_rate": 1})");
+    co_await s.submit(sample_order("a"));
+    co_await s.wait_for_failure("a", OrderStatus::Validated);
+    const auto paused = co_await s.send("POST", "/orders/a/pause");
+    BOOST_TEST(paused.status == 202);
+    for (int i = 0; i < 20; ++i) {
+        const auto answer = co_await s.send("POST", "/orders/a/cancel");
+        BOOST_TEST(answer.status == 202);
+        BOOST_TEST(answer.body.find(R"("outcome":"pending")") != std::string::npos, answer.body);
+    }
+    const auto order = co_await s.find("a");
+    const auto record = co_await store_of_test->find(pawl::parse_run_id(order.run_id).value());
+    BOOST_REQUIRE(record.has_value());
+    BOOST_TEST(record->inbox_pending == 1u);
+    co_await s.set_faults(service::payment, "{}");
+    const auto resumed = co_await s.send("POST", "/orders/a/resume");
+    BOOST_TEST(resumed.status == 202);
+    const auto end = co_await s.wait("a");
+    BOOST_TEST((end.status == OrderStatus::Refunded || end.status == OrderStatus::Cancelled));
+}
+
 awaitable<void> after_the_end(scenario& s)
 {
     co_await s.submit_and_wait(sample_order("a"));
@@ -156,8 +201,6 @@ awaitable<void> race(scenario& s)
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(cancelled_by_the_customer)
-
 BOOST_AUTO_TEST_CASE(a_charge_with_an_unclear_answer_is_given_back)
 {
     run_scenario(after_an_unclear_charge);
@@ -186,6 +229,22 @@ BOOST_AUTO_TEST_CASE(after_an_unclear_shipment_it_is_too_late)
 BOOST_AUTO_TEST_CASE(a_shipment_that_may_have_been_made_is_not_cancelled)
 {
     run_scenario(after_a_shipment_whose_answer_got_lost);
+}
+
+BOOST_AUTO_TEST_CASE(during_a_shipment_the_answer_comes_at_once)
+{
+    auto settings = quick_settings();
+    settings.cancel_wait = std::chrono::milliseconds{50};
+    settings.orders.request_timeout = std::chrono::milliseconds{500};
+    run_scenario(during_a_slow_shipment, std::move(settings));
+}
+
+BOOST_AUTO_TEST_CASE(a_paused_order_keeps_one_cancel)
+{
+    auto settings = quick_settings();
+    store_of_test = settings.store;
+    run_scenario(while_paused, std::move(settings));
+    store_of_test.reset();
 }
 
 BOOST_AUTO_TEST_CASE(after_the_end_it_is_too_late)
