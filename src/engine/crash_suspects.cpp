@@ -10,7 +10,7 @@ namespace {
 constexpr auto never = time_point::min().time_since_epoch().count();
 
 /// Suspects of a lane that are woken when there is a place; others try again after a pause.
-constexpr std::size_t max_waiting = 1024;
+constexpr std::size_t max_woken = 1024;
 
 /// Runs whose suspicion is known to be this engine's own.
 constexpr std::size_t max_known = 65'536;
@@ -115,7 +115,7 @@ bool crash_suspects::enter(std::uint32_t suspicion, std::uint32_t shard, run_id 
         return true;
     }
     wanted->refused_at = shared_.clock.steady();
-    if (wanted->waiting.size() < max_waiting && wanted->is_waiting.insert(run).second)
+    if (wanted->waiting.size() < max_woken && wanted->is_waiting.insert(run).second)
         wanted->waiting.emplace_back(shard, run);
     return false;
 }
