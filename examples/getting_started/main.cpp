@@ -27,8 +27,7 @@ pawl::step<checked, rejected> check_name(pawl::run<greeting>& run)
 pawl::step<sent> send_text(pawl::run<greeting>& run)
 {
     if (run.attempt() < 3)
-        throw std::runtime_error(
-            "the line is busy"); // retried; the attempt is counted in the store
+        throw std::runtime_error("the line is busy"); // the attempt is counted in the store
     run.object().text = "Hello, " + run.object().name + "!";
     co_return pawl::to<sent>;
 }
