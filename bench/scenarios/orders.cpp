@@ -139,6 +139,7 @@ result drive_orders(const options& given, std::size_t clients, double rate)
     background_host threads{options::pick(given.threads, 1)};
     order_processing::server_settings settings;
     settings.db = folder.database();
+    settings.mocks = {true, true, true};
     settings.services_db = ":memory:"; // the services stand for programs elsewhere
     settings.log = [](const pawl::log_entry&) {
     };

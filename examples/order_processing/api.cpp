@@ -193,7 +193,7 @@ awaitable<response> history(shared_context context, const request& asked)
     page_text page{context->max_page_bytes};
     bool more = events.size() == limit;
     for (const pawl::event& event : events) {
-        if (!page.add(view_of(event))) {
+        if (!page.add(view_of(event, order.state))) {
             more = true;
             break;
         }

@@ -1,5 +1,6 @@
 #include "flags.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -104,9 +105,37 @@ void flag_set::time_span(std::string name, pawl::duration& value, std::string he
 
 void flag_set::toggle(std::string name, bool& value, std::string help)
 {
-    add({.name = std::move(name), .help = std::move(help), .set = [&value](std::string_view given) {
+    add({.name = std::move(name),
+         .value_name = {},
+         .help = std::move(help),
+         .set = [&value](std::string_view given) {
              value = read_toggle(given);
          }});
+}
+
+void flag_set::optional_text(std::string name, std::string& value, std::string bare,
+                             std::string value_name, std::string help)
+{
+    add({.name = std::move(name),
+         .value_name = std::move(value_name),
+         .bare = std::move(bare),
+         .help = std::move(help),
+         .shown_default = value,
+         .set = [&value](std::string_view given) {
+             value = given;
+         }});
+}
+
+std::vector<std::string> flag_set::unknown_variables(const std::vector<std::string>& names) const
+{
+    std::vector<std::string> unknown;
+    for (const auto& name : names) {
+        const bool known = std::any_of(flags_.begin(), flags_.end(),
+                                       [&](const flag& each) { return variable_of(each) == name; });
+        if (name.starts_with(prefix_) && !known)
+            unknown.push_back(name);
+    }
+    return unknown;
 }
 
 bool flag_set::parse(const std::vector<std::string>& arguments, const environment& variables)
@@ -133,6 +162,8 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
             found->set("true");
         } else if (equals != std::string::npos) {
             set_named(shown, std::string_view{*at}.substr(equals + 1), found->set);
+        } else if (!found->bare.empty()) {
+            found->set(found->bare);
         } else if (std::next(at) == arguments.end() || std::next(at)->starts_with("--")) {
             throw flag_error(shown + " needs a value: " + shown + " " + found->value_name + ".");
         } else {
@@ -157,7 +188,9 @@ std::string flag_set::help() const
     std::string lines = usage_ + "\n\n";
     for (const auto& each : flags_) {
         auto line = "  --" + each.name;
-        if (!each.value_name.empty())
+        if (!each.bare.empty())
+            line += "[=" + each.value_name + "]";
+        else if (!each.value_name.empty())
             line += " " + each.value_name;
         constexpr std::size_t help_column = 28;
         line.append(line.size() + 2 <= help_column ? help_column - line.size() : 2, ' ');

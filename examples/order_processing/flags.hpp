@@ -62,6 +62,15 @@ public:
     /// A flag that takes no value on the command line; true, false, 1 or 0 in the environment.
     void toggle(std::string name, bool& value, std::string help);
 
+    /// A flag that may take a text, as `--name=value`; without a value it means `bare`. In the
+    /// environment it takes a text.
+    void optional_text(std::string name, std::string& value, std::string bare,
+                       std::string value_name, std::string help);
+
+    /// Those of `names` that begin as the variables of these flags do, and belong to none: perhaps
+    /// misspelt.
+    std::vector<std::string> unknown_variables(const std::vector<std::string>& names) const;
+
     /// Reads the environment, then the arguments (without the program's name).
     ///
     /// `--help` or `-h` anywhere ends the reading.
@@ -80,6 +89,7 @@ private:
     struct flag {
         std::string name;
         std::string value_name; ///< empty: takes none
+        std::string bare{};     ///< not empty: what it means without a value
         std::string help;
         std::string shown_default;                 ///< empty: none is shown
         std::function<void(std::string_view)> set; ///< throws flag_error: "must be …"

@@ -71,6 +71,7 @@ void scrub_personal_data(Order& order)
     order.payment_method.clear();
     order.cancel_reason.clear();
     order.request_digest.clear();
+    order.validation_errors.clear();
     for (Payment& payment : order.payments) {
         payment.key.clear(); // names the method
         payment.method.clear();

@@ -180,8 +180,8 @@ money value_of(const std::vector<OrderItem>& items);
 
 Order new_order(order_request sent, pawl::time_point now);
 
-/// Removes personal data: name, address, payment method. What was ordered and what was paid stays,
-/// for the books.
+/// Removes personal data: name, address, payment method, reasons in the customer's words. What was
+/// ordered and what was paid stays, for the books.
 void scrub_personal_data(Order& order);
 
 } // namespace order_processing

@@ -24,9 +24,12 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <unistd.h>
 
 namespace asio = boost::asio;
 using namespace order_processing;
@@ -38,7 +41,9 @@ struct program_options {
     bool serve = false;
     int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
     std::string log_level;
-    std::string host; ///< names with commas between them
+    std::string demo;                           ///< services with commas between them
+    std::vector<std::string> unknown_variables; ///< of the environment
+    std::string host;                           ///< names with commas between them
     int max_connections = 10'000;
     int max_waiting = 1'000;
 };
@@ -52,6 +57,40 @@ constexpr auto usage =
     "With --serve it keeps serving until SIGTERM or SIGINT. What has not ended by then, or when\n"
     "the process is killed, goes on at the next start on the same database.";
 
+/// "payment,shipping". @throws flag_error for another word.
+services::service_set read_services(const std::string& names)
+{
+    services::service_set read;
+    if (names.empty())
+        return read;
+    std::vector<std::string> words;
+    boost::algorithm::split(words, names, boost::algorithm::is_any_of(","));
+    for (const auto& word : words) {
+        if (word == "payment")
+            read.payment = true;
+        else if (word == "inventory")
+            read.inventory = true;
+        else if (word == "shipping")
+            read.shipping = true;
+        else
+            throw flag_error("--demo must be of payment, inventory and shipping, and is \"" +
+                             names + "\".");
+    }
+    return read;
+}
+
+/// Of the environment, but for those of the other programs of this example.
+std::vector<std::string> variable_names()
+{
+    std::vector<std::string> names;
+    for (char** each = environ; *each != nullptr; ++each) {
+        const std::string_view variable{*each};
+        if (!variable.starts_with("PAWL_SERVICES_"))
+            names.emplace_back(variable.substr(0, variable.find('=')));
+    }
+    return names;
+}
+
 /// Reads flags and environment. @return False when help was asked for, and given.
 bool parse(int argc, char** argv, program_options& options)
 {
@@ -64,7 +103,7 @@ bool parse(int argc, char** argv, program_options& options)
                "Database of the orders: a file, or postgresql://user@host/database; :memory: keeps "
                "nothing. Default: orders.db with --serve, else one that is removed afterwards");
     flags.text("services-db", server.services_db, "FILE",
-               "Ledger of the built-in services. Default: beside the database, with .services "
+               "Ledger of the mock services. Default: beside the database, with .services "
                "behind its name; with PostgreSQL orders.services");
     flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: made up");
     flags.time_span("lease", server.lease_time,
@@ -81,8 +120,10 @@ bool parse(int argc, char** argv, program_options& options)
                  "Requests that wait for an order at a time; one more is answered 503", 1,
                  1'000'000);
     flags.number("threads", options.threads, "Threads that work", 1, 64);
-    flags.text("payment-url", server.services.payment, "URL",
-               "Payment service. Default: a built-in one; so the other services");
+    flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",
+                        "Pretend these services, which then charge and ship nothing; without a "
+                        "value all three. Without --serve this is the default if no URL is given");
+    flags.text("payment-url", server.services.payment, "URL", "Payment service");
     flags.text("inventory-url", server.services.inventory, "URL", "Inventory service");
     flags.text("shipping-url", server.services.shipping, "URL", "Shipping service");
     flags.time_span("payment-backoff", payment_backoff,
@@ -98,6 +139,12 @@ bool parse(int argc, char** argv, program_options& options)
         std::cout << flags.help();
         return false;
     }
+    options.unknown_variables = flags.unknown_variables(variable_names());
+    const auto& urls = server.services;
+    if (!options.serve && urls.payment.empty() && urls.inventory.empty() && urls.shipping.empty() &&
+        options.demo.empty())
+        options.demo = "payment,inventory,shipping";
+    server.mocks = read_services(options.demo);
     if (payment_backoff != pawl::duration{})
         server.orders.payment_backoff = payment_backoff;
     else if (!options.serve)
@@ -181,6 +228,9 @@ int run(program_options options)
         options.server.db = folder->file("orders.db");
     }
     options.server.log = make_log(options.log_level);
+    for (const auto& name : options.unknown_variables)
+        options.server.log({pawl::log_level::warn,
+                            "the variable " + name + " of the environment belongs to no flag"});
 
     asio::io_context context{options.threads};
     asio::signal_set signals{context};

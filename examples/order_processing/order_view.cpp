@@ -1,6 +1,16 @@
 #include "order_view.hpp"
 
 namespace order_processing {
+namespace {
+
+/// What people wrote of the order is then not shown either: it may name somebody.
+bool is_deleted(pawl::run_state state) noexcept
+{
+    return state == pawl::run_state::requested_data_deleted ||
+           state == pawl::run_state::data_deleted;
+}
+
+} // namespace
 
 order_view view_of(const order_snapshot& order)
 {
@@ -11,8 +21,12 @@ order_view view_of(const order_snapshot& order)
     view.run_state = to_string(order.state);
     view.version = order.version;
     view.attempt = order.attempt;
-    view.last_error = order.last_error;
-    view.reason = order.reason;
+    if (!is_deleted(order.state)) {
+        view.last_error = order.last_error;
+        const bool cancelled = order.state == pawl::run_state::cancelled;
+        view.reason = cancelled && !order.object.cancel_reason.empty() ? order.object.cancel_reason
+                                                                       : order.reason;
+    }
     view.wake_at = order.wake_at;
     view.created_at = order.created_at;
     view.updated_at = order.updated_at;
@@ -20,7 +34,7 @@ order_view view_of(const order_snapshot& order)
     return view;
 }
 
-transition_view view_of(const pawl::event& transition)
+transition_view view_of(const pawl::event& transition, pawl::run_state of_run)
 {
     transition_view view;
     view.version = transition.version;
@@ -29,7 +43,8 @@ transition_view view_of(const pawl::event& transition)
     view.to = static_cast<OrderStatus>(transition.to);
     view.run_state = to_string(transition.state);
     view.attempt = transition.attempt;
-    view.error = transition.error;
+    if (!is_deleted(of_run))
+        view.error = transition.error;
     view.at = transition.at;
     return view;
 }

@@ -74,7 +74,10 @@ struct cancel_answer {
 BOOST_DESCRIBE_STRUCT(cancel_answer, (), (order_id, run_id, outcome))
 
 order_view view_of(const order_snapshot& order);
-transition_view view_of(const pawl::event& transition);
+
+/// @param of_run The present state of the run: a transition of a run whose data was deleted has no
+/// error text.
+transition_view view_of(const pawl::event& transition, pawl::run_state of_run);
 
 template <class T>
 std::string to_json(const T& document)

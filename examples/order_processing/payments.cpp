@@ -52,14 +52,14 @@ charge_outcome note_answer(Order& order, const charge_result& result, int limit)
 awaitable<charge_result> send_charge(const Order& order, order_services services)
 {
     const Payment& last = order.payments.back();
-    std::string lost;
+    std::optional<service_error> lost;
     try {
         charge_result answer = co_await services.payments.charge(order, last.amount, last.key);
         co_return answer;
     } catch (const service_error& error) {
         if (error.kind() != service_failure::ambiguous)
             throw;
-        lost = error.what();
+        lost = error;
     }
     std::optional<charge_result> known;
     try {
@@ -68,7 +68,7 @@ awaitable<charge_result> send_charge(const Order& order, order_services services
         // `lost` says more: the charge was sent, whatever became of the question.
     }
     if (!known)
-        throw service_error{service_failure::ambiguous, lost};
+        throw service_error{*lost};
     co_return std::move(*known);
 }
 
@@ -158,20 +158,20 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         co_await run.checkpoint();
     }
     charge_result answer;
-    std::string unsent;
+    std::optional<service_error> unsent;
     try {
         answer = co_await send_charge(order, services.within(run.trace_parent()));
     } catch (const service_error& error) {
         if (error.kind() != service_failure::transient || !first)
             throw;
-        unsent = error.what();
+        unsent = error;
     }
-    if (!unsent.empty()) {
+    if (unsent) {
         // The provider has never heard of this try, so it does not count.
         order.payments.pop_back();
         order.payment_attempts = tries_with(order, order.payment_method);
         co_await run.checkpoint();
-        throw service_error{service_failure::transient, unsent};
+        throw service_error{*unsent};
     }
     co_return note_answer(order, answer, options.tries_per_method);
 }
@@ -204,9 +204,10 @@ awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, 
                       .payments.refund(refund.payment_id, refund.amount, refund.key);
         if (!id)
             throw service_error{service_failure::unexpected,
-                                "the provider refuses to refund " + to_string(refund.amount) +
-                                    " of payment " + refund.payment_id +
-                                    ": refund it at the provider, then resume the order"};
+                                "the payment service refuses to refund " +
+                                    to_string(refund.amount) +
+                                    ": refund it at the provider, then resume the order",
+                                "refused: the refund of payment " + refund.payment_id};
         refund.refund_id = std::move(*id);
     }
     if (keep == money{})
@@ -235,7 +236,8 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
     switch (view.status) {
     case payment_status::processing:
         throw service_error{service_failure::transient,
-                            "payment " + order.payment_id + " can neither be voided nor refunded"};
+                            "the payment can neither be voided nor refunded",
+                            "payment " + order.payment_id + " is still processing"};
     case payment_status::completed:
         payment->state = PaymentState::captured;
         payment->amount = view.captured; // what was taken goes back

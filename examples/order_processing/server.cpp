@@ -3,6 +3,7 @@
 #include "cluster.hpp"
 #include "descriptors.hpp"
 #include "pawl/engine.hpp"
+#include "pawl/error.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
 #include "services/start.hpp"
@@ -14,6 +15,7 @@
 #include <prometheus/registry.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -39,6 +41,17 @@ std::string ledger_file(const server_settings& settings)
     if (!settings.services_db.empty() || settings.db == ":memory:")
         return settings.services_db.empty() ? ":memory:" : settings.services_db;
     return is_postgres(settings.db) ? "orders.services" : settings.db + ".services";
+}
+
+void check_service(const std::string& name, const std::string& url, bool mock)
+{
+    const auto flag = "--" + name + "-url";
+    if (url.empty() && !mock)
+        throw pawl::definition_error{"the " + name + " service has no URL (" + flag +
+                                     "), and no mock one is asked for (--demo)"};
+    if (!url.empty() && mock)
+        throw pawl::definition_error{"the " + name + " service has a URL (" + flag +
+                                     "), and a mock one is asked for (--demo): give one of both"};
 }
 
 std::string name_of(const order_snapshot& order)
@@ -85,17 +98,23 @@ order_observer order_server::observer()
 void order_server::assemble()
 {
     urls_ = settings_.services;
-    if (urls_.payment.empty() || urls_.inventory.empty() || urls_.shipping.empty()) {
+    check_service("payment", urls_.payment, settings_.mocks.payment);
+    check_service("inventory", urls_.inventory, settings_.mocks.inventory);
+    check_service("shipping", urls_.shipping, settings_.mocks.shipping);
+    if (!settings_.mocks.empty()) {
         services::services_options options;
+        options.which = settings_.mocks;
         options.database = ledger_file(settings_);
         options.log = settings_.log;
         parts_->built_in.emplace(services::start_services(executor_, std::move(options)));
-        if (urls_.payment.empty())
+        if (settings_.mocks.payment)
             urls_.payment = parts_->built_in->payment_url();
-        if (urls_.inventory.empty())
+        if (settings_.mocks.inventory)
             urls_.inventory = parts_->built_in->inventory_url();
-        if (urls_.shipping.empty())
+        if (settings_.mocks.shipping)
             urls_.shipping = parts_->built_in->shipping_url();
+        settings_.log({pawl::log_level::warn,
+                       "mock services are used: what they charge or ship is only pretended"});
     }
     const auto limit = descriptor_limit();
     const auto shares = share_descriptors(limit);
@@ -164,13 +183,19 @@ awaitable<void> order_server::async_start()
 
 awaitable<void> order_server::async_stop()
 {
+    const auto end = std::chrono::steady_clock::now() + settings_.drain;
+    const auto left = [end] {
+        const auto rest =
+            std::chrono::duration_cast<pawl::duration>(end - std::chrono::steady_clock::now());
+        return std::max(rest, pawl::duration{});
+    };
     // First the engine: whoever waits for an order is then answered, and its connection ends.
     if (parts_->engine)
-        co_await parts_->engine->async_stop(settings_.drain, use_awaitable);
+        co_await parts_->engine->async_stop(settings_.drain / 4 * 3, use_awaitable);
     if (parts_->http)
-        co_await parts_->http->async_stop(settings_.drain);
+        co_await parts_->http->async_stop(left());
     if (parts_->built_in)
-        co_await parts_->built_in->async_stop(settings_.drain);
+        co_await parts_->built_in->async_stop(left());
     parts_ = std::make_unique<parts>();
 }
 

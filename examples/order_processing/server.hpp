@@ -7,6 +7,7 @@
 #include "pawl/log.hpp"
 #include "pawl/record_store.hpp"
 #include "service_clients.hpp"
+#include "services/start.hpp"
 #include "workflow.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -34,7 +35,7 @@ struct server_settings {
     /// Where the orders live instead of in `db`, if it is set.
     std::shared_ptr<pawl::record_store> store{};
 
-    /// The ledger of the built-in services. Empty: beside `db`, with ".services" behind its name;
+    /// The ledger of the mock services. Empty: beside `db`, with ".services" behind its name;
     /// with PostgreSQL orders.services.
     std::string services_db;
 
@@ -60,20 +61,25 @@ struct server_settings {
     /// The size of a page, in bytes: api_context::max_page_bytes.
     std::size_t max_page_bytes = 1024 * 1024;
 
-    /// The services to use; for each that is empty, a built-in one is started.
+    /// The services to use.
     service_urls services;
+
+    /// Services that are only pretended: built-in mock ones, which charge and ship nothing. Each
+    /// service has either a URL or is among these. Default: none.
+    services::service_set mocks;
 
     order_options orders;
 
-    /// How long stopping lets steps and requests go on. Default 10 s.
+    /// How long stopping lets steps and requests go on, altogether: three quarters for the steps,
+    /// the rest for requests to be answered. Default 10 s.
     pawl::duration drain = std::chrono::seconds{10};
 
     std::shared_ptr<pawl::clock> clock = pawl::system_clock();
     pawl::log_sink log = pawl::log_to_stderr;
 };
 
-/// The order server: the workflow on an engine, its REST interface, and the services that nobody
-/// else provides.
+/// The order server: the workflow on an engine, its REST interface, and mock services where they
+/// are asked for.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe, except for start, stop and destruction.

@@ -105,7 +105,8 @@ struct call {
 
 /// The request that an answer belongs to, to name it when something is wrong with it.
 struct answered {
-    std::string name;
+    std::string who;  ///< "the payment service"
+    std::string name; ///< "POST http://HOST/payments"
     http::client_response response;
 
     int status() const noexcept { return response.status; }
@@ -119,7 +120,7 @@ struct answered {
         const bool unknown =
             status() >= 500 || status() == 408 || status() == 425 || status() == 429;
         throw service_error{unknown ? service_failure::ambiguous : service_failure::unexpected,
-                            what};
+                            who + " answered with status " + std::to_string(status()), what};
     }
 
     /// The service has understood the request and will not do it, now or later. Missing credentials
@@ -155,7 +156,8 @@ struct answered {
         try {
             return pawl::codec<T>::decode(response.body);
         } catch (const pawl::decode_error& problem) {
-            throw service_error{service_failure::ambiguous, name + ": " + problem.what()};
+            throw service_error{service_failure::ambiguous, who + " gave an unreadable answer",
+                                name + ": " + problem.what()};
         }
     }
 
@@ -164,7 +166,8 @@ struct answered {
     {
         std::string text = read<answer_document>().*member;
         if (text.empty())
-            throw service_error{service_failure::ambiguous, name + ": the answer has no id"};
+            throw service_error{service_failure::ambiguous, who + " gave an unreadable answer",
+                                name + ": the answer has no id"};
         return text;
     }
 
@@ -178,9 +181,11 @@ struct answered {
     }
 };
 
-awaitable<answered> send(std::string service, transport by, std::string trace_parent, call what)
+awaitable<answered> send(std::string who, std::string service, transport by,
+                         std::string trace_parent, call what)
 {
     answered result;
+    result.who = "the " + who + " service";
     result.name = what.method + " " + service + what.target;
 
     http::client_request request;
@@ -194,9 +199,11 @@ awaitable<answered> send(std::string service, transport by, std::string trace_pa
     try {
         result.response = co_await by(std::move(request));
     } catch (const http::client_error& error) {
-        const auto kind = error.kind() == http::failure::not_sent ? service_failure::transient
-                                                                  : service_failure::ambiguous;
-        throw service_error{kind, error.what()};
+        if (error.kind() == http::failure::not_sent)
+            throw service_error{service_failure::transient, result.who + " cannot be reached",
+                                error.what()};
+        throw service_error{service_failure::ambiguous, result.who + " gave no complete answer",
+                            error.what()};
     }
     co_return result;
 }
@@ -207,7 +214,8 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 {
     const charge_document document{amount, order.payment_method, order.customer_id, order.id};
     call what{"POST", "/payments", std::move(key), encode(document)};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("payment", name_, transport_, trace_parent, std::move(what));
     switch (answer.status()) {
     case 200:
     case 201:
@@ -227,7 +235,8 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
 {
     call what{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("payment", name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)
@@ -243,7 +252,8 @@ awaitable<std::optional<charge_result>> payment_client::find_charge(std::string 
 awaitable<payment_view> payment_client::find(std::string payment_id)
 {
     call what{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("payment", name_, transport_, trace_parent, std::move(what));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<payment_view>();
@@ -252,7 +262,8 @@ awaitable<payment_view> payment_client::find(std::string payment_id)
 awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key), "{}"};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("payment", name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 409)
         co_return false;
     if (answer.status() != 200)
@@ -265,7 +276,8 @@ awaitable<std::optional<std::string>> payment_client::refund(std::string payment
 {
     call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
               encode(refund_document{amount})};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("payment", name_, transport_, trace_parent, std::move(what));
     if (answer.is_refusal())
         co_return std::nullopt;
     if (answer.status() != 201 && answer.status() != 200)
@@ -277,7 +289,8 @@ awaitable<reservation_result> inventory_client::reserve(const Order& order, std:
 {
     const reservation_document document{order.id, lines_of(order.items)};
     call what{"POST", "/reservations", std::move(key), encode(document)};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
     if (answer.is_refusal())
         co_return reservation_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -289,7 +302,8 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 {
     const availability_document document{lines_of(items)};
     call what{"POST", "/availability", {}, encode(document)};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
     if (answer.is_refusal())
         co_return std::vector<stock_line>{};
     if (answer.status() != 200)
@@ -300,7 +314,8 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 awaitable<void> inventory_client::release(std::string reservation_id, std::string key)
 {
     call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
     const bool gone = answer.status() == 404 || answer.status() == 410;
     if (answer.status() != 200 && answer.status() != 204 && !gone)
         answer.refuse();
@@ -311,7 +326,8 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
     const shipment_document document{order.id, lines_of(order.items), order.shipping_address,
                                      order.reservation_id};
     call what{"POST", "/shipments", std::move(key), encode(document)};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("shipping", name_, transport_, trace_parent, std::move(what));
     if (answer.is_refusal())
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -322,7 +338,8 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
 awaitable<std::optional<std::string>> shipping_client::find_shipment(std::string order_id)
 {
     call what{"GET", "/shipments?order_id=" + percent_encoded(order_id), {}, {}};
-    const answered answer = co_await send(name_, transport_, trace_parent, std::move(what));
+    const answered answer =
+        co_await send("shipping", name_, transport_, trace_parent, std::move(what));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)

@@ -29,17 +29,20 @@ enum class service_failure {
     unexpected ///< the service answered what it must not: somebody has to look at it
 };
 
-/// what() names the service, the request and what came of it.
+/// what() may be shown to a customer: it names the service and what came of the request. detail()
+/// is for the log: it also has addresses, keys, and the beginning of the service's answer.
 class service_error : public std::runtime_error {
 public:
-    service_error(service_failure kind, const std::string& what)
-        : std::runtime_error(what), kind_(kind)
+    service_error(service_failure kind, const std::string& what, std::string detail = {})
+        : std::runtime_error(what), kind_(kind), detail_(std::move(detail))
     {
     }
     service_failure kind() const noexcept { return kind_; }
+    const std::string& detail() const noexcept { return detail_; }
 
 private:
     service_failure kind_;
+    std::string detail_;
 };
 
 enum class charge_answer {
@@ -78,7 +81,7 @@ using transport =
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class payment_client {
 public:
-    /// @param name Of the service, in errors: its URL.
+    /// @param name Of the service, in the details of errors: its URL.
     payment_client(std::string name, transport by)
         : name_(std::move(name)), transport_(std::move(by))
     {
@@ -122,7 +125,7 @@ BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
 /// Thread safety and errors as payment_client.
 class inventory_client {
 public:
-    /// @param name Of the service, in errors: its URL.
+    /// @param name Of the service, in the details of errors: its URL.
     inventory_client(std::string name, transport by)
         : name_(std::move(name)), transport_(std::move(by))
     {
@@ -152,7 +155,7 @@ struct shipment_result {
 /// Thread safety and errors as payment_client.
 class shipping_client {
 public:
-    /// @param name Of the service, in errors: its URL.
+    /// @param name Of the service, in the details of errors: its URL.
     shipping_client(std::string name, transport by)
         : name_(std::move(name)), transport_(std::move(by))
     {

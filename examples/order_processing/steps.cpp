@@ -5,6 +5,7 @@
 #include "validation.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -97,8 +98,8 @@ complete_payment(pawl::run<Order>& run, order_services& services, const order_op
     if (archive_if_lost(order, view.status))
         co_return pawl::to<PaymentFailed>;
     if (view.captured != order.total)
-        co_return pawl::pause("payment " + order.payment_id + " captured " +
-                              to_string(view.captured) + " of " + to_string(order.total));
+        co_return pawl::pause("the payment captured " + to_string(view.captured) + " of " +
+                              to_string(order.total));
     if (Payment* payment = current_payment(order))
         payment->state = PaymentState::captured;
     order.paid_at = run.now();
@@ -122,8 +123,8 @@ pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_service
         co_return pawl::skip();
     if (archive_if_lost(order, view.status))
         co_return pawl::to<PaymentFailed>;
-    throw service_error{service_failure::transient,
-                        "payment " + order.payment_id + " cannot be voided"};
+    throw service_error{service_failure::transient, "the payment cannot be voided",
+                        "payment " + order.payment_id + " is still processing"};
 }
 
 pawl::step<PaymentProcessing, Cancelled> handle_payment_failure(pawl::run<Order>& run,
@@ -191,20 +192,20 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
     }
 
     shipment_result shipment;
-    std::string unsent;
+    std::optional<service_error> unsent;
     try {
         shipment =
             co_await services.within(run.trace_parent()).shipping.ship(order, order.shipment_key);
     } catch (const service_error& error) {
         if (error.kind() != service_failure::transient || !first)
             throw;
-        unsent = error.what();
+        unsent = error;
     }
-    if (!unsent.empty()) {
+    if (unsent) {
         // The request was not sent, so until the next attempt the customer may still cancel.
         order.shipment_key.clear();
         co_await run.checkpoint();
-        throw service_error{service_failure::transient, unsent};
+        throw service_error{*unsent};
     }
 
     if (shipment.tracking_number.empty() && !first) {
@@ -249,7 +250,9 @@ pawl::step<Refunded> process_cancellation(pawl::run<Order>& run, order_services&
     order.cancelled_at = run.now();
     if (was_paid_back(order))
         co_return pawl::to<Refunded>;
-    co_return pawl::cancel(order.cancel_reason);
+    // Without the reason, which may be the customer's words: the order keeps it, the history would
+    // keep it for good.
+    co_return pawl::cancel("the order was cancelled");
 }
 
 } // namespace order_processing

@@ -2,6 +2,7 @@
 
 #include "pawl/builder.hpp"
 #include "pawl/error.hpp"
+#include "pawl/log.hpp"
 #include "steps.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -34,6 +35,20 @@ pawl::retry_policy constant(pawl::duration backoff, int errors)
     policy.multiplier = 1;
     policy.max_attempts = errors;
     return policy;
+}
+
+/// Writes what only operators should read of a failed step into the log.
+template <class Next>
+boost::asio::awaitable<Next> logged(order_run& run, boost::asio::awaitable<Next> step)
+{
+    try {
+        auto next = co_await std::move(step);
+        co_return next;
+    } catch (const service_error& error) {
+        if (!error.detail().empty())
+            run.log(pawl::log_level::warn, error.detail());
+        throw;
+    }
 }
 
 boost::asio::awaitable<void> tell(const std::function<void(const order_snapshot&)>& listener,
@@ -72,39 +87,40 @@ pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, orde
     b.step<Created>(validate_order)
         .retry(constant(options.validation_backoff, options.validation_errors));
 
-    b.step<Validated>(
-         [&services, options](order_run& run) { return process_payment(run, services, options); })
+    b.step<Validated>([&services, options](order_run& run) {
+         return logged(run, process_payment(run, services, options));
+     })
         .retry(constant(options.payment_backoff, options.payment_errors))
         .parallel(charging);
 
     b.step<PaymentProcessing>([&services, options](order_run& run) {
-         return complete_payment(run, services, options);
+         return logged(run, complete_payment(run, services, options));
      }).parallel(other_step);
     b.timeout<PaymentProcessing>(options.payment_timeout, [&services](order_run& run) {
-        return payment_timed_out(run, services);
+        return logged(run, payment_timed_out(run, services));
     });
 
     b.step<PaymentFailed>([&services, options](order_run& run) {
-         return handle_payment_failure(run, services, options);
+         return logged(run, handle_payment_failure(run, services, options));
      }).parallel(other_step);
 
     b.step<PaymentProcessed>([&services](order_run& run) {
-         return reserve_inventory(run, services);
+         return logged(run, reserve_inventory(run, services));
      }).parallel(charging);
 
     b.step<InventoryFailed>([&services, options](order_run& run) {
-         return handle_inventory_failure(run, services, options);
+         return logged(run, handle_inventory_failure(run, services, options));
      }).parallel(other_step);
 
     b.step<InventoryReserved>([&services](order_run& run) {
-         return fulfill_order(run, services);
+         return logged(run, fulfill_order(run, services));
      }).parallel(charging);
 
     b.callback<Created, Validated, PaymentProcessing, PaymentProcessed, PaymentFailed,
                InventoryReserved, InventoryFailed>("cancel", cancel_order);
 
     b.step<Cancelled>([&services, options](order_run& run) {
-         return process_cancellation(run, services, options);
+         return logged(run, process_cancellation(run, services, options));
      }).parallel(other_step);
 
     b.end<Fulfilled, Refunded>();

@@ -135,6 +135,8 @@ void talk(world& with, std::string_view bytes)
         const auto match = with.routes().find(message.method, reader.segments());
         if (match.answer) {
             message.captures = match.captures;
+            // Else most inputs would end there.
+            message.headers.try_emplace("content-type", "application/json");
             check(with.answer(*match.answer, message));
         }
         if (!reader.keep_alive())

@@ -95,6 +95,27 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_flag_or_the_variable)
     refuses({}, {"PAWL_TEST_THREADS", "many", "1 to 64"});
 }
 
+BOOST_AUTO_TEST_CASE(a_value_may_be_left_out_where_that_has_a_meaning)
+{
+    std::string demo;
+    flags.optional_text("demo", demo, "all", "SERVICES", "What to pretend.");
+    BOOST_TEST(parse({"--demo", "--serve"}));
+    BOOST_TEST(demo == "all");
+    BOOST_TEST(parse({"--demo=payment"}));
+    BOOST_TEST(demo == "payment");
+    variables = {{"PAWL_TEST_DEMO", "shipping"}};
+    BOOST_TEST(parse({}));
+    BOOST_TEST(demo == "shipping");
+    BOOST_TEST(flags.help().find("--demo[=SERVICES]") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_misspelt_variable_is_found)
+{
+    const std::vector<std::string> wrong{"PAWL_TEST_BD"};
+    BOOST_TEST(flags.unknown_variables({"PAWL_TEST_DB", "HOME", "PAWL_TEST_BD", "PAWL_X"}) == wrong,
+               boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(numbers_keep_to_their_range)
 {
     for (const char* value : {"65536", "-1", "80a", "0x50", " 80", "99999999999999999999"})

@@ -77,7 +77,7 @@ std::string skip_to_server(child& from)
 BOOST_AUTO_TEST_CASE(prints_four_lines_and_stops_on_sigterm)
 {
     for (const int signal : {SIGTERM, SIGINT}) {
-        child run{order_program, {"--serve", "--db", ":memory:", "--threads=3"}};
+        child run{order_program, {"--serve", "--demo", "--db", ":memory:", "--threads=3"}};
         skip_to_server(run);
         run.signal(signal);
         BOOST_TEST(run.wait() == 0);
@@ -91,8 +91,8 @@ BOOST_AUTO_TEST_CASE(raises_its_limit_on_descriptors_and_says_so)
     getrlimit(RLIMIT_NOFILE, &limit);
     const auto highest = std::to_string(limit.rlim_max);
     child run{"/bin/sh",
-              {"-c", "ulimit -Sn 100 && exec \"$0\" \"$@\"", order_program, "--serve", "--db",
-               ":memory:"}};
+              {"-c", "ulimit -Sn 100 && exec \"$0\" \"$@\"", order_program, "--serve", "--demo",
+               "--db", ":memory:"}};
     skip_to_server(run);
     run.signal(SIGTERM);
     BOOST_TEST(run.wait() == 0);
@@ -103,8 +103,8 @@ BOOST_AUTO_TEST_CASE(raises_its_limit_on_descriptors_and_says_so)
 BOOST_AUTO_TEST_CASE(serves_beside_more_silent_peers_than_descriptors)
 {
     child run{"/bin/sh",
-              {"-c", "ulimit -n 128 && exec \"$0\" \"$@\"", order_program, "--serve", "--db",
-               ":memory:"}};
+              {"-c", "ulimit -n 128 && exec \"$0\" \"$@\"", order_program, "--serve", "--demo",
+               "--db", ":memory:"}};
     const auto url = skip_to_server(run);
     asio::io_context context;
     const tcp::endpoint there{
@@ -159,20 +159,43 @@ BOOST_AUTO_TEST_CASE(wrong_flags_exit_2)
     exits({"--port", "70000"}, 2, "--port");
     exits({"--payment-backoff", "soon"}, 2, "--payment-backoff");
     exits({"--log-level", "loud"}, 2, "--log-level");
-    exits({"--serve", "--db", ":memory:", "--payment-url", "nowhere"}, 2, "nowhere");
-    exits({"--serve", "--db", ":memory:", "--payment-timeout", "0s"}, 2, "payment_timeout");
+    exits({"--serve", "--demo=inventory,shipping", "--db", ":memory:", "--payment-url", "nowhere"},
+          2, "nowhere");
+    exits({"--serve", "--demo", "--db", ":memory:", "--payment-timeout", "0s"}, 2,
+          "payment_timeout");
+}
+
+BOOST_AUTO_TEST_CASE(mock_services_are_used_only_where_they_are_asked_for)
+{
+    const std::string url = "http://127.0.0.1:9";
+    exits({"--serve", "--db", ":memory:"}, 2, "--payment-url");
+    exits({"--serve", "--db", ":memory:", "--payment-url", url}, 2, "--inventory-url");
+    exits({"--serve", "--db", ":memory:", "--demo", "--shipping-url", url}, 2, "--shipping-url");
+    exits({"--serve", "--db", ":memory:", "--demo=payment,shiping"}, 2, "shiping");
+
+    child run{order_program,
+              {"--serve", "--db", ":memory:", "--demo=payment,inventory", "--shipping-url", url},
+              {"PAWL_SHIPING_URL=" + url}};
+    read_url(run, "payment service");
+    read_url(run, "inventory service");
+    BOOST_TEST(read_url(run, "shipping service") == url);
+    read_url(run, "order server");
+    run.signal(SIGTERM);
+    BOOST_TEST(run.wait() == 0);
+    BOOST_TEST(run.errors.find("mock services are used") != std::string::npos, run.errors);
+    BOOST_TEST(run.errors.find("PAWL_SHIPING_URL") != std::string::npos, run.errors);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_used_exits_1)
 {
     const temporary_directory directory;
     const auto missing = directory.file("missing/orders.db");
-    exits({"--serve", "--db", missing, "--services-db", ":memory:"}, 1, missing);
+    exits({"--serve", "--demo", "--db", missing, "--services-db", ":memory:"}, 1, missing);
 
-    child first{order_program, {"--serve", "--db", ":memory:"}};
+    child first{order_program, {"--serve", "--demo", "--db", ":memory:"}};
     const auto url = skip_to_server(first);
     const auto port = url.substr(url.rfind(':') + 1);
-    exits({"--serve", "--db", ":memory:", "--port", port}, 1, port);
+    exits({"--serve", "--demo", "--db", ":memory:", "--port", port}, 1, port);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

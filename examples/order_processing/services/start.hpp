@@ -10,11 +10,24 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace order_processing::services {
 
+/// Some of the three services.
+struct service_set {
+    bool payment = false;
+    bool inventory = false;
+    bool shipping = false;
+
+    bool empty() const noexcept { return !payment && !inventory && !shipping; }
+};
+
 struct services_options {
+    /// Those that are started. Default: all.
+    service_set which = {true, true, true};
+
     /// The ledger's file; ":memory:" keeps nothing.
     std::string database = ":memory:";
 
@@ -31,21 +44,22 @@ struct services_options {
     pawl::log_sink log = pawl::log_to_stderr;
 };
 
-/// The three services, listening on loopback.
+/// Mock services, listening on loopback.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class running_services {
 public:
-    running_services(pawl::http::server payment, pawl::http::server inventory,
-                     pawl::http::server shipping);
+    running_services(std::optional<pawl::http::server> payment,
+                     std::optional<pawl::http::server> inventory,
+                     std::optional<pawl::http::server> shipping);
 
-    /// "http://127.0.0.1:PORT"
+    /// "http://127.0.0.1:PORT"; empty for a service that is not started.
     std::string payment_url() const;
     std::string inventory_url() const;
     std::string shipping_url() const;
 
-    /// Three lines for people and scripts: "payment service listening on URL", and so on.
+    /// A line for each service, for people and scripts: "payment service listening on URL".
     std::string announcement() const;
 
     /// Stops to accept, lets requests finish until `deadline` from now, and completes when the
@@ -53,12 +67,12 @@ public:
     boost::asio::awaitable<void> async_stop(pawl::duration deadline);
 
 private:
-    pawl::http::server payment_;
-    pawl::http::server inventory_;
-    pawl::http::server shipping_;
+    std::optional<pawl::http::server> payment_;
+    std::optional<pawl::http::server> inventory_;
+    std::optional<pawl::http::server> shipping_;
 };
 
-/// Opens the ledger, binds three ports and begins to serve on `executor`. Blocks up to
+/// Opens the ledger, binds a port for each service and begins to serve on `executor`. Blocks up to
 /// services_options::lock_wait.
 ///
 /// @throws ledger_error when the file cannot be used; boost::system::system_error when a port

@@ -483,6 +483,51 @@ awaitable<void> deleted_data(scenario& s)
     BOOST_TEST(again.status == 202);
 }
 
+/// Neither what the customer typed into a wrong member, nor what was said of the order.
+awaitable<void> deleted_words(scenario& s)
+{
+    Order order = sample_order();
+    order.payment_method = "4111 1111";
+    order.items[0].product_id.clear();
+    co_await s.submit_and_wait(order);
+    Order other = sample_order("order-002");
+    other.payment_method = "stuck_card";
+    co_await s.submit(other);
+    co_await s.send("POST", "/orders/order-002/cancel", R"({"reason": "Ada 4111 is ill"})");
+    const auto end = co_await s.wait("order-002");
+    BOOST_TEST(end.reason == "Ada 4111 is ill");
+    for (const char* id : {"/orders/order-001", "/orders/order-002"}) {
+        const auto deleted = co_await s.send("DELETE", std::string{id} + "/data");
+        BOOST_TEST(deleted.status == 202);
+        std::string text;
+        do {
+            const auto answer = co_await s.send("GET", id);
+            text = answer.body;
+        } while (!contains(text, R"("run_state":"DataDeleted")"));
+        const auto history = co_await s.send("GET", std::string{id} + "/history");
+        text += history.body;
+        for (const char* personal : {"4111", "Ada", "Product id"})
+            BOOST_TEST(!contains(text, personal), text);
+    }
+}
+
+/// A customer learns that a service fails, and the log learns how.
+awaitable<void> errors_for_customers(scenario& s)
+{
+    co_await s.set_faults(service::inventory, R"({"error_rate": 1})");
+    co_await s.submit(sample_order());
+    co_await s.wait_for_failure("order-001", OrderStatus::PaymentProcessed);
+    const auto order = co_await s.send("GET", "/orders/order-001");
+    const auto history = co_await s.send("GET", "/orders/order-001/history");
+    for (const auto& text : {order.body, history.body}) {
+        BOOST_TEST(contains(text, "the inventory service answered with status 503"), text);
+        BOOST_TEST(!contains(text, "http://"), text);
+        BOOST_TEST(!contains(text, "out of order for now"), text);
+    }
+    co_await s.set_faults(service::inventory, "{}");
+    co_await s.wait("order-001");
+}
+
 awaitable<void> service_pages(scenario& s)
 {
     co_await s.submit_and_wait(sample_order());
@@ -544,6 +589,7 @@ awaitable<void> traced_order(scenario& s)
     service.start();
     auto settings = quick_settings();
     settings.services.payment = service.url();
+    settings.mocks.payment = false;
     order_server server{s.executor(), std::move(settings)};
     co_await server.async_start();
     scenario traced{s.executor(), server};
@@ -643,6 +689,25 @@ BOOST_AUTO_TEST_CASE(an_order_can_be_paused_and_resumed)
 BOOST_AUTO_TEST_CASE(personal_data_can_be_deleted)
 {
     run_scenario(deleted_data);
+}
+
+BOOST_AUTO_TEST_CASE(deleted_data_is_not_in_texts_either)
+{
+    run_scenario(deleted_words);
+}
+
+BOOST_AUTO_TEST_CASE(errors_show_nothing_of_the_inside)
+{
+    std::mutex mutex;
+    std::string lines;
+    auto settings = quick_settings();
+    settings.log = [&](const pawl::log_entry& entry) {
+        const std::lock_guard lock{mutex};
+        lines += to_string(entry) + "\n";
+    };
+    run_scenario(errors_for_customers, std::move(settings));
+    BOOST_TEST(contains(lines, "/reservations: status 503"), lines);
+    BOOST_TEST(contains(lines, "out of order for now"));
 }
 
 BOOST_AUTO_TEST_CASE(the_server_tells_of_itself)

@@ -23,6 +23,7 @@ server_settings quick_settings()
     server_settings settings;
     settings.db = ":memory:";
     settings.store = pawl::open_memory();
+    settings.mocks = {true, true, true};
     settings.drain = 5s;
     settings.log = [](const pawl::log_entry&) {
     };

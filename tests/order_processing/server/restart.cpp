@@ -100,6 +100,7 @@ BOOST_AUTO_TEST_CASE(every_order_ends_once)
     auto services = services::start_services(context.get_executor(), {});
     auto settings = quick_settings();
     settings.drain = {}; // steps are cancelled wherever they are
+    settings.mocks = {};
     settings.services = {services.payment_url(), services.inventory_url(), services.shipping_url()};
     run_coroutine(context, all_lives(context.get_executor(), settings, services));
 }
