@@ -80,6 +80,12 @@ struct engine_options {
     /// with errc::overloaded. At least 1. Default 100,000.
     std::size_t max_waiting_calls = 100'000;
 
+    /// Messages that wait in the inbox of one run; one more callback is refused with
+    /// errc::inbox_full. Commands may be sent past it, 64 at a time, so that a run with a full
+    /// inbox can still be paused, resumed and cancelled. Each engine applies its own limit to what
+    /// it sends. 1 to 1,000,000. Default 10,000.
+    std::uint32_t max_pending_messages = 10'000;
+
     /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once()
     /// and the scrubber), of a payload, and of the effects that a run has recorded, together. A
     /// trigger or callback with more is refused with errc::too_large; a handler that leaves more

@@ -63,6 +63,10 @@ struct transition {
 /// the run has is a duplicate, unless that one was settled as failed: then the key is free again.
 struct delivery {
     message content; ///< its sequence is given by the store
+
+    /// The message is refused as inbox_full when the run has as many pending messages already. 0:
+    /// no limit.
+    std::uint32_t max_pending = 0;
 };
 
 /// Moves a named cursor of a shard forward. A cursor never moves back: a smaller position is
@@ -105,6 +109,7 @@ enum class apply_status : std::uint8_t {
     finished,    ///< delivery: the run has finished
     fenced,      ///< the shard's epoch is not the change's
     not_found,   ///< no run of that id
+    inbox_full,  ///< delivery: the run has delivery::max_pending messages already
 };
 
 struct apply_result {

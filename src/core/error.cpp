@@ -79,6 +79,8 @@ const char* sentence(errc code) noexcept
     case errc::called_by_handler:
         return "a handler of the engine called what waits for the end of all handlers: call it "
                "from outside of them";
+    case errc::inbox_full:
+        return "too many messages wait for the run: send it again when some have been handled";
     }
     return "unknown error";
 }
@@ -109,6 +111,7 @@ bool is_retryable(const error_code& code) noexcept
     case errc::store_unavailable:
     case errc::store_locked:
     case errc::store_full:
+    case errc::inbox_full:
         return true;
     default:
         return false;

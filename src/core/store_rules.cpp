@@ -153,6 +153,11 @@ std::optional<time_point> wake_after(const transition& change, std::uint64_t inb
     return std::min(next.wake_at.value_or(time_point::max()), next.updated_at);
 }
 
+bool is_inbox_full(const delivery& next, std::uint32_t pending) noexcept
+{
+    return next.max_pending > 0 && pending >= next.max_pending;
+}
+
 time_point wake_after(const message& delivered, std::optional<time_point> wake_at) noexcept
 {
     return std::min(wake_at.value_or(time_point::max()), delivered.sent_at);

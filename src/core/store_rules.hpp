@@ -38,6 +38,9 @@ std::optional<time_point> wake_after(const transition& change, std::uint64_t inb
 /// The wake-up of a run to which this message was delivered.
 time_point wake_after(const message& delivered, std::optional<time_point> wake_at) noexcept;
 
+/// Whether a run with so many pending messages refuses another.
+bool is_inbox_full(const delivery& next, std::uint32_t pending) noexcept;
+
 /// Whether a run in this state takes a message of this kind at all.
 bool takes(run_state state, message_kind kind) noexcept;
 

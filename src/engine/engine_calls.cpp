@@ -29,6 +29,9 @@ namespace {
 /// Of a command; longer ones are cut.
 constexpr std::size_t max_reason_length = 1024;
 
+/// Commands that a run takes though its inbox is full.
+constexpr std::uint32_t reserved_for_commands = 64;
+
 error_code code_of(apply_status status)
 {
     switch (status) {
@@ -47,6 +50,8 @@ error_code code_of(apply_status status)
         return make_error_code(errc::fenced);
     case apply_status::not_found:
         return make_error_code(errc::not_found);
+    case apply_status::inbox_full:
+        return make_error_code(errc::inbox_full);
     }
     return make_error_code(errc::store_unavailable);
 }
@@ -283,7 +288,8 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.sent_at = shared_.clock.now();
     if (call.time_limit)
         content.expires_at = core::later(content.sent_at, *call.time_limit);
-    commit item{delivery{std::move(content)}, {}, {}};
+    const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
+    commit item{delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
     const auto committed = co_await commit_call(item);
     const auto& known = committed.value();
     auto& stored = std::get<delivery>(item.what).content;

@@ -44,6 +44,8 @@ engine_options checked(engine_options options)
     require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
     require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
     require(options.max_batch >= 1, "max_batch must be at least 1");
+    require(options.max_pending_messages >= 1 && options.max_pending_messages <= 1'000'000,
+            "max_pending_messages must be 1 to 1,000,000");
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
     require(options.max_batch_bytes >= 1, "max_batch_bytes is 0; it must be at least 1");
     require(options.max_object_size >= 1, "max_object_size must be at least 1");

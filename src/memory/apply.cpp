@@ -343,6 +343,8 @@ apply_result state::apply_one(const delivery& change)
     }
     if (!core::takes(run.data.state, change.content.kind))
         return {.status = apply_status::finished};
+    if (core::is_inbox_full(change, run.data.inbox_pending))
+        return {.status = apply_status::inbox_full};
 
     if (!run.inbox)
         run.inbox = std::make_unique<mailbox>();

@@ -10,12 +10,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 #include <utility>
 
 namespace pawl::postgres {
 
 namespace {
+
+constexpr std::uint32_t int_max = std::numeric_limits<std::int32_t>::max();
 
 /// Keys of several kinds in one table: parts that are told apart by their lengths.
 std::string key_of(char kind, std::string_view first, std::string_view second)
@@ -157,7 +160,7 @@ class batch_encoder {
 public:
     batch_encoder(std::uint32_t shards, const type_numbers& types, const workflow_places& workflows)
         : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
-          settlements_(types.settlement, 4), deliveries_(types.delivery, 11),
+          settlements_(types.settlement, 4), deliveries_(types.delivery, 12),
           cursors_(types.cursor, 5), removals_(types.removal, 5),
           publications_(types.publication, 10), trims_(types.trim, 4)
     {
@@ -201,7 +204,8 @@ public:
             .bytes_or_null(content.key)
             .bytes_or_null(content.requested_by)
             .int8(content.payload_version)
-            .bytes(content.payload);
+            .bytes(content.payload)
+            .int4(static_cast<std::int32_t>(std::min<std::uint32_t>(change.max_pending, int_max)));
     }
 
     void add(int place, int, const cursor_move& change)
@@ -343,7 +347,7 @@ std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> 
         const auto place = static_cast<std::size_t>(rows.integer());
         const auto verdict = rows.integer();
         if (place >= changes || verdict < 0 ||
-            verdict > static_cast<std::int64_t>(apply_status::not_found))
+            verdict > static_cast<std::int64_t>(apply_status::inbox_full))
             rows.damaged("apply() gave a verdict that makes no sense");
         ++decided;
         apply_result& result = results[place];

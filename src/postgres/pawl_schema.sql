@@ -265,7 +265,8 @@ CREATE TYPE delivery_input AS (
     key bytea,
     requested_by bytea,
     payload_version bigint,
-    payload bytea
+    payload bytea,
+    max_pending integer
 );
 CREATE TYPE cursor_input AS (ord integer, shard integer, name bytea, place text, epoch bigint);
 CREATE TYPE removal_input AS (ord integer, wave integer, run uuid, expected bigint, epoch bigint);
@@ -476,17 +477,19 @@ END $$;
 CREATE FUNCTION apply_deliveries(deliveries delivery_input[], present integer, locked integer[])
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    RETURN QUERY WITH judged AS MATERIALIZED (
-        SELECT i.*, r.shard, r.place, r.wake_at AS old_wake, r.inbox_last,
+    RETURN QUERY WITH found AS MATERIALIZED (
+        SELECT i.*, r.shard, r.place, r.wake_at AS old_wake, r.inbox_last, r.inbox_pending,
                same.sequence AS first_sequence, same.outcome AS first_outcome,
                same.detail AS first_detail,
                CASE WHEN r.place IS NULL THEN 7
                     WHEN same.sequence IS NOT NULL THEN 1
                     WHEN r.finished_at IS NOT NULL AND i.kind <> 5 THEN 5
-                    ELSE 0 END::smallint AS verdict
+                    ELSE 0 END::smallint AS first_verdict
         FROM unnest(deliveries) i
         LEFT JOIN LATERAL (
-            SELECT r.ctid AS place, r.shard, r.wake_at, r.inbox_last, r.finished_at FROM runs r
+            SELECT r.ctid AS place, r.shard, r.wake_at, r.inbox_last, r.inbox_pending,
+                   r.finished_at
+            FROM runs r
             WHERE r.id = i.run AND r.shard = ANY (locked) LIMIT 1) r ON true
         LEFT JOIN LATERAL (
             SELECT m.sequence, m.outcome, m.detail FROM messages m
@@ -495,6 +498,22 @@ BEGIN
                 = index_key(uuid_send(i.run) || index_key(int4send(length(i.name)), i.name), i.key)
             LIMIT 1) same ON true
         WHERE i.wave = present
+    ), limited AS ( -- messages of one limit fill an inbox, so that callbacks leave room for commands
+        SELECT f.*, CASE WHEN f.first_verdict = 0 AND f.max_pending > 0
+                          AND f.inbox_pending
+                              + count(*) FILTER (WHERE f.first_verdict = 0)
+                                    OVER (PARTITION BY f.run, f.max_pending ORDER BY f.ord)
+                              > f.max_pending
+                         THEN 8 ELSE f.first_verdict END::smallint AS second_verdict
+        FROM found f
+    ), judged AS MATERIALIZED ( -- then all of them together
+        SELECT l.*, CASE WHEN l.second_verdict = 0 AND l.max_pending > 0
+                          AND l.inbox_pending
+                              + count(*) FILTER (WHERE l.second_verdict = 0)
+                                    OVER (PARTITION BY l.run ORDER BY l.ord)
+                              > l.max_pending
+                         THEN 8 ELSE l.second_verdict END::smallint AS verdict
+        FROM limited l
     ), accepted AS MATERIALIZED (
         SELECT *, inbox_last + row_number() OVER (PARTITION BY run ORDER BY ord) AS sequence
         FROM judged WHERE verdict = 0

@@ -61,6 +61,8 @@ apply_result writer::apply_one(const delivery& change)
         return *first;
     if (!core::takes(run->state, content.kind))
         return {.status = apply_status::finished};
+    if (core::is_inbox_full(change, run->inbox_pending))
+        return {.status = apply_status::inbox_full};
 
     const auto sequence = run->inbox_last + 1;
     execution{insert_message_}

@@ -102,6 +102,21 @@ struct lets_runs_sleep_over_messages : pawl::forwarding_store {
     }
 };
 
+/// Takes every message.
+struct ignores_inbox_limits : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* message = std::get_if<pawl::delivery>(&each))
+                message->max_pending = 0;
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
 /// Begins the next page of due runs one run too late.
 struct skips_between_due_pages : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
@@ -591,6 +606,11 @@ BOOST_AUTO_TEST_CASE(keys_of_failed_messages_that_are_kept_are_noticed)
 BOOST_AUTO_TEST_CASE(pages_of_finished_runs_that_begin_again_are_noticed)
 {
     expect_noticed<repeats_finished_runs>("finished_runs_are_found_page_by_page");
+}
+
+BOOST_AUTO_TEST_CASE(inboxes_without_a_limit_are_noticed)
+{
+    expect_noticed<ignores_inbox_limits>("an_inbox_has_a_limit");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_that_ends_too_early_is_noticed)

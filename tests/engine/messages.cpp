@@ -297,6 +297,29 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_delivered_is_refused_with_the_reason)
         (w.error_of(client.async_pause(run, "late", asio::use_awaitable)) == pawl::errc::finished));
 }
 
+BOOST_AUTO_TEST_CASE(a_full_inbox_refuses_callbacks_and_takes_commands)
+{
+    world w;
+    w.options.max_pending_messages = 3;
+    auto client = w.start(waiting());
+    const auto run = trigger(w, client);
+    const auto deliver = [&] {
+        return client.async_deliver(run, "change", change_request{1}, {}, asio::use_awaitable);
+    };
+    w.wait_for(client.async_pause(run, "so that callbacks wait", asio::use_awaitable));
+    for (int i = 0; i < 3; ++i)
+        w.wait_for(deliver());
+    BOOST_TEST((w.error_of(deliver()) == pawl::errc::inbox_full));
+    BOOST_TEST(w.wait_for(w.store->find(run)).value().inbox_pending == 3u);
+
+    w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
+    w.settle();
+    BOOST_TEST(w.wait_for(w.store->find(run)).value().inbox_pending == 0u);
+    w.wait_for(deliver());
+    w.settle();
+    BOOST_TEST(w.wait_for(client.async_find(run, asio::use_awaitable)).value().object.value == 4);
+}
+
 BOOST_AUTO_TEST_CASE(a_callback_waits_for_the_step_that_is_running)
 {
     world w;

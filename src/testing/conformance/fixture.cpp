@@ -25,6 +25,8 @@ std::string_view name_of(apply_status status)
         return "fenced";
     case apply_status::not_found:
         return "not_found";
+    case apply_status::inbox_full:
+        return "inbox_full";
     }
     return "(no status)";
 }

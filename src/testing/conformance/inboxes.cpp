@@ -233,11 +233,54 @@ awaitable<void> finished_runs_take_no_messages(fixture& test)
     }
 }
 
+awaitable<void> an_inbox_has_a_limit(fixture& test)
+{
+    const auto run = co_await test.started("busy");
+    const auto other = co_await test.started("idle");
+    const auto limited = [&](run_id to, const std::string& key, std::uint32_t limit) {
+        auto message = send(to, "limited");
+        message.content.key = key;
+        message.max_pending = limit;
+        return message;
+    };
+    // In one batch, and with other runs and a command that may be one more.
+    auto command = limited(run.id, "", 4);
+    command.content.kind = message_kind::pause;
+    const auto results = co_await test.apply(
+        {limited(run.id, "1", 3), limited(run.id, "2", 3), limited(other.id, "1", 3),
+         limited(run.id, "3", 3), limited(run.id, "4", 3), limited(run.id, "5", 3), command});
+    const std::vector expected{apply_status::accepted,   apply_status::accepted,
+                               apply_status::accepted,   apply_status::accepted,
+                               apply_status::inbox_full, apply_status::inbox_full,
+                               apply_status::accepted};
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        expect_status(results.at(i), expected[i], "a message to an inbox with a limit");
+    auto stored = co_await test.stored(run.id);
+    expect_number(stored.inbox_last, 4, "messages of a full inbox");
+    expect_number(stored.inbox_pending, 4, "pending messages of a full inbox");
+
+    auto result = co_await test.apply_one(limited(run.id, "6", 3));
+    expect_status(result, apply_status::inbox_full, "a message to a full inbox");
+    result = co_await test.apply_one(limited(run.id, "1", 3));
+    expect_status(result, apply_status::duplicate, "a repeated message to a full inbox");
+    result = co_await test.apply_one(limited(run.id, "6", 0));
+    expect_status(result, apply_status::accepted, "a message without a limit to a full inbox");
+
+    stored = co_await test.stored(run.id);
+    auto handled = step_of(next_of(stored), event_kind::message_settled);
+    handled.inbox_seen = 5;
+    for (std::uint64_t sequence = 1; sequence <= 5; ++sequence)
+        handled.settled.push_back({sequence, message_outcome::handled, ""});
+    co_await test.accept_one(handled);
+    result = co_await test.apply_one(limited(run.id, "7", 3));
+    expect_status(result, apply_status::accepted, "a message to an inbox that has room again");
+}
+
 } // namespace
 
 std::span<const check_entry> inbox_checks()
 {
-    static constexpr std::array<check_entry, 8> checks{{
+    static constexpr std::array<check_entry, 9> checks{{
         {"message_keys_belong_to_their_name", message_keys_belong_to_their_name},
         {"messages_come_back_in_order", messages_come_back_in_order},
         {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
@@ -247,6 +290,7 @@ std::span<const check_entry> inbox_checks()
          a_message_that_failed_does_not_keep_its_key},
         {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
         {"finished_runs_take_no_messages", finished_runs_take_no_messages},
+        {"an_inbox_has_a_limit", an_inbox_has_a_limit},
     }};
     return checks;
 }
