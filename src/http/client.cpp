@@ -30,6 +30,9 @@ detail::url check(const std::string& url, const client_options& options)
             throw definition_error(fmt::format("client_options::{}", what));
     };
     require(options.timeout > duration::zero(), "timeout must be positive");
+    require(options.place_timeout > duration::zero(), "place_timeout must be positive");
+    require(options.attempt_delay >= duration::zero(), "attempt_delay must not be negative");
+    require(options.address_lifetime >= duration::zero(), "address_lifetime must not be negative");
     require(options.max_connections > 0, "max_connections must be at least 1");
     auto where = detail::parse_url(url);
     if (!where)

@@ -1,5 +1,6 @@
 #include "http/client_call.hpp"
 
+#include "http/connect_race.hpp"
 #include "http/executors.hpp"
 #include "http/message_head.hpp"
 #include "http/on_exit.hpp"
@@ -39,8 +40,9 @@ asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> s
 {
     const on_exit finishing([self] { self->finish(); });
     throw_if_stopped();
-    arm_limit();
+    arm_limit(pool_->options().place_timeout, stop::no_place);
     co_await wait_for_place();
+    arm_limit(pool_->options().timeout, stop::timed_out);
 
     for (;;) {
         if (!connection_)
@@ -70,13 +72,14 @@ void client_call::granted(connection_ptr connection)
     wake_.cancel();
 }
 
-void client_call::arm_limit()
+void client_call::arm_limit(duration span, stop then)
 {
-    limit_.expires_at(from_now(pool_->options().timeout));
-    limit_.async_wait([self = shared_from_this()](error_code error) {
-        if (!error)
-            self->end(stop::timed_out);
-    });
+    limit_.expires_at(from_now(span));
+    limit_.async_wait(
+        [self = shared_from_this(), number = ++limit_number_, then](error_code error) {
+            if (!error && number == self->limit_number_)
+                self->end(then);
+        });
 }
 
 void client_call::end(stop why)
@@ -104,7 +107,11 @@ void client_call::finish() noexcept
 
 asio::awaitable<void> client_call::wait_for_place()
 {
-    pool_->take_place(*this);
+    const bool queued = pool_->take_place(*this);
+    if (!queued) {
+        cause_ = "too many requests wait for a connection";
+        fail();
+    }
     while (!has_place_ && stopped_ == stop::none)
         co_await wake_.async_wait(result_of);
     throw_if_stopped();
@@ -119,20 +126,27 @@ asio::awaitable<void> client_call::connect()
         co_await wake_.async_wait(result_of);
     throw_if_stopped();
 
-    auto error = lookup->error;
-    for (const auto& endpoint : lookup->endpoints) {
-        connection_ = std::make_unique<client_connection>(strand());
-        const auto result = co_await connection_->socket.async_connect(endpoint, result_of);
-        throw_if_stopped();
-        error = std::get<0>(result);
-        if (!error) {
-            error_code ignored;
-            connection_->socket.set_option(tcp::no_delay(true), ignored);
-            co_return;
-        }
+    if (lookup->error) {
+        cause_ = "cannot connect: " + lookup->error.message();
+        fail();
     }
-    cause_ = "cannot connect: " + error.message();
-    fail();
+    const auto race =
+        std::make_shared<connect_race>(strand(), lookup->endpoints, pool_->options().attempt_delay);
+    race->start([self = shared_from_this()] { self->wake_.cancel(); });
+    while (!race->done() && stopped_ == stop::none)
+        co_await wake_.async_wait(result_of);
+    if (stopped_ != stop::none)
+        race->stop();
+    throw_if_stopped();
+    if (race->error()) {
+        cause_ = "cannot connect: " + race->error().message();
+        fail();
+    }
+    pool_->prefer(race->winner());
+    connection_ = std::make_unique<client_connection>(strand());
+    connection_->socket = race->take_socket();
+    error_code ignored;
+    connection_->socket.set_option(tcp::no_delay(true), ignored);
 }
 
 /// Returns whether an answer can be expected.
@@ -199,13 +213,17 @@ void client_call::throw_if_stopped() const
 {
     if (stopped_ == stop::cancelled)
         throw boost::system::system_error(asio::error::operation_aborted, "http request");
-    if (stopped_ == stop::timed_out)
+    if (stopped_ != stop::none)
         fail();
 }
 
 void client_call::fail() const
 {
-    const auto& cause = stopped_ == stop::timed_out ? "it took too long" : cause_;
+    std::string cause = cause_;
+    if (stopped_ == stop::timed_out)
+        cause = "it took too long";
+    else if (stopped_ == stop::no_place)
+        cause = "it waited too long for a connection";
     throw client_error(sent_any_ ? failure::ambiguous : failure::not_sent,
                        fmt::format("{} http://{}{}: {}", what_.method, pool_->where().authority,
                                    what_.target, cause));

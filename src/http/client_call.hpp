@@ -30,10 +30,10 @@ public:
     void granted(connection_ptr connection) override;
 
 private:
-    enum class stop { none, timed_out, cancelled };
+    enum class stop { none, no_place, timed_out, cancelled };
     enum class outcome { answered, failed, stale };
 
-    void arm_limit();
+    void arm_limit(duration span, stop then);
     void end(stop why);
     void finish() noexcept;
     boost::asio::awaitable<void> wait_for_place();
@@ -50,6 +50,7 @@ private:
     boost::asio::steady_timer wake_;
 
     stop stopped_ = stop::none;
+    unsigned limit_number_ = 0; ///< a wait for an earlier limit is no longer of interest
     bool has_place_ = false;
     bool was_idle_ = false; ///< the connection served another request before this one
     bool reusable_ = false; ///< the connection may serve another request after this one

@@ -1,5 +1,7 @@
 #include "http/client_pool.hpp"
 
+#include "http/connect_race.hpp"
+
 #include <boost/asio/ip/address.hpp>
 
 #include <algorithm>
@@ -30,7 +32,7 @@ client_pool::client_pool(asio::any_io_executor strand, url where, client_options
 {
 }
 
-void client_pool::take_place(place_waiter& waiter)
+bool client_pool::take_place(place_waiter& waiter)
 {
     drop_expired();
     if (auto connection = take_idle()) {
@@ -39,8 +41,11 @@ void client_pool::take_place(place_waiter& waiter)
         ++places_;
         waiter.granted(nullptr);
     } else {
+        if (waiters_.size() >= options_.max_waiting)
+            return false;
         waiters_.push_back(&waiter);
     }
+    return true;
 }
 
 void client_pool::forget(place_waiter& waiter)
@@ -69,8 +74,10 @@ void client_pool::give_back(connection_ptr connection)
 
 std::shared_ptr<address_lookup> client_pool::look_up()
 {
-    if (auto under_way = lookup_.lock(); under_way && !under_way->done)
-        return under_way;
+    const auto now = std::chrono::steady_clock::now();
+    if (lookup_ &&
+        (!lookup_->done || (!lookup_->error && now - lookup_->done_at < options_.address_lifetime)))
+        return lookup_;
 
     auto lookup = std::make_shared<address_lookup>(strand_);
     boost::system::error_code error;
@@ -85,8 +92,11 @@ std::shared_ptr<address_lookup> client_pool::look_up()
         [lookup](boost::system::error_code failure, const tcp::resolver::results_type& found) {
             lookup->done = true;
             lookup->error = failure;
+            lookup->done_at = std::chrono::steady_clock::now();
+            std::vector<tcp::endpoint> endpoints;
             for (const auto& entry : found)
-                lookup->endpoints.push_back(entry.endpoint());
+                endpoints.push_back(entry.endpoint());
+            lookup->endpoints = alternate_families(endpoints);
             for (const auto& tell : std::exchange(lookup->when_done, {}))
                 tell();
         });
@@ -94,9 +104,20 @@ std::shared_ptr<address_lookup> client_pool::look_up()
     return lookup;
 }
 
+void client_pool::prefer(const tcp::endpoint& answered)
+{
+    if (!lookup_ || !lookup_->done)
+        return;
+    auto& all = lookup_->endpoints;
+    const auto at = std::ranges::find(all, answered);
+    if (at != all.end())
+        std::rotate(all.begin(), at, at + 1);
+}
+
 void client_pool::close()
 {
     closed_ = true;
+    lookup_.reset();
     places_ -= idle_.size();
     idle_.clear();
 }

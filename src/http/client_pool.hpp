@@ -34,7 +34,8 @@ struct address_lookup {
     boost::asio::ip::tcp::resolver resolver;
     bool done = false;
     boost::system::error_code error;
-    std::vector<boost::asio::ip::tcp::endpoint> endpoints;
+    std::chrono::steady_clock::time_point done_at;         ///< of a look-up by name
+    std::vector<boost::asio::ip::tcp::endpoint> endpoints; ///< in the order to try them in
     std::vector<std::function<void()>> when_done;
 };
 
@@ -59,8 +60,9 @@ public:
     const url& where() const noexcept { return where_; }
     const client_options& options() const noexcept { return options_; }
 
-    /// Calls `waiter.granted` at once or later, once.
-    void take_place(place_waiter& waiter);
+    /// Calls `waiter.granted` at once or later, once. False when too many wait already; then it
+    /// never does.
+    bool take_place(place_waiter& waiter);
 
     /// Withdraws a waiter that has not been granted a place; else does nothing.
     void forget(place_waiter& waiter);
@@ -68,8 +70,12 @@ public:
     /// Gives a place back, with a connection that can be used again or with none.
     void give_back(connection_ptr connection);
 
-    /// The one that is under way, or a new one. It is done already for a literal address.
+    /// The one that is under way, a recent one, or a new one. It is done already for a literal
+    /// address.
     std::shared_ptr<address_lookup> look_up();
+
+    /// Has this address tried first, as long as it is known.
+    void prefer(const boost::asio::ip::tcp::endpoint& answered);
 
     /// Closes idle connections; from now on none is kept.
     void close();
@@ -85,7 +91,7 @@ private:
     std::deque<connection_ptr> idle_; ///< the longest idle first
     std::deque<place_waiter*> waiters_;
     std::size_t places_ = 0; ///< in use, or held by an idle connection
-    std::weak_ptr<address_lookup> lookup_;
+    std::shared_ptr<address_lookup> lookup_;
     bool closed_ = false;
 };
 

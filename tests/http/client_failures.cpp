@@ -140,7 +140,8 @@ asio::awaitable<void> nobody_there()
 /// Time runs out for a request that was sent, and for one that waits for its connection.
 asio::awaitable<void> no_answer()
 {
-    stage s(co_await asio::this_coro::executor, {.timeout = 40ms, .max_connections = 1});
+    stage s(co_await asio::this_coro::executor,
+            {.timeout = 40ms, .max_connections = 1, .place_timeout = 1ms});
     fate sent;
     fate waiting;
     s.asks.begin(sent, post());
@@ -152,9 +153,36 @@ asio::awaitable<void> no_answer()
     co_await s.asks.wait_for(waiting);
     BOOST_TEST((sent.failure == http::failure::ambiguous));
     BOOST_TEST((waiting.failure == http::failure::not_sent));
-    BOOST_TEST(waiting.text.find("too long") != std::string::npos);
+    BOOST_TEST(waiting.text.find("too long for a connection") != std::string::npos);
     const auto rest = co_await other.rest();
     BOOST_TEST(rest == "x");
+}
+
+/// A request whose turn comes late has its whole time; one past the limit does not wait at all.
+asio::awaitable<void> late_turn()
+{
+    stage s(co_await asio::this_coro::executor,
+            {.timeout = 500ms, .max_connections = 1, .max_waiting = 1});
+    fate first;
+    fate second;
+    fate third;
+    s.asks.begin(first, post());
+    s.asks.begin(second, post());
+    s.asks.begin(third, post());
+    co_await s.asks.wait_for(third);
+    BOOST_TEST((third.failure == http::failure::not_sent));
+    BOOST_TEST(third.text.find("too many") != std::string::npos, third.text);
+    // The first one is not answered and uses up its own time; the second one is then sent.
+    auto silent = co_await s.accept();
+    co_await silent.receive_head();
+    co_await s.asks.wait_for(first);
+    BOOST_TEST((first.failure == http::failure::ambiguous));
+    auto other = co_await s.accept();
+    const auto head = co_await other.receive_head();
+    BOOST_TEST(head != "");
+    co_await other.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    co_await s.asks.wait_for(second);
+    BOOST_TEST(second.status == 200);
 }
 
 /// An answer that comes drop by drop does not win more time.
@@ -333,6 +361,11 @@ BOOST_AUTO_TEST_CASE(time_runs_out)
 {
     play(no_answer());
     play(trickled_answer());
+}
+
+BOOST_AUTO_TEST_CASE(waiting_for_a_connection_is_not_a_part_of_the_request)
+{
+    play(late_turn());
 }
 
 BOOST_AUTO_TEST_CASE(waiting_requests_are_served_in_order)

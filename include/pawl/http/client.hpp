@@ -19,12 +19,28 @@
 namespace pawl::http {
 
 struct client_options {
-    /// From the call to the last byte of the answer, connecting and waiting for a connection
-    /// included. Default 10 s.
+    /// From the moment when the request has its place among max_connections to the last byte of the
+    /// answer, connecting included. Default 10 s.
     duration timeout = std::chrono::seconds{10};
 
     /// Connections to the host at a time; more requests wait for one. Default 64.
     std::size_t max_connections = 64;
+
+    /// How long a request may wait for its place, while others have all of them. It fails then with
+    /// not_sent. Default 1 min.
+    duration place_timeout = std::chrono::minutes{1};
+
+    /// Requests that wait for a place at a time. One more fails at once with not_sent. Default
+    /// 10,000.
+    std::size_t max_waiting = 10'000;
+
+    /// How long to wait for a connection to one address of the host before the next address is
+    /// tried beside it. Default 250 ms, as RFC 8305 recommends.
+    duration attempt_delay = std::chrono::milliseconds{250};
+
+    /// How long the addresses of a name are used before they are looked up again. The one that
+    /// answered last is tried first. Default 5 s.
+    duration address_lifetime = std::chrono::seconds{5};
 
     /// Idle connections are kept this long. They are closed when the client is used next, or
     /// destroyed: a quiet client leaves no work behind on its executor. Default 30 s.
@@ -77,8 +93,9 @@ private:
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class client {
 public:
-    /// @param url "http://HOST:PORT". HOST is a name or an address; the addresses of a name are
-    /// looked up for each new connection and tried in turn.
+    /// @param url "http://HOST:PORT". HOST is a name or an address. The addresses of a name are
+    /// tried side by side, IPv6 and IPv4 in turns, each a little later than the one before; the
+    /// first connection that is made is used (RFC 8305).
     /// @throws definition_error when it is anything else, or an option is out of its range.
     client(boost::asio::any_io_executor executor, std::string url, client_options options = {});
 
