@@ -4,6 +4,7 @@
 #include "http/foreign_request.hpp"
 #include "http/message_head.hpp"
 #include "http/on_exit.hpp"
+#include "http/request_id.hpp"
 #include "http/text.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -105,6 +106,8 @@ asio::awaitable<void> connection::serve()
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.non_blocking(true, ignored);
+    if (common_->options.on_answer)
+        peer_ = socket_.remote_endpoint(ignored).address().to_string(ignored);
     bool more = !closed_;
     while (more)
         more = co_await serve_one();
@@ -147,6 +150,8 @@ asio::awaitable<bool> connection::serve_one()
         co_return false;
     }
 
+    if (common_->options.on_answer)
+        begin_record();
     response what;
     if (outcome == received::refusal) {
         what = reader_.refusal();
@@ -156,12 +161,19 @@ asio::awaitable<bool> connection::serve_one()
         // Posted: a handler that completes at once is not worth a system call.
         asio::post(strand_, [self = shared_from_this()] { self->watch_peer(); });
         what = co_await answer();
-        if (aborted_ || closed_)
+        if (aborted_ || closed_) {
+            record_answer(499, 0);
             co_return false;
+        }
     }
 
     const bool keep_alive = reader_.keep_alive() && !finishing_;
+    if (!request_id_.empty())
+        what.headers.emplace_back("X-Request-Id", request_id_);
+    const auto status = what.status;
+    const auto size = what.body.size();
     const bool sent = co_await send(std::move(what), keep_alive);
+    record_answer(status, size);
     if (!sent) {
         close();
         co_return false;
@@ -218,6 +230,31 @@ asio::awaitable<connection::received> connection::receive()
     }
 }
 
+void connection::begin_record()
+{
+    auto& headers = reader_.message().headers;
+    request_id_ = choose_request_id(reader_.message().header("x-request-id"));
+    headers.insert_or_assign("x-request-id", request_id_);
+    route_ = {};
+    arrived_ = std::chrono::steady_clock::now();
+}
+
+void connection::record_answer(int status, std::size_t size)
+{
+    if (!common_->options.on_answer)
+        return;
+    answer_record record;
+    record.request_id = request_id_;
+    record.peer = peer_;
+    record.method = reader_.message().method;
+    record.path = reader_.path_as_sent();
+    record.route = route_;
+    record.status = status;
+    record.size = size;
+    record.took = std::chrono::duration_cast<duration>(std::chrono::steady_clock::now() - arrived_);
+    common_->options.on_answer(record);
+}
+
 asio::awaitable<response> connection::answer()
 {
     auto& message = reader_.message();
@@ -226,6 +263,7 @@ asio::awaitable<response> connection::answer()
     if (message.path == "*")
         co_return response{.status = 204};
     auto match = common_->routes.find(message.method, reader_.segments());
+    route_ = match.pattern;
     if (match.answer) {
         message.captures = std::move(match.captures);
         response what = co_await call(match);
@@ -405,7 +443,8 @@ bool connection::has_unread()
 void connection::log_failure(std::string_view what) const
 {
     common_->options.log(
-        {log_level::error, fmt::format("http: {} failed: {}", reader_.title(), what)});
+        {log_level::error, fmt::format("http: {}{}{} failed: {}", reader_.title(),
+                                       request_id_.empty() ? "" : " as ", request_id_, what)});
 }
 
 std::string_view connection::date()

@@ -73,6 +73,8 @@ private:
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<received> receive();
     boost::asio::awaitable<response> answer();
+    void begin_record();
+    void record_answer(int status, std::size_t size);
     boost::asio::awaitable<response> call(const route_match& match);
     boost::asio::awaitable<bool> send(response what, bool keep_alive);
     boost::asio::awaitable<bool> send_continue();
@@ -108,6 +110,13 @@ private:
     boost::beast::flat_buffer buffer_;
     request_reader reader_;
     std::string head_;
+
+    // For server_options::on_answer.
+    std::string peer_;
+    std::string request_id_;
+    std::string_view route_;
+    std::chrono::steady_clock::time_point arrived_;
+
     std::string date_;
     std::time_t date_at_ = -1;
 

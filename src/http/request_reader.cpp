@@ -269,8 +269,15 @@ std::string request_reader::title() const
 {
     if (!state_->parse)
         return "a request";
-    const auto& text = state_->parse->target;
-    return state_->message.method + " " + text.substr(0, text.find('?'));
+    return state_->message.method + " " + std::string{path_as_sent()};
+}
+
+std::string_view request_reader::path_as_sent() const noexcept
+{
+    if (!state_->parse)
+        return {};
+    const std::string_view text = state_->parse->target;
+    return text.substr(0, text.find('?'));
 }
 
 bool request_reader::keep_alive() const noexcept

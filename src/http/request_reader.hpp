@@ -40,6 +40,7 @@ public:
 
     request& message() noexcept;
     const std::vector<std::string>& segments() const noexcept; ///< of the path
+    std::string_view path_as_sent() const noexcept;            ///< without the query
     std::string title() const; ///< "GET /orders/1": for logs, as it was sent
     bool keep_alive() const noexcept;
     bool http_1_0() const noexcept;

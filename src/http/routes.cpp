@@ -33,6 +33,7 @@ void route_table::add(route added)
         refuse("the pattern is a decoded path, without '?', '#' and '%'");
 
     resource place;
+    place.pattern = added.pattern;
     method_answer answer{
         .method = added.method, .names = {}, .answer = added.answer, .gate = nullptr};
     if (added.max_requests > 0)
@@ -83,6 +84,7 @@ route_match route_table::find(std::string_view method, std::span<const std::stri
     if (at == resources_.end())
         return found;
 
+    found.pattern = at->pattern;
     auto answer = std::ranges::find(at->methods, method, &method_answer::method);
     if (answer == at->methods.end() && method == "HEAD")
         answer = std::ranges::find(at->methods, "GET", &method_answer::method);

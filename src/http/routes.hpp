@@ -37,6 +37,9 @@ private:
 struct route_match {
     const handler* answer = nullptr;
 
+    /// Of the route that the path has, whether or not it knows the method.
+    std::string_view pattern{};
+
     /// Set when the route has a limit on its requests.
     route_gate* gate = nullptr;
 
@@ -74,6 +77,7 @@ private:
     };
 
     struct resource {
+        std::string pattern; ///< of the route that was added first
         std::vector<segment> segments;
         std::vector<method_answer> methods;
     };

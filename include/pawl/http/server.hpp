@@ -10,8 +10,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pawl::http {
@@ -30,6 +32,18 @@ struct route {
     /// Retry-After, and its connection stays open. For handlers that wait long: each of their
     /// requests holds a connection. Default 0: no limit but server_options::max_connections.
     std::size_t max_requests = 0;
+};
+
+/// One answer of a server, for an access log and for counters. The texts last for the call.
+struct answer_record {
+    std::string_view request_id;
+    std::string_view peer;   ///< the address that the connection came from
+    std::string_view method; ///< empty when the request line could not be read
+    std::string_view path;   ///< as it was sent, without the query
+    std::string_view route;  ///< the pattern of the route; empty when the path has none
+    int status = 0;          ///< 499 when the peer left before it was answered
+    std::size_t size = 0;    ///< of the answer's body, in bytes
+    duration took{};         ///< from the last byte of the request until the answer was sent
 };
 
 struct server_options {
@@ -73,6 +87,16 @@ struct server_options {
     /// own, which is the Host of the request; "*" stands for any. A request with another Origin is
     /// answered 403. Default empty: its own only.
     std::vector<std::string> origins;
+
+    /// Called after each answer, also for those that the server gives by itself, on the strand of
+    /// the connection: from several threads at a time where the executor has several. It must not
+    /// block or throw.
+    ///
+    /// If it is set, each request has an id: its X-Request-Id, if that is of 1 to 128 letters,
+    /// digits and "-_.", else 16 random hexadecimal digits. The handler finds it in the request's
+    /// header x-request-id, the answer has it as X-Request-Id, and so has the log where a handler
+    /// fails. Default: none.
+    std::function<void(const answer_record&)> on_answer;
 
     log_sink log = log_to_stderr;
 };
