@@ -411,30 +411,52 @@ awaitable<response> readyz(shared_context context, const request&)
     co_return text("{\"status\":\"ready\"}\n", "application/json");
 }
 
-} // namespace
-
-std::vector<pawl::http::route> order_routes(api_context context)
+shared_context share(api_context context)
 {
     context.counters.describe("order_server_orders_accepted_total", "Orders accepted");
     context.counters.describe("order_server_requests_total",
                               "Requests answered, by route and status");
-    const auto shared = std::make_shared<const api_context>(std::move(context));
+    return std::make_shared<const api_context>(std::move(context));
+}
+
+} // namespace
+
+std::vector<pawl::http::route> customer_routes(api_context context)
+{
+    const auto shared = share(std::move(context));
     return {
         api::make_route(shared, "POST", "/orders", submit),
         api::make_route(shared, "GET", "/orders", list, shared->max_listing),
         api::make_route(shared, "GET", "/orders/{id}", show),
         api::make_route(shared, "GET", "/orders/{id}/history", history, shared->max_listing),
         api::make_route(shared, "POST", "/orders/{id}/cancel", cancel, shared->max_waiting),
+        api::make_route(shared, "GET", "/orders/{id}/wait", wait, shared->max_waiting),
+        api::make_route(shared, "GET", "/workflow", diagram),
+        api::make_route(shared, "GET", "/healthz", healthz),
+    };
+}
+
+std::vector<pawl::http::route> operator_routes(api_context context)
+{
+    const auto shared = share(std::move(context));
+    return {
         api::make_route(shared, "POST", "/orders/{id}/pause", pause),
         api::make_route(shared, "POST", "/orders/{id}/resume", resume),
         api::make_route(shared, "DELETE", "/orders/{id}/data", delete_data),
-        api::make_route(shared, "GET", "/orders/{id}/wait", wait, shared->max_waiting),
-        api::make_route(shared, "GET", "/workflow", diagram),
         api::make_route(shared, "GET", "/metrics", show_metrics, shared->max_listing),
         api::make_route(shared, "GET", "/cluster", show_cluster),
         api::make_route(shared, "GET", "/healthz", healthz),
         api::make_route(shared, "GET", "/readyz", readyz),
     };
+}
+
+std::vector<pawl::http::route> order_routes(api_context context)
+{
+    auto all = customer_routes(context);
+    for (auto& each : operator_routes(std::move(context)))
+        if (each.pattern != "/healthz")
+            all.push_back(std::move(each));
+    return all;
 }
 
 } // namespace order_processing

@@ -60,4 +60,10 @@ struct api_context {
 /// Errors are application/problem+json; 503 means that the same request may succeed later.
 std::vector<pawl::http::route> order_routes(api_context context);
 
+/// Those of order_routes() that customers use.
+std::vector<pawl::http::route> customer_routes(api_context context);
+
+/// The others: metrics, the cluster, pausing, resuming, deleting data. Health is among both.
+std::vector<pawl::http::route> operator_routes(api_context context);
+
 } // namespace order_processing

@@ -44,6 +44,7 @@ struct program_options {
     std::string demo;                           ///< services with commas between them
     std::vector<std::string> unknown_variables; ///< of the environment
     std::string host;                           ///< names with commas between them
+    int operator_port = -1;                     ///< none
     int max_connections = 10'000;
     int max_waiting = 1'000;
 };
@@ -119,6 +120,11 @@ bool parse(int argc, char** argv, program_options& options)
     flags.number("max-waiting", options.max_waiting,
                  "Requests that wait for an order at a time; one more is answered 503", 1,
                  1'000'000);
+    flags.number("operator-port", options.operator_port,
+                 "Port for metrics, readiness, the cluster, pausing, resuming, deleting data; -1: "
+                 "on --port with all else",
+                 -1, 65'535);
+    flags.toggle("access-log", server.access_log, "Log each answer");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",
                         "Pretend these services, which then charge and ship nothing; without a "
@@ -152,6 +158,8 @@ bool parse(int argc, char** argv, program_options& options)
     if (!options.host.empty())
         boost::algorithm::split(server.hosts, options.host, boost::algorithm::is_any_of(", "),
                                 boost::algorithm::token_compress_on);
+    if (options.operator_port >= 0)
+        server.operator_port = static_cast<std::uint16_t>(options.operator_port);
     server.max_connections = static_cast<std::size_t>(options.max_connections);
     server.max_waiting = static_cast<std::size_t>(options.max_waiting);
     if (options.log_level.empty())

@@ -32,9 +32,13 @@ struct order_server::parts {
     std::optional<pawl::engine> engine;
     std::optional<orders_client> orders;
     std::optional<pawl::http::server> http;
+    std::optional<pawl::http::server> operators;
 };
 
 namespace {
+
+/// Of operators, whom customers cannot keep out; they come out of the reserve.
+constexpr std::size_t operator_connections = 8;
 
 std::string ledger_file(const server_settings& settings)
 {
@@ -74,6 +78,8 @@ order_server::order_server(boost::asio::any_io_executor executor, server_setting
       parts_(std::make_unique<parts>())
 {
     counters_.describe("order_server_orders_ended_total", "Orders that have ended, by status");
+    counters_.describe("order_server_refused_total",
+                       "Requests that no route has answered, by status");
     counters_.describe("order_server_orders_paused_total", "Orders that somebody has to look at");
 }
 
@@ -155,14 +161,45 @@ void order_server::assemble()
     context.engine_metrics = [engine = &*parts_->engine, registry, observed] {
         return read_metrics(*engine, *registry, *observed);
     };
+    listen(std::move(context), connections);
+}
+
+void order_server::listen(api_context context, std::size_t connections)
+{
     pawl::http::server_options http;
     http.address = settings_.address;
     http.port = settings_.port;
     http.hosts = settings_.hosts;
     http.max_connections = connections;
+    http.on_answer = [this](const pawl::http::answer_record& answered) {
+        note_answer(answered);
+    };
     http.log = settings_.log;
-    parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
+    if (!settings_.operator_port) {
+        parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
+        url_ = operator_url_ = parts_->http->url();
+        return;
+    }
+    auto for_operators = http;
+    for_operators.port = *settings_.operator_port;
+    for_operators.max_connections = operator_connections;
+    parts_->http.emplace(executor_, customer_routes(context), std::move(http));
+    parts_->operators.emplace(executor_, operator_routes(context), std::move(for_operators));
     url_ = parts_->http->url();
+    operator_url_ = parts_->operators->url();
+}
+
+/// Answers of routes are counted by the routes.
+void order_server::note_answer(const pawl::http::answer_record& answered)
+{
+    if (answered.route.empty() || answered.status == 405)
+        counters_.count("order_server_refused_total",
+                        {{"status", std::to_string(answered.status)}});
+    if (settings_.access_log)
+        settings_.log({pawl::log_level::info,
+                       fmt::format("access: {} {} {} {} {} {} bytes {} us", answered.request_id,
+                                   answered.peer, answered.method, answered.path, answered.status,
+                                   answered.size, answered.took.count())});
 }
 
 awaitable<void> order_server::async_start()
@@ -172,6 +209,8 @@ awaitable<void> order_server::async_start()
         assemble();
         co_await parts_->engine->async_start(use_awaitable);
         parts_->http->start();
+        if (parts_->operators)
+            parts_->operators->start();
     } catch (...) {
         failure = std::current_exception();
     }
@@ -194,6 +233,8 @@ awaitable<void> order_server::async_stop()
         co_await parts_->engine->async_stop(settings_.drain / 4 * 3, use_awaitable);
     if (parts_->http)
         co_await parts_->http->async_stop(left());
+    if (parts_->operators)
+        co_await parts_->operators->async_stop(left());
     if (parts_->built_in)
         co_await parts_->built_in->async_stop(left());
     parts_ = std::make_unique<parts>();
@@ -203,12 +244,18 @@ std::string order_server::announcement() const
 {
     return "payment service listening on " + urls_.payment + "\ninventory service listening on " +
            urls_.inventory + "\nshipping service listening on " + urls_.shipping +
-           "\norder server listening on " + url_ + "\n";
+           "\norder server listening on " + url_ + "\n" +
+           (parts_->operators ? "operators listening on " + operator_url_ + "\n" : "");
 }
 
 const std::string& order_server::url() const noexcept
 {
     return url_;
+}
+
+const std::string& order_server::operator_url() const noexcept
+{
+    return operator_url_;
 }
 
 const service_urls& order_server::services() const noexcept

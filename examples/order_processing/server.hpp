@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,15 @@ struct server_settings {
 
     std::string address = "127.0.0.1"; ///< to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one
+
+    /// A port for operators: metrics, health, the cluster, pausing, resuming, deleting data. The
+    /// port above is then for customers only. Same address; 0 picks a free one. Default: none, and
+    /// all of it is on one port.
+    std::optional<std::uint16_t> operator_port;
+
+    /// Write a line into the log for each answer: who asked what under which request id, the
+    /// status, the size and the time. Default: no.
+    bool access_log = false;
 
     /// Names that the Host of a request may have: pawl::http::server_options::hosts. An address and
     /// "localhost" are always known. Default: no other one.
@@ -104,6 +114,7 @@ public:
     std::string announcement() const;
 
     const std::string& url() const noexcept;
+    const std::string& operator_url() const noexcept; ///< as url() without an operator port
     const service_urls& services() const noexcept;
 
     /// Precondition of the rest: started.
@@ -116,6 +127,8 @@ public:
 private:
     struct parts;
     void assemble();
+    void listen(api_context context, std::size_t connections);
+    void note_answer(const pawl::http::answer_record& answered);
     order_observer observer();
 
     const boost::asio::any_io_executor executor_;
@@ -123,6 +136,7 @@ private:
     metrics counters_;
     service_urls urls_;
     std::string url_;
+    std::string operator_url_;
     std::unique_ptr<parts> parts_;
 };
 

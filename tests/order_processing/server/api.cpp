@@ -528,6 +528,54 @@ awaitable<void> errors_for_customers(scenario& s)
     co_await s.wait("order-001");
 }
 
+awaitable<int> status_of(scenario& s, std::string url, std::string method, std::string target)
+{
+    pawl::http::client client{s.executor(), std::move(url)};
+    pawl::http::client_request request;
+    request.method = std::move(method);
+    request.target = std::move(target);
+    const auto answer = co_await client.request(std::move(request));
+    co_return answer.status;
+}
+
+/// What operators do is not on the customers' port, and the other way round.
+awaitable<void> two_ports(scenario& s)
+{
+    const std::string customers = s.server().url();
+    const std::string operators = s.server().operator_url();
+    BOOST_TEST(customers != operators);
+    BOOST_TEST(contains(s.server().announcement(), "operators listening on " + operators));
+    const std::vector<std::pair<std::string, std::string>> for_operators{
+        {"GET", "/metrics"},         {"GET", "/readyz"},           {"GET", "/cluster"},
+        {"POST", "/orders/x/pause"}, {"POST", "/orders/x/resume"}, {"DELETE", "/orders/x/data"}};
+    for (const auto& [method, target] : for_operators) {
+        const int here = co_await status_of(s, operators, method, target);
+        const int there = co_await status_of(s, customers, method, target);
+        BOOST_TEST(here == (contains(target, "/x/") ? 404 : 200), target);
+        BOOST_TEST(there == 404, target);
+    }
+    for (const char* target : {"/orders", "/workflow", "/orders/x/wait"}) {
+        const int here = co_await status_of(s, operators, "GET", target);
+        BOOST_TEST(here == 404, target);
+    }
+    for (const auto& url : {customers, operators}) {
+        const int alive = co_await status_of(s, url, "GET", "/healthz");
+        BOOST_TEST(alive == 200);
+    }
+    pawl::http::client client{s.executor(), operators};
+    pawl::http::client_request request;
+    request.target = "/metrics";
+    const auto metrics = co_await client.request(request);
+    BOOST_TEST(contains(metrics.body, "order_server_refused_total{status=\"404\"} "));
+}
+
+awaitable<void> logged_requests(scenario& s)
+{
+    const auto answer =
+        co_await s.send("GET", "/orders/x?full=1", {}, {{"X-Request-Id", "my-request"}});
+    BOOST_TEST(answer.headers.at("x-request-id") == "my-request");
+}
+
 awaitable<void> service_pages(scenario& s)
 {
     co_await s.submit_and_wait(sample_order());
@@ -708,6 +756,27 @@ BOOST_AUTO_TEST_CASE(errors_show_nothing_of_the_inside)
     run_scenario(errors_for_customers, std::move(settings));
     BOOST_TEST(contains(lines, "/reservations: status 503"), lines);
     BOOST_TEST(contains(lines, "out of order for now"));
+}
+
+BOOST_AUTO_TEST_CASE(operators_have_a_port_of_their_own)
+{
+    auto settings = quick_settings();
+    settings.operator_port = 0;
+    run_scenario(two_ports, std::move(settings));
+}
+
+BOOST_AUTO_TEST_CASE(answers_are_logged_with_their_request_id)
+{
+    std::mutex mutex;
+    std::string lines;
+    auto settings = quick_settings();
+    settings.access_log = true;
+    settings.log = [&](const pawl::log_entry& entry) {
+        const std::lock_guard lock{mutex};
+        lines += to_string(entry) + "\n";
+    };
+    run_scenario(logged_requests, std::move(settings));
+    BOOST_TEST(contains(lines, "access: my-request 127.0.0.1 GET /orders/x 400 "), lines);
 }
 
 BOOST_AUTO_TEST_CASE(the_server_tells_of_itself)
