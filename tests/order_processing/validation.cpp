@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE(a_product_that_is_repeated_is_reported_once)
     Order order = sample_order();
     order.items = {order.items[0], order.items[0], order.items[0]};
     const auto problems = find_problems(order);
-    BOOST_TEST(problems[0] == "Invalid quantity for product " + std::string(63, 'x') + "...");
+    BOOST_TEST(std::count(problems.begin(), problems.end(),
+                          "Product laptop is listed more than once") == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_cent_too_little_is_not_the_total)
@@ -198,8 +199,7 @@ BOOST_AUTO_TEST_CASE(a_small_order_cannot_have_large_problems)
         BOOST_TEST(each.size() < 200u, each);
     BOOST_TEST(std::count(problems.begin(), problems.end(),
                           "There are more problems with the items, which are not listed") == 1);
-    BOOST_TEST(std::count(problems.begin(), problems.end(),
-                          "Unknown payment method: " + std::string(63, 'y') + "...") == 1);
+    BOOST_TEST(problems[0] == "Invalid quantity for product " + std::string(63, 'x') + "...");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
