@@ -79,6 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_trace(text);
     check_target(text);
     check_time(text);
-    (void)pawl::http::detail::parse_query(text);
+    std::string repeated;
+    (void)pawl::http::detail::parse_query(text, repeated);
     return 0;
 }
