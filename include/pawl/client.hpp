@@ -440,7 +440,8 @@ public:
 
     /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
     /// to 1000). Signature: `void(error_code, std::vector<event>)`; empty when there is no such
-    /// run of this workflow. Cancellation: none.
+    /// run of this workflow. Errors: invalid_argument when `limit` is out of its range.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
                        Token&& token = {})

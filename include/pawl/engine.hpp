@@ -33,7 +33,8 @@ class engine_core;
 }
 
 struct engine_options {
-    /// Where the runs live. Required: open_memory(), open_sqlite(path), or your own.
+    /// Where the runs live. Required: open_memory(), open_sqlite(path), open_postgres(executor,
+    /// uri), or a store of your own.
     std::shared_ptr<record_store> store;
 
     /// What the engine takes time from; in a shared store with a clock of its own (PostgreSQL) only
@@ -144,7 +145,7 @@ struct engine_options {
     /// What watches the engine: metrics, traces. Default: nothing, which costs nothing.
     std::shared_ptr<pawl::observer> observer{};
 
-    /// Where log lines go. Default: warnings and errors to standard error.
+    /// Where log lines go. Empty: nowhere. Default: warnings and errors to standard error.
     log_sink log = log_to_stderr;
 
     /// Where the engine's random numbers begin: for simulations, which want the same run ids each

@@ -30,8 +30,9 @@ std::string to_string(event_kind kind);
 
 /// One entry of the append-only log: the trace of one commit.
 ///
-/// Events of a shard are dense and ordered: `sequence` grows by exactly one. The log is at once the
-/// outbox, the audit history and the source of hooks and streams.
+/// Events of a shard are ordered: each new one has the next `sequence`. Retention removes the
+/// events of removed runs, which leaves gaps. The log is at once the outbox, the audit history and
+/// the source of hooks and streams.
 struct event {
     std::uint32_t shard = 0;
     std::uint64_t sequence = 0; ///< in its shard; the first is 1

@@ -28,6 +28,11 @@ enum class start_rule : std::uint8_t {
 
 /// Stores the next version of a run, its event, and what became of the messages that it consumed.
 ///
+/// A transition whose `next` has finished also settles all other pending messages of the run, as
+/// refused with the detail "the run has finished", and leaves it without a wake-up. A message that
+/// was settled before keeps its first outcome. A finished run still takes messages of kind
+/// delete_data, which make it due.
+///
 /// One of kind data_deleted also empties what was said of the run, because such texts quote data:
 /// the `error` of its events so far, but for the reason of the deletion, and the `detail` of its
 /// settled messages. Foreign id, keys, trace parent, callback names and who asked for what stay.

@@ -379,7 +379,9 @@ namespace {
 asio::awaitable<std::vector<event>> read_history(record_store& store, std::string workflow,
                                                  run_id run, std::uint64_t after, std::size_t limit)
 {
-    auto events = co_await store.history(run, after, std::clamp<std::size_t>(limit, 1, 1000));
+    if (limit < 1 || limit > 1000)
+        throw error(errc::invalid_argument, "the limit of a history must be from 1 to 1000");
+    auto events = co_await store.history(run, after, limit);
     if (!events.empty() && events.front().workflow != workflow)
         events.clear();
     co_return events;

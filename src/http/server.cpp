@@ -48,7 +48,6 @@ void check(const server_options& options)
     require(options.write_timeout > duration::zero(), "write_timeout must be positive");
     require(options.crowded_idle_timeout > duration::zero(),
             "crowded_idle_timeout must be positive");
-    require(static_cast<bool>(options.log), "log must be set");
 }
 
 /// On Linux an accepted socket has these options from the one that listens. Without them a peer is
@@ -299,6 +298,9 @@ void server::impl::abort_all()
 server::server(asio::any_io_executor executor, std::vector<route> routes, server_options options)
 {
     check(options);
+    if (!options.log)
+        options.log = [](const log_entry&) {
+        };
     impl_ = std::make_shared<impl>(std::move(executor), std::move(routes), std::move(options));
 }
 

@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(a_known_key_gives_the_run_that_it_started)
     BOOST_TEST((first != other));
 }
 
-BOOST_AUTO_TEST_CASE(bad_arguments_are_refused_by_name)
+BOOST_AUTO_TEST_CASE(bad_arguments_are_refused)
 {
     world w;
     w.options.max_object_size = 100;
@@ -306,6 +306,10 @@ BOOST_AUTO_TEST_CASE(bad_arguments_are_refused_by_name)
     BOOST_TEST((refused("a", {.trail = {std::string(200, 'x')}}, {}) == pawl::errc::too_large));
     BOOST_TEST((refused("a", {.trail = {"\xff"}}, {}) == pawl::errc::encode_failed));
     BOOST_TEST(!refused("a", {}, {.start = yellow}));
+    for (const std::size_t limit : {0u, 1001u})
+        BOOST_TEST(
+            (w.error_of(client.async_history(pawl::run_id{}, 0, limit, asio::use_awaitable)) ==
+             pawl::errc::invalid_argument));
 }
 
 BOOST_AUTO_TEST_CASE(lists_pages_of_its_own_workflow)

@@ -19,9 +19,16 @@ asio::awaitable<http::response> drop(const http::request& request)
     co_return http::response{};
 }
 
+asio::awaitable<http::response> fail(const http::request&)
+{
+    throw std::runtime_error("a text for the log");
+    co_return http::response{};
+}
+
 std::vector<http::route> routes()
 {
-    return {{.method = "GET", .pattern = "/now", .answer = drop},
+    return {{.method = "GET", .pattern = "/fail", .answer = fail},
+            {.method = "GET", .pattern = "/now", .answer = drop},
             {.method = "GET", .pattern = "/silent", .answer = drop},
             {.method = "GET", .pattern = "/echo", .answer = echo}};
 }
@@ -38,6 +45,13 @@ asio::awaitable<void> drop_at_once(http::server& server)
     auto other = co_await peer::connect(server.port());
     const auto after = co_await other.ask(get("/echo"));
     BOOST_TEST(after.status == 200);
+}
+
+asio::awaitable<void> fail_once(http::server& server)
+{
+    auto peer = co_await peer::connect(server.port());
+    const auto failed = co_await peer.ask(get("/fail"));
+    BOOST_TEST(failed.status == 500);
 }
 
 asio::awaitable<void> outlive_silence(http::server& server)
@@ -72,6 +86,13 @@ void run_with(const server_test& body)
 }
 
 } // namespace
+
+BOOST_AUTO_TEST_CASE(a_server_without_a_log_says_nothing)
+{
+    http::server_options options;
+    options.log = {};
+    serve(routes(), options, fail_once);
+}
 
 BOOST_AUTO_TEST_CASE(drops_at_once)
 {

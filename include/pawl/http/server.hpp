@@ -98,6 +98,7 @@ struct server_options {
     /// fails. Default: none.
     std::function<void(const answer_record&)> on_answer;
 
+    /// Where log lines go. Empty: nowhere. Default: warnings and errors to standard error.
     log_sink log = log_to_stderr;
 };
 
