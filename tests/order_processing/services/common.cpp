@@ -16,7 +16,7 @@ namespace {
 const std::string charge_body =
     R"({"amount":99.99,"payment_method":"c","customer_id":"c","order_id":"order-001"})";
 
-struct fixture : called_services {
+struct common_fixture : called_services {
     reply charge(const std::string& key, const std::string& body = charge_body)
     {
         return payment.call("POST", "/payments", body, key);
@@ -41,7 +41,7 @@ struct fixture : called_services {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(all_services, fixture)
+BOOST_FIXTURE_TEST_SUITE(all_services, common_fixture)
 
 BOOST_AUTO_TEST_CASE(the_same_key_and_body_answer_the_first_answer_again)
 {

@@ -16,7 +16,7 @@ std::string line(const std::string& product, const std::string& quantity)
     return R"({"product_id":")" + product + R"(","quantity":)" + quantity + "}";
 }
 
-struct fixture : called_services {
+struct inventory_fixture : called_services {
     reply reserve(const std::string& lines, const std::string& key)
     {
         return inventory.call("POST", "/reservations",
@@ -46,7 +46,7 @@ struct fixture : called_services {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(inventory_service, fixture)
+BOOST_FIXTURE_TEST_SUITE(inventory_service, inventory_fixture)
 
 BOOST_AUTO_TEST_CASE(a_reservation_takes_from_the_stock_and_gives_back)
 {

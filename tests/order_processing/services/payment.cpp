@@ -16,7 +16,7 @@ std::string charge_of(const std::string& amount, const std::string& method = "cr
            R"(","customer_id":"customer-123","order_id":"order-001"})";
 }
 
-struct fixture : called_services {
+struct payment_fixture : called_services {
     reply charge(const std::string& key, const std::string& amount = "99.99",
                  const std::string& method = "credit_card")
     {
@@ -44,7 +44,7 @@ struct fixture : called_services {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(payment_service, fixture)
+BOOST_FIXTURE_TEST_SUITE(payment_service, payment_fixture)
 
 BOOST_AUTO_TEST_CASE(a_charge_is_captured_at_once)
 {

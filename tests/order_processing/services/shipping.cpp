@@ -14,7 +14,7 @@ const std::string items = R"([{"product_id":"laptop","quantity":1}])";
 const std::string home =
     R"({"street":"1 A St","city":"B","state":"C","zip_code":"1","country":"USA"})";
 
-struct fixture : called_services {
+struct shipping_fixture : called_services {
     std::string reserve(const std::string& order, const std::string& key)
     {
         return inventory
@@ -39,7 +39,7 @@ struct fixture : called_services {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(shipping_service, fixture)
+BOOST_FIXTURE_TEST_SUITE(shipping_service, shipping_fixture)
 
 BOOST_AUTO_TEST_CASE(a_shipment_takes_the_reservation)
 {

@@ -54,7 +54,7 @@ struct outcome {
     std::optional<http::failure> failure;
 };
 
-struct fixture {
+struct start_fixture {
     asio::io_context context;
     running_services services = start_services(context.get_executor(), services_options{});
     bool stopped = false;
@@ -117,7 +117,7 @@ struct fixture {
         stopped = true;
     }
 
-    ~fixture()
+    ~start_fixture()
     {
         if (!stopped)
             stop(0s);
@@ -126,7 +126,7 @@ struct fixture {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(running, fixture)
+BOOST_FIXTURE_TEST_SUITE(running, start_fixture)
 
 BOOST_AUTO_TEST_CASE(three_services_listen_on_ports_of_their_own)
 {
