@@ -174,11 +174,11 @@ void expect_found(mistake made, const std::string& words)
 
 BOOST_AUTO_TEST_CASE(a_correct_workflow_is_clean)
 {
-    const auto result = pawl::testing::explore(life_with(mistake::none), seeds(300));
+    const auto result = pawl::testing::explore(life_with(mistake::none), seeds(100));
     BOOST_TEST(!result.found.has_value(),
                (result.found ? result.found->sentences.front() : std::string{}));
-    BOOST_TEST(result.seeds == 300u);
-    BOOST_TEST(result.runs == 900u);
+    BOOST_TEST(result.seeds == 100u);
+    BOOST_TEST(result.runs == 300u);
     BOOST_TEST(result.crashes > 0u);
 }
 
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(what_a_life_throws_is_a_finding)
 
 BOOST_AUTO_TEST_CASE(several_threads_find_the_lowest_seed_that_fails)
 {
-    auto options = seeds(200);
+    auto options = seeds(50);
     options.repeat_every = 0;
     const auto alone = pawl::testing::explore(life_with(mistake::key_of_the_attempt), options);
     options.threads = 4;
