@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the READMEs. Each C++ block of the two main pages names a source file in the comment above
 # it, and its lines are in that file in the same order: so the blocks are compiled. Each link to a
-# file of the repository leads to one.
+# file of the repository leads to one, and the tests that tests/README.md names exist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,5 +38,9 @@ while IFS= read -r page; do
     done < <(grep -o '](\([^)#:]*\)[)#]' "$page" | sed -E 's/^\]\(//; s/[)#]$//' | grep . | sort -u)
 done < <(find . -name README.md -not -path './build/*' -not -path './.git/*')
 
-[ "$failed" -eq 0 ] && echo "C++ blocks and links are right"
+while IFS= read -r file; do
+    [ -f "tests/$file" ] || { echo "tests/README.md: there is no tests/$file"; failed=1; }
+done < <(grep -o '`[a-z_]*/[a-z_]*\.cpp`' tests/README.md | tr -d '`' | sort -u)
+
+[ "$failed" -eq 0 ] && echo "C++ blocks, links and names of tests are right"
 exit "$failed"
