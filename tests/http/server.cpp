@@ -220,7 +220,6 @@ BOOST_AUTO_TEST_CASE(refuses_to_be_made)
     BOOST_CHECK_THROW(make({.crowded_idle_timeout = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.write_timeout = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(make({.max_connections = 0}), pawl::definition_error);
-    BOOST_CHECK_THROW(make({.log = nullptr}), pawl::definition_error);
     BOOST_CHECK_THROW(http::server(io.get_executor(), {{.method = "GET", .pattern = "x"}}),
                       pawl::definition_error);
 }

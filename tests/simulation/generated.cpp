@@ -119,8 +119,11 @@ asio::awaitable<std::uint64_t> call_outside(in_hand run, int number, bool once)
     const auto key = typed.idempotency_key("act-" + std::to_string(number));
     const auto workflow = run.record().workflow;
     const auto id = run.record().foreign_id;
-    auto made = co_await run.process->call("act", [run, where, key, once, workflow, id] {
-        return run.ledger->enter(where, key, once && run.process->owns(workflow, id));
+    // A process that has lost the run may repeat what its next owner did, and may own the run again
+    // when a slow call of that time arrives.
+    const bool counts = once && run.process->owns(workflow, id);
+    auto made = co_await run.process->call("act", [run, where, key, counts, workflow, id] {
+        return run.ledger->enter(where, key, counts && run.process->owns(workflow, id));
     });
     co_return made;
 }
