@@ -7,5 +7,4 @@ cd "$(dirname "$0")/.."
 preset=${PAWL_PRESET:-dev}
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" ${PAWL_CMAKE_ARGS:-} >/dev/null
 cmake --build --preset "$preset"
-export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp${TSAN_OPTIONS:+ $TSAN_OPTIONS}"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"

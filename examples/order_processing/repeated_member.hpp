@@ -6,9 +6,9 @@
 
 namespace order_processing {
 
-/// The path of the first member that an object of a JSON document gives again, such as
-/// `items[0].price`. A parser keeps one of the two without a word, and the next program the other.
-/// Empty when there is none, or when `text` is no JSON.
+/// The path of the first member that an object of a JSON document contains twice, such as
+/// `items[0].price`. Parsers keep one of the two silently, and not all keep the same one. Empty
+/// when no member is repeated, or when `text` is not JSON.
 std::optional<std::string> find_repeated_member(std::string_view text);
 
 } // namespace order_processing

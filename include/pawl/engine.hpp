@@ -81,10 +81,10 @@ struct engine_options {
     /// with errc::overloaded. At least 1. Default 100,000.
     std::size_t max_waiting_calls = 100'000;
 
-    /// Messages that wait in the inbox of one run; one more callback is refused with
-    /// errc::inbox_full. Commands may be sent past it, 64 at a time, so that a run with a full
-    /// inbox can still be paused, resumed and cancelled. Each engine applies its own limit to what
-    /// it sends. 1 to 1,000,000. Default 10,000.
+    /// Pending messages in the inbox of one run; a further callback is refused with
+    /// errc::inbox_full. Up to 64 commands more are accepted, so that a run with a full inbox can
+    /// be paused, resumed and cancelled. Each engine applies its own limit to the messages that it
+    /// sends. 1 to 1,000,000. Default 10,000.
     std::uint32_t max_pending_messages = 10'000;
 
     /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once()
@@ -100,13 +100,13 @@ struct engine_options {
     /// interrupts it. Default 5 s.
     duration interrupt_grace = std::chrono::seconds{5};
 
-    /// How many engines in a row may end without a stop (a crash, a kill, a power cut) while the
-    /// same attempt of a handler is under way. Then the attempt counts as one that failed and must
-    /// not be tried again, with a reason that says so: of a step or a timeout that pauses the run,
-    /// or enters the step's `exhausted` status; of a callback it fails the message. After the third
-    /// such end the handlers that were under way at each run at most 16 at a time in an engine,
-    /// later one at a time, so that no run is blamed that only ran beside the one to blame. 0: no
-    /// limit; else at least 5. Default 5.
+    /// Crashes in a row during one attempt of a handler (a crash, a kill or a power cut of the
+    /// engine's process), after which the attempt fails and is not repeated: a step or a timeout
+    /// pauses the run or enters the step's `exhausted` status, a callback fails its message. The
+    /// reason says so. Handlers that were under way at two crashes in a row run at most 16 at a
+    /// time in an engine, after three one at a time, each until it ends or has run for 2 s: so a
+    /// handler is not blamed for a crash that another one caused. 0: no limit; else at least 5.
+    /// Default 5.
     std::uint32_t max_crashes = 5;
 
     /// Whether it drives runs. An engine that does not is for clients only: they trigger, call

@@ -47,7 +47,7 @@ enum class errc {
     program_too_old,    ///< a newer version of the program wrote the data
     status_relabeled,   ///< a status's number has had another label in this database
     called_by_handler,  ///< a handler of the engine asked for what would wait for that handler
-    inbox_full,         ///< as many messages wait in the run's inbox as may
+    inbox_full,         ///< the run has as many pending messages as an inbox may hold
 };
 
 const boost::system::error_category& pawl_category() noexcept;

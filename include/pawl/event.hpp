@@ -23,7 +23,7 @@ enum class event_kind : std::uint8_t {
     data_deletion_requested = 11,
     data_deleted = 12,
     message_kept = 13,  ///< a message came that the run cannot take yet; it waits in the inbox
-    attempt_begun = 14, ///< see record::suspicion
+    attempt_begun = 14, ///< a handler begins that was under way at a crash; see record::suspicion
 };
 
 std::string to_string(event_kind kind);

@@ -113,9 +113,9 @@ struct record {
     /// Waiting callbacks whose handler has failed, in the order of their first failure.
     std::vector<callback_retry> callback_retries;
 
-    /// Not zero while a handler is under way, or was when its engine ended without a stop, of a run
-    /// that such an end has hit before: how many of them, this one included. Cleared when a handler
-    /// has ended. See engine_options::max_crashes.
+    /// The number of engines that have begun the current attempt since the first crash during it; 0
+    /// when no crash is known. Set before the handler begins, cleared when a handler has ended. See
+    /// engine_options::max_crashes.
     std::uint32_t suspicion = 0;
 
     /// When the run next needs an engine; empty when only an outside event can move it.

@@ -69,8 +69,7 @@ struct transition {
 struct delivery {
     message content; ///< its sequence is given by the store
 
-    /// The message is refused as inbox_full when the run has as many pending messages already. 0:
-    /// no limit.
+    /// Refused as inbox_full when the run has this number of pending messages. 0: no limit.
     std::uint32_t max_pending = 0;
 };
 
@@ -379,9 +378,9 @@ public:
     /// longer held changes nothing.
     virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
 
-    /// Every shard of every workflow and its owner, also one whose lease has lapsed, or ended when
-    /// the database was opened again: until the owner gives the shard back or another takes it. So
-    /// an engine finds out that the one before it has ended without a stop.
+    /// Every shard of every workflow with its owner. An owner whose lease has lapsed, or ended when
+    /// the database was opened again, is named until it releases the shard or another engine claims
+    /// it: so an engine can tell that the engine before it crashed.
     virtual boost::asio::awaitable<std::vector<lease>> leases() = 0;
 
     /// Takes the role if it is free, lapsed, or the owner's already, which renews it; empty

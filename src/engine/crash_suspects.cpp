@@ -18,7 +18,7 @@ constexpr std::size_t max_known = 65'536;
 /// How long a suspect keeps others waiting. What ends a process mostly does so at once.
 constexpr duration patience = std::chrono::seconds{2};
 
-/// For so long after an attempt to be alone was refused, no others of a few are let in.
+/// After a suspect that must run alone was refused, the other lane admits nobody for this time.
 constexpr duration precedence = 2 * failure_pause;
 
 } // namespace

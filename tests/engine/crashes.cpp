@@ -1,5 +1,5 @@
-// Handlers that end the process of their engine: they are found, counted and given up, and delay
-// nobody for long. An engine that ends so stands still here for good.
+// Handlers that end the process of their engine: they are found, counted and not run again, and
+// delay nobody for long. An engine that ends so stands still here for good.
 #include "engine/cluster.hpp"
 
 BOOST_AUTO_TEST_SUITE(crashes)

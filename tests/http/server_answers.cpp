@@ -1,4 +1,4 @@
-// What the server tells of its answers: one record each, with the id of the request.
+// The record that a server makes of each answer, with the id of the request.
 #include "support.hpp"
 
 #include <boost/asio/post.hpp>

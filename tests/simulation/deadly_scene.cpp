@@ -1,5 +1,5 @@
-// Steps that end the process of their engine, each time: they are found and given up, and what runs
-// beside them comes to its end.
+// Steps that end the process of their engine, each time: they are found and not run again, and
+// what runs beside them comes to its end.
 #include "simulation/scenes.hpp"
 
 #include "pawl/builder.hpp"

@@ -59,7 +59,7 @@ public:
     std::string inventory_url() const;
     std::string shipping_url() const;
 
-    /// A line for each service, for people and scripts: "payment service listening on URL".
+    /// One line for each service, such as "payment service listening on URL".
     std::string announcement() const;
 
     /// Stops to accept, lets requests finish until `deadline` from now, and completes when the

@@ -33,8 +33,8 @@ struct exploration_options {
     /// True: the fault rates are draw_faults(seed). False: those of `base`. Default true.
     bool draw_faults = true;
 
-    /// Each so many seeds, one is simulated twice, and both lives must have the same trace. 0:
-    /// never. Default 50.
+    /// One seed in this many is simulated twice, and both lives must have the same trace. 0: never.
+    /// Default 50.
     std::uint64_t repeat_every = 50;
 
     /// Threads that simulate seeds side by side; `live` is then called by all of them. 1 to 256.

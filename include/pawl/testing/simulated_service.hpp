@@ -54,7 +54,7 @@ public:
 ///     [&] { return ledger.charge(id, 30); });
 /// @endcode
 ///
-/// The service outlives the simulation's run().
+/// Lifetime: the service must exist until the simulation's run() has returned.
 ///
 /// @par Thread Safety
 /// As its simulation.

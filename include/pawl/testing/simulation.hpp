@@ -193,8 +193,8 @@ public:
 
     time_point now() const;
 
-    /// Ends the process, as a handler with a defect does that the operating system ends; the engine
-    /// is started again in time. What the handler does after its next co_await reaches nobody.
+    /// Crashes the process, as an abort or a memory limit does. The engine is started again later.
+    /// The caller has to co_await sleep() next: nothing that it does afterwards has an effect.
     void crash();
 
     /// Lets time pass; ends early with an exception when the handler is cancelled.

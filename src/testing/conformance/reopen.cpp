@@ -143,8 +143,8 @@ awaitable<void> claim_two(fixture& test)
 awaitable<void> expect_left(fixture& test)
 {
     const auto leases = co_await test.store().leases();
-    expect(leases.at(0).owner == "one", "a shard that was not given back has no owner any more");
-    expect(leases.at(1).owner.empty(), "a shard that was given back has an owner");
+    expect(leases.at(0).owner == "one", "a shard that was not released has lost its owner");
+    expect(leases.at(1).owner.empty(), "a released shard has an owner");
 }
 
 void shards_that_were_not_given_back_are_known(const reopening_factory& open)
