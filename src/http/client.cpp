@@ -4,6 +4,7 @@
 #include "http/client_pool.hpp"
 #include "http/executors.hpp"
 #include "http/message_head.hpp"
+#include "http/text.hpp"
 #include "http/url.hpp"
 #include "pawl/error.hpp"
 
@@ -15,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace pawl::http {
@@ -34,10 +36,35 @@ detail::url check(const std::string& url, const client_options& options)
     require(options.attempt_delay >= duration::zero(), "attempt_delay must not be negative");
     require(options.address_lifetime >= duration::zero(), "address_lifetime must not be negative");
     require(options.max_connections > 0, "max_connections must be at least 1");
+    if (const auto fault = detail::find_fault(options.headers))
+        throw definition_error(fmt::format("client_options::headers: {}", *fault));
     auto where = detail::parse_url(url);
     if (!where)
-        throw definition_error(fmt::format("'{}' is not of the form http://HOST:PORT", url));
+        throw definition_error(fmt::format(
+            "'{}' is not of the form http://HOST[:PORT][/PATH], or the same with https", url));
+    require(options.ca_file.empty() || where->secure, "ca_file needs an https URL");
     return std::move(*where);
+}
+
+std::shared_ptr<detail::client_pool> make_pool(const asio::any_io_executor& executor,
+                                               const std::string& url, client_options options)
+{
+    auto where = check(url, options);
+    std::shared_ptr<detail::tls_context> tls;
+    if (where.secure)
+        tls = detail::tls_context::for_client(options.ca_file);
+    return std::make_shared<detail::client_pool>(detail::new_strand(executor), std::move(where),
+                                                 std::move(options), std::move(tls));
+}
+
+/// A header of the request replaces the one that each request has.
+void add_headers(client_request& what, const detail::header_list& headers)
+{
+    for (const auto& common : headers)
+        if (std::ranges::none_of(what.headers, [&](const auto& header) {
+                return detail::equal_ignoring_case(header.first, common.first);
+            }))
+            what.headers.push_back(common);
 }
 
 /// On the caller's executor; the work is done on the client's strand.
@@ -62,8 +89,7 @@ asio::awaitable<client_response> perform(std::shared_ptr<detail::client_call> ca
 class client::impl {
 public:
     impl(const asio::any_io_executor& executor, std::string url, client_options options)
-        : url_(std::move(url)), pool_(std::make_shared<detail::client_pool>(
-                                    detail::new_strand(executor), check(url_, options), options))
+        : url_(std::move(url)), pool_(make_pool(executor, url_, std::move(options)))
     {
     }
 
@@ -81,6 +107,7 @@ public:
         if (const auto fault = detail::find_fault(what))
             throw error(errc::invalid_argument,
                         fmt::format("{} {}{}: {}", what.method, url_, what.target, *fault));
+        add_headers(what, pool_->options().headers);
         return perform(std::make_shared<detail::client_call>(pool_, std::move(what)));
     }
 
@@ -92,7 +119,7 @@ private:
 };
 
 client::client(asio::any_io_executor executor, std::string url, client_options options)
-    : impl_(std::make_shared<impl>(executor, std::move(url), options))
+    : impl_(std::make_shared<impl>(executor, std::move(url), std::move(options)))
 {
 }
 

@@ -9,7 +9,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <fmt/format.h>
@@ -91,7 +90,7 @@ void client_call::end(stop why)
     wake_.cancel();
     error_code ignored;
     if (connection_)
-        connection_->socket.close(ignored);
+        connection_->peer.socket().close(ignored);
 }
 
 /// However the request ended.
@@ -143,20 +142,33 @@ asio::awaitable<void> client_call::connect()
         fail();
     }
     pool_->prefer(race->winner());
-    connection_ = std::make_unique<client_connection>(strand());
-    connection_->socket = race->take_socket();
+    connection_ = std::make_unique<client_connection>(race->take_socket());
     error_code ignored;
-    connection_->socket.set_option(tcp::no_delay(true), ignored);
+    connection_->peer.socket().set_option(tcp::no_delay(true), ignored);
+    if (pool_->tls())
+        co_await secure();
+}
+
+/// The peer has seen nothing of the request before it has proved who it is.
+asio::awaitable<void> client_call::secure()
+{
+    const auto result = co_await connection_->peer.handshake(pool_->tls(), pool_->where().host);
+    throw_if_stopped();
+    if (const auto error = std::get<0>(result)) {
+        cause_ = "cannot connect: " + connection_->peer.handshake_fault(error);
+        connection_.reset();
+        fail();
+    }
 }
 
 /// Returns whether an answer can be expected.
 asio::awaitable<bool> client_call::send()
 {
     head_.clear();
-    write_request_head(head_, what_, pool_->where().authority);
+    write_request_head(head_, what_, pool_->where());
     const std::array buffers{asio::const_buffer(head_.data(), head_.size()),
                              asio::const_buffer(what_.body.data(), what_.body.size())};
-    const auto result = co_await asio::async_write(connection_->socket, buffers, result_of);
+    const auto result = co_await connection_->peer.write(buffers);
     const auto error = std::get<0>(result);
     const auto sent = std::get<1>(result);
     sent_any_ = sent_any_ || sent > 0;
@@ -182,7 +194,7 @@ asio::awaitable<client_call::outcome> client_call::exchange(client_response& ans
         buffer.consume(consumed);
         if (got == response_reader::result::need_more) {
             const auto space = buffer.prepare(read_size);
-            const auto result = co_await connection_->socket.async_read_some(space, result_of);
+            const auto result = co_await connection_->peer.read_some(space);
             const auto error = std::get<0>(result);
             if (stopped_ != stop::none)
                 co_return outcome::failed;
@@ -224,8 +236,10 @@ void client_call::fail() const
         cause = "it took too long";
     else if (stopped_ == stop::no_place)
         cause = "it waited too long for a connection";
+    const auto& where = pool_->where();
     throw client_error(sent_any_ ? failure::ambiguous : failure::not_sent,
-                       fmt::format("{} http://{}{}: {}", what_.method, pool_->where().authority,
+                       fmt::format("{} {}://{}{}{}: {}", what_.method,
+                                   where.secure ? "https" : "http", where.authority, where.path,
                                    what_.target, cause));
 }
 

@@ -38,6 +38,7 @@ private:
     void finish() noexcept;
     boost::asio::awaitable<void> wait_for_place();
     boost::asio::awaitable<void> connect();
+    boost::asio::awaitable<void> secure();
     boost::asio::awaitable<outcome> exchange(client_response& answer);
     boost::asio::awaitable<bool> send();
     void throw_if_stopped() const;

@@ -17,18 +17,22 @@ using asio::ip::tcp;
 
 namespace {
 
-/// An idle connection has nothing to say: an end or a byte means that it cannot be used again.
+/// An idle connection has nothing to say: an end or a byte means that it cannot be used again. That
+/// holds within TLS too, where the byte may be a message of the protocol.
 bool is_quiet(client_connection& connection)
 {
     char byte = 0;
-    const auto got = ::recv(connection.socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const auto got =
+        ::recv(connection.peer.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 } // namespace
 
-client_pool::client_pool(asio::any_io_executor strand, url where, client_options options)
-    : strand_(std::move(strand)), where_(std::move(where)), options_(std::move(options))
+client_pool::client_pool(asio::any_io_executor strand, url where, client_options options,
+                         std::shared_ptr<tls_context> tls)
+    : strand_(std::move(strand)), where_(std::move(where)), options_(std::move(options)),
+      tls_(std::move(tls))
 {
 }
 

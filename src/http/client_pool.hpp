@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/stream.hpp"
 #include "http/url.hpp"
 #include "pawl/http/client.hpp"
 
@@ -12,14 +13,17 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace pawl::http::detail {
 
 struct client_connection {
-    explicit client_connection(const boost::asio::any_io_executor& strand) : socket(strand) {}
+    explicit client_connection(boost::asio::ip::tcp::socket connected) : peer(std::move(connected))
+    {
+    }
 
-    boost::asio::ip::tcp::socket socket;
+    stream peer;
     boost::beast::flat_buffer buffer;
     std::chrono::steady_clock::time_point idle_since;
 };
@@ -54,11 +58,14 @@ protected:
 /// Everything happens on the strand.
 class client_pool : public std::enable_shared_from_this<client_pool> {
 public:
-    client_pool(boost::asio::any_io_executor strand, url where, client_options options);
+    /// @param tls Set for https.
+    client_pool(boost::asio::any_io_executor strand, url where, client_options options,
+                std::shared_ptr<tls_context> tls);
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
     const url& where() const noexcept { return where_; }
     const client_options& options() const noexcept { return options_; }
+    const std::shared_ptr<tls_context>& tls() const noexcept { return tls_; }
 
     /// Calls `waiter.granted` at once or later, once. False when too many wait already; then it
     /// never does.
@@ -87,6 +94,7 @@ private:
     boost::asio::any_io_executor strand_;
     url where_;
     client_options options_;
+    std::shared_ptr<tls_context> tls_;
 
     std::deque<connection_ptr> idle_; ///< the longest idle first
     std::deque<place_waiter*> waiters_;

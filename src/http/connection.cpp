@@ -13,7 +13,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
 
@@ -48,7 +47,7 @@ constexpr duration look_interval = std::chrono::seconds{1};
 
 connection::connection(std::shared_ptr<const service> common, tcp::socket socket,
                        asio::any_io_executor strand, std::function<void()> gone)
-    : common_(std::move(common)), strand_(std::move(strand)), socket_(std::move(socket)),
+    : common_(std::move(common)), strand_(std::move(strand)), stream_(std::move(socket)),
       gone_(std::move(gone)), reader_(common_->options.header_limit, common_->options.body_limit),
       timer_(strand_)
 {
@@ -71,8 +70,8 @@ void connection::finish()
 {
     asio::post(strand_, [self = shared_from_this()] {
         self->finishing_ = true;
-        if (self->phase_ == phase::idle || self->phase_ == phase::silent ||
-            self->phase_ == phase::lingering)
+        if (self->phase_ == phase::idle || self->phase_ == phase::handshaking ||
+            self->phase_ == phase::silent || self->phase_ == phase::lingering)
             self->close();
     });
 }
@@ -80,7 +79,7 @@ void connection::finish()
 void connection::make_room()
 {
     asio::post(strand_, [self = shared_from_this()] {
-        if (self->phase_ == phase::idle)
+        if (self->phase_ == phase::idle || self->phase_ == phase::handshaking)
             self->close();
         else if (self->phase_ == phase::reading)
             self->limit_reached();
@@ -104,15 +103,32 @@ asio::awaitable<void> connection::serve()
 {
     started_ = true;
     error_code ignored;
-    socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.non_blocking(true, ignored);
+    stream_.socket().set_option(tcp::no_delay(true), ignored);
+    stream_.socket().non_blocking(true, ignored);
     if (common_->options.on_answer)
-        peer_ = socket_.remote_endpoint(ignored).address().to_string(ignored);
+        peer_ = stream_.socket().remote_endpoint(ignored).address().to_string(ignored);
     bool more = !closed_;
+    if (more && common_->tls)
+        more = co_await secure();
     while (more)
         more = co_await serve_one();
-    if (!closed_ && has_unread())
+    if (!closed_ && (stream_.is_secure() || has_unread()))
         co_await linger();
+}
+
+/// Returns whether the peer speaks TLS.
+asio::awaitable<bool> connection::secure()
+{
+    enter(phase::handshaking);
+    limit(common_->options.read_timeout);
+    const auto result = co_await stream_.handshake(common_->tls);
+    const auto error = std::get<0>(result);
+    if (error && !closed_)
+        common_->options.log(
+            {log_level::debug, fmt::format("http: TLS failed: {}", error.message())});
+    if (error)
+        close();
+    co_return !error && !closed_;
 }
 
 std::optional<std::chrono::steady_clock::time_point> connection::silent_since() const noexcept
@@ -127,7 +143,7 @@ std::optional<std::chrono::steady_clock::time_point> connection::silent_since() 
 void connection::enter(phase next)
 {
     phase_ = next;
-    heard(next == phase::idle || next == phase::reading);
+    heard(next == phase::idle || next == phase::reading || next == phase::handshaking);
 }
 
 /// The peer's silence begins, or there is no waiting for it.
@@ -212,7 +228,7 @@ asio::awaitable<connection::received> connection::receive()
         }
         if (!expired_) {
             const auto space = buffer_.prepare(reader_.appetite());
-            const auto result = co_await socket_.async_read_some(space, result_of);
+            const auto result = co_await stream_.read_some(space);
             const auto error = std::get<0>(result);
             buffer_.commit(std::get<1>(result));
             if (closed_ || (error && !expired_))
@@ -249,6 +265,7 @@ void connection::record_answer(int status, std::size_t size)
     record.method = reader_.message().method;
     record.path = reader_.path_as_sent();
     record.route = route_;
+    record.user = reader_.message().user;
     record.status = status;
     record.size = size;
     record.took = std::chrono::duration_cast<duration>(std::chrono::steady_clock::now() - arrived_);
@@ -260,10 +277,15 @@ asio::awaitable<response> connection::answer()
     auto& message = reader_.message();
     if (auto refused = refuse_foreign(message, common_->options))
         co_return std::move(*refused);
+    route_match match;
+    if (message.path != "*")
+        match = common_->routes.find(message.method, reader_.segments());
+    route_ = match.pattern;
+    if (const auto& authorize = common_->options.authorize)
+        if (auto refused = authorize(message, route_))
+            co_return std::move(*refused);
     if (message.path == "*")
         co_return response{.status = 204};
-    auto match = common_->routes.find(message.method, reader_.segments());
-    route_ = match.pattern;
     if (match.answer) {
         message.captures = std::move(match.captures);
         response what = co_await call(match);
@@ -327,19 +349,20 @@ asio::awaitable<bool> connection::send(response what, bool keep_alive)
     std::array<asio::const_buffer, 2> buffers{
         asio::buffer(head_), asio::buffer(what.body.data(), with_body ? what.body.size() : 0)};
 
-    // Nearly every answer fits into the socket's buffer: that saves a turn of the scheduler.
-    error_code error;
-    const auto at_once = socket_.write_some(buffers, error);
-    if (!error && at_once == asio::buffer_size(buffers))
-        co_return true;
-    if (error && error != asio::error::would_block)
-        co_return false;
-
+    if (!stream_.is_secure()) {
+        // Nearly every answer fits into the socket's buffer: that saves a turn of the scheduler.
+        error_code error;
+        const auto at_once = stream_.socket().write_some(buffers, error);
+        if (!error && at_once == asio::buffer_size(buffers))
+            co_return true;
+        if (error && error != asio::error::would_block)
+            co_return false;
+        buffers[1] += at_once - std::min(at_once, buffers[0].size());
+        buffers[0] += at_once;
+    }
     enter(phase::writing);
     limit(common_->options.write_timeout);
-    buffers[1] += at_once - std::min(at_once, buffers[0].size());
-    buffers[0] += at_once;
-    const auto result = co_await asio::async_write(socket_, buffers, result_of);
+    const auto result = co_await stream_.write(buffers);
     co_return !std::get<0>(result) && !closed_;
 }
 
@@ -347,8 +370,8 @@ asio::awaitable<bool> connection::send(response what, bool keep_alive)
 asio::awaitable<bool> connection::send_continue()
 {
     static constexpr std::string_view line = "HTTP/1.1 100 Continue\r\n\r\n";
-    const auto result =
-        co_await asio::async_write(socket_, asio::buffer(line.data(), line.size()), result_of);
+    const std::array buffers{asio::const_buffer(line.data(), line.size()), asio::const_buffer{}};
+    const auto result = co_await stream_.write(buffers);
     co_return !std::get<0>(result) && !closed_;
 }
 
@@ -356,8 +379,10 @@ asio::awaitable<void> connection::linger()
 {
     enter(phase::lingering);
     limit(std::min(linger_limit, common_->options.write_timeout));
+    if (stream_.is_secure())
+        co_await stream_.shut_down_tls();
     error_code error;
-    socket_.shutdown(tcp::socket::shutdown_send, error);
+    stream_.socket().shutdown(tcp::socket::shutdown_send, error);
     if (!error)
         co_await discard_input();
     close();
@@ -370,7 +395,7 @@ asio::awaitable<void> connection::discard_input()
     while (!error && !expired_ && !closed_) {
         buffer_.clear();
         const auto space = buffer_.prepare(idle_buffer);
-        const auto result = co_await socket_.async_read_some(space, result_of);
+        const auto result = co_await stream_.socket().async_read_some(space, result_of);
         error = std::get<0>(result);
     }
 }
@@ -382,21 +407,31 @@ void connection::watch_peer()
     if (watching_ || closed_ || phase_ != phase::answering)
         return;
     watching_ = true;
-    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
-        self->watching_ = false;
-        if (!error)
-            self->look_at_peer();
-    });
+    stream_.socket().async_wait(tcp::socket::wait_read,
+                                [self = shared_from_this()](error_code error) {
+                                    self->watching_ = false;
+                                    if (!error)
+                                        self->look_at_peer();
+                                });
 }
 
-/// Takes what has come: the end of the peer stands behind it.
+/// Takes what has come: the end of the peer stands behind it. Within TLS what has come stays: it
+/// may be a part of a message.
 void connection::look_at_peer()
 {
     if (closed_ || phase_ != phase::answering)
         return;
     error_code error;
+    if (stream_.is_secure()) {
+        if (peer_has_closed())
+            cancel_all();
+        else
+            limit(look_interval);
+        return;
+    }
     while (!error && buffer_.size() < pipelined_limit)
-        buffer_.commit(socket_.read_some(buffer_.prepare(pipelined_limit - buffer_.size()), error));
+        buffer_.commit(
+            stream_.socket().read_some(buffer_.prepare(pipelined_limit - buffer_.size()), error));
     if (error == asio::error::would_block) {
         watch_peer();
     } else if (error || peer_has_closed()) {
@@ -408,7 +443,7 @@ void connection::look_at_peer()
 
 bool connection::peer_has_closed()
 {
-    pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+    pollfd state{.fd = stream_.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
     return ::poll(&state, 1, 0) > 0;
 }
 
@@ -431,13 +466,13 @@ void connection::close()
     unlimited();
     timer_.cancel();
     error_code ignored;
-    socket_.close(ignored);
+    stream_.socket().close(ignored);
 }
 
 bool connection::has_unread()
 {
     error_code ignored;
-    return buffer_.size() > 0 || socket_.available(ignored) > 0;
+    return buffer_.size() > 0 || stream_.socket().available(ignored) > 0;
 }
 
 void connection::log_failure(std::string_view what) const
@@ -499,16 +534,21 @@ void connection::timer_fired(unsigned generation)
 
 void connection::limit_reached()
 {
-    expired_ = true;
-    // A read is one operation, which ends or has ended; sending is several, which only closing
-    // ends for certain.
+    const bool again = std::exchange(expired_, true);
+    // A plain read is one operation, which ends or has ended; the others are several, which only
+    // closing ends for certain.
     error_code ignored;
-    if (phase_ == phase::writing)
+    if (again || phase_ == phase::writing || phase_ == phase::handshaking) {
         close();
-    else if (phase_ == phase::answering)
+    } else if (phase_ == phase::answering) {
         look_at_peer();
-    else
-        socket_.cancel(ignored);
+    } else {
+        stream_.socket().cancel(ignored);
+        if (stream_.is_secure()) {
+            limit_ = from_now(linger_limit);
+            arm();
+        }
+    }
 }
 
 } // namespace pawl::http::detail

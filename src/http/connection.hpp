@@ -2,6 +2,7 @@
 
 #include "http/request_reader.hpp"
 #include "http/routes.hpp"
+#include "http/stream.hpp"
 #include "pawl/http/server.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -26,6 +27,7 @@ namespace pawl::http::detail {
 struct service {
     route_table routes;
     server_options options;
+    std::shared_ptr<tls_context> tls; ///< empty: plain HTTP
 };
 
 /// One accepted connection: a coroutine on a strand, which reads a request, has it answered, sends
@@ -60,6 +62,7 @@ public:
 
 private:
     enum class phase {
+        handshaking,
         idle,
         reading,
         answering, ///< the handler runs, and watch_peer() looks for the peer's end
@@ -70,6 +73,7 @@ private:
     enum class received { request, refusal, nothing };
 
     boost::asio::awaitable<void> serve();
+    boost::asio::awaitable<bool> secure();
     boost::asio::awaitable<bool> serve_one();
     boost::asio::awaitable<received> receive();
     boost::asio::awaitable<response> answer();
@@ -104,7 +108,7 @@ private:
 
     std::shared_ptr<const service> common_;
     boost::asio::any_io_executor strand_;
-    boost::asio::ip::tcp::socket socket_;
+    stream stream_;
     std::function<void()> gone_;
 
     boost::beast::flat_buffer buffer_;

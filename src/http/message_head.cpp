@@ -7,13 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <utility>
-#include <vector>
 
 namespace pawl::http::detail {
 namespace {
-
-using header_list = std::vector<std::pair<std::string, std::string>>;
 
 void write_header(std::string& out, std::string_view name, std::string_view value)
 {
@@ -69,10 +65,11 @@ void write_answer_head(std::string& out, const response& answer, const answer_fr
     out += "\r\n";
 }
 
-void write_request_head(std::string& out, const client_request& what, std::string_view host)
+void write_request_head(std::string& out, const client_request& what, const url& where)
 {
-    fmt::format_to(std::back_inserter(out), "{} {} HTTP/1.1\r\n", what.method, what.target);
-    write_header(out, "Host", host);
+    fmt::format_to(std::back_inserter(out), "{} {}{} HTTP/1.1\r\n", what.method, where.path,
+                   what.target);
+    write_header(out, "Host", where.authority);
     const bool body_expected =
         what.method == "POST" || what.method == "PUT" || what.method == "PATCH";
     if (!what.body.empty())
@@ -100,6 +97,11 @@ std::optional<std::string> find_fault(const client_request& what)
     if (!what.target.starts_with('/') || !printable)
         return "its target must begin with '/' and be percent-encoded";
     return find_fault(what.content_type, what.headers);
+}
+
+std::optional<std::string> find_fault(const header_list& headers)
+{
+    return find_fault({}, headers);
 }
 
 } // namespace pawl::http::detail

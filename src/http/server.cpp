@@ -48,6 +48,8 @@ void check(const server_options& options)
     require(options.write_timeout > duration::zero(), "write_timeout must be positive");
     require(options.crowded_idle_timeout > duration::zero(),
             "crowded_idle_timeout must be positive");
+    require(options.certificate_chain_file.empty() == options.private_key_file.empty(),
+            "certificate_chain_file and private_key_file must be set together");
 }
 
 /// On Linux an accepted socket has these options from the one that listens. Without them a peer is
@@ -90,11 +92,12 @@ tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_opti
 /// Everything but construction and the constants happens on the strand.
 class server::impl : public std::enable_shared_from_this<impl> {
 public:
-    impl(asio::any_io_executor executor, std::vector<route> routes, server_options options)
+    impl(asio::any_io_executor executor, std::vector<route> routes, server_options options,
+         std::shared_ptr<detail::tls_context> tls)
         : executor_(std::move(executor)), strand_(detail::new_strand(executor_)),
           acceptor_(listen_on(strand_, options)), port_(acceptor_.local_endpoint().port()),
-          common_(std::make_shared<detail::service>(
-              detail::service{detail::route_table(std::move(routes)), std::move(options)})),
+          common_(std::make_shared<detail::service>(detail::service{
+              detail::route_table(std::move(routes)), std::move(options), std::move(tls)})),
           wake_(strand_), drained_(strand_)
     {
         drained_.expires_at(std::chrono::steady_clock::time_point::max());
@@ -102,6 +105,7 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
     const std::string& address() const noexcept { return common_->options.address; }
+    bool is_secure() const noexcept { return common_->tls != nullptr; }
     std::size_t connections() const noexcept { return count_; }
 
     void start()
@@ -301,7 +305,12 @@ server::server(asio::any_io_executor executor, std::vector<route> routes, server
     if (!options.log)
         options.log = [](const log_entry&) {
         };
-    impl_ = std::make_shared<impl>(std::move(executor), std::move(routes), std::move(options));
+    std::shared_ptr<detail::tls_context> tls;
+    if (!options.certificate_chain_file.empty())
+        tls = detail::tls_context::for_server(options.certificate_chain_file,
+                                              options.private_key_file);
+    impl_ = std::make_shared<impl>(std::move(executor), std::move(routes), std::move(options),
+                                   std::move(tls));
 }
 
 server::~server() = default;
@@ -316,7 +325,8 @@ std::string server::url() const
 {
     const auto& address = impl_->address();
     const bool v6 = address.find(':') != address.npos;
-    return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address, v6 ? "]" : "", port());
+    return fmt::format("{}://{}{}{}:{}", impl_->is_secure() ? "https" : "http", v6 ? "[" : "",
+                       address, v6 ? "]" : "", port());
 }
 
 std::size_t server::connections() const noexcept

@@ -7,14 +7,17 @@
 
 namespace pawl::http::detail {
 
-/// A host to connect to.
+/// A host to connect to, and where its resources begin.
 struct url {
-    std::string host; ///< a name or an address; without brackets
+    bool secure = false; ///< https
+    std::string host;    ///< a name or an address; without brackets
     std::uint16_t port = 0;
-    std::string authority; ///< as the Host header has it: "host:port", "[::1]:80"
+    std::string authority; ///< as the Host header has it: "host", "host:8080", "[::1]:80"
+    std::string path;      ///< goes before each target: "" or "/v2"; no slash at its end
 };
 
-/// Reads "http://HOST:PORT". Empty for anything else, a path or a slash at the end included.
+/// Reads "http://HOST[:PORT][/PATH]", and the same with https. Empty for anything else, a user, a
+/// query and a fragment included.
 std::optional<url> parse_url(std::string_view text);
 
 } // namespace pawl::http::detail

@@ -34,13 +34,15 @@ BOOST_AUTO_TEST_CASE(answers)
 BOOST_AUTO_TEST_CASE(requests)
 {
     std::string out;
-    write_request_head(out, {}, "h:1");
+    const url plain{.authority = "h:1"};
+    write_request_head(out, {}, plain);
     BOOST_TEST(out == "GET / HTTP/1.1\r\nHost: h:1\r\n\r\n");
     out.clear();
-    write_request_head(out, {.method = "POST", .target = "/a", .headers = {{"A", "b"}}}, "h:1");
-    BOOST_TEST(out == "POST /a HTTP/1.1\r\nHost: h:1\r\nContent-Length: 0\r\nA: b\r\n\r\n");
+    write_request_head(out, {.method = "POST", .target = "/a", .headers = {{"A", "b"}}},
+                       {.authority = "h:1", .path = "/v2"});
+    BOOST_TEST(out == "POST /v2/a HTTP/1.1\r\nHost: h:1\r\nContent-Length: 0\r\nA: b\r\n\r\n");
     out.clear();
-    write_request_head(out, {.method = "PUT", .body = "x", .content_type = "text/plain"}, "h:1");
+    write_request_head(out, {.method = "PUT", .body = "x", .content_type = "text/plain"}, plain);
     BOOST_TEST(out == "PUT / HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/plain\r\n"
                       "Content-Length: 1\r\n\r\n");
 }

@@ -110,13 +110,41 @@ BOOST_AUTO_TEST_CASE(urls)
     BOOST_TEST(name.host == "some-host.example");
     BOOST_TEST(name.port == 8080);
     BOOST_TEST(name.authority == "some-host.example:8080");
+    BOOST_TEST(name.path == "");
+    BOOST_TEST(!name.secure);
     const auto six = parse_url("http://[::1]:80").value();
     BOOST_TEST(six.host == "::1");
     BOOST_TEST(six.authority == "[::1]:80");
-    for (const char* text : {"", "host:80", "https://host:80", "http://host", "http://host:",
-                             "http://:80", "http://host:80/", "http://host:0", "http://host:65536",
-                             "http://host:8x", "http://host:-1", "http://a@host:80",
-                             "http://ho st:80", "http://::1:80", "http://[]:80", "HTTP://host:80"})
+    BOOST_TEST(parse_url("http://[::1]").value().port == 80);
+    BOOST_TEST(parse_url("http://host/").value().path == "");
+    const auto pay = parse_url("https://pay.example/v2/x/").value();
+    BOOST_TEST(pay.secure);
+    BOOST_TEST(pay.host == "pay.example");
+    BOOST_TEST(pay.authority == "pay.example");
+    BOOST_TEST(pay.port == 443);
+    BOOST_TEST(pay.path == "/v2/x");
+    BOOST_TEST(parse_url("https://host:8443/v2").value().port == 8443);
+    for (const char* text : {"",
+                             "host:80",
+                             "http://",
+                             "https:///a",
+                             "http://host:",
+                             "http://:80",
+                             "http://host:80/?a",
+                             "http://host?a",
+                             "http://host/#a",
+                             "http://host/a b",
+                             "http://host:80:80",
+                             "http://[::1]80",
+                             "http://host:0",
+                             "http://host:65536",
+                             "http://host:8x",
+                             "http://host:-1",
+                             "http://a@host:80",
+                             "http://ho st:80",
+                             "http://::1:80",
+                             "http://[]:80",
+                             "HTTP://host:80"})
         BOOST_TEST(!parse_url(text).has_value(), text);
 }
 

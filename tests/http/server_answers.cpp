@@ -16,6 +16,7 @@ struct told {
     std::string id, peer, line, route;
     int status = 0;
     std::size_t size = 0;
+    std::string user{};
 };
 
 struct record_book {
@@ -27,7 +28,8 @@ struct record_book {
         out.on_answer = [this](const http::answer_record& each) {
             all.push_back({std::string{each.request_id}, std::string{each.peer},
                            std::string{each.method} + " " + std::string{each.path},
-                           std::string{each.route}, each.status, each.size});
+                           std::string{each.route}, each.status, each.size,
+                           std::string{each.user}});
         };
         return out;
     }
@@ -135,6 +137,60 @@ BOOST_AUTO_TEST_CASE(each_answer_is_told_of_once)
     BOOST_TEST(book.all.size() == 6u);
     BOOST_TEST_REQUIRE(log.lines().size() == 1u);
     BOOST_TEST(log.lines()[0].find(book.all[2].id) != std::string::npos, log.lines()[0]);
+}
+
+namespace {
+
+asio::awaitable<http::response> show_user(const http::request& asked)
+{
+    co_return http::response{.body = asked.user};
+}
+
+/// The requests of "ada" go on, and everybody's on "/open".
+std::optional<http::response> know_ada(http::request& asked, std::string_view route)
+{
+    asked.user = asked.header("x-user");
+    if (route == "/open" || asked.user == "ada")
+        return std::nullopt;
+    return http::problem(asked.user.empty() ? 401 : 403, "not you");
+}
+
+asio::awaitable<void> some_are_refused(http::server& server, record_book& book)
+{
+    auto asking = co_await peer::connect(server.port());
+    const std::string ada = "X-User: ada\r\n";
+    auto got = co_await asking.ask(get("/closed", ada));
+    BOOST_TEST(got.status == 200);
+    BOOST_TEST(got.body == "ada");
+    for (const auto* path : {"/closed", "/nowhere"}) {
+        got = co_await asking.ask(get(path));
+        BOOST_TEST(got.status == 401);
+        got = co_await asking.ask(get(path, "X-User: eve\r\n"));
+        BOOST_TEST(got.status == 403);
+    }
+    got = co_await asking.ask(get("/nowhere", ada));
+    BOOST_TEST(got.status == 404);
+    got = co_await asking.ask(get("/open"));
+    BOOST_TEST(got.status == 200);
+    got = co_await asking.ask("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
+    BOOST_TEST(got.status == 401);
+    BOOST_TEST_REQUIRE(book.all.size() == 8u);
+    BOOST_TEST(book.all[0].user == "ada");
+    BOOST_TEST(book.all[1].user == "");
+    BOOST_TEST(book.all[2].user == "eve");
+    BOOST_TEST(book.all[2].route == "/closed");
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(requests_go_on_only_if_authorized)
+{
+    record_book book;
+    auto options = book.options();
+    options.authorize = know_ada;
+    serve({{.method = "GET", .pattern = "/closed", .answer = show_user},
+           {.method = "GET", .pattern = "/open", .answer = show_user}},
+          options, [&](http::server& server) { return some_are_refused(server, book); });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

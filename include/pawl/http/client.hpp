@@ -20,7 +20,7 @@ namespace pawl::http {
 
 struct client_options {
     /// From the moment when the request has its place among max_connections to the last byte of the
-    /// answer, connecting included. Default 10 s.
+    /// answer, connecting and the TLS handshake included. Default 10 s.
     duration timeout = std::chrono::seconds{10};
 
     /// Connections to the host at a time; more requests wait for one. Default 64.
@@ -48,11 +48,19 @@ struct client_options {
 
     /// Largest answer that is read, in bytes. Default 4 MiB.
     std::size_t body_limit = 4 * 1024 * 1024;
+
+    /// Sent with each request that does not have a header of that name itself: an Authorization.
+    /// They appear in no error and no log. Default: none.
+    std::vector<std::pair<std::string, std::string>> headers;
+
+    /// For https: a PEM file with the certificates of the CAs that are trusted. Read once, when the
+    /// client is made. Default empty: the CAs that the system trusts.
+    std::string ca_file;
 };
 
 struct client_request {
     std::string method = "GET";
-    std::string target = "/"; ///< path and query, percent-encoded
+    std::string target = "/"; ///< path below that of the URL, and query; percent-encoded
     std::string body;
     std::string content_type = "application/json"; ///< sent when there is a body
     std::vector<std::pair<std::string, std::string>> headers;
@@ -81,7 +89,11 @@ private:
     failure kind_;
 };
 
-/// A pool of kept-alive connections to one host, over plain HTTP.
+/// A pool of kept-alive connections to one host, plain or over TLS.
+///
+/// With https a request is sent only to a server that shows a certificate for the URL's HOST, from
+/// a trusted CA and not expired; else the request fails with not_sent, and the error says what is
+/// wrong with the certificate. TLS 1.2 and 1.3; no client certificates.
 ///
 /// A request that fails on a connection that was idle, before any byte of an answer, and whose
 /// method is idempotent (GET, HEAD, PUT, DELETE) or that carries an Idempotency-Key, is sent once
@@ -93,9 +105,10 @@ private:
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class client {
 public:
-    /// @param url "http://HOST:PORT". HOST is a name or an address. The addresses of a name are
-    /// tried side by side, IPv6 and IPv4 in turns, each a little later than the one before; the
-    /// first connection that is made is used (RFC 8305).
+    /// @param url "http://HOST[:PORT][/PATH]", or the same with https. HOST is a name or an
+    /// address; PORT is 80 or 443 by default; PATH goes before the target of each request. The
+    /// addresses of a name are tried side by side, IPv6 and IPv4 in turns, each a little later than
+    /// the one before; the first connection that is made is used (RFC 8305).
     /// @throws definition_error when it is anything else, or an option is out of its range.
     client(boost::asio::any_io_executor executor, std::string url, client_options options = {});
 

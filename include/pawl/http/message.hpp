@@ -21,6 +21,7 @@ struct request {
         captures;                                            ///< what `{name}` of the route matched
     std::map<std::string, std::string, std::less<>> headers; ///< names in lower case
     std::string body;
+    std::string user; ///< who sent it, as server_options::authorize tells; else empty
 
     /// A header's value, or "" when it is absent. `name` in lower case.
     std::string_view header(std::string_view name) const;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,7 @@ struct answer_record {
     std::string_view method; ///< empty when the request line could not be read
     std::string_view path;   ///< as it was sent, without the query
     std::string_view route;  ///< the pattern of the route; empty when the path has none
+    std::string_view user;   ///< request::user
     int status = 0;          ///< 499 when the peer left before it was answered
     std::size_t size = 0;    ///< of the answer's body, in bytes
     duration took{};         ///< from the last byte of the request until the answer was sent
@@ -50,14 +52,20 @@ struct server_options {
     std::string address = "127.0.0.1"; ///< an IPv4 or IPv6 address to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one: see server::port()
 
+    /// PEM files for TLS 1.2 and 1.3: the server's certificate, with those of the CAs between it
+    /// and the root behind it, and its private key without a password. Both are read once, when the
+    /// server is made. Default empty: plain HTTP.
+    std::string certificate_chain_file;
+    std::string private_key_file;
+
     /// Largest request body, in bytes; a larger one is answered 413. Default 1 MiB.
     std::size_t body_limit = 1024 * 1024;
 
     /// Largest request line and headers together, in bytes; larger is answered 431. Default 16 KiB.
     std::size_t header_limit = 16 * 1024;
 
-    /// From the first byte of a request to its last; then 408, and the connection is closed.
-    /// Default 10 s.
+    /// From the first byte of a request to its last; then 408, and the connection is closed. Also
+    /// for the TLS handshake. Default 10 s.
     duration read_timeout = std::chrono::seconds{10};
 
     /// How long a kept-alive connection may wait for its next request. Default 60 s.
@@ -88,6 +96,12 @@ struct server_options {
     /// answered 403. Default empty: its own only.
     std::vector<std::string> origins;
 
+    /// Decides whether a request may go on: returns the answer that refuses it, or nothing. `route`
+    /// is the pattern of its route, empty when the path has none. It may set request::user. Called
+    /// before the request's handler, on the strand of the connection: from several threads at a
+    /// time where the executor has several. It must not block or throw. Default: all go on.
+    std::function<std::optional<response>(request& asked, std::string_view route)> authorize;
+
     /// Called after each answer, also for those that the server gives by itself, on the strand of
     /// the connection: from several threads at a time where the executor has several. It must not
     /// block or throw.
@@ -102,7 +116,7 @@ struct server_options {
     log_sink log = log_to_stderr;
 };
 
-/// An HTTP/1.1 server with keep-alive and pipelining in order.
+/// An HTTP/1.1 server with keep-alive and pipelining in order, plain or over TLS.
 ///
 /// Answers by itself: 404 for an unknown path, 405 with Allow for an unknown method, HEAD from GET,
 /// 400 for what is not HTTP, has ambiguous framing, a path or query that cannot be decoded, or a
@@ -124,7 +138,8 @@ class server {
 public:
     /// Binds and listens; serving begins with start().
     /// @throws boost::system::system_error when the address cannot be bound; what() names it.
-    /// @throws definition_error for a malformed or repeated route, or an option out of its range.
+    /// @throws definition_error for a malformed or repeated route, an option out of its range, or a
+    /// certificate or key that cannot be used.
     server(boost::asio::any_io_executor executor, std::vector<route> routes,
            server_options options = {});
 
@@ -137,7 +152,7 @@ public:
     /// The port that it listens on.
     std::uint16_t port() const noexcept;
 
-    /// "http://ADDRESS:PORT"
+    /// "http://ADDRESS:PORT", or the same with https
     std::string url() const;
 
     /// Connections that are open, or whose handler has not ended yet.

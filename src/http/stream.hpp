@@ -1,0 +1,83 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <tuple>
+
+namespace pawl::http::detail {
+
+/// What the TLS connections of a server or a client have in common: certificates and rules. TLS 1.2
+/// and 1.3.
+class tls_context {
+public:
+    /// PEM files: the server's certificate with those of the CAs between it and the root behind it,
+    /// and its private key without a password.
+    /// @throws definition_error that names the option and the file.
+    static std::shared_ptr<tls_context> for_server(const std::string& chain_file,
+                                                   const std::string& key_file);
+
+    /// @param ca_file PEM certificates of the CAs that are trusted; empty: those of the system.
+    /// @throws definition_error that names the option and the file.
+    static std::shared_ptr<tls_context> for_client(const std::string& ca_file);
+
+    ~tls_context();
+    tls_context(const tls_context&) = delete;
+    tls_context& operator=(const tls_context&) = delete;
+
+private:
+    friend class stream;
+    struct impl;
+    explicit tls_context(std::unique_ptr<impl> made);
+    std::unique_ptr<impl> impl_;
+};
+
+/// A TCP connection, plain or with TLS inside. At most one read and one write at a time; within
+/// TLS, each is several operations on the socket, which closing it ends for certain.
+class stream {
+public:
+    using io_result = std::tuple<boost::system::error_code, std::size_t>;
+
+    explicit stream(boost::asio::ip::tcp::socket socket);
+    ~stream();
+    stream(const stream&) = delete;
+    stream& operator=(const stream&) = delete;
+
+    boost::asio::ip::tcp::socket& socket() noexcept { return socket_; }
+
+    /// Whether handshake() was called.
+    bool is_secure() const noexcept { return tls_ != nullptr; }
+
+    /// The server's side of TLS.
+    boost::asio::awaitable<std::tuple<boost::system::error_code>>
+    handshake(std::shared_ptr<tls_context> with);
+
+    /// The client's side. Fails unless the server shows a valid certificate for `host`, a name or
+    /// an address.
+    boost::asio::awaitable<std::tuple<boost::system::error_code>>
+    handshake(std::shared_ptr<tls_context> with, const std::string& host);
+
+    /// Why a client's handshake has failed, in words.
+    std::string handshake_fault(const boost::system::error_code& error) const;
+
+    boost::asio::awaitable<io_result> read_some(boost::asio::mutable_buffer space);
+    boost::asio::awaitable<io_result> write(std::array<boost::asio::const_buffer, 2> bytes);
+
+    /// Says that no more bytes follow, and waits until the peer has said so.
+    /// Precondition: is_secure().
+    boost::asio::awaitable<std::tuple<boost::system::error_code>> shut_down_tls();
+
+private:
+    struct tls;
+    boost::asio::ip::tcp::socket socket_;
+    std::unique_ptr<tls> tls_;
+};
+
+} // namespace pawl::http::detail
