@@ -1,5 +1,6 @@
 #include "services/service.hpp"
 
+#include "media_type.hpp"
 #include "services/json.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -92,6 +93,8 @@ asio::awaitable<response> answer_plainly(std::shared_ptr<const endpoint> at, con
 {
     std::optional<response> refused;
     ledger::work work;
+    if (!asked.body.empty() && !is_json(asked))
+        co_return problem(415, "The body must be application/json.");
     try {
         work = at->read(asked);
     } catch (const field_error& error) {

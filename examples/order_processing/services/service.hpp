@@ -28,6 +28,8 @@ using effect = std::function<pawl::http::response(books&, const std::string& key
 /// As read_query, of a request that makes an effect.
 using read_effect = std::function<effect(const pawl::http::request&)>;
 
+// Each route answers 415 to a body that is not application/json.
+
 /// A route that suffers the service's faults.
 pawl::http::route query_route(const std::shared_ptr<service>& owner, std::string method,
                               std::string pattern, read_query read);

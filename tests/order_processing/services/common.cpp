@@ -55,6 +55,21 @@ BOOST_AUTO_TEST_CASE(the_same_key_and_body_answer_the_first_answer_again)
     BOOST_TEST(payment.kinds() == "charge");
 }
 
+BOOST_AUTO_TEST_CASE(body_has_to_be_json)
+{
+    for (const char* type : {"", "text/plain", "application/json-seq"}) {
+        payment.content_type = inventory.content_type = type;
+        BOOST_TEST(charge("k1").status == 415, type);
+        BOOST_TEST(set_faults("{}").status == 415, type);
+        BOOST_TEST(inventory.call("PUT", "/stock/laptop", R"({"quantity":1})").status == 415, type);
+    }
+    BOOST_TEST(payment.kinds() == "");
+    payment.content_type = "Application/JSON; charset=utf-8";
+    const auto made = charge("k1");
+    BOOST_TEST(made.status == 201);
+    BOOST_TEST(made.content_type == "application/json");
+}
+
 BOOST_AUTO_TEST_CASE(a_refusal_is_kept_too)
 {
     set_faults(R"({"pending_polls":1})"); // what is kept does not depend on the settings of now

@@ -52,7 +52,7 @@ bool fits(const std::string& pattern, request& asked)
 }
 
 request make_request(const std::string& method, const std::string& target, const std::string& body,
-                     const std::string& key)
+                     const std::string& key, const std::string& content_type)
 {
     request asked;
     asked.method = method;
@@ -60,6 +60,8 @@ request make_request(const std::string& method, const std::string& target, const
     asked.body = body;
     if (!key.empty())
         asked.headers["idempotency-key"] = key;
+    if (!body.empty())
+        asked.headers["content-type"] = content_type;
     if (asked.path.size() < target.size())
         for (const auto& pair : split(target.substr(asked.path.size() + 1), '&'))
             asked.query[pair.substr(0, pair.find('='))] = pair.substr(pair.find('=') + 1);
@@ -115,7 +117,7 @@ std::vector<reply> called_service::call_at_once(int count, const std::string& me
                                                 const std::string& target, const std::string& body,
                                                 const std::string& key)
 {
-    auto asked = make_request(method, target, body, key);
+    auto asked = make_request(method, target, body, key, content_type);
     const route* found = nullptr;
     for (const auto& each : routes_)
         if (each.method == method && fits(each.pattern, asked))

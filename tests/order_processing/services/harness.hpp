@@ -49,6 +49,8 @@ public:
     /// "charge refund", the kinds of the entries in their order.
     std::string kinds();
 
+    std::string content_type = "application/json"; ///< of requests that have a body
+
 private:
     std::vector<pawl::http::route> routes_;
     boost::asio::io_context context_;
