@@ -92,6 +92,17 @@ void flag_set::text(std::string name, std::string& value, std::string value_name
          }});
 }
 
+void flag_set::secret(std::string name, std::string& value, std::string help)
+{
+    add({.name = std::move(name),
+         .value_name = "SECRET",
+         .help = std::move(help),
+         .only_variable = true,
+         .set = [&value](std::string_view given) {
+             value = given;
+         }});
+}
+
 void flag_set::time_span(std::string name, pawl::duration& value, std::string help)
 {
     add({.name = std::move(name),
@@ -156,6 +167,8 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
         if (found == nullptr)
             throw flag_error("Unknown flag " + shown + "; see --help.");
 
+        if (found->only_variable)
+            throw flag_error(shown + " is read from " + variable_of(*found) + " only.");
         if (found->value_name.empty()) {
             if (equals != std::string::npos)
                 throw flag_error(shown + " takes no value.");
@@ -187,10 +200,10 @@ std::string flag_set::help() const
 {
     std::string lines = usage_ + "\n\n";
     for (const auto& each : flags_) {
-        auto line = "  --" + each.name;
+        auto line = each.only_variable ? "  " + variable_of(each) : "  --" + each.name;
         if (!each.bare.empty())
             line += "[=" + each.value_name + "]";
-        else if (!each.value_name.empty())
+        else if (!each.value_name.empty() && !each.only_variable)
             line += " " + each.value_name;
         constexpr std::size_t help_column = 28;
         line.append(line.size() + 2 <= help_column ? help_column - line.size() : 2, ' ');

@@ -56,6 +56,10 @@ public:
              }});
     }
 
+    /// A text that other users of the machine must not read in the list of processes: only its
+    /// variable of the environment is read.
+    void secret(std::string name, std::string& value, std::string help);
+
     /// A flag that takes a span of time with its unit: "250ms", "5s", "2min", "0s".
     void time_span(std::string name, pawl::duration& value, std::string help);
 
@@ -91,7 +95,8 @@ private:
         std::string value_name; ///< empty: takes none
         std::string bare{};     ///< not empty: what it means without a value
         std::string help;
-        std::string shown_default;                 ///< empty: none is shown
+        std::string shown_default{}; ///< empty: none is shown
+        bool only_variable = false;
         std::function<void(std::string_view)> set; ///< throws flag_error: "must be …"
     };
 

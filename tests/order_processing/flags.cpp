@@ -109,6 +109,19 @@ BOOST_AUTO_TEST_CASE(a_value_may_be_left_out_where_that_has_a_meaning)
     BOOST_TEST(flags.help().find("--demo[=SERVICES]") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(secret_comes_from_the_environment_only)
+{
+    std::string secret;
+    flags.secret("token", secret, "The token.");
+    refuses({"--token", "abc"}, {"--token", "PAWL_TEST_TOKEN"});
+    refuses({"--token=abc"}, {"--token", "PAWL_TEST_TOKEN"});
+    variables = {{"PAWL_TEST_TOKEN", "abc"}};
+    BOOST_TEST(parse({}));
+    BOOST_TEST(secret == "abc");
+    BOOST_TEST(flags.help().find("  PAWL_TEST_TOKEN ") != std::string::npos);
+    BOOST_TEST(flags.help().find("--token") == std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(a_misspelt_variable_is_found)
 {
     const std::vector<std::string> wrong{"PAWL_TEST_BD"};
