@@ -168,7 +168,7 @@ awaitable<response> submit(shared_context context, const request& asked)
     if (!order.request_digest.empty())
         first = co_await check_repetition(context, run, order);
     if (first)
-        context->counters.count("order_server_orders_accepted_total");
+        context->counters.order_accepted();
     response answer = json(202, accepted_order{order.id, to_string(run)});
     answer.headers.emplace_back("Location", "/orders/" + percent_encoded(order.id));
     co_return answer;
@@ -320,7 +320,8 @@ awaitable<response> pause(shared_context context, const request& asked)
         reason = "paused by an operator";
     const order_snapshot order = co_await api::find_order(context, asked);
     auto orders = context->orders;
-    co_await orders.async_pause(order.id, reason, use_awaitable);
+    pawl::command_reason why{std::move(reason), asked.user};
+    co_await orders.async_pause(order.id, std::move(why), use_awaitable);
     co_return accepted(order);
 }
 
@@ -329,7 +330,8 @@ awaitable<response> resume(shared_context context, const request& asked)
     api::allow_query(asked, {});
     const order_snapshot order = co_await api::find_order(context, asked);
     auto orders = context->orders;
-    co_await orders.async_resume(order.id, {}, use_awaitable);
+    pawl::command_reason why{"resumed by an operator", asked.user};
+    co_await orders.async_resume(order.id, std::move(why), use_awaitable);
     co_return accepted(order);
 }
 
@@ -345,10 +347,11 @@ awaitable<response> delete_data(shared_context context, const request& asked)
     query.foreign_ids = {order.foreign_id};
     query.states = {pawl::run_state::completed, pawl::run_state::cancelled};
     query.limit = 1'000;
+    const pawl::command_reason why{"requested", asked.user};
     do {
         const auto page = co_await orders.async_list(query, use_awaitable);
         for (const order_snapshot& run : page.runs)
-            co_await orders.async_delete_data(run.id, "requested", use_awaitable);
+            co_await orders.async_delete_data(run.id, why, use_awaitable);
         query.after = page.next;
     } while (query.after);
     co_return accepted(order);
@@ -381,10 +384,9 @@ awaitable<response> diagram(shared_context context, const request&)
 
 awaitable<response> show_metrics(shared_context context, const request&)
 {
-    auto all = context->counters.text();
-    if (context->engine_metrics)
-        all += co_await context->engine_metrics();
-    co_return text(std::move(all), metrics::content_type);
+    if (context->update_metrics)
+        co_await context->update_metrics();
+    co_return text(context->counters.text(), metrics::content_type);
 }
 
 awaitable<response> show_cluster(shared_context context, const request&)
@@ -411,19 +413,16 @@ awaitable<response> readyz(shared_context context, const request&)
     co_return text("{\"status\":\"ready\"}\n", "application/json");
 }
 
-shared_context share(api_context context)
+awaitable<response> describe(shared_context, const request&)
 {
-    context.counters.describe("order_server_orders_accepted_total", "Orders accepted");
-    context.counters.describe("order_server_requests_total",
-                              "Requests answered, by route and status");
-    return std::make_shared<const api_context>(std::move(context));
+    co_return text(openapi_document, "application/json");
 }
 
 } // namespace
 
 std::vector<pawl::http::route> customer_routes(api_context context)
 {
-    const auto shared = share(std::move(context));
+    const auto shared = std::make_shared<const api_context>(std::move(context));
     return {
         api::make_route(shared, "POST", "/orders", submit),
         api::make_route(shared, "GET", "/orders", list, shared->max_listing),
@@ -433,12 +432,13 @@ std::vector<pawl::http::route> customer_routes(api_context context)
         api::make_route(shared, "GET", "/orders/{id}/wait", wait, shared->max_waiting),
         api::make_route(shared, "GET", "/workflow", diagram),
         api::make_route(shared, "GET", "/healthz", healthz),
+        api::make_route(shared, "GET", "/openapi.json", describe),
     };
 }
 
 std::vector<pawl::http::route> operator_routes(api_context context)
 {
-    const auto shared = share(std::move(context));
+    const auto shared = std::make_shared<const api_context>(std::move(context));
     return {
         api::make_route(shared, "POST", "/orders/{id}/pause", pause),
         api::make_route(shared, "POST", "/orders/{id}/resume", resume),
@@ -446,6 +446,7 @@ std::vector<pawl::http::route> operator_routes(api_context context)
         api::make_route(shared, "GET", "/metrics", show_metrics, shared->max_listing),
         api::make_route(shared, "GET", "/cluster", show_cluster),
         api::make_route(shared, "GET", "/healthz", healthz),
+        api::make_route(shared, "GET", "/openapi.json", describe),
         api::make_route(shared, "GET", "/readyz", readyz),
     };
 }
@@ -454,7 +455,7 @@ std::vector<pawl::http::route> order_routes(api_context context)
 {
     auto all = customer_routes(context);
     for (auto& each : operator_routes(std::move(context)))
-        if (each.pattern != "/healthz")
+        if (each.pattern != "/healthz" && each.pattern != "/openapi.json")
             all.push_back(std::move(each));
     return all;
 }

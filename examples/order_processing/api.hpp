@@ -26,8 +26,8 @@ struct api_context {
     /// Why orders are not taken and driven; no error while they are.
     std::function<pawl::error_code()> readiness;
 
-    /// What the engine tells of itself, in the text format of Prometheus. Default: nothing.
-    std::function<boost::asio::awaitable<std::string>()> engine_metrics{};
+    /// Brings the engine's metrics in the registry of `counters` up to date. Default: nothing.
+    std::function<boost::asio::awaitable<void>()> update_metrics{};
 
     /// Which servers share the database, as JSON. Default: 404.
     std::function<boost::asio::awaitable<std::string>()> cluster{};
@@ -63,7 +63,11 @@ std::vector<pawl::http::route> order_routes(api_context context);
 /// Those of order_routes() that customers use.
 std::vector<pawl::http::route> customer_routes(api_context context);
 
-/// The others: metrics, the cluster, pausing, resuming, deleting data. Health is among both.
+/// The others: metrics, the cluster, pausing, resuming, deleting data. Health and the description
+/// of the interface are among both.
 std::vector<pawl::http::route> operator_routes(api_context context);
+
+/// The interface, as OpenAPI 3.1 describes it: openapi.json of this folder.
+extern const char* const openapi_document;
 
 } // namespace order_processing

@@ -1,12 +1,9 @@
 #include "api_support.hpp"
 
-#include <boost/algorithm/string/predicate.hpp>
-#include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/this_coro.hpp>
+#include "media_type.hpp"
 
 #include <algorithm>
 #include <charconv>
-#include <exception>
 #include <utility>
 
 namespace order_processing::api {
@@ -70,31 +67,6 @@ awaitable<response> guarded(shared_context context, route_function answer, const
     }
 }
 
-awaitable<response> counted(shared_context context, std::string method, std::string pattern,
-                            route_function answer, const request& asked)
-{
-    const auto count = [&](int status) {
-        context->counters.count(
-            "order_server_requests_total",
-            {{"method", method}, {"route", pattern}, {"status", std::to_string(status)}});
-    };
-    std::exception_ptr failure;
-    response answered;
-    try {
-        answered = co_await guarded(context, answer, asked);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    const bool abandoned = state.cancelled() != boost::asio::cancellation_type::none;
-    if (failure) {
-        count(abandoned ? 499 : 500);
-        std::rethrow_exception(failure);
-    }
-    count(answered.status);
-    co_return answered;
-}
-
 [[noreturn]] void refuse_query(std::string_view name, const std::string& bound)
 {
     throw refusal{400, "the query parameter " + std::string{name} + " must be " + bound};
@@ -106,9 +78,9 @@ pawl::http::route make_route(shared_context context, std::string method, std::st
                              route_function answer, std::size_t max_requests)
 {
     auto handler = [=](const request& asked) {
-        return counted(context, method, pattern, answer, asked);
+        return guarded(context, answer, asked);
     };
-    return {method, pattern, std::move(handler), max_requests};
+    return {std::move(method), std::move(pattern), std::move(handler), max_requests};
 }
 
 void allow_query(const request& asked, std::initializer_list<std::string_view> names)
@@ -152,10 +124,7 @@ std::string query_text(const request& asked, std::string_view name)
 
 void require_json(const request& asked)
 {
-    const auto sent = asked.header("content-type");
-    auto type = sent.substr(0, sent.find(';'));
-    type = type.substr(0, type.find_last_not_of(" \t") + 1);
-    if (!boost::algorithm::iequals(type, "application/json"))
+    if (!is_json(asked))
         throw refusal{415, "the body must be application/json"};
 }
 

@@ -30,8 +30,7 @@ private:
     int status_;
 };
 
-/// A route whose errors become problems, and whose answers are counted. A request whose peer has
-/// left is counted with the status 499.
+/// A route whose errors become problems.
 ///
 /// @param max_requests As pawl::http::route::max_requests.
 pawl::http::route make_route(shared_context context, std::string method, std::string pattern,

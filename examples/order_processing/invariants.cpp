@@ -30,7 +30,7 @@ awaitable<Page> read_page(pawl::http::client& from, std::string target)
     try {
         answer = co_await from.request(std::move(request));
     } catch (const pawl::http::client_error& error) {
-        throw service_error{service_failure::transient, error.what()};
+        throw service_error{service_failure::not_sent, error.what()};
     }
     if (answer.status != 200)
         throw service_error{service_failure::unexpected,

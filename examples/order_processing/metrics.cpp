@@ -1,70 +1,81 @@
 #include "metrics.hpp"
 
+#include "pawl/prometheus.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
 namespace order_processing {
 namespace {
 
-std::string escaped(const std::string& value)
+prometheus::Family<prometheus::Counter>& counters(prometheus::Registry& in, const char* name,
+                                                  const char* help)
 {
-    std::string text;
-    for (const char c : value) {
-        if (c == '\\' || c == '"')
-            text += '\\';
-        if (c == '\n')
-            text += "\\n";
-        else
-            text += c;
-    }
-    return text;
+    return prometheus::BuildCounter().Name(name).Help(help).Register(in);
 }
 
-std::string text_of(const metrics::labels& labels)
+/// A peer may send any word as its method.
+std::string known_method(std::string_view method)
 {
-    if (labels.empty())
-        return {};
-    std::string text;
-    for (const auto& [name, value] : labels)
-        text += (text.empty() ? "{" : ",") + name + "=\"" + escaped(value) + "\"";
-    return text + "}";
+    constexpr std::array known{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+    return std::ranges::find(known, method) != known.end() ? std::string{method} : "other";
 }
+
+/// A wait for an order ends within seconds, or is given up after minutes.
+const prometheus::Histogram::BucketBoundaries boundaries{
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600};
 
 } // namespace
 
-void metrics::describe(std::string name, std::string help)
+metrics::metrics()
+    : registry_(std::make_shared<prometheus::Registry>()),
+      accepted_(
+          counters(*registry_, "order_server_orders_accepted_total", "Orders accepted").Add({})),
+      paused_(counters(*registry_, "order_server_orders_paused_total",
+                       "Orders that somebody has to look at")
+                  .Add({})),
+      unsent_(counters(*registry_, "order_server_service_requests_unsent_total",
+                       "Steps that wait because a service could not be reached")
+                  .Add({})),
+      ended_(counters(*registry_, "order_server_orders_ended_total",
+                      "Orders that have ended, by status")),
+      requests_(counters(*registry_, "order_server_requests_total",
+                         "Requests answered by a route, by method, route and status; 499: the "
+                         "client left before")),
+      refused_(counters(*registry_, "order_server_refused_total",
+                        "Requests that no route has answered, by status")),
+      seconds_(prometheus::BuildHistogram()
+                   .Name("order_server_request_duration_seconds")
+                   .Help("From the last byte of a request until its answer was sent, by method, "
+                         "route and class of status")
+                   .Register(*registry_))
 {
-    const std::lock_guard lock{mutex_};
-    families_[std::move(name)].help = std::move(help);
 }
 
-void metrics::count(const std::string& name, const labels& of)
+void metrics::order_ended(std::string_view status)
 {
-    const std::string key = text_of(of);
-    const std::lock_guard lock{mutex_};
-    ++families_[name].counters[key];
+    ended_.Add({{"status", std::string{status}}}).Increment();
 }
 
-std::uint64_t metrics::value(const std::string& name, const labels& of) const
+void metrics::answered(const pawl::http::answer_record& answer)
 {
-    const std::string key = text_of(of);
-    const std::lock_guard lock{mutex_};
-    const auto family = families_.find(name);
-    if (family == families_.end())
-        return 0;
-    const auto counter = family->second.counters.find(key);
-    return counter == family->second.counters.end() ? 0 : counter->second;
+    const auto status = std::to_string(answer.status);
+    if (answer.route.empty() || answer.status == 405) {
+        refused_.Add({{"status", status}}).Increment();
+        return;
+    }
+    prometheus::Labels labels{{"method", known_method(answer.method)},
+                              {"route", std::string{answer.route}},
+                              {"status", status}};
+    requests_.Add(labels).Increment();
+    labels["status"] = status.substr(0, 1) + "xx";
+    seconds_.Add(labels, boundaries).Observe(std::chrono::duration<double>(answer.took).count());
 }
 
 std::string metrics::text() const
 {
-    const std::lock_guard lock{mutex_};
-    std::string text;
-    for (const auto& [name, family] : families_) {
-        if (!family.help.empty())
-            text += "# HELP " + name + " " + family.help + "\n";
-        text += "# TYPE " + name + " counter\n";
-        for (const auto& [labels, value] : family.counters)
-            text += name + labels + " " + std::to_string(value) + "\n";
-    }
-    return text;
+    return pawl::prometheus_text(*registry_);
 }
 
 } // namespace order_processing

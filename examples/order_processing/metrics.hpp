@@ -1,45 +1,51 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <mutex>
+#include "pawl/http/server.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <memory>
 #include <string>
-#include <utility>
-#include <vector>
+#include <string_view>
 
 namespace order_processing {
 
-/// Counters, as Prometheus reads them: text exposition format, version 0.0.4.
-///
-/// A counter begins to exist when it is first counted. The number of them is bounded by the labels
-/// that the program uses; never make a label of what a client sends.
+/// What the order server counts. The number of counters is bounded: no label is what a client
+/// sends.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class metrics {
 public:
-    using labels = std::vector<std::pair<std::string, std::string>>;
+    metrics();
 
-    /// Says what a family of counters stands for. Before its first count.
-    void describe(std::string name, std::string help);
+    void order_accepted() { accepted_.Increment(); }
+    void order_ended(std::string_view status);
+    void order_paused() { paused_.Increment(); }
+    void request_unsent() { unsent_.Increment(); }
 
-    void count(const std::string& name, const labels& of = {});
+    /// Counts an answer, and its time from the last byte of the request.
+    void answered(const pawl::http::answer_record& answer);
 
-    std::uint64_t value(const std::string& name, const labels& of = {}) const;
+    /// For metrics of others, such as the engine's.
+    const std::shared_ptr<prometheus::Registry>& registry() const noexcept { return registry_; }
 
-    /// The whole exposition.
+    /// All of the registry, in Prometheus's text format, version 0.0.4.
     std::string text() const;
 
     static constexpr const char* content_type = "text/plain; version=0.0.4; charset=utf-8";
 
 private:
-    struct family {
-        std::string help;
-        std::map<std::string, std::uint64_t> counters; ///< by the text of their labels
-    };
-
-    mutable std::mutex mutex_;
-    std::map<std::string, family> families_;
+    std::shared_ptr<prometheus::Registry> registry_;
+    prometheus::Counter& accepted_;
+    prometheus::Counter& paused_;
+    prometheus::Counter& unsent_;
+    prometheus::Family<prometheus::Counter>& ended_;
+    prometheus::Family<prometheus::Counter>& requests_;
+    prometheus::Family<prometheus::Counter>& refused_;
+    prometheus::Family<prometheus::Histogram>& seconds_;
 };
 
 } // namespace order_processing

@@ -45,6 +45,10 @@ struct order_options {
     /// Time limit of one request to a service. Above zero. Default 10 s.
     pawl::duration request_timeout = std::chrono::seconds{10};
 
+    /// Wait until a step is repeated whose request to a service was not sent: the service cannot be
+    /// reached. Such a step uses up no attempt, however often. Above zero. Default 5 s.
+    pawl::duration unreachable_backoff = std::chrono::seconds{5};
+
     /// Errors of every other step.
     pawl::retry_policy other_steps{};
 };

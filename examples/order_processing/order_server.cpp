@@ -1,7 +1,9 @@
 // The order server: takes orders over HTTP and processes them, or shows that it does.
+#include "access.hpp"
 #include "demo.hpp"
 #include "descriptors.hpp"
 #include "flags.hpp"
+#include "preflight.hpp"
 #include "server.hpp"
 
 #include "pawl/spdlog.hpp"
@@ -26,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -39,6 +42,7 @@ namespace {
 struct program_options {
     server_settings server;
     bool serve = false;
+    bool check = false;
     int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
     std::string log_level;
     std::string demo;                           ///< services with commas between them
@@ -47,6 +51,7 @@ struct program_options {
     int operator_port = -1;                     ///< none
     int max_connections = 10'000;
     int max_waiting = 1'000;
+    service_urls token_files; ///< of the tokens that the services want
 };
 
 constexpr auto usage =
@@ -56,7 +61,9 @@ constexpr auto usage =
     "submits three orders, shows what happens to them, and ends with 0 if all of them ended as\n"
     "they must. Then the payment back-off is 200ms unless another one is given.\n"
     "With --serve it keeps serving until SIGTERM or SIGINT. What has not ended by then, or when\n"
-    "the process is killed, goes on at the next start on the same database.";
+    "the process is killed, goes on at the next start on the same database.\n"
+    "With --check it looks at what --serve would use, and ends with 0 if nothing is wrong.\n"
+    "With --version it prints its version.";
 
 /// "payment,shipping". @throws flag_error for another word.
 services::service_set read_services(const std::string& names)
@@ -78,6 +85,18 @@ services::service_set read_services(const std::string& names)
                              names + "\".");
     }
     return read;
+}
+
+/// The token for a service: from the environment, or else from a file.
+void read_token(const std::string& name, const std::string& file, std::string& token)
+{
+    if (file.empty())
+        return;
+    if (!token.empty())
+        throw flag_error("--" + name +
+                         "-token-file is given, and the token in the environment: "
+                         "give one of both.");
+    token = read_secret(file);
 }
 
 /// Of the environment, but for those of the other programs of this example.
@@ -109,6 +128,7 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: made up");
     flags.time_span("lease", server.lease_time,
                     "With PostgreSQL: how long a server that has gone keeps its orders");
+    flags.toggle("check", options.check, "Check flags, files, database and services, and end");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");
     flags.text("host", options.host, "NAME",
                "Name, or names with commas between them, that the Host of a request may have "
@@ -124,6 +144,13 @@ bool parse(int argc, char** argv, program_options& options)
                  "Port for metrics, readiness, the cluster, pausing, resuming, deleting data; -1: "
                  "on --port with all else",
                  -1, 65'535);
+    flags.text("tls-certificate", server.certificate_chain_file, "FILE",
+               "PEM file of the server's certificate and those between it and its CA: serve https");
+    flags.text("tls-key", server.private_key_file, "FILE", "PEM file of the certificate's key");
+    flags.text("customer-tokens", server.customer_tokens_file, "FILE",
+               "Lines NAME TOKEN: customers need one of these bearer tokens");
+    flags.text("operator-tokens", server.operator_tokens_file, "FILE",
+               "The same for metrics, the cluster, pausing, resuming, deleting data");
     flags.toggle("access-log", server.access_log, "Log each answer");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",
@@ -132,6 +159,17 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("payment-url", server.services.payment, "URL", "Payment service");
     flags.text("inventory-url", server.services.inventory, "URL", "Inventory service");
     flags.text("shipping-url", server.services.shipping, "URL", "Shipping service");
+    flags.text(
+        "ca-file", server.access.ca_file, "FILE",
+        "PEM file of the CAs that services with https are trusted by. Default: the system's");
+    for (auto [name, file, token] :
+         {std::tuple{"payment", &options.token_files.payment, &server.access.payment_token},
+          std::tuple{"inventory", &options.token_files.inventory, &server.access.inventory_token},
+          std::tuple{"shipping", &options.token_files.shipping, &server.access.shipping_token}}) {
+        const auto of = std::string{name} + "-token";
+        flags.text(of + "-file", *file, "FILE", "File of the bearer token for this service");
+        flags.secret(of, *token, "Or the token itself");
+    }
     flags.time_span("payment-backoff", payment_backoff,
                     "Wait between tries to charge. Default (0s): 10s with --serve, else 200ms");
     flags.time_span("payment-timeout", server.orders.payment_timeout,
@@ -145,8 +183,16 @@ bool parse(int argc, char** argv, program_options& options)
         std::cout << flags.help();
         return false;
     }
+    read_token("payment", options.token_files.payment, server.access.payment_token);
+    read_token("inventory", options.token_files.inventory, server.access.inventory_token);
+    read_token("shipping", options.token_files.shipping, server.access.shipping_token);
     options.unknown_variables = flags.unknown_variables(variable_names());
     const auto& urls = server.services;
+    options.serve = options.serve || options.check;
+    if (!options.serve &&
+        !(server.customer_tokens_file + server.operator_tokens_file + server.certificate_chain_file)
+             .empty())
+        throw flag_error("Tokens and certificates need --serve.");
     if (!options.serve && urls.payment.empty() && urls.inventory.empty() && urls.shipping.empty() &&
         options.demo.empty())
         options.demo = "payment,inventory,shipping";
@@ -226,6 +272,30 @@ asio::awaitable<int> serve_or_show(order_server& server, asio::signal_set& signa
     co_return good ? 0 : 1;
 }
 
+/// Prints what was looked at. @return The exit code.
+int check(asio::io_context& context, server_settings settings)
+{
+    std::exception_ptr failure;
+    std::vector<finding> found;
+    asio::co_spawn(asio::make_strand(context),
+                   check_settings(context.get_executor(), std::move(settings)),
+                   [&](std::exception_ptr thrown, std::vector<finding> result) {
+                       failure = std::move(thrown);
+                       found = std::move(result);
+                   });
+    context.run();
+    if (failure)
+        std::rethrow_exception(failure);
+    bool good = true;
+    for (const auto& each : found) {
+        good = good && each.problem.empty();
+        std::cout << (each.problem.empty() ? "ok      " + each.subject
+                                           : "FAILED  " + each.subject + ": " + each.problem)
+                  << '\n';
+    }
+    return good ? 0 : 1;
+}
+
 int run(program_options options)
 {
     std::unique_ptr<temporary_folder> folder;
@@ -241,6 +311,8 @@ int run(program_options options)
                             "the variable " + name + " of the environment belongs to no flag"});
 
     asio::io_context context{options.threads};
+    if (options.check)
+        return check(context, std::move(options.server));
     asio::signal_set signals{context};
     if (options.serve) {
         signals.add(SIGINT);
@@ -274,6 +346,10 @@ int main(int argc, char** argv)
     std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away, and the orders go on
     raise_descriptor_limit();
     try {
+        if (std::find(argv, argv + argc, std::string_view{"--version"}) != argv + argc) {
+            std::cout << "order_server of Pawl " ORDER_SERVER_VERSION "\n";
+            return 0;
+        }
         program_options options;
         if (!parse(argc, argv, options))
             return 0;

@@ -45,6 +45,7 @@ transition_view view_of(const pawl::event& transition, pawl::run_state of_run)
     view.attempt = transition.attempt;
     if (!is_deleted(of_run))
         view.error = transition.error;
+    view.by = transition.requested_by;
     view.at = transition.at;
     return view;
 }

@@ -46,9 +46,11 @@ struct transition_view {
     std::string run_state; ///< after it
     int attempt = 0;       ///< failed attempts of the step, after it
     std::string error;     ///< of the failed attempt, or why it was paused or cancelled
+    std::string by;        ///< the operator who asked for it, as the file of tokens names them
     pawl::time_point at;
 };
-BOOST_DESCRIBE_STRUCT(transition_view, (), (version, kind, from, to, run_state, attempt, error, at))
+BOOST_DESCRIBE_STRUCT(transition_view, (),
+                      (version, kind, from, to, run_state, attempt, error, by, at))
 
 struct order_history {
     std::string order_id;

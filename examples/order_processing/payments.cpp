@@ -1,6 +1,9 @@
 #include "payments.hpp"
 
+#include "pawl/log.hpp"
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace order_processing {
@@ -21,11 +24,30 @@ void begin_charge(pawl::run<Order>& run)
     order.payment_attempts = number;
 }
 
-/// Writes down what the provider said of the try in flight.
-charge_outcome note_answer(Order& order, const charge_result& result, int limit)
+/// For the customer; what the provider said is for the log.
+std::string_view sentence_of(charge_answer answer)
 {
+    switch (answer) {
+    case charge_answer::accepted:
+        break;
+    case charge_answer::declined:
+        return "payment declined by bank";
+    case charge_answer::refused:
+        return "invalid payment method";
+    case charge_answer::rejected:
+        return "the payment service refuses the charge";
+    }
+    return {};
+}
+
+/// Writes down what the provider said of the try in flight.
+charge_outcome note_answer(pawl::run<Order>& run, const charge_result& result, int limit)
+{
+    Order& order = run.object();
     Payment& last = order.payments.back();
-    last.detail = result.detail;
+    last.detail = sentence_of(result.answer);
+    if (!result.detail.empty())
+        run.log(pawl::log_level::info, "the payment service refuses a charge: " + result.detail);
     switch (result.answer) {
     case charge_answer::accepted:
         last.state = PaymentState::live;
@@ -150,7 +172,7 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         auto known = co_await services.within(run.trace_parent())
                          .payments.find_charge(order.payments.back().key);
         if (known)
-            co_return note_answer(order, *known, options.tries_per_method);
+            co_return note_answer(run, *known, options.tries_per_method);
     } else {
         if (is_spent(order, order.payment_method, options.tries_per_method))
             co_return charge_outcome::spent;
@@ -162,7 +184,7 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
     try {
         answer = co_await send_charge(order, services.within(run.trace_parent()));
     } catch (const service_error& error) {
-        if (error.kind() != service_failure::transient || !first)
+        if (error.kind() != service_failure::not_sent || !first)
             throw;
         unsent = error;
     }
@@ -173,7 +195,7 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         co_await run.checkpoint();
         throw service_error{*unsent};
     }
-    co_return note_answer(order, answer, options.tries_per_method);
+    co_return note_answer(run, answer, options.tries_per_method);
 }
 
 awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, money keep)
@@ -224,7 +246,7 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
     payment_view view =
         co_await services.within(run.trace_parent()).payments.find(order.payment_id);
     if (view.status == payment_status::processing) {
-        const auto key = run.idempotency_key("void-" + order.payment_id);
+        const auto key = run.idempotency_key_per_run("void-" + order.payment_id);
         const bool voided = co_await services.within(run.trace_parent())
                                 .payments.void_payment(order.payment_id, key);
         if (voided) {
@@ -235,7 +257,7 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
     }
     switch (view.status) {
     case payment_status::processing:
-        throw service_error{service_failure::transient,
+        throw service_error{service_failure::unexpected,
                             "the payment can neither be voided nor refunded",
                             "payment " + order.payment_id + " is still processing"};
     case payment_status::completed:

@@ -1,23 +1,27 @@
 #include "server.hpp"
 
+#include "access.hpp"
 #include "cluster.hpp"
 #include "descriptors.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/error.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
+#include "preflight.hpp"
 #include "services/start.hpp"
 #include "store.hpp"
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
 #include <fmt/format.h>
-#include <prometheus/registry.h>
 
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 namespace order_processing {
@@ -47,28 +51,26 @@ std::string ledger_file(const server_settings& settings)
     return is_postgres(settings.db) ? "orders.services" : settings.db + ".services";
 }
 
-void check_service(const std::string& name, const std::string& url, bool mock)
-{
-    const auto flag = "--" + name + "-url";
-    if (url.empty() && !mock)
-        throw pawl::definition_error{"the " + name + " service has no URL (" + flag +
-                                     "), and no mock one is asked for (--demo)"};
-    if (!url.empty() && mock)
-        throw pawl::definition_error{"the " + name + " service has a URL (" + flag +
-                                     "), and a mock one is asked for (--demo): give one of both"};
-}
-
 std::string name_of(const order_snapshot& order)
 {
     return "order " + order.foreign_id + " (run " + to_string(order.id) + ")";
 }
 
-awaitable<std::string> read_metrics(pawl::engine& engine, ::prometheus::Registry& registry,
-                                    pawl::prometheus_metrics& metrics)
+awaitable<void> update(pawl::engine& engine, pawl::prometheus_metrics& metrics)
 {
     const auto now = co_await engine.async_statistics(use_awaitable);
     metrics.update(now);
-    co_return pawl::prometheus_text(registry);
+}
+
+/// The patterns of routes that customers do not use.
+std::set<std::string, std::less<>> patterns_for_operators(const api_context& context)
+{
+    std::set<std::string, std::less<>> patterns;
+    for (const auto& each : operator_routes(context))
+        patterns.insert(each.pattern);
+    for (const auto& each : customer_routes(context))
+        patterns.erase(each.pattern);
+    return patterns;
 }
 
 } // namespace
@@ -77,10 +79,6 @@ order_server::order_server(boost::asio::any_io_executor executor, server_setting
     : executor_(std::move(executor)), settings_(std::move(settings)),
       parts_(std::make_unique<parts>())
 {
-    counters_.describe("order_server_orders_ended_total", "Orders that have ended, by status");
-    counters_.describe("order_server_refused_total",
-                       "Requests that no route has answered, by status");
-    counters_.describe("order_server_orders_paused_total", "Orders that somebody has to look at");
 }
 
 order_server::~order_server() = default;
@@ -89,16 +87,19 @@ order_observer order_server::observer()
 {
     const auto ended = [this](const order_snapshot& order) {
         const std::string status{to_string(order.status)};
-        counters_.count("order_server_orders_ended_total", {{"status", status}});
+        counters_.order_ended(status);
         settings_.log({pawl::log_level::info, name_of(order) + " has ended: " + status});
     };
     const auto paused = [this](const order_snapshot& order) {
-        counters_.count("order_server_orders_paused_total");
+        counters_.order_paused();
         settings_.log({pawl::log_level::warn, name_of(order) + " is paused in " +
                                                   std::string{to_string(order.status)} + ": " +
                                                   order.reason});
     };
-    return {.completed = ended, .cancelled = ended, .paused = paused};
+    const auto unsent = [this] {
+        counters_.request_unsent();
+    };
+    return {.completed = ended, .cancelled = ended, .paused = paused, .unsent = unsent};
 }
 
 void order_server::assemble()
@@ -131,8 +132,8 @@ void order_server::assemble()
                    fmt::format("at most {} descriptors: {} connections of customers, {} to each "
                                "service",
                                limit, connections, service_connections)});
-    parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout,
-                            service_connections);
+    parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout, service_connections,
+                            settings_.access);
 
     pawl::engine_options options;
     options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
@@ -140,8 +141,7 @@ void order_server::assemble()
     options.log = settings_.log;
     options.name = settings_.name;
     options.lease_time = settings_.lease_time;
-    const auto registry = std::make_shared<::prometheus::Registry>();
-    const auto observed = std::make_shared<pawl::prometheus_metrics>(registry);
+    const auto observed = std::make_shared<pawl::prometheus_metrics>(counters_.registry());
     options.observer = observed;
     parts_->engine.emplace(executor_, std::move(options));
     parts_->orders.emplace(
@@ -158,23 +158,22 @@ void order_server::assemble()
     context.cluster = [engine = &*parts_->engine] {
         return read_cluster(*engine);
     };
-    context.engine_metrics = [engine = &*parts_->engine, registry, observed] {
-        return read_metrics(*engine, *registry, *observed);
+    context.update_metrics = [engine = &*parts_->engine, observed] {
+        return update(*engine, *observed);
     };
     listen(std::move(context), connections);
 }
 
 void order_server::listen(api_context context, std::size_t connections)
 {
-    pawl::http::server_options http;
-    http.address = settings_.address;
-    http.port = settings_.port;
-    http.hosts = settings_.hosts;
+    const auto rules = std::make_shared<const access_rules>(read_access_rules(settings_));
+    warn_if_exposed();
+    auto http = listen_options(settings_);
     http.max_connections = connections;
+    http.authorize = authorize_by(rules, patterns_for_operators(context));
     http.on_answer = [this](const pawl::http::answer_record& answered) {
         note_answer(answered);
     };
-    http.log = settings_.log;
     if (!settings_.operator_port) {
         parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
         url_ = operator_url_ = parts_->http->url();
@@ -189,17 +188,32 @@ void order_server::listen(api_context context, std::size_t connections)
     operator_url_ = parts_->operators->url();
 }
 
-/// Answers of routes are counted by the routes.
+void order_server::warn_if_exposed() const
+{
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(settings_.address, error);
+    if (error || address.is_loopback())
+        return;
+    const auto warn = [&](const char* what) {
+        settings_.log(
+            {pawl::log_level::warn, "other machines can reach this server: " + std::string{what}});
+    };
+    if (settings_.operator_tokens_file.empty())
+        warn("without --operator-tokens everybody can pause orders and delete data");
+    if (settings_.certificate_chain_file.empty())
+        warn("without --tls-certificate orders and tokens are sent unencrypted");
+}
+
 void order_server::note_answer(const pawl::http::answer_record& answered)
 {
-    if (answered.route.empty() || answered.status == 405)
-        counters_.count("order_server_refused_total",
-                        {{"status", std::to_string(answered.status)}});
-    if (settings_.access_log)
-        settings_.log({pawl::log_level::info,
-                       fmt::format("access: {} {} {} {} {} {} bytes {} us", answered.request_id,
-                                   answered.peer, answered.method, answered.path, answered.status,
-                                   answered.size, answered.took.count())});
+    counters_.answered(answered);
+    if (!settings_.access_log)
+        return;
+    settings_.log(
+        {pawl::log_level::info,
+         fmt::format("access: {} {} {} {} {} {} {} bytes {} us", answered.request_id, answered.peer,
+                     answered.user.empty() ? "-" : answered.user, answered.method, answered.path,
+                     answered.status, answered.size, answered.took.count())});
 }
 
 awaitable<void> order_server::async_start()

@@ -48,6 +48,15 @@ struct server_settings {
     /// all of it is on one port.
     std::optional<std::uint16_t> operator_port;
 
+    /// PEM files for TLS on both ports: pawl::http::server_options. Default: plain HTTP.
+    std::string certificate_chain_file;
+    std::string private_key_file;
+
+    /// Files of bearer tokens: see token_set. With customer_tokens_file, operator_tokens_file is
+    /// needed, too. Default: no request needs a token.
+    std::string customer_tokens_file;
+    std::string operator_tokens_file;
+
     /// Write a line into the log for each answer: who asked what under which request id, the
     /// status, the size and the time. Default: no.
     bool access_log = false;
@@ -73,6 +82,7 @@ struct server_settings {
 
     /// The services to use.
     service_urls services;
+    service_access access;
 
     /// Services that are only pretended: built-in mock ones, which charge and ship nothing. Each
     /// service has either a URL or is among these. Default: none.
@@ -128,6 +138,7 @@ private:
     struct parts;
     void assemble();
     void listen(api_context context, std::size_t connections);
+    void warn_if_exposed() const;
     void note_answer(const pawl::http::answer_record& answered);
     order_observer observer();
 

@@ -1,5 +1,6 @@
 #include "service_clients.hpp"
 
+#include "pawl/error.hpp"
 #include "percent.hpp"
 
 #include <memory>
@@ -200,9 +201,15 @@ awaitable<answered> send(std::string who, std::string service, transport by,
         result.response = co_await by(std::move(request));
     } catch (const http::client_error& error) {
         if (error.kind() == http::failure::not_sent)
-            throw service_error{service_failure::transient, result.who + " cannot be reached",
+            throw service_error{service_failure::not_sent, result.who + " cannot be reached",
                                 error.what()};
         throw service_error{service_failure::ambiguous, result.who + " gave no complete answer",
+                            error.what()};
+    } catch (const pawl::error& error) {
+        if (error.code() != pawl::errc::invalid_argument)
+            throw;
+        throw service_error{service_failure::unexpected,
+                            result.who + " cannot be asked: the request is malformed",
                             error.what()};
     }
     co_return result;
@@ -347,6 +354,20 @@ awaitable<std::optional<std::string>> shipping_client::find_shipment(std::string
     co_return answer.read(&answer_document::tracking_number);
 }
 
+http::client_options client_options_of(std::string_view url, pawl::duration limit,
+                                       std::size_t max_connections, const std::string& token,
+                                       const service_access& access)
+{
+    http::client_options options;
+    options.timeout = limit;
+    options.max_connections = max_connections;
+    if (!token.empty())
+        options.headers.emplace_back("Authorization", "Bearer " + token);
+    if (url.starts_with("https://"))
+        options.ca_file = access.ca_file;
+    return options;
+}
+
 namespace {
 
 awaitable<http::client_response> request(std::shared_ptr<http::client> with,
@@ -367,24 +388,20 @@ Client connect(const boost::asio::any_io_executor& executor, std::string url,
             }};
 }
 
-http::client_options options_of(pawl::duration limit, std::size_t max_connections)
-{
-    http::client_options options;
-    options.timeout = limit;
-    options.max_connections = max_connections;
-    return options;
-}
-
 } // namespace
 
 order_services::order_services(boost::asio::any_io_executor executor, service_urls urls,
-                               pawl::duration limit, std::size_t max_connections)
-    : payments(connect<payment_client>(executor, std::move(urls.payment),
-                                       options_of(limit, max_connections))),
-      inventory(connect<inventory_client>(executor, std::move(urls.inventory),
-                                          options_of(limit, max_connections))),
-      shipping(connect<shipping_client>(executor, std::move(urls.shipping),
-                                        options_of(limit, max_connections)))
+                               pawl::duration limit, std::size_t max_connections,
+                               service_access access)
+    : payments(connect<payment_client>(
+          executor, urls.payment,
+          client_options_of(urls.payment, limit, max_connections, access.payment_token, access))),
+      inventory(connect<inventory_client>(executor, urls.inventory,
+                                          client_options_of(urls.inventory, limit, max_connections,
+                                                            access.inventory_token, access))),
+      shipping(connect<shipping_client>(
+          executor, urls.shipping,
+          client_options_of(urls.shipping, limit, max_connections, access.shipping_token, access)))
 {
 }
 

@@ -12,6 +12,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,7 @@ namespace order_processing {
 
 /// By what is known of the effect.
 enum class service_failure {
-    transient, ///< none: the request was not sent
+    not_sent,  ///< none: the service has not seen the request
     ambiguous, ///< it may have happened: no full answer, or one that says nothing of it
     unexpected ///< the service answered what it must not: somebody has to look at it
 };
@@ -55,7 +56,7 @@ enum class charge_answer {
 struct charge_result {
     charge_answer answer = charge_answer::accepted;
     std::string payment_id;
-    std::string detail; ///< why not
+    std::string detail; ///< why not, in the provider's words: for the log
 };
 
 enum class payment_status { processing, completed, failed, voided, refunded };
@@ -113,7 +114,7 @@ private:
 /// The answer to a request for stock.
 struct reservation_result {
     std::string reservation_id; ///< empty when nothing is reserved
-    std::string detail;         ///< why not: stock is missing, or the inventory refuses the request
+    std::string detail;         ///< why not, in the inventory's words: for the log
 };
 
 struct stock_line {
@@ -149,7 +150,7 @@ private:
 
 struct shipment_result {
     std::string tracking_number; ///< empty when shipping was refused for good
-    std::string detail;          ///< why it was
+    std::string detail;          ///< why, in the carrier's words: for the log
 };
 
 /// Thread safety and errors as payment_client.
@@ -176,18 +177,34 @@ private:
 };
 
 struct service_urls {
-    std::string payment; ///< "http://HOST:PORT"
+    std::string payment; ///< as pawl::http::client takes it: "https://pay.example/v2"
     std::string inventory;
     std::string shipping;
 };
 
+/// How this server and the services know each other.
+struct service_access {
+    /// Sent with each request as "Authorization: Bearer TOKEN". Empty: none.
+    std::string payment_token;
+    std::string inventory_token;
+    std::string shipping_token;
+
+    /// For https: the certificates of the CAs that are trusted, as a PEM file. Empty: the system's.
+    std::string ca_file;
+};
+
+/// How a client of the service at `url` has to be made.
+pawl::http::client_options client_options_of(std::string_view url, pawl::duration limit,
+                                             std::size_t max_connections, const std::string& token,
+                                             const service_access& access);
+
 /// What the steps need of the outside. It outlives the engine that runs them.
 struct order_services {
-    /// @param limit For one request, from the call to the last byte of its answer.
+    /// @param limit For one request: pawl::http::client_options::timeout.
     /// @param max_connections To each service.
-    /// @throws pawl::definition_error when a URL is none.
+    /// @throws pawl::definition_error when a URL is none, or the CAs' file cannot be used.
     order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit,
-                   std::size_t max_connections = 64);
+                   std::size_t max_connections = 64, service_access access = {});
 
     /// Services that are reached in another way.
     order_services(payment_client payment, inventory_client stock, shipping_client parcels)

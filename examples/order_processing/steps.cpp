@@ -82,7 +82,7 @@ process_payment(pawl::run<Order>& run, order_services& services, const order_opt
     case charge_outcome::spent:
         co_return pawl::to<PaymentFailed>;
     case charge_outcome::rejected:
-        order.cancel_reason = "the payment provider rejects the order: " + last_detail(order);
+        order.cancel_reason = "payment failed: " + last_detail(order);
         co_return pawl::to<Cancelled>;
     }
 }
@@ -109,7 +109,7 @@ complete_payment(pawl::run<Order>& run, order_services& services, const order_op
 pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_services& services)
 {
     Order& order = run.object();
-    const auto key = run.idempotency_key("void-" + order.payment_id);
+    const auto key = run.idempotency_key_per_run("void-" + order.payment_id);
     const bool voided =
         co_await services.within(run.trace_parent()).payments.void_payment(order.payment_id, key);
     if (voided) {
@@ -123,7 +123,7 @@ pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_service
         co_return pawl::skip();
     if (archive_if_lost(order, view.status))
         co_return pawl::to<PaymentFailed>;
-    throw service_error{service_failure::transient, "the payment cannot be voided",
+    throw service_error{service_failure::unexpected, "the payment cannot be voided",
                         "payment " + order.payment_id + " is still processing"};
 }
 
@@ -197,7 +197,7 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
         shipment =
             co_await services.within(run.trace_parent()).shipping.ship(order, order.shipment_key);
     } catch (const service_error& error) {
-        if (error.kind() != service_failure::transient || !first)
+        if (error.kind() != service_failure::not_sent || !first)
             throw;
         unsent = error;
     }
@@ -217,7 +217,8 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
     }
     order.shipment_key.clear();
     if (shipment.tracking_number.empty()) {
-        order.cancel_reason = "shipping refused: " + shipment.detail;
+        run.log(log_level::warn, "the shipping service refuses the order: " + shipment.detail);
+        order.cancel_reason = "the shipping service refuses the order";
         co_return pawl::to<Cancelled>;
     }
     order.tracking_number = shipment.tracking_number;

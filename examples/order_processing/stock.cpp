@@ -1,5 +1,7 @@
 #include "stock.hpp"
 
+#include "pawl/log.hpp"
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -68,6 +70,8 @@ awaitable<bool> hold_stock(pawl::run<Order>& run, order_services& services)
     }
     reservation_result result = co_await services.within(run.trace_parent())
                                     .inventory.reserve(order, order.reservation_key);
+    if (!result.detail.empty())
+        run.log(pawl::log_level::info, "the inventory refuses a reservation: " + result.detail);
     order.reservation_key.clear();
     order.reservation_id = std::move(result.reservation_id);
     co_return !order.reservation_id.empty();
@@ -104,7 +108,7 @@ awaitable<void> release_stock(pawl::run<Order>& run, order_services& services)
     }
     if (order.reservation_id.empty())
         co_return;
-    const auto key = run.idempotency_key("release-" + order.reservation_id);
+    const auto key = run.idempotency_key_per_run("release-" + order.reservation_id);
     co_await services.within(run.trace_parent()).inventory.release(order.reservation_id, key);
     order.released_reservations.push_back(std::move(order.reservation_id));
     order.reservation_id.clear();

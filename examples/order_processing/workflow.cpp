@@ -3,10 +3,13 @@
 #include "pawl/builder.hpp"
 #include "pawl/error.hpp"
 #include "pawl/log.hpp"
+#include "pawl/step.hpp"
 #include "steps.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -16,9 +19,8 @@ namespace {
 using enum OrderStatus;
 using order_run = pawl::run<Order>;
 
-/// How many runs may be in a step at once. The steps that talk to the payment service share the 64
-/// connections of its client: a run waits here, where that costs nothing, and not for a connection,
-/// where the time limit of its request goes by.
+/// How many runs may be in a step at once. The steps that most orders take share the 64 connections
+/// of the payment service's client; the others seldom wait for one, which costs no attempt.
 constexpr std::size_t charging = 32;
 constexpr std::size_t other_step = 8;
 
@@ -37,9 +39,17 @@ pawl::retry_policy constant(pawl::duration backoff, int errors)
     return policy;
 }
 
-/// Writes what only operators should read of a failed step into the log.
+/// What a step does where a service fails.
+struct failure_rules {
+    pawl::duration unreachable_backoff;
+    std::function<void()> on_unsent;
+};
+
+/// Writes what only operators should read of a failed step into the log. A request that was
+/// certainly not sent uses up no attempt: the step is repeated until the service can be reached.
 template <class Next>
-boost::asio::awaitable<Next> logged(order_run& run, boost::asio::awaitable<Next> step)
+boost::asio::awaitable<Next> guarded(order_run& run, std::shared_ptr<const failure_rules> rules,
+                                     boost::asio::awaitable<Next> step)
 {
     try {
         auto next = co_await std::move(step);
@@ -47,8 +57,12 @@ boost::asio::awaitable<Next> logged(order_run& run, boost::asio::awaitable<Next>
     } catch (const service_error& error) {
         if (!error.detail().empty())
             run.log(pawl::log_level::warn, error.detail());
-        throw;
+        if (error.kind() != service_failure::not_sent)
+            throw;
     }
+    if (rules->on_unsent)
+        rules->on_unsent();
+    co_return pawl::repeat_after(rules->unreachable_backoff);
 }
 
 boost::asio::awaitable<void> tell(const std::function<void(const order_snapshot&)>& listener,
@@ -75,52 +89,55 @@ void check(const order_options& options)
     require(options.payment_timeout > zero, "payment_timeout", "above zero");
     require(options.partial_tries >= 1, "partial_tries", "at least 1");
     require(options.request_timeout > zero, "request_timeout", "above zero");
+    require(options.unreachable_backoff > zero, "unreachable_backoff", "above zero");
 }
 
 pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, order_options options,
                                                   order_observer observer)
 {
     check(options);
+    const auto rules = std::make_shared<const failure_rules>(
+        failure_rules{options.unreachable_backoff, std::move(observer.unsent)});
     pawl::builder<Order, OrderStatus> b{"order-processing"};
     b.defaults({.retry = options.other_steps});
 
     b.step<Created>(validate_order)
         .retry(constant(options.validation_backoff, options.validation_errors));
 
-    b.step<Validated>([&services, options](order_run& run) {
-         return logged(run, process_payment(run, services, options));
+    b.step<Validated>([&services, options, rules](order_run& run) {
+         return guarded(run, rules, process_payment(run, services, options));
      })
         .retry(constant(options.payment_backoff, options.payment_errors))
         .parallel(charging);
 
-    b.step<PaymentProcessing>([&services, options](order_run& run) {
-         return logged(run, complete_payment(run, services, options));
-     }).parallel(other_step);
-    b.timeout<PaymentProcessing>(options.payment_timeout, [&services](order_run& run) {
-        return logged(run, payment_timed_out(run, services));
+    b.step<PaymentProcessing>([&services, options, rules](order_run& run) {
+         return guarded(run, rules, complete_payment(run, services, options));
+     }).parallel(charging);
+    b.timeout<PaymentProcessing>(options.payment_timeout, [&services, rules](order_run& run) {
+        return guarded(run, rules, payment_timed_out(run, services));
     });
 
-    b.step<PaymentFailed>([&services, options](order_run& run) {
-         return logged(run, handle_payment_failure(run, services, options));
+    b.step<PaymentFailed>([&services, options, rules](order_run& run) {
+         return guarded(run, rules, handle_payment_failure(run, services, options));
      }).parallel(other_step);
 
-    b.step<PaymentProcessed>([&services](order_run& run) {
-         return logged(run, reserve_inventory(run, services));
+    b.step<PaymentProcessed>([&services, rules](order_run& run) {
+         return guarded(run, rules, reserve_inventory(run, services));
      }).parallel(charging);
 
-    b.step<InventoryFailed>([&services, options](order_run& run) {
-         return logged(run, handle_inventory_failure(run, services, options));
+    b.step<InventoryFailed>([&services, options, rules](order_run& run) {
+         return guarded(run, rules, handle_inventory_failure(run, services, options));
      }).parallel(other_step);
 
-    b.step<InventoryReserved>([&services](order_run& run) {
-         return logged(run, fulfill_order(run, services));
+    b.step<InventoryReserved>([&services, rules](order_run& run) {
+         return guarded(run, rules, fulfill_order(run, services));
      }).parallel(charging);
 
     b.callback<Created, Validated, PaymentProcessing, PaymentProcessed, PaymentFailed,
                InventoryReserved, InventoryFailed>("cancel", cancel_order);
 
-    b.step<Cancelled>([&services, options](order_run& run) {
-         return logged(run, process_cancellation(run, services, options));
+    b.step<Cancelled>([&services, options, rules](order_run& run) {
+         return guarded(run, rules, process_cancellation(run, services, options));
      }).parallel(other_step);
 
     b.end<Fulfilled, Refunded>();

@@ -538,7 +538,8 @@ void connection::limit_reached()
     // A plain read is one operation, which ends or has ended; the others are several, which only
     // closing ends for certain.
     error_code ignored;
-    if (again || phase_ == phase::writing || phase_ == phase::handshaking) {
+    const bool is_stuck = again && stream_.is_secure();
+    if (is_stuck || phase_ == phase::writing || phase_ == phase::handshaking) {
         close();
     } else if (phase_ == phase::answering) {
         look_at_peer();

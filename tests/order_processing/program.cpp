@@ -165,6 +165,48 @@ BOOST_AUTO_TEST_CASE(wrong_flags_exit_2)
           "payment_timeout");
 }
 
+BOOST_AUTO_TEST_CASE(tells_its_version)
+{
+    child run{order_program, {"--version"}};
+    BOOST_TEST(run.wait() == 0);
+    BOOST_TEST(run.output.starts_with("order_server of Pawl "), run.output);
+}
+
+BOOST_AUTO_TEST_CASE(check_looks_at_everything_and_serves_nothing)
+{
+    const temporary_directory directory;
+    const auto db = directory.file("orders.db");
+    child good{order_program, {"--check", "--demo", "--db", db}};
+    BOOST_TEST(good.wait() == 0, good.errors);
+    BOOST_TEST(good.output.find("ok      the database " + db + "\n") != std::string::npos,
+               good.output);
+    BOOST_TEST(good.output.find("FAILED") == std::string::npos, good.output);
+    BOOST_TEST(good.output.find("listening") == std::string::npos, good.output);
+
+    child wrong{order_program,
+                {"--check", "--demo=inventory,shipping", "--db", db, "--payment-url",
+                 "http://127.0.0.1:1", "--operator-tokens", directory.file("missing")}};
+    BOOST_TEST(wrong.wait() == 1, wrong.errors);
+    for (const char* words : {"FAILED  the payment service http://127.0.0.1:1: ",
+                              "FAILED  the files of tokens: ", "ok      the database "})
+        BOOST_TEST(wrong.output.find(words) != std::string::npos, wrong.output);
+}
+
+BOOST_AUTO_TEST_CASE(token_for_a_service_comes_from_a_file_or_the_environment)
+{
+    const temporary_directory directory;
+    const auto file = directory.file("token");
+    exits({"--serve", "--demo", "--payment-token", "secret"}, 2, "PAWL_PAYMENT_TOKEN");
+    exits({"--serve", "--demo", "--payment-token-file", file}, 2, file);
+    exits({"--demo", "--customer-tokens", file}, 2, "--serve");
+    child both{order_program,
+               {"--check", "--demo", "--payment-token-file", file},
+               {"PAWL_PAYMENT_TOKEN=secret"}};
+    BOOST_TEST(both.wait() == 2);
+    BOOST_TEST(both.errors.find("--payment-token-file") != std::string::npos, both.errors);
+    BOOST_TEST(both.errors.find("secret") == std::string::npos, both.errors);
+}
+
 BOOST_AUTO_TEST_CASE(mock_services_are_used_only_where_they_are_asked_for)
 {
     const std::string url = "http://127.0.0.1:9";

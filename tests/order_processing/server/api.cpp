@@ -595,6 +595,10 @@ awaitable<void> service_pages(scenario& s)
     BOOST_TEST(contains(text, "\norder_server_orders_accepted_total 1\n"));
     BOOST_TEST(contains(
         text, R"(order_server_requests_total{method="POST",route="/orders",status="202"} 1)"));
+    const std::string posted = R"({method="POST",route="/orders",status="2xx")";
+    BOOST_TEST(contains(text, "order_server_request_duration_seconds_count" + posted + "} 1"));
+    BOOST_TEST(contains(text, "order_server_request_duration_seconds_bucket" + posted +
+                                  R"(,le="+Inf"} 1)"));
 }
 
 awaitable<void> engine_metrics(scenario& s)
@@ -776,7 +780,7 @@ BOOST_AUTO_TEST_CASE(answers_are_logged_with_their_request_id)
         lines += to_string(entry) + "\n";
     };
     run_scenario(logged_requests, std::move(settings));
-    BOOST_TEST(contains(lines, "access: my-request 127.0.0.1 GET /orders/x 400 "), lines);
+    BOOST_TEST(contains(lines, "access: my-request 127.0.0.1 - GET /orders/x 400 "), lines);
 }
 
 BOOST_AUTO_TEST_CASE(the_server_tells_of_itself)

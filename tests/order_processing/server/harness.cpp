@@ -29,6 +29,7 @@ server_settings quick_settings()
     };
     settings.orders.validation_backoff = 1ms;
     settings.orders.payment_backoff = 1ms;
+    settings.orders.unreachable_backoff = 1ms;
     settings.orders.payment_errors = 100;
     settings.orders.poll_interval = 1ms;
     settings.orders.max_poll_interval = 5ms;
