@@ -18,7 +18,7 @@ struct order_observer {
     std::function<void(const order_snapshot&)> completed; ///< Fulfilled or Refunded
     std::function<void(const order_snapshot&)> cancelled; ///< with nothing paid
     std::function<void(const order_snapshot&)> paused;    ///< somebody has to look at it
-    std::function<void()> unsent; ///< a step waits, because a service cannot be reached
+    std::function<void()> unsent{}; ///< a step waits, because a service cannot be reached
 };
 
 /// The workflow "order-processing". `services` outlive every engine that runs it.

@@ -14,8 +14,12 @@
 #include <boost/test/unit_test.hpp>
 
 #include "pawl/http/server.hpp"
+#include "temporary_folder.hpp"
 
 #include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <string>
@@ -493,9 +497,13 @@ awaitable<void> deleted_words(scenario& s)
     Order other = sample_order("order-002");
     other.payment_method = "stuck_card";
     co_await s.submit(other);
+    co_await s.send("POST", "/orders/order-002/pause", R"({"reason": "Ada has called"})");
+    co_await s.send("POST", "/orders/order-002/resume");
     co_await s.send("POST", "/orders/order-002/cancel", R"({"reason": "Ada 4111 is ill"})");
     const auto end = co_await s.wait("order-002");
     BOOST_TEST(end.reason == "Ada 4111 is ill");
+    const auto before = co_await s.send("GET", "/orders/order-002/history");
+    BOOST_TEST(contains(before.body, "Ada has called"));
     for (const char* id : {"/orders/order-001", "/orders/order-002"}) {
         const auto deleted = co_await s.send("DELETE", std::string{id} + "/data");
         BOOST_TEST(deleted.status == 202);
@@ -746,6 +754,25 @@ BOOST_AUTO_TEST_CASE(personal_data_can_be_deleted)
 BOOST_AUTO_TEST_CASE(deleted_data_is_not_in_texts_either)
 {
     run_scenario(deleted_words);
+}
+
+/// The deletion also reaches what the database keeps of the run's past.
+BOOST_AUTO_TEST_CASE(deleted_data_is_not_in_the_database_either)
+{
+    const temporary_folder folder;
+    auto settings = quick_settings();
+    settings.store = nullptr;
+    settings.db = folder.file("orders.db");
+    settings.services_db = ":memory:";
+    run_scenario(deleted_words, std::move(settings));
+    std::string stored;
+    for (const auto& each : std::filesystem::directory_iterator(folder.file(""))) {
+        std::ifstream file{each.path(), std::ios::binary};
+        stored.append(std::istreambuf_iterator<char>{file}, {});
+    }
+    BOOST_TEST(contains(stored, "laptop"));
+    for (const char* personal : {"4111", "Ada", "customer-123", "Main St"})
+        BOOST_TEST(!contains(stored, personal), personal);
 }
 
 BOOST_AUTO_TEST_CASE(errors_show_nothing_of_the_inside)
