@@ -1,5 +1,7 @@
 #pragma once
 
+#include "pawl/codec.hpp"
+
 #include <boost/json/fwd.hpp>
 
 #include <compare>
@@ -69,3 +71,12 @@ private:
 std::string to_string(money amount);
 
 } // namespace order_processing
+
+/// An amount in a document is the decimal number of to_string(money). A negative one is refused:
+/// none of the example's documents has a use for it.
+template <>
+struct pawl::json_codec<order_processing::money> {
+    static void write(order_processing::money from, std::string& out);
+    static void read(const boost::json::value& from, order_processing::money& to,
+                     const pawl::json_path& at);
+};

@@ -6,25 +6,6 @@
 
 #include <utility>
 
-void pawl::json_codec<order_processing::money>::write(order_processing::money from,
-                                                      std::string& out)
-{
-    out += to_string(from);
-}
-
-void pawl::json_codec<order_processing::money>::read(const boost::json::value& from,
-                                                     order_processing::money& to,
-                                                     const pawl::json_path& at)
-{
-    try {
-        to = order_processing::money::from_json(from);
-    } catch (const order_processing::money_error& problem) {
-        throw pawl::decode_error{at, problem.what()};
-    }
-    if (to < order_processing::money{})
-        throw pawl::decode_error{at, "must not be negative"};
-}
-
 namespace order_processing {
 
 std::string_view to_string(OrderStatus status) noexcept

@@ -13,15 +13,6 @@
 #include <string_view>
 #include <vector>
 
-/// An amount in a document is the decimal number of to_string(money). A negative one is refused:
-/// none of the example's documents has a use for it.
-template <>
-struct pawl::json_codec<order_processing::money> {
-    static void write(order_processing::money from, std::string& out);
-    static void read(const boost::json::value& from, order_processing::money& to,
-                     const pawl::json_path& at);
-};
-
 namespace order_processing {
 
 /// Where an order stands. Stored: never change a number.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <boost/describe/class.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -22,6 +24,9 @@ struct fault_settings {
 
     std::uint64_t seed = 0; ///< of the random numbers, which begin anew with each setting
 };
+BOOST_DESCRIBE_STRUCT(fault_settings, (),
+                      (latency_ms, jitter_ms, error_rate, drop_before_rate, drop_after_rate,
+                       hang_rate, pending_polls, seed))
 
 /// What one request is to suffer, in this order. At most one of the flags is set.
 struct fault_plan {

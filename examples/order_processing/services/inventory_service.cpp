@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace order_processing::services {
@@ -16,6 +17,17 @@ using pawl::http::response;
 namespace {
 
 constexpr std::int64_t max_stock = 1'000'000'000'000;
+
+struct wanted_items {
+    std::string order_id; ///< of a reservation
+    std::vector<item> items;
+};
+BOOST_DESCRIBE_STRUCT(wanted_items, (), (order_id, items))
+
+struct stock {
+    std::optional<std::int64_t> quantity;
+};
+BOOST_DESCRIBE_STRUCT(stock, (), (quantity))
 
 entry entry_of(const reservation& which, std::string kind, std::string key)
 {
@@ -69,11 +81,11 @@ response make_reservation(books& in, const std::string& key, const std::string& 
 
 effect read_reservation(const request& asked)
 {
-    const json_reader body{asked.body};
-    auto order_id = body.text("order_id");
-    return [order_id = std::move(order_id), items = body.items("items")](books& in,
-                                                                         const std::string& key) {
-        return make_reservation(in, key, order_id, items);
+    auto wanted = read_document<wanted_items>(asked.body);
+    require_text(wanted.order_id, "order_id");
+    require_items(wanted.items);
+    return [wanted = std::move(wanted)](books& in, const std::string& key) {
+        return make_reservation(in, key, wanted.order_id, wanted.items);
     };
 }
 
@@ -86,10 +98,10 @@ response tell_availability(books& in, std::vector<item> items)
         auto found = left.find(line.product_id);
         if (found == left.end())
             found = left.emplace(line.product_id, in.stock(line.product_id)).first;
-        auto& stock = found->second;
-        const auto available = stock ? std::min(*stock, line.quantity) : line.quantity;
-        if (stock)
-            *stock -= available;
+        auto& rest = found->second;
+        const auto available = rest ? std::min(*rest, line.quantity) : line.quantity;
+        if (rest)
+            *rest -= available;
         lines += lines.empty() ? "" : ",";
         lines +=
             json_writer{}.add("product_id", line.product_id).add("available", available).done();
@@ -99,9 +111,10 @@ response tell_availability(books& in, std::vector<item> items)
 
 ledger::work read_availability(const request& asked)
 {
-    const json_reader body{asked.body};
-    return [items = body.items("items")](books& in) {
-        return tell_availability(in, items);
+    auto wanted = read_document<wanted_items>(asked.body);
+    require_items(wanted.items);
+    return [wanted = std::move(wanted)](books& in) {
+        return tell_availability(in, wanted.items);
     };
 }
 
@@ -113,7 +126,8 @@ response make_release(books& in, const std::string& key, const std::string& id)
     if (found->status == "shipped")
         return problem(409, "the reservation has been shipped");
     if (found->status == "reserved") {
-        for (const auto& [product, quantity] : demand_of(items_from_json(found->items)))
+        for (const auto& [product, quantity] :
+             demand_of(pawl::codec<std::vector<item>>::decode(found->items)))
             if (const auto available = in.stock(product))
                 in.set_stock(product, std::min(*available + quantity, max_stock));
         in.set_reservation_status(id, "released");
@@ -131,8 +145,9 @@ effect read_release(const request& asked)
 
 ledger::work read_stock(const request& asked)
 {
-    const json_reader body{asked.body};
-    const auto quantity = body.number("quantity", 0, max_stock);
+    const auto quantity = read_document<stock>(asked.body).quantity.value_or(-1);
+    require(quantity >= 0 && quantity <= max_stock, "quantity",
+            "be a whole number from 0 to 1000000000000");
     return [product = asked.captures.at("product_id"), quantity](books& in) {
         in.set_stock(product, quantity);
         return response{.body = json_writer{}.add("quantity", quantity).done()};

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "money.hpp"
+#include "pawl/codec.hpp"
 
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
+#include <boost/describe/class.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -21,51 +21,56 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// Reads a described struct. A member that is left out keeps its default; an unknown one is ignored
+/// unless `only_known`. @throws field_error
+template <class T>
+T read_document(std::string_view body, bool only_known = false)
+{
+    std::string unknown;
+    T document;
+    try {
+        document = pawl::codec<T>::decode(body, pawl::json_reading::tolerant, &unknown);
+    } catch (const pawl::decode_error& error) {
+        throw field_error(error.detail() + ".");
+    }
+    if (only_known && !unknown.empty())
+        throw field_error(unknown + " is unknown.");
+    return document;
+}
+
+/// @throws field_error "NAME must BOUND." unless it holds.
+void require(bool holds, std::string_view name, std::string_view bound);
+void require_text(const std::string& text, std::string_view name); ///< not empty
+
 /// One line of an order, as the services see it.
 struct item {
     std::string product_id;
     std::int64_t quantity = 0; ///< 1 to 1,000,000,000
 };
+BOOST_DESCRIBE_STRUCT(item, (), (product_id, quantity))
 
-/// Reads the members of a JSON object, each of which must be there and of its type. Members that
-/// nobody asks for are ignored. @throws field_error from each function.
-class json_reader {
-public:
-    /// Reads a request's body.
-    explicit json_reader(std::string_view body);
+/// 1 to 10,000 lines. @throws field_error
+void require_items(const std::vector<item>& items);
 
-    bool has(std::string_view name) const;
-    std::string text(std::string_view name) const; ///< not empty
-    std::string text_or_empty(std::string_view name) const;
-    std::int64_t number(std::string_view name, std::int64_t lowest, std::int64_t highest) const;
-    std::uint64_t seed(std::string_view name) const;
-    double rate(std::string_view name) const; ///< 0 to 1
-    money positive_amount(std::string_view name) const;
-    std::vector<item> items(std::string_view name) const; ///< 1 to 10,000
-    json_reader object(std::string_view name) const;
-
-    /// @throws field_error when there is a member of another name.
-    void allow_only(const std::vector<std::string_view>& names) const;
-
-private:
-    json_reader(boost::json::object members, std::string path);
-    const boost::json::value& member(std::string_view name) const;
-    [[noreturn]] void fail(std::string_view name, std::string_view what) const;
-
-    boost::json::object members_;
-    std::string path_; ///< of the object: "", or "items[0]."
-};
+template <class T>
+std::string to_json(const T& document)
+{
+    std::string text;
+    pawl::codec<T>::encode(document, text);
+    return text;
+}
 
 /// Writes a JSON object, member by member.
 class json_writer {
 public:
-    json_writer& add(std::string_view name, std::string_view text);
-    json_writer& add(std::string_view name, const char* text);
-    json_writer& add(std::string_view name, money amount);
-    json_writer& add(std::string_view name, double number);
-    json_writer& add(std::string_view name, std::integral auto number)
+    template <class T>
+    json_writer& add(std::string_view name, const T& value)
     {
-        return add_json(name, std::to_string(number));
+        return add_json(name, to_json(value));
+    }
+    json_writer& add(std::string_view name, const char* text)
+    {
+        return add(name, std::string{text});
     }
 
     /// A member whose value is JSON already.
@@ -80,10 +85,5 @@ private:
 
 /// Sums the lines of a product up; ordered by product, so that equal demands look alike.
 std::map<std::string, std::int64_t> demand_of(const std::vector<item>& items);
-
-std::string to_json(const std::vector<item>& items);
-
-/// Reads what to_json() wrote.
-std::vector<item> items_from_json(std::string_view text);
 
 } // namespace order_processing::services

@@ -18,8 +18,18 @@ struct charge {
     std::string payment_method;
     std::string customer_id;
     std::string order_id;
-    std::int64_t pending_polls = 0;
 };
+BOOST_DESCRIBE_STRUCT(charge, (), (amount, payment_method, customer_id, order_id))
+
+struct refund {
+    money amount;
+};
+BOOST_DESCRIBE_STRUCT(refund, (), (amount))
+
+void require_amount(money amount)
+{
+    require(amount > money{}, "amount", "be more than 0");
+}
 
 constexpr char charge_target[] = "POST /payments";
 
@@ -52,7 +62,8 @@ response no_such_payment()
     return problem(404, "no such payment");
 }
 
-response make_charge(books& in, const std::string& key, const charge& asked)
+response make_charge(books& in, const std::string& key, const charge& asked,
+                     std::int64_t pending_polls)
 {
     const auto declined_above = money::from_major(1'000);
     payment made{.key = key,
@@ -67,10 +78,10 @@ response make_charge(books& in, const std::string& key, const charge& asked)
     }
 
     const bool stuck = asked.payment_method == "stuck_card";
-    const bool pending = stuck || asked.pending_polls > 0;
+    const bool pending = stuck || pending_polls > 0;
     made.id = in.new_id("pay");
     made.status = pending ? "processing" : "completed";
-    made.polls_left = stuck ? -1 : asked.pending_polls;
+    made.polls_left = stuck ? -1 : pending_polls;
     if (!pending)
         made.captured = asked.amount;
     in.add_payment(made);
@@ -85,14 +96,14 @@ response make_charge(books& in, const std::string& key, const charge& asked)
 
 effect read_charge(const std::shared_ptr<service>& owner, const request& asked)
 {
-    const json_reader body{asked.body};
-    charge wanted{.amount = body.positive_amount("amount"),
-                  .payment_method = body.text("payment_method"),
-                  .customer_id = body.text("customer_id"),
-                  .order_id = body.text("order_id"),
-                  .pending_polls = owner->misbehaviour.settings().pending_polls};
-    return [wanted = std::move(wanted)](books& in, const std::string& key) {
-        return make_charge(in, key, wanted);
+    auto wanted = read_document<charge>(asked.body);
+    require_amount(wanted.amount);
+    require_text(wanted.payment_method, "payment_method");
+    require_text(wanted.customer_id, "customer_id");
+    require_text(wanted.order_id, "order_id");
+    const auto polls = owner->misbehaviour.settings().pending_polls;
+    return [wanted = std::move(wanted), polls](books& in, const std::string& key) {
+        return make_charge(in, key, wanted, polls);
     };
 }
 
@@ -196,8 +207,8 @@ response make_refund(books& in, const std::string& key, const std::string& id, m
 
 effect read_refund(const request& asked)
 {
-    const json_reader body{asked.body};
-    const auto amount = body.positive_amount("amount");
+    const auto amount = read_document<refund>(asked.body).amount;
+    require_amount(amount);
     return [id = asked.captures.at("id"), amount](books& in, const std::string& key) {
         return make_refund(in, key, id, amount);
     };

@@ -1,6 +1,7 @@
 #include "services/service.hpp"
 
 #include "media_type.hpp"
+#include "pawl/time.hpp"
 #include "services/json.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -126,60 +127,20 @@ asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> at,
     co_return answer;
 }
 
-response show(const fault_settings& settings)
-{
-    return {.body = json_writer{}
-                        .add("latency_ms", settings.latency_ms)
-                        .add("jitter_ms", settings.jitter_ms)
-                        .add("error_rate", settings.error_rate)
-                        .add("drop_before_rate", settings.drop_before_rate)
-                        .add("drop_after_rate", settings.drop_after_rate)
-                        .add("hang_rate", settings.hang_rate)
-                        .add("pending_polls", settings.pending_polls)
-                        .add("seed", settings.seed)
-                        .done()};
-}
-
 fault_settings read_faults(const request& asked)
 {
-    constexpr std::int64_t max_milliseconds = 3'600'000;
-    constexpr std::int64_t max_polls = 1'000'000;
-    const json_reader body{asked.body};
-    body.allow_only({"latency_ms", "jitter_ms", "error_rate", "drop_before_rate", "drop_after_rate",
-                     "hang_rate", "pending_polls", "seed"});
-    fault_settings settings;
-    const auto read_number = [&](std::string_view name, std::int64_t& value, std::int64_t highest) {
-        if (body.has(name))
-            value = body.number(name, 0, highest);
+    const auto settings = read_document<fault_settings>(asked.body, true);
+    const auto check = [](std::string_view name, auto value, auto highest) {
+        require(value >= 0 && value <= highest, name, fmt::format("be from 0 to {}", highest));
     };
-    const auto read_rate = [&](std::string_view name, double& value) {
-        if (body.has(name))
-            value = body.rate(name);
-    };
-    read_number("latency_ms", settings.latency_ms, max_milliseconds);
-    read_number("jitter_ms", settings.jitter_ms, max_milliseconds);
-    read_rate("error_rate", settings.error_rate);
-    read_rate("drop_before_rate", settings.drop_before_rate);
-    read_rate("drop_after_rate", settings.drop_after_rate);
-    read_rate("hang_rate", settings.hang_rate);
-    read_number("pending_polls", settings.pending_polls, max_polls);
-    if (body.has("seed"))
-        settings.seed = body.seed("seed");
+    check("latency_ms", settings.latency_ms, std::int64_t{3'600'000});
+    check("jitter_ms", settings.jitter_ms, std::int64_t{3'600'000});
+    check("error_rate", settings.error_rate, 1.0);
+    check("drop_before_rate", settings.drop_before_rate, 1.0);
+    check("drop_after_rate", settings.drop_after_rate, 1.0);
+    check("hang_rate", settings.hang_rate, 1.0);
+    check("pending_polls", settings.pending_polls, std::int64_t{1'000'000});
     return settings;
-}
-
-/// "2024-02-29T12:34:56.123456Z"
-std::string to_timestamp(std::int64_t microseconds)
-{
-    const std::chrono::sys_time<std::chrono::microseconds> at{
-        std::chrono::microseconds{microseconds}};
-    const auto day = std::chrono::floor<std::chrono::days>(at);
-    const std::chrono::year_month_day date{day};
-    const std::chrono::hh_mm_ss time{at - day};
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
-                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                       time.hours().count(), time.minutes().count(), time.seconds().count(),
-                       time.subseconds().count());
 }
 
 std::string show(const entry& each)
@@ -197,7 +158,7 @@ std::string show(const entry& each)
         shown.add("payment_method", *each.payment_method);
     if (each.items)
         shown.add_json("items", *each.items);
-    return shown.add("at", to_timestamp(each.at)).done();
+    return shown.add("at", pawl::time_point{pawl::duration{each.at}}).done();
 }
 
 std::int64_t query_number(const request& asked, std::string_view name, std::int64_t otherwise,
@@ -287,14 +248,15 @@ std::vector<route> common_routes(const std::shared_ptr<service>& owner)
                             {.body =
                                  json_writer{}.add("status", "ok").add("service", name).done()});
                     }),
-        plain_route(
-            owner, "GET", "/faults",
-            [=](const request&) { return answer_at_once(show(owner->misbehaviour.settings())); }),
+        plain_route(owner, "GET", "/faults",
+                    [=](const request&) {
+                        return answer_at_once({.body = to_json(owner->misbehaviour.settings())});
+                    }),
         plain_route(owner, "PUT", "/faults",
                     [=](const request& asked) {
                         const auto settings = read_faults(asked);
                         owner->misbehaviour.set(settings);
-                        return answer_at_once(show(settings));
+                        return answer_at_once({.body = to_json(settings)});
                     }),
     };
 }

@@ -1,6 +1,7 @@
 #include "services/json.hpp"
 #include "services/routes.hpp"
 
+#include <optional>
 #include <utility>
 
 namespace order_processing::services {
@@ -11,16 +12,26 @@ using pawl::http::response;
 
 namespace {
 
+struct address {
+    std::string street;
+    std::string city;
+    std::optional<std::string> state; ///< may be empty
+    std::optional<std::string> zip_code;
+    std::string country;
+};
+BOOST_DESCRIBE_STRUCT(address, (), (street, city, state, zip_code, country))
+
 struct shipment {
     std::string order_id;
     std::vector<item> items;
-    std::string country;
+    address shipping_address;
     std::string reservation_id;
 };
+BOOST_DESCRIBE_STRUCT(shipment, (), (order_id, items, shipping_address, reservation_id))
 
 response make_shipment(books& in, const std::string& key, const shipment& asked)
 {
-    if (asked.country == "Nowhere")
+    if (asked.shipping_address.country == "Nowhere")
         return problem(422, "destination is not served");
     if (in.find_shipment(asked.order_id))
         return problem(409, "the order has been shipped");
@@ -44,16 +55,16 @@ response make_shipment(books& in, const std::string& key, const shipment& asked)
 
 effect read_shipment(const request& asked)
 {
-    const json_reader body{asked.body};
-    const auto address = body.object("shipping_address");
-    address.text("street");
-    address.text("city");
-    address.text_or_empty("state");
-    address.text_or_empty("zip_code");
-    shipment wanted{.order_id = body.text("order_id"),
-                    .items = body.items("items"),
-                    .country = address.text("country"),
-                    .reservation_id = body.text("reservation_id")};
+    auto wanted = read_document<shipment>(asked.body);
+    const auto& to = wanted.shipping_address;
+    require_text(to.street, "shipping_address.street");
+    require_text(to.city, "shipping_address.city");
+    require(to.state.has_value(), "shipping_address.state", "be there");
+    require(to.zip_code.has_value(), "shipping_address.zip_code", "be there");
+    require_text(to.country, "shipping_address.country");
+    require_text(wanted.order_id, "order_id");
+    require_items(wanted.items);
+    require_text(wanted.reservation_id, "reservation_id");
     return [wanted = std::move(wanted)](books& in, const std::string& key) {
         return make_shipment(in, key, wanted);
     };
