@@ -10,7 +10,8 @@ namespace pawl {
 /// A store that hands everything on to another. Derive from it to change one thing: to count, to
 /// encrypt, to fail on purpose.
 ///
-/// apply_now() and find_now() are not handed on: each call comes through apply() or find().
+/// apply_apart(), apply_now() and find_now() are not handed on: each call comes through apply() or
+/// find().
 ///
 /// @par Thread Safety
 /// As the inner store's.

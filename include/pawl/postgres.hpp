@@ -28,8 +28,8 @@ struct postgres_options {
     /// date. If not, and if the role may not, an administrator runs pawl_schema.sql.
     bool create_schema = true;
 
-    /// Connections for reading, beside one that writes, one for leases and one that listens; opened
-    /// when they are needed. 1 to 100.
+    /// Connections for reading, beside one that writes, one for leases, one that listens, and one
+    /// for changes that wait for a lock of another session; opened when they are needed. 1 to 100.
     std::size_t read_connections = 4;
 
     /// How long a connection may take to be made, for each address of each host of the URI; then
@@ -40,7 +40,8 @@ struct postgres_options {
     /// that has not answered for five seconds longer than this counts as lost.
     duration statement_timeout = std::chrono::seconds{30};
 
-    /// The most that a statement may wait for a lock (lock_timeout). 10 ms to 1 h.
+    /// The most that a statement may wait for a lock (lock_timeout), and that a change may wait for
+    /// a shard or topic that another session has locked, while other changes go on. 10 ms to 1 h.
     duration lock_timeout = std::chrono::seconds{10};
 
     /// After how long the server ends a session that has left a transaction open, as one does whose

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -129,6 +130,29 @@ struct apply_result {
     /// duplicate delivery: what became of the first one.
     message_outcome outcome = message_outcome::pending;
     std::string detail;
+};
+
+/// What became of a change that record_store::apply_apart() had not decided when it completed.
+struct late_result {
+    std::size_t index = 0; ///< of the change in its batch
+    apply_result result;
+    std::exception_ptr failure; ///< set: what the store threw for this change
+};
+
+/// The changes of a batch that wait for a lock after record_store::apply_apart() has completed.
+class waiting_changes {
+public:
+    virtual ~waiting_changes() = default;
+
+    /// Completes with results of some of them when they are known, and with none after the last.
+    /// One call at a time.
+    virtual boost::asio::awaitable<std::vector<late_result>> next() = 0;
+};
+
+struct applied_batch {
+    std::vector<apply_result> results;        ///< of all changes but those in `waiting`
+    std::vector<std::size_t> waiting;         ///< indexes of the changes that wait, ascending
+    std::shared_ptr<waiting_changes> pending; ///< those changes; null when there is none
 };
 
 /// A place in the order of due runs: by time, then by id.
@@ -291,6 +315,17 @@ public:
     /// Durability: what it reports as accepted is as durable as the backend's options promise.
     virtual boost::asio::awaitable<std::vector<apply_result>>
     apply(std::span<const change> batch) = 0;
+
+    /// As apply(), for changes that may be stored in several transactions: an engine's. When
+    /// another session has locked a shard or a topic, the changes that need it wait, and the call
+    /// completes once the other changes are stored. A change waits no longer than the store's
+    /// options say; it fails alone then.
+    ///
+    /// A publication is stored in one transaction with the change before it. Changes of one shard
+    /// are stored in the order in which they were given, those of later batches too.
+    ///
+    /// Default: apply(), and none waits.
+    virtual boost::asio::awaitable<applied_batch> apply_apart(std::span<const change> batch);
 
     /// For stores that need no I/O: applies one change here and now, as apply() would, in the
     /// caller's thread, within microseconds. An engine then collects no batches, so that a run goes

@@ -28,6 +28,13 @@ boost::asio::awaitable<std::optional<time_point>> record_store::now()
     co_return std::nullopt;
 }
 
+boost::asio::awaitable<applied_batch> record_store::apply_apart(std::span<const change> batch)
+{
+    applied_batch applied;
+    applied.results = co_await apply(batch);
+    co_return applied;
+}
+
 std::shared_ptr<void> record_store::listen(news_function)
 {
     return nullptr;

@@ -138,7 +138,7 @@ void committer::submit(commit& item)
 std::size_t committer::waiting() const
 {
     const std::lock_guard lock{mutex_};
-    return waiting_.size();
+    return waiting_.size() + late_count_;
 }
 
 void committer::note_failure(const std::exception_ptr& failure) noexcept
@@ -176,9 +176,10 @@ asio::awaitable<void> committer::work()
         fill_batch();
         results_.assign(batch_.size(), {});
         failures_.assign(batch_.size(), nullptr);
+        late_.clear();
         co_await apply(0, batch_.size());
         settle();
-        hand_back();
+        hand_back(decided_);
     }
 }
 
@@ -206,11 +207,18 @@ asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
     std::exception_ptr failure;
     const auto begun = watching_ ? clock_.now() : time_point{};
     try {
-        auto results = co_await store_.apply(std::span{batch_}.subspan(first, count));
-        if (results.size() != count)
+        auto applied = co_await store_.apply_apart(std::span{batch_}.subspan(first, count));
+        if (applied.results.size() != count)
             throw std::logic_error(
                 "the store gave another number of results than it was given changes");
-        std::ranges::move(results, results_.begin() + static_cast<std::ptrdiff_t>(first));
+        std::ranges::move(applied.results, results_.begin() + static_cast<std::ptrdiff_t>(first));
+        if (applied.pending) {
+            auto& late = *late_.emplace_back(std::make_shared<late_changes>());
+            late.first = first;
+            late.indexes = std::move(applied.waiting);
+            late.pending = std::move(applied.pending);
+            late.begun = begun;
+        }
     } catch (...) {
         failure = std::current_exception();
         note_failure(failure);
@@ -218,7 +226,12 @@ asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
     if (watching_) {
         const auto part = is_letter_.begin() + static_cast<std::ptrdiff_t>(first);
         const auto letters = std::count(part, part + static_cast<std::ptrdiff_t>(count), true);
-        const auto makers = count - static_cast<std::size_t>(letters);
+        auto makers = count - static_cast<std::size_t>(letters);
+        if (!failure && !late_.empty() && late_.back()->first == first)
+            makers -= static_cast<std::size_t>(
+                std::ranges::count_if(late_.back()->indexes, [&](std::size_t index) {
+                    return !is_letter_[first + index];
+                }));
         watching_->batch_applied(makers, clock_.now() - begun, failure != nullptr);
     }
     if (!failure)
@@ -254,34 +267,103 @@ void committer::find_leaders()
             leaders_[starts_[i]] = leaders_[starts_[i - 1]];
 }
 
+/// Gives each commit its result or failure; those of late changes are put aside.
 void committer::settle()
 {
-    std::size_t at = 0;
+    std::vector<late_changes*> late_at(late_.empty() ? 0 : batch_.size());
+    for (const auto& each : late_)
+        for (const auto index : each->indexes)
+            late_at.at(each->first + index) = each.get();
+    places_.resize(taken_.size());
+    decided_.clear();
+    std::size_t next = 0;
     for (std::size_t i = 0; i < taken_.size(); ++i) {
         commit& item = *taken_[i];
         const commit& leader = *taken_[leaders_[i]];
-        item.failure = &item == &leader ? failures_[at] : leader.failure;
-        if (&item == &leader)
-            item.what = std::move(batch_[at]);
+        const bool leads = &item == &leader;
+        if (leads) {
+            places_[i] = next;
+            item.what = std::move(batch_[next]);
+            next += item.letter ? 2 : 1;
+        }
+        const auto place = places_[leaders_[i]];
+        if (!late_.empty() && late_at[place]) {
+            late_at[place]->groups[place - late_at[place]->first].push_back(&item);
+            ++late_count_;
+            continue;
+        }
+        item.failure = leads ? failures_[place] : leader.failure;
         if (!item.failure)
             item.result =
-                &item == &leader
-                    ? std::move(results_[at])
-                    : result_behind(leader.result, std::get<transition>(leader.what).next.id);
-        if (&item == &leader)
-            at += item.letter ? 2 : 1;
+                leads ? std::move(results_[place])
+                      : result_behind(leader.result, std::get<transition>(leader.what).next.id);
         applied_(item.what, item.failure ? nullptr : &item.result);
+        decided_.push_back(&item);
+    }
+    for (const auto& each : late_)
+        running_.spawn(executor_, finish_late(each));
+}
+
+asio::awaitable<void> committer::finish_late(std::shared_ptr<late_changes> late)
+{
+    while (!late->groups.empty()) {
+        std::vector<late_result> known;
+        std::exception_ptr failure;
+        try {
+            known = co_await late->pending->next();
+            if (known.empty())
+                throw std::logic_error("the store has not decided all changes that waited");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure)
+            for (const auto& [index, group] : late->groups)
+                known.push_back({index, {}, failure});
+        std::vector<commit*> decided;
+        std::size_t failed = 0;
+        std::size_t changes = 0;
+        for (auto& each : known) {
+            const auto found = late->groups.find(each.index);
+            if (found == late->groups.end())
+                continue; // a letter
+            const auto group = std::move(found->second);
+            late->groups.erase(found);
+            ++changes;
+            failed += each.failure ? 1 : 0;
+            settle_late(group, std::move(each));
+            decided.insert(decided.end(), group.begin(), group.end());
+        }
+        late_count_ -= decided.size();
+        if (watching_ && changes > 0)
+            watching_->batch_applied(changes, clock_.now() - late->begun, failed > 0);
+        if (!decided.empty())
+            hand_back(decided);
     }
 }
 
-void committer::hand_back()
+void committer::settle_late(const commit_group& group, late_result known)
+{
+    commit& leader = *group.front();
+    if (known.failure)
+        note_failure(known.failure);
+    else
+        leader.result = std::move(known.result);
+    for (commit* item : group) {
+        item->failure = known.failure;
+        if (item != &leader && !known.failure)
+            item->result = result_behind(leader.result, std::get<transition>(leader.what).next.id);
+        applied_(item->what, item->failure ? nullptr : &item->result);
+    }
+}
+
+void committer::hand_back(const std::vector<commit*>& decided)
 {
     const auto all = std::make_shared<std::vector<told>>();
-    all->reserve(taken_.size());
-    for (auto* item : taken_)
+    all->reserve(decided.size());
+    for (auto* item : decided)
         all->push_back({item->by, std::move(item->done)});
-    taken_.clear();
-    resume_from(executor_, all, 0);
+    if (!all->empty())
+        resume_from(executor_, all, 0);
 }
 
 } // namespace pawl::engine_detail

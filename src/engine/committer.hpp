@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -59,6 +61,9 @@ struct batch_limits {
 /// once, and under load the batches grow by themselves while the store is busy. A store that can
 /// apply a change in place is given each one where it is made.
 ///
+/// Changes that wait for a lock of another session are handed back when they are decided, and the
+/// others at once: so batches go on meanwhile.
+///
 /// A batch that the store refuses because a change in it is too large, or is none that it can take,
 /// is divided until that change alone fails: the others are stored.
 ///
@@ -79,6 +84,7 @@ public:
               batch_limits limits, pawl::observer* watching, const pawl::clock& clock,
               applied_function applied);
 
+    /// Changes that have no result yet and are not in the batch that is being stored.
     std::size_t waiting() const;
 
     /// Whether the store takes no changes any more until it is opened again.
@@ -106,14 +112,28 @@ public:
     void submit(commit& what, maker& by);
 
 private:
+    /// A commit whose change the store got, and those that it decides: they stand behind it.
+    using commit_group = std::vector<commit*>;
+
+    /// Changes of one call of the store that it has not decided yet.
+    struct late_changes {
+        std::size_t first = 0;            ///< in the batch
+        std::vector<std::size_t> indexes; ///< from there
+        std::shared_ptr<waiting_changes> pending;
+        time_point begun;
+        std::map<std::size_t, commit_group> groups; ///< by index; a letter has none
+    };
+
     void submit(commit& item);
     boost::asio::awaitable<void> work();
     boost::asio::awaitable<void> apply(std::size_t first, std::size_t count);
+    boost::asio::awaitable<void> finish_late(std::shared_ptr<late_changes> late);
     bool take_waiting();
     void find_leaders();
     void fill_batch();
     void settle();
-    void hand_back();
+    void settle_late(const commit_group& group, late_result known);
+    void hand_back(const std::vector<commit*>& decided);
 
     const boost::asio::any_io_executor executor_;
     record_store& store_;
@@ -137,6 +157,10 @@ private:
     std::vector<bool> is_letter_; ///< of the batch
     std::vector<apply_result> results_;
     std::vector<std::exception_ptr> failures_; ///< of the batch
+    std::vector<std::shared_ptr<late_changes>> late_;
+    std::vector<std::size_t> places_; ///< of each leader among the taken: in the batch
+    std::vector<commit*> decided_;
+    std::atomic<std::size_t> late_count_{0}; ///< commits
 };
 
 } // namespace pawl::engine_detail

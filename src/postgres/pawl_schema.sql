@@ -717,14 +717,15 @@ END $$;
 
 -- Applies a batch. First it locks the rows of all its shards (in their order, so that batches never
 -- wait for each other in a circle), then of its topics; each statement after that sees what those
--- before it and every finished batch did, and nobody changes it meanwhile.
+-- before it and every finished batch did, and nobody changes it meanwhile. It waits for each of these
+-- locks for `patience` milliseconds, and for others as long as the session does.
 --
 -- The planner is told to go by indexes, one run at a time: it plans once for batches of every size,
 -- mostly before there are any statistics.
 CREATE FUNCTION apply(transitions transition_input[], settlements settlement_input[],
                       deliveries delivery_input[], cursor_moves cursor_input[],
                       removals removal_input[], publications publication_input[],
-                      trims trim_input[], last_wave integer)
+                      trims trim_input[], last_wave integer, patience integer)
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE
 SET search_path = :"schema"
 SET enable_seqscan = off
@@ -737,6 +738,7 @@ AS $$
 DECLARE
     wanted integer[];
     locked integer[];
+    usual_patience text := current_setting('lock_timeout');
 BEGIN
     -- As a foreign key of runs, but once a batch: the row of a workflow may be lost. By this code the
     -- store reads again which workflows there are.
@@ -752,6 +754,7 @@ BEGIN
             CROSS JOIN LATERAL (SELECT r.shard FROM runs r WHERE r.id = d.run LIMIT 1) r
         UNION ALL SELECT r.shard FROM unnest(removals) d
             CROSS JOIN LATERAL (SELECT r.shard FROM runs r WHERE r.id = d.run LIMIT 1) r) each;
+    PERFORM set_config('lock_timeout', patience::text, true);
     SELECT array_agg(held.shard) INTO locked FROM (
         SELECT s.shard FROM shards s WHERE s.shard = ANY (wanted)
         ORDER BY s.shard FOR NO KEY UPDATE) held;
@@ -767,6 +770,7 @@ BEGIN
             UNION SELECT m.topic FROM unnest(trims) m))
         ORDER BY t.topic FOR NO KEY UPDATE;
     END IF;
+    PERFORM set_config('lock_timeout', usual_patience, true);
     FOR present IN 0..last_wave LOOP
         IF cardinality(transitions) > 0 THEN
             IF cardinality(settlements) > 0 THEN
@@ -790,6 +794,31 @@ BEGIN
     IF cardinality(cursor_moves) > 0 THEN
         RETURN QUERY SELECT * FROM apply_cursor_moves(cursor_moves);
     END IF;
+END $$;
+
+-- Those of these shards and topics whose rows another session has locked at the moment.
+CREATE FUNCTION find_locked(shard_numbers integer[], topic_names bytea[])
+RETURNS TABLE (shard integer, topic bytea)
+LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+#variable_conflict use_column
+DECLARE
+    free_shards integer[];
+    free_topics bytea[];
+BEGIN
+    PERFORM set_config('lock_timeout', '100', true); -- of the tables
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT coalesce(array_agg(free.shard), '{}') INTO free_shards FROM (
+        SELECT s.shard FROM shards s WHERE s.shard = ANY (shard_numbers)
+        FOR NO KEY UPDATE SKIP LOCKED) free;
+    SELECT coalesce(array_agg(free.name), '{}') INTO free_topics FROM (
+        SELECT t.name FROM topics t WHERE t.name = ANY (topic_names)
+        FOR NO KEY UPDATE SKIP LOCKED) free;
+    RETURN QUERY
+    SELECT s.shard, NULL::bytea FROM shards s
+    WHERE s.shard = ANY (shard_numbers) AND s.shard <> ALL (free_shards)
+    UNION ALL
+    SELECT NULL, t.name FROM topics t
+    WHERE t.name = ANY (topic_names) AND t.name <> ALL (free_topics);
 END $$;
 
 -- A store says where it has seen the logs of these shards end: of each the last event's sequence,

@@ -445,10 +445,34 @@ request queries::add_workflow(std::string_view name, bool with_shards) const
                 parameters{}.bytes(name).boolean(with_shards).int4(core::max_shards_of_all));
 }
 
-request queries::apply(parameters batch) const
+request queries::apply(parameters batch, duration patience) const
 {
+    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+    batch.int4(static_cast<std::int32_t>(limit));
     return make("pawl_apply", "storing a batch",
-                "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8)", std::move(batch));
+                "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", std::move(batch));
+}
+
+request queries::shards_of(const std::vector<run_id>& runs) const
+{
+    return make("pawl_shards_of", "looking for the shards of runs",
+                "SELECT id, shard FROM {0}.runs WHERE id = ANY ($1::uuid[])",
+                parameters{}.id_array(runs));
+}
+
+request queries::find_locked(const std::vector<lock_key>& keys) const
+{
+    std::vector<std::int32_t> shards;
+    std::vector<std::string> topics;
+    for (const auto& key : keys) {
+        if (key.topic.empty())
+            shards.push_back(static_cast<std::int32_t>(key.shard));
+        else
+            topics.push_back(key.topic);
+    }
+    return make("pawl_find_locked", "looking for locks",
+                "SELECT shard, topic FROM {0}.find_locked($1::integer[], $2::bytea[])",
+                parameters{}.int4_array(shards).bytes_array(topics));
 }
 
 request queries::notify(const std::vector<std::string>& payloads) const

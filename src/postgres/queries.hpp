@@ -5,6 +5,7 @@
 #include "postgres/log_positions.hpp"
 #include "postgres/schema.hpp"
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,14 @@
 #include <vector>
 
 namespace pawl::postgres {
+
+/// A row that a change locks.
+struct lock_key {
+    std::uint32_t shard = 0;
+    std::string topic; ///< empty: the row of the shard, which is 0 otherwise
+
+    friend auto operator<=>(const lock_key&, const lock_key&) = default;
+};
 
 /// Everything that is asked of a database but apply(): the statements, and how their rows are read.
 class queries {
@@ -51,7 +60,10 @@ public:
     request sweep_removed() const;
     request find_workflow(std::string_view name) const;
     request add_workflow(std::string_view name, bool with_shards) const;
-    request apply(parameters batch) const;
+    /// @param patience for each of its locks.
+    request apply(parameters batch, duration patience) const;
+    request shards_of(const std::vector<run_id>& runs) const;
+    request find_locked(const std::vector<lock_key>& keys) const;
     request notify(const std::vector<std::string>& payloads) const;
     request commits() const;
 

@@ -2,8 +2,11 @@
 #include "pawl/error.hpp"
 #include "pawl/postgres.hpp"
 #include "postgres/batch.hpp"
+#include "postgres/batch_writer.hpp"
+#include "postgres/divided_batch.hpp"
 #include "postgres/error.hpp"
 #include "postgres/finder.hpp"
+#include "postgres/lock_queue.hpp"
 #include "postgres/lost_commits.hpp"
 #include "postgres/news.hpp"
 #include "postgres/options.hpp"
@@ -16,7 +19,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
+#include <chrono>
+#include <exception>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -92,7 +96,7 @@ public:
     postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
                    std::shared_ptr<trouble_log> troubles, const postgres_options& options,
                    const schema_facts& facts)
-        : troubles_(std::move(troubles)),
+        : lock_timeout_(options.lock_timeout), troubles_(std::move(troubles)),
           schema_(std::make_shared<schema_memory>(options.schema, where->name(), facts)),
           statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
           lost_(std::make_shared<lost_commits>(statements_, troubles_)),
@@ -101,11 +105,13 @@ public:
           readers_(make_readers(executor, where, troubles_, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
-          all_shards_(schema_->shards())
+          writer_(std::make_shared<batch_writer>(
+              batch_writer::parts{statements_, schema_, lost_, writers_, readers_, news_})),
+          blocked_(std::make_shared<lock_queue>(
+              executor, writer_, make_writers(executor, where, troubles_, schema_, lost_, options)))
     {
-        know_shards({});
         for (const auto& [name, place] : facts.workflows)
-            know_shards(place);
+            writer_->know_shards(place);
     }
 
     std::uint32_t shards() const noexcept override { return schema_->shards(); }
@@ -116,8 +122,8 @@ public:
     {
         std::vector<std::uint32_t> first;
         for (const auto& name : workflows) {
-            co_await learn_workflow(name, true);
-            first.push_back(known_workflow(name)->first_shard.value());
+            co_await writer_->learn_workflow(name, true);
+            first.push_back(writer_->first_shard(name));
         }
         co_return first;
     }
@@ -133,22 +139,28 @@ public:
 
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
-        core::check_batch(batch, all_shards_);
+        core::check_batch(batch, writer_->all_shards());
         std::vector<apply_result> results;
         results.reserve(batch.size());
         while (!batch.empty()) {
-            const auto few = batch.first(through_trim(batch));
-            const auto quick = few.first(within_waves(few, most_waves));
-            const auto part = quick.first(fitting(quick, largest_statement));
-            if (part.size() < few.size())
-                troubles_->tell(trouble::batch_divided, fmt::format("{} of {} changes come first",
-                                                                    part.size(), batch.size()));
+            const auto part = first_part(batch);
             auto decided = co_await apply_as_one_of(results.size(), part);
-            co_await delete_rest(part, decided);
             std::ranges::move(decided, std::back_inserter(results));
             batch = batch.subspan(part.size());
         }
         co_return results;
+    }
+
+    asio::awaitable<applied_batch> apply_apart(std::span<const change> batch) override
+    {
+        core::check_batch(batch, writer_->all_shards());
+        divided_batch divided{{writer_, blocked_, writers_, troubles_, lock_timeout_}};
+        while (!batch.empty()) {
+            const auto part = first_part(batch);
+            co_await divided.apply(part);
+            batch = batch.subspan(part.size());
+        }
+        co_return std::move(divided).finish();
     }
 
     asio::awaitable<std::optional<record>> find(run_id id) override { return finder_->find(id); }
@@ -181,7 +193,7 @@ public:
                                                          time_point before,
                                                          std::size_t limit) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows =
             co_await readers_->run(statements_->finished_before(shard, workflow, before, limit));
         co_return queries::read_records(std::move(rows));
@@ -192,7 +204,7 @@ public:
                                                          finished_position after, time_point before,
                                                          std::size_t limit) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(
             statements_->finished_behind(shard, workflow, after, before, limit));
         co_return queries::read_records(std::move(rows));
@@ -200,7 +212,7 @@ public:
 
     asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(statements_->log_end(shard));
         co_return queries::read_position(std::move(rows));
     }
@@ -208,7 +220,7 @@ public:
     asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                   std::size_t limit) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(statements_->due(shard, from, until, limit));
         co_return queries::read_due(std::move(rows), until, limit);
     }
@@ -216,7 +228,7 @@ public:
     asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
                                                std::size_t limit) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(statements_->events(shard, after, limit));
         auto page = queries::read_events(std::move(rows));
         lost_->positions().note(page);
@@ -245,7 +257,7 @@ public:
 
     asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
     {
-        core::check_shard(shard, all_shards_);
+        core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(statements_->cursor(name, shard));
         co_return queries::read_position(std::move(rows));
     }
@@ -253,7 +265,7 @@ public:
     asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> wanted,
                                               std::string_view owner, duration ttl) override
     {
-        core::check_claim(wanted, owner, all_shards_);
+        core::check_claim(wanted, owner, writer_->all_shards());
         if (wanted.empty())
             co_return std::vector<lease>{};
         co_await lost_->look_for(*keepers_);
@@ -264,7 +276,7 @@ public:
     asio::awaitable<void> release(std::vector<lease> held) override
     {
         for (const auto& each : held)
-            core::check_shard(each.shard, all_shards_);
+            core::check_shard(each.shard, writer_->all_shards());
         if (!held.empty())
             co_await keepers_->run(statements_->release(held));
     }
@@ -322,13 +334,25 @@ public:
     }
 
 private:
+    /// The changes that are stored next, in one statement.
+    std::span<const change> first_part(std::span<const change> batch) const
+    {
+        const auto few = batch.first(through_trim(batch));
+        const auto quick = few.first(within_waves(few, most_waves));
+        const auto part = quick.first(fitting(quick, largest_statement));
+        if (part.size() < few.size())
+            troubles_->tell(trouble::batch_divided,
+                            fmt::format("{} of {} changes come first", part.size(), batch.size()));
+        return part;
+    }
+
     /// What the server refuses for one change's sake says that nothing of the batch was stored;
     /// that cannot be said once `done` changes of it have been.
     asio::awaitable<std::vector<apply_result>> apply_as_one_of(std::size_t done,
                                                                std::span<const change> part)
     {
         try {
-            auto results = co_await apply_part(part);
+            auto results = co_await apply_whole_part(part);
             co_return results;
         } catch (const server_error& refused) {
             if (done == 0)
@@ -339,118 +363,59 @@ private:
         }
     }
 
-    /// A statement deletes only so much: the rest of what the part removes and trims goes now.
-    asio::awaitable<void> delete_rest(std::span<const change> part,
-                                      std::vector<apply_result>& decided)
+    /// In one transaction. Once its locks are not given soon, it waits for them in the queue.
+    asio::awaitable<std::vector<apply_result>> apply_whole_part(std::span<const change> part)
     {
-        bool sweeps = false;
-        for (std::size_t i = 0; i < part.size(); ++i)
-            if (std::holds_alternative<removal>(part[i]))
-                sweeps = std::exchange(decided[i].sequence, 0) != 0 || sweeps;
-        while (sweeps) {
-            auto rows = co_await writers_->run(statements_->sweep_removed());
-            sweeps = rows.next() && rows.integer() != 0;
-        }
-        if (!std::holds_alternative<topic_trim>(part.back()))
-            co_return;
-        while (decided.back().sequence != 0) {
-            const auto again = co_await apply_part(part.last(1));
-            decided.back() = again.front();
-        }
-    }
-
-    /// Again when the schema turns out to have been made again.
-    asio::awaitable<std::vector<apply_result>> apply_part(std::span<const change> part)
-    {
-        constexpr int most_times = 3;
-        for (int times = 1;; ++times) {
-            co_await learn_workflows(part);
+        const auto until = std::chrono::steady_clock::now() + lock_timeout_;
+        const bool waits = co_await has_keys_that_wait(part);
+        if (!waits) {
+            std::exception_ptr failure;
             try {
-                auto results = co_await apply_once(part);
+                const auto patience = std::min(lock_timeout_, lock_queue::patience);
+                auto results = co_await writer_->apply(writers_, part, patience);
                 co_return results;
-            } catch (const stale_request&) {
-                if (times == most_times)
-                    throw;
+            } catch (...) {
+                failure = std::current_exception();
             }
+            if (!is_lock_timeout(failure) || std::chrono::steady_clock::now() >= until)
+                std::rethrow_exception(failure);
         }
-    }
-
-    asio::awaitable<std::vector<apply_result>> apply_once(std::span<const change> part)
-    {
-        const auto version = schema_->version();
-        const workflow_places places = [this](std::string_view name) {
-            const auto known = known_workflow(name);
-            if (!known)
-                throw stale_request{};
-            return *known;
-        };
-        auto request = statements_->apply(encode_batch(part, shards(), schema_->types(), places));
-        request.schema_version = version;
-        auto rows = co_await writers_->run(std::move(request));
-        std::vector<stored_wake> wakes;
-        std::vector<seen_event> events;
-        auto results = decode_verdicts(rows, part, wakes, events);
-        // Before anything else is stored from what was known of the log.
-        if (lost_->positions().note(events))
-            co_await lost_->look_for(*writers_);
-        news_->committed(wakes);
+        auto results = co_await apply_in_queue(part, until);
         co_return results;
     }
 
-    std::optional<workflow_place> known_workflow(std::string_view name)
+    asio::awaitable<bool> has_keys_that_wait(std::span<const change> part)
     {
-        return schema_->workflow(name);
+        if (blocked_->is_empty())
+            co_return false;
+        const auto keys = co_await writer_->keys_of(part);
+        co_return std::ranges::any_of(keys,
+                                      [this](const auto& each) { return blocked_->has(each); });
     }
 
-    /// Gives the workflows of the batch their numbers and shards, if they have none yet. A
-    /// transaction of its own: a name without runs does no harm.
-    asio::awaitable<void> learn_workflows(std::span<const change> batch)
+    /// No change comes after these for their keys' sake: many of them may not be locked.
+    asio::awaitable<std::vector<apply_result>>
+    apply_in_queue(std::span<const change> part, std::chrono::steady_clock::time_point until)
     {
-        for (const change& each : batch) {
-            const auto* step = std::get_if<transition>(&each);
-            if (!step)
-                continue;
-            const auto& name = step->next.workflow;
-            const auto home = shard_home(name, step->next.foreign_id);
-            co_await learn_workflow(name, name == home);
-            if (name != home)
-                co_await learn_workflow(home, true);
+        waiting_unit unit;
+        unit.changes.assign(part.begin(), part.end());
+        for (std::size_t i = 0; i < part.size(); ++i)
+            unit.indexes.push_back(i);
+        const auto pending = std::make_shared<waiting_batch>();
+        unit.owner = pending;
+        unit.until = until;
+        blocked_->push(std::move(unit));
+        auto known = co_await pending->next(); // it has one unit: all of them
+        std::vector<apply_result> results;
+        for (auto& each : known) {
+            if (each.failure)
+                std::rethrow_exception(each.failure);
+            results.push_back(std::move(each.result));
         }
+        co_return results;
     }
 
-    asio::awaitable<void> learn_workflow(std::string_view name, bool with_shards)
-    {
-        for (;;) {
-            const auto known = known_workflow(name);
-            if (known && (known->first_shard || !with_shards))
-                co_return;
-            auto found = co_await readers_->run(statements_->find_workflow(name));
-            if (found.next()) {
-                const auto place = queries::read_place(found);
-                know_workflow(name, place);
-                if (place.first_shard || !with_shards)
-                    co_return;
-            }
-            auto added = co_await writers_->run(statements_->add_workflow(name, with_shards));
-            if (added.next() && !added.is_null())
-                core::check_first_shard(name, static_cast<std::uint32_t>(added.integer()),
-                                        shards());
-        }
-    }
-
-    void know_workflow(std::string_view name, const workflow_place& place)
-    {
-        schema_->add(name, place);
-        know_shards(place);
-    }
-
-    void know_shards(const workflow_place& of)
-    {
-        if (of.first_shard)
-            all_shards_ = std::max(all_shards_.load(), *of.first_shard + schema_->shards());
-        news_->know_shards(all_shards_);
-    }
-
+    const duration lock_timeout_;
     const std::shared_ptr<trouble_log> troubles_;
     const std::shared_ptr<schema_memory> schema_;
     const std::shared_ptr<const queries> statements_;
@@ -460,7 +425,8 @@ private:
     const std::shared_ptr<pool> readers_;
     const std::shared_ptr<finder> finder_;
     const std::shared_ptr<news> news_;
-    std::atomic<std::uint32_t> all_shards_; ///< of the workflows that are known, at least
+    const std::shared_ptr<batch_writer> writer_;
+    const std::shared_ptr<lock_queue> blocked_;
 };
 
 } // namespace

@@ -42,6 +42,8 @@ std::string_view sentence(trouble kind)
         return "a function that was given to listen() threw";
     case trouble::commits_lost:
         return "the database has lost commits";
+    case trouble::row_locked:
+        return "changes wait for a row that another session has locked";
     }
     return "";
 }

@@ -26,8 +26,9 @@ enum class trouble : std::uint8_t {
     server_warning, ///< the server has added a warning to its answer
     hearer_failed,  ///< a function that was given to listen() has thrown
     commits_lost,   ///< the database has gone back behind what was read from it
+    row_locked,     ///< another session has locked a shard or topic for long
 };
-inline constexpr std::size_t trouble_kinds = 12;
+inline constexpr std::size_t trouble_kinds = 13;
 
 /// Tells the log of a store about its troubles: each kind at most once a minute, with how often it
 /// has happened. Thread-safe.
