@@ -192,4 +192,37 @@ BOOST_AUTO_TEST_CASE(commits_that_no_standby_has_are_lost_and_nothing_else)
     }
 }
 
+BOOST_AUTO_TEST_CASE(an_old_primary_that_comes_back_as_a_standby_is_left)
+{
+    const auto socket_of = [](const postgres_server& server) {
+        return fmt::format("{}/.s.PGSQL.{}", server.folder(), server.port());
+    };
+    for (int round = 0; round < rounds(); ++round) {
+        replicated servers{true};
+        proxy address{socket_of(servers.primary)}; // one for whichever server is the primary
+        cluster all;
+        auto& a = all.start("a", fmt::format("host=127.0.0.1 port={} user=postgres dbname=postgres "
+                                             "gssencmode=disable connect_timeout=1",
+                                             address.port()));
+        auto runs = trigger(a, "before", 20);
+        servers.primary.stop_at_once();
+        servers.take_over();
+        servers.primary.become_standby(servers.one, "old");
+
+        // The address leads to the old primary still.
+        all.wait_until([&] {
+            const auto [failure, run] = a.finish(a.client->async_trigger(
+                "too early", parcel{}, {}, asio::as_tuple(asio::use_awaitable)));
+            return failure == pawl::errc::store_read_only;
+        });
+        address.lead_to(socket_of(servers.one));
+        runs.merge(trigger(a, "after", 20));
+        check_all_end(all, a, runs);
+        const auto [failure, run] =
+            a.finish(a.client->async_latest("too early", asio::as_tuple(asio::use_awaitable)));
+        BOOST_TEST(!failure);
+        BOOST_TEST(!run);
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

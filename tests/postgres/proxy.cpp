@@ -35,10 +35,9 @@ void ignore(const std::exception_ptr&)
 } // namespace
 
 proxy::proxy(std::string socket)
-    : socket_(std::move(socket)),
-      acceptor_(context_, tcp::endpoint{asio::ip::address_v4::loopback(), 0}),
+    : acceptor_(context_, tcp::endpoint{asio::ip::address_v4::loopback(), 0}),
       port_(acceptor_.local_endpoint().port()),
-      changed_(context_, asio::steady_timer::time_point::max())
+      changed_(context_, asio::steady_timer::time_point::max()), socket_(std::move(socket))
 {
     asio::co_spawn(context_, accept(), ignore);
     thread_ = std::thread{[this] {
@@ -52,6 +51,18 @@ proxy::~proxy()
     thread_.join();
 }
 
+void proxy::lead_to(std::string socket)
+{
+    const std::lock_guard lock{mutex_};
+    socket_ = std::move(socket);
+}
+
+std::string proxy::target()
+{
+    const std::lock_guard lock{mutex_};
+    return socket_;
+}
+
 asio::awaitable<void> proxy::accept()
 {
     for (;;) {
@@ -59,7 +70,7 @@ asio::awaitable<void> proxy::accept()
         count_connection();
         asio::local::stream_protocol::socket server{context_};
         auto connected = co_await server.async_connect(
-            asio::local::stream_protocol::endpoint{socket_}, asio::as_tuple(asio::use_awaitable));
+            asio::local::stream_protocol::endpoint{target()}, asio::as_tuple(asio::use_awaitable));
         if (std::get<0>(connected))
             continue; // and the client's connection is closed
         auto between = std::make_shared<link>(link{std::move(client), std::move(server), false});

@@ -27,6 +27,9 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
 
+    /// New connections go to the server with this socket.
+    void lead_to(std::string socket);
+
     /// The next request with this text in it does not arrive; its connection is cut.
     void lose_request(std::string text);
 
@@ -66,13 +69,13 @@ private:
 
     boost::asio::awaitable<void> until_not_held();
     void become(state next);
+    std::string target();
     void count_connection();
     bool is(state wanted);
 
     /// Whether this is what was waited for; then it is no longer.
     bool is_met(std::string& text, std::string_view part);
 
-    const std::string socket_;
     boost::asio::io_context context_;
     boost::asio::ip::tcp::acceptor acceptor_;
     const std::uint16_t port_;
@@ -80,6 +83,7 @@ private:
     std::vector<std::weak_ptr<link>> links_;
     std::mutex mutex_; ///< guards what follows
     std::condition_variable held_;
+    std::string socket_;
     state state_ = state::sound;
     int connections_ = 0;
     std::string lost_request_;

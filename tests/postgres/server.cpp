@@ -138,11 +138,27 @@ postgres_server::postgres_server(const postgres_server& primary, const std::stri
     : folder_(make_folder(std::filesystem::temp_directory_path(), server_user())),
       settings_(primary.settings_)
 {
+    copy_data(primary, name);
+    start();
+}
+
+/// And follows the primary once it is started.
+void postgres_server::copy_data(const postgres_server& primary, const std::string& name)
+{
+    const std::string follow = "primary_conninfo=";
     const auto source = "host=" + primary.folder() + " port=" + std::to_string(primary.port()) +
                         " user=postgres application_name=" + name;
     run({program("pg_basebackup"), "-D", folder_ / "data", "-R", "-X", "stream", "-c", "fast",
          "--no-sync", "-d", source});
-    settings_.push_back("primary_conninfo=" + source);
+    std::erase_if(settings_, [&](const std::string& each) { return each.starts_with(follow); });
+    settings_.push_back(follow + source);
+}
+
+void postgres_server::become_standby(const postgres_server& primary, const std::string& name)
+{
+    stop_at_once();
+    std::filesystem::remove_all(folder_ / "data");
+    copy_data(primary, name);
     start();
 }
 

@@ -51,6 +51,10 @@ public:
     /// Ends a standby's following: it takes writes when this returns.
     void promote() const;
 
+    /// Comes back as a standby of `primary` under this name, where it was before, with a copy of
+    /// the primary's data in place of its own.
+    void become_standby(const postgres_server& primary, const std::string& name);
+
     /// Stops all of its processes where they are, as a machine that hangs.
     void freeze();
     void thaw();
@@ -60,6 +64,7 @@ public:
 
 private:
     void run(const std::vector<std::string>& command) const;
+    void copy_data(const postgres_server& primary, const std::string& name);
     void read_log(int from);
 
     std::filesystem::path folder_;
