@@ -19,6 +19,14 @@ namespace pawl::postgres {
 /// first, then deliveries, removals, publications, trims; cursors come last of all.
 std::vector<int> waves_of(std::span<const change> batch);
 
+/// Waves of changes in one statement; see within_waves().
+inline constexpr int most_waves = 16;
+
+/// Bytes of objects and payloads in one statement. PostgreSQL takes no more than a gigabyte, and
+/// the server copies them some times. A batch with more becomes several transactions; if a later
+/// one fails, apply() throws, after which nothing may be assumed of a batch anyway.
+inline constexpr std::size_t largest_statement = 32 << 20;
+
 /// How many changes of the batch, from its first on, are decided in at most `waves` waves. The
 /// server goes through the whole statement for each wave, so that a storm on one key would take
 /// time that grows with its square.

@@ -24,8 +24,6 @@ namespace {
 /// Of one turn.
 constexpr duration shortest_patience = std::chrono::milliseconds{20};
 constexpr std::size_t most_changes = 1024;
-constexpr std::size_t most_bytes = 32 << 20;
-constexpr int most_waves = 16;
 
 /// One of the changes cannot be stored, whenever it is tried.
 bool is_refusal(const std::exception_ptr& failure)
@@ -213,7 +211,7 @@ void lock_queue::add_followers(turn& to, unit_list::iterator first)
         to.changes.insert(to.changes.end(), unit->changes.begin(), unit->changes.end());
         const auto size = to.changes.size();
         if (through_trim(to.changes) < size || within_waves(to.changes, most_waves) < size ||
-            fitting(to.changes, most_bytes) < size) {
+            fitting(to.changes, largest_statement) < size) {
             to.changes.resize(before);
             return;
         }

@@ -35,14 +35,6 @@ using namespace postgres;
 /// How much longer than statement_timeout the answer of a living server may take.
 constexpr std::chrono::seconds answer_grace{5};
 
-/// Bytes of objects and payloads in one statement. PostgreSQL takes no more than a gigabyte, and
-/// the server copies them some times. A batch with more becomes several transactions; if a later
-/// one fails, apply() throws, after which nothing may be assumed of a batch anyway.
-constexpr std::size_t largest_statement = 32 << 20;
-
-/// Waves of changes in one statement; see within_waves().
-constexpr int most_waves = 16;
-
 pool::settings pool_settings(std::shared_ptr<const target> where,
                              std::shared_ptr<trouble_log> troubles, const postgres_options& options)
 {
