@@ -383,13 +383,15 @@ request queries::leases() const
 request queries::claim_role(std::string_view role, std::string_view owner, duration ttl) const
 {
     return make("pawl_claim_role", "claiming a role",
-                "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until) VALUES ($1::bytea, "
-                "$2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint) ON CONFLICT (name) DO "
+                "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until, lease_time) VALUES "
+                "($1::bytea, $2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint, $3::bigint) "
+                "ON CONFLICT (name) DO "
                 "UPDATE SET epoch = CASE WHEN r.owner = excluded.owner THEN r.epoch ELSE "
                 "{0}.next_epoch(r.epoch) END, owner = excluded.owner, lease_until = {0}.now_us() + "
-                "$3::bigint "
+                "$3::bigint, lease_time = $3::bigint "
                 "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
-                "r.lease_until <= {0}.now_us() RETURNING name, epoch, owner, lease_until",
+                "{0}.is_lapsed(r.lease_until, r.lease_time, {0}.now_us()) "
+                "RETURNING name, epoch, owner, lease_until",
                 parameters{}.bytes(role).bytes(owner).int8(lease_time(ttl)));
 }
 
@@ -404,8 +406,8 @@ request queries::roles(std::string_view prefix) const
 {
     return make("pawl_roles", "reading roles",
                 "SELECT name, epoch, owner, lease_until FROM {0}.roles WHERE owner IS NOT NULL "
-                "AND lease_until > {0}.now_us() AND name >= $1::bytea AND name < $2::bytea "
-                "ORDER BY name",
+                "AND NOT {0}.is_lapsed(lease_until, lease_time, {0}.now_us()) "
+                "AND name >= $1::bytea AND name < $2::bytea ORDER BY name",
                 parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
 }
 
@@ -415,8 +417,9 @@ request queries::forget_roles(std::string_view prefix) const
     return make("pawl_forget_roles", "forgetting roles",
                 "DELETE FROM {0}.roles WHERE name = ANY (ARRAY(SELECT name FROM {0}.roles WHERE "
                 "name >= $1::bytea AND name < $2::bytea AND (owner IS NULL OR "
-                "lease_until <= {0}.now_us()) FOR UPDATE SKIP LOCKED)) AND "
-                "(owner IS NULL OR lease_until <= {0}.now_us())",
+                "{0}.is_lapsed(lease_until, lease_time, {0}.now_us())) FOR UPDATE SKIP LOCKED)) "
+                "AND (owner IS NULL OR "
+                "{0}.is_lapsed(lease_until, lease_time, {0}.now_us()))",
                 parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
 }
 
