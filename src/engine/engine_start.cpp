@@ -271,8 +271,13 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
     query.states = {run_state::initiated, run_state::running, run_state::paused};
     query.limit = move_page;
     query.statuses.emplace();
+    // The runs are looked through only if there is one to be moved.
+    const auto counts = co_await shared_.store.count(query.workflow, true);
     for (const auto& [status, successor] : workflow.rules.retired)
-        query.statuses->push_back(status);
+        if (std::ranges::find(counts, status, &status_count::status) != counts.end())
+            query.statuses->push_back(status);
+    if (query.statuses->empty())
+        co_return;
     do {
         const auto page = co_await shared_.store.list(query);
         std::vector<change> batch;

@@ -65,8 +65,10 @@ $$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
 -- such an update writes no index (HOT), for which the fill factor keeps room: for another version of
 -- each row, because runs that start together lie together and move on together. That is why due
 -- times are in a table of their own and why finished_at, the time of a finished run's last commit,
--- is not updated_at. No two indexes begin with the same key, so that no plan goes through all runs of
--- a foreign id to find one of them. details: what no query looks into, as Pawl encodes it.
+-- is not updated_at. No two indexes begin with the same key or have the same condition, so that no
+-- plan goes through all runs of a foreign id, or of a workflow, to find one of them. paused says
+-- whether state is 3, for an index: the first transition of each run changes its state. details: what
+-- no query looks into, as Pawl encodes it.
 CREATE TABLE runs (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -86,6 +88,7 @@ CREATE TABLE runs (
     inbox_pending integer NOT NULL,
     state smallint NOT NULL,
     step_done boolean NOT NULL,
+    paused boolean NOT NULL,
     foreign_id bytea NOT NULL,
     start_key bytea,
     trace_parent bytea,
@@ -102,6 +105,11 @@ CREATE UNIQUE INDEX runs_started
     WHERE start_key IS NOT NULL;
 CREATE INDEX runs_foreign ON runs (index_key(int4send(workflow), foreign_id), created_at, id);
 CREATE INDEX runs_created ON runs (workflow, created_at, id);
+CREATE INDEX runs_open ON runs ((int4send(workflow) || '\x02'), created_at, id)
+    WHERE coalesce(finished_at, 0) = 0;
+CREATE INDEX runs_paused ON runs ((int4send(workflow) || '\x03'), created_at, id) WHERE paused;
+CREATE INDEX runs_failing ON runs ((int4send(workflow) || '\x04'), created_at, id)
+    WHERE last_error IS NOT NULL;
 CREATE INDEX runs_finished ON runs (shard, workflow, finished_at, id)
     WHERE finished_at IS NOT NULL;
 
@@ -401,18 +409,18 @@ BEGIN
             not_before = a.not_before, wake_at = a.new_wake,
             finished_at = CASE WHEN a.finished THEN a.updated_at END,
             visit = a.visit, object_version = a.object_version, status = a.status,
-            attempt = a.attempt, state = a.state, step_done = a.step_done,
+            attempt = a.attempt, state = a.state, step_done = a.step_done, paused = a.state = 3,
             inbox_pending = CASE WHEN a.finished THEN 0 ELSE r.inbox_pending END,
             last_error = a.last_error, reason = a.reason, details = a.details, object = a.object
         FROM accepted a WHERE r.ctid = a.run_place
     ), created AS (
         INSERT INTO runs (id, version, created_at, updated_at, entered_at, not_before, wake_at,
                           finished_at, inbox_last, visit, object_version, shard, workflow, status,
-                          attempt, inbox_pending, state, step_done, foreign_id, start_key,
+                          attempt, inbox_pending, state, step_done, paused, foreign_id, start_key,
                           trace_parent, last_error, reason, details, object)
         SELECT run, version, created_at, updated_at, entered_at, not_before, new_wake,
                CASE WHEN finished THEN updated_at END, 0, visit, object_version, shard, workflow,
-               status, attempt, 0, state, step_done, foreign_id, start_key, trace_parent,
+               status, attempt, 0, state, step_done, state = 3, foreign_id, start_key, trace_parent,
                last_error, reason, details, object
         FROM accepted WHERE expected = 0
     ), ended AS (

@@ -94,7 +94,7 @@ public:
             flows = fmt::format("flow.name = ${}::bytea", values_.count());
         }
         std::string ids;
-        std::string sought = "runs.workflow = flow.workflow";
+        std::string sought = sought_by_workflow();
         if (query_.foreign_ids) {
             values_.bytes_array(*query_.foreign_ids);
             ids =
@@ -115,6 +115,25 @@ public:
 
 private:
     bool is_newest_first() const { return query_.order == sort_order::newest_first; }
+
+    /// The runs of a workflow, by the index that has the fewest of them.
+    std::string sought_by_workflow() const
+    {
+        const auto by = [](std::string_view mark, std::string_view condition) {
+            return fmt::format("int4send(runs.workflow) || '\\x{0}' = int4send(flow.workflow) || "
+                               "'\\x{0}' AND {1}",
+                               mark, condition);
+        };
+        if (query_.states && std::ranges::all_of(*query_.states, [](run_state state) {
+                return state == run_state::paused;
+            }))
+            return by("03", "runs.paused");
+        if (query_.has_error.value_or(false) || !query_.error_text.empty())
+            return by("04", "runs.last_error IS NOT NULL");
+        if (query_.states && std::ranges::none_of(*query_.states, is_finished))
+            return by("02", "coalesce(runs.finished_at, 0) = 0");
+        return "runs.workflow = flow.workflow";
+    }
 
     /// "{2}" and "{3}" stand for the numbers of the next parameters.
     parameters& add(std::string_view condition)

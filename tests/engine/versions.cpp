@@ -1,6 +1,7 @@
 // Definitions that move on while runs are under way: an object's schema, statuses that are retired,
 // and what a start says of it before it does it.
 #include "engine/support.hpp"
+#include "pawl/forwarding_store.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -257,6 +258,31 @@ BOOST_AUTO_TEST_CASE(a_retired_status_may_end_its_runs)
     BOOST_TEST((now.status == off));
     BOOST_TEST((now.state == pawl::run_state::completed));
     w.wait_for(client.async_trigger("0", lamp{})); // the foreign id is free again
+}
+
+BOOST_AUTO_TEST_CASE(no_run_is_looked_at_when_none_is_in_a_retired_status)
+{
+    struct counting_store final : pawl::forwarding_store {
+        using pawl::forwarding_store::forwarding_store;
+
+        asio::awaitable<pawl::record_page> list(const pawl::record_query& query) override
+        {
+            listings += query.statuses ? 1 : 0;
+            return inner().list(query);
+        }
+
+        int listings = 0;
+    };
+    world w;
+    const auto counting = std::make_shared<counting_store>(w.store);
+    w.store = counting;
+    lamp_builder b{"lamps"};
+    b.step<red>(end_it);
+    b.end<off>();
+    b.retire<off>(static_cast<int>(yellow));
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("0", lamp{}));
+    BOOST_TEST(counting->listings == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_plan_names_the_workflows_that_nobody_has)
