@@ -2,23 +2,34 @@
 // case a check, each in a schema of its own.
 #include "conformance/role_stage.hpp"
 #include "pawl/testing/store_conformance.hpp"
+#include "postgres/consistency.hpp"
 #include "postgres/support.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace {
 
 void add_backend(const std::string& name, bool poll_only)
 {
     auto* suite = BOOST_TEST_SUITE(name);
-    const pawl::testing::store_factory make_store = [poll_only](std::uint32_t shards) {
-        return open_fresh({.shards = shards, .poll_only = poll_only});
+    const auto run = [poll_only](const pawl::testing::conformance_check& check) {
+        std::vector<std::string> schemas;
+        check.run([&](std::uint32_t shards) {
+            return pawl::open_postgres(backend(), server().uri(),
+                                       {.schema = schemas.emplace_back(fresh_schema()),
+                                        .shards = shards,
+                                        .poll_only = poll_only});
+        });
+        session admin;
+        for (const auto& schema : schemas)
+            BOOST_TEST(fmt::format("{}", broken_rules(admin, schema)) == "{}");
     };
     for (const auto& check : pawl::testing::store_conformance_checks())
-        suite->add(boost::unit_test::make_test_case([check, make_store] { check.run(make_store); },
-                                                    check.name, __FILE__, __LINE__));
+        suite->add(boost::unit_test::make_test_case([check, run] { run(check); }, check.name,
+                                                    __FILE__, __LINE__));
     boost::unit_test::framework::current_auto_test_suite().add(suite);
 }
 

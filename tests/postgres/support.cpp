@@ -82,14 +82,31 @@ session::session(const std::string& database)
 {
 }
 
-std::string session::ask(const std::string& sql)
+session::answer session::execute(const std::string& sql)
 {
-    const std::unique_ptr<PGresult, decltype(&PQclear)> rows{PQexec(link_.get(), sql.c_str()),
-                                                             &PQclear};
-    const auto status = PQresultStatus(rows.get());
+    answer given{PQexec(link_.get(), sql.c_str()), &PQclear};
+    const auto status = PQresultStatus(given.get());
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
         throw std::runtime_error{sql + ": " + PQerrorMessage(link_.get())};
-    return PQntuples(rows.get()) > 0 ? PQgetvalue(rows.get(), 0, 0) : "";
+    return given;
+}
+
+std::string session::ask(const std::string& sql)
+{
+    const auto given = execute(sql);
+    return PQntuples(given.get()) > 0 ? PQgetvalue(given.get(), 0, 0) : "";
+}
+
+std::vector<std::vector<std::string>> session::rows(const std::string& sql)
+{
+    const auto given = execute(sql);
+    std::vector<std::vector<std::string>> all;
+    for (int row = 0; row < PQntuples(given.get()); ++row) {
+        auto& columns = all.emplace_back();
+        for (int column = 0; column < PQnfields(given.get()); ++column)
+            columns.emplace_back(PQgetvalue(given.get(), row, column));
+    }
+    return all;
 }
 
 std::string ask(const std::string& sql, const std::string& database)

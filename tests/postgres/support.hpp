@@ -60,7 +60,14 @@ public:
     /// Statements; the first column of the first row, if any.
     std::string ask(const std::string& sql);
 
+    /// The rows of the last of these statements; NULL is empty.
+    std::vector<std::vector<std::string>> rows(const std::string& sql);
+
 private:
+    using answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+    answer execute(const std::string& sql);
+
     std::unique_ptr<PGconn, decltype(&PQfinish)> link_;
 };
 
