@@ -117,6 +117,27 @@ struct ignores_inbox_limits : pawl::forwarding_store {
     }
 };
 
+/// Says of one change that it waits, and never tells what became of it.
+struct forgets_what_waits : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    struct nothing : pawl::waiting_changes {
+        awaitable<std::vector<pawl::late_result>> next() override
+        {
+            co_return std::vector<pawl::late_result>{};
+        }
+    };
+
+    awaitable<pawl::applied_batch> apply_apart(std::span<const pawl::change> batch) override
+    {
+        pawl::applied_batch applied;
+        applied.results = co_await inner().apply(batch);
+        applied.waiting.push_back(0);
+        applied.pending = std::make_shared<nothing>();
+        co_return applied;
+    }
+};
+
 /// Begins the next page of due runs one run too late.
 struct skips_between_due_pages : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
@@ -611,6 +632,11 @@ BOOST_AUTO_TEST_CASE(pages_of_finished_runs_that_begin_again_are_noticed)
 BOOST_AUTO_TEST_CASE(inboxes_without_a_limit_are_noticed)
 {
     expect_noticed<ignores_inbox_limits>("an_inbox_has_a_limit");
+}
+
+BOOST_AUTO_TEST_CASE(changes_that_wait_forever_are_noticed)
+{
+    expect_noticed<forgets_what_waits>("changes_may_be_stored_apart");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_that_ends_too_early_is_noticed)

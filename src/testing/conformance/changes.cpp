@@ -100,6 +100,53 @@ awaitable<void> changes_of_a_batch_follow_each_other(fixture& test)
            "a message between transitions of one batch was not settled by the last of them");
 }
 
+/// The results of all changes, in their order: also of those that waited for a lock.
+awaitable<std::vector<apply_result>> apply_apart(fixture& test, std::vector<change> batch)
+{
+    auto applied = co_await test.store().apply_apart(batch);
+    expect_number(applied.results.size(), batch.size(), "results of changes stored apart");
+    expect(applied.waiting.empty() == !applied.pending, "changes wait, and nobody tells of them");
+    std::size_t decided = 0;
+    for (bool more = applied.pending != nullptr; more;) {
+        auto known = co_await applied.pending->next();
+        more = !known.empty();
+        for (auto& each : known) {
+            if (each.failure)
+                std::rethrow_exception(each.failure);
+            applied.results.at(each.index) = std::move(each.result);
+            ++decided;
+        }
+    }
+    expect_number(decided, applied.waiting.size(), "results of changes that waited");
+    co_return std::move(applied.results);
+}
+
+awaitable<void> changes_may_be_stored_apart(fixture& test)
+{
+    const auto known = co_await test.started("known");
+    const auto second = next_of(known);
+    const auto third = next_of(second);
+    const auto results = co_await apply_apart(test, {
+                                                        step_of(second),
+                                                        publication{"news", {}},
+                                                        step_of(third),
+                                                        start_of(test.make_run("fresh")),
+                                                        send(known.id, "in time"),
+                                                        step_of(second),
+                                                        start_of(test.make_run("fresh")),
+                                                    });
+    using enum apply_status;
+    expect_statuses(results,
+                    {accepted, accepted, accepted, accepted, accepted, conflict, in_progress},
+                    "changes stored apart");
+    const auto kept = co_await test.stored(known.id);
+    expect_number(kept.version, 3, "version after two changes stored apart");
+    const auto news = co_await test.store().topic_end("news");
+    expect_number(news, 1, "events in a topic after one was stored apart");
+    const auto none = co_await apply_apart(test, {});
+    expect_number(none.size(), 0, "results of no changes stored apart");
+}
+
 awaitable<void> an_empty_batch_does_nothing(fixture& test)
 {
     const auto results = co_await test.apply({});
@@ -179,11 +226,12 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
 
 std::span<const check_entry> change_checks()
 {
-    static constexpr std::array<check_entry, 8> checks{{
+    static constexpr std::array<check_entry, 9> checks{{
         {"only_the_expected_version_is_replaced", only_the_expected_version_is_replaced},
         {"a_change_of_no_run_is_not_found", a_change_of_no_run_is_not_found},
         {"changes_of_a_batch_are_decided_alone", changes_of_a_batch_are_decided_alone},
         {"changes_of_a_batch_follow_each_other", changes_of_a_batch_follow_each_other},
+        {"changes_may_be_stored_apart", changes_may_be_stored_apart},
         {"an_empty_batch_does_nothing", an_empty_batch_does_nothing},
         {"a_large_batch_is_one", a_large_batch_is_one},
         {"a_run_takes_many_versions", a_run_takes_many_versions},
