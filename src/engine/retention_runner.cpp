@@ -112,7 +112,18 @@ asio::awaitable<void> retention_runner::remove(std::vector<archived_run> runs)
     for (const auto& run : runs)
         batch.push_back(
             removal{run.last.id, run.last.version, shared_.epochs[shared_.shard_of(run.last)]});
-    co_await shared_.store.apply(batch);
+    // One that waits for a lock keeps no other from being removed.
+    const auto applied = co_await shared_.store.apply_apart(batch);
+    std::exception_ptr failure;
+    for (bool waits = applied.pending != nullptr; waits;) {
+        const auto known = co_await applied.pending->next();
+        waits = !known.empty();
+        for (const auto& each : known)
+            if (each.failure)
+                failure = each.failure;
+    }
+    if (failure)
+        std::rethrow_exception(failure);
     shared_.log({log_level::debug, std::to_string(runs.size()) + " finished runs of " +
                                        workflow_.rules.name + " have been removed"});
 }

@@ -513,4 +513,65 @@ BOOST_AUTO_TEST_CASE(nothing_is_archived_once_the_engine_stops)
     BOOST_TEST(archive->calls == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_run_whose_shard_is_locked_keeps_no_other_from_going)
+{
+    /// The removal of one run waits, and fails.
+    struct locked_store final : pawl::forwarding_store {
+        using pawl::forwarding_store::forwarding_store;
+
+        struct failed final : pawl::waiting_changes {
+            explicit failed(std::size_t at) : index(at) {}
+
+            asio::awaitable<std::vector<pawl::late_result>> next() override
+            {
+                std::vector<pawl::late_result> known;
+                if (!std::exchange(is_told, true))
+                    known.push_back({index,
+                                     {},
+                                     std::make_exception_ptr(
+                                         pawl::error{pawl::errc::store_unavailable, "a lock"})});
+                co_return known;
+            }
+
+            const std::size_t index;
+            bool is_told = false;
+        };
+
+        asio::awaitable<pawl::applied_batch>
+        apply_apart(std::span<const pawl::change> batch) override
+        {
+            pawl::applied_batch applied;
+            std::vector<pawl::change> free;
+            for (std::size_t i = 0; i < batch.size(); ++i) {
+                const auto* removed = std::get_if<pawl::removal>(&batch[i]);
+                if (removed && removed->run == locked) {
+                    applied.waiting.push_back(i);
+                    applied.pending = std::make_shared<failed>(i);
+                } else {
+                    free.push_back(batch[i]);
+                }
+            }
+            co_await inner().apply(free); // all are accepted
+            applied.results.resize(batch.size());
+            co_return applied;
+        }
+
+        pawl::run_id locked;
+    };
+    world w;
+    const auto store = std::make_shared<locked_store>(w.store);
+    w.store = store;
+    auto client = w.start(keeping(1h).build());
+    const auto runs = trigger(w, client, 5);
+    store->locked = runs[2];
+    w.advance(1h);
+    w.advance(1min);
+    BOOST_TEST(count(w, client) == 1u);
+    BOOST_TEST(w.wait_for(client.async_find(runs[2])).has_value());
+    store->locked = {};
+    w.advance(1min);
+    w.advance(1min);
+    BOOST_TEST(count(w, client) == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
