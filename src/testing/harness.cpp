@@ -103,9 +103,10 @@ void engine_bench::stop()
             break;
         // A handler that ignores its cancellation may wait for time.
         const auto next = next_wait();
-        if (!next)
+        if (!next && !run_one_for(options_.real_wait))
             throw failure("the engine cannot be stopped: a handler never ends");
-        clock_->advance(std::max(*next - now(), duration::zero()));
+        if (next)
+            clock_->advance(std::max(*next - now(), duration::zero()));
     }
     engine_.reset();
 }
@@ -219,9 +220,10 @@ bool engine_bench::advance_until(const std::function<bool()>& done)
     run_until_idle();
     while (!done()) {
         const auto next = next_wait();
-        if (!next || *next > end)
+        if (next ? *next > end : !run_one_for(options_.real_wait))
             return false;
-        clock_->advance(std::max(*next - now(), duration::zero()));
+        if (next)
+            clock_->advance(std::max(*next - now(), duration::zero()));
         run_until_idle();
     }
     return true;
