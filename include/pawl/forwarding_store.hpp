@@ -35,6 +35,11 @@ public:
         return inner_->apply(batch);
     }
 
+    std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
+    {
+        return inner_->make_transaction(std::move(work));
+    }
+
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
         return inner_->find(id);

@@ -3,6 +3,7 @@
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
+#include "pawl/store_transaction.hpp"
 #include "pawl/stream_event.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -333,6 +334,13 @@ public:
     ///
     /// Default: empty, which says that the store does not do that. It is the same at each call.
     virtual std::optional<apply_result> apply_now(const change& only);
+
+    /// A transaction of the database in which a program does `work`, and which stores a transition
+    /// of a run.
+    ///
+    /// Default: throws error (invalid_argument), as for work of another kind of database: the store
+    /// has no transactions of this kind.
+    virtual std::unique_ptr<store_transaction> make_transaction(transaction_work work);
 
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 

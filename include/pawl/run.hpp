@@ -73,6 +73,13 @@ Result decode_effect(const effect& known)
 /// Throws pawl::error (invalid_argument) for a name that cannot be recorded.
 void check_effect_name(std::string_view name);
 
+/// What an effect's function gave; void gives nothing.
+template <class Result>
+using given_result =
+    std::optional<std::conditional_t<std::is_void_v<Result>, std::monostate, Result>>;
+
+struct transactions;
+
 } // namespace detail
 
 /// A run in the hands of a handler: its object, its identity, and what it may ask of the engine.
@@ -197,7 +204,8 @@ public:
     auto once(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
     {
-        return perform(*this, std::move(name), std::move(fn), false);
+        return perform<typename detail::effect_result_of<Fn>::type>(
+            *this, std::move(name), false, call_function<Fn>{std::move(fn)});
     }
 
     /// As once(), but remembered for the whole run: no later visit of this or another status does
@@ -208,7 +216,8 @@ public:
     auto once_per_run(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
     {
-        return perform(*this, std::move(name), std::move(fn), true);
+        return perform<typename detail::effect_result_of<Fn>::type>(
+            *this, std::move(name), true, call_function<Fn>{std::move(fn)});
     }
 
     /// Saves the object in the middle of a handler, as it is when the call is awaited.
@@ -243,11 +252,12 @@ private:
         co_await self.context_->checkpoint(self.encoded());
     }
 
-    template <class Fn>
-    static auto perform(run self, std::string name, Fn fn, bool for_run)
-        -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
+    /// The recorded result, or that of `make(self, done, made)`, which makes the effect, records it
+    /// as `done` says, and puts its result in `made`.
+    template <class Result, class Make>
+    static auto perform(run self, std::string name, bool for_run, Make make)
+        -> boost::asio::awaitable<Result>
     {
-        using result = typename detail::effect_result_of<Fn>::type;
         detail::check_effect_name(name);
         auto& context = *self.context_;
         const effect* known = detail::find_effect(context, name, for_run);
@@ -255,56 +265,67 @@ private:
             co_await context.effect_ended();
             known = detail::find_effect(context, name, for_run);
         }
-        if constexpr (!std::is_void_v<result>)
-            static_assert(codable<result>,
+        if constexpr (!std::is_void_v<Result>)
+            static_assert(codable<Result>,
                           "Pawl has no codec for this effect's result: describe it with "
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
-        std::optional<std::conditional_t<std::is_void_v<result>, std::monostate, result>> made;
+        detail::given_result<Result> made;
         if (!known) {
+            effect done{name, {}, for_run, 1, for_run ? 0 : context.handler_number()};
             try {
-                co_await produce(self, name, fn, for_run, made);
+                co_await make(self, std::move(done), made);
             } catch (...) {
                 context.end_effect(name, for_run);
                 throw;
             }
             context.end_effect(name, for_run);
         }
-        if constexpr (!std::is_void_v<result>) {
+        if constexpr (!std::is_void_v<Result>) {
             if (known)
-                co_return detail::decode_effect<result>(*known);
+                co_return detail::decode_effect<Result>(*known);
             co_return std::move(*made);
         }
     }
 
-    /// Calls `fn` and records what it gives; `made` gets it. The references are to perform(), which
-    /// waits for this.
-    template <class Fn, class Made>
-    static auto produce(run self, const std::string& name, Fn& fn, bool for_run,
-                        std::optional<Made>& made) -> boost::asio::awaitable<void>
+    /// Adds a result to its effect, and reads it back: what is recorded must be readable.
+    template <class Result, class Made>
+    static void add_result(effect& done, const Result& given, std::optional<Made>& made)
     {
-        using traits = detail::effect_result_of<Fn>;
-        using result = typename traits::type;
-        effect done{name, {}, for_run, 1, for_run ? 0 : self.context_->handler_number()};
-        if constexpr (std::is_void_v<result>) {
-            if constexpr (traits::awaited)
-                co_await fn();
-            else
-                fn();
-            made.emplace();
-        } else {
-            if constexpr (traits::awaited) {
-                const result given = co_await fn();
-                codec<result>::encode(given, done.value);
-            } else {
-                codec<result>::encode(fn(), done.value);
-            }
-            done.version = schema<result>::version;
-            // What is recorded must be readable, so it is read before.
-            made.emplace(detail::decode_effect<result>(done));
-        }
-        co_await self.context_->record_effect(std::move(done), self.encoded());
+        codec<Result>::encode(given, done.value);
+        done.version = schema<Result>::version;
+        made.emplace(detail::decode_effect<Result>(done));
     }
+
+    /// Calls a function of once().
+    template <class Fn>
+    struct call_function {
+        Fn fn;
+
+        /// It stands in the frame of perform(), which waits for this.
+        template <class Made>
+        auto operator()(run self, effect done, std::optional<Made>& made)
+            -> boost::asio::awaitable<void>
+        {
+            using traits = detail::effect_result_of<Fn>;
+            using result = typename traits::type;
+            if constexpr (std::is_void_v<result>) {
+                if constexpr (traits::awaited)
+                    co_await fn();
+                else
+                    fn();
+                made.emplace();
+            } else if constexpr (traits::awaited) {
+                const result given = co_await fn();
+                add_result<result>(done, given, made);
+            } else {
+                add_result<result>(done, fn(), made);
+            }
+            co_await self.context_->record_effect(std::move(done), self.encoded());
+        }
+    };
+
+    friend struct detail::transactions;
 
     Object* object_;
     detail::run_context* context_;

@@ -1,11 +1,20 @@
 #pragma once
 
 #include "pawl/clock.hpp"
+#include "pawl/detail/transactions.hpp"
 #include "pawl/record_store.hpp"
 
+#include <boost/asio/awaitable.hpp>
+
+#include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
+
+struct sqlite3;
 
 namespace pawl {
 
@@ -43,6 +52,11 @@ struct sqlite_options {
 
     /// By which leases of roles lapse. Default: the machine's.
     std::shared_ptr<pawl::clock> clock = system_clock();
+
+    /// Called once when the database is opened, in a transaction of its own: makes and changes the
+    /// program's own tables (see sqlite_transaction()), with the rules of a function there. What it
+    /// throws goes on to the caller of open_sqlite(). May be empty.
+    std::function<void(sqlite3*)> prepare{};
 };
 
 /// Opens a database in one file, and makes it if there is none: the embedded, durable store.
@@ -85,5 +99,69 @@ struct sqlite_options {
 /// store_read_only (it or its folder cannot be written, or it is not a regular file), store_damaged
 /// (not a database of Pawl, or damaged), store_too_new, store_full, store_unavailable.
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options = {});
+
+namespace detail {
+
+struct sqlite_adapter {
+    template <class Fn, class Given>
+    static transaction_work work(Fn& fn, Given& given)
+    {
+        return [&fn, &given](sqlite3* database) {
+            if constexpr (std::is_void_v<std::invoke_result_t<Fn&, sqlite3*>>) {
+                fn(database);
+                given.emplace();
+            } else {
+                given.emplace(fn(database));
+            }
+        };
+    }
+};
+
+} // namespace detail
+
+/// Writes to the program's own tables and records that as an effect, in one transaction: exactly
+/// once, without an idempotency key. The tables are in the database of the engine's store, which
+/// open_sqlite() has opened.
+///
+/// @code
+/// const auto entry = co_await pawl::sqlite_transaction(run, "book", [&](sqlite3* database) {
+///     return insert_entry(database, order);
+/// });
+/// @endcode
+///
+/// As run::once(): if an effect of this name was recorded in the handler's scope, its result is
+/// decoded and returned, and `fn` is not called. Otherwise `fn` is called in a transaction. When it
+/// returns, its result and the run's object are stored in the same transaction, under the same
+/// conditions as every change of a run: the engine owns the run, and nothing else has changed it.
+/// So what `fn` has written is stored if and only if the effect is. When `fn` throws, or the engine
+/// has lost the run, nothing is stored.
+///
+/// `fn` takes the connection and returns T; T is void or has a codec. It is called in the thread
+/// that writes the database, while everything else that is to be stored waits: it only executes
+/// statements, and is quick. It must not touch the run's object or anything else that another part
+/// of the handler uses at that time, because it runs in another thread. The object is stored as it
+/// is when the call is awaited.
+///
+/// The connection is the store's own. What `fn` prepares it finalizes. Pawl's tables can be read,
+/// but not changed; transactions (savepoints are allowed), ATTACH, and pragmas that are settings
+/// are refused with SQLITE_AUTH. Names of tables that begin with "pawl_" are reserved for Pawl.
+///
+/// Completes when both are durable, on the handler's executor.
+///
+/// Durability: by `sqlite_options::synchronous`. A crash before the commit leaves nothing of it, so
+/// that the next attempt calls `fn` again; a crash after it leaves both.
+///
+/// Cancellation: none. A handler that has been left behind stores nothing, as in run::once().
+///
+/// Errors: those of `fn`; those of run::once(); invalid_argument when the engine's store is not
+/// SQLite, or when `fn` has ended the transaction or left a statement unfinished.
+template <class Object, std::invocable<sqlite3*> Fn>
+auto sqlite_transaction(run<Object>& run, std::string name, Fn fn)
+    -> boost::asio::awaitable<std::invoke_result_t<Fn&, sqlite3*>>
+{
+    return detail::transactions::perform<std::invoke_result_t<Fn&, sqlite3*>,
+                                         detail::sqlite_adapter>(run, std::move(name),
+                                                                 std::move(fn));
+}
 
 } // namespace pawl

@@ -8,6 +8,12 @@
 
 namespace pawl::detail {
 
+boost::asio::awaitable<void> run_context::record_effect_in(effect_in_transaction&)
+{
+    throw error{errc::invalid_argument,
+                "a transaction needs a run of an engine: this handler runs without a store"};
+}
+
 const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept
 {
     const auto handler = context.handler_number();

@@ -12,6 +12,14 @@ std::optional<apply_result> record_store::apply_now(const change&)
     return {};
 }
 
+std::unique_ptr<store_transaction> record_store::make_transaction(transaction_work work)
+{
+    throw error{errc::invalid_argument,
+                std::holds_alternative<std::function<void(sqlite3*)>>(work)
+                    ? "sqlite_transaction: the engine's store is not SQLite"
+                    : "postgres_transaction: the engine's store is not PostgreSQL"};
+}
+
 std::optional<record> record_store::find_now(run_id)
 {
     return {};

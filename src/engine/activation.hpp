@@ -77,6 +77,7 @@ public:
     time_point now() const override { return shared_.clock.now(); }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
+    boost::asio::awaitable<void> record_effect_in(detail::effect_in_transaction& wanted) override;
     bool begin_effect(std::string_view name, bool for_run) override;
     void end_effect(std::string_view name, bool for_run) override;
     boost::asio::awaitable<void> effect_ended() override;
@@ -100,6 +101,13 @@ private:
         /// changes nothing is known then, as when the store fails.
         bool is_of_handler = false;
         bool refused = false;
+    };
+
+    /// The turn to commit, which is passed on when it ends.
+    struct turn {
+        activation& of;
+
+        ~turn() { of.pass_turn(); }
     };
 
     const boost::asio::any_io_executor& strand() const noexcept { return driver_->strand(); }
@@ -154,6 +162,9 @@ private:
     boost::asio::awaitable<void> wait_for_turn();
     void pass_turn();
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
+    transition save_transition(core::checkpoint_wanted wanted);
+    void take_failure(const std::exception_ptr& failure);
+    void abandon_commit();
     void check_that_handler_may_save(std::uint64_t attempt) const;
 
     bool take_mail();

@@ -26,6 +26,20 @@ namespace {
 /// Commits in place that a run may make before it lets others have the thread.
 constexpr int max_commits_in_a_row = 16;
 
+/// The work, which sets `has_begun` when it is called.
+transaction_work noting_begin(transaction_work& work, bool& has_begun)
+{
+    return std::visit(
+        [&has_begun](auto& function) -> transaction_work {
+            using function_type = std::remove_cvref_t<decltype(function)>;
+            return function_type{[&function, &has_begun](auto&& connection) {
+                has_begun = true;
+                return function(std::forward<decltype(connection)>(connection));
+            }};
+        },
+        work);
+}
+
 } // namespace
 
 std::optional<transition> activation::decide(core::outcome what)
@@ -107,6 +121,14 @@ void activation::take_result(own_commit& made)
         answer();
 }
 
+/// Of a change that is certainly not stored.
+void activation::abandon_commit()
+{
+    --commits_under_way_;
+    if (commits_under_way_ == 0)
+        answer();
+}
+
 bool activation::knows_the_run() const
 {
     return record_.version > 0 && owned_ && !stale_ && !unsure_ && !superseded_ && is_owner();
@@ -126,6 +148,17 @@ void activation::answer()
     }
 }
 
+/// Of the store.
+void activation::take_failure(const std::exception_ptr& failure)
+{
+    save_failure_ = failure;
+    shared_.log(
+        {log_level::warn, "cannot store run " + to_string(id_) + ": " + error_text(failure)});
+    owned_ = false;
+    unsure_ = true;
+    at_fault_ = is_of_data(error_code_of(failure));
+}
+
 void activation::learn_from(own_commit& made)
 {
     if (made.failure && made.is_of_handler && error_code_of(made.failure) == errc::too_large) {
@@ -133,12 +166,7 @@ void activation::learn_from(own_commit& made)
         return;
     }
     if (made.failure) {
-        save_failure_ = made.failure;
-        shared_.log({log_level::warn,
-                     "cannot store run " + to_string(id_) + ": " + error_text(made.failure)});
-        owned_ = false;
-        unsure_ = true;
-        at_fault_ = is_of_data(error_code_of(made.failure));
+        take_failure(made.failure);
         return;
     }
     auto& change = std::get<transition>(made.what);
@@ -280,6 +308,24 @@ void activation::check_that_handler_may_save(std::uint64_t attempt) const
         std::rethrow_exception(save_failure_);
 }
 
+/// Of a checkpoint that a handler wants, decided when the former one is stored.
+transition activation::save_transition(core::checkpoint_wanted wanted)
+{
+    if (wanted.added) {
+        // begin_effect() has seen to it for effects that once() performs.
+        if (detail::find_effect(*this, wanted.added->name, wanted.added->for_run))
+            throw error(errc::invalid_argument,
+                        "the effect \"" + wanted.added->name + "\" has been recorded before");
+        check_size(core::effects_size(record_) + wanted.added->name.size() +
+                       wanted.added->value.size(),
+                   "what the run has recorded of its effects");
+    }
+    auto change = decide(std::move(wanted));
+    if (!change)
+        throw system_error(make_error_code(errc::conflict), "the run has ended meanwhile");
+    return std::move(*change);
+}
+
 /// Any number may be under way in one handler: each is decided when the former one is stored.
 asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
 {
@@ -289,21 +335,10 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
         co_await wait_for_turn();
     else
         committing_ = true;
-    std::exception_ptr failure;
-    try {
+    {
+        const turn mine{*this};
         check_that_handler_may_save(attempt);
-        // begin_effect() has seen to it for effects that once() performs.
-        if (wanted.added && detail::find_effect(*this, wanted.added->name, wanted.added->for_run))
-            throw error(errc::invalid_argument,
-                        "the effect \"" + wanted.added->name + "\" has been recorded before");
-        if (wanted.added)
-            check_size(core::effects_size(record_) + wanted.added->name.size() +
-                           wanted.added->value.size(),
-                       "what the run has recorded of its effects");
-        auto change = decide(std::move(wanted));
-        if (!change)
-            throw system_error(make_error_code(errc::conflict), "the run has ended meanwhile");
-        own_commit made{*this, std::move(*change)};
+        own_commit made{*this, save_transition(std::move(wanted))};
         made.is_of_handler = true;
         if (!store_in_place(made)) {
             co_await submit(made);
@@ -311,15 +346,63 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
         }
         if (made.refused)
             throw size_exceeded(errc::too_large, error_text(made.failure));
-        failure = save_failure_;
+        if (save_failure_)
+            std::rethrow_exception(save_failure_);
+    }
+    if (has_had_its_turn())
+        co_await asio::post(strand(), asio::use_awaitable);
+}
+
+/// What the program's part throws is the handler's failure. Any other failure is the store's, and
+/// nothing is known of the run then.
+asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction& wanted)
+{
+    const auto attempt = attempt_;
+    check_that_handler_may_save(attempt);
+    bool has_begun = false;
+    bool is_complete = false;
+    const auto open = shared_.store.make_transaction(noting_begin(wanted.work, has_begun));
+    std::exception_ptr failure;
+    try {
+        co_await open->run();
     } catch (...) {
         failure = std::current_exception();
     }
-    pass_turn();
+    if (failure && !has_begun)
+        take_failure(failure);
     if (failure)
         std::rethrow_exception(failure);
-    if (has_had_its_turn())
-        co_await asio::post(strand(), asio::use_awaitable);
+
+    if (committing_)
+        co_await wait_for_turn();
+    else
+        committing_ = true;
+    const turn mine{*this};
+    check_that_handler_may_save(attempt);
+    auto object = detail::written_object(*workflow_->impl, wanted.object());
+    check_size(object.size(), "the object");
+    own_commit made{*this, save_transition({std::move(object), wanted.made})};
+    made.is_of_handler = true;
+    const std::function<void(transition&)> complete = [&](transition& change) {
+        wanted.complete(change.next.effects.back());
+        check_size(core::effects_size(change.next), "what the run has recorded of its effects");
+        is_complete = true;
+    };
+    try {
+        co_await shared_.commits.commit_in(*open, made, complete);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure && has_begun && !is_complete) {
+        abandon_commit();
+        std::rethrow_exception(failure);
+    }
+    made.failure = failure;
+    take_result(made);
+    if (made.refused)
+        throw size_exceeded(errc::too_large, error_text(made.failure));
+    if (save_failure_)
+        std::rethrow_exception(save_failure_);
 }
 
 } // namespace pawl::engine_detail

@@ -123,6 +123,24 @@ void committer::submit(commit& what, maker& by)
     submit(what);
 }
 
+asio::awaitable<void> committer::commit_in(store_transaction& open, commit& what,
+                                           const std::function<void(transition&)>& complete)
+{
+    const auto begun = watching_ ? clock_.now() : time_point{};
+    std::exception_ptr failure;
+    try {
+        what.result = co_await open.commit(std::get<transition>(what.what), complete);
+    } catch (...) {
+        failure = std::current_exception();
+        note_failure(failure);
+    }
+    if (watching_)
+        watching_->batch_applied(1, clock_.now() - begun, failure != nullptr);
+    applied_(what.what, failure ? nullptr : &what.result);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
 void committer::submit(commit& item)
 {
     {

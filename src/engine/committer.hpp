@@ -111,6 +111,11 @@ public:
     /// The same, and tells `by`.
     void submit(commit& what, maker& by);
 
+    /// Commits the transition in a transaction that a program's work is part of, and tells whoever
+    /// is to know. Throws when the transaction does.
+    boost::asio::awaitable<void> commit_in(store_transaction& open, commit& what,
+                                           const std::function<void(transition&)>& complete);
+
 private:
     /// A commit whose change the store got, and those that it decides: they stand behind it.
     using commit_group = std::vector<commit*>;

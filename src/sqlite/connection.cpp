@@ -4,15 +4,65 @@
 #include "sqlite/error.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 namespace pawl::sqlite {
 
 namespace {
 
+using namespace std::string_view_literals;
+
 /// How long a statement waits for a program outside that is in the middle of a write.
 constexpr int busy_milliseconds = 1000;
 
 constexpr const char* nothing = "";
+
+constexpr std::array own_tables{"shards"sv, "workflows"sv, "runs"sv,        "events"sv,
+                                "marks"sv,  "messages"sv,  "cursors"sv,     "counts"sv,
+                                "topics"sv, "roles"sv,     "topic_events"sv};
+
+bool is_own_table(const char* name) noexcept
+{
+    const std::string_view table = name ? name : "";
+    return sqlite3_strnicmp(table.data(), "pawl_", 5) == 0 ||
+           std::ranges::find(own_tables, table) != own_tables.end();
+}
+
+/// Pragmas that tell something and set nothing.
+constexpr std::array harmless_pragmas{"table_info"sv,  "table_xinfo"sv,      "table_list"sv,
+                                      "index_info"sv,  "index_list"sv,       "foreign_key_list"sv,
+                                      "index_xinfo"sv, "foreign_key_check"sv};
+
+/// What a program's function may do. `first` and `second` are what SQLite says of the action.
+bool is_allowed(int action, const char* first, const char* second) noexcept
+{
+    switch (action) {
+    case SQLITE_TRANSACTION:
+    case SQLITE_ATTACH:
+    case SQLITE_DETACH:
+        return false;
+    case SQLITE_PRAGMA:
+        return std::ranges::find(harmless_pragmas, std::string_view{first}) !=
+               harmless_pragmas.end();
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_VIEW:
+    case SQLITE_DROP_TABLE:
+        return !is_own_table(first);
+    case SQLITE_ALTER_TABLE:
+    case SQLITE_CREATE_INDEX:
+    case SQLITE_CREATE_TRIGGER:
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_DROP_INDEX:
+    case SQLITE_DROP_TRIGGER:
+        return !is_own_table(second);
+    default:
+        return true;
+    }
+}
 
 } // namespace
 
@@ -27,6 +77,44 @@ connection::connection(std::string path) : path_(std::move(path))
     if (code != SQLITE_OK)
         fail(code, "open");
     sqlite3_busy_timeout(opened, busy_milliseconds);
+    sqlite3_set_authorizer(opened, &connection::authorize, this);
+}
+
+int connection::authorize(void* self, int action, const char* first, const char* second,
+                          const char* /*database*/, const char* /*inner*/)
+{
+    const bool is_own = !static_cast<const connection*>(self)->is_called_;
+    return is_own || is_allowed(action, first, second) ? SQLITE_OK : SQLITE_DENY;
+}
+
+void connection::call(const std::function<void(sqlite3*)>& function)
+{
+    is_called_ = true;
+    std::exception_ptr failure;
+    try {
+        function(handle());
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    is_called_ = false;
+    bool is_unfinished = false;
+    for (auto* each = sqlite3_next_stmt(handle(), nullptr); each;
+         each = sqlite3_next_stmt(handle(), each)) {
+        if (sqlite3_stmt_busy(each) == 0)
+            continue;
+        is_unfinished = true;
+        sqlite3_reset(each);
+    }
+    if (failure)
+        std::rethrow_exception(failure);
+    // SQLite itself rolls back after some failures, a full disk for example.
+    if (sqlite3_get_autocommit(handle()) != 0)
+        throw error{errc::invalid_argument,
+                    path_ + ": a statement of the program has ended the transaction"};
+    if (is_unfinished)
+        throw error{errc::invalid_argument,
+                    path_ + ": the program has left a statement unfinished: finalize what it "
+                            "prepares"};
 }
 
 void connection::execute(const char* sql)

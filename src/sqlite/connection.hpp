@@ -7,6 +7,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,8 +21,16 @@ public:
     /// Opens for reading and writing, and makes the file if there is none. Throws error.
     explicit connection(std::string path);
 
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
     /// Runs statements that return nothing of interest.
     void execute(const char* sql);
+
+    /// Calls a program's function in the open transaction, and undoes nothing of what it does.
+    /// Pawl's tables, the transaction and the settings of the connection are kept from it. Throws
+    /// what it throws, and error (invalid_argument) when the transaction is not as it was.
+    void call(const std::function<void(sqlite3*)>& function);
 
     /// The first column of the first row; 0 when there is none.
     std::int64_t integer(const char* sql);
@@ -32,8 +41,7 @@ public:
     /// Throws the error that a code of SQLite stands for. A failed flush is remembered.
     [[noreturn]] void fail(int code, std::string_view doing);
 
-    /// Moves the log to the database whenever a commit has filled so many pages of it. The
-    /// connection stays where it is from now on.
+    /// Moves the log to the database whenever a commit has filled so many pages of it.
     void move_log_from(int pages);
 
     /// Throws when a flush has failed: of the log by a commit, or of the database as the log was
@@ -41,6 +49,8 @@ public:
     void check_flushes() const;
 
 private:
+    static int authorize(void* self, int action, const char* first, const char* second,
+                         const char* database, const char* inner);
     static int committed(void* self, sqlite3* handle, const char* name, int pages);
     void note_failure(int code) noexcept;
 
@@ -52,6 +62,7 @@ private:
     std::unique_ptr<sqlite3, closer> handle_;
     int most_log_pages_ = 0;
     bool flush_failed_ = false;
+    bool is_called_ = false; ///< a program's function uses it
 };
 
 /// A prepared statement. Must not outlive its connection.

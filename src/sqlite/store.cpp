@@ -83,9 +83,10 @@ void use_log(sqlite::connection& database)
         database.fail(code, "moving the log to the database");
 }
 
-sqlite::connection open_for_writing(const std::string& path, const sqlite_options& options)
+/// The connection, ready for writing.
+sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& options)
 {
-    sqlite::connection database{path};
+    const auto& path = database.path();
     if (sqlite3_db_readonly(database.handle(), "main") == 1)
         throw error{errc::store_read_only, path + ": the file cannot be written"};
     if (options.max_bytes > 0) {
@@ -109,14 +110,41 @@ sqlite::connection open_for_writing(const std::string& path, const sqlite_option
     return database;
 }
 
+using sqlite_work = std::function<void(sqlite3*)>;
+
+/// All of it is one job of the thread that writes.
+class sqlite_transaction final : public store_transaction {
+public:
+    sqlite_transaction(sqlite::writer& writer, sqlite::worker& thread, sqlite_work work)
+        : writer_(writer), thread_(thread), work_(std::move(work))
+    {
+    }
+
+    asio::awaitable<void> run() override { co_return; }
+
+    asio::awaitable<apply_result> commit(transition& made,
+                                         const std::function<void(transition&)>& complete) override
+    {
+        return run_on(thread_,
+                      [this, &made, &complete] { return writer_.apply_in(work_, made, complete); });
+    }
+
+private:
+    sqlite::writer& writer_;
+    sqlite::worker& thread_;
+    const sqlite_work work_;
+};
+
 /// Gives the work to the threads. In memory there is one connection, and so one thread.
 class sqlite_store final : public record_store {
 public:
     sqlite_store(const std::string& path, const sqlite_options& options)
         : clock_(options.clock), file_(open_file(path)),
-          write_database_(open_for_writing(file_ ? file_->path() : in_memory, options)),
-          writer_(write_database_, file_.get()), shards_(writer_.shards())
+          write_database_(file_ ? file_->path() : in_memory),
+          writer_(prepare(write_database_, options), file_.get()), shards_(writer_.shards())
     {
+        if (options.prepare)
+            writer_.prepare(options.prepare);
         if (!file_) {
             reader_.emplace(write_database_, shards_);
             return;
@@ -135,6 +163,13 @@ public:
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
         return run_on(write_thread_, [this, batch] { return writer_.apply(batch); });
+    }
+
+    std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
+    {
+        if (auto* const own = std::get_if<sqlite_work>(&work))
+            return std::make_unique<sqlite_transaction>(writer_, write_thread_, std::move(*own));
+        return record_store::make_transaction(std::move(work));
     }
 
     asio::awaitable<std::optional<record>> find(run_id id) override

@@ -209,6 +209,27 @@ std::vector<apply_result> writer::apply(std::span<const change> batch)
     });
 }
 
+void writer::prepare(const std::function<void(sqlite3*)>& work)
+{
+    in_transaction([&] {
+        database_.call(work);
+        return 0;
+    });
+}
+
+apply_result writer::apply_in(const std::function<void(sqlite3*)>& work, transition& made,
+                              const std::function<void(transition&)>& complete)
+{
+    return in_transaction([&] {
+        auto* const run = find(made.next.id);
+        if (auto refused = refusal_of_update(made, run))
+            return std::move(*refused);
+        database_.call(work);
+        complete(made);
+        return update(made, *run);
+    });
+}
+
 bool writer::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
     return epoch != 0 && epoch != shards_[shard].epoch;
@@ -254,13 +275,21 @@ apply_result writer::apply_one(const transition& change)
     if (change.expected_version == 0)
         return create(change);
     auto* const run = find(change.next.id);
-    if (!run)
-        return {.status = apply_status::not_found};
-    if (fenced(run->shard, change.epoch))
-        return {.status = apply_status::fenced};
-    if (run->version != change.expected_version)
-        return {.status = apply_status::conflict};
+    if (const auto refused = refusal_of_update(change, run))
+        return *refused;
     return update(change, *run);
+}
+
+std::optional<apply_result> writer::refusal_of_update(const transition& change,
+                                                      const stored_run* run)
+{
+    if (!run)
+        return apply_result{.status = apply_status::not_found};
+    if (fenced(run->shard, change.epoch))
+        return apply_result{.status = apply_status::fenced};
+    if (run->version != change.expected_version)
+        return apply_result{.status = apply_status::conflict};
+    return {};
 }
 
 std::optional<apply_result> writer::refusal(const transition& change, std::int64_t workflow)

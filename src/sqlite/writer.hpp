@@ -6,6 +6,7 @@
 #include "sqlite/known_runs.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -27,6 +28,13 @@ public:
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
+
+    /// The work of a program, then `complete(made)`, then `made`: all of it is stored, or nothing.
+    apply_result apply_in(const std::function<void(sqlite3*)>& work, transition& made,
+                          const std::function<void(transition&)>& complete);
+
+    /// What a program does to its own tables when the database is opened.
+    void prepare(const std::function<void(sqlite3*)>& work);
     std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner);
     void release(std::span<const lease> held);
     std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
@@ -56,6 +64,7 @@ private:
     auto in_transaction(Work work);
     void write_changes();
 
+    std::optional<apply_result> refusal_of_update(const transition& change, const stored_run* run);
     apply_result apply_one(const transition& change);
     apply_result apply_one(const delivery& change);
     apply_result apply_one(const cursor_move& change);

@@ -2,14 +2,25 @@
 
 #include "pawl/log.hpp"
 #include "pawl/record.hpp"
+#include "pawl/store_transaction.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
 namespace pawl::detail {
+
+/// An effect that `work` makes in a transaction of the store's database. The functions live in the
+/// frame of the coroutine that waits for it.
+struct effect_in_transaction {
+    effect made; ///< without its value
+    transaction_work work;
+    std::function<void(effect&)> complete; ///< adds what the work has led to; called after it
+    std::function<std::string()> object;   ///< encodes the run's object; called on the run's strand
+};
 
 /// What the engine lends to a handler for as long as it runs. Not an extension point.
 class run_context {
@@ -35,6 +46,9 @@ public:
 
     /// As checkpoint, and adds one effect in the same commit.
     virtual boost::asio::awaitable<void> record_effect(effect added, std::string object) = 0;
+
+    /// As record_effect, in the transaction in which the effect is made.
+    virtual boost::asio::awaitable<void> record_effect_in(effect_in_transaction& wanted);
 
     /// Says that an effect's function is about to be called. False when one of that name is under
     /// way: then wait for effect_ended() and look again. Throws when the handler may record nothing
