@@ -1,16 +1,22 @@
 #pragma once
 
+#include "pawl/detail/transactions.hpp"
 #include "pawl/log.hpp"
+#include "pawl/postgres_session.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/time.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 namespace pawl {
 
@@ -31,6 +37,10 @@ struct postgres_options {
     /// Connections for reading, beside one that writes, one for leases, one that listens, and one
     /// for changes that wait for a lock of another session; opened when they are needed. 1 to 100.
     std::size_t read_connections = 4;
+
+    /// Connections for postgres_transaction(), apart from those: so many transactions of programs
+    /// are open at a time, and others wait. Opened when they are needed. 1 to 100.
+    std::size_t transaction_connections = 4;
 
     /// How long a connection may take to be made, for each address of each host of the URI; then
     /// the next one is tried. 1 s to 10 min. The URI's connect_timeout takes precedence.
@@ -130,5 +140,94 @@ struct postgres_options {
 /// then it is stored in several, in its order.
 std::shared_ptr<record_store> open_postgres(boost::asio::any_io_executor executor, std::string uri,
                                             postgres_options options = {});
+
+namespace detail {
+
+struct postgres_adapter {
+    /// The work lives in the frame of the coroutine that waits for it, as `fn` and `given` do.
+    template <class Fn, class Given>
+    static transaction_work work(Fn& fn, Given& given)
+    {
+        return [&fn, &given](postgres_session& session) {
+            return run(fn, given, session);
+        };
+    }
+
+private:
+    template <class Fn, class Given>
+    static boost::asio::awaitable<void> run(Fn& fn, Given& given, postgres_session& session)
+    {
+        if constexpr (std::is_void_v<typename effect_result<
+                          std::invoke_result_t<Fn&, postgres_session&>>::type>) {
+            co_await fn(session);
+            given.emplace();
+        } else {
+            auto value = co_await fn(session);
+            given.emplace(std::move(value));
+        }
+    }
+};
+
+/// Of a coroutine that postgres_transaction() takes.
+template <class Fn>
+using postgres_result =
+    typename effect_result<std::remove_cvref_t<std::invoke_result_t<Fn&, postgres_session&>>>::type;
+
+} // namespace detail
+
+/// Writes to the program's own tables and records that as an effect, in one transaction: exactly
+/// once, without an idempotency key. The tables are in the database of the engine's store, which
+/// open_postgres() has opened, in any of its schemas.
+///
+/// @code
+/// const auto entry = co_await pawl::postgres_transaction(
+///     run, "book", [&](pawl::postgres_session& session) -> boost::asio::awaitable<std::int64_t> {
+///         const auto rows = co_await session.execute(
+///             "INSERT INTO entries (account, amount) VALUES ($1, $2) RETURNING entry",
+///             {order.account, order.amount});
+///         co_return rows.get<std::int64_t>(0);
+///     });
+/// @endcode
+///
+/// As run::once(): if an effect of this name was recorded in the handler's scope, its result is
+/// decoded and returned, and `fn` is not called. Otherwise `fn` is called with a session in which a
+/// transaction has begun. When it ends, its result and the run's object are stored in the same
+/// transaction, under the same conditions as every change of a run: the engine owns the run, and
+/// nothing else has changed it. So what `fn` has written is stored if and only if the effect is.
+/// When `fn` throws, when the handler was cancelled or left behind, or when the engine has lost the
+/// run, all of it is rolled back.
+///
+/// `fn` takes a postgres_session& and returns boost::asio::awaitable<T>; T is void or has a codec.
+/// It is moved into the coroutine and runs where the handler runs. It holds a session and the locks
+/// of its own statements until it ends, so it should do nothing but execute statements: after
+/// `idle_in_transaction_timeout` without one the server ends the session. No commit of another run
+/// waits for it; Pawl's own rows are locked for the one statement that follows it. At most
+/// `transaction_connections` are under way in a store; others wait for a session.
+///
+/// The session serves other transactions afterwards: what outlives a transaction there (SET without
+/// LOCAL, temporary tables, LISTEN, advisory locks of the session) must not be left behind.
+///
+/// The transaction's isolation is READ COMMITTED, which `fn` must not change. Savepoints are
+/// allowed; a statement that ends the transaction is an error. Pawl's tables are in the schema
+/// `postgres_options::schema`: `fn` must not change them.
+///
+/// Completes when both are durable, on the handler's executor.
+///
+/// Durability: as of open_postgres(). A crash before the commit leaves nothing, so that the next
+/// attempt calls `fn` again; a crash after it leaves both. If the answer to the commit is lost, the
+/// engine reads the run, and finds the effect or not.
+///
+/// Cancellation: terminal, passed on to what `fn` awaits; a statement that was sent is awaited.
+///
+/// Errors: those of `fn`; those of run::once(); invalid_argument when the engine's store is not
+/// PostgreSQL, when a statement of `fn` has failed and `fn` has returned all the same, or when the
+/// server refuses the commit, for a deferred constraint of the program's for example.
+template <class Object, std::invocable<postgres_session&> Fn>
+auto postgres_transaction(run<Object>& run, std::string name, Fn fn)
+    -> boost::asio::awaitable<detail::postgres_result<Fn>>
+{
+    return detail::transactions::perform<detail::postgres_result<Fn>, detail::postgres_adapter>(
+        run, std::move(name), std::move(fn));
+}
 
 } // namespace pawl

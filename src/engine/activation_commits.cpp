@@ -393,7 +393,10 @@ asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && has_begun && !is_complete) {
+    // Of what the store refuses nothing is stored: a constraint of the program's that is checked at
+    // the commit, for example.
+    if (failure && has_begun &&
+        (!is_complete || error_code_of(failure) == errc::invalid_argument)) {
         abandon_commit();
         std::rethrow_exception(failure);
     }

@@ -3,6 +3,7 @@
 #include "core/store_rules.hpp"
 #include "postgres/batch.hpp"
 #include "postgres/error.hpp"
+#include "postgres/transaction_sessions.hpp"
 
 #include <fmt/format.h>
 
@@ -84,9 +85,7 @@ batch_writer::apply_statement(std::shared_ptr<pool> sessions, std::span<const ch
     }
 }
 
-asio::awaitable<std::vector<apply_result>> batch_writer::apply_once(std::shared_ptr<pool> sessions,
-                                                                    std::span<const change> part,
-                                                                    duration patience)
+request batch_writer::apply_request(std::span<const change> part, duration patience) const
 {
     const auto version = all_.schema->version();
     const workflow_places places = [this](std::string_view name) {
@@ -96,8 +95,35 @@ asio::awaitable<std::vector<apply_result>> batch_writer::apply_once(std::shared_
         return *known;
     };
     auto values = encode_batch(part, all_.schema->shards(), all_.schema->types(), places);
-    auto request = all_.statements->apply(std::move(values), patience);
-    request.schema_version = version;
+    auto made = all_.statements->apply(std::move(values), patience);
+    made.schema_version = version;
+    return made;
+}
+
+asio::awaitable<apply_result> batch_writer::apply_in(transaction_session& session,
+                                                     const change& only, duration patience)
+{
+    const std::span part{&only, 1};
+    co_await learn_workflows(part);
+    auto rows = co_await session.execute(apply_request(part, patience));
+    std::vector<stored_wake> wakes;
+    std::vector<seen_event> events;
+    auto decided = decode_verdicts(rows, part, wakes, events);
+    const bool is_accepted = decided.front().status == apply_status::accepted;
+    co_await session.command(is_accepted ? "COMMIT" : "ROLLBACK");
+    if (is_accepted) {
+        if (all_.lost->positions().note(events))
+            co_await all_.lost->look_for(*all_.writers);
+        all_.told->committed(wakes);
+    }
+    co_return std::move(decided.front());
+}
+
+asio::awaitable<std::vector<apply_result>> batch_writer::apply_once(std::shared_ptr<pool> sessions,
+                                                                    std::span<const change> part,
+                                                                    duration patience)
+{
+    auto request = apply_request(part, patience);
     auto rows = co_await sessions->run(std::move(request));
     std::vector<stored_wake> wakes;
     std::vector<seen_event> events;

@@ -27,6 +27,8 @@ std::string to_string(const lock_key& key);
 /// Whether the statement waited for a lock as long as it may.
 bool is_lock_timeout(const std::exception_ptr& failure);
 
+class transaction_session;
+
 /// Stores changes, and learns the workflows that they need. Thread-safe.
 class batch_writer {
 public:
@@ -45,6 +47,11 @@ public:
     /// in further statements. It waits for each lock as long as `patience` says.
     boost::asio::awaitable<std::vector<apply_result>>
     apply(std::shared_ptr<pool> sessions, std::span<const change> part, duration patience);
+
+    /// Stores one transition in the transaction that is open in the session, and commits it; if the
+    /// transition is refused, it rolls the transaction back.
+    boost::asio::awaitable<apply_result> apply_in(transaction_session& session, const change& only,
+                                                  duration patience);
 
     /// What each of the changes locks: one key at most, and none when there is no such run.
     boost::asio::awaitable<std::vector<std::vector<lock_key>>>
@@ -73,6 +80,7 @@ private:
     boost::asio::awaitable<void> delete_rest(std::shared_ptr<pool> sessions,
                                              std::span<const change> part, duration patience,
                                              std::vector<apply_result>& decided);
+    request apply_request(std::span<const change> part, duration patience) const;
     boost::asio::awaitable<void> learn_workflows(std::span<const change> batch);
     std::uint32_t shard_for(const record& run) const;
 

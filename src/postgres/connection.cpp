@@ -277,13 +277,30 @@ asio::awaitable<result_pointer> connection::answer(std::string_view doing)
     co_return last;
 }
 
+/// Of the statement that was sent last. The session is closed when it is of no use any more.
+void connection::end_statement(const std::exception_ptr& failure)
+{
+    disarm();
+    if (!failure)
+        return;
+    bool ends_session = true;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const server_error& refused) {
+        ends_session = refused.ends_session();
+    } catch (...) { // lost, or nothing is known of it
+    }
+    if (ends_session)
+        close();
+    std::rethrow_exception(failure);
+}
+
 asio::awaitable<result> connection::execute(const request& what)
 {
     const bool names = prepares_ && *what.name != 0;
     arm(answer_limit_);
     result_pointer rows;
     std::exception_ptr failure;
-    bool ends_session = false;
     try {
         if (names && !prepared_.contains(what.name)) {
             check_sent(PQsendPrepare(handle_.get(), what.name, what.sql.c_str(), 0, nullptr),
@@ -299,19 +316,36 @@ asio::awaitable<result> connection::execute(const request& what)
         });
         check_sent(sent, what.doing);
         rows = co_await answer(what.doing);
-    } catch (const server_error& refused) {
-        ends_session = refused.ends_session();
-        failure = std::current_exception();
     } catch (...) {
-        ends_session = true;
         failure = std::current_exception();
     }
-    disarm();
-    if (failure && ends_session)
-        close();
-    if (failure)
-        std::rethrow_exception(failure);
+    end_statement(failure);
     co_return result{std::move(rows), where_->name()};
+}
+
+asio::awaitable<result_pointer> connection::execute(const std::string& sql,
+                                                    const std::vector<postgres_value>& values,
+                                                    std::string_view doing)
+{
+    if (!handle_)
+        throw lost_connection{fmt::format("PostgreSQL at {}: {}: the connection has been lost",
+                                          where_->name(place_), doing)};
+    std::vector<const char*> texts;
+    for (const auto& each : values)
+        texts.push_back(each.text());
+    arm(answer_limit_);
+    result_pointer rows;
+    std::exception_ptr failure;
+    try {
+        check_sent(PQsendQueryParams(handle_.get(), sql.c_str(), static_cast<int>(texts.size()),
+                                     nullptr, texts.data(), nullptr, nullptr, 0),
+                   doing);
+        rows = co_await answer(doing);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    end_statement(failure);
+    co_return rows;
 }
 
 asio::awaitable<void> connection::run_script(std::string sql, std::string_view doing,

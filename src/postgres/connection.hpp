@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/postgres_session.hpp"
 #include "postgres/encode.hpp"
 #include "postgres/result.hpp"
 #include "postgres/target.hpp"
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 namespace pawl::postgres {
 
@@ -59,6 +61,11 @@ public:
     /// then, is_open() tells.
     boost::asio::awaitable<result> execute(const request& what);
 
+    /// As execute(), of a statement of the program's: texts in, texts out, and never prepared.
+    boost::asio::awaitable<result_pointer> execute(const std::string& sql,
+                                                   const std::vector<postgres_value>& values,
+                                                   std::string_view doing);
+
     /// The same with several statements and no parameters; none gives rows.
     boost::asio::awaitable<void> run_script(std::string sql, std::string_view doing,
                                             clock::duration limit);
@@ -77,6 +84,7 @@ private:
 
     boost::asio::awaitable<void> wait_for(event what);
     boost::asio::awaitable<result_pointer> answer(std::string_view doing);
+    void end_statement(const std::exception_ptr& failure);
     boost::asio::awaitable<void> open_at(target::place where);
     boost::asio::awaitable<void> connect();
     boost::asio::awaitable<void> set_up();

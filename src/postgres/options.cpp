@@ -54,6 +54,10 @@ void check(const postgres_options& options)
 {
     core::check_shard_count(options.shards);
     check_schema_name(options.schema);
+    if (options.transaction_connections == 0 || options.transaction_connections > most_connections)
+        throw definition_error{
+            fmt::format("option transaction_connections is {}: it must be from 1 to {}",
+                        options.transaction_connections, most_connections)};
     if (options.read_connections == 0 || options.read_connections > most_connections)
         throw definition_error{fmt::format("option read_connections is {}: it must be from 1 to {}",
                                            options.read_connections, most_connections)};

@@ -6,6 +6,7 @@
 #include "postgres/divided_batch.hpp"
 #include "postgres/error.hpp"
 #include "postgres/finder.hpp"
+#include "postgres/joint_transaction.hpp"
 #include "postgres/lock_queue.hpp"
 #include "postgres/lost_commits.hpp"
 #include "postgres/news.hpp"
@@ -14,6 +15,7 @@
 #include "postgres/queries.hpp"
 #include "postgres/schema.hpp"
 #include "postgres/schema_memory.hpp"
+#include "postgres/transaction_sessions.hpp"
 #include "postgres/trouble_log.hpp"
 
 #include <fmt/format.h>
@@ -100,7 +102,12 @@ public:
           writer_(std::make_shared<batch_writer>(
               batch_writer::parts{statements_, schema_, lost_, writers_, readers_, news_})),
           blocked_(std::make_shared<lock_queue>(
-              executor, writer_, make_writers(executor, where, troubles_, schema_, lost_, options)))
+              executor, writer_,
+              make_writers(executor, where, troubles_, schema_, lost_, options))),
+          transactions_(std::make_shared<transaction_sessions>(
+              executor, transaction_sessions::settings{
+                            where, troubles_, schema_, lost_, options.transaction_connections,
+                            !options.poll_only, options.statement_timeout + answer_grace}))
     {
         for (const auto& [name, place] : facts.workflows)
             writer_->know_shards(place);
@@ -153,6 +160,14 @@ public:
             batch = batch.subspan(part.size());
         }
         co_return std::move(divided).finish();
+    }
+
+    std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
+    {
+        if (auto* const own = std::get_if<joint_transaction::work_function>(&work))
+            return std::make_unique<joint_transaction>(transactions_, writer_, lock_timeout_,
+                                                       std::move(*own));
+        return record_store::make_transaction(std::move(work));
     }
 
     asio::awaitable<std::optional<record>> find(run_id id) override { return finder_->find(id); }
@@ -419,6 +434,7 @@ private:
     const std::shared_ptr<news> news_;
     const std::shared_ptr<batch_writer> writer_;
     const std::shared_ptr<lock_queue> blocked_;
+    const std::shared_ptr<transaction_sessions> transactions_;
 };
 
 } // namespace
