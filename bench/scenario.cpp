@@ -33,6 +33,7 @@ std::vector<scenario> scenarios()
          postgres_growth, "postgres"},
 #endif
         {"steps", "one run at a time of 5, 10 and 100 steps", sequential_steps},
+        {"transactions", "steps that write rows of the program's own, beside once()", transactions},
         {"sweep", "transitions per second over runs in flight, for the chart", sweep},
     };
     if (!why_no_postgres().empty())
