@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 ./.ci/setup
 preset=${PAWL_PRESET:-dev}
-[ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" ${PAWL_CMAKE_ARGS:-} >/dev/null
+# Joined sources take half the time to build all. To work on one file, configure without that.
+[ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" -DCMAKE_UNITY_BUILD=ON ${PAWL_CMAKE_ARGS:-} >/dev/null
 cmake --build --preset "$preset"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"
