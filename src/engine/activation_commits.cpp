@@ -12,6 +12,7 @@
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
@@ -25,6 +26,19 @@ namespace {
 
 /// Commits in place that a run may make before it lets others have the thread.
 constexpr int max_commits_in_a_row = 16;
+
+bool is_cancellation(const std::exception_ptr& failure)
+{
+    return error_code_of(failure) == asio::error::operation_aborted;
+}
+
+/// What the store says of a transaction that it does not store.
+bool refuses_transaction(const std::exception_ptr& failure)
+{
+    const auto code = error_code_of(failure);
+    return code == errc::invalid_argument || code == errc::store_refused ||
+           code == errc::store_read_only || code == errc::store_damaged;
+}
 
 /// The work, which sets `has_begun` when it is called.
 transaction_work noting_begin(transaction_work& work, bool& has_begun)
@@ -368,7 +382,7 @@ asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && !has_begun)
+    if (failure && !has_begun && !is_cancellation(failure))
         take_failure(failure);
     if (failure)
         std::rethrow_exception(failure);
@@ -388,15 +402,18 @@ asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction
         check_size(core::effects_size(change.next), "what the run has recorded of its effects");
         is_complete = true;
     };
+    // A cancellation that comes now would leave it open what has been stored.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
     try {
         co_await shared_.commits.commit_in(*open, made, complete);
     } catch (...) {
         failure = std::current_exception();
     }
-    // Of what the store refuses nothing is stored: a constraint of the program's that is checked at
-    // the commit, for example.
-    if (failure && has_begun &&
-        (!is_complete || error_code_of(failure) == errc::invalid_argument)) {
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    // Of what the store refuses nothing is stored: for a constraint of the program's that is
+    // checked at the commit, for example, or for what the program has made of its session.
+    if (failure && has_begun && (!is_complete || refuses_transaction(failure))) {
         abandon_commit();
         std::rethrow_exception(failure);
     }
