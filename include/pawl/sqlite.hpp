@@ -142,9 +142,12 @@ struct sqlite_adapter {
 /// of the handler uses at that time, because it runs in another thread. The object is stored as it
 /// is when the call is awaited.
 ///
-/// The connection is the store's own. What `fn` prepares it finalizes. Pawl's tables can be read,
-/// but not changed; transactions (savepoints are allowed), ATTACH, and pragmas that are settings
-/// are refused with SQLITE_AUTH. Names of tables that begin with "pawl_" are reserved for Pawl.
+/// The connection is the store's own: `fn` only prepares statements, executes and finalizes them.
+/// Pawl's tables (shards, workflows, runs, events, marks, messages, cursors, counts, topics,
+/// topic_events, roles; names that begin with "pawl_" are reserved) can be read, but not changed.
+/// Transactions (savepoints are allowed), ATTACH, temporary tables and views, and pragmas that are
+/// settings are refused with SQLITE_AUTH. Foreign keys are not enforced, as is SQLite's default.
+/// `fn` must not wait for another transaction of the store.
 ///
 /// Completes when both are durable, on the handler's executor.
 ///

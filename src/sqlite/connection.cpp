@@ -41,6 +41,10 @@ bool is_allowed(int action, const char* first, const char* second) noexcept
     case SQLITE_TRANSACTION:
     case SQLITE_ATTACH:
     case SQLITE_DETACH:
+    case SQLITE_CREATE_TEMP_TABLE: // it would hide a table of Pawl's that has its name
+    case SQLITE_CREATE_TEMP_VIEW:
+    case SQLITE_CREATE_TEMP_INDEX:
+    case SQLITE_CREATE_TEMP_TRIGGER:
         return false;
     case SQLITE_PRAGMA:
         return std::ranges::find(harmless_pragmas, std::string_view{first}) !=
@@ -50,12 +54,12 @@ bool is_allowed(int action, const char* first, const char* second) noexcept
     case SQLITE_DELETE:
     case SQLITE_CREATE_TABLE:
     case SQLITE_CREATE_VIEW:
+    case SQLITE_CREATE_VTABLE:
     case SQLITE_DROP_TABLE:
         return !is_own_table(first);
     case SQLITE_ALTER_TABLE:
     case SQLITE_CREATE_INDEX:
     case SQLITE_CREATE_TRIGGER:
-    case SQLITE_CREATE_TEMP_TRIGGER:
     case SQLITE_DROP_INDEX:
     case SQLITE_DROP_TRIGGER:
         return !is_own_table(second);
@@ -78,6 +82,14 @@ connection::connection(std::string path) : path_(std::move(path))
         fail(code, "open");
     sqlite3_busy_timeout(opened, busy_milliseconds);
     sqlite3_set_authorizer(opened, &connection::authorize, this);
+    sqlite3_commit_hook(opened, &connection::may_commit, this);
+}
+
+/// After some errors SQLite has rolled back by itself: what a program does then must not be
+/// committed alone. Anything but 0 rolls it back.
+int connection::may_commit(void* self)
+{
+    return static_cast<const connection*>(self)->is_called_ ? 1 : 0;
 }
 
 int connection::authorize(void* self, int action, const char* first, const char* second,

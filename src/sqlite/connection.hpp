@@ -51,6 +51,7 @@ public:
 private:
     static int authorize(void* self, int action, const char* first, const char* second,
                          const char* database, const char* inner);
+    static int may_commit(void* self);
     static int committed(void* self, sqlite3* handle, const char* name, int pages);
     void note_failure(int code) noexcept;
 

@@ -225,6 +225,10 @@ BOOST_AUTO_TEST_CASE(a_function_can_do_nothing_but_use_its_own_tables)
         "CREATE TRIGGER mine AFTER INSERT ON entries BEGIN DELETE FROM runs; END; "
         "INSERT INTO entries (transfer, amount) VALUES ('x', 1)",
         "CREATE TABLE Pawl_mine (a)",
+        "CREATE TEMP TABLE runs (a)",
+        "CREATE TEMP VIEW events AS SELECT 1",
+        "INSERT INTO entries VALUES (1, 'x', 1); INSERT OR ROLLBACK INTO entries VALUES (1, 'x', "
+        "1)",
     };
     std::vector<std::string> said;
     auto step = [&](transfer_run& run) -> transfer_step {
@@ -278,6 +282,64 @@ BOOST_AUTO_TEST_CASE(a_statement_that_is_left_unfinished_is_an_error)
         world.await_finished(run);
         sqlite3_finalize(left);
     }
+    BOOST_TEST(read_from(path, "SELECT count(*) FROM entries") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_follows_a_rollback_of_sqlite_itself_is_not_stored)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("a.db");
+    int attempts = 0;
+    auto step = [&](transfer_run& run) -> transfer_step {
+        const bool fails = ++attempts < 3;
+        co_await pawl::sqlite_transaction(run, "book", [fails](sqlite3* database) {
+            execute(database, "INSERT INTO entries VALUES (1, 'first', 1)");
+            if (!fails)
+                return;
+            BOOST_CHECK_THROW(
+                execute(database, "INSERT OR ROLLBACK INTO entries VALUES (1, 'again', 1)"),
+                std::runtime_error);
+            BOOST_CHECK_THROW(execute(database, "INSERT INTO entries VALUES (2, 'alone', 1)"),
+                              std::runtime_error);
+        });
+        co_return pawl::to<stage::booked>;
+    };
+    {
+        transfers world{with_step(step), on(open(path))};
+        const auto run = world.trigger("t-1");
+        BOOST_TEST(last_error(world, run).find("ended the transaction") != std::string::npos,
+                   last_error(world, run));
+        world.await_finished(run);
+    }
+    BOOST_TEST(attempts == 3);
+    BOOST_TEST(read_from(path, "SELECT count(*) FROM entries") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_transaction_that_its_sibling_cancels_is_not_a_failure_of_the_store)
+{
+    using namespace asio::experimental::awaitable_operators;
+    const temporary_folder folder;
+    const auto path = folder.file("a.db");
+    int attempts = 0;
+    const auto book_one = [](sqlite3* database) {
+        book(database, "sibling", 1);
+    };
+    const auto fail = [](sqlite3*) {
+        throw std::runtime_error{"the first one fails"};
+    };
+    auto step = [&](transfer_run& run) -> transfer_step {
+        if (++attempts < 3)
+            co_await (pawl::sqlite_transaction(run, "fails", fail) &&
+                      pawl::sqlite_transaction(run, "books", book_one));
+        else
+            co_await pawl::sqlite_transaction(run, "books", book_one);
+        co_return pawl::to<stage::booked>;
+    };
+    {
+        transfers world{with_step(step), on(open(path))};
+        world.await_finished(world.trigger("t-1"));
+    }
+    BOOST_TEST(attempts == 3); // each failed one was counted
     BOOST_TEST(read_from(path, "SELECT count(*) FROM entries") == 1);
 }
 
