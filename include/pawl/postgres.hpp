@@ -202,14 +202,16 @@ using postgres_result =
 /// of its own statements until it ends, so it should do nothing but execute statements: after
 /// `idle_in_transaction_timeout` without one the server ends the session. No commit of another run
 /// waits for it; Pawl's own rows are locked for the one statement that follows it. At most
-/// `transaction_connections` are under way in a store; others wait for a session.
+/// `transaction_connections` are under way in a store; others wait for a session. So `fn` must not
+/// call postgres_transaction() itself: when all sessions are in use, such calls wait for each
+/// other.
 ///
 /// The session serves other transactions afterwards: what outlives a transaction there (SET without
 /// LOCAL, temporary tables, LISTEN, advisory locks of the session) must not be left behind.
 ///
 /// The transaction's isolation is READ COMMITTED, which `fn` must not change. Savepoints are
-/// allowed; a statement that ends the transaction is an error. Pawl's tables are in the schema
-/// `postgres_options::schema`: `fn` must not change them.
+/// allowed. Statements that begin or end transactions, and COPY, are errors. Pawl's tables are in
+/// the schema `postgres_options::schema`: `fn` must not change them.
 ///
 /// Completes when both are durable, on the handler's executor.
 ///

@@ -110,8 +110,10 @@ asio::awaitable<apply_result> batch_writer::apply_in(transaction_session& sessio
     std::vector<seen_event> events;
     auto decided = decode_verdicts(rows, part, wakes, events);
     const bool is_accepted = decided.front().status == apply_status::accepted;
-    co_await session.command(is_accepted ? "COMMIT" : "ROLLBACK");
-    if (is_accepted) {
+    if (!is_accepted) {
+        co_await session.roll_back();
+    } else {
+        co_await session.commit();
         if (all_.lost->positions().note(events))
             co_await all_.lost->look_for(*all_.writers);
         all_.told->committed(wakes);

@@ -267,11 +267,19 @@ asio::awaitable<result_pointer> connection::answer(std::string_view doing)
         result_pointer next{PQgetResult(handle_.get())};
         if (!next)
             break;
+        // It would wait for data, or give it, for ever.
+        const auto is = PQresultStatus(next.get());
+        if (is == PGRES_COPY_IN || is == PGRES_COPY_OUT || is == PGRES_COPY_BOTH) {
+            close();
+            throw error{errc::invalid_argument, "COPY is not possible here"};
+        }
         // Of several, the first error is the one that says why.
         if (!last || PQresultStatus(last.get()) != PGRES_FATAL_ERROR)
             last = std::move(next);
     }
     const auto status = PQresultStatus(last.get());
+    if (status == PGRES_EMPTY_QUERY)
+        throw server_error{errc::invalid_argument, "the statement is empty", {}};
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
         throw_result_error(handle_.get(), last.get(), where_->name(), doing);
     co_return last;

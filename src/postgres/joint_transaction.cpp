@@ -21,11 +21,7 @@ asio::awaitable<void> joint_transaction::run()
     session_ = co_await sessions_->begin();
     postgres_session session{*session_};
     co_await work_(session);
-    if (session_->status() == PQTRANS_INERROR)
-        throw error{
-            errc::invalid_argument,
-            "postgres_transaction: a statement of the function has failed, and the function "
-            "has returned all the same"};
+    co_await session_->check();
 }
 
 asio::awaitable<apply_result>

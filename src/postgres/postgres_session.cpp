@@ -1,8 +1,13 @@
 #include "pawl/postgres_session.hpp"
 
+#include "postgres/error.hpp"
 #include "postgres/transaction_sessions.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
 
 namespace pawl {
 
@@ -54,13 +59,80 @@ void postgres_rows::refuse(std::size_t row, std::size_t column, const char* why)
                 fmt::format("postgres_rows: row {}, column {} {}", row, column, why)};
 }
 
+namespace {
+
+/// The first word of a statement, in capitals.
+std::string first_word(std::string_view sql)
+{
+    for (;;) {
+        const auto begin = sql.find_first_not_of(" \t\r\n\f\v;(");
+        sql.remove_prefix(std::min(begin, sql.size()));
+        if (sql.starts_with("--"))
+            sql.remove_prefix(std::min(sql.find('\n'), sql.size()));
+        else if (sql.starts_with("/*"))
+            sql.remove_prefix(std::min(sql.find("*/"), sql.size() - 2) + 2);
+        else
+            break;
+    }
+    std::string word;
+    for (const char c : sql) {
+        if (!std::isalpha(static_cast<unsigned char>(c)))
+            break;
+        word += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
+    return word;
+}
+
+/// Of those that begin or end transactions; ROLLBACK TO a savepoint does neither.
+void check_statement(std::string_view sql)
+{
+    static constexpr std::string_view words[] = {"BEGIN", "START", "COMMIT", "END", "ABORT"};
+    const auto word = first_word(sql);
+    std::string all{sql};
+    std::ranges::transform(all, all.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    const bool rolls_back = word == "ROLLBACK" && all.find(" TO ") == all.npos;
+    const bool prepares = word == "PREPARE" && all.find("TRANSACTION") != all.npos;
+    if (rolls_back || prepares || std::ranges::find(words, word) != std::end(words))
+        throw error{errc::invalid_argument,
+                    fmt::format("postgres_transaction: the function must not begin or end "
+                                "transactions, and executes {}",
+                                word)};
+}
+
+/// What the server says of the program's own statement: a class of errors that is not the
+/// database's or the moment's is the program's.
+[[noreturn]] void throw_to_program(const postgres::server_error& refused)
+{
+    static constexpr std::string_view others[] = {"40", "53", "55P03", "57", "58", "XX"};
+    const auto code = refused.code();
+    const bool is_other = std::ranges::any_of(
+        others, [&](std::string_view prefix) { return refused.state().starts_with(prefix); });
+    if (!is_other && (code == errc::store_damaged || code == errc::store_unavailable))
+        throw error{errc::invalid_argument, refused.detail()};
+    throw refused;
+}
+
+} // namespace
+
 boost::asio::awaitable<postgres_rows>
 postgres_session::execute(std::string sql, std::vector<postgres_value> parameters)
 {
-    auto rows = co_await session_->execute(std::move(sql), std::move(parameters));
-    if (session_->status() == PQTRANS_IDLE)
+    constexpr std::size_t most_parameters = 65'535;
+    check_statement(sql);
+    if (parameters.size() > most_parameters)
         throw error{errc::invalid_argument,
-                    "postgres_transaction: a statement of the function has ended the transaction"};
+                    fmt::format("postgres_session::execute: {} parameters are more than {}",
+                                parameters.size(), most_parameters)};
+    postgres::result_pointer rows;
+    std::optional<postgres::server_error> refused;
+    try {
+        rows = co_await session_->execute(std::move(sql), std::move(parameters));
+    } catch (const postgres::server_error& failed) {
+        refused = failed;
+    }
+    if (refused)
+        throw_to_program(*refused);
     co_return postgres_rows{std::shared_ptr<const PGresult>{std::move(rows)}};
 }
 

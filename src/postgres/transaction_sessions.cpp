@@ -78,12 +78,27 @@ asio::awaitable<Result> run_on(asio::any_io_executor strand, asio::awaitable<Res
     co_return std::move(known.value);
 }
 
-asio::awaitable<int> run_command(std::shared_ptr<connection> link, const char* sql)
+/// With it, a transaction can tell that it is still the one that was begun.
+constexpr const char* begin_script = "BEGIN; SAVEPOINT pawl_transaction";
+constexpr const char* commit_script = "RELEASE SAVEPOINT pawl_transaction; COMMIT";
+
+asio::awaitable<int> run_script(std::shared_ptr<connection> link, const char* sql,
+                                connection::clock::duration limit)
 {
-    request what;
-    what.sql = sql;
-    what.doing = doing;
-    co_await link->execute(what);
+    co_await link->run_script(sql, doing, limit);
+    co_return 0;
+}
+
+asio::awaitable<int> check_link(std::shared_ptr<connection> link)
+{
+    if (!link->is_open())
+        throw error{errc::store_unavailable,
+                    "postgres_transaction: the session ended while the function ran; see "
+                    "postgres_options::idle_in_transaction_timeout"};
+    if (PQtransactionStatus(link->handle()) == PQTRANS_INERROR)
+        throw error{errc::invalid_argument,
+                    "postgres_transaction: a statement of the function has failed, and the "
+                    "function has returned all the same"};
     co_return 0;
 }
 
@@ -103,8 +118,9 @@ asio::awaitable<result_pointer> run_statement(std::shared_ptr<connection> link, 
 } // namespace
 
 transaction_session::transaction_session(asio::any_io_executor strand,
-                                         std::shared_ptr<connection> link)
-    : strand_(std::move(strand)), link_(std::move(link))
+                                         std::shared_ptr<connection> link,
+                                         connection::clock::duration answer_limit)
+    : strand_(std::move(strand)), link_(std::move(link)), answer_limit_(answer_limit)
 {
 }
 
@@ -119,9 +135,39 @@ asio::awaitable<result_pointer> transaction_session::execute(std::string sql,
     return run_on(strand_, run_statement(link_, std::move(sql), std::move(parameters)));
 }
 
-asio::awaitable<void> transaction_session::command(const char* sql)
+asio::awaitable<void> transaction_session::run(const char* sql)
 {
-    co_await run_on(strand_, run_command(link_, sql));
+    co_await run_on(strand_, run_script(link_, sql, answer_limit_));
+}
+
+asio::awaitable<void> transaction_session::begin()
+{
+    return run(begin_script);
+}
+
+asio::awaitable<void> transaction_session::roll_back()
+{
+    return run("ROLLBACK");
+}
+
+asio::awaitable<void> transaction_session::commit()
+{
+    bool is_another = false;
+    try {
+        co_await run(commit_script);
+    } catch (const server_error& refused) {
+        is_another = refused.state() == "3B001";
+        if (!is_another)
+            throw;
+    }
+    if (is_another)
+        throw error{errc::invalid_argument,
+                    "postgres_transaction: a statement of the function has ended the transaction"};
+}
+
+asio::awaitable<void> transaction_session::check()
+{
+    co_await run_on(strand_, check_link(link_));
 }
 
 PGTransactionStatusType transaction_session::status() const noexcept
@@ -146,8 +192,10 @@ std::shared_ptr<transaction_session> transaction_sessions::take_now()
     ++made_;
     const asio::any_io_executor strand = asio::make_strand(executor_);
     return std::make_shared<transaction_session>(
-        strand, std::make_shared<connection>(strand, settings_.where, settings_.troubles,
-                                             settings_.prepares, settings_.answer_limit));
+        strand,
+        std::make_shared<connection>(strand, settings_.where, settings_.troubles,
+                                     settings_.prepares, settings_.answer_limit),
+        settings_.answer_limit);
 }
 
 asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take()
@@ -163,13 +211,15 @@ asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take
     }
     place->timer.expires_after(settings_.answer_limit);
     asio::use_awaitable_t<> token;
-    co_await place->timer.async_wait(asio::as_tuple(token));
+    const auto ended = co_await place->timer.async_wait(asio::as_tuple(token));
     {
         const std::lock_guard lock{mutex_};
         std::erase(waiting_, place);
         if (place->given)
             co_return std::exchange(place->given, nullptr);
     }
+    if (std::get<0>(ended)) // the caller has been cancelled
+        throw system_error(asio::error::operation_aborted);
     throw error{
         errc::store_unavailable,
         fmt::format("PostgreSQL at {}: none of the {} sessions for transactions became free "
@@ -195,7 +245,7 @@ asio::awaitable<void> transaction_sessions::clean(std::shared_ptr<transaction_se
     bool is_clean = status == PQTRANS_IDLE;
     if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR) {
         try {
-            co_await run_command(session->link_, "ROLLBACK");
+            co_await run_script(session->link_, "ROLLBACK", self->settings_.answer_limit);
             is_clean = true;
         } catch (const error&) { // closing it has the same effect
         }
@@ -262,7 +312,7 @@ asio::awaitable<transaction_sessions::lease> transaction_sessions::begin()
     auto taken = co_await take();
     auto session = lend(std::move(taken));
     co_await open(session);
-    co_await session->command("BEGIN");
+    co_await session->begin();
     co_return session;
 }
 

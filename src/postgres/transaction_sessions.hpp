@@ -22,7 +22,8 @@ namespace pawl::postgres {
 /// anywhere. It never connects again: a transaction is over when its session is.
 class transaction_session {
 public:
-    transaction_session(boost::asio::any_io_executor strand, std::shared_ptr<connection> link);
+    transaction_session(boost::asio::any_io_executor strand, std::shared_ptr<connection> link,
+                        connection::clock::duration answer_limit);
 
     /// A statement of Pawl's.
     boost::asio::awaitable<result> execute(request what);
@@ -31,8 +32,14 @@ public:
     boost::asio::awaitable<result_pointer> execute(std::string sql,
                                                    std::vector<postgres_value> parameters);
 
-    /// A command without parameters: BEGIN and the like.
-    boost::asio::awaitable<void> command(const char* sql);
+    boost::asio::awaitable<void> begin();
+    boost::asio::awaitable<void> roll_back();
+
+    /// Throws when the program has ended the transaction that begin() began: nothing is committed.
+    boost::asio::awaitable<void> commit();
+
+    /// Throws when the session has ended, or a statement of the program's has failed.
+    boost::asio::awaitable<void> check();
 
     /// Between statements: PQTRANS_INTRANS and the like.
     PGTransactionStatusType status() const noexcept;
@@ -40,8 +47,11 @@ public:
 private:
     friend class transaction_sessions;
 
+    boost::asio::awaitable<void> run(const char* sql);
+
     const boost::asio::any_io_executor strand_;
     const std::shared_ptr<connection> link_;
+    const connection::clock::duration answer_limit_;
 };
 
 /// Sessions for programs' transactions, which are slow: apart from those of the store. Its

@@ -7,7 +7,7 @@
 #include "postgres/support.hpp"
 #include "sqlite/support.hpp"
 
-#include <boost/asio/experimental/channel.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -236,7 +236,44 @@ BOOST_AUTO_TEST_CASE(errors_of_the_server_reach_the_handler)
             co_await session.execute(insert, {"t", 1});
             co_await session.execute("ROLLBACK");
         },
+        "must not begin or end transactions, and executes ROLLBACK");
+    for (const std::string sql : {"COMMIT", " /* a */ commit and chain", "-- a\nROLLBACK AND CHAIN",
+                                  "BEGIN", "end", "abort", "PREPARE TRANSACTION 'a'"})
+        says(
+            [&, sql](pawl::postgres_session& session) -> asio::awaitable<void> {
+                co_await session.execute(insert, {"t", 1});
+                co_await session.execute(sql);
+            },
+            "must not begin or end");
+    for (const std::string& sql :
+         {"COPY " + where.table + " TO STDOUT", "COPY " + where.table + " (transfer) FROM STDIN"})
+        says(
+            [sql](pawl::postgres_session& session) -> asio::awaitable<void> {
+                co_await session.execute(sql);
+            },
+            "COPY is not possible");
+    says(
+        [](pawl::postgres_session& session) -> asio::awaitable<void> {
+            co_await session.execute("-- nothing");
+        },
+        "the statement is empty");
+    says(
+        [&](pawl::postgres_session& session) -> asio::awaitable<void> {
+            co_await session.execute(insert, {"t", 1});
+            co_await session.execute("RELEASE SAVEPOINT pawl_transaction");
+        },
         "ended the transaction");
+    says(
+        [&](pawl::postgres_session& session) -> asio::awaitable<void> {
+            co_await session.execute(insert, {"t", 1});
+            co_await session.execute("SET TRANSACTION READ ONLY");
+        },
+        "read-only");
+    says(
+        [&](pawl::postgres_session& session) -> asio::awaitable<void> {
+            co_await session.execute("SELECT nothing FROM nowhere");
+        },
+        "does not exist");
     says(
         [&](pawl::postgres_session& session) -> asio::awaitable<void> {
             const auto rows = co_await session.execute("SELECT NULL, 'x'");
@@ -244,6 +281,20 @@ BOOST_AUTO_TEST_CASE(errors_of_the_server_reach_the_handler)
             rows.get<int>(0, 1);
         },
         "row 0, column 1 is not a number");
+    BOOST_TEST(where.rows() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_ends_while_the_function_runs_fails_the_handler)
+{
+    const place where;
+    const auto insert = where.insert();
+    const auto why =
+        failure_of(where, [insert](pawl::postgres_session& session) -> asio::awaitable<void> {
+            co_await session.execute(insert, {"t", 1});
+            const auto process = co_await session.execute("SELECT pg_backend_pid()");
+            ask("SELECT pg_terminate_backend(" + process.get<std::string>(0) + ", 10000)");
+        });
+    BOOST_TEST(why.find("the session ended") != std::string::npos, why);
     BOOST_TEST(where.rows() == 0);
 }
 
@@ -457,6 +508,37 @@ BOOST_AUTO_TEST_CASE(a_run_that_is_cancelled_meanwhile_leaves_nothing)
                         co_await client.async_trigger("next", transfer{}, {}, asio::use_awaitable);
                     co_await client.async_await_finished(next, asio::use_awaitable);
                 });
+    BOOST_TEST(where.rows() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_transaction_that_its_sibling_cancels_is_not_a_failure_of_the_store)
+{
+    using namespace asio::experimental::awaitable_operators;
+    const place where;
+    const auto insert = where.insert();
+    int attempts = 0;
+    const auto fail = [](pawl::postgres_session& session) -> asio::awaitable<void> {
+        co_await session.execute("SELECT 1 / 0");
+    };
+    const auto book_one = [insert](pawl::postgres_session& session) -> asio::awaitable<void> {
+        co_await session.execute(insert, {"sibling", 1});
+    };
+    auto step = [&](transfer_run& run) -> transfer_step {
+        if (++attempts < 3)
+            co_await (pawl::postgres_transaction(run, "fails", fail) &&
+                      pawl::postgres_transaction(run, "books", book_one));
+        else
+            co_await pawl::postgres_transaction(run, "books", book_one);
+        co_return pawl::to<stage::booked>;
+    };
+    // With one session, the sibling still waits for it when it is cancelled.
+    with_engine(open(where, server().uri(), 1), step,
+                [](transfer_client& client) -> asio::awaitable<void> {
+                    const auto run =
+                        co_await client.async_trigger("t-1", transfer{}, {}, asio::use_awaitable);
+                    co_await client.async_await_finished(run, asio::use_awaitable);
+                });
+    BOOST_TEST(attempts == 3); // each failed one was counted
     BOOST_TEST(where.rows() == 1);
 }
 
