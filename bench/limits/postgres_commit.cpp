@@ -32,7 +32,7 @@ public:
         facts.read(shards_);
         check(postgres::result_pointer{
             PQprepare(link_.get(), "apply",
-                      "SELECT * FROM pawl.apply($1, $2, $3, $4, $5, $6, $7, $8)", 0, nullptr)});
+                      "SELECT * FROM pawl.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", 0, nullptr)});
     }
 
     void apply(std::span<raw_run> batch)
@@ -45,7 +45,7 @@ public:
         values.bytes(rows.finish());
         for (int i = 0; i < 6; ++i)
             values.null();
-        values.int4(0);
+        values.int4(0).int4(10'000); // one wave, and how many milliseconds it waits for a lock
         postgres::result verdicts{check(postgres::result_pointer{
                                       values.as_arrays([&](auto texts, auto lengths, auto formats) {
                                           return PQexecPrepared(link_.get(), "apply",
