@@ -22,7 +22,7 @@ std::string known_method(std::string_view method)
     return std::ranges::find(known, method) != known.end() ? std::string{method} : "other";
 }
 
-/// A wait for an order ends within seconds, or is given up after minutes.
+/// A wait for an order ends within seconds, or fails after minutes.
 const prometheus::Histogram::BucketBoundaries boundaries{
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600};
 

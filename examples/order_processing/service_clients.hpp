@@ -202,7 +202,8 @@ pawl::http::client_options client_options_of(std::string_view url, pawl::duratio
 struct order_services {
     /// @param limit For one request: pawl::http::client_options::timeout.
     /// @param max_connections To each service.
-    /// @throws pawl::definition_error when a URL is none, or the CAs' file cannot be used.
+    /// @throws pawl::definition_error when a URL is not valid, or the file of the CAs cannot be
+    /// used.
     order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit,
                    std::size_t max_connections = 64, service_access access = {});
 

@@ -221,9 +221,11 @@ using postgres_result =
 ///
 /// Cancellation: terminal, passed on to what `fn` awaits; a statement that was sent is awaited.
 ///
-/// Errors: those of `fn`; those of run::once(); invalid_argument when the engine's store is not
-/// PostgreSQL, when a statement of `fn` has failed and `fn` has returned all the same, or when the
-/// server refuses the commit, for a deferred constraint of the program's for example.
+/// Errors: those of `fn`, a connection that is lost while it runs among them (store_unavailable),
+/// which count as failed attempts as every exception of a handler does; those of run::once();
+/// invalid_argument when the engine's store is not PostgreSQL, when a statement of `fn` has failed
+/// and `fn` has returned all the same, or when the server refuses the commit, for a deferred
+/// constraint of the program's for example.
 template <class Object, std::invocable<postgres_session&> Fn>
 auto postgres_transaction(run<Object>& run, std::string name, Fn fn)
     -> boost::asio::awaitable<detail::postgres_result<Fn>>

@@ -69,8 +69,8 @@ public:
 
     /// The value as a string, a number, or bool.
     ///
-    /// Errors: throws pawl::error (invalid_argument), naming row and column, when there is none, or
-    /// it is NULL or no T.
+    /// Errors: throws pawl::error (invalid_argument), naming row and column, when the row or the
+    /// column does not exist, or the value is NULL or not a T.
     template <class T>
     T get(std::size_t row, std::size_t column = 0) const
     {

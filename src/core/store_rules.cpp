@@ -202,6 +202,17 @@ std::string end_of_prefix(std::string_view prefix)
     return end;
 }
 
+bool is_refusal(const std::exception_ptr& failure) noexcept
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& refused) {
+        return refused.code() == errc::invalid_argument || refused.code() == errc::too_large;
+    } catch (...) {
+        return false;
+    }
+}
+
 void check_shard_count(std::uint32_t shards)
 {
     if (shards == 0 || shards > max_shards)

@@ -4,6 +4,7 @@
 #include "pawl/record_store.hpp"
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,6 +72,10 @@ inline constexpr std::size_t max_page = 1000;
 
 /// Behind every name that begins so, in the order of bytes.
 std::string end_of_prefix(std::string_view prefix);
+
+/// Whether a store has stored nothing of a batch because one of its changes cannot be stored,
+/// whenever it is tried: see record_store.
+bool is_refusal(const std::exception_ptr& failure) noexcept;
 
 /// Throws definition_error unless `shards` is in its range.
 void check_shard_count(std::uint32_t shards);

@@ -166,6 +166,7 @@ private:
     void take_failure(const std::exception_ptr& failure);
     void abandon_commit();
     void check_that_handler_may_save(std::uint64_t attempt) const;
+    void check_saved(const own_commit& made) const;
 
     bool take_mail();
     bool take_arrived(std::vector<message> arrived);

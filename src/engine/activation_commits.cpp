@@ -340,6 +340,15 @@ transition activation::save_transition(core::checkpoint_wanted wanted)
     return std::move(*change);
 }
 
+/// Throws when what a handler saves was not stored.
+void activation::check_saved(const own_commit& made) const
+{
+    if (made.refused)
+        throw size_exceeded(errc::too_large, error_text(made.failure));
+    if (save_failure_)
+        std::rethrow_exception(save_failure_);
+}
+
 /// Any number may be under way in one handler: each is decided when the former one is stored.
 asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
 {
@@ -358,10 +367,7 @@ asio::awaitable<void> activation::save(core::checkpoint_wanted wanted)
             co_await submit(made);
             take_result(made);
         }
-        if (made.refused)
-            throw size_exceeded(errc::too_large, error_text(made.failure));
-        if (save_failure_)
-            std::rethrow_exception(save_failure_);
+        check_saved(made);
     }
     if (has_had_its_turn())
         co_await asio::post(strand(), asio::use_awaitable);
@@ -387,10 +393,7 @@ asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction
     if (failure)
         std::rethrow_exception(failure);
 
-    if (committing_)
-        co_await wait_for_turn();
-    else
-        committing_ = true;
+    co_await wait_for_turn();
     const turn mine{*this};
     check_that_handler_may_save(attempt);
     auto object = detail::written_object(*workflow_->impl, wanted.object());
@@ -419,10 +422,7 @@ asio::awaitable<void> activation::record_effect_in(detail::effect_in_transaction
     }
     made.failure = failure;
     take_result(made);
-    if (made.refused)
-        throw size_exceeded(errc::too_large, error_text(made.failure));
-    if (save_failure_)
-        std::rethrow_exception(save_failure_);
+    check_saved(made);
 }
 
 } // namespace pawl::engine_detail

@@ -1,6 +1,7 @@
 #include "engine/committer.hpp"
 
 #include "core/change_size.hpp"
+#include "core/store_rules.hpp"
 #include "engine/error_text.hpp"
 
 #include <boost/asio/dispatch.hpp>
@@ -16,13 +17,6 @@ namespace pawl::engine_detail {
 namespace asio = boost::asio;
 
 namespace {
-
-/// The store has looked at the changes and stored none of them, because of one: see record_store.
-bool is_refusal(const std::exception_ptr& failure)
-{
-    const auto code = error_code_of(failure);
-    return code == errc::too_large || code == errc::invalid_argument;
-}
 
 /// Who is told of a change: one of the two.
 struct told {
@@ -256,7 +250,7 @@ asio::awaitable<void> committer::apply(std::size_t first, std::size_t count)
         co_return;
     auto half = count / 2;
     half += is_letter_[first + half] ? 1 : 0;
-    if (count > 1 && half < count && is_refusal(failure)) {
+    if (count > 1 && half < count && core::is_refusal(failure)) {
         co_await apply(first, half);
         co_await apply(first + half, count - half);
         co_return;
@@ -285,7 +279,7 @@ void committer::find_leaders()
             leaders_[starts_[i]] = leaders_[starts_[i - 1]];
 }
 
-/// Gives each commit its result or failure; those of late changes are put aside.
+/// Gives each commit its result or failure. Late changes get theirs in finish_late().
 void committer::settle()
 {
     std::vector<late_changes*> late_at(late_.empty() ? 0 : batch_.size());

@@ -36,7 +36,7 @@ public:
         std::shared_ptr<const queries> statements;
         std::shared_ptr<schema_memory> schema;
         std::shared_ptr<lost_commits> lost;
-        std::shared_ptr<pool> writers; ///< for everything but apply()
+        std::shared_ptr<pool> writers; ///< for all statements that write, except apply()
         std::shared_ptr<pool> readers;
         std::shared_ptr<news> told;
     };

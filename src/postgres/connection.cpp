@@ -267,11 +267,11 @@ asio::awaitable<result_pointer> connection::answer(std::string_view doing)
         result_pointer next{PQgetResult(handle_.get())};
         if (!next)
             break;
-        // It would wait for data, or give it, for ever.
+        // PQgetResult() would give the same result again and again.
         const auto is = PQresultStatus(next.get());
         if (is == PGRES_COPY_IN || is == PGRES_COPY_OUT || is == PGRES_COPY_BOTH) {
             close();
-            throw error{errc::invalid_argument, "COPY is not possible here"};
+            throw error{errc::invalid_argument, "COPY is not supported"};
         }
         // Of several, the first error is the one that says why.
         if (!last || PQresultStatus(last.get()) != PGRES_FATAL_ERROR)

@@ -1,5 +1,6 @@
 #include "postgres/lock_queue.hpp"
 
+#include "core/store_rules.hpp"
 #include "pawl/error.hpp"
 #include "postgres/batch.hpp"
 
@@ -24,18 +25,6 @@ namespace {
 /// Of one turn.
 constexpr duration shortest_patience = std::chrono::milliseconds{20};
 constexpr std::size_t most_changes = 1024;
-
-/// One of the changes cannot be stored, whenever it is tried.
-bool is_refusal(const std::exception_ptr& failure)
-{
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& refused) {
-        return refused.code() == errc::invalid_argument || refused.code() == errc::too_large;
-    } catch (...) {
-        return false;
-    }
-}
 
 bool share_a_key(const std::set<lock_key>& some, const std::set<lock_key>& others)
 {
@@ -245,7 +234,7 @@ void lock_queue::fail(const turn& tried, const std::exception_ptr& failure)
 {
     const auto now = std::chrono::steady_clock::now();
     const bool is_locked = is_lock_timeout(failure);
-    const bool divides = tried.units.size() > 1 && is_refusal(failure);
+    const bool divides = tried.units.size() > 1 && core::is_refusal(failure);
     unit_list failed;
     {
         const std::lock_guard lock{mutex_};

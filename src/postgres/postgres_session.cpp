@@ -61,43 +61,46 @@ void postgres_rows::refuse(std::size_t row, std::size_t column, const char* why)
 
 namespace {
 
-/// The first word of a statement, in capitals.
-std::string first_word(std::string_view sql)
+/// Without the white space and the comments that it begins with.
+std::string_view without_space(std::string_view sql)
 {
     for (;;) {
-        const auto begin = sql.find_first_not_of(" \t\r\n\f\v;(");
-        sql.remove_prefix(std::min(begin, sql.size()));
+        sql.remove_prefix(std::min(sql.find_first_not_of(" \t\r\n\f\v;"), sql.size()));
         if (sql.starts_with("--"))
             sql.remove_prefix(std::min(sql.find('\n'), sql.size()));
         else if (sql.starts_with("/*"))
             sql.remove_prefix(std::min(sql.find("*/"), sql.size() - 2) + 2);
         else
-            break;
+            return sql;
     }
+}
+
+/// The next word of a statement, in capitals; empty when something else comes next.
+std::string take_word(std::string_view& sql)
+{
+    sql = without_space(sql);
     std::string word;
-    for (const char c : sql) {
-        if (!std::isalpha(static_cast<unsigned char>(c)))
-            break;
-        word += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    while (!sql.empty() && std::isalpha(static_cast<unsigned char>(sql.front()))) {
+        word += static_cast<char>(std::toupper(static_cast<unsigned char>(sql.front())));
+        sql.remove_prefix(1);
     }
     return word;
 }
 
-/// Of those that begin or end transactions; ROLLBACK TO a savepoint does neither.
-void check_statement(std::string_view sql)
+/// True of statements that begin or end transactions; ROLLBACK TO a savepoint does neither.
+bool controls_transactions(std::string_view sql)
 {
-    static constexpr std::string_view words[] = {"BEGIN", "START", "COMMIT", "END", "ABORT"};
-    const auto word = first_word(sql);
-    std::string all{sql};
-    std::ranges::transform(all, all.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    const bool rolls_back = word == "ROLLBACK" && all.find(" TO ") == all.npos;
-    const bool prepares = word == "PREPARE" && all.find("TRANSACTION") != all.npos;
-    if (rolls_back || prepares || std::ranges::find(words, word) != std::end(words))
-        throw error{errc::invalid_argument,
-                    fmt::format("postgres_transaction: the function must not begin or end "
-                                "transactions, and executes {}",
-                                word)};
+    const auto first = take_word(sql);
+    auto second = take_word(sql);
+    if (first == "PREPARE")
+        return second == "TRANSACTION";
+    if (first == "ROLLBACK") {
+        if (second == "WORK" || second == "TRANSACTION")
+            second = take_word(sql);
+        return second != "TO";
+    }
+    static constexpr std::string_view others[] = {"BEGIN", "START", "COMMIT", "END", "ABORT"};
+    return std::ranges::find(others, first) != std::end(others);
 }
 
 /// What the server says of the program's own statement: a class of errors that is not the
@@ -119,7 +122,11 @@ boost::asio::awaitable<postgres_rows>
 postgres_session::execute(std::string sql, std::vector<postgres_value> parameters)
 {
     constexpr std::size_t most_parameters = 65'535;
-    check_statement(sql);
+    if (controls_transactions(sql))
+        throw error{errc::invalid_argument,
+                    fmt::format("postgres_session::execute: the function of postgres_transaction() "
+                                "must not begin or end transactions: {}",
+                                sql.substr(0, 80))};
     if (parameters.size() > most_parameters)
         throw error{errc::invalid_argument,
                     fmt::format("postgres_session::execute: {} parameters are more than {}",

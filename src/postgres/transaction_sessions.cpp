@@ -247,7 +247,7 @@ asio::awaitable<void> transaction_sessions::clean(std::shared_ptr<transaction_se
         try {
             co_await run_script(session->link_, "ROLLBACK", self->settings_.answer_limit);
             is_clean = true;
-        } catch (const error&) { // closing it has the same effect
+        } catch (...) { // closing it has the same effect
         }
     }
     if (!is_clean)

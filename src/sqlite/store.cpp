@@ -112,10 +112,10 @@ sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& 
 
 using sqlite_work = std::function<void(sqlite3*)>;
 
-/// All of it is one job of the thread that writes.
-class sqlite_transaction final : public store_transaction {
+/// A program's work and a transition of a run: one job of the thread that writes.
+class joint_transaction final : public store_transaction {
 public:
-    sqlite_transaction(sqlite::writer& writer, sqlite::worker& thread, sqlite_work work)
+    joint_transaction(sqlite::writer& writer, sqlite::worker& thread, sqlite_work work)
         : writer_(writer), thread_(thread), work_(std::move(work))
     {
     }
@@ -168,7 +168,7 @@ public:
     std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
     {
         if (auto* const own = std::get_if<sqlite_work>(&work))
-            return std::make_unique<sqlite_transaction>(writer_, write_thread_, std::move(*own));
+            return std::make_unique<joint_transaction>(writer_, write_thread_, std::move(*own));
         return record_store::make_transaction(std::move(work));
     }
 

@@ -1,4 +1,4 @@
-// That pawl_check.sql finds each kind of damage, and nothing where there is none.
+// pawl_check.sql finds each kind of damage, and reports nothing in a sound database.
 #include "postgres/consistency.hpp"
 
 #include "sqlite/support.hpp"

@@ -5,6 +5,7 @@
 #include "pawl/sqlite.hpp"
 #include "pawl/testing/harness.hpp"
 #include "temporary_folder.hpp"
+#include "transfers.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/test/unit_test.hpp>
@@ -15,13 +16,11 @@
 #include <sqlite3.h>
 
 #include <array>
-#include <csignal>
 #include <functional>
 #include <random>
 #include <stdexcept>
 #include <string>
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 BOOST_AUTO_TEST_SUITE(sqlite_transactions)
@@ -29,20 +28,9 @@ BOOST_AUTO_TEST_SUITE(sqlite_transactions)
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
 using pawl::errc;
+using namespace transfers;
 
 namespace {
-
-enum class stage { open = 1, booked };
-BOOST_DESCRIBE_ENUM(stage, open, booked)
-
-struct transfer {
-    int amount = 0;
-    int entry = 0;
-};
-BOOST_DESCRIBE_STRUCT(transfer, (), (amount, entry))
-
-using transfer_run = pawl::run<transfer>;
-using transfer_step = pawl::step<stage::booked>;
 
 /// Throws what SQLite says.
 void execute(sqlite3* database, const std::string& sql)
@@ -90,7 +78,7 @@ std::shared_ptr<pawl::record_store> open(const std::string& path)
     return pawl::open_sqlite(path, {.prepare = make_tables});
 }
 
-using transfers = pawl::testing::harness<transfer, stage>;
+using transfer_harness = pawl::testing::harness<transfer, stage>;
 
 pawl::testing::harness_options on(std::shared_ptr<pawl::record_store> store)
 {
@@ -124,7 +112,7 @@ auto booking(int* calls)
     };
 }
 
-std::string last_error(transfers& world, pawl::run_id run)
+std::string last_error(transfer_harness& world, pawl::run_id run)
 {
     return world.wait_for(world.store().find(run))->last_error;
 }
@@ -149,7 +137,7 @@ BOOST_AUTO_TEST_CASE(the_row_and_the_effect_are_stored_once)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         const auto run = world.trigger("t-1", {.amount = 7});
         BOOST_TEST(world.await_finished(run).object.entry == 1);
     }
@@ -173,7 +161,7 @@ BOOST_AUTO_TEST_CASE(what_a_function_that_throws_has_written_is_undone)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         const auto run = world.trigger("t-1");
         BOOST_TEST(last_error(world, run) == "after the row");
         BOOST_TEST(world.await_finished(run).object.entry == 1);
@@ -196,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_result_that_cannot_be_recorded_undoes_the_row)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), std::move(options)};
+        transfer_harness world{with_step(step), std::move(options)};
         const auto run = world.trigger("t-1");
         BOOST_TEST(last_error(world, run).find("1000") != std::string::npos,
                    last_error(world, run));
@@ -248,7 +236,7 @@ BOOST_AUTO_TEST_CASE(a_function_can_do_nothing_but_use_its_own_tables)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         const auto run = world.trigger("t-1");
         world.await_finished(run);
     }
@@ -275,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_statement_that_is_left_unfinished_is_an_error)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         const auto run = world.trigger("t-1");
         BOOST_TEST(last_error(world, run).find("unfinished") != std::string::npos,
                    last_error(world, run));
@@ -305,7 +293,7 @@ BOOST_AUTO_TEST_CASE(what_follows_a_rollback_of_sqlite_itself_is_not_stored)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         const auto run = world.trigger("t-1");
         BOOST_TEST(last_error(world, run).find("ended the transaction") != std::string::npos,
                    last_error(world, run));
@@ -336,7 +324,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_that_its_sibling_cancels_is_not_a_failure_of_
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         world.await_finished(world.trigger("t-1"));
     }
     BOOST_TEST(attempts == 3); // each failed one was counted
@@ -346,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_that_its_sibling_cancels_is_not_a_failure_of_
 BOOST_AUTO_TEST_CASE(other_stores_refuse_it)
 {
     int calls = 0;
-    transfers world{with_step(booking(&calls)), on(pawl::open_memory())};
+    transfer_harness world{with_step(booking(&calls)), on(pawl::open_memory())};
     const auto run = world.trigger("t-1");
     BOOST_TEST(last_error(world, run).find("not SQLite") != std::string::npos,
                last_error(world, run));
@@ -368,7 +356,7 @@ BOOST_AUTO_TEST_CASE(effects_and_transactions_beside_each_other)
         co_return pawl::to<stage::booked>;
     };
     {
-        transfers world{with_step(step), on(open(path))};
+        transfer_harness world{with_step(step), on(open(path))};
         world.await_finished(world.trigger("t-1"));
     }
     BOOST_TEST(read_from(path, "SELECT count(*) FROM entries") == 2);
@@ -505,8 +493,6 @@ BOOST_AUTO_TEST_CASE(rows_and_effects_agree_whatever_call_of_the_disk_fails)
 
 namespace {
 
-using transfer_client = pawl::client<transfer, stage>;
-
 /// Runs an engine on the file until `work` has ended.
 template <class Work>
 void with_engine(const std::string& path, Work work)
@@ -527,8 +513,8 @@ void with_engine(const std::string& path, Work work)
         std::rethrow_exception(failure);
 }
 
-/// Books for ever, and reports now and then.
-[[noreturn]] void transfer_for_ever(const std::string& path, int pipe) noexcept
+/// Books without end, and reports now and then.
+[[noreturn]] void transfer_until_killed(const std::string& path, int pipe) noexcept
 {
     with_engine(path, [pipe](transfer_client& client) -> asio::awaitable<void> {
         for (int started = 1;; ++started) {
@@ -541,27 +527,6 @@ void with_engine(const std::string& path, Work work)
     ::_exit(2);
 }
 
-void run_and_kill(const std::string& path, int after)
-{
-    int ends[2];
-    BOOST_REQUIRE(::pipe(ends) == 0);
-    const pid_t child = ::fork();
-    BOOST_REQUIRE(child >= 0);
-    if (child == 0) {
-        ::close(ends[0]);
-        transfer_for_ever(path, ends[1]);
-    }
-    ::close(ends[1]);
-    char mark = 0;
-    for (int i = 0; i < after && ::read(ends[0], &mark, 1) == 1; ++i)
-        ;
-    ::kill(child, SIGKILL);
-    ::close(ends[0]);
-    int status = 0;
-    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
-    BOOST_TEST((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_CASE(rows_and_runs_agree_whenever_the_process_is_killed)
@@ -570,7 +535,8 @@ BOOST_AUTO_TEST_CASE(rows_and_runs_agree_whenever_the_process_is_killed)
     const auto path = folder.file("a.db");
     std::mt19937 random{std::random_device{}()};
     for (int round = 0; round < 6; ++round)
-        run_and_kill(path, 2 + static_cast<int>(random() % 12));
+        run_and_kill(2 + static_cast<int>(random() % 12),
+                     [&](int pipe) { transfer_until_killed(path, pipe); });
     // Each row belongs to a run that says so, or will: its effect is recorded.
     with_engine(path, [](transfer_client& client) -> asio::awaitable<void> {
         const auto page = co_await client.async_list({.limit = 1000}, asio::use_awaitable);

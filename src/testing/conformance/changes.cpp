@@ -105,7 +105,8 @@ awaitable<std::vector<apply_result>> apply_apart(fixture& test, std::vector<chan
 {
     auto applied = co_await test.store().apply_apart(batch);
     expect_number(applied.results.size(), batch.size(), "results of changes stored apart");
-    expect(applied.waiting.empty() == !applied.pending, "changes wait, and nobody tells of them");
+    expect(applied.waiting.empty() == !applied.pending,
+           "changes wait, and there is nothing that gives their results");
     std::size_t decided = 0;
     for (bool more = applied.pending != nullptr; more;) {
         auto known = co_await applied.pending->next();
