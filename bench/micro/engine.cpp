@@ -85,7 +85,7 @@ asio::awaitable<void> be_refused(parcels client, std::string key)
     boost::system::error_code refused;
     co_await client.async_trigger(key, parcel{}, {.start = stage::waiting},
                                   asio::redirect_error(asio::use_awaitable, refused));
-    if (refused != pawl::errc::in_progress)
+    if (refused != pawl::errc::already_running)
         throw std::runtime_error("a second trigger was not refused");
 }
 

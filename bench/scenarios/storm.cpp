@@ -20,10 +20,10 @@ namespace {
 
 struct answers {
     std::size_t accepted = 0;
-    std::size_t in_progress = 0;
+    std::size_t already_running = 0;
     std::size_t others = 0;
 
-    std::size_t all() const { return accepted + in_progress + others; }
+    std::size_t all() const { return accepted + already_running + others; }
 };
 
 asio::awaitable<void> storm(parcels client, std::size_t triggers, bool one_key,
@@ -37,9 +37,9 @@ asio::awaitable<void> storm(parcels client, std::size_t triggers, bool one_key,
     for (std::size_t i = 0; i < triggers; ++i)
         client.async_trigger(one_key ? key : next_foreign_id(), parcel{}, {.start = stage::waiting},
                              [&](pawl::error_code result, pawl::run_id) {
-                                 ++(!result                             ? got.accepted
-                                    : result == pawl::errc::in_progress ? got.in_progress
-                                                                        : got.others);
+                                 ++(!result                                 ? got.accepted
+                                    : result == pawl::errc::already_running ? got.already_running
+                                                                            : got.others);
                                  if (got.all() == triggers)
                                      answered.cancel();
                              });

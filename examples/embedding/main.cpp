@@ -36,7 +36,7 @@ constexpr auto patience = 30s;
 response refusal(const request& asked, const pawl::system_error& error)
 {
     auto status = http::status::service_unavailable; // worth asking again
-    if (error.code() == pawl::errc::in_progress)
+    if (error.code() == pawl::errc::already_running)
         status = http::status::conflict;
     else if (error.code() == pawl::errc::invalid_argument)
         status = http::status::bad_request;

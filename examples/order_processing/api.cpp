@@ -156,7 +156,7 @@ awaitable<response> submit(shared_context context, const request& asked)
     try {
         run = co_await orders.async_trigger(order.id, order, options, use_awaitable);
     } catch (const pawl::system_error& error) {
-        if (error.code() == errc::in_progress)
+        if (error.code() == errc::already_running)
             throw refusal{409, "order " + order.id + " is being processed"};
         if (error.code() == errc::already_ran)
             throw refusal{409, "order " + order.id +

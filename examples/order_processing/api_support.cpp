@@ -21,13 +21,13 @@ int status_of(const pawl::error_code& code)
     if (code.category() != pawl::pawl_category())
         return 0;
     switch (static_cast<errc>(code.value())) {
-    case errc::in_progress:
+    case errc::already_running:
     case errc::already_ran:
-    case errc::finished:
-    case errc::finished_elsewhere:
+    case errc::already_finished:
+    case errc::finished_in_other_status:
     case errc::already_paused:
     case errc::not_paused:
-    case errc::unfinished:
+    case errc::not_finished:
     case errc::callback_failed:
         return 409;
     case errc::not_found:
@@ -37,7 +37,7 @@ int status_of(const pawl::error_code& code)
     case errc::invalid_argument:
         return 422;
     case errc::stalled:
-    case errc::store_unflushed:
+    case errc::store_flush_failed:
         return 503; // until somebody has looked at the disk and started the server again
     default:
         return pawl::is_retryable(code) || code == errc::not_running ? 503 : 0;

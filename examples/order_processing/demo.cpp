@@ -102,7 +102,7 @@ awaitable<void> wait_for_change(orders_client& orders, pawl::run_id run, OrderSt
         if (!changed)
             throw std::runtime_error("an order did not move in time");
     } catch (const pawl::system_error& error) {
-        if (error.code() != pawl::errc::finished_elsewhere)
+        if (error.code() != pawl::errc::finished_in_other_status)
             throw;
     }
 }

@@ -73,7 +73,7 @@ boost::asio::awaitable<void> buy(kit::simulation* sim, pawl::client<payment, sta
             co_await client.async_callback("order-1", ship, {}, {.idempotency_key = "order-1"});
             done = true;
         } catch (const pawl::system_error& failure) {
-            done = failure.code() == pawl::errc::finished;
+            done = failure.code() == pawl::errc::already_finished;
         }
     }
 }

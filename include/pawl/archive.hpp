@@ -43,7 +43,7 @@ public:
 ///
 /// A batch that fails is removed from the file. Half a line that a crash left at the end is removed
 /// before the next batch; a last line that merely lacks its newline is kept. A file that ends with
-/// anything else is left as it is, and the batch fails with store_damaged. When the file was
+/// anything else is left as it is, and the batch fails with store_corrupt. When the file was
 /// removed or renamed, as logrotate does, the next batch makes a new one.
 ///
 /// The object is there as JSON if it is JSON, else base64-encoded in "object_base64". A text that
@@ -51,7 +51,7 @@ public:
 /// history, lists the names of such members. Writing has a thread of its own.
 ///
 /// Errors: throws error (store_read_only) with the path when the file cannot be opened for writing.
-/// A batch fails with store_full, store_unavailable, store_read_only or store_damaged; its runs
+/// A batch fails with store_full, store_unavailable, store_read_only or store_corrupt; its runs
 /// stay in the store, and are archived later.
 std::shared_ptr<archiver> json_lines_archive(std::string path);
 

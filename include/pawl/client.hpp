@@ -92,7 +92,7 @@ struct decoding_handler {
     {
         decltype(decode(std::move(raw))) value{};
         try {
-            if (!result || result == errc::finished_elsewhere)
+            if (!result || result == errc::finished_in_other_status)
                 value = decode(std::move(raw));
         } catch (...) {
             result = make_error_code(errc::decode_failed);
@@ -204,11 +204,11 @@ public:
     ///
     /// Cancellation: none; once begun, the write is done or not.
     ///
-    /// Errors: in_progress when the foreign id has an unfinished run; already_ran when it has any
-    /// and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is empty
-    /// or longer than 1,024 bytes, or when a timeout of the start status cannot say when it is due
-    /// (see the log); too_large; encode_failed; decode_failed when the object cannot be read back
-    /// for those timeouts.
+    /// Errors: already_running when the foreign id has an unfinished run; already_ran when it has
+    /// any and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is
+    /// empty or longer than 1,024 bytes, or when a timeout of the start status cannot say when it
+    /// is due (see the log); too_large; encode_failed; decode_failed when the object cannot be read
+    /// back for those timeouts.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
@@ -237,8 +237,8 @@ public:
     ///
     /// Cancellation: terminal, partial and total; the run goes on.
     ///
-    /// Errors: finished_elsewhere with the final snapshot when the run finishes in another status;
-    /// invalid_argument when `statuses` is empty; not_found; decode_failed.
+    /// Errors: finished_in_other_status with the final snapshot when the run finishes in another
+    /// status; invalid_argument when `statuses` is empty; not_found; decode_failed.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await(run_id run, std::vector<Status> statuses, Token&& token = {})
     {
@@ -249,7 +249,7 @@ public:
     }
 
     /// Waits until a run has finished, wherever it does. Signature: `void(error_code, snapshot)`.
-    /// Completion, cancellation and errors as async_await, without finished_elsewhere.
+    /// Completion, cancellation and errors as async_await, without finished_in_other_status.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await_finished(run_id run, Token&& token = {})
     {
@@ -269,8 +269,8 @@ public:
     /// Cancellation: terminal, partial and total, once the callback is in the inbox: they end the
     /// wait; the callback is handled all the same.
     ///
-    /// Errors: not_found; no_such_callback; finished when the run has finished, or finishes before
-    /// it could be handled; callback_failed when its handler failed for the last time (the
+    /// Errors: not_found; no_such_callback; already_finished when the run has finished, or finishes
+    /// before it could be handled; callback_failed when its handler failed for the last time (the
     /// settlement's detail says why, the run is as before; see builder::callback for how often a
     /// failed handler is repeated before); expired; too_large; encode_failed; invalid_argument.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
@@ -337,7 +337,8 @@ public:
     ///
     /// Durability, cancellation: as async_callback.
     ///
-    /// Errors: not_found; finished; already_paused; invalid_argument when `why.by` is too long.
+    /// Errors: not_found; already_finished; already_paused; invalid_argument when `why.by` is too
+    /// long.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_pause(run_key to, command_reason why, Token&& token = {})
     {

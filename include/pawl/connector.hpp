@@ -30,9 +30,9 @@ struct connector_options {
     /// How failed attempts are repeated; those of one key wait meanwhile, others do not. What the
     /// function does not answer for is repeated without being counted: a store that fails (any
     /// store_* code), an engine that is overloaded or stops. When the attempts run out the event
-    /// goes to dead_letter_topic(); at once when the error is permanent: errc::finished, for one,
-    /// of a run that takes no more callbacks. With max_attempts 0 it is repeated without end.
-    /// Default: retry_policy's.
+    /// goes to dead_letter_topic(); at once when the error is permanent: errc::already_finished,
+    /// for one, of a run that takes no more callbacks. With max_attempts 0 it is repeated without
+    /// end. Default: retry_policy's.
     retry_policy retry{};
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit. Default zero.
@@ -128,8 +128,8 @@ public:
     /// The run belongs to the event's trace. An idempotency key of the options tells several runs
     /// of one foreign id apart.
     ///
-    /// Durability, errors: as client::async_trigger; in_progress, for one, when the foreign id has
-    /// an unfinished run that another event started.
+    /// Durability, errors: as client::async_trigger; already_running, for one, when the foreign id
+    /// has an unfinished run that another event started.
     boost::asio::awaitable<run_id> trigger(std::string foreign_id, Object object,
                                            trigger_options<Status> options = {})
     {

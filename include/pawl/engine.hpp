@@ -454,8 +454,8 @@ public:
 
     /// Why it is not ready(); no error when it is. errc::not_running; errc::store_unavailable when
     /// a shared store did not answer when last looked; errc::stalled when no place for a run has
-    /// become free for 10 s though runs are due, which the log explains; errc::store_unflushed, for
-    /// good, once the store has refused a change so: open it again, for a new engine.
+    /// become free for 10 s though runs are due, which the log explains; errc::store_flush_failed,
+    /// for good, once the store has refused a change so: open it again, for a new engine.
     error_code readiness() const noexcept;
 
     /// True from the completion of async_start until async_stop is called.

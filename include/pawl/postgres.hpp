@@ -78,8 +78,8 @@ struct postgres_options {
     /// longer than a transaction is used. No LISTEN: news of other processes is found by asking. No
     /// prepared statements, and none of the time limits above that are settings of a session: set
     /// those with ALTER ROLE, and default_transaction_isolation if the database's is not read
-    /// committed. Without it, opening a store behind such a pooler is store_refused; the pool must
-    /// be quiet for that to be noticed, else statements fail with store_refused later.
+    /// committed. Without it, opening a store behind such a pooler is store_access_denied; the pool
+    /// must be quiet for that to be noticed, else statements fail with store_access_denied later.
     bool poll_only = false;
 
     /// How often a listening store asks for news, shortened at random by up to a quarter. 10 ms to
@@ -124,17 +124,17 @@ struct postgres_options {
 ///
 /// Errors: throws definition_error when an option is out of its range, and pawl::error, naming
 /// server and database, never the password: invalid_argument (`uri` cannot be read),
-/// store_unavailable (unknown host, nobody listens there, no answer in time), store_refused (wrong
-/// password, no such database or role, no rights, a server before 13, a missing schema that may not
-/// be made, a pooler that needs `poll_only` or refuses `options`), store_too_new, store_damaged
-/// (the schema has other tables than Pawl's), store_read_only (a standby, or
-/// default_transaction_read_only is on).
+/// store_unavailable (unknown host, nobody listens there, no answer in time), store_access_denied
+/// (wrong password, no such database or role, no rights, a server before 13, a missing schema that
+/// may not be made, a pooler that needs `poll_only` or refuses `options`),
+/// store_version_unsupported, store_corrupt (the schema has other tables than Pawl's),
+/// store_read_only (a standby, or default_transaction_read_only is on).
 ///
 /// Calls of the store throw with the server's own text: store_unavailable (also a statement over
 /// `statement_timeout` or `lock_timeout`, which the text names), store_read_only, store_full,
-/// store_refused (no rights; a pooler that needs `poll_only`), invalid_argument (a value that the
-/// server does not take, or that a constraint or trigger of yours refuses), too_large,
-/// store_damaged.
+/// store_access_denied (no rights; a pooler that needs `poll_only`), invalid_argument (a value that
+/// the server does not take, or that a constraint or trigger of yours refuses), too_large,
+/// store_corrupt.
 ///
 /// A batch is one transaction, unless it has more than 32 MiB, a trim, or many changes of one key:
 /// then it is stored in several, in its order.

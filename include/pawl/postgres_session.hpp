@@ -126,9 +126,9 @@ public:
     /// Cancellation: none; `statement_timeout` and `lock_timeout` limit the statement.
     ///
     /// Errors: pawl::error with the server's text: invalid_argument (the statement, a value, or a
-    /// constraint), store_refused (no rights), store_unavailable (connection lost, or over a time
-    /// limit, which the text names), and others as listed at open_postgres(). After an error the
-    /// transaction cannot commit, unless the function goes back to a savepoint.
+    /// constraint), store_access_denied (no rights), store_unavailable (connection lost, or over a
+    /// time limit, which the text names), and others as listed at open_postgres(). After an error
+    /// the transaction cannot commit, unless the function goes back to a savepoint.
     boost::asio::awaitable<postgres_rows> execute(std::string sql,
                                                   std::vector<postgres_value> parameters = {});
 

@@ -108,14 +108,15 @@ using change = std::variant<transition, delivery, cursor_move, removal, publicat
 
 enum class apply_status : std::uint8_t {
     accepted,
-    duplicate,   ///< this start key, message key or event id was accepted before
-    conflict,    ///< the stored version is not the expected one
-    in_progress, ///< creating: an unfinished run holds the foreign id; removing: it is unfinished
-    already_ran, ///< creating with start_rule::once: a finished run holds the foreign id
-    finished,    ///< delivery: the run has finished
-    fenced,      ///< the shard's epoch is not the change's
-    not_found,   ///< no run of that id
-    inbox_full,  ///< delivery: the run has delivery::max_pending messages already
+    duplicate,       ///< this start key, message key or event id was accepted before
+    conflict,        ///< the stored version is not the expected one
+    already_running, ///< creating: an unfinished run holds the foreign id; removing: it is
+                     ///< unfinished
+    already_ran,     ///< creating with start_rule::once: a finished run holds the foreign id
+    finished,        ///< delivery: the run has finished
+    fenced,          ///< the shard's epoch is not the change's
+    not_found,       ///< no run of that id
+    inbox_full,      ///< delivery: the run has delivery::max_pending messages already
 };
 
 struct apply_result {
@@ -125,7 +126,7 @@ struct apply_result {
     /// event's position (both also of a duplicate).
     std::uint64_t sequence = 0;
 
-    /// duplicate, in_progress, already_ran: the run that is there (of a message: its run).
+    /// duplicate, already_running, already_ran: the run that is there (of a message: its run).
     run_id existing;
 
     /// duplicate delivery: what became of the first one.

@@ -90,14 +90,14 @@ struct sqlite_options {
 ///
 /// Durability: by `sqlite_options::synchronous`. When the system reports that a flush to disk
 /// failed, it may have dropped what it could not write, and the next flush succeeds without it. So
-/// that write, which may be stored or not, fails with errc::store_unflushed, and from then on each
-/// one is refused with it; reads go on, and closing leaves the log as it is. Opening again, also by
-/// another process, writes all of it again before anything is accepted.
+/// that write, which may be stored or not, fails with errc::store_flush_failed, and from then on
+/// each one is refused with it; reads go on, and closing leaves the log as it is. Opening again,
+/// also by another process, writes all of it again before anything is accepted.
 ///
 /// Errors: throws definition_error when an option is out of its range, and pawl::error, naming the
 /// file: store_locked (this or another process has it open, or it has several hard links),
-/// store_read_only (it or its folder cannot be written, or it is not a regular file), store_damaged
-/// (not a database of Pawl, or damaged), store_too_new, store_full, store_unavailable.
+/// store_read_only (it or its folder cannot be written, or it is not a regular file), store_corrupt
+/// (not a database of Pawl, or damaged), store_version_unsupported, store_full, store_unavailable.
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options = {});
 
 namespace detail {

@@ -299,7 +299,7 @@ private:
             return size + 1;
         }
         if (!is_torn_line(rest))
-            throw error{errc::store_damaged,
+            throw error{errc::store_corrupt,
                         path_ + " does not end with a line of an archive: end the last line with "
                                 "a newline, or give another file"};
         if (::ftruncate(file_.get(), begin) != 0)

@@ -42,7 +42,7 @@ private:
     std::string& out_;
 };
 
-/// Reads what binary_writer wrote. Throws error (store_damaged), named by `what`, when it is cut
+/// Reads what binary_writer wrote. Throws error (store_corrupt), named by `what`, when it is cut
 /// off.
 class binary_reader {
 public:
@@ -52,7 +52,7 @@ public:
 
     [[noreturn]] void fail(const char* why) const
     {
-        throw error{errc::store_damaged, std::string{what_} + ": " + why};
+        throw error{errc::store_corrupt, std::string{what_} + ": " + why};
     }
 
     unsigned byte()

@@ -7,22 +7,22 @@ namespace {
 const char* sentence(errc code) noexcept
 {
     switch (code) {
-    case errc::in_progress:
+    case errc::already_running:
         return "an unfinished run has this foreign id: wait until it finishes, or use its run id";
     case errc::already_ran:
         return "a run with this foreign id has finished: ask for a new run, or use another foreign "
                "id";
     case errc::not_found:
         return "there is no such run";
-    case errc::finished:
+    case errc::already_finished:
         return "the run has finished and takes no more messages";
-    case errc::finished_elsewhere:
+    case errc::finished_in_other_status:
         return "the run finished without reaching an awaited status";
     case errc::already_paused:
         return "somebody has paused the run already: resume it, or leave it";
     case errc::not_paused:
         return "the run is not paused, so there is nothing to resume";
-    case errc::unfinished:
+    case errc::not_finished:
         return "the run has not finished: cancel it, or wait, before its data can be deleted";
     case errc::no_such_callback:
         return "the workflow declares no callback of this name";
@@ -60,13 +60,13 @@ const char* sentence(errc code) noexcept
         return "the database cannot be written: check the permissions of the file and its folder";
     case errc::store_full:
         return "no space is left for the database: free some, then try again";
-    case errc::store_damaged:
+    case errc::store_corrupt:
         return "the file is not a database of Pawl, or it is damaged";
-    case errc::store_too_new:
+    case errc::store_version_unsupported:
         return "the database was written by a newer version of Pawl: use that version";
-    case errc::store_refused:
+    case errc::store_access_denied:
         return "the server refuses: check its version, the database, the user and its rights";
-    case errc::store_unflushed:
+    case errc::store_flush_failed:
         return "a flush to disk has failed, and a later one would not make up for it: look at the "
                "disk, then close the database and open it again";
     case errc::stalled:
@@ -104,7 +104,7 @@ bool is_retryable(const error_code& code) noexcept
     if (code.category() != pawl_category())
         return false;
     switch (static_cast<errc>(code.value())) {
-    case errc::in_progress:
+    case errc::already_running:
     case errc::overloaded:
     case errc::conflict:
     case errc::fenced:

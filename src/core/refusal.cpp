@@ -16,18 +16,18 @@ errc refusal_code(message_kind kind, const settlement& refused)
 {
     switch (kind) {
     case message_kind::pause:
-        return says(refused, run_state::paused) ? errc::already_paused : errc::finished;
+        return says(refused, run_state::paused) ? errc::already_paused : errc::already_finished;
     case message_kind::resume:
         return says(refused, run_state::initiated) || says(refused, run_state::running)
                    ? errc::not_paused
-                   : errc::finished;
+                   : errc::already_finished;
     case message_kind::delete_data:
-        return errc::unfinished;
+        return errc::not_finished;
     case message_kind::cancel:
     case message_kind::callback:
         break;
     }
-    return errc::finished;
+    return errc::already_finished;
 }
 
 } // namespace pawl::detail

@@ -1,7 +1,7 @@
 // How a store of tables reads what it keeps: which fields its columns carry, in which order.
 //
 // Row has read(value) for the type of each column, integer(), bytes(), and damaged(what), which
-// throws error (store_damaged).
+// throws error (store_corrupt).
 #pragma once
 
 #include "core/record_details.hpp"

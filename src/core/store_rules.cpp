@@ -187,7 +187,7 @@ std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
                                           bool has_finished) noexcept
 {
     if (has_unfinished)
-        return apply_status::in_progress;
+        return apply_status::already_running;
     if (has_finished && rule == start_rule::once)
         return apply_status::already_ran;
     return {};

@@ -36,8 +36,8 @@ bool is_cancellation(const std::exception_ptr& failure)
 bool refuses_transaction(const std::exception_ptr& failure)
 {
     const auto code = error_code_of(failure);
-    return code == errc::invalid_argument || code == errc::store_refused ||
-           code == errc::store_read_only || code == errc::store_damaged;
+    return code == errc::invalid_argument || code == errc::store_access_denied ||
+           code == errc::store_read_only || code == errc::store_corrupt;
 }
 
 /// The work, which sets `has_begun` when it is called.

@@ -77,7 +77,7 @@ auto what_decides(const transition& start)
 apply_result result_behind(const apply_result& leader, const run_id& begun)
 {
     if (leader.status == apply_status::accepted)
-        return {.status = apply_status::in_progress, .existing = begun};
+        return {.status = apply_status::already_running, .existing = begun};
     return leader;
 }
 
@@ -155,7 +155,7 @@ std::size_t committer::waiting() const
 
 void committer::note_failure(const std::exception_ptr& failure) noexcept
 {
-    if (error_code_of(failure) == errc::store_unflushed)
+    if (error_code_of(failure) == errc::store_flush_failed)
         refused_for_good_ = true;
 }
 

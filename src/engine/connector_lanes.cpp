@@ -28,7 +28,7 @@ bool is_for_a_finished_run(const std::exception_ptr& failure)
     try {
         std::rethrow_exception(failure);
     } catch (const system_error& e) {
-        return e.code() == errc::finished;
+        return e.code() == errc::already_finished;
     } catch (...) {
         return false;
     }

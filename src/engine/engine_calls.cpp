@@ -40,12 +40,12 @@ error_code code_of(apply_status status)
         return {};
     case apply_status::conflict:
         return make_error_code(errc::conflict);
-    case apply_status::in_progress:
-        return make_error_code(errc::in_progress);
+    case apply_status::already_running:
+        return make_error_code(errc::already_running);
     case apply_status::already_ran:
         return make_error_code(errc::already_ran);
     case apply_status::finished:
-        return make_error_code(errc::finished);
+        return make_error_code(errc::already_finished);
     case apply_status::fenced:
         return make_error_code(errc::fenced);
     case apply_status::not_found:

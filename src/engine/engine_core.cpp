@@ -362,7 +362,7 @@ error_code engine_core::readiness() const noexcept
     if (!running())
         return make_error_code(errc::not_running);
     if (committer_.refused_for_good())
-        return make_error_code(errc::store_unflushed);
+        return make_error_code(errc::store_flush_failed);
     if (!shards_->reachable() || !peers_->reachable())
         return make_error_code(errc::store_unavailable);
     if (scanner_->stalls().stalled_for() > duration::zero())

@@ -123,7 +123,7 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
         } catch (const system_error& e) {
             refused = e.code();
         }
-        if (refused != errc::in_progress)
+        if (refused != errc::already_running)
             throw system_error(refused);
         try {
             co_await call_schedule(key, "set", encoded(what));
@@ -132,7 +132,7 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
             refused = e.code();
         }
         // Removed between the two: it is made anew.
-        if (refused != errc::finished && refused != errc::not_found)
+        if (refused != errc::already_finished && refused != errc::not_found)
             throw system_error(refused);
     }
     throw system_error(make_error_code(errc::not_running));
@@ -155,7 +155,7 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
     if (settled.outcome == message_outcome::failed)
         throw error(errc::callback_failed, settled.detail);
     if (settled.outcome != message_outcome::handled)
-        throw system_error(make_error_code(errc::finished));
+        throw system_error(make_error_code(errc::already_finished));
     co_return settled;
 }
 
@@ -186,7 +186,7 @@ asio::awaitable<void> engine_core::do_command_schedule(std::string workflow, std
     } catch (const system_error& e) {
         refused = e.code();
     }
-    if (refused == errc::finished)
+    if (refused == errc::already_finished)
         refused = errc::not_found;
     if (refused)
         throw system_error(refused);

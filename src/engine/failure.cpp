@@ -41,10 +41,10 @@ bool is_infrastructure_failure(const std::exception_ptr& failure)
         case errc::store_locked:
         case errc::store_read_only:
         case errc::store_full:
-        case errc::store_damaged:
-        case errc::store_too_new:
-        case errc::store_refused:
-        case errc::store_unflushed:
+        case errc::store_corrupt:
+        case errc::store_version_unsupported:
+        case errc::store_access_denied:
+        case errc::store_flush_failed:
             return true;
         default:
             return false;

@@ -115,7 +115,7 @@ private:
         try {
             started = co_await fire_(std::move(trigger));
         } catch (const system_error& e) {
-            if (e.code() != errc::in_progress)
+            if (e.code() != errc::already_running)
                 throw;
             refused = e.code();
         }

@@ -27,7 +27,7 @@ std::optional<error_code> status_watcher::result_at(const record& current) const
     if (reached)
         return error_code{};
     if (is_finished(current.state))
-        return make_error_code(errc::finished_elsewhere);
+        return make_error_code(errc::finished_in_other_status);
     return std::nullopt;
 }
 

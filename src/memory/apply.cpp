@@ -301,7 +301,7 @@ apply_result state::apply_one(const removal& change)
     if (data.version != change.expected_version)
         return {.status = apply_status::conflict};
     if (!is_finished(data.state))
-        return {.status = apply_status::in_progress};
+        return {.status = apply_status::already_running};
 
     set_wake(run, {});
     shard_entry& shard = shards_[run.shard];

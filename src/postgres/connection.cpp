@@ -42,7 +42,7 @@ public:
     }
 
     /// Whether the other places would say the same.
-    bool is_final() const noexcept { return code_ == errc::store_refused; }
+    bool is_final() const noexcept { return code_ == errc::store_access_denied; }
 
     [[noreturn]] void raise() const { throw server_error{code_, text_, state_}; }
 
@@ -50,7 +50,7 @@ private:
     void add(errc code, const std::string& text, const std::string& state)
     {
         // All were read-only, or one may come back that is not.
-        if (text_.empty() || code == errc::store_refused)
+        if (text_.empty() || code == errc::store_access_denied)
             code_ = code;
         else if (code != code_)
             code_ = errc::store_unavailable;
@@ -176,7 +176,7 @@ asio::awaitable<void> connection::set_up()
             code, fmt::format("PostgreSQL at {}: {}", where_->name(place_), why), {}};
     };
     if (const int version = PQserverVersion(handle_.get()); version < oldest_server)
-        refuse(errc::store_refused,
+        refuse(errc::store_access_denied,
                fmt::format("the server's version is {}.{}, and 13 is the oldest that Pawl works "
                            "with",
                            version / 10000, version % 10000));

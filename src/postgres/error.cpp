@@ -22,18 +22,18 @@ errc meaning(std::string_view state)
         {"22", errc::invalid_argument}, // a value that the server does not take
         {"23", errc::invalid_argument}, // a constraint that is not Pawl's
         {"25006", errc::store_read_only},
-        {"26000", errc::store_refused}, // a pooler has changed the session under a statement
-        {"28", errc::store_refused},
-        {"3D000", errc::store_refused},
-        {"3F", errc::store_damaged},
-        {"42501", errc::store_refused},
-        {"42P05", errc::store_refused}, // as 26000
-        {"42", errc::store_damaged},
+        {"26000", errc::store_access_denied}, // a pooler has changed the session under a statement
+        {"28", errc::store_access_denied},
+        {"3D000", errc::store_access_denied},
+        {"3F", errc::store_corrupt},
+        {"42501", errc::store_access_denied},
+        {"42P05", errc::store_access_denied}, // as 26000
+        {"42", errc::store_corrupt},
         {"53100", errc::store_full},
         {"54", errc::too_large},
         {"P0001", errc::invalid_argument}, // a trigger that is not Pawl's
-        {"XX001", errc::store_damaged},
-        {"XX002", errc::store_damaged},
+        {"XX001", errc::store_corrupt},
+        {"XX002", errc::store_corrupt},
     };
     const auto* const found = std::ranges::find_if(
         rules, [state](const rule& each) { return state.starts_with(each.prefix); });
@@ -109,7 +109,7 @@ void throw_connect_error(PGconn* failed, const std::string& where)
         state = found[1];
     // PgBouncer has one SQLSTATE for all that it says itself, and one language.
     if (state == "08P01" && text.find("unsupported startup parameter") != text.npos)
-        throw server_error{errc::store_refused,
+        throw server_error{errc::store_access_denied,
                            fmt::format("PostgreSQL at {}: {}: let PgBouncer ignore it "
                                        "(ignore_startup_parameters) and set what it was for with "
                                        "ALTER ROLE ... SET, or do not send it",
@@ -141,7 +141,7 @@ void throw_result_error(PGconn* on, const PGresult* result, const std::string& w
 
 void throw_damaged(std::string_view where, std::string_view what)
 {
-    throw error{errc::store_damaged, fmt::format("PostgreSQL at {}: {}", where, what)};
+    throw error{errc::store_corrupt, fmt::format("PostgreSQL at {}: {}", where, what)};
 }
 
 } // namespace pawl::postgres

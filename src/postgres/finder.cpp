@@ -112,7 +112,7 @@ asio::awaitable<bool> finder::read(std::span<wanted* const> runs)
         co_await fill(runs);
     } catch (const error& failed) {
         failure = std::current_exception();
-        is_damaged = failed.code() == errc::store_damaged;
+        is_damaged = failed.code() == errc::store_corrupt;
     } catch (...) {
         failure = std::current_exception();
     }

@@ -111,7 +111,7 @@ bool controls_transactions(std::string_view sql)
     const auto code = refused.code();
     const bool is_other = std::ranges::any_of(
         others, [&](std::string_view prefix) { return refused.state().starts_with(prefix); });
-    if (!is_other && (code == errc::store_damaged || code == errc::store_unavailable))
+    if (!is_other && (code == errc::store_corrupt || code == errc::store_unavailable))
         throw error{errc::invalid_argument, refused.detail()};
     throw refused;
 }

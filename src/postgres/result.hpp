@@ -35,7 +35,7 @@ public:
     /// Goes to the next row, at first to the first; false past the last.
     bool next() noexcept;
 
-    // Each reads the next column. Throws error (store_damaged) when it is not of that type.
+    // Each reads the next column. Throws error (store_corrupt) when it is not of that type.
     bool is_null() const noexcept;
     void skip() noexcept { ++column_; }
     std::int64_t integer(); ///< of int2, int4 and int8

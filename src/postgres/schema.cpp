@@ -48,7 +48,7 @@ int newest_version()
 void refuse_newer(std::string_view where, std::string_view schema, std::int64_t version)
 {
     if (version > newest_version())
-        throw error{errc::store_too_new,
+        throw error{errc::store_version_unsupported,
                     fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
                                 "to {}",
                                 where, schema, version, newest_version())};
@@ -133,7 +133,7 @@ asio::awaitable<void> opening::check_pooler()
     }
     // The settings of this store are not for the pool's other clients.
     co_await second_link_->run_script("RESET ALL", "leaving the pool", answer_grace);
-    throw error{errc::store_refused,
+    throw error{errc::store_access_denied,
                 fmt::format("PostgreSQL at {}: a pooler changes sessions between transactions: set "
                             "postgres_options::poll_only, or let it pool sessions "
                             "(pool_mode=session)",
@@ -248,7 +248,7 @@ asio::awaitable<void> opening::create()
     const auto how_to_go_on =
         fmt::format("have an administrator run pawl_schema.sql with -v schema={}", options_.schema);
     if (!options_.create_schema)
-        throw error{errc::store_refused,
+        throw error{errc::store_access_denied,
                     fmt::format("PostgreSQL at {}: the schema {} is {}, and the option "
                                 "create_schema forbids to change that: {}",
                                 where_->name(), options_.schema,
@@ -258,7 +258,7 @@ asio::awaitable<void> opening::create()
     } catch (const server_error& refused) {
         if (refused.state() != "42501")
             throw;
-        throw error{errc::store_refused,
+        throw error{errc::store_access_denied,
                     fmt::format("{}: the role may not make the schema {}: {}", refused.detail(),
                                 options_.schema, how_to_go_on)};
     }

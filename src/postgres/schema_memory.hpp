@@ -34,7 +34,7 @@ public:
     type_numbers types() const;
     std::optional<workflow_place> workflow(std::string_view name) const;
 
-    /// Throws error (store_damaged) when the workflow had other shards before: they have been given
+    /// Throws error (store_corrupt) when the workflow had other shards before: they have been given
     /// to callers.
     void add(std::string_view name, const workflow_place& place);
 

@@ -172,7 +172,7 @@ int connection::committed(void* self, sqlite3* handle, const char* name, int pag
 void connection::check_flushes() const
 {
     if (flush_failed_)
-        throw error{errc::store_unflushed, path_};
+        throw error{errc::store_flush_failed, path_};
 }
 
 void connection::fail(int code, std::string_view doing)

@@ -53,7 +53,7 @@ errc meaning(sqlite3* connection, int code)
         return errc::store_full;
     case SQLITE_IOERR:
         if (is_failed_flush(code))
-            return errc::store_unflushed;
+            return errc::store_flush_failed;
         // Some files (the shared memory of the log) report a full disk this way, and all of them a
         // limit of the user or of the process.
         return meaning_of_errno(connection ? errno_behind(connection, code) : 0,
@@ -77,7 +77,7 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_SCHEMA:
     case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT:
-        return errc::store_damaged;
+        return errc::store_corrupt;
     default:
         return errc::store_unavailable;
     }
@@ -94,7 +94,7 @@ void throw_error(sqlite3* connection, int code, std::string_view path, std::stri
 
 void throw_damaged(std::string_view path, std::string_view what)
 {
-    throw error{errc::store_damaged, fmt::format("{}: {}", path, what)};
+    throw error{errc::store_corrupt, fmt::format("{}: {}", path, what)};
 }
 
 } // namespace pawl::sqlite

@@ -14,7 +14,7 @@ namespace pawl::sqlite {
 [[noreturn]] void throw_error(sqlite3* connection, int code, std::string_view path,
                               std::string_view doing);
 
-/// Throws pawl::error (store_damaged) for content that SQLite finds valid and Pawl does not.
+/// Throws pawl::error (store_corrupt) for content that SQLite finds valid and Pawl does not.
 [[noreturn]] void throw_damaged(std::string_view path, std::string_view what);
 
 /// Whether the system says that a flush to disk has failed.

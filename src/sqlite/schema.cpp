@@ -237,7 +237,7 @@ std::size_t stored_version(connection& database)
     if (owner != application_id || version < 1)
         throw_damaged(database.path(), "this is a database of another program");
     if (static_cast<std::uint64_t>(version) > migrations.size())
-        throw error{errc::store_too_new,
+        throw error{errc::store_version_unsupported,
                     fmt::format("{}: its format is version {}, this Pawl knows up to {}",
                                 database.path(), version, migrations.size())};
     return static_cast<std::size_t>(version);

@@ -7,8 +7,8 @@
 namespace pawl::sqlite {
 
 /// Makes a new database of the file, or brings one of Pawl's up to date. `shards` counts only when
-/// it is made. Throws error (store_damaged) for a file of somebody else's, which it leaves as it
-/// is, and (store_too_new) for one of a newer Pawl.
+/// it is made. Throws error (store_corrupt) for a file of somebody else's, which it leaves as it
+/// is, and (store_version_unsupported) for one of a newer Pawl.
 void prepare_schema(connection& database, std::uint32_t shards);
 
 /// Throws error unless the database still is what prepare_schema() left.

@@ -47,7 +47,7 @@ apply_result writer::apply_one(const removal& change)
     if (run->version != change.expected_version)
         return {.status = apply_status::conflict};
     if (!is_finished(run->state))
-        return {.status = apply_status::in_progress};
+        return {.status = apply_status::already_running};
     remove_events(*run);
     execution{remove_marks_}.bind(run->row).run();
     execution{remove_messages_}.bind(run->row).run();

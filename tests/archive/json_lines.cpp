@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_something_else_is_left_alone)
         std::filesystem::remove(path);
         append(path, notes);
         const auto to = pawl::json_lines_archive(path);
-        BOOST_TEST((code_of([&] { archive(*to, 1); }, path) == errc::store_damaged));
+        BOOST_TEST((code_of([&] { archive(*to, 1); }, path) == errc::store_corrupt));
         BOOST_TEST((bytes_of(path) == notes));
     }
     BOOST_TEST((code_of([] { pawl::json_lines_archive("/dev/null"); }, "/dev/null") ==

@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt)
                  const auto fail = [&calls](arrived& in, order what) -> awaitable<void> {
                      if (++calls <= 20)
                          throw pawl::error(calls % 2 ? pawl::errc::store_unavailable
-                                                     : pawl::errc::store_unflushed,
+                                                     : pawl::errc::store_flush_failed,
                                            "for now");
                      BOOST_TEST(in.attempt() == 1);
                      co_await in.trigger(what.number, parcel{});
@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(no_store_code_uses_up_an_attempt)
     using enum pawl::errc;
     for (const auto code :
          {overloaded, not_running, store_unavailable, store_locked, store_read_only, store_full,
-          store_damaged, store_too_new, store_refused, store_unflushed})
+          store_corrupt, store_version_unsupported, store_access_denied, store_flush_failed})
         BOOST_TEST_CONTEXT(pawl::make_error_code(code).message())
         {
             int calls = 0;

@@ -42,13 +42,16 @@ const std::vector<row>& table()
     using enum run_state;
     using enum errc;
     static const std::vector<row> rows{
-        {initiated, to(paused), no(not_paused), to(cancelled), no(unfinished)},
-        {running, to(paused), no(not_paused), to(cancelled), no(unfinished)},
-        {paused, no(already_paused), to(running), to(cancelled), no(unfinished)},
-        {cancelled, no(finished), no(finished), no(finished), to(requested_data_deleted)},
-        {completed, no(finished), no(finished), no(finished), to(requested_data_deleted)},
-        {data_deleted, no(finished), no(finished), no(finished), to(requested_data_deleted)},
-        {requested_data_deleted, no(finished), no(finished), no(finished),
+        {initiated, to(paused), no(not_paused), to(cancelled), no(not_finished)},
+        {running, to(paused), no(not_paused), to(cancelled), no(not_finished)},
+        {paused, no(already_paused), to(running), to(cancelled), no(not_finished)},
+        {cancelled, no(already_finished), no(already_finished), no(already_finished),
+         to(requested_data_deleted)},
+        {completed, no(already_finished), no(already_finished), no(already_finished),
+         to(requested_data_deleted)},
+        {data_deleted, no(already_finished), no(already_finished), no(already_finished),
+         to(requested_data_deleted)},
+        {requested_data_deleted, no(already_finished), no(already_finished), no(already_finished),
          to(requested_data_deleted)},
     };
     return rows;

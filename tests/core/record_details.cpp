@@ -32,7 +32,7 @@ pawl::record full_record()
 
 bool is_damage(const pawl::error& thrown)
 {
-    return thrown.code() == pawl::errc::store_damaged;
+    return thrown.code() == pawl::errc::store_corrupt;
 }
 
 } // namespace

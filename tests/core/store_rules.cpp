@@ -124,11 +124,11 @@ BOOST_AUTO_TEST_CASE(when_a_run_may_start)
     using pawl::core::start_refusal;
     BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, false) == std::nullopt));
     BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, true) == std::nullopt));
-    BOOST_TEST(
-        (start_refusal(start_rule::unless_unfinished, true, true) == apply_status::in_progress));
+    BOOST_TEST((start_refusal(start_rule::unless_unfinished, true, true) ==
+                apply_status::already_running));
     BOOST_TEST((start_refusal(start_rule::once, false, false) == std::nullopt));
     BOOST_TEST((start_refusal(start_rule::once, false, true) == apply_status::already_ran));
-    BOOST_TEST((start_refusal(start_rule::once, true, false) == apply_status::in_progress));
+    BOOST_TEST((start_refusal(start_rule::once, true, false) == apply_status::already_running));
 }
 
 BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)

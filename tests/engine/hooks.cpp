@@ -468,7 +468,7 @@ BOOST_AUTO_TEST_CASE(a_store_that_fails_uses_up_no_attempt_of_a_hook)
     auto b = quick();
     b.on_complete([&](const snapshot&) -> asio::awaitable<void> {
         if (++calls <= 5)
-            throw pawl::error(calls % 2 ? pawl::errc::store_refused : pawl::errc::overloaded,
+            throw pawl::error(calls % 2 ? pawl::errc::store_access_denied : pawl::errc::overloaded,
                               "for now");
         co_return;
     });

@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
     BOOST_REQUIRE(resumed->has_value());
     BOOST_TEST((**resumed == pawl::errc::not_paused));
     BOOST_REQUIRE(deleted->has_value());
-    BOOST_TEST((**deleted == pawl::errc::unfinished));
+    BOOST_TEST((**deleted == pawl::errc::not_finished));
     BOOST_TEST(begun == 1);
     w.advance(1h);
     BOOST_TEST(begun == 1);
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     BOOST_REQUIRE(cancelled->has_value());
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::finished));
+    BOOST_TEST((*told == pawl::errc::already_finished));
 }
 
 BOOST_AUTO_TEST_CASE(a_command_behind_a_callback_interrupts_and_goes_first)

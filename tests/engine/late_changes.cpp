@@ -179,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(a_storm_of_starts_is_answered_when_the_first_is_decided,
         ++failures[each.failure];
     }
     BOOST_TEST(failures[{}] == 1);
-    BOOST_TEST(failures[pawl::errc::in_progress] == 4);
+    BOOST_TEST(failures[pawl::errc::already_running] == 4);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_change_fails_alone, held_world)

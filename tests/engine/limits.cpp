@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(starts_of_a_foreign_id_that_wait_together_are_one_change_of
     w.settle();
 
     BOOST_TEST(answers[pawl::error_code{}] == 1 + 1 + 3);
-    BOOST_TEST(answers[pawl::errc::in_progress] == 199 + 20);
+    BOOST_TEST(answers[pawl::errc::already_running] == 199 + 20);
     BOOST_TEST(begun["a"].size() == 1u);
     BOOST_TEST(begun["b"].size() == 1u);
     BOOST_TEST(std::ranges::count(begun["c"], begun["c"].front()) == 3);
@@ -372,7 +372,7 @@ BOOST_AUTO_TEST_CASE(starts_of_a_foreign_id_that_wait_together_are_one_change_of
 
     start("a", 50);
     w.settle();
-    BOOST_TEST(answers[pawl::errc::in_progress] == 199 + 20 + 50);
+    BOOST_TEST(answers[pawl::errc::already_running] == 199 + 20 + 50);
     BOOST_TEST(counter->starts == 1 + 2 + 3 + 1);
 }
 

@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
     w.wait_for(client.async_callback(run, "end", 1, {}, asio::use_awaitable)); // an hour
     w.settle();
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::finished));
+    BOOST_TEST((*told == pawl::errc::already_finished));
     w.advance(2h);
     const auto kinds = w.kinds_of(client, run);
     BOOST_TEST(kinds.back() == "completed");
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_command_that_the_end_of_its_run_refused_is_not_carried_ou
     w.advance(1min);
     w.advance(1min);
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::unfinished));
+    BOOST_TEST((*told == pawl::errc::not_finished));
     BOOST_TEST((w.state_of(client, run).state == pawl::run_state::completed));
     BOOST_TEST(w.kinds_of(client, run).back() == "completed");
 }
@@ -291,10 +291,11 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_delivered_is_refused_with_the_reason)
         (w.error_of(client.async_callback(run, "chnage", change_request{}, {},
                                           asio::use_awaitable)) == pawl::errc::no_such_callback));
     w.wait_for(client.async_callback(run, "change", change_request{10}, {}, asio::use_awaitable));
-    BOOST_TEST((w.error_of(client.async_callback(run, "change", change_request{1}, {},
-                                                 asio::use_awaitable)) == pawl::errc::finished));
     BOOST_TEST(
-        (w.error_of(client.async_pause(run, "late", asio::use_awaitable)) == pawl::errc::finished));
+        (w.error_of(client.async_callback(run, "change", change_request{1}, {},
+                                          asio::use_awaitable)) == pawl::errc::already_finished));
+    BOOST_TEST((w.error_of(client.async_pause(run, "late", asio::use_awaitable)) ==
+                pawl::errc::already_finished));
 }
 
 BOOST_AUTO_TEST_CASE(a_full_inbox_refuses_callbacks_and_takes_commands)
@@ -399,7 +400,7 @@ BOOST_AUTO_TEST_CASE(data_is_deleted_after_the_end_only)
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
     BOOST_TEST((w.error_of(client.async_delete_data(run, "asked", asio::use_awaitable)) ==
-                pawl::errc::unfinished));
+                pawl::errc::not_finished));
     w.wait_for(client.async_callback(run, "change", change_request{10}, {}, asio::use_awaitable));
     w.wait_for(client.async_delete_data(run, "asked", asio::use_awaitable));
     w.settle();
@@ -480,14 +481,14 @@ BOOST_AUTO_TEST_CASE(a_command_that_the_state_does_not_allow_says_which_state_it
         return pawl::error_code{};
     };
     BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::not_paused));
-    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::unfinished));
+    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::not_finished));
     w.wait_for(client.async_pause(run, ""));
     BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::already_paused));
-    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::unfinished));
+    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::not_finished));
     w.wait_for(client.async_cancel(run, "")); // also a paused one
-    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::finished));
-    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::finished));
-    BOOST_TEST((refused(client.async_cancel(run, "")) == pawl::errc::finished));
+    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::already_finished));
+    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::already_finished));
+    BOOST_TEST((refused(client.async_cancel(run, "")) == pawl::errc::already_finished));
 }
 
 BOOST_AUTO_TEST_CASE(

@@ -160,10 +160,10 @@ BOOST_AUTO_TEST_CASE(a_store_that_must_be_opened_again_makes_its_engine_unready_
     BOOST_TEST((try_again() == pawl::errc::store_unavailable));
     BOOST_TEST(w.engine->ready());
 
-    w.faults->refusal = pawl::errc::store_unflushed;
+    w.faults->refusal = pawl::errc::store_flush_failed;
     BOOST_TEST(w.engine->ready());
-    BOOST_TEST((try_again() == pawl::errc::store_unflushed));
-    BOOST_TEST((w.engine->readiness() == pawl::errc::store_unflushed));
+    BOOST_TEST((try_again() == pawl::errc::store_flush_failed));
+    BOOST_TEST((w.engine->readiness() == pawl::errc::store_flush_failed));
     BOOST_TEST(w.state_of(client, first).foreign_id == "a");
     w.repair();
     w.settle();

@@ -68,7 +68,7 @@ const std::vector<thrower>& throwers()
          }},
         {"an error of Pawl's",
          [] {
-             throw pawl::system_error(make_error_code(pawl::errc::finished));
+             throw pawl::system_error(make_error_code(pawl::errc::already_finished));
          }},
         {"an exception without text",
          [] {
@@ -398,7 +398,7 @@ void a_store(odd_world& w, const thrower& t)
                                       w.error_of(c.async_trigger("b", odd{})),
                                       w.error_of(c.async_cancel(run, "no"))};
     for (const auto& code : codes)
-        BOOST_TEST((code == pawl::errc::store_unavailable || code == pawl::errc::finished),
+        BOOST_TEST((code == pawl::errc::store_unavailable || code == pawl::errc::already_finished),
                    code.message());
     broken_store->raise = nullptr;
     w.advance(2s);

@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(an_end_elsewhere_is_told_apart)
     w.settle();
     for (const auto* each : {&before, &after}) {
         BOOST_REQUIRE(each->code.has_value());
-        BOOST_TEST((*each->code == pawl::errc::finished_elsewhere));
+        BOOST_TEST((*each->code == pawl::errc::finished_in_other_status));
         BOOST_TEST((each->state.state == pawl::run_state::cancelled));
     }
 }
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_begins_while_the_last_commit_is_handed_back_end
         BOOST_REQUIRE(each.code.has_value());
     BOOST_TEST(!*seen[0].code);
     BOOST_TEST(!*seen[1].code);
-    BOOST_TEST((*seen[2].code == pawl::errc::finished_elsewhere));
+    BOOST_TEST((*seen[2].code == pawl::errc::finished_in_other_status));
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_for_a_run_whose_commit_fails_asks_the_store)
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_foreign_id_has_one_unfinished_run)
     for (int i = 0; i < 100; ++i)
         client.async_trigger("same", lamp{}, {}, [&](pawl::error_code code, pawl::run_id) {
             accepted += !code;
-            refused += code == pawl::errc::in_progress;
+            refused += code == pawl::errc::already_running;
         });
     w.settle();
     BOOST_TEST(accepted == 1);

@@ -38,7 +38,7 @@ public:
         records += page.runs.size();
         for (const auto& run : page.runs)
             if (rows.contains(run.id))
-                throw pawl::error(pawl::errc::store_damaged, "a row");
+                throw pawl::error(pawl::errc::store_corrupt, "a row");
         co_return page;
     }
 
@@ -47,7 +47,7 @@ public:
     {
         ++inbox_calls;
         if (inboxes.contains(run))
-            throw pawl::error(pawl::errc::store_damaged, "an inbox");
+            throw pawl::error(pawl::errc::store_corrupt, "an inbox");
         auto found = co_await inner().inbox(run, after, limit);
         co_return found;
     }

@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto bytes = fuzz::text(data + 1, size - 1);
         data[0] % 2 ? check_headers(bytes) : check_details(bytes);
     } catch (const pawl::error& refused) {
-        fuzz::require(refused.code() == pawl::errc::store_damaged, "a refusal is of damage");
+        fuzz::require(refused.code() == pawl::errc::store_corrupt, "a refusal is of damage");
     }
     return 0;
 }

@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_cannot_be_read_fails_nobody_elses_look_up)
     auto found = find_all(*store);
     for (std::size_t i = 0; i < runs.size(); ++i) {
         if (runs[i].foreign_id == "order-7")
-            BOOST_CHECK_EXCEPTION(found[i].get(), pawl::error, fails_with(errc::store_damaged, {}));
+            BOOST_CHECK_EXCEPTION(found[i].get(), pawl::error, fails_with(errc::store_corrupt, {}));
         else
             BOOST_TEST((found[i].get() == runs[i]));
     }

@@ -138,10 +138,10 @@ BOOST_AUTO_TEST_CASE(a_schema_that_was_restored_is_read_again)
     }
     make_again(5);
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
-                          fails_with(errc::store_damaged, {schema, "5 shards", "open the store"}));
+                          fails_with(errc::store_corrupt, {schema, "5 shards", "open the store"}));
     ask("UPDATE " + schema + ".meta SET version = 77");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
-                          fails_with(errc::store_too_new, {schema, "version 77"}));
+                          fails_with(errc::store_version_unsupported, {schema, "version 77"}));
 }
 
 BOOST_AUTO_TEST_CASE(sessions_that_cannot_connect_take_no_calls_from_others)

@@ -301,11 +301,11 @@ BOOST_AUTO_TEST_CASE(rows_with_impossible_shards_are_passed_over)
 
     ask("UPDATE " + schema + ".meta SET shards = 0");
     BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), server().uri(), options), pawl::error,
-                          fails_with(pawl::errc::store_damaged, {schema, "0 shards"}));
+                          fails_with(pawl::errc::store_corrupt, {schema, "0 shards"}));
     ask("UPDATE " + schema + ".meta SET shards = 4; INSERT INTO " + schema +
         ".workflows (name, first_shard) VALUES ('hostile', -4)");
     BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), server().uri(), options), pawl::error,
-                          fails_with(pawl::errc::store_damaged, {"-4"}));
+                          fails_with(pawl::errc::store_corrupt, {"-4"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_listener_that_throws_keeps_nothing_from_others)

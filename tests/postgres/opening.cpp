@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_newer_schema_is_refused_and_left_alone)
     open(server().uri(), {.schema = schema});
     ask("UPDATE " + schema + ".meta SET version = 77");
     BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema}), pawl::error,
-                          fails_with(errc::store_too_new, {schema, "version 77"}));
+                          fails_with(errc::store_version_unsupported, {schema, "version 77"}));
     BOOST_TEST(ask("SELECT version FROM " + schema + ".meta") == "77");
 }
 
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_schema_of_somebody_else_is_refused_and_left_alone)
     const auto schema = fresh_schema();
     ask("CREATE SCHEMA " + schema + "; CREATE TABLE " + schema + ".customers (id integer)");
     BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema}), pawl::error,
-                          fails_with(errc::store_damaged, {schema, "none of Pawl's"}));
+                          fails_with(errc::store_corrupt, {schema, "none of Pawl's"}));
     BOOST_TEST(ask("SELECT count(*) FROM pg_tables WHERE schemaname = '" + schema + "'") == "1");
 }
 
@@ -199,9 +199,10 @@ BOOST_AUTO_TEST_CASE(an_empty_schema_is_used)
 BOOST_AUTO_TEST_CASE(making_a_schema_can_be_forbidden)
 {
     const auto schema = fresh_schema();
-    BOOST_CHECK_EXCEPTION(
-        open(server().uri(), {.schema = schema, .create_schema = false}), pawl::error,
-        fails_with(errc::store_refused, {schema, "missing", "create_schema", "pawl_schema.sql"}));
+    BOOST_CHECK_EXCEPTION(open(server().uri(), {.schema = schema, .create_schema = false}),
+                          pawl::error,
+                          fails_with(errc::store_access_denied,
+                                     {schema, "missing", "create_schema", "pawl_schema.sql"}));
     open(server().uri(), {.schema = schema});
     open(server().uri(), {.schema = schema, .create_schema = false});
 }
@@ -213,18 +214,18 @@ BOOST_AUTO_TEST_CASE(a_role_without_rights_gets_the_script)
     const auto uri = tcp_uri("plain");
     BOOST_CHECK_EXCEPTION(
         open(uri, {.schema = schema}), pawl::error,
-        fails_with(errc::store_refused, {schema, "permission denied", "pawl_schema.sql"}));
+        fails_with(errc::store_access_denied, {schema, "permission denied", "pawl_schema.sql"}));
 
     ask(schema_script(schema, 5));
     BOOST_CHECK_EXCEPTION(open(uri, {.schema = schema}), pawl::error,
-                          fails_with(errc::store_refused, {schema, "permission denied"}));
+                          fails_with(errc::store_access_denied, {schema, "permission denied"}));
     ask(fmt::format("GRANT USAGE ON SCHEMA {0} TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA {0} "
                     "TO plain",
                     schema));
     {
         const auto store = open(uri, {.schema = schema});
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "order-1"))), pawl::error,
-                              fails_with(errc::store_refused, {"permission denied"}));
+                              fails_with(errc::store_access_denied, {"permission denied"}));
     }
     ask(fmt::format("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO plain", schema));
     const auto store = open(uri, {.schema = schema});
@@ -317,11 +318,11 @@ BOOST_AUTO_TEST_CASE(what_a_server_refuses_is_named_for_what_it_is)
     trigger("RAISE EXCEPTION 'moved' USING ERRCODE = 'XX000'");
     refused(errc::store_unavailable, {"moved"});
     trigger("RAISE EXCEPTION 'broken' USING ERRCODE = 'XX001'");
-    refused(errc::store_damaged, {"broken"});
+    refused(errc::store_corrupt, {"broken"});
     trigger("RAISE EXCEPTION 'large' USING ERRCODE = '22003'");
     refused(errc::invalid_argument, {"large"});
     trigger("RAISE EXCEPTION 'pooled' USING ERRCODE = '42P05'");
-    refused(errc::store_refused, {"pooled", "poll_only"});
+    refused(errc::store_access_denied, {"pooled", "poll_only"});
     trigger("PERFORM pg_sleep(60)");
     refused(errc::store_unavailable, {"statement timeout", "postgres_options::statement_timeout"});
     ask("DROP TRIGGER mine ON " + schema + ".runs");
@@ -343,10 +344,10 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_connected_to_is_named)
     refused("hostaddr=300.1.1.1 dbname=orders", errc::store_unavailable, {"300.1.1.1", "orders"});
     refused("host=/nowhere dbname=orders user=joe", errc::store_unavailable,
             {"/nowhere", "orders"});
-    refused(server().uri("no_such_database"), errc::store_refused, {"no_such_database"});
+    refused(server().uri("no_such_database"), errc::store_access_denied, {"no_such_database"});
     ask("CREATE ROLE joe LOGIN PASSWORD 'secret'");
-    refused(tcp_uri("joe", "wrong-word"), errc::store_refused, {"password", "joe"});
-    refused(tcp_uri("nobody_here"), errc::store_refused, {"nobody_here"});
+    refused(tcp_uri("joe", "wrong-word"), errc::store_access_denied, {"password", "joe"});
+    refused(tcp_uri("nobody_here"), errc::store_access_denied, {"nobody_here"});
     try {
         open(tcp_uri("joe", "wrong-word"));
         BOOST_ERROR("a wrong password is enough");
@@ -366,7 +367,8 @@ BOOST_AUTO_TEST_CASE(an_old_server_is_refused_by_its_version)
     const auto uri = fmt::format("host=127.0.0.1 port={} user=joe dbname=orders sslmode=prefer "
                                  "gssencmode=disable",
                                  acceptor.local_endpoint().port());
-    BOOST_CHECK_EXCEPTION(open(uri), pawl::error, fails_with(errc::store_refused, {"12.22", "13"}));
+    BOOST_CHECK_EXCEPTION(open(uri), pawl::error,
+                          fails_with(errc::store_access_denied, {"12.22", "13"}));
     old.join();
 }
 

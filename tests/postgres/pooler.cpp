@@ -247,7 +247,7 @@ void expect_refused(const std::string& uri, const pawl::postgres_options& option
                     std::vector<std::string> words)
 {
     BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), uri, options), pawl::error,
-                          fails_with(errc::store_refused, std::move(words)));
+                          fails_with(errc::store_access_denied, std::move(words)));
 }
 
 /// What another client of the pooler is told.

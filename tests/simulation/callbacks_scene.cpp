@@ -133,7 +133,7 @@ private:
             self->added_[who].insert(item);
         else if (result == errc::callback_failed && has_feature("callbacks"))
             sim.broken(who + ": a callback failed for good, though it may be repeated");
-        else if (result != errc::callback_failed && result != errc::finished)
+        else if (result != errc::callback_failed && result != errc::already_finished)
             sim.broken(who + ": a callback ended with: " + result.message());
     }
 
@@ -152,7 +152,7 @@ private:
             } catch (const pawl::system_error& e) {
                 result = e.code();
             }
-            if (result == errc::finished)
+            if (result == errc::already_finished)
                 co_return;
             co_await sim.sleep(random.between(50ms, 800ms));
         }

@@ -102,7 +102,7 @@ pawl::step<> greet(household in, pawl::run<family>& run, int number)
         co_await kids.async_callback(guest, "wave", number,
                                      {.idempotency_key = std::to_string(number)});
     } catch (const pawl::system_error& e) {
-        if (e.code() != errc::finished)
+        if (e.code() != errc::already_finished)
             throw;
     }
     ++run.object().greeted;
@@ -199,7 +199,7 @@ private:
             co_await self->parents_.async_callback(to, "greet", number,
                                                    {.idempotency_key = std::to_string(number)});
         });
-        if (result && result != errc::finished && result != errc::callback_failed)
+        if (result && result != errc::already_finished && result != errc::callback_failed)
             sim.broken("a greeting was refused: " + result.message());
         if (result == errc::callback_failed && has_feature("callbacks"))
             sim.broken("a greeting failed for good");

@@ -107,9 +107,9 @@ asio::awaitable<std::optional<pawl::run_id>> begin(generated_scene* in, std::str
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
-        if (result == errc::in_progress && has_begun(in->sim, foreign_id, key))
+        if (result == errc::already_running && has_begun(in->sim, foreign_id, key))
             in->sim.broken("a repeated trigger was not told of its first run");
-        if (!worth_repeating(result) && result != errc::in_progress)
+        if (!worth_repeating(result) && result != errc::already_running)
             in->sim.broken("a trigger was refused: " + result.message());
         if (!worth_repeating(result))
             co_return std::nullopt;

@@ -185,7 +185,7 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
-        if (result == errc::finished_elsewhere || result == errc::finished)
+        if (result == errc::finished_in_other_status || result == errc::already_finished)
             cancelled = true; // the answer to the cancellation was lost
         else if (result && !worth_repeating(result))
             throw pawl::system_error(result);

@@ -194,7 +194,7 @@ private:
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
             co_await self->papers_.async_callback(to, "add", 1, {.idempotency_key = key});
         });
-        if (result && result != errc::finished)
+        if (result && result != errc::already_finished)
             sim.broken("a page was refused: " + result.message());
     }
 

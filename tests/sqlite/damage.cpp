@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_file_is_refused_or_fails_where_it_is_damaged)
     auto damaged = whole;
     damaged.replace(0, 100, 100, '\x5a');
     write_file(path, damaged);
-    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_damaged, {path}));
+    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_corrupt, {path}));
 
     int noticed = 0;
     for (std::size_t page = 1; (page + 1) * 4096 <= whole.size(); page += 3) {
@@ -148,14 +148,14 @@ BOOST_AUTO_TEST_CASE(a_damaged_file_is_refused_or_fails_where_it_is_damaged)
         try {
             use();
         } catch (const pawl::error& problem) {
-            BOOST_TEST((problem.code() == errc::store_damaged), problem.what());
+            BOOST_TEST((problem.code() == errc::store_corrupt), problem.what());
             ++noticed;
         }
     }
     BOOST_TEST(noticed > 10);
 
     write_file(path, whole.substr(0, whole.size() / 2));
-    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_damaged, {path}));
+    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_corrupt, {path}));
 
     write_file(path, whole);
     BOOST_CHECK_NO_THROW(use());

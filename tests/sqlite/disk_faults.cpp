@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(each_call_may_fail_once)
             disk.heal();
             codes.insert(made.failures.begin(), made.failures.end());
             // One batch may be lost, and unless it was a flush, no more.
-            const bool flush = made.failures.contains(errc::store_unflushed);
+            const bool flush = made.failures.contains(errc::store_flush_failed);
             BOOST_TEST((flush || made.events.size() + 2 >= static_cast<std::size_t>(batches)));
             check(folder.file("a.db"), made);
         }
@@ -367,10 +367,10 @@ BOOST_AUTO_TEST_CASE(after_a_failed_flush_writes_are_refused_until_it_is_opened_
         next.version = 2;
         disk.fail({.first = 1, .kinds = flushes});
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
-                              fails_with(errc::store_unflushed, {path, "open it again"}));
+                              fails_with(errc::store_flush_failed, {path, "open it again"}));
         disk.heal();
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
-                              fails_with(errc::store_unflushed, {path, "open it again"}));
+                              fails_with(errc::store_flush_failed, {path, "open it again"}));
         BOOST_TEST((finish(store->find(run.id)) == run));
     }
     const auto store = pawl::open_sqlite(path);

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(a_newer_format_is_refused)
     pawl::open_sqlite(path);
     run_sql(path, "PRAGMA user_version = 1000");
     BOOST_CHECK_EXCEPTION(pawl::open_sqlite(path), pawl::error,
-                          fails_with(errc::store_too_new, {path, "version 1000"}));
+                          fails_with(errc::store_version_unsupported, {path, "version 1000"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_database_of_another_program_is_refused_and_left_alone)
@@ -131,13 +131,13 @@ BOOST_AUTO_TEST_CASE(a_database_of_another_program_is_refused_and_left_alone)
     run_sql(path, "CREATE TABLE addresses (name TEXT); INSERT INTO addresses VALUES ('x')");
     const auto before = read_file(path);
     BOOST_CHECK_EXCEPTION(pawl::open_sqlite(path), pawl::error,
-                          fails_with(errc::store_damaged, {path, "another program"}));
+                          fails_with(errc::store_corrupt, {path, "another program"}));
     BOOST_TEST((read_file(path) == before));
 
     const auto marked = folder.file("marked.db");
     run_sql(marked, "PRAGMA application_id = 77");
     BOOST_CHECK_EXCEPTION(pawl::open_sqlite(marked), pawl::error,
-                          fails_with(errc::store_damaged, {marked}));
+                          fails_with(errc::store_corrupt, {marked}));
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_is_no_database_is_refused_and_left_alone)
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_no_database_is_refused_and_left_alone)
     const std::string notes(5000, 'n');
     write_file(path, notes);
     BOOST_CHECK_EXCEPTION(pawl::open_sqlite(path), pawl::error,
-                          fails_with(errc::store_damaged, {path, "not a database"}));
+                          fails_with(errc::store_corrupt, {path, "not a database"}));
     BOOST_TEST((read_file(path) == notes));
 }
 
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(damage_is_noticed)
         const auto store = pawl::open_sqlite(path);
         finish(store->find(make_run(7, "").id));
     };
-    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_damaged, {path}));
+    BOOST_CHECK_EXCEPTION(use(), pawl::error, fails_with(errc::store_corrupt, {path}));
 }
 
 BOOST_AUTO_TEST_CASE(damaged_values_are_noticed)
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(damaged_values_are_noticed)
         run_sql(path, damage);
         const auto store = pawl::open_sqlite(path);
         BOOST_CHECK_EXCEPTION(finish(store->find(make_run(7, "").id)), pawl::error,
-                              fails_with(errc::store_damaged, {}));
+                              fails_with(errc::store_corrupt, {}));
         // The store itself still stands.
         BOOST_CHECK_NO_THROW(finish(store->cursor("hooks", 0)));
     }
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(a_missing_table_is_noticed)
     fill(path);
     run_sql(path, "DROP TABLE events");
     BOOST_CHECK_EXCEPTION(pawl::open_sqlite(path), pawl::error,
-                          fails_with(errc::store_damaged, {path, "events"}));
+                          fails_with(errc::store_corrupt, {path, "events"}));
 }
 
 BOOST_AUTO_TEST_CASE(places_that_cannot_be_written_are_named)

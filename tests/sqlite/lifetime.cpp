@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
 
     // And it goes on where it stopped.
     auto second = make_run(2, "order-1");
-    BOOST_TEST((apply_one(*store, store_as(second)).status == pawl::apply_status::in_progress));
+    BOOST_TEST((apply_one(*store, store_as(second)).status == pawl::apply_status::already_running));
     second.start_key = "click";
     BOOST_TEST((apply_one(*store, store_as(second)).status == pawl::apply_status::duplicate));
     BOOST_TEST((apply_one(*store, paid).status == pawl::apply_status::duplicate));

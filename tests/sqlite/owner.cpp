@@ -331,10 +331,10 @@ BOOST_AUTO_TEST_CASE(a_format_that_another_program_changed_is_refused)
     outside program{path};
     program.run("PRAGMA user_version = 1000");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "a"))), pawl::error,
-                          fails_with(errc::store_too_new, {path, "version 1000"}));
+                          fails_with(errc::store_version_unsupported, {path, "version 1000"}));
     program.run("PRAGMA user_version = 4; INSERT INTO shards VALUES (1, 1, '', 0, NULL)");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "a"))), pawl::error,
-                          fails_with(errc::store_damaged, {path, "shards"}));
+                          fails_with(errc::store_corrupt, {path, "shards"}));
     program.run("DELETE FROM shards WHERE shard = 1");
     BOOST_TEST(apply_one(*store, store_as(make_run(1, "a"))).sequence == 1u);
 }

@@ -124,7 +124,7 @@ awaitable<void> buy(simulation* sim, payments client, std::string id)
             co_await client.async_callback(id, ship, pawl::bytes{}, {.idempotency_key = id});
             done = true;
         } catch (const pawl::system_error& failure) {
-            done = failure.code() == pawl::errc::finished;
+            done = failure.code() == pawl::errc::already_finished;
         }
     }
 }

@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(errors_of_pawl_are_thrown)
     harness test{doors()};
     const auto run = test.trigger("front");
     BOOST_CHECK_EXCEPTION(test.trigger("front"), pawl::system_error,
-                          [](const auto& e) { return e.code() == pawl::errc::in_progress; });
+                          [](const auto& e) { return e.code() == pawl::errc::already_running; });
     BOOST_CHECK_EXCEPTION(test.callback_on(run, state::knocking, "enter", std::string{}),
                           pawl::system_error,
                           [](const auto& e) { return e.code() == pawl::errc::callback_failed; });

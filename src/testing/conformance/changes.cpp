@@ -57,8 +57,8 @@ awaitable<void> changes_of_a_batch_are_decided_alone(fixture& test)
     });
     using enum apply_status;
     expect_statuses(results,
-                    {not_found, accepted, conflict, accepted, in_progress, already_ran, finished,
-                     accepted, fenced, accepted},
+                    {not_found, accepted, conflict, accepted, already_running, already_ran,
+                     finished, accepted, fenced, accepted},
                     "a batch of everything");
     const auto stored_fresh = co_await test.stored(fresh.id);
     expect_record(stored_fresh, fresh, "a start between refused changes");
@@ -138,7 +138,7 @@ awaitable<void> changes_may_be_stored_apart(fixture& test)
                                                     });
     using enum apply_status;
     expect_statuses(results,
-                    {accepted, accepted, accepted, accepted, accepted, conflict, in_progress},
+                    {accepted, accepted, accepted, accepted, accepted, conflict, already_running},
                     "changes stored apart");
     const auto kept = co_await test.stored(known.id);
     expect_number(kept.version, 3, "version after two changes stored apart");

@@ -82,7 +82,7 @@ void one_of_many_triggers_starts_a_run(fixture& test)
         triggers.spawn(apply_and_count(test, start_of(test.make_run("storm")), results));
     triggers.wait();
     expect_number(results.of(apply_status::accepted), 1, "accepted starts of one foreign id");
-    expect_number(results.of(apply_status::in_progress), contenders - 1, "refused starts");
+    expect_number(results.of(apply_status::already_running), contenders - 1, "refused starts");
 }
 
 void one_of_many_repetitions_of_a_trigger_starts_a_run(fixture& test)

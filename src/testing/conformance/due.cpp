@@ -149,7 +149,8 @@ awaitable<void> refused_changes_make_nothing_due(fixture& test)
     auto second = test.make_run("steady");
     second.wake_at = beginning;
     const auto results = co_await test.apply({step_of(stale), start_of(second)});
-    expect_statuses(results, {apply_status::conflict, apply_status::in_progress}, "two refusals");
+    expect_statuses(results, {apply_status::conflict, apply_status::already_running},
+                    "two refusals");
     const auto page = co_await test.store().due(0, {}, time_point::max(), 10);
     expect_page(page, {&run, 1}, {}, "after refused changes");
 }

@@ -68,7 +68,7 @@ awaitable<void> sequences_are_dense_in_each_shard(fixture& test)
         for (std::size_t i = 0; i < results.size(); ++i)
             expect_status(results[i],
                           i % 4 == 0   ? apply_status::accepted
-                          : i % 4 == 1 ? apply_status::in_progress
+                          : i % 4 == 1 ? apply_status::already_running
                           : i % 4 == 2 ? apply_status::conflict
                                        : apply_status::accepted,
                           "a change among refused ones");

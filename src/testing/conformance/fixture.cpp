@@ -15,8 +15,8 @@ std::string_view name_of(apply_status status)
         return "duplicate";
     case apply_status::conflict:
         return "conflict";
-    case apply_status::in_progress:
-        return "in_progress";
+    case apply_status::already_running:
+        return "already_running";
     case apply_status::already_ran:
         return "already_ran";
     case apply_status::finished:

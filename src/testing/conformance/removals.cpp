@@ -130,7 +130,7 @@ awaitable<void> only_finished_runs_are_removed(fixture& test)
 {
     const auto running = co_await test.started("running");
     const auto refused = co_await test.apply_one(removal{running.id, running.version});
-    expect_status(refused, apply_status::in_progress, "removing an unfinished run");
+    expect_status(refused, apply_status::already_running, "removing an unfinished run");
     const auto done = co_await finished(test, "done");
     const auto stale = co_await test.apply_one(removal{done.id, done.version - 1});
     expect_status(stale, apply_status::conflict, "removing a run as it was before");

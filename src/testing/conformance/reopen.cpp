@@ -92,7 +92,7 @@ awaitable<void> repeat(fixture& test)
     test.make_run("of the same id as the one that is there");
     auto run = test.make_run("kept");
     const auto refused = co_await test.apply_one(start_of(run));
-    expect_status(refused, apply_status::in_progress, "a second run of the foreign id");
+    expect_status(refused, apply_status::already_running, "a second run of the foreign id");
     run.start_key = "start";
     const auto repeated = co_await test.apply_one(start_of(run));
     expect_status(repeated, apply_status::duplicate, "the start key, again");

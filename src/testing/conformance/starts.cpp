@@ -11,8 +11,9 @@ awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
     auto holder = co_await test.started("held");
     for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
         const auto refused = co_await test.apply_one(start_of(test.make_run("held"), rule));
-        expect_status(refused, apply_status::in_progress, "a second start");
-        expect(refused.existing == holder.id, "in_progress does not name the run that is there");
+        expect_status(refused, apply_status::already_running, "a second start");
+        expect(refused.existing == holder.id,
+               "already_running does not name the run that is there");
     }
     co_await test.started("free");
     co_await test.started("held", "another workflow");
@@ -22,14 +23,14 @@ awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
     holder.state = run_state::paused;
     co_await test.accept_one(step_of(holder, event_kind::paused));
     const auto refused = co_await test.apply_one(start_of(test.make_run("held")));
-    expect_status(refused, apply_status::in_progress, "a start beside a paused run");
+    expect_status(refused, apply_status::already_running, "a start beside a paused run");
 
     holder = finish_of(holder, run_state::cancelled);
     co_await test.accept_one(step_of(holder, event_kind::cancelled));
     const auto second = co_await test.started("held");
     const auto again = co_await test.apply_one(start_of(test.make_run("held")));
-    expect_status(again, apply_status::in_progress, "a start beside the second run");
-    expect(again.existing == second.id, "in_progress does not name the second run");
+    expect_status(again, apply_status::already_running, "a start beside the second run");
+    expect(again.existing == second.id, "already_running does not name the second run");
 }
 
 awaitable<void> each_finished_state_frees_the_foreign_id(fixture& test)
@@ -54,8 +55,9 @@ awaitable<void> once_allows_one_run_for_ever(fixture& test)
     // The rule is the new trigger's, not the old run's.
     const auto second = co_await test.started("only");
     const auto beside = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
-    expect_status(beside, apply_status::in_progress, "start_rule::once beside an unfinished run");
-    expect(beside.existing == second.id, "in_progress does not name the unfinished run");
+    expect_status(beside, apply_status::already_running,
+                  "start_rule::once beside an unfinished run");
+    expect(beside.existing == second.id, "already_running does not name the unfinished run");
     co_await test.accept_one(step_of(finish_of(second)));
     const auto last = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
     expect(last.existing == second.id, "already_ran does not name the latest run");
@@ -75,7 +77,7 @@ awaitable<void> a_start_key_makes_a_trigger_repeatable(fixture& test)
     auto other_key = test.make_run("keyed");
     other_key.start_key = "click-2";
     result = co_await test.apply_one(start_of(other_key));
-    expect_status(result, apply_status::in_progress, "another start key while the run goes on");
+    expect_status(result, apply_status::already_running, "another start key while the run goes on");
 
     co_await test.accept_one(step_of(finish_of(first)));
     for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
@@ -126,7 +128,7 @@ awaitable<void> refused_starts_leave_nothing(fixture& test)
     auto refused = test.make_run("held");
     refused.start_key = "never accepted";
     const auto result = co_await test.apply_one(start_of(refused));
-    expect_status(result, apply_status::in_progress, "a second start");
+    expect_status(result, apply_status::already_running, "a second start");
     const auto found = co_await test.store().find(refused.id);
     expect(!found, "a refused start is found by its id");
     const auto history = co_await test.store().history(refused.id, 0, 10);
@@ -145,8 +147,9 @@ awaitable<void> a_run_may_start_finished(fixture& test)
     auto third = test.make_run("instant");
     third.state = run_state::completed;
     const auto refused = co_await test.apply_one(start_of(third));
-    expect_status(refused, apply_status::in_progress, "a finished start beside an unfinished run");
-    expect(refused.existing == second.id, "in_progress does not name the unfinished run");
+    expect_status(refused, apply_status::already_running,
+                  "a finished start beside an unfinished run");
+    expect(refused.existing == second.id, "already_running does not name the unfinished run");
 }
 
 } // namespace
