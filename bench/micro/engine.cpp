@@ -42,7 +42,7 @@ struct commit_stage {
     idle_store store;
     pawl::log_sink log = [](const pawl::log_entry&) {
     };
-    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
+    std::shared_ptr<pawl::clock> clock = pawl::default_clock();
     pawl::engine_detail::gate running{threads.executor(), log};
     committer commits{threads.executor(),
                       store,

@@ -33,7 +33,7 @@ struct api_context {
     std::function<boost::asio::awaitable<std::string>()> cluster{};
 
     /// Tells when an order came in. Default: the machine's.
-    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
+    std::shared_ptr<pawl::clock> clock = pawl::default_clock();
 
     /// How long a cancel waits for its effect. After that it is answered 202 as pending: it is
     /// stored, and is decided when the order's present step ends. Default 5 s.

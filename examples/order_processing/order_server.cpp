@@ -126,7 +126,7 @@ bool parse(int argc, char** argv, program_options& options)
                "Ledger of the mock services. Default: beside the database, with .services "
                "behind its name; with PostgreSQL orders.services");
     flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: made up");
-    flags.time_span("lease", server.lease_time,
+    flags.time_span("lease", server.lease_duration,
                     "With PostgreSQL: how long a server that has gone keeps its orders");
     flags.toggle("check", options.check, "Check flags, files, database and services, and end");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");

@@ -140,7 +140,7 @@ void order_server::assemble()
     options.clock = settings_.clock;
     options.log = settings_.log;
     options.name = settings_.name;
-    options.lease_time = settings_.lease_time;
+    options.lease_duration = settings_.lease_duration;
     const auto observed = std::make_shared<pawl::prometheus_metrics>(counters_.registry());
     options.observer = observed;
     parts_->engine.emplace(executor_, std::move(options));

@@ -31,7 +31,7 @@ struct server_settings {
 
     /// With PostgreSQL: how long this server keeps its orders without a sign of life. When it is
     /// killed, another one goes on with them after that. Default 10 s.
-    pawl::duration lease_time = std::chrono::seconds{10};
+    pawl::duration lease_duration = std::chrono::seconds{10};
 
     /// Where the orders live instead of in `db`, if it is set.
     std::shared_ptr<pawl::record_store> store{};
@@ -94,7 +94,7 @@ struct server_settings {
     /// the rest for requests to be answered. Default 10 s.
     pawl::duration drain = std::chrono::seconds{10};
 
-    std::shared_ptr<pawl::clock> clock = pawl::system_clock();
+    std::shared_ptr<pawl::clock> clock = pawl::default_clock();
     pawl::log_sink log = pawl::log_to_stderr;
 };
 

@@ -108,37 +108,37 @@ pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, orde
          return guarded(run, rules, process_payment(run, services, options));
      })
         .retry(constant(options.payment_backoff, options.payment_errors))
-        .parallel(charging);
+        .max_concurrency(charging);
 
     b.step<PaymentProcessing>([&services, options, rules](order_run& run) {
          return guarded(run, rules, complete_payment(run, services, options));
-     }).parallel(charging);
+     }).max_concurrency(charging);
     b.timeout<PaymentProcessing>(options.payment_timeout, [&services, rules](order_run& run) {
         return guarded(run, rules, payment_timed_out(run, services));
     });
 
     b.step<PaymentFailed>([&services, options, rules](order_run& run) {
          return guarded(run, rules, handle_payment_failure(run, services, options));
-     }).parallel(other_step);
+     }).max_concurrency(other_step);
 
     b.step<PaymentProcessed>([&services, rules](order_run& run) {
          return guarded(run, rules, reserve_inventory(run, services));
-     }).parallel(charging);
+     }).max_concurrency(charging);
 
     b.step<InventoryFailed>([&services, options, rules](order_run& run) {
          return guarded(run, rules, handle_inventory_failure(run, services, options));
-     }).parallel(other_step);
+     }).max_concurrency(other_step);
 
     b.step<InventoryReserved>([&services, rules](order_run& run) {
          return guarded(run, rules, fulfill_order(run, services));
-     }).parallel(charging);
+     }).max_concurrency(charging);
 
     b.callback<Created, Validated, PaymentProcessing, PaymentProcessed, PaymentFailed,
                InventoryReserved, InventoryFailed>("cancel", cancel_order);
 
     b.step<Cancelled>([&services, options, rules](order_run& run) {
          return guarded(run, rules, process_cancellation(run, services, options));
-     }).parallel(other_step);
+     }).max_concurrency(other_step);
 
     b.end<Fulfilled, Refunded>();
     b.scrub(scrub_personal_data);

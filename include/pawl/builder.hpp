@@ -26,7 +26,7 @@
 namespace pawl {
 
 /// The rules of one step, as builder::step() returns them:
-/// `b.step<Created>(validate).retry({.max_attempts = 3}).parallel(10);`
+/// `b.step<Created>(validate).retry({.max_attempts = 3}).max_concurrency(10);`
 ///
 /// A reference into its builder, valid until that is built or destroyed. A rule given twice is the
 /// last one; a rule that is not given is the workflow's, see builder::defaults().
@@ -43,27 +43,28 @@ public:
     }
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
-    step_options& attempt_limit(any_duration limit)
-        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
+    step_options& attempt_timeout(any_duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
-        options_->attempt_limit = limit;
+        options_->attempt_timeout = limit;
         return *this;
     }
 
     /// How many runs may be inside this step at a time, in one engine. 0: no limit. At most
-    /// max_parallel.
-    step_options& parallel(std::size_t runs)
-        PAWL_DETAIL_REJECT(runs > max_parallel, "parallel must be from 0 to 1,000,000")
+    /// max_concurrency_ceiling.
+    step_options& max_concurrency(std::size_t runs)
+        PAWL_DETAIL_REJECT(runs > max_concurrency_ceiling,
+                           "max_concurrency must be from 0 to 1,000,000")
     {
-        options_->parallel = runs;
+        options_->max_concurrency = runs;
         return *this;
     }
 
     /// How long a run waits between entering the status and its first attempt. Zero: not at all.
-    step_options& lag(any_duration wait)
-        PAWL_DETAIL_REJECT(wait < duration::zero(), "lag must not be negative")
+    step_options& start_delay(any_duration wait)
+        PAWL_DETAIL_REJECT(wait < duration::zero(), "start_delay must not be negative")
     {
-        options_->lag = wait;
+        options_->start_delay = wait;
         return *this;
     }
 
@@ -93,10 +94,10 @@ public:
     }
 
     /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
-    timeout_options& attempt_limit(any_duration limit)
-        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
+    timeout_options& attempt_timeout(any_duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
-        options_->attempt_limit = limit;
+        options_->attempt_timeout = limit;
         return *this;
     }
 
@@ -123,10 +124,10 @@ public:
     }
 
     /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
-    callback_handler_options& attempt_limit(duration limit)
-        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_limit must not be negative")
+    callback_handler_options& attempt_timeout(duration limit)
+        PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
-        options_->attempt_limit = limit;
+        options_->attempt_timeout = limit;
         return *this;
     }
 

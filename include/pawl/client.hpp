@@ -68,7 +68,7 @@ struct callback_options {
 
     /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
     /// long as the run is unfinished.
-    std::optional<duration> time_limit{};
+    std::optional<duration> expires_after{};
 };
 
 template <class Object, class Status>
@@ -535,7 +535,7 @@ private:
             call.payload_version = schema<Payload>::version;
         }
         call.key = std::move(options.idempotency_key);
-        call.time_limit = options.time_limit;
+        call.expires_after = options.expires_after;
         call.wait_until_settled = wait;
         return call;
     }

@@ -50,6 +50,6 @@ public:
 };
 
 /// The machine's clocks: system time for now(), steady_timer for waits.
-std::shared_ptr<clock> system_clock();
+std::shared_ptr<clock> default_clock();
 
 } // namespace pawl

@@ -25,7 +25,7 @@ namespace pawl {
 
 struct connector_options {
     /// Events worked off at a time, each of another key. 1 to 1,000,000. Default 16.
-    std::size_t parallel = 16;
+    std::size_t max_concurrency = 16;
 
     /// How failed attempts are repeated; those of one key wait meanwhile, others do not. What the
     /// function does not answer for is repeated without being counted: a store that fails (any
@@ -36,16 +36,16 @@ struct connector_options {
     retry_policy retry{};
 
     /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit. Default zero.
-    duration attempt_limit{};
+    duration attempt_timeout{};
 
     /// Works an event off no earlier than so long after it happened. At least zero. Default zero.
-    duration lag{};
+    duration delay{};
 
     /// Events that are read ahead: past it, no more are read until some have been processed. The
     /// events of a key whose first one waits for its next attempt do not count, so that those that
     /// fail hold up no others; of these there are at most 16 times as many. At least 1. Default
     /// 1,024.
-    std::size_t max_open = 1'024;
+    std::size_t prefetch = 1'024;
 };
 
 /// How the payload of an event becomes a T: its bytes by codec<T>, unless specialised.

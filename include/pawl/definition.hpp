@@ -16,8 +16,8 @@ namespace pawl {
 /// What moves a run along an edge of the graph.
 enum class edge_cause : std::uint8_t { step, callback, timeout };
 
-/// The most that step_options::parallel() takes.
-inline constexpr std::size_t max_parallel = 1'000'000;
+/// The most that step_options::max_concurrency() takes.
+inline constexpr std::size_t max_concurrency_ceiling = 1'000'000;
 
 /// One allowed move from a status.
 struct edge {
@@ -30,10 +30,10 @@ struct edge {
 
 struct step_rules {
     retry_policy retry;
-    std::optional<int> exhausted; ///< where to go when the attempts run out; empty: pause
-    duration attempt_limit{};     ///< zero: none
-    std::size_t parallel = 0;     ///< attempts at a time in one engine; 0: no limit
-    duration lag{};               ///< wait between entering the status and the first attempt
+    std::optional<int> exhausted;    ///< where to go when the attempts run out; empty: pause
+    duration attempt_timeout{};      ///< zero: none
+    std::size_t max_concurrency = 0; ///< attempts at a time in one engine; 0: no limit
+    duration start_delay{};          ///< wait between entering the status and the first attempt
 };
 
 /// The name of a status's only timeout when builder::timeout() was given none.
@@ -42,12 +42,12 @@ inline constexpr std::string_view unnamed_timeout = "timeout";
 struct timeout_rules {
     std::string name; ///< unlike that of the status's other timeouts; stored with each deadline
     retry_policy retry;
-    duration attempt_limit{}; ///< zero: none
+    duration attempt_timeout{}; ///< zero: none
 };
 
 struct callback_rules {
     retry_policy retry;
-    duration attempt_limit{};     ///< zero: none
+    duration attempt_timeout{};   ///< zero: none
     std::optional<int> exhausted; ///< where to go when the attempts run out; empty: stay
 };
 

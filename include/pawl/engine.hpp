@@ -39,7 +39,7 @@ struct engine_options {
 
     /// What the engine takes time from; in a shared store with a clock of its own (PostgreSQL) only
     /// how time goes on from one reading of that clock to the next. Default: the machine's clocks.
-    std::shared_ptr<pawl::clock> clock = system_clock();
+    std::shared_ptr<pawl::clock> clock = default_clock();
 
     /// The engine's name in leases, for people: in a shared store a random part is added, so that
     /// no two are the same. Empty: made of the process id and a random number.
@@ -96,9 +96,9 @@ struct engine_options {
 
     /// How long an interrupted handler may take to end after its cancellation. Then the run goes on
     /// without it: its late result is dropped, it can no longer record an effect, and it takes no
-    /// place in `.parallel`. Also how long a callback's handler may run before a passed deadline
-    /// interrupts it. Default 5 s.
-    duration interrupt_grace = std::chrono::seconds{5};
+    /// place in `.max_concurrency`. Also how long a callback's handler may run before a passed
+    /// deadline interrupts it. Default 5 s.
+    duration cancellation_grace = std::chrono::seconds{5};
 
     /// Crashes in a row during one attempt of a handler (a crash, a kill or a power cut of the
     /// engine's process), after which the attempt fails and is not repeated: a step or a timeout
@@ -109,14 +109,14 @@ struct engine_options {
     /// Default 5.
     std::uint32_t max_crashes = 5;
 
-    /// Whether it drives runs. An engine that does not is for clients only: they trigger, call
-    /// back, command, await and list runs that other engines of a shared store drive. Default true.
-    bool drive = true;
+    /// True: the engine drives no runs. Its clients start, call, command, await and list runs that
+    /// other engines of a shared store drive. Default false.
+    bool client_only = false;
 
     /// How long an engine of a shared store owns its shards without a sign of life; it gives one at
     /// a third of that. When it is killed, others take its runs over after this time and a second
     /// at most. At least 100 ms. Default 10 s.
-    duration lease_time = std::chrono::seconds{10};
+    duration lease_duration = std::chrono::seconds{10};
 
     /// How often an engine of a shared store looks for what the store's news did not tell: they may
     /// be lost. At least 10 ms. Default 5 s.
@@ -130,8 +130,8 @@ struct engine_options {
     retry_policy hook_retry{};
 
     /// Cancels a hook that takes longer, and counts it as failed; one that does not end within
-    /// `interrupt_grace` after that is left behind. Zero: no limit. Default 1 day: set it to what
-    /// your hooks need.
+    /// `cancellation_grace` after that is left behind. Zero: no limit. Default 1 day: set it to
+    /// what your hooks need.
     duration hook_attempt_limit = std::chrono::hours{24};
 
     /// Who decides which of many engines runs a connector. Empty: leases in the store, if other
@@ -191,8 +191,8 @@ struct engine_statistics {
     std::size_t waiting_events = 0;   ///< events that connectors are working off
 
     /// How long the run has been due that has been due longest and is not in memory; zero when
-    /// there is none. A run that waits for a place or for a permit of `parallel` counts. While runs
-    /// begin in time it is small; a growing age means that runs are stuck.
+    /// there is none. A run that waits for a place or for a permit of `max_concurrency` counts.
+    /// While runs begin in time it is small; a growing age means that runs are stuck.
     duration due_lag{};
     std::string due_workflow; ///< whose run that is
 
@@ -344,7 +344,7 @@ public:
     /// With a shared store it completes when it has shown that it is alive; the first shards come
     /// soon after. An engine without workflows gets none. When engines come or go, shards are given
     /// back and taken until each has as many: a run whose handler is at work goes on to its next
-    /// commit first, for `interrupt_grace`.
+    /// commit first, for `cancellation_grace`.
     ///
     /// Completes with: errc::status_relabeled, errc::unhandled_status (the log has the list of
     /// either), errc::fenced when another

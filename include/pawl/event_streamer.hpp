@@ -82,7 +82,7 @@ struct store_streamer_options {
     duration look = std::chrono::seconds{1};
 
     /// What that is measured on. Default: the machine's clocks.
-    std::shared_ptr<pawl::clock> clock = system_clock();
+    std::shared_ptr<pawl::clock> clock = default_clock();
 };
 
 /// Topics in a record_store, as durable as that: with open_memory() a streamer in memory.

@@ -99,9 +99,10 @@ public:
     }
 
     boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
-                                                     std::string_view owner, duration ttl) override
+                                                     std::string_view owner,
+                                                     duration lease_duration) override
     {
-        return inner_->claim(std::move(shards), owner, ttl);
+        return inner_->claim(std::move(shards), owner, lease_duration);
     }
 
     boost::asio::awaitable<void> release(std::vector<lease> held) override
@@ -143,9 +144,9 @@ public:
     }
 
     boost::asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
     {
-        return inner_->claim_role(role, owner, ttl);
+        return inner_->claim_role(role, owner, lease_duration);
     }
 
     boost::asio::awaitable<void> release_role(role_lease held) override

@@ -19,7 +19,7 @@ struct memory_options {
 
     /// By which leases lapse, and, if it is shared, the time of all its engines. Default: the
     /// machine's.
-    std::shared_ptr<pawl::clock> clock = system_clock();
+    std::shared_ptr<pawl::clock> clock = default_clock();
 };
 
 /// Opens an empty store that lives in this process: for tests, and for work that may be lost.

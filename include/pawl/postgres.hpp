@@ -67,12 +67,12 @@ struct postgres_options {
     /// The first wait before a lost connection is made anew, and the longest: it doubles with each
     /// failure. Each is shortened at random by up to a half, so that engines do not come back all
     /// at once. 1 ms to 10 min.
-    duration reconnect_first = std::chrono::milliseconds{50};
-    duration reconnect_longest = std::chrono::seconds{2};
+    duration reconnect_backoff_initial = std::chrono::milliseconds{50};
+    duration reconnect_backoff_max = std::chrono::seconds{2};
 
     /// For how long news of commits is collected before the other processes are told, 0 to 10 s.
     /// One NOTIFY then serves all commits of that time, outside of their transactions.
-    duration notify_delay = std::chrono::milliseconds{10};
+    duration notify_batch_interval = std::chrono::milliseconds{10};
 
     /// For transaction poolers, e.g. PgBouncer with pool_mode=transaction: nothing that lasts
     /// longer than a transaction is used. No LISTEN: news of other processes is found by asking. No

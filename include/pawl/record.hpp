@@ -104,7 +104,7 @@ struct record {
     /// How often the step has returned repeat_after() in this visit: each begins a new round.
     std::uint32_t round = 0;
 
-    /// The step does not run before this time: back-off, repeat_after, lag. Empty: at once.
+    /// The step does not run before this time: back-off, repeat_after, start_delay. Empty: at once.
     std::optional<time_point> not_before;
 
     std::vector<deadline> deadlines; ///< of the present visit

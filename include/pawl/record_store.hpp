@@ -413,10 +413,10 @@ public:
     /// earlier state, it gets a greater one too. No two engines have the same owner name at any
     /// time.
     ///
-    /// A lease ends when `ttl` has passed on the store's own clock, so that the clocks of engines
-    /// need not agree; one of zero has lapsed at once.
+    /// A lease ends when `lease_duration` has passed on the store's own clock, so that the clocks
+    /// of engines need not agree; one of zero has lapsed at once.
     virtual boost::asio::awaitable<std::vector<lease>>
-    claim(std::vector<std::uint32_t> shards, std::string_view owner, duration ttl) = 0;
+    claim(std::vector<std::uint32_t> shards, std::string_view owner, duration lease_duration) = 0;
 
     /// Gives shards back; the next claim gets a greater epoch, whoever makes it. A lease that is no
     /// longer held changes nothing.
@@ -431,7 +431,7 @@ public:
     /// otherwise. As claim(), but leases of roles lapse in every store. Opening a database that is
     /// not shared ends those of before.
     virtual boost::asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) = 0;
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) = 0;
 
     /// Gives the role back. A lease that is no longer held changes nothing.
     virtual boost::asio::awaitable<void> release_role(role_lease held) = 0;

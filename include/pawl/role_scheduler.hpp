@@ -91,10 +91,10 @@ struct role_scheduler_options {
     /// How long a role stays with a holder that is not heard of any more. It is renewed after a
     /// third of that; those who wait ask again after an eighth to a quarter. 10 ms to 1 day.
     /// Default 15 s.
-    duration lease = std::chrono::seconds{15};
+    duration lease_duration = std::chrono::seconds{15};
 
     /// What waits are measured on. Default: the machine's clocks.
-    std::shared_ptr<pawl::clock> clock = system_clock();
+    std::shared_ptr<pawl::clock> clock = default_clock();
 };
 
 /// Roles as leases in a record_store: among everybody who has opened the same database, or shares

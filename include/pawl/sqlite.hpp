@@ -48,10 +48,10 @@ struct sqlite_options {
     /// log is used again from its beginning; while an outside reader or a failure hinders that, it
     /// grows past them, and is cut to twice their size afterwards. Many, because a run that changes
     /// often is then moved once and not each time. 1 to 1,000,000. Default 10,000: 40 MB.
-    std::uint32_t log_pages = 10'000;
+    std::uint32_t wal_autocheckpoint_pages = 10'000;
 
     /// By which leases of roles lapse. Default: the machine's.
-    std::shared_ptr<pawl::clock> clock = system_clock();
+    std::shared_ptr<pawl::clock> clock = default_clock();
 
     /// Called once when the database is opened, in a transaction of its own: makes and changes the
     /// program's own tables (see sqlite_transaction()), with the rules of a function there. What it

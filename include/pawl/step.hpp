@@ -113,7 +113,7 @@ private:
 /// A handler runs at least once. It is cancelled (terminal cancellation of whatever it awaits) when
 /// the run is paused or cancelled, when its attempt limit passes, when the drain of a stop is over,
 /// and, unless it is a timeout's own, when a deadline of its status passes; what it returns after
-/// that is dropped. A callback's handler has engine_options::interrupt_grace before a deadline
+/// that is dropped. A callback's handler has engine_options::cancellation_grace before a deadline
 /// interrupts it, and comes again after the timeout's handler if the status still takes it.
 ///
 /// An exception of any type is a failed attempt: nothing of the object is saved, and the retry

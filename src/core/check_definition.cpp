@@ -98,11 +98,11 @@ private:
             check_dead_end(status);
         if (status.step) {
             check_retry(status, "its step's retry policy", status.step->retry);
-            check_span(status, "its step's attempt_limit", status.step->attempt_limit);
-            check_span(status, "its step's lag", status.step->lag);
-            if (status.step->parallel > max_parallel)
-                add(status, "its step's parallel is above " + std::to_string(max_parallel) +
-                                "; 0 is no limit");
+            check_span(status, "its step's attempt_timeout", status.step->attempt_timeout);
+            check_span(status, "its step's start_delay", status.step->start_delay);
+            if (status.step->max_concurrency > max_concurrency_ceiling)
+                add(status, "its step's max_concurrency is above " +
+                                std::to_string(max_concurrency_ceiling) + "; 0 is no limit");
         }
         check_timeouts(status);
         check_callbacks(status);
@@ -130,7 +130,7 @@ private:
                                    ? std::string{"its timeout's "}
                                    : "its timeout \"" + timeout.name + "\"'s ";
             check_retry(status, whose + "retry policy", timeout.retry);
-            check_span(status, whose + "attempt_limit", timeout.attempt_limit);
+            check_span(status, whose + "attempt_timeout", timeout.attempt_timeout);
             if (timeout.name.size() > max_name)
                 add(status,
                     "a timeout's name is longer than " + std::to_string(max_name) + " bytes");
@@ -166,8 +166,8 @@ private:
         for (std::size_t i = 0; i < status.callback_policies.size(); ++i) {
             const auto callback = "its callback \"" + status.callbacks.at(i) + "\"'s ";
             check_retry(status, callback + "retry policy", status.callback_policies[i].retry);
-            check_span(status, callback + "attempt_limit",
-                       status.callback_policies[i].attempt_limit);
+            check_span(status, callback + "attempt_timeout",
+                       status.callback_policies[i].attempt_timeout);
         }
     }
 

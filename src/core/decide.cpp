@@ -120,7 +120,8 @@ public:
     void made_progress()
     {
         next().state = run_state::running;
-        // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
+        // A back-off ends with the attempts that it belongs to; a start_delay or repeat_after()
+        // goes on.
         if (next().attempt > 0)
             next().not_before.reset();
         next().attempt = 0;
@@ -141,8 +142,8 @@ public:
         next().step_done = !rules->step;
         next().round = 0;
         next().not_before.reset();
-        if (rules->step && rules->step->lag > duration::zero())
-            next().not_before = later(now_, rules->step->lag);
+        if (rules->step && rules->step->start_delay > duration::zero())
+            next().not_before = later(now_, rules->step->start_delay);
         // Those of a callback's handler stay until its message is settled.
         std::erase_if(next().effects, [](const effect& each) {
             return !each.for_run && each.handler < callback_handler_number(0);
@@ -192,7 +193,8 @@ public:
         next().reason.clear();
         next().requested_by.clear();
         next().resume_at.reset();
-        // A back-off ends with the attempts that it belongs to; a lag or repeat_after() goes on.
+        // A back-off ends with the attempts that it belongs to; a start_delay or repeat_after()
+        // goes on.
         if (next().attempt > 0)
             next().not_before.reset();
         next().attempt = 0;
@@ -611,8 +613,8 @@ transition start(const definition& workflow, start_request request, time_point n
     next.visit = 1;
     next.entered_at = next.created_at = next.updated_at = now;
     next.step_done = !rules->step;
-    if (rules->step && rules->step->lag > duration::zero())
-        next.not_before = later(now, rules->step->lag);
+    if (rules->step && rules->step->start_delay > duration::zero())
+        next.not_before = later(now, rules->step->start_delay);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
     next.object_version = workflow.write_version;

@@ -26,8 +26,9 @@ void add_edges(status_rules& to, const std::vector<int>& destinations, edge_caus
 step_rules overlay(const handler_options& options, const step_defaults& defaults)
 {
     return {options.retry.value_or(defaults.retry), options.exhausted,
-            options.attempt_limit.value_or(defaults.attempt_limit),
-            options.parallel.value_or(defaults.parallel), options.lag.value_or(defaults.lag)};
+            options.attempt_timeout.value_or(defaults.attempt_timeout),
+            options.max_concurrency.value_or(defaults.max_concurrency),
+            options.start_delay.value_or(defaults.start_delay)};
 }
 
 status_rules make_rules(int id, const status_draft& draft, const workflow_draft& all)
@@ -47,7 +48,7 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
         rules.callbacks.push_back(callback.name);
         auto options = overlay(*callback.options, all.defaults);
         rules.callback_policies.push_back(
-            {std::move(options.retry), options.attempt_limit, options.exhausted});
+            {std::move(options.retry), options.attempt_timeout, options.exhausted});
         add_edges(rules, callback.destinations, edge_cause::callback, callback.name);
         if (options.exhausted)
             add_edges(rules, {*options.exhausted}, edge_cause::callback, callback.name);
@@ -56,7 +57,7 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
         auto options = overlay(timeout->options, all.defaults);
         rules.timeouts.push_back(
             {timeout->name.empty() ? std::string{unnamed_timeout} : timeout->name,
-             std::move(options.retry), options.attempt_limit});
+             std::move(options.retry), options.attempt_timeout});
         add_edges(rules, timeout->destinations, edge_cause::timeout);
     }
     return rules;

@@ -87,7 +87,7 @@ private:
     friend class active_runs;
 
     /// Why a running handler was cancelled.
-    enum class interruption { none, command, deadline, attempt_limit, stop, not_owner };
+    enum class interruption { none, command, deadline, attempt_timeout, stop, not_owner };
 
     /// A change of the run. Stands in the frame of the coroutine that waits for it.
     struct own_commit final : commit, maker {

@@ -119,10 +119,10 @@ core::source activation::source_of(core::action what) const
 duration activation::limit_of(core::action what) const
 {
     if (what.what == need::timeout)
-        return rules().timeouts[static_cast<std::size_t>(what.timeout)].attempt_limit;
+        return rules().timeouts[static_cast<std::size_t>(what.timeout)].attempt_timeout;
     if (what.what == need::callback)
-        return rules().policy_of(inbox_[what.message].name).attempt_limit;
-    return rules().step->attempt_limit;
+        return rules().policy_of(inbox_[what.message].name).attempt_timeout;
+    return rules().step->attempt_timeout;
 }
 
 /// Makes the handler's coroutine, which copies what it keeps of the message.
@@ -217,7 +217,7 @@ std::optional<core::handler_failed> activation::interrupted(const core::source& 
     // In its order the callback would come again first.
     if (interrupted_ == interruption::deadline && std::holds_alternative<core::from_callback>(by))
         callbacks_in_a_row_ = core::max_callbacks_in_a_row;
-    if (superseded_ || interrupted_ != interruption::attempt_limit) {
+    if (superseded_ || interrupted_ != interruption::attempt_timeout) {
         report(by, begun, handler_result::interrupted);
         return std::nullopt;
     }
@@ -363,16 +363,17 @@ int activation::attempt() const noexcept
 void activation::limit_attempt(duration limit)
 {
     attempt_left_ = limit > duration::zero() ? limit : duration::max();
-    grace_left_ = std::holds_alternative<core::from_callback>(*running_) ? shared_.interrupt_grace
-                                                                         : duration::zero();
+    grace_left_ = std::holds_alternative<core::from_callback>(*running_)
+                      ? shared_.cancellation_grace
+                      : duration::zero();
     await_limit();
 }
 
 /// Waits for what ends the attempt: its limit, which is a span, or the first deadline, which is a
 /// time of a clock that may be set meanwhile.
 ///
-/// A deadline interrupts a step, and a callback's handler, which has `interrupt_grace` first: its
-/// message may have come in time and wait since. Handlers of timeouts follow each other.
+/// A deadline interrupts a step, and a callback's handler, which has `cancellation_grace` first:
+/// its message may have come in time and wait since. Handlers of timeouts follow each other.
 void activation::await_limit()
 {
     auto span = attempt_left_;
@@ -402,7 +403,7 @@ void activation::on_limit(std::uint64_t attempt, duration waited)
         !std::holds_alternative<core::from_timeout>(*running_) && grace_left_ == duration::zero() &&
         core::next_deadline(record_, workflow_->impl->rules).value_or(time_point::max()) <= now();
     if (attempt_left_ <= duration::zero())
-        interrupt(interruption::attempt_limit);
+        interrupt(interruption::attempt_timeout);
     else if (deadline_passed)
         interrupt(interruption::deadline);
     else
@@ -417,7 +418,7 @@ void activation::interrupt(interruption why)
     if (!timer_)
         timer_ = shared_.clock.make_timer(strand());
     if (why != interruption::stop)
-        timer_->wait(shared_.interrupt_grace,
+        timer_->wait(shared_.cancellation_grace,
                      asio::bind_executor(strand(), [weak = weak_from_this(), attempt = attempt_] {
                          if (const auto self = weak.lock())
                              self->supersede(attempt);
@@ -443,7 +444,7 @@ void activation::supersede(std::uint64_t attempt)
     log(log_level::error,
         "a handler did not end after its cancellation; the run goes on without it");
     std::optional<core::outcome> verdict;
-    if (interrupted_ == interruption::attempt_limit)
+    if (interrupted_ == interruption::attempt_timeout)
         verdict = core::handler_failed{*running_, "the attempt took longer than its limit"};
     const auto fresh = std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict));
     if (interrupted_ == interruption::deadline)

@@ -75,8 +75,8 @@ void connector_runner::take(std::vector<stream_event> events)
 /// The lane's next event, when its time has come.
 void connector_runner::schedule_next(const lane_ptr& own)
 {
-    const auto at = core::later(own->events.front().at, connector_.options.lag);
-    const bool now = connector_.options.lag == duration::zero();
+    const auto at = core::later(own->events.front().at, connector_.options.delay);
+    const bool now = connector_.options.delay == duration::zero();
     schedule(own, now ? duration::zero() : at - shared_.clock.now());
 }
 
@@ -124,7 +124,7 @@ void connector_runner::unpark(lane& waiting)
 
 void connector_runner::dispatch()
 {
-    while (!over() && running_ < connector_.options.parallel && !ready_.empty()) {
+    while (!over() && running_ < connector_.options.max_concurrency && !ready_.empty()) {
         const auto own = std::move(ready_.front());
         ready_.pop_front();
         const auto made = std::make_shared<attempt>();
@@ -155,7 +155,8 @@ asio::awaitable<void> connector_runner::run_attempt(lane_ptr own, std::shared_pt
     }
     made->inside = false;
     if (made->late) // also when it returned then: it was cut off
-        failure = std::make_exception_ptr(std::runtime_error("it took longer than attempt_limit"));
+        failure =
+            std::make_exception_ptr(std::runtime_error("it took longer than attempt_timeout"));
     own->now.reset();
     --running_;
     try {
@@ -170,10 +171,10 @@ asio::awaitable<void> connector_runner::run_attempt(lane_ptr own, std::shared_pt
 
 void connector_runner::limit_attempt(const std::shared_ptr<attempt>& made)
 {
-    if (connector_.options.attempt_limit == duration::zero())
+    if (connector_.options.attempt_timeout == duration::zero())
         return;
     made->limit = shared_.clock.make_timer(strand_);
-    made->limit->wait(connector_.options.attempt_limit, [weak = std::weak_ptr{made}] {
+    made->limit->wait(connector_.options.attempt_timeout, [weak = std::weak_ptr{made}] {
         const auto running = weak.lock();
         if (!running || !running->inside)
             return;

@@ -20,7 +20,7 @@ namespace {
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
 
-/// How many times max_open events may wait for their next attempt.
+/// How many times prefetch events may wait for their next attempt.
 constexpr std::size_t parked_events = 16;
 
 } // namespace
@@ -213,13 +213,13 @@ asio::awaitable<void> connector_runner::receive(std::size_t limit)
 
 bool connector_runner::has_room() const noexcept
 {
-    const auto most = connector_.options.max_open;
+    const auto most = connector_.options.prefetch;
     return open_ - parked_ < most && parked_ / parked_events < most;
 }
 
 std::size_t connector_runner::room() const noexcept
 {
-    return connector_.options.max_open - (open_ - parked_);
+    return connector_.options.prefetch - (open_ - parked_);
 }
 
 asio::awaitable<void> connector_runner::redrive(stream_event letter)

@@ -72,7 +72,8 @@ struct workflow_entry {
     /// The log has said once that stored objects of it have members that the program ignores.
     std::atomic<bool> told_of_ignored{false};
 
-    std::map<int, std::unique_ptr<step_limiter>> limiters; ///< of the steps that limit `parallel`
+    std::map<int, std::unique_ptr<step_limiter>>
+        limiters; ///< of the steps that limit `max_concurrency`
 };
 
 /// What the parts of one engine share. Everything in it lives as long as the engine.
@@ -107,7 +108,7 @@ struct context {
     std::size_t urgent_runs;
     std::size_t max_waiting_handlers;
     std::size_t max_object_size;
-    duration interrupt_grace;
+    duration cancellation_grace;
 
     std::atomic<bool> stopping{false};   ///< no handler begins any more
     std::atomic<bool> cancelling{false}; ///< the drain is over: what still runs is cancelled

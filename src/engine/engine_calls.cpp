@@ -161,7 +161,7 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
     now.urgent_runs = places.urgent;
     now.waiting_handlers = places.waiting;
     now.stalled_for = scanner_->stalls().stalled_for();
-    if (options_.drive)
+    if (!options_.client_only)
         co_await read_due_lag(now);
     co_return now;
 }
@@ -286,8 +286,8 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     content.requested_by = std::move(call.requested_by);
     content.key = std::move(call.key);
     content.sent_at = shared_.clock.now();
-    if (call.time_limit)
-        content.expires_at = core::later(content.sent_at, *call.time_limit);
+    if (call.expires_after)
+        content.expires_at = core::later(content.sent_at, *call.expires_after);
     const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
     commit item{delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
     const auto committed = co_await commit_call(item);

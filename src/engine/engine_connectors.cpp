@@ -33,11 +33,11 @@ void check(const connector_impl& what)
     const auto& options = what.options;
     require(is_name(what.name), "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
     require(what.source != nullptr, "the source must not be null");
-    require(options.parallel >= 1 && options.parallel <= max_parallel,
-            "parallel must be from 1 to 1,000,000");
-    require(options.max_open >= 1, "max_open must be at least 1");
-    require(options.attempt_limit >= duration::zero(), "attempt_limit must not be negative");
-    require(options.lag >= duration::zero(), "lag must not be negative");
+    require(options.max_concurrency >= 1 && options.max_concurrency <= max_concurrency_ceiling,
+            "max_concurrency must be from 1 to 1,000,000");
+    require(options.prefetch >= 1, "prefetch must be at least 1");
+    require(options.attempt_timeout >= duration::zero(), "attempt_timeout must not be negative");
+    require(options.delay >= duration::zero(), "delay must not be negative");
     for (const auto& problem : core::retry_problems(options.retry))
         require(false, ("retry." + problem).c_str());
 }
@@ -51,9 +51,9 @@ void engine_core::connect(connector_impl added)
                                "\": connect() it before the engine is started; it was started "
                                "already");
     check(added);
-    if (!options_.drive)
+    if (options_.client_only)
         throw definition_error("connector \"" + added.name +
-                               "\": engine_options::drive is false, and an engine that drives "
+                               "\": engine_options::client_only is true, and an engine that drives "
                                "nothing runs no connectors; connect it to one that does");
     if (!shared_.workflows.contains(added.workflow))
         throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +

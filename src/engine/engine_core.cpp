@@ -49,9 +49,9 @@ engine_options checked(engine_options options)
     require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
     require(options.max_batch_bytes >= 1, "max_batch_bytes is 0; it must be at least 1");
     require(options.max_object_size >= 1, "max_object_size must be at least 1");
-    require(options.interrupt_grace > duration::zero(), "interrupt_grace must be above zero");
-    require(options.lease_time >= std::chrono::milliseconds{100},
-            "lease_time must be at least 100 ms");
+    require(options.cancellation_grace > duration::zero(), "cancellation_grace must be above zero");
+    require(options.lease_duration >= std::chrono::milliseconds{100},
+            "lease_duration must be at least 100 ms");
     require(options.poll_interval >= std::chrono::milliseconds{10},
             "poll_interval must be at least 10 ms");
     using engine_detail::crash_suspects;
@@ -107,13 +107,13 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .urgent_runs = options_.urgent_runs,
               .max_waiting_handlers = options_.max_waiting_handlers,
               .max_object_size = options_.max_object_size,
-              .interrupt_grace = options_.interrupt_grace},
+              .cancellation_grace = options_.cancellation_grace},
       active_(shared_), suspects_(shared_, options_.max_crashes),
       scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
       second_look_(std::make_shared<engine_detail::second_look>(shared_, watchers_)),
-      shards_(std::make_shared<engine_detail::shard_keeper>(shared_, options_.name,
-                                                            options_.lease_time, shard_handlers())),
+      shards_(std::make_shared<engine_detail::shard_keeper>(
+          shared_, options_.name, options_.lease_duration, shard_handlers())),
       peers_(std::make_shared<engine_detail::peer_news>(
           shared_, watchers_, log_news_, [this](std::uint32_t shard) { look_for_hooks(shard); },
           options_.poll_interval)),
@@ -188,9 +188,10 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     auto& entry = at->second;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)
-        if (status.step && status.step->parallel > 0)
-            entry.limiters.emplace(status.id, std::make_unique<engine_detail::step_limiter>(
-                                                  status.step->parallel, options_.max_active_runs));
+        if (status.step && status.step->max_concurrency > 0)
+            entry.limiters.emplace(status.id,
+                                   std::make_unique<engine_detail::step_limiter>(
+                                       status.step->max_concurrency, options_.max_active_runs));
     engine_detail::log_follower* follower = nullptr;
     if (!added->hooks.empty()) {
         hooks_.push_back(std::make_unique<engine_detail::hook_runner>(
@@ -251,7 +252,7 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         shared_.log(
             {log_level::error, "the engine cannot start: " + error_text(std::current_exception())});
     }
-    if (result && options_.drive)
+    if (result && !options_.client_only)
         co_await shards_->release();
     auto expected = phase::starting;
     if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
@@ -269,7 +270,7 @@ asio::awaitable<void> engine_core::do_start()
     auto definitions = co_await read_definitions();
     const auto plan = co_await make_plan(definitions);
     check_labels(plan);
-    if (!options_.drive)
+    if (options_.client_only)
         co_return;
     check_unfinished(plan);
     // In a shared store others may be about to start: it is told later.
@@ -380,7 +381,7 @@ void engine_core::tell_observer(engine_state state) const
 void engine_core::let_go()
 {
     peers_->start();
-    if (!options_.drive)
+    if (options_.client_only)
         return;
     shards_->start();
     scanner_->start();

@@ -22,7 +22,7 @@ engine_core::letter_rules engine_core::rules_of(const std::string& topic)
     for (const auto& runner : connectors_)
         if (topic == dead_letter_topic(runner->connector().name))
             return {[to = runner](stream_event letter) { return to->redrive(std::move(letter)); },
-                    runner->connector().options.attempt_limit};
+                    runner->connector().options.attempt_timeout};
     for (const auto& runner : hooks_)
         if (topic == hook_dead_letter_topic(runner->workflow()))
             return {

@@ -173,7 +173,7 @@ engine_core::find_undriven(std::vector<core::engine_facts> alive)
     } while (query.after);
     std::vector<std::string> names;
     for (const auto& [name, entry] : found)
-        if (!options_.drive || !shared_.workflows.contains(name))
+        if (options_.client_only || !shared_.workflows.contains(name))
             names.push_back(name);
     const auto driven = co_await driven_elsewhere(names, std::move(alive));
     std::vector<undriven_workflow> undriven;

@@ -201,14 +201,14 @@ asio::awaitable<std::exception_ptr> hook_runner::try_hook(lane& within,
 /// Cancels the attempt when its time is over, and goes on without it if it does not end then.
 void hook_runner::limit_attempt(lane& within, const std::shared_ptr<bool>& late)
 {
-    if (rules_.attempt_limit == duration::zero())
+    if (rules_.attempt_timeout == duration::zero())
         return;
-    within.limit->wait(rules_.attempt_limit, [this, &within, late] {
+    within.limit->wait(rules_.attempt_timeout, [this, &within, late] {
         if (std::exchange(*late, true))
             return;
         within.call.interrupt();
         // Not through `late`, which is true from now on.
-        within.limit->wait(shared_.interrupt_grace, [this, &within, kept = std::weak_ptr{late}] {
+        within.limit->wait(shared_.cancellation_grace, [this, &within, kept = std::weak_ptr{late}] {
             if (kept.expired() || shared_.stopping)
                 return;
             shared_.log({log_level::error, "a hook of " + workflow_.rules.name +

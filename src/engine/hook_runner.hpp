@@ -17,7 +17,7 @@ namespace pawl::engine_detail {
 /// How hooks are called.
 struct hook_rules {
     retry_policy retry;
-    duration attempt_limit{}; ///< zero: none
+    duration attempt_timeout{}; ///< zero: none
 };
 
 /// Runs the hooks of one workflow from the log. At least once; in the order of a run's events.

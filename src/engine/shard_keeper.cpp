@@ -92,9 +92,11 @@ struct shard_keeper::lapse {
     bool over = false;
 };
 
-shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_time, handlers told)
-    : shared_(shared), owner_(std::move(owner)), lease_time_(lease_time), told_(std::move(told)),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
+shard_keeper::shard_keeper(context& shared, std::string owner, duration lease_duration,
+                           handlers told)
+    : shared_(shared), owner_(std::move(owner)), lease_time_(lease_duration),
+      told_(std::move(told)), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
 {
 }
 
@@ -408,7 +410,7 @@ asio::awaitable<void> shard_keeper::give_back_left()
     const auto now = shared_.clock.now();
     for (const auto& each : leaving_) {
         const auto waited = now - each.since;
-        const bool in_time = waited >= duration::zero() && waited < shared_.interrupt_grace;
+        const bool in_time = waited >= duration::zero() && waited < shared_.cancellation_grace;
         const bool busy = told_.busy(each.number);
         if (busy && in_time)
             continue;

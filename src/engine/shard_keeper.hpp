@@ -47,7 +47,7 @@ public:
         std::function<bool(std::uint32_t)> busy;
     };
 
-    shard_keeper(context& shared, std::string owner, duration lease_time, handlers told);
+    shard_keeper(context& shared, std::string owner, duration lease_duration, handlers told);
 
     /// Takes the first shards. Throws errc::fenced when a store that is not shared has another
     /// engine, and what the store throws.

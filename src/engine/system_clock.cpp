@@ -54,7 +54,7 @@ public:
 
 } // namespace
 
-std::shared_ptr<clock> system_clock()
+std::shared_ptr<clock> default_clock()
 {
     static const auto instance = std::make_shared<machine_clock>();
     return instance;

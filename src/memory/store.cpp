@@ -209,11 +209,11 @@ public:
     }
 
     boost::asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
     {
         const auto now = clock_->now();
         const std::lock_guard lock{mutex_};
-        co_return state_.claim_role(role, owner, now, core::later(now, ttl));
+        co_return state_.claim_role(role, owner, now, core::later(now, lease_duration));
     }
 
     boost::asio::awaitable<void> release_role(role_lease held) override
@@ -239,10 +239,11 @@ public:
     }
 
     boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
-                                                     std::string_view owner, duration ttl) override
+                                                     std::string_view owner,
+                                                     duration lease_duration) override
     {
         const auto now = clock_->now();
-        const auto until = shared_ ? core::later(now, ttl) : time_point::max();
+        const auto until = shared_ ? core::later(now, lease_duration) : time_point::max();
         const std::lock_guard lock{mutex_};
         co_return state_.claim(shards, owner, now, until);
     }

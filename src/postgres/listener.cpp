@@ -35,7 +35,7 @@ listener::listener(std::shared_ptr<news> owner)
       link_(std::make_shared<connection>(strand_, news_->where_, news_->troubles_, false,
                                          std::chrono::duration_cast<connection::clock::duration>(
                                              news_->options_.statement_timeout))),
-      waits_(news_->options_.reconnect_first, news_->options_.reconnect_longest),
+      waits_(news_->options_.reconnect_backoff_initial, news_->options_.reconnect_backoff_max),
       reconnect_(strand_), interval_(strand_)
 {
 }

@@ -94,7 +94,7 @@ asio::awaitable<void> news::notify_later(std::shared_ptr<news> self)
         }
         if (!has_more)
             co_return;
-        timer.expires_after(self->options_.notify_delay);
+        timer.expires_after(self->options_.notify_batch_interval);
         asio::use_awaitable_t<> token;
         co_await timer.async_wait(asio::as_tuple(token));
     }

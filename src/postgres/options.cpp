@@ -66,9 +66,10 @@ void check(const postgres_options& options)
     check_time("lock_timeout", options.lock_timeout, 10ms, 1h);
     check_time("idle_in_transaction_timeout", options.idle_in_transaction_timeout, 10ms, 1h);
     check_time("network_timeout", options.network_timeout, 1s, 1h);
-    check_time("reconnect_first", options.reconnect_first, 1ms, 10min);
-    check_time("reconnect_longest", options.reconnect_longest, options.reconnect_first, 10min);
-    check_time("notify_delay", options.notify_delay, 0s, 10s);
+    check_time("reconnect_backoff_initial", options.reconnect_backoff_initial, 1ms, 10min);
+    check_time("reconnect_backoff_max", options.reconnect_backoff_max,
+               options.reconnect_backoff_initial, 10min);
+    check_time("notify_batch_interval", options.notify_batch_interval, 0s, 10s);
     if (options.poll_interval != duration{0})
         check_time("poll_interval", options.poll_interval, 10ms, 1h);
 }

@@ -39,13 +39,13 @@ CREATE TABLE shards (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- The owner of each shard; NULL when it is free. Rows of their own, so that a renewal waits for no
--- batch. Who changes the owner to another holds the lock of the shard's row too. lease_time: how long
+-- batch. Who changes the owner to another holds the lock of the shard's row too. lease_duration: how long
 -- the owner asked for, in microseconds; see is_lapsed().
 CREATE TABLE leases (
     shard integer PRIMARY KEY,
     lease_until bigint,
     owner bytea,
-    lease_time bigint
+    lease_duration bigint
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE workflows (
@@ -207,7 +207,7 @@ CREATE TABLE roles (
     owner bytea,
     epoch bigint NOT NULL,
     lease_until bigint NOT NULL,
-    lease_time bigint -- as that of a shard
+    lease_duration bigint -- as that of a shard
 );
 
 INSERT INTO shards (shard) SELECT generate_series(0, :shards - 1);
@@ -860,14 +860,14 @@ END $$;
 -- Whether a lease is over at this time. A clock that has gone back, as with a server that takes over
 -- and is behind, would keep the shards of an engine that has died: a lease that ends later than two
 -- of its length from now was given by another clock, and is over too.
-CREATE FUNCTION is_lapsed(lease_until bigint, lease_time bigint, now bigint) RETURNS boolean
+CREATE FUNCTION is_lapsed(lease_until bigint, lease_duration bigint, now bigint) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT lease_until <= now OR coalesce(lease_until - now > 2 * lease_time, false) $$;
+$$ SELECT lease_until <= now OR coalesce(lease_until - now > 2 * lease_duration, false) $$;
 
 -- Takes each of these shards that is free, lapsed, or the claimer's already. One in which a batch is
 -- being stored at the moment gets no new owner now. All of them together are waited for as long as a
 -- quarter of the lease: one whose row another session has locked keeps no other from being renewed.
-CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, ttl bigint)
+CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, lease_duration bigint)
 RETURNS TABLE (shard integer, epoch bigint, owner bytea, lease_until bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
 #variable_conflict use_column
@@ -876,7 +876,7 @@ DECLARE
     free integer[];
     missed integer[];
     each integer;
-    patience bigint := least(ttl / 4000, 60000); -- in milliseconds
+    patience bigint := least(lease_duration / 4000, 60000); -- in milliseconds
 BEGIN
     PERFORM set_config('lock_timeout', greatest(patience, 100)::text, true);
     SELECT array_agg(held.shard) FILTER (WHERE held.owner = claimer),
@@ -885,7 +885,7 @@ BEGIN
         SELECT l.shard, l.owner FROM leases l
         WHERE l.shard = ANY (wanted)
           AND (l.owner IS NULL OR l.owner = claimer
-               OR is_lapsed(l.lease_until, l.lease_time, now_us()))
+               OR is_lapsed(l.lease_until, l.lease_duration, now_us()))
         ORDER BY l.shard FOR NO KEY UPDATE SKIP LOCKED) held;
     SELECT array_agg(l.shard ORDER BY l.shard) INTO missed FROM leases l
     WHERE l.shard = ANY (wanted) AND l.owner = claimer AND l.shard <> ALL (coalesce(own, '{}'));
@@ -907,7 +907,7 @@ BEGIN
         SELECT s.shard FROM shards s WHERE s.shard = ANY (free)
         ORDER BY s.shard FOR NO KEY UPDATE SKIP LOCKED) idle;
     UPDATE shards s SET epoch = next_epoch(s.epoch) WHERE s.shard = ANY (free);
-    UPDATE leases l SET owner = claimer, lease_until = now_us() + ttl, lease_time = ttl
+    UPDATE leases l SET owner = claimer, lease_until = now_us() + lease_duration, lease_duration = lease_duration
     WHERE l.shard = ANY (own) OR l.shard = ANY (free);
     RETURN QUERY SELECT l.shard, s.epoch, l.owner, l.lease_until
     FROM leases l JOIN shards s ON s.shard = l.shard

@@ -33,7 +33,7 @@ pool::session::session(asio::any_io_executor executor, const settings& options)
     : strand(asio::make_strand(std::move(executor))),
       link(std::make_shared<connection>(strand, options.where, options.troubles, options.prepares,
                                         options.answer_limit)),
-      waits(options.reconnect_first, options.reconnect_longest)
+      waits(options.reconnect_backoff_initial, options.reconnect_backoff_max)
 {
 }
 

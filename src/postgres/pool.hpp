@@ -47,8 +47,8 @@ public:
         std::size_t connections = 1;
         bool prepares = true;
         connection::clock::duration answer_limit{};
-        duration reconnect_first{};
-        duration reconnect_longest{};
+        duration reconnect_backoff_initial{};
+        duration reconnect_backoff_max{};
         repeating how = repeating::once;
         std::shared_ptr<schema_memory> schema; ///< read again for each session; null: not
 

@@ -42,9 +42,9 @@ std::string select_runs(std::string_view rest)
 }
 
 /// In microseconds. The end of a lease has to fit into its column.
-std::int64_t lease_time(duration ttl)
+std::int64_t lease_duration(duration lease_duration)
 {
-    return std::min(ttl, duration::max() / 2).count();
+    return std::min(lease_duration, duration::max() / 2).count();
 }
 
 /// A limit with one more row, which tells whether another page follows.
@@ -351,13 +351,15 @@ request queries::topic_end(std::string_view topic) const
 }
 
 request queries::claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
-                       duration ttl) const
+                       duration lease_duration) const
 {
-    return make(
-        "pawl_claim", "claiming shards",
-        "SELECT shard, epoch, owner, lease_until FROM {0}.claim_shards($1::integer[], "
-        "$2::bytea, $3::bigint) ORDER BY shard",
-        parameters{}.int4_array({shards.begin(), shards.end()}).bytes(owner).int8(lease_time(ttl)));
+    return make("pawl_claim", "claiming shards",
+                "SELECT shard, epoch, owner, lease_until FROM {0}.claim_shards($1::integer[], "
+                "$2::bytea, $3::bigint) ORDER BY shard",
+                parameters{}
+                    .int4_array({shards.begin(), shards.end()})
+                    .bytes(owner)
+                    .int8(lease_duration(lease_duration)));
 }
 
 request queries::fence_lost(const std::vector<seen_event>& seen) const
@@ -399,19 +401,21 @@ request queries::leases() const
                 parameters{}.int4(core::max_shards_of_all));
 }
 
-request queries::claim_role(std::string_view role, std::string_view owner, duration ttl) const
+request queries::claim_role(std::string_view role, std::string_view owner,
+                            duration lease_duration) const
 {
-    return make("pawl_claim_role", "claiming a role",
-                "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until, lease_time) VALUES "
-                "($1::bytea, $2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint, $3::bigint) "
-                "ON CONFLICT (name) DO "
-                "UPDATE SET epoch = CASE WHEN r.owner = excluded.owner THEN r.epoch ELSE "
-                "{0}.next_epoch(r.epoch) END, owner = excluded.owner, lease_until = {0}.now_us() + "
-                "$3::bigint, lease_time = $3::bigint "
-                "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
-                "{0}.is_lapsed(r.lease_until, r.lease_time, {0}.now_us()) "
-                "RETURNING name, epoch, owner, lease_until",
-                parameters{}.bytes(role).bytes(owner).int8(lease_time(ttl)));
+    return make(
+        "pawl_claim_role", "claiming a role",
+        "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until, lease_duration) VALUES "
+        "($1::bytea, $2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint, $3::bigint) "
+        "ON CONFLICT (name) DO "
+        "UPDATE SET epoch = CASE WHEN r.owner = excluded.owner THEN r.epoch ELSE "
+        "{0}.next_epoch(r.epoch) END, owner = excluded.owner, lease_until = {0}.now_us() + "
+        "$3::bigint, lease_duration = $3::bigint "
+        "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
+        "{0}.is_lapsed(r.lease_until, r.lease_duration, {0}.now_us()) "
+        "RETURNING name, epoch, owner, lease_until",
+        parameters{}.bytes(role).bytes(owner).int8(lease_duration(lease_duration)));
 }
 
 request queries::release_role(const role_lease& held) const
@@ -425,7 +429,7 @@ request queries::roles(std::string_view prefix) const
 {
     return make("pawl_roles", "reading roles",
                 "SELECT name, epoch, owner, lease_until FROM {0}.roles WHERE owner IS NOT NULL "
-                "AND NOT {0}.is_lapsed(lease_until, lease_time, {0}.now_us()) "
+                "AND NOT {0}.is_lapsed(lease_until, lease_duration, {0}.now_us()) "
                 "AND name >= $1::bytea AND name < $2::bytea ORDER BY name",
                 parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
 }
@@ -433,13 +437,14 @@ request queries::roles(std::string_view prefix) const
 request queries::forget_roles(std::string_view prefix) const
 {
     // Those that somebody is claiming at the moment are left alone.
-    return make("pawl_forget_roles", "forgetting roles",
-                "DELETE FROM {0}.roles WHERE name = ANY (ARRAY(SELECT name FROM {0}.roles WHERE "
-                "name >= $1::bytea AND name < $2::bytea AND (owner IS NULL OR "
-                "{0}.is_lapsed(lease_until, lease_time, {0}.now_us())) FOR UPDATE SKIP LOCKED)) "
-                "AND (owner IS NULL OR "
-                "{0}.is_lapsed(lease_until, lease_time, {0}.now_us()))",
-                parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
+    return make(
+        "pawl_forget_roles", "forgetting roles",
+        "DELETE FROM {0}.roles WHERE name = ANY (ARRAY(SELECT name FROM {0}.roles WHERE "
+        "name >= $1::bytea AND name < $2::bytea AND (owner IS NULL OR "
+        "{0}.is_lapsed(lease_until, lease_duration, {0}.now_us())) FOR UPDATE SKIP LOCKED)) "
+        "AND (owner IS NULL OR "
+        "{0}.is_lapsed(lease_until, lease_duration, {0}.now_us()))",
+        parameters{}.bytes(prefix).bytes(core::end_of_prefix(prefix)));
 }
 
 request queries::now() const

@@ -48,11 +48,12 @@ public:
     request log_end(std::uint32_t shard) const;
     request topic_end(std::string_view topic) const;
     request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
-                  duration ttl) const;
+                  duration lease_duration) const;
     request fence_lost(const std::vector<seen_event>& seen) const;
     request release(const std::vector<lease>& held) const;
     request leases() const;
-    request claim_role(std::string_view role, std::string_view owner, duration ttl) const;
+    request claim_role(std::string_view role, std::string_view owner,
+                       duration lease_duration) const;
     request release_role(const role_lease& held) const;
     request roles(std::string_view prefix) const;
     request forget_roles(std::string_view prefix) const;

@@ -44,8 +44,8 @@ pool::settings pool_settings(std::shared_ptr<const target> where,
             .troubles = std::move(troubles),
             .prepares = !options.poll_only,
             .answer_limit = options.statement_timeout + answer_grace,
-            .reconnect_first = options.reconnect_first,
-            .reconnect_longest = options.reconnect_longest};
+            .reconnect_backoff_initial = options.reconnect_backoff_initial,
+            .reconnect_backoff_max = options.reconnect_backoff_max};
 }
 
 std::shared_ptr<pool>
@@ -270,13 +270,14 @@ public:
     }
 
     asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> wanted,
-                                              std::string_view owner, duration ttl) override
+                                              std::string_view owner,
+                                              duration lease_duration) override
     {
         core::check_claim(wanted, owner, writer_->all_shards());
         if (wanted.empty())
             co_return std::vector<lease>{};
         co_await lost_->look_for(*keepers_);
-        auto rows = co_await keepers_->run(statements_->claim(wanted, owner, ttl));
+        auto rows = co_await keepers_->run(statements_->claim(wanted, owner, lease_duration));
         co_return queries::read_leases(std::move(rows));
     }
 
@@ -295,11 +296,11 @@ public:
     }
 
     asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
     {
         core::check_role(role);
         core::check_owner(owner);
-        auto rows = co_await keepers_->run(statements_->claim_role(role, owner, ttl));
+        auto rows = co_await keepers_->run(statements_->claim_role(role, owner, lease_duration));
         auto taken = queries::read_roles(std::move(rows));
         if (taken.empty())
             co_return std::nullopt;

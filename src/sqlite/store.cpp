@@ -104,8 +104,9 @@ sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& 
         use_log(database);
         // A log that grew past its usual size, because a reader outside kept it in use, is cut.
         const auto page = database.integer("PRAGMA page_size") + 24;
-        database.execute(
-            fmt::format("PRAGMA journal_size_limit = {}", 2 * page * options.log_pages).c_str());
+        database.execute(fmt::format("PRAGMA journal_size_limit = {}",
+                                     2 * page * options.wal_autocheckpoint_pages)
+                             .c_str());
     }
     return database;
 }
@@ -150,7 +151,7 @@ public:
             return;
         }
         file_->watch_log();
-        write_database_.move_log_from(static_cast<int>(options.log_pages));
+        write_database_.move_log_from(static_cast<int>(options.wal_autocheckpoint_pages));
         read_database_.emplace(file_->path());
         read_database_->execute("PRAGMA query_only = 1");
         reader_.emplace(*read_database_, shards_);
@@ -276,11 +277,11 @@ public:
     }
 
     asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
     {
         const auto now = clock_->now();
-        return run_on(write_thread_, [this, role, owner, now, ttl] {
-            return writer_.claim_role(role, owner, now, core::later(now, ttl));
+        return run_on(write_thread_, [this, role, owner, now, lease_duration] {
+            return writer_.claim_role(role, owner, now, core::later(now, lease_duration));
         });
     }
 
@@ -353,9 +354,9 @@ private:
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
 {
     core::check_shard_count(options.shards);
-    if (options.log_pages < 1 || options.log_pages > most_log_pages)
-        throw definition_error{
-            fmt::format("sqlite_options::log_pages must be 1 to {}", most_log_pages)};
+    if (options.wal_autocheckpoint_pages < 1 || options.wal_autocheckpoint_pages > most_log_pages)
+        throw definition_error{fmt::format(
+            "sqlite_options::wal_autocheckpoint_pages must be 1 to {}", most_log_pages)};
     core::check_clock(options.clock);
     return std::make_shared<sqlite_store>(path, options);
 }

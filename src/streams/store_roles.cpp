@@ -284,7 +284,7 @@ public:
     {
         auto executor = co_await asio::this_coro::executor;
         const auto kept = std::make_shared<keeper>(
-            store_, options_.clock, options_.lease, std::move(role),
+            store_, options_.clock, options_.lease_duration, std::move(role),
             fmt::format("{}#{}", options_.owner, ++holders_), std::move(executor));
         // From now on the role is given back, unless the caller gets it: also when the wait is
         // cancelled, or is destroyed with its executor.
@@ -314,8 +314,8 @@ std::shared_ptr<role_scheduler> store_role_scheduler(std::shared_ptr<record_stor
         throw definition_error("store_role_scheduler: the store must not be null");
     if (!options.clock)
         refuse("clock must not be null: leave the default for the machine's clocks");
-    if (options.lease < shortest_lease || options.lease > longest_lease)
-        refuse("lease must be from 10 ms to 1 day");
+    if (options.lease_duration < shortest_lease || options.lease_duration > longest_lease)
+        refuse("lease_duration must be from 10 ms to 1 day");
     if (options.owner.size() > max_owner)
         refuse("owner must have at most 900 bytes");
     // Never the same one twice, so that nobody takes the role of one who is gone for its own.

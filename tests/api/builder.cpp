@@ -70,10 +70,11 @@ BOOST_AUTO_TEST_CASE(the_graph_is_read_off_the_types)
 BOOST_AUTO_TEST_CASE(steps_overlay_the_defaults_in_any_order_of_declaration)
 {
     order_builder b{"orders"};
-    b.step<created>(go<validated>).retry({.max_attempts = 3}).attempt_limit(7s);
-    b.defaults({.retry = {.initial = 9s}, .attempt_limit = 2s, .parallel = 5, .lag = 1s});
-    b.step<validated>(go<shipped>).parallel(0).lag(0s);
-    b.timeout<validated>("warn", 1min, go<shipped>).attempt_limit(3s);
+    b.step<created>(go<validated>).retry({.max_attempts = 3}).attempt_timeout(7s);
+    b.defaults(
+        {.retry = {.initial = 9s}, .attempt_timeout = 2s, .max_concurrency = 5, .start_delay = 1s});
+    b.step<validated>(go<shipped>).max_concurrency(0).start_delay(0s);
+    b.timeout<validated>("warn", 1min, go<shipped>).attempt_timeout(3s);
     b.timeout<validated>("give up", 2min, go<shipped>).retry({.max_attempts = 4});
     b.end<shipped>();
     b.resume_error_pauses(20min, 2);
@@ -82,19 +83,19 @@ BOOST_AUTO_TEST_CASE(steps_overlay_the_defaults_in_any_order_of_declaration)
     const auto& first = *rules_of(flow.rules(), created).step;
     BOOST_TEST(first.retry.max_attempts == 3);
     BOOST_TEST((first.retry.initial == pawl::retry_policy{}.initial));
-    BOOST_TEST((first.attempt_limit == 7s));
-    BOOST_TEST(first.parallel == 5u);
-    BOOST_TEST((first.lag == 1s));
+    BOOST_TEST((first.attempt_timeout == 7s));
+    BOOST_TEST(first.max_concurrency == 5u);
+    BOOST_TEST((first.start_delay == 1s));
     BOOST_TEST(!first.exhausted.has_value());
 
     const auto& second = rules_of(flow.rules(), validated);
     BOOST_TEST((second.step->retry.initial == 9s));
-    BOOST_TEST((second.step->attempt_limit == 2s));
-    BOOST_TEST(second.step->parallel == 0u);
-    BOOST_TEST((second.step->lag == 0s));
-    BOOST_TEST((second.timeouts[0].attempt_limit == 3s));
+    BOOST_TEST((second.step->attempt_timeout == 2s));
+    BOOST_TEST(second.step->max_concurrency == 0u);
+    BOOST_TEST((second.step->start_delay == 0s));
+    BOOST_TEST((second.timeouts[0].attempt_timeout == 3s));
     BOOST_TEST((second.timeouts[0].retry.initial == 9s));
-    BOOST_TEST((second.timeouts[1].attempt_limit == 2s));
+    BOOST_TEST((second.timeouts[1].attempt_timeout == 2s));
     BOOST_TEST(second.timeouts[1].retry.max_attempts == 4);
     BOOST_TEST((flow.rules().resume_after == 20min));
     BOOST_TEST(flow.rules().max_auto_resumes == 2);

@@ -155,18 +155,20 @@ const std::vector<mistake> options{
     {"max_attempts",
      [](order_builder& b) { b.step<paying>(go<shipped>).retry({.max_attempts = -1}); },
      {"paying (3)", "max_attempts"}},
-    {"attempt_limit",
-     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_limit(unknown(-1us)); },
-     {"paying (3)", "attempt_limit"}},
-    {"lag",
-     [](order_builder& b) { b.step<paying>(go<shipped>).lag(unknown(-1us)); },
-     {"paying (3)", "lag"}},
-    {"parallel",
+    {"attempt_timeout",
+     [](order_builder& b) { b.step<paying>(go<shipped>).attempt_timeout(unknown(-1us)); },
+     {"paying (3)", "attempt_timeout"}},
+    {"start_delay",
+     [](order_builder& b) { b.step<paying>(go<shipped>).start_delay(unknown(-1us)); },
+     {"paying (3)", "start_delay"}},
+    {"max_concurrency",
      [](order_builder& b) {
-         b.step<paying>(go<shipped>).parallel(unknown(pawl::max_parallel + 1));
+         b.step<paying>(go<shipped>).max_concurrency(unknown(pawl::max_concurrency_ceiling + 1));
      },
-     {"paying (3)", "parallel", "1000000"}},
-    {"defaults", [](order_builder& b) { b.defaults({.lag = -1s}); }, {"created (1)", "lag"}},
+     {"paying (3)", "max_concurrency", "1000000"}},
+    {"defaults",
+     [](order_builder& b) { b.defaults({.start_delay = -1s}); },
+     {"created (1)", "start_delay"}},
     {"timeout's duration",
      [](order_builder& b) { b.timeout<created>(unknown(0s), go<shipped>); },
      {"created (1)", "its timeout's", "duration"}},
@@ -176,9 +178,9 @@ const std::vector<mistake> options{
          b.timeout<created>("second", 1s, go<shipped>).retry({.initial = -1s});
      },
      {"created (1)", "its timeout \"second\"", "initial"}},
-    {"timeout's attempt_limit",
-     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_limit(unknown(-1s)); },
-     {"created (1)", "its timeout's", "attempt_limit"}},
+    {"timeout's attempt_timeout",
+     [](order_builder& b) { b.timeout<created>(1s, go<shipped>).attempt_timeout(unknown(-1s)); },
+     {"created (1)", "its timeout's", "attempt_timeout"}},
     {"two timeouts, one of them without a name",
      [](order_builder& b) {
          b.timeout<created>(1s, go<shipped>);
@@ -248,8 +250,8 @@ BOOST_AUTO_TEST_CASE(what_is_right_is_built)
     auto limits = right();
     limits.step<paying>(go<shipped>)
         .retry({.initial = 2min, .multiplier = 1, .jitter = 1, .max_attempts = 0})
-        .attempt_limit(0s)
-        .lag(0s);
+        .attempt_timeout(0s)
+        .start_delay(0s);
     limits.resume_error_pauses(0s, 0);
     BOOST_TEST(problems(std::move(limits)) == "built");
 }

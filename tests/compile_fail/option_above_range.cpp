@@ -1,4 +1,4 @@
-// expect: parallel must be from 0 to 1,000,000
+// expect: max_concurrency must be from 0 to 1,000,000
 #include "workflow.hpp"
 
 #ifdef FIXED
@@ -9,5 +9,5 @@ constexpr int runs = -1;
 
 void declare(order_builder& b)
 {
-    b.step<status::open>(go<status::closed>).parallel(runs);
+    b.step<status::open>(go<status::closed>).max_concurrency(runs);
 }

@@ -1,4 +1,4 @@
-// expect: attempt_limit must not be negative
+// expect: attempt_timeout must not be negative
 #include "workflow.hpp"
 
 #ifdef FIXED
@@ -9,5 +9,5 @@ constexpr std::chrono::seconds limit{-5};
 
 void declare(order_builder& b)
 {
-    b.step<status::open>(go<status::closed>).attempt_limit(limit);
+    b.step<status::open>(go<status::closed>).attempt_timeout(limit);
 }

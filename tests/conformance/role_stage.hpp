@@ -30,13 +30,14 @@ inline constexpr pawl::duration lease = std::chrono::seconds{12};
 struct cable final : pawl::forwarding_store {
     using forwarding_store::forwarding_store;
 
-    awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
+                                                          std::string_view owner,
+                                                          pawl::duration lease_duration) override
     {
         if (cut)
             throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
         ++under_way;
-        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
+        auto held = co_await forwarding_store::claim_role(role, owner, lease_duration);
         --under_way;
         co_return held;
     }
@@ -91,11 +92,11 @@ inline role_stage make_stage(store_maker make_store)
     const auto parts = std::make_shared<stage_parts>();
     parts->place = make_store(parts->clock);
     role_stage stage;
-    stage.lease = lease;
+    stage.lease_duration = lease;
     stage.join = [parts] {
         parts->cables.push_back(std::make_shared<cable>(parts->place.store));
         return pawl::store_role_scheduler(parts->cables.back(),
-                                          {.lease = lease, .clock = parts->clock});
+                                          {.lease_duration = lease, .clock = parts->clock});
     };
     stage.advance = [parts](pawl::duration span) {
         return advance(parts, span);

@@ -69,7 +69,7 @@ struct two_engines {
         };
         const auto topics = pawl::store_streamer(added.door, {.clock = clock});
         added.engine->connect("orders", pawl::from_topic(topics, "orders"), flow, start_run,
-                              {.parallel = 3});
+                              {.max_concurrency = 3});
         bool started = false;
         added.engine->async_start([&](pawl::error_code problem) { started = !problem; });
         advance_until([&] { return started; });

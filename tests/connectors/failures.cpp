@@ -28,7 +28,7 @@ BOOST_DATA_TEST_CASE(a_poison_event_is_a_dead_letter_and_holds_up_no_other, back
 {
     bench at{carrying(), sample, [](pawl::engine& to, bench& b) {
                  to.connect("orders", b.topic("orders"), b.workflow, start_heavy,
-                            {.parallel = 1, .retry = three_times});
+                            {.max_concurrency = 1, .retry = three_times});
              }};
     auto poison = event_of("1", "a", 0);
     poison.headers["from"] = "a shop";
@@ -183,13 +183,13 @@ BOOST_AUTO_TEST_CASE(an_attempt_past_its_limit_is_cancelled_and_counted)
                      co_await in.trigger(what.number, parcel{});
                  };
                  to.connect("orders", b.topic("orders"), b.workflow, hang,
-                            {.retry = three_times, .attempt_limit = 5s});
+                            {.retry = three_times, .attempt_timeout = 5s});
              }};
     at.send("orders", {event_of("1", "a")});
     at.test->advance(5s + 10s + 5s + 10s);
     BOOST_TEST(attempts == (std::vector<int>{1, 2, 3}), boost::test_tools::per_element());
     BOOST_TEST(at.runs_of("a").size() == 1);
-    BOOST_TEST(at.logged("it took longer than attempt_limit"));
+    BOOST_TEST(at.logged("it took longer than attempt_timeout"));
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_lets_what_runs_go_on_until_the_drain_is_over)
@@ -202,7 +202,8 @@ BOOST_AUTO_TEST_CASE(a_stop_lets_what_runs_go_on_until_the_drain_is_over)
                          co_await wait_on(clock, 20s);
                          ++ended;
                      };
-                     to.connect("orders", b.topic("orders"), b.workflow, slow, {.parallel = 1});
+                     to.connect("orders", b.topic("orders"), b.workflow, slow,
+                                {.max_concurrency = 1});
                  }};
         at.send("orders", {event_of("1", "a"), event_of("2", "b")});
         at.test->engine().async_stop(drain, [&](pawl::error_code) { stopped = true; });
@@ -231,7 +232,7 @@ BOOST_AUTO_TEST_CASE(reading_stops_while_too_many_events_are_open)
                  auto policy = three_times;
                  policy.max_attempts = 0;
                  to.connect("orders", b.topic("orders"), b.workflow, fail,
-                            {.retry = policy, .max_open = 5});
+                            {.retry = policy, .prefetch = 5});
              }};
     std::vector<pawl::stream_event> events;
     for (int i = 0; i < 200; ++i)

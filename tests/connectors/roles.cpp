@@ -18,12 +18,13 @@ namespace {
 struct cable final : pawl::forwarding_store {
     using forwarding_store::forwarding_store;
 
-    awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
+                                                          std::string_view owner,
+                                                          pawl::duration lease_duration) override
     {
         if (cut)
             throw pawl::error(pawl::errc::store_unavailable, "the cable is cut");
-        return forwarding_store::claim_role(role, owner, ttl);
+        return forwarding_store::claim_role(role, owner, lease_duration);
     }
 
     bool cut = false;
@@ -33,10 +34,11 @@ struct cable final : pawl::forwarding_store {
 struct slow_store final : pawl::forwarding_store {
     using forwarding_store::forwarding_store;
 
-    awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    awaitable<std::optional<pawl::role_lease>> claim_role(std::string_view role,
+                                                          std::string_view owner,
+                                                          pawl::duration lease_duration) override
     {
-        auto held = co_await forwarding_store::claim_role(role, owner, ttl);
+        auto held = co_await forwarding_store::claim_role(role, owner, lease_duration);
         if (delay > 0s)
             co_await wait_on(clock, delay);
         co_return held;
@@ -71,7 +73,8 @@ struct two_engines {
     {
         which.way = std::make_shared<cable>(common);
         pawl::engine_options options{.store = pawl::open_memory(), .clock = clock};
-        options.roles = pawl::store_role_scheduler(which.way, {.lease = 12s, .clock = clock});
+        options.roles =
+            pawl::store_role_scheduler(which.way, {.lease_duration = 12s, .clock = clock});
         options.log = [&which](const pawl::log_entry& entry) {
             which.log.push_back(to_string(entry));
         };
@@ -187,7 +190,7 @@ BOOST_AUTO_TEST_CASE(an_answer_that_came_after_the_lease_is_no_role)
     const auto store = std::make_shared<slow_store>(pawl::open_memory({.clock = clock}));
     store->clock = clock;
     store->delay = 12s;
-    const auto roles = pawl::store_role_scheduler(store, {.lease = 12s, .clock = clock});
+    const auto roles = pawl::store_role_scheduler(store, {.lease_duration = 12s, .clock = clock});
     asio::io_context io;
     std::unique_ptr<pawl::held_role> role;
     asio::co_spawn(io, roles->acquire("role"),
@@ -217,12 +220,12 @@ BOOST_AUTO_TEST_CASE(options_of_the_roles_are_checked)
         BOOST_CHECK_THROW(pawl::store_role_scheduler(store, std::move(options)),
                           pawl::definition_error);
     };
-    refused({.lease = 9ms});
-    refused({.lease = 24h + 1us});
+    refused({.lease_duration = 9ms});
+    refused({.lease_duration = 24h + 1us});
     refused({.owner = std::string(901, 'x')});
     refused({.clock = nullptr});
     BOOST_CHECK_THROW(pawl::store_role_scheduler(nullptr), pawl::definition_error);
-    BOOST_TEST(pawl::store_role_scheduler(store, {.lease = 10ms}) != nullptr);
+    BOOST_TEST(pawl::store_role_scheduler(store, {.lease_duration = 10ms}) != nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(one_that_waits_for_the_role_stops_at_once)
@@ -311,14 +314,14 @@ BOOST_AUTO_TEST_CASE(names_of_roles_that_are_pawls_own_are_refused)
 BOOST_AUTO_TEST_CASE(an_engine_that_drives_nothing_takes_no_connector)
 {
     asio::io_context io;
-    pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .drive = false}};
+    pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .client_only = true}};
     const auto client = engine.add(carrying());
     const auto streamer = pawl::store_streamer(pawl::open_memory());
     BOOST_CHECK_EXCEPTION(engine.connect("orders", pawl::from_topic(streamer, "orders"), client,
                                          [](arrived&) -> awaitable<void> { co_return; }),
                           pawl::definition_error, [](const auto& e) {
                               return std::string{e.what()}.find(
-                                         "connector \"orders\": engine_options::drive is "
+                                         "connector \"orders\": engine_options::client_only is "
                                          "false") == 0;
                           });
 }

@@ -214,11 +214,13 @@ BOOST_AUTO_TEST_CASE(names_need_to_be_unique_and_options_in_their_range)
     BOOST_TEST(refusal_of([&](pawl::engine& e) {
                    e.connect("mail", nullptr, carrying(), start_run);
                }) == "connector \"mail\": the source must not be null");
-    BOOST_TEST(with({.parallel = 0}).find("parallel must be from 1") != std::string::npos);
-    BOOST_TEST(with({.parallel = 1'000'001}).find("parallel must be") != std::string::npos);
-    BOOST_TEST(with({.max_open = 0}).find("max_open must be") != std::string::npos);
-    BOOST_TEST(with({.attempt_limit = -1s}).find("attempt_limit must") != std::string::npos);
-    BOOST_TEST(with({.lag = -1s}).find("lag must not") != std::string::npos);
+    BOOST_TEST(with({.max_concurrency = 0}).find("max_concurrency must be from 1") !=
+               std::string::npos);
+    BOOST_TEST(with({.max_concurrency = 1'000'001}).find("max_concurrency must be") !=
+               std::string::npos);
+    BOOST_TEST(with({.prefetch = 0}).find("prefetch must be") != std::string::npos);
+    BOOST_TEST(with({.attempt_timeout = -1s}).find("attempt_timeout must") != std::string::npos);
+    BOOST_TEST(with({.delay = -1s}).find("delay must not") != std::string::npos);
     BOOST_TEST(with({.retry = {.initial = 0s}}).find("retry.initial") != std::string::npos);
     BOOST_TEST(with({.retry = {.multiplier = 0.5}}).find("retry.multiplier") != std::string::npos);
     BOOST_TEST(with({.retry = {.max_interval = 1ms}}).find("retry.max_interval") !=

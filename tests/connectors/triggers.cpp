@@ -64,7 +64,7 @@ BOOST_DATA_TEST_CASE(every_event_is_worked_off_exactly_once_whatever_parallel_is
                      co_await in.trigger(what.number, parcel{});
                  };
                  to.connect("orders", b.topic("orders"), b.workflow, count,
-                            {.parallel = static_cast<std::size_t>(sample)});
+                            {.max_concurrency = static_cast<std::size_t>(sample)});
              }};
     const auto events = many_events();
     at.send("orders", events);
@@ -83,7 +83,7 @@ BOOST_DATA_TEST_CASE(every_event_is_worked_off_exactly_once_whatever_parallel_is
 BOOST_AUTO_TEST_CASE(default_options_disable_no_connector)
 {
     pawl::builder<parcel, place> b{"parcels"};
-    b.defaults({.parallel = 2});
+    b.defaults({.max_concurrency = 2});
     b.step<place::here>(carry);
     b.end<place::door>();
     bench at{std::move(b).build(), backend::memory, [](pawl::engine& to, bench& own) {
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(an_event_waits_until_its_lag_is_over)
                      ++calls;
                      co_return;
                  };
-                 to.connect("scales", b.topic("scales"), b.workflow, see, {.lag = 1h});
+                 to.connect("scales", b.topic("scales"), b.workflow, see, {.delay = 1h});
              }};
     auto late = event_of("1", "a");
     late.at = at.test->now();

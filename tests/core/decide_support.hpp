@@ -60,7 +60,7 @@ inline pawl::definition orders()
     third.id = shipping;
     third.label = "Shipping";
     third.step.emplace().retry = three;
-    third.step->lag = 1h;
+    third.step->start_delay = 1h;
     third.step->exhausted = repairing;
     third.edges = {{done, step, {}}, {repairing, step, {}}};
     auto& fourth = rules.statuses[3];

@@ -1,5 +1,5 @@
-// What a run carries through its visits: attempts and their back-off, lag and repeats, deadlines,
-// and the recorded effects.
+// What a run carries through its visits: attempts and their back-off, start_delay and repeats,
+// deadlines, and the recorded effects.
 #include "core/decide_support.hpp"
 
 #include <algorithm>
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_move_begins_a_visit)
     BOOST_TEST(next.visit == run.visit + 1);
     BOOST_TEST((next.entered_at == now));
     BOOST_TEST(!next.step_done);
-    BOOST_TEST((next.not_before == now + 1h)); // its lag
+    BOOST_TEST((next.not_before == now + 1h)); // its start_delay
     BOOST_TEST((next.wake_at == now + 1h));
     // Also one to the status where it is.
     next = after(run, moves_to(created), now);
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_span_that_means_never_does_not_come_round_to_the_past)
     const auto next = after(run_in(waiting), repeats_after(never, from_timeout{0}));
     BOOST_TEST((next.deadlines.at(0).at == pawl::time_point::max()));
     auto rules = orders();
-    rules.statuses[2].step->lag = never;
+    rules.statuses[2].step->start_delay = never;
     rules.resume_after = never;
     auto change = decide(run_in(created), rules, moves_to(shipping), t0, arm_at(t0));
     BOOST_TEST((change->next.not_before == pawl::time_point::max()));

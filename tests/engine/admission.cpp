@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_fires_in_line_for_a_permit)
         lamp_builder b{"lamps"};
         b.step<red>([clock = w.clock.get()](lamp_run& run) {
              return take(run, clock, 10000h);
-         }).parallel(1);
+         }).max_concurrency(1);
         b.timeout<red>(
             [](const lamp_run& run) -> std::optional<pawl::time_point> {
                 if (run.foreign_id() == "holder")
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(a_message_expires_in_time_in_line_for_a_permit)
         lamp_builder b{"lamps"};
         b.step<red>([clock = w.clock.get()](lamp_run& run) {
              return take(run, clock, 10000h);
-         }).parallel(1);
+         }).max_concurrency(1);
         b.callback<yellow>("end", called_off);
         b.start<red>();
         b.end<off>();
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(a_message_expires_in_time_in_line_for_a_permit)
         const auto waits = trigger(w, client, "waits");
         std::optional<pawl::error_code> told;
         client.async_callback(
-            waits, "end", 1, {.time_limit = 1min},
+            waits, "end", 1, {.expires_after = 1min},
             [&told](pawl::error_code code, const pawl::settlement&) { told = code; });
         w.settle();
         w.advance(1min);
@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_CASE(a_backlog_behind_a_permit_is_read_about_once)
     lamp_builder b{"lamps"};
     b.step<red>([clock = w.clock.get()](lamp_run& run) {
          return take(run, clock, 1s);
-     }).parallel(1);
+     }).max_concurrency(1);
     b.end<off>();
     auto client = w.start(std::move(b).build());
     trigger_many(w, client, "", 400, red);
@@ -448,7 +448,7 @@ BOOST_AUTO_TEST_CASE(a_permit_is_free_while_its_run_handles_something_else)
     b.step<red>([&order, clock = w.clock.get()](lamp_run& run) {
          order.push_back(run.foreign_id());
          return take(run, clock, 1min);
-     }).parallel(1);
+     }).max_concurrency(1);
     b.timeout<red>(
         [](const lamp_run& run) -> std::optional<pawl::time_point> {
             if (run.foreign_id() == "second")

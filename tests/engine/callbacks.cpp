@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_is_cancelled_at_its_limit_and_repeate
                         co_return pawl::to<off>;
                     })
         .retry(each_minute)
-        .attempt_limit(10s);
+        .attempt_timeout(10s);
     b.start<red>();
     b.end<off>();
     auto client = w.start(std::move(b).build());

@@ -226,7 +226,9 @@ BOOST_AUTO_TEST_CASE(a_step_of_a_newer_program_survives_an_older_one)
     const auto program = [&](bool newer) {
         lamp_builder b{"lamps"};
         if (newer)
-            b.step<yellow>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).lag(1h);
+            b.step<yellow>([](lamp_run&) -> pawl::step<off> {
+                 co_return pawl::to<off>;
+             }).start_delay(1h);
         b.callback<yellow>("go on", move_on<green>);
         b.callback<yellow>("end", move_on<off>);
         b.callback<yellow>("look", [](lamp_run& run) -> pawl::step<> {
@@ -299,7 +301,7 @@ BOOST_AUTO_TEST_CASE(a_callback_of_a_newer_program_waits_for_it_under_an_older_o
     world w;
     const auto program = [&](bool newer) {
         lamp_builder b{"lamps"};
-        b.step<yellow>(move_on<green>).lag(1h);
+        b.step<yellow>(move_on<green>).start_delay(1h);
         if (newer)
             b.callback<green>("confirm", move_on<off>);
         b.callback<green>("go on", move_on<broken>);
@@ -333,11 +335,14 @@ BOOST_AUTO_TEST_CASE(an_older_program_leaves_runs_of_a_newer_one_alone)
     const std::vector<row> rows{
         {"a step",
          [](lamp_builder& b) {
-             b.step<yellow>(move_on<off>).lag(1h);
+             b.step<yellow>(move_on<off>).start_delay(1h);
          }},
         {"a step with an exit",
          [](lamp_builder& b) {
-             b.step<yellow>(move_on<off>).lag(1h).retry({.max_attempts = 1}).exhausted<broken>();
+             b.step<yellow>(move_on<off>)
+                 .start_delay(1h)
+                 .retry({.max_attempts = 1})
+                 .exhausted<broken>();
          }},
         {"a timeout",
          [](lamp_builder& b) {
@@ -421,7 +426,10 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_leaves_the_object_and_its_version_as_
     bool fails = false;
     const auto program = [&](bool newer) {
         lamp_builder b{"lamps"};
-        b.step<yellow>(move_on<green>).lag(1h).retry({.max_attempts = 1}).exhausted<broken>();
+        b.step<yellow>(move_on<green>)
+            .start_delay(1h)
+            .retry({.max_attempts = 1})
+            .exhausted<broken>();
         b.callback<green, broken>("end", move_on<off>);
         b.timeout<broken>(1h, move_on<off>);
         b.end<off>();
@@ -642,7 +650,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_starts_beside_runs_in_a_status_of_a_newer_
         lamp_builder b{"lamps"};
         b.callback<yellow>("go on", move_on<off>);
         if (newer)
-            b.step<green>(move_on<off>).lag(1h);
+            b.step<green>(move_on<off>).start_delay(1h);
         b.start<yellow>();
         b.end<off>();
         return std::move(b).build();

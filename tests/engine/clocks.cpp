@@ -61,7 +61,7 @@ pawl::workflow<lamp, light> waiting_everywhere(std::shared_ptr<pawl::clock> cloc
     lamp_builder b{"lamps"};
     b.step<red>(fail_twice{std::move(clock)})
         .retry({.initial = 10s, .multiplier = 1, .jitter = 0})
-        .attempt_limit(5s);
+        .attempt_timeout(5s);
     b.timeout<yellow>(10min, time_out);
     b.step<green>(come_again);
     b.end<off>();
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(one_that_is_set_back_after_a_store_has_failed_holds_up_no_r
 {
     faulty_world w;
     lamp_builder b{"lamps"};
-    b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).lag(10s);
+    b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).start_delay(10s);
     b.end<off>();
     w.fail({"due"});
     auto client = w.start(std::move(b).build());

@@ -44,7 +44,7 @@ auto lamps_that_take(cluster& all, pawl::duration takes, std::vector<member*>& r
     return [&all, takes, &ran, yellow_time](member& self) {
         lamp_builder b{"lamps"};
         b.step<red>(slow_step{&all, &self, takes, &ran});
-        b.step<yellow>(switch_off).lag(yellow_time);
+        b.step<yellow>(switch_off).start_delay(yellow_time);
         b.callback<yellow>("press", press);
         b.callback<green>("press", press);
         b.end<off>();
@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_dead_engine_go_on_within_its_lease_and_two_second
         runs.push_back(all.trigger(a, all.id_of(b)));
     all.settle();
     cluster::cut_off(b);
-    all.advance(lease_time + 2s + 1s); // and the step's own time
+    all.advance(lease_duration + 2s + 1s); // and the step's own time
     for (const auto& run : runs) {
         BOOST_TEST((all.state_of(a, run).status == off));
         BOOST_TEST(all.state_of(a, run).object.value == 1);
@@ -249,7 +249,7 @@ BOOST_AUTO_TEST_CASE(the_time_of_a_lease_is_counted_whatever_the_wall_clock_says
     BOOST_TEST(a.engine->ready());
     cluster::cut_off(a);
     all.clock->step(-5s);
-    all.advance(lease_time);
+    all.advance(lease_duration);
     BOOST_TEST(has_lost());
     BOOST_TEST(!a.engine->ready());
 
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(a_commit_of_an_engine_that_stood_still_is_fenced)
     all.settle();
     BOOST_TEST(ran.size() == 5u);
     b.frozen = true; // as by SIGSTOP, in the midst of its steps
-    all.advance(lease_time + 2s + 5s);
+    all.advance(lease_duration + 2s + 5s);
     for (const auto& run : runs)
         BOOST_TEST((all.state_of(a, run).status == yellow));
     BOOST_TEST(ran.size() == 10u);
@@ -378,10 +378,11 @@ public:
     {
     }
 
-    asio::awaitable<std::vector<pawl::lease>>
-    claim(std::vector<std::uint32_t> shards, std::string_view owner, pawl::duration ttl) override
+    asio::awaitable<std::vector<pawl::lease>> claim(std::vector<std::uint32_t> shards,
+                                                    std::string_view owner,
+                                                    pawl::duration lease_duration) override
     {
-        auto taken = co_await inner().claim(std::move(shards), owner, ttl);
+        auto taken = co_await inner().claim(std::move(shards), owner, lease_duration);
         if (late_by > 0s)
             co_await wait_on(*clock_, late_by);
         co_return taken;
@@ -425,17 +426,17 @@ BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
     const auto make = lamps_that_take(all, 0s, ran);
     auto& a = all.add();
     const auto late = std::make_shared<late_store>(all.store, all.clock);
-    late->late_by = lease_time + 1s;
+    late->late_by = lease_duration + 1s;
     a.options.store = late;
     all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
-    all.advance(lease_time / 2);
+    all.advance(lease_duration / 2);
     auto& b = all.start(make, false);
     const auto run = all.trigger(b, "id");
-    all.advance(lease_time * 3);
+    all.advance(lease_duration * 3);
     BOOST_TEST(ran.empty());
     BOOST_TEST(all.owned_by(a) == 0u);
     late->late_by = 0s;
-    all.advance(lease_time * 2);
+    all.advance(lease_duration * 2);
     BOOST_TEST(all.owned_by(a) == shard_count);
     BOOST_TEST((all.state_of(b, run).status == off));
 }
@@ -466,24 +467,24 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_whose_shard_is_lost_and_taken_again_while_it_
 {
     cluster all;
     std::vector<member*> ran;
-    const auto make = lamps_that_ignore_cancellation(all, lease_time * 3, ran);
+    const auto make = lamps_that_ignore_cancellation(all, lease_duration * 3, ran);
     auto& a = all.add();
     a.options.poll_interval = 10h; // nothing else finds the run
-    a.options.interrupt_grace = 10h;
+    a.options.cancellation_grace = 10h;
     all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
     all.advance(2s);
     const auto run = all.trigger(a, "id");
     all.settle();
     BOOST_TEST(ran.size() == 1u);
     cluster::cut_off(a);
-    all.advance(lease_time + 1s);
+    all.advance(lease_duration + 1s);
     BOOST_TEST(all.has_logged("has lost shards"));
     cluster::reconnect(a);
     all.advance(4s);
     BOOST_TEST(all.owned_by(a) == shard_count);
-    all.advance(lease_time * 2); // the first handler ends
+    all.advance(lease_duration * 2); // the first handler ends
     BOOST_TEST(ran.size() == 2u);
-    all.advance(lease_time * 3);
+    all.advance(lease_duration * 3);
     BOOST_TEST((all.state_of(a, run).status == off));
 }
 

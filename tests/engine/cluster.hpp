@@ -16,7 +16,7 @@
 namespace engine_test {
 
 constexpr std::uint32_t shard_count = 8;
-constexpr auto lease_time = 10s;
+constexpr auto lease_duration = 10s;
 
 struct late_counter : pawl::observer {
     int late = 0;
@@ -64,7 +64,7 @@ struct cluster {
         added.options.store = added.door;
         added.options.clock = added.clock;
         added.options.name = std::string(1, static_cast<char>('a' + (members.size() - 1) % 26));
-        added.options.lease_time = lease_time;
+        added.options.lease_duration = lease_duration;
         added.options.observer = added.counter;
         added.options.log = [this](const pawl::log_entry& entry) {
             log.push_back(to_string(entry));
@@ -83,7 +83,7 @@ struct cluster {
                   bool drive = true)
     {
         auto& added = add();
-        added.options.drive = drive;
+        added.options.client_only = !drive;
         start(added, [&make](member& self) { self.client = self.engine->add(make(self)); });
         return added;
     }

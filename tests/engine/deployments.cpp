@@ -61,7 +61,7 @@ pawl::workflow<lamp, light> older_program()
     b.step<green>([](lamp_run& run) -> pawl::step<off> {
          co_await run.once("effect", [] { return 1; });
          co_return pawl::to<off>;
-     }).lag(3s);
+     }).start_delay(3s);
     b.timeout<red>(1h, [](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; });
     b.end<off>();
     return std::move(b).build();
@@ -77,11 +77,13 @@ pawl::workflow<bulb, light> newer_program()
         run.object().trail.emplace_back("ordered");
         co_return pawl::to<yellow>;
     });
-    b.step<yellow>([](bulb_run&) -> pawl::step<green> { co_return pawl::to<green>; }).lag(3s);
+    b.step<yellow>([](bulb_run&) -> pawl::step<green> {
+         co_return pawl::to<green>;
+     }).start_delay(3s);
     b.step<green>([](bulb_run& run) -> pawl::step<off> {
          co_await run.once("effect", [] { return 1; });
          co_return pawl::to<off>;
-     }).lag(3s);
+     }).start_delay(3s);
     b.timeout<red>("timeout", 1h, [](bulb_run&) -> pawl::step<off> { co_return pawl::to<off>; });
     b.timeout<yellow>("stuck", 1h, [](bulb_run&) -> pawl::step<off> { co_return pawl::to<off>; });
     b.end<off>();

@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
     BOOST_TEST((w.state_of(client, run).status == red));
     const auto other = trigger(w, client, "b", yellow);
     w.wait_for(client.async_pause(other, "hold on", asio::use_awaitable));
-    w.wait_for(client.async_deliver(other, "go", 1, {.time_limit = pawl::duration::max()},
+    w.wait_for(client.async_deliver(other, "go", 1, {.expires_after = pawl::duration::max()},
                                     asio::use_awaitable));
     w.wait_for(client.async_resume(other, {}, asio::use_awaitable));
     w.settle();
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
 BOOST_AUTO_TEST_CASE(a_timer_of_the_machines_clock_waits_for_the_longest_spans)
 {
     asio::io_context io;
-    const auto timer = pawl::system_clock()->make_timer(io.get_executor());
+    const auto timer = pawl::default_clock()->make_timer(io.get_executor());
     for (const pawl::duration span : {pawl::duration::max(), pawl::duration{24h * 365 * 8000}}) {
         int ended = 0;
         timer->wait(span, [&ended] { ++ended; });
@@ -160,9 +160,9 @@ BOOST_AUTO_TEST_CASE(a_settled_message_does_not_wake_its_run_at_its_time_limit)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client, "a", red);
-    w.wait_for(client.async_callback(run, "note", 1, {.time_limit = 1h}, asio::use_awaitable));
+    w.wait_for(client.async_callback(run, "note", 1, {.expires_after = 1h}, asio::use_awaitable));
     BOOST_TEST(!w.state_of(client, run).wake_at.has_value());
-    w.wait_for(client.async_deliver(run, "later", 1, {.time_limit = 1h}, asio::use_awaitable));
+    w.wait_for(client.async_deliver(run, "later", 1, {.expires_after = 1h}, asio::use_awaitable));
     w.advance(2h);
     BOOST_TEST(!w.state_of(client, run).wake_at.has_value());
     const std::vector<std::string> kinds{"started", "message_settled", "message_kept",

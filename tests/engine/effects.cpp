@@ -298,8 +298,8 @@ BOOST_AUTO_TEST_CASE(a_handler_that_was_left_behind_records_nothing_and_frees_it
          }
          co_return pawl::to<off>;
      })
-        .parallel(1)
-        .attempt_limit(1min)
+        .max_concurrency(1)
+        .attempt_timeout(1min)
         .retry({.initial = 10h, .multiplier = 1, .jitter = 0});
     b.end<off>();
     auto client = w.start(std::move(b).build());

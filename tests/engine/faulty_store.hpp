@@ -129,12 +129,13 @@ public:
         co_return found;
     }
 
-    boost::asio::awaitable<std::vector<pawl::lease>>
-    claim(std::vector<std::uint32_t> shards, std::string_view owner, pawl::duration ttl) override
+    boost::asio::awaitable<std::vector<pawl::lease>> claim(std::vector<std::uint32_t> shards,
+                                                           std::string_view owner,
+                                                           pawl::duration lease_duration) override
     {
         const auto what = fails("claim");
         refuse_if(what == fault::refused);
-        auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
+        auto claimed = co_await inner().claim(std::move(shards), owner, lease_duration);
         refuse_if(what == fault::answer_lost);
         co_return claimed;
     }
@@ -194,10 +195,11 @@ public:
     }
 
     boost::asio::awaitable<std::optional<pawl::role_lease>>
-    claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+    claim_role(std::string_view role, std::string_view owner,
+               pawl::duration lease_duration) override
     {
         refuse("claim_role");
-        auto claimed = co_await inner().claim_role(role, owner, ttl);
+        auto claimed = co_await inner().claim_role(role, owner, lease_duration);
         co_return claimed;
     }
 

@@ -586,12 +586,12 @@ BOOST_AUTO_TEST_CASE(a_hook_that_is_new_begins_with_what_is_committed_from_its_s
 BOOST_AUTO_TEST_CASE(hooks_see_runs_that_were_accepted_before_any_was_driven)
 {
     world w;
-    w.options.drive = false;
+    w.options.client_only = true;
     w.store = pawl::open_memory({.shared = true, .clock = w.clock});
     auto client = w.start(quick().build());
     w.wait_for(client.async_trigger("early", lamp{}));
     w.stop();
-    w.options.drive = true;
+    w.options.client_only = false;
     std::vector<std::string> started;
     auto b = quick();
     b.on_start([&](const snapshot& s) { return note(started, s.foreign_id); });

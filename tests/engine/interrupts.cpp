@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_message_expires_on_time_while_a_handler_runs)
         std::vector<pawl::error_code> told;
         for (const auto limit : {2s, 1s})
             client.async_callback(
-                run, "later", 1, {.time_limit = limit},
+                run, "later", 1, {.expires_after = limit},
                 [&](pawl::error_code code, const pawl::settlement&) { told.push_back(code); });
         w.settle();
         w.advance(1s);
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(a_callback_does_not_expire_while_its_handler_runs)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "slow", 1, {.time_limit = 1s},
+    client.async_callback(run, "slow", 1, {.expires_after = 1s},
                           [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.advance(1min);
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(callbacks_in_a_row_let_the_step_and_deadlines_have_their_tu
     b.step<red>([&, clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
          callbacks_before_step = callbacks;
          co_return pawl::skip();
-     }).lag(1min);
+     }).start_delay(1min);
     b.callback<red>("note", [&, clock = w.clock.get()](lamp_run&, int) -> pawl::step<off> {
         ++callbacks;
         co_await wait_on(*clock, 1min);
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(a_place_in_a_step_is_not_held_by_a_timeout_of_the_run_that_
          order.push_back(run.foreign_id());
          co_await wait_on(*clock, 1min);
          co_return pawl::to<off>;
-     }).parallel(1);
+     }).max_concurrency(1);
     b.timeout<red>(
         [](const lamp_run& run) -> std::optional<pawl::time_point> {
             if (run.foreign_id() != "second")

@@ -36,7 +36,7 @@ pawl::workflow<lamp, light> slow(world& w, occupancy& inside, std::size_t parall
     lamp_builder b{std::move(name)};
     b.step<red>([clock = w.clock.get(), &inside](lamp_run& run) {
          return take_a_second(run, clock, &inside);
-     }).parallel(parallel);
+     }).max_concurrency(parallel);
     b.end<off>();
     return std::move(b).build();
 }
@@ -51,7 +51,9 @@ pawl::step<off> hang(lamp_run&, pawl::clock* clock)
 pawl::workflow<lamp, light> hanging(world& w)
 {
     lamp_builder b{"hanging"};
-    b.step<red>([clock = w.clock.get()](lamp_run& run) { return hang(run, clock); }).parallel(1);
+    b.step<red>([clock = w.clock.get()](lamp_run& run) {
+         return hang(run, clock);
+     }).max_concurrency(1);
     b.end<off>();
     return std::move(b).build();
 }
@@ -214,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_permit_is_free_again_after_a_failure_a_repeat_and_an_inte
          inside.leave();
          co_return pawl::to<off>;
      })
-        .parallel(1)
+        .max_concurrency(1)
         .retry({.initial = 1s, .jitter = 0});
     b.end<off>();
     auto client = w.start(std::move(b).build());

@@ -44,7 +44,7 @@ pawl::workflow<lamp, light> waiting()
 pawl::workflow<lamp, light> waiting_later()
 {
     lamp_builder b{"lamps"};
-    b.step<yellow>(to_green).lag(1h);
+    b.step<yellow>(to_green).start_delay(1h);
     b.callback<green>("change", on_change);
     b.end<off>();
     return std::move(b).build();
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "never", change_request{}, {.time_limit = 2h},
+    client.async_callback(run, "never", change_request{}, {.expires_after = 2h},
                           [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.wait_for(client.async_callback(run, "end", 1, {}, asio::use_awaitable)); // an hour
@@ -257,8 +257,9 @@ BOOST_AUTO_TEST_CASE(an_early_callback_expires_when_its_time_is_over)
     world w;
     auto client = w.start(waiting_later());
     const auto run = trigger(w, client);
-    const auto early = begin(w, client.async_callback(run, "change", change_request{4},
-                                                      {.time_limit = 10min}, asio::use_awaitable));
+    const auto early =
+        begin(w, client.async_callback(run, "change", change_request{4}, {.expires_after = 10min},
+                                       asio::use_awaitable));
     BOOST_TEST(!early->has_value());
     w.advance(10min);
     BOOST_REQUIRE(early->has_value());

@@ -45,7 +45,7 @@ pawl::step<off> count_and_end(lamp_run& run)
 pawl::workflow<lamp, light> late()
 {
     lamp_builder b{"lamps"};
-    b.step<red>(count_and_end).lag(1h);
+    b.step<red>(count_and_end).start_delay(1h);
     b.end<off>();
     return std::move(b).build();
 }

@@ -62,7 +62,7 @@ struct services : cluster {
     member& serve(const std::vector<std::string>& workflows, bool drive = true)
     {
         auto& added = add();
-        added.options.drive = drive;
+        added.options.client_only = !drive;
         start(added, [&](member& self) {
             for (const auto& name : workflows)
                 clients[&self].emplace(name, self.engine->add(flow_of(name, notes, self)));
@@ -296,10 +296,11 @@ BOOST_AUTO_TEST_CASE(engines_that_come_and_go_leave_no_roles_behind)
         using pawl::forwarding_store::forwarding_store;
         std::set<std::string> names;
         asio::awaitable<std::optional<pawl::role_lease>>
-        claim_role(std::string_view role, std::string_view owner, pawl::duration ttl) override
+        claim_role(std::string_view role, std::string_view owner,
+                   pawl::duration lease_duration) override
         {
             names.emplace(role);
-            return forwarding_store::claim_role(role, owner, ttl);
+            return forwarding_store::claim_role(role, owner, lease_duration);
         }
     };
     const auto noting = std::make_shared<noting_store>(all.store);
@@ -308,14 +309,14 @@ BOOST_AUTO_TEST_CASE(engines_that_come_and_go_leave_no_roles_behind)
         auto& each = all.serve({"invoices"});
         if (i % 4 == 0)
             cluster::cut_off(each); // cannot say that it ends
-        all.advance(lease_time);
+        all.advance(lease_duration);
         bool stopped = false;
         each.engine->async_stop(0s, [&](pawl::error_code) { stopped = true; });
         all.advance_until([&] { return stopped; });
         each.engine.reset();
     }
     auto& last = all.serve({"invoices"});
-    all.advance(lease_time * 3);
+    all.advance(lease_duration * 3);
     std::size_t remembered = 0;
     for (const auto& name : noting->names) {
         const auto taken =

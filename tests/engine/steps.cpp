@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(an_attempt_past_its_limit_is_cancelled_and_counts)
     world w;
     lamp_builder b{"lamps"};
     b.step<red>(slow_step{w.clock.get(), 1h})
-        .attempt_limit(10s)
+        .attempt_timeout(10s)
         .retry({.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 2});
     b.end<off>();
     auto client = w.start(std::move(b).build());
@@ -242,10 +242,10 @@ pawl::step<off> stubborn(lamp_run&, pawl::clock* clock)
 BOOST_AUTO_TEST_CASE(a_step_that_ignores_cancellation_does_not_hold_its_run)
 {
     world w;
-    w.options.interrupt_grace = 5s;
+    w.options.cancellation_grace = 5s;
     lamp_builder b{"lamps"};
     b.step<red>([clock = w.clock.get()](lamp_run& run) { return stubborn(run, clock); })
-        .attempt_limit(10s)
+        .attempt_timeout(10s)
         .retry({.initial = 60s, .multiplier = 1, .jitter = 0});
     b.end<off>();
     auto client = w.start(std::move(b).build());
@@ -378,7 +378,7 @@ BOOST_AUTO_TEST_CASE(lag_delays_the_first_attempt)
 {
     world w;
     lamp_builder b{"lamps"};
-    b.step<red>(ends).lag(1h);
+    b.step<red>(ends).start_delay(1h);
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));

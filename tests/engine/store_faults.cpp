@@ -17,7 +17,7 @@ pawl::workflow<lamp, light> straight(faulty_world& w, pawl::duration lag = 0s)
     b.step<red>([&w](lamp_run&) -> pawl::step<yellow> {
          ++w.calls["red"];
          co_return pawl::to<yellow>;
-     }).lag(lag);
+     }).start_delay(lag);
     b.step<yellow>([&w](lamp_run&) -> pawl::step<green> {
         ++w.calls["yellow"];
         co_return pawl::to<green>;
@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(one_shard_that_cannot_be_read_does_not_hold_the_others)
     w.faults = std::make_shared<faulty_store>(pawl::open_memory({.shards = 2}));
     w.store = w.faults;
     lamp_builder b{"lamps"};
-    b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).lag(1h);
+    b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; }).start_delay(1h);
     b.end<off>();
     auto client = w.start(std::move(b).build());
     std::vector<pawl::run_id> in_second;

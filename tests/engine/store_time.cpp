@@ -24,7 +24,7 @@ struct machines : cluster {
     member& serve(bool drive, pawl::duration wrong_by)
     {
         auto& added = add(std::make_shared<manual_clock>(clock->now() + wrong_by));
-        added.options.drive = drive;
+        added.options.client_only = !drive;
         start(added, [this](member& self) {
             lamp_builder b{"lamps"};
             b.step<red>([this](lamp_run& run) -> pawl::step<yellow> {
@@ -53,7 +53,7 @@ struct machines : cluster {
 
         std::optional<pawl::error_code> pressed;
         client.client->async_callback(
-            run, "press", 7, {.time_limit = 30s},
+            run, "press", 7, {.expires_after = 30s},
             [&](pawl::error_code code, const pawl::settlement&) { pressed = code; });
         settle();
         BOOST_REQUIRE(pressed.has_value());
@@ -66,7 +66,7 @@ struct machines : cluster {
         settle();
         wait_for(client, client.client->async_pause(other, {}, asio::use_awaitable));
         client.client->async_callback(
-            other, "press", 1, {.time_limit = 30s},
+            other, "press", 1, {.expires_after = 30s},
             [&](pawl::error_code code, const pawl::settlement&) { early = code; });
         advance(29s);
         BOOST_TEST(!early.has_value());

@@ -45,7 +45,7 @@ unsigned draw(unsigned below)
 template <auto From, auto To>
 pawl::step<To> go_on(pawl::run<job>& run)
 {
-    const auto clock = pawl::system_clock();
+    const auto clock = pawl::default_clock();
     if (const auto wait = draw(3); wait > 0)
         co_await wait_on(*clock, std::chrono::milliseconds{wait});
     if (draw(50) == 0)
@@ -67,9 +67,9 @@ pawl::workflow<job, stage> five_steps()
     pawl::builder<job, stage> b{"jobs"};
     b.defaults({.retry = {.initial = 1ms, .multiplier = 1, .max_attempts = 0}});
     b.step<one>(go_on<one, two>);
-    b.step<two>(go_on<two, three>).parallel(20);
+    b.step<two>(go_on<two, three>).max_concurrency(20);
     b.step<three>(go_on<three, four>);
-    b.step<four>(go_on<four, five>).parallel(50);
+    b.step<four>(go_on<four, five>).max_concurrency(50);
     b.step<five>(go_on<five, done>);
     b.callback<one, two, three, four, five>("note", take_note);
     b.end<done>();

@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_an_earlier_visit_does_not_fire_in_a_later_one
     lamp_builder b{"lamps"};
     b.callback<red>("forward", forward);
     b.timeout<red>(1h, go<off>);
-    b.step<yellow>(back_to_red).lag(30min);
+    b.step<yellow>(back_to_red).start_delay(30min);
     b.start<red>();
     b.end<off>();
     auto client = w.start(std::move(b).build());

@@ -23,7 +23,7 @@ pawl::workflow<lamp, light> two_steps()
 {
     lamp_builder b{"lamps"};
     b.step<red>(go<yellow>);
-    b.step<yellow>(go<off>).lag(1h);
+    b.step<yellow>(go<off>).start_delay(1h);
     b.end<off>();
     return std::move(b).build();
 }

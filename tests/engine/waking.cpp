@@ -101,7 +101,7 @@ struct client_engine {
         pawl::engine_options options;
         options.store = door = std::make_shared<faulty_store>(w.store);
         options.clock = w.clock;
-        options.drive = false;
+        options.client_only = true;
         options.log = [](const pawl::log_entry&) {
         };
         engine.emplace(w.io.get_executor(), options);

@@ -54,7 +54,7 @@ void connect_orders(member& to, const pawl::workflow<parcel, place>& flow)
     };
     const auto topics = pawl::store_streamer(to.store);
     to.engine->connect("orders", pawl::from_topic(topics, "orders"), flow, start_run,
-                       {.parallel = 3});
+                       {.max_concurrency = 3});
 }
 
 std::vector<pawl::stream_event> events(int count)

@@ -39,7 +39,7 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t shard_count = 8;
-constexpr auto lease_time = 2s;
+constexpr auto lease_duration = 2s;
 
 /// After this a test fails, whatever it waits for.
 constexpr auto patience = 60s;
@@ -118,15 +118,15 @@ struct member {
                                     {.schema = schema,
                                      .shards = shard_count,
                                      .statement_timeout = statement_timeout,
-                                     .reconnect_first = 10ms,
-                                     .reconnect_longest = 100ms}))
+                                     .reconnect_backoff_initial = 10ms,
+                                     .reconnect_backoff_max = 100ms}))
     {
         options.store = store;
         options.name = name;
-        options.lease_time = lease;
+        options.lease_duration = lease;
         options.poll_interval = 1s;
         options.observer = counted;
-        options.roles = pawl::store_role_scheduler(store, {.owner = name, .lease = lease});
+        options.roles = pawl::store_role_scheduler(store, {.owner = name, .lease_duration = lease});
     }
 
     ~member()
@@ -325,7 +325,7 @@ public:
     }
 
     pawl::duration statement_timeout = 30s; ///< of the members that start next
-    pawl::duration lease = lease_time;      ///< of those too
+    pawl::duration lease = lease_duration;  ///< of those too
     const std::string schema = fresh_schema();
     proxy between{fmt::format("{}/.s.PGSQL.{}", server().folder(), server().port())};
     std::mutex mutex;

@@ -391,9 +391,10 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_named)
     refused({.lock_timeout = 0s}, "lock_timeout");
     refused({.idle_in_transaction_timeout = 0s}, "idle_in_transaction_timeout");
     refused({.network_timeout = 0s}, "network_timeout");
-    refused({.reconnect_first = 0s}, "reconnect_first");
-    refused({.reconnect_first = 2s, .reconnect_longest = 1s}, "reconnect_longest");
-    refused({.notify_delay = -1ms}, "notify_delay");
+    refused({.reconnect_backoff_initial = 0s}, "reconnect_backoff_initial");
+    refused({.reconnect_backoff_initial = 2s, .reconnect_backoff_max = 1s},
+            "reconnect_backoff_max");
+    refused({.notify_batch_interval = -1ms}, "notify_batch_interval");
     refused({.poll_interval = 1ms}, "poll_interval");
 }
 

@@ -297,7 +297,7 @@ BOOST_DATA_TEST_CASE(a_store_fails_while_its_pooler_is_away_and_works_again_afte
     pgbouncer between{server(), how.settings};
     const auto store = pawl::open_postgres(
         backend(), between.uri(),
-        {.schema = fresh_schema(), .reconnect_first = 1ms, .poll_only = how.poll_only});
+        {.schema = fresh_schema(), .reconnect_backoff_initial = 1ms, .poll_only = how.poll_only});
     auto run = make_run(1, "order-1");
     apply_one(*store, store_as(run));
     BOOST_TEST((finish(store->find(run.id)) == run));

@@ -108,7 +108,7 @@ private:
 struct service {
     service(notes& shared, std::string called, const std::string& schema,
             const std::vector<std::string>& workflows, bool drive = true,
-            std::shared_ptr<pawl::clock> clock = pawl::system_clock())
+            std::shared_ptr<pawl::clock> clock = pawl::default_clock())
         : name(std::move(called)), store(pawl::open_postgres(io.get_executor(), server().uri(),
                                                              {.schema = schema, .shards = slices}))
     {
@@ -116,8 +116,8 @@ struct service {
         options.store = store;
         options.clock = std::move(clock);
         options.name = name;
-        options.drive = drive;
-        options.lease_time = 2s;
+        options.client_only = !drive;
+        options.lease_duration = 2s;
         options.log = [&shared](const pawl::log_entry& entry) {
             shared.line(to_string(entry));
         };
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_client_with_a_wrong_clock_delays_and_expires_nothing)
         const auto run = client.finish(invoices.async_trigger(
             "waits", parcel{}, {.start = place::table}, asio::use_awaitable));
         client.finish(
-            invoices.async_deliver(run, "carry", 7, {.time_limit = 30s}, asio::use_awaitable));
+            invoices.async_deliver(run, "carry", 7, {.expires_after = 30s}, asio::use_awaitable));
         const auto ended = driver.finish(
             driver.clients.at("invoices").async_await_finished(run, asio::use_awaitable));
         BOOST_TEST(ended.object.value == 7);

@@ -168,7 +168,7 @@ private:
         const bool is_calm = sim.calm() > settled_after;
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
             co_await self->baskets_.async_callback(to, "sell", pawl::bytes{},
-                                                   {.time_limit = limit});
+                                                   {.expires_after = limit});
         });
         const auto waited = sim.now() - begun;
         if (is_calm && result == errc::expired && waited < limit)

@@ -49,11 +49,11 @@ drawn_step draw_step(simulated_random& random, int at, int end)
     step.retry.max_attempts = static_cast<int>(random.below(5));
     if (random.below(4) == 0)
         // Enough for what it does when nothing is slow.
-        step.attempt_limit = step.longest * static_cast<int>(acts) + random.between(1s, 10s);
+        step.attempt_timeout = step.longest * static_cast<int>(acts) + random.between(1s, 10s);
     if (random.below(5) == 0)
-        step.lag = random.between(100ms, 10s);
+        step.start_delay = random.between(100ms, 10s);
     if (random.below(3) == 0)
-        step.parallel = 1 + random.below(2);
+        step.max_concurrency = 1 + random.below(2);
     if (step.retry.max_attempts > 0 && random.below(3) == 0)
         step.exhausted = at + 1;
     return step;
@@ -250,9 +250,9 @@ void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, hands o
     if (drawn.back)
         step.destinations.push_back(*drawn.back);
     step.options.retry = drawn.retry;
-    step.options.attempt_limit = drawn.attempt_limit;
-    step.options.lag = drawn.lag;
-    step.options.parallel = drawn.parallel;
+    step.options.attempt_timeout = drawn.attempt_timeout;
+    step.options.start_delay = drawn.start_delay;
+    step.options.max_concurrency = drawn.max_concurrency;
     step.options.exhausted = drawn.exhausted;
     step.run = [of, &drawn](const object_ptr& object, run_context& context) {
         return run_step(of.take(object, context), &drawn);

@@ -37,9 +37,9 @@ struct drawn_step {
     pawl::duration pause{};   ///< between repeats
     pawl::duration longest{}; ///< of a wait
     pawl::retry_policy retry;
-    pawl::duration attempt_limit{};
-    pawl::duration lag{};
-    std::size_t parallel = 0;
+    pawl::duration attempt_timeout{};
+    pawl::duration start_delay{};
+    std::size_t max_concurrency = 0;
     std::optional<int> exhausted;
 };
 

@@ -45,7 +45,7 @@ asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated
     pawl::callback_options options;
     options.idempotency_key = payload;
     if (random.below(3) == 0)
-        options.time_limit = random.between(1s, 5min);
+        options.expires_after = random.between(1s, 5min);
     for (;;) {
         pawl::error_code result;
         try {

@@ -122,7 +122,7 @@ private:
         pawl::builder<turn_wanted, turn> b{"turns"};
         b.step<turn::working>([with = &of, all](pawl::run<turn_wanted>& run) {
              return work(with, all, run);
-         }).parallel(parallel_);
+         }).max_concurrency(parallel_);
         b.timeout<turn::working>(
             [](const pawl::run<turn_wanted>& run) -> std::optional<pawl::time_point> {
                 if (run.object().limit == 0)
@@ -154,7 +154,7 @@ private:
         co_await sim.sleep(random.between(0s, 20s));
         pawl::callback_options options;
         options.idempotency_key = "early";
-        options.time_limit = random.between(20s, 5min);
+        options.expires_after = random.between(20s, 5min);
         co_await persist(&sim, [&]() -> asio::awaitable<void> {
             co_await self->turns_.async_callback(to, "early", pawl::bytes{}, options);
         });

@@ -164,7 +164,7 @@ private:
         b.callback<mood::rash, mood::stubborn>("listen", [=](pawl::run<note>& run,
                                                              std::string text) {
              return listen(sim, with, run, std::move(text));
-         }).attempt_limit(5min);
+         }).attempt_timeout(5min);
         b.timeout<mood::stubborn>(
             [sim](const pawl::run<note>& run) -> std::optional<pawl::time_point> {
                 act_up(*sim, 8);

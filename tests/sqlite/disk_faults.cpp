@@ -38,7 +38,7 @@ constexpr std::uint8_t runs = 5;
 constexpr int first_once = 100; ///< number of the run that the first batch makes
 
 /// Small, so that the log is moved many times.
-const pawl::sqlite_options small_log{.log_pages = 24};
+const pawl::sqlite_options small_log{.wal_autocheckpoint_pages = 24};
 
 /// A reader outside that looks at the database as it was, and so keeps the log from being used up.
 class outside_reader {
@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(a_failed_flush_is_never_papered_over)
 {
     // The log is moved after each batch, after every few of them, or never.
     for (const std::uint32_t pages : {24u, 50u, 80u, 5000u}) {
-        const pawl::sqlite_options options{.log_pages = pages};
+        const pawl::sqlite_options options{.wal_autocheckpoint_pages = pages};
         const auto calls = calls_of_work(flushes, options);
         BOOST_TEST_MESSAGE(calls << " flushes with " << pages << " pages");
         for (std::uint64_t at = 1; at <= calls; ++at)
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(a_failed_flush_is_never_papered_over)
 
 BOOST_AUTO_TEST_CASE(a_failed_flush_is_made_good_while_a_reader_outside_uses_the_log)
 {
-    const pawl::sqlite_options options{.log_pages = 5000}; // all is in the log
+    const pawl::sqlite_options options{.wal_autocheckpoint_pages = 5000}; // all is in the log
     const auto calls = calls_of_work(flushes, options);
     for (std::uint64_t at = calls - 3; at <= calls; ++at)
         BOOST_TEST_CONTEXT("flush " << at)

@@ -382,7 +382,7 @@ BOOST_AUTO_TEST_CASE(the_log_shrinks_after_an_outside_reader_has_ended)
     const temporary_folder folder;
     const auto path = folder.file("a.db");
     const pawl::sqlite_options options{.synchronous = pawl::sqlite_synchronous::normal,
-                                       .log_pages = 50};
+                                       .wal_autocheckpoint_pages = 50};
     const auto store = pawl::open_sqlite(path, options);
     auto run = make_run(1, "a");
     run.object = std::string(40'000, 'x');

@@ -423,7 +423,8 @@ int book_on(const std::string& path)
 {
     int done = 0;
     try {
-        const auto store = pawl::open_sqlite(path, {.log_pages = 24, .prepare = make_tables});
+        const auto store =
+            pawl::open_sqlite(path, {.wal_autocheckpoint_pages = 24, .prepare = make_tables});
         const auto run = make_run(1, "order-1");
         apply_one(*store, store_as(run));
         int calls = 0;

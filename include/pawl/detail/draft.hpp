@@ -18,10 +18,10 @@ namespace pawl {
 
 /// What holds for every handler of a workflow that says nothing else.
 struct step_defaults {
-    retry_policy retry{};     ///< of steps, and of the handlers of timeouts and callbacks
-    duration attempt_limit{}; ///< of the same; zero: none
-    std::size_t parallel = 0; ///< attempts at a time per step in one engine; 0: no limit
-    duration lag{};           ///< wait between entering a status and its step's first attempt
+    retry_policy retry{};            ///< of steps, and of the handlers of timeouts and callbacks
+    duration attempt_timeout{};      ///< of the same; zero: none
+    std::size_t max_concurrency = 0; ///< attempts at a time per step in one engine; 0: no limit
+    duration start_delay{}; ///< wait between entering a status and its step's first attempt
 };
 
 namespace detail {
@@ -29,9 +29,9 @@ namespace detail {
 /// What was said of a handler; what was not is taken from the defaults at the end.
 struct handler_options {
     std::optional<retry_policy> retry;
-    std::optional<duration> attempt_limit;
-    std::optional<std::size_t> parallel;
-    std::optional<duration> lag;
+    std::optional<duration> attempt_timeout;
+    std::optional<std::size_t> max_concurrency;
+    std::optional<duration> start_delay;
     std::optional<int> exhausted;
 };
 

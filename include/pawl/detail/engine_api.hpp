@@ -49,7 +49,7 @@ struct send_call {
     std::uint32_t payload_version = 1;
     std::string requested_by;
     std::string key;
-    std::optional<duration> time_limit;
+    std::optional<duration> expires_after;
     bool wait_until_settled = true;
     early_failure early;
 };

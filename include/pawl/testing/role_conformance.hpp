@@ -19,7 +19,7 @@ struct role_stage {
     std::function<std::shared_ptr<role_scheduler>()> join;
 
     /// How long a role stays with a holder that is not heard of any more.
-    duration lease = std::chrono::seconds{1};
+    duration lease_duration = std::chrono::seconds{1};
 
     /// Lets so much time pass, and completes when what is due then has been done. Empty: time
     /// passes by itself; choose a short lease then.

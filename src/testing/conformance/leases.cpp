@@ -15,9 +15,9 @@ using namespace std::chrono_literals;
 
 /// Claims one shard.
 awaitable<std::optional<lease>> claim(fixture& test, std::uint32_t shard, std::string owner,
-                                      duration ttl = 1h)
+                                      duration lease_duration = 1h)
 {
-    const auto taken = co_await test.store().claim({shard}, owner, ttl);
+    const auto taken = co_await test.store().claim({shard}, owner, lease_duration);
     expect(taken.size() <= 1, "more was claimed than was asked for");
     co_return taken.empty() ? std::nullopt : std::optional{taken.front()};
 }
@@ -366,9 +366,9 @@ awaitable<void> a_shared_store_has_a_clock(fixture& test)
 }
 
 awaitable<std::uint64_t> take_role(fixture& test, std::string role, std::string owner,
-                                   duration ttl = 1h)
+                                   duration lease_duration = 1h)
 {
-    const auto taken = co_await test.store().claim_role(std::move(role), owner, ttl);
+    const auto taken = co_await test.store().claim_role(std::move(role), owner, lease_duration);
     expect(taken.has_value(), "a role that nobody holds cannot be had");
     co_return taken->epoch;
 }

@@ -94,7 +94,7 @@ awaitable<void> wait_until(const role_stage& stage, const bool& done, std::strin
 {
     co_await settle();
     for (int part = 0; part < parts * patience && !done; ++part)
-        co_await pass(stage, stage.lease / parts);
+        co_await pass(stage, stage.lease_duration / parts);
     expect(done, what);
 }
 
@@ -126,7 +126,7 @@ awaitable<void> a_role_stays_with_its_holder(const role_stage& stage)
     const auto loss = begin_loss(executor, *role);
     const auto epoch = role->epoch();
     for (int part = 0; part < parts * 4; ++part) {
-        co_await pass(stage, stage.lease / parts);
+        co_await pass(stage, stage.lease_duration / parts);
         expect(role->held() && !loss->done, "a role was not renewed");
         expect(!other->done, "two hold a role");
     }
@@ -177,7 +177,7 @@ awaitable<void> one_of_many_holds_a_role(const role_stage& stage)
     for (int tries = 0; tries < contenders * rounds && !all->done; ++tries) {
         const int before = all->rounds;
         for (int part = 0; part < parts * patience && all->rounds == before && !all->done; ++part)
-            co_await pass(stage, stage.lease / parts);
+            co_await pass(stage, stage.lease_duration / parts);
         expect(all->rounds > before, "a role given back was not given to who waited");
     }
     expect(all->done, "not everybody who waited held the role");
@@ -192,7 +192,7 @@ awaitable<void> one_scheduler_excludes_itself(const role_stage& stage)
     auto role = co_await take(stage, scheduler);
     const auto again = begin_acquire(executor, scheduler);
     for (int part = 0; part < parts * 2; ++part)
-        co_await pass(stage, stage.lease / parts);
+        co_await pass(stage, stage.lease_duration / parts);
     expect(!again->done, "two holders of one scheduler hold a role");
     role.reset();
     co_await wait_until(stage, again->done, "a role that was destroyed was not given back");
@@ -212,7 +212,7 @@ awaitable<void> a_waiting_acquire_can_be_cancelled(const role_stage& stage)
     const auto role = co_await take(stage, stage.join());
     const auto other = stage.join();
     const auto waiting = begin_acquire(executor, other);
-    co_await pass(stage, stage.lease / parts);
+    co_await pass(stage, stage.lease_duration / parts);
     expect(!waiting->done, "two hold a role");
     waiting->cancel.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 10 && !waiting->done; ++i)
@@ -234,7 +234,7 @@ awaitable<void> a_wait_for_a_loss_can_be_cancelled(const role_stage& stage)
     for (int i = 0; i < 10 && !loss->done; ++i)
         co_await settle();
     expect(loss->done && loss->thrown, "a wait for a loss was not cancelled");
-    co_await pass(stage, stage.lease / 2);
+    co_await pass(stage, stage.lease_duration / 2);
     expect(role->held(), "a cancelled wait lost the role");
 }
 
@@ -246,10 +246,10 @@ awaitable<void> a_holder_that_reaches_nobody_knows_before_the_next(const role_st
     const auto role = co_await take(stage, stage.join());
     const auto loss = begin_loss(executor, *role);
     const auto next = begin_acquire(executor, stage.join());
-    co_await pass(stage, stage.lease / 2);
+    co_await pass(stage, stage.lease_duration / 2);
     stage.cut_off();
     for (int part = 0; part < parts * patience && !next->done; ++part) {
-        co_await pass(stage, stage.lease / parts);
+        co_await pass(stage, stage.lease_duration / parts);
         expect(!next->done || !role->held(), "two hold a role");
     }
     expect(next->done && next->role, "the role of one who is gone was not given to the next");
@@ -257,7 +257,7 @@ awaitable<void> a_holder_that_reaches_nobody_knows_before_the_next(const role_st
     expect(!role->held(), "a lost role is held");
     expect(next->role->epoch() > role->epoch(), "the next holder's epoch is not greater");
     co_await role->release(); // of a role that is not held: nothing
-    co_await pass(stage, stage.lease / parts);
+    co_await pass(stage, stage.lease_duration / parts);
     expect(next->role->held(), "one who lost the role gave it back for another");
 }
 

@@ -78,11 +78,12 @@ asio::awaitable<due_page> store_door::due(std::uint32_t shard, due_position from
 }
 
 asio::awaitable<std::vector<lease>> store_door::claim(std::vector<std::uint32_t> shards,
-                                                      std::string_view owner, duration ttl)
+                                                      std::string_view owner,
+                                                      duration lease_duration)
 {
     // A store that is not shared takes no claim of a process that is gone.
     const auto how = co_await of_.begin_store_call("claim", shared());
-    auto claimed = co_await inner().claim(std::move(shards), owner, ttl);
+    auto claimed = co_await inner().claim(std::move(shards), owner, lease_duration);
     for (const auto& each : claimed) {
         of_.owner().trace(
             fmt::format("{} has shard {} with epoch {}", of_.name(), each.shard, each.epoch));

@@ -23,7 +23,8 @@ public:
     boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                          std::size_t limit) override;
     boost::asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
-                                                     std::string_view owner, duration ttl) override;
+                                                     std::string_view owner,
+                                                     duration lease_duration) override;
     boost::asio::awaitable<void> release(std::vector<lease> held) override;
     boost::asio::awaitable<void> release_role(role_lease held) override;
     std::shared_ptr<void> listen(news_function hear) override;
@@ -91,9 +92,9 @@ public:
         return reading("log_end", inner().log_end(shard));
     }
     boost::asio::awaitable<std::optional<role_lease>>
-    claim_role(std::string_view role, std::string_view owner, duration ttl) override
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
     {
-        return reading("claim_role", inner().claim_role(role, owner, ttl));
+        return reading("claim_role", inner().claim_role(role, owner, lease_duration));
     }
     boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
     {
