@@ -50,7 +50,7 @@ boost::asio::awaitable<void> enter(client sign_ups, std::string digits)
     std::string told = "welcome";
     try {
         // By foreign id: whoever has the code knows the address, and not the run.
-        co_await sign_ups.async_callback("ada@example.org", enter_code, {digits});
+        co_await sign_ups.async_call("ada@example.org", enter_code, {digits});
     } catch (const pawl::system_error& e) {
         told = e.code() == pawl::errc::callback_failed ? "wrong code" : e.what();
     }

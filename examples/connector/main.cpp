@@ -66,21 +66,22 @@ pawl::workflow<slip, slip_state> packing()
 
 // An event's payload is read as the type that the function takes. However often an event comes, it
 // starts one run.
-boost::asio::awaitable<void> open_sale(pawl::arrival<sale, stage>& in, order what)
+boost::asio::awaitable<void> open_sale(pawl::event_context<sale, stage>& in, order what)
 {
     co_await in.trigger(what.number, sale{what.cents});
 }
 
 // A payment may come before its order: then there is no run yet, and it is tried again later. One
 // that cannot be right is a dead letter in the end, and holds up no other.
-boost::asio::awaitable<void> settle_sale(pawl::arrival<sale, stage>& in, order what)
+boost::asio::awaitable<void> settle_sale(pawl::event_context<sale, stage>& in, order what)
 {
     if (what.cents <= 0)
         throw std::runtime_error("a payment of nothing");
-    co_await in.deliver(what.number, paid, what);
+    co_await in.send(what.number, paid, what);
 }
 
-boost::asio::awaitable<void> pack_settled(pawl::arrival<slip, slip_state>& in, pawl::event what)
+boost::asio::awaitable<void> pack_settled(pawl::event_context<slip, slip_state>& in,
+                                          pawl::event what)
 {
     if (what.to == static_cast<int>(settled))
         co_await in.trigger(what.foreign_id, slip{});

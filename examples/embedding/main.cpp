@@ -57,7 +57,7 @@ asio::awaitable<response> result_of(jobs_client jobs, const request& asked)
     if (asked.method() == http::verb::post) {
         co_await jobs.async_trigger(name, {asked.body(), {}});
         made.result(http::status::accepted);
-    } else if (const auto found = co_await jobs.async_latest(name)) {
+    } else if (const auto found = co_await jobs.async_find_latest(name)) {
         const auto end = co_await jobs.async_await_finished(found->id);
         made.result(http::status::ok);
         made.body() = end.object.result + "\n";

@@ -296,11 +296,11 @@ awaitable<response> cancel(shared_context context, const request& asked)
     once.idempotency_key =
         fmt::format("cancel-{}-{}", static_cast<int>(order.status), order.attempt);
     if (order.state == pawl::run_state::paused) {
-        co_await orders.async_deliver(order.id, "cancel", wish, once, use_awaitable);
+        co_await orders.async_send(order.id, "cancel", wish, once, use_awaitable);
         co_return cancel_outcome(order, "pending");
     }
     const auto call = [&](auto token) {
-        return orders.async_callback(order.id, "cancel", wish, once, token);
+        return orders.async_call(order.id, "cancel", wish, once, token);
     };
     const auto settled = co_await within<pawl::settlement>(context->cancel_wait, call);
     if (!settled)

@@ -132,7 +132,7 @@ awaitable<order_snapshot> find_order(shared_context context, const request& aske
 {
     const std::string id = asked.captures.at("id");
     auto orders = context->orders;
-    auto found = co_await orders.async_latest(id, boost::asio::use_awaitable);
+    auto found = co_await orders.async_find_latest(id, boost::asio::use_awaitable);
     if (!found)
         throw refusal{404, "there is no order " + id};
     co_return std::move(*found);

@@ -70,7 +70,7 @@ boost::asio::awaitable<void> buy(kit::simulation* sim, pawl::client<payment, sta
     for (bool done = false; !done; co_await sim->sleep(1s)) {
         try {
             co_await client.async_trigger("order-1", {300}, {.idempotency_key = "order-1"});
-            co_await client.async_callback("order-1", ship, {}, {.idempotency_key = "order-1"});
+            co_await client.async_call("order-1", ship, {}, {.idempotency_key = "order-1"});
             done = true;
         } catch (const pawl::system_error& failure) {
             done = failure.code() == pawl::errc::already_finished;

@@ -71,7 +71,7 @@ public:
     /// Moves the run there when the attempts run out, instead of pausing it. The object is the one
     /// that was saved last.
     template <auto To>
-    step_options& exhausted()
+    step_options& on_exhausted()
     {
         options_->exhausted = detail::status_number<Status, To>();
         return *this;
@@ -133,7 +133,7 @@ public:
 
     /// Moves the run there when the attempts run out. Default: it stays where it is.
     template <auto To>
-    callback_handler_options& exhausted()
+    callback_handler_options& on_exhausted()
     {
         options_->exhausted = detail::status_number<Status, To>();
         return *this;
@@ -443,10 +443,9 @@ public:
 
     /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
     /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
-    builder& resume_error_pauses(any_duration after, int max_times)
-        PAWL_DETAIL_REJECT(after < duration::zero(), "resume_error_pauses: the time is negative")
-            PAWL_DETAIL_REJECT(max_times < 0,
-                               "resume_error_pauses: the number of times is negative")
+    builder& auto_resume(any_duration after, int max_times)
+        PAWL_DETAIL_REJECT(after < duration::zero(), "auto_resume: the time is negative")
+            PAWL_DETAIL_REJECT(max_times < 0, "auto_resume: the number of times is negative")
     {
         draft_.resume_after = after;
         draft_.max_auto_resumes = max_times;
@@ -497,7 +496,7 @@ public:
     /// just entered it. When an engine starts, it moves them before it does anything else; a paused
     /// run stays paused there, unless `To` is an end.
     template <auto To>
-    builder& retire(int old)
+    builder& replace_status(int old)
     {
         draft_.retired.emplace_back(old, detail::status_number<Status, To>());
         return *this;

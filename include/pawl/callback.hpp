@@ -11,7 +11,7 @@ namespace pawl {
 /// inline constexpr pawl::callback<one_time_password> verify{"verify"};
 ///
 /// b.callback<Waiting>(verify, check_password);                // its handler takes that payload
-/// co_await client.async_callback("ada", verify, {"123456"});  // another payload does not compile
+/// co_await client.async_call("ada", verify, {"123456"});  // another payload does not compile
 /// @endcode
 ///
 /// `Payload` has a codec, or is void for a callback without one. What is stored is the name alone:

@@ -24,7 +24,7 @@ namespace pawl {
 
 /// Which run: its id, or a foreign id, which means its unfinished run if there is one, else the one
 /// that was created last.
-using run_key = std::variant<run_id, std::string>;
+using run_ref = std::variant<run_id, std::string>;
 
 template <class Status>
 struct trigger_options {
@@ -274,8 +274,8 @@ public:
     /// settlement's detail says why, the run is as before; see builder::callback for how often a
     /// failed handler is repeated before); expired; too_large; encode_failed; invalid_argument.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_callback(run_key to, std::string name, const Payload& payload,
-                        callback_options options = {}, Token&& token = {})
+    auto async_call(run_ref to, std::string name, const Payload& payload,
+                    callback_options options = {}, Token&& token = {})
     {
         return initiate_callback(
             callback_call(std::move(to), std::move(name), payload, std::move(options), true),
@@ -284,28 +284,28 @@ public:
 
     /// The same by a callback<Payload>: another payload than its own does not compile.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_callback(run_key to, const callback<Payload>& named,
-                        const std::type_identity_t<Payload>& payload, callback_options options = {},
-                        Token&& token = {})
+    auto async_call(run_ref to, const callback<Payload>& named,
+                    const std::type_identity_t<Payload>& payload, callback_options options = {},
+                    Token&& token = {})
     {
-        return async_callback(std::move(to), named.name(), payload, std::move(options),
-                              std::forward<Token>(token));
+        return async_call(std::move(to), named.name(), payload, std::move(options),
+                          std::forward<Token>(token));
     }
 
     /// The same by a callback without payload.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_callback(run_key to, const callback<void>& named, callback_options options = {},
-                        Token&& token = {})
+    auto async_call(run_ref to, const callback<void>& named, callback_options options = {},
+                    Token&& token = {})
     {
-        return async_callback(std::move(to), named.name(), bytes{}, std::move(options),
-                              std::forward<Token>(token));
+        return async_call(std::move(to), named.name(), bytes{}, std::move(options),
+                          std::forward<Token>(token));
     }
 
-    /// As async_callback, but completes as soon as the callback is durable in the inbox, with a
+    /// As async_call, but completes as soon as the callback is durable in the inbox, with a
     /// settlement that is pending.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_deliver(run_key to, std::string name, const Payload& payload,
-                       callback_options options = {}, Token&& token = {})
+    auto async_send(run_ref to, std::string name, const Payload& payload,
+                    callback_options options = {}, Token&& token = {})
     {
         return initiate_callback(
             callback_call(std::move(to), std::move(name), payload, std::move(options), false),
@@ -314,33 +314,33 @@ public:
 
     /// The same by a callback<Payload>.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_deliver(run_key to, const callback<Payload>& named,
-                       const std::type_identity_t<Payload>& payload, callback_options options = {},
-                       Token&& token = {})
+    auto async_send(run_ref to, const callback<Payload>& named,
+                    const std::type_identity_t<Payload>& payload, callback_options options = {},
+                    Token&& token = {})
     {
-        return async_deliver(std::move(to), named.name(), payload, std::move(options),
-                             std::forward<Token>(token));
+        return async_send(std::move(to), named.name(), payload, std::move(options),
+                          std::forward<Token>(token));
     }
 
     /// The same by a callback without payload.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_deliver(run_key to, const callback<void>& named, callback_options options = {},
-                       Token&& token = {})
+    auto async_send(run_ref to, const callback<void>& named, callback_options options = {},
+                    Token&& token = {})
     {
-        return async_deliver(std::move(to), named.name(), bytes{}, std::move(options),
-                             std::forward<Token>(token));
+        return async_send(std::move(to), named.name(), bytes{}, std::move(options),
+                          std::forward<Token>(token));
     }
 
     /// Pauses a run until somebody resumes it, also one that has not begun.
     /// Signature: `void(error_code)`. A running handler is cancelled, and what it did since its
     /// last save is forgotten. An error pause becomes one that does not end by itself.
     ///
-    /// Durability, cancellation: as async_callback.
+    /// Durability, cancellation: as async_call.
     ///
     /// Errors: not_found; already_finished; already_paused; invalid_argument when `why.by` is too
     /// long.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_pause(run_key to, command_reason why, Token&& token = {})
+    auto async_pause(run_ref to, command_reason why, Token&& token = {})
     {
         return initiate_command(std::move(to), message_kind::pause, std::move(why),
                                 std::forward<Token>(token));
@@ -349,7 +349,7 @@ public:
     /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
     /// meanwhile are due. As async_pause; not_paused when it is not.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_resume(run_key to, command_reason why = {}, Token&& token = {})
+    auto async_resume(run_ref to, command_reason why = {}, Token&& token = {})
     {
         return initiate_command(std::move(to), message_kind::resume, std::move(why),
                                 std::forward<Token>(token));
@@ -358,7 +358,7 @@ public:
     /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
     /// callback that moves the run to a status whose step does. As async_pause.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_cancel(run_key to, command_reason why, Token&& token = {})
+    auto async_cancel(run_ref to, command_reason why, Token&& token = {})
     {
         return initiate_command(std::move(to), message_kind::cancel, std::move(why),
                                 std::forward<Token>(token));
@@ -369,7 +369,7 @@ public:
     /// to DataDeleted. May be repeated, for a scrubber that has learnt more. As async_pause;
     /// unfinished while the run is.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_delete_data(run_key to, command_reason why, Token&& token = {})
+    auto async_delete_data(run_ref to, command_reason why, Token&& token = {})
     {
         return initiate_command(std::move(to), message_kind::delete_data, std::move(why),
                                 std::forward<Token>(token));
@@ -393,7 +393,7 @@ public:
     /// Reads the unfinished run of the foreign id; if it has none, the one that was created last.
     /// As async_find.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_latest(std::string foreign_id, Token&& token = {})
+    auto async_find_latest(std::string foreign_id, Token&& token = {})
     {
         return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
             [](auto handler, client self, std::string key) {
@@ -519,7 +519,7 @@ private:
     }
 
     template <class Payload>
-    detail::send_call callback_call(run_key to, std::string name, const Payload& payload,
+    detail::send_call callback_call(run_ref to, std::string name, const Payload& payload,
                                     callback_options options, bool wait)
     {
         detail::send_call call;
@@ -554,7 +554,7 @@ private:
     }
 
     template <class Token>
-    auto initiate_command(run_key to, message_kind kind, command_reason why, Token&& token)
+    auto initiate_command(run_ref to, message_kind kind, command_reason why, Token&& token)
     {
         detail::send_call call;
         call.to = std::move(to);

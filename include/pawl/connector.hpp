@@ -75,14 +75,14 @@ std::string connector_key(std::string_view connector, const stream_event& event,
                           std::string_view what);
 
 /// What the engine knows of one attempt.
-struct arrival_state {
+struct event_state {
     std::string connector;
     stream_event event;
     int attempt = 1;
 };
 
 using connector_function = std::function<boost::asio::awaitable<void>(
-    std::shared_ptr<engine_api>, std::shared_ptr<const arrival_state>)>;
+    std::shared_ptr<engine_api>, std::shared_ptr<const event_state>)>;
 
 /// A connector without its types: what the engine runs.
 struct connector_impl {
@@ -102,9 +102,9 @@ struct connector_impl {
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 template <class Object, class Status>
-class arrival {
+class event_context {
 public:
-    arrival(pawl::client<Object, Status> to, std::shared_ptr<const detail::arrival_state> state)
+    event_context(pawl::client<Object, Status> to, std::shared_ptr<const detail::event_state> state)
         : client_(std::move(to)), state_(std::move(state))
     {
     }
@@ -119,7 +119,7 @@ public:
 
     /// A key that is this event's alone among all that this connector gets, the same in each
     /// attempt: for what the function asks of others. `what` tells several things apart.
-    std::string key(std::string_view what = {}) const
+    std::string idempotency_key(std::string_view what = {}) const
     {
         return detail::connector_key(state_->connector, state_->event, what);
     }
@@ -133,7 +133,7 @@ public:
     boost::asio::awaitable<run_id> trigger(std::string foreign_id, Object object,
                                            trigger_options<Status> options = {})
     {
-        options.idempotency_key = key(options.idempotency_key);
+        options.idempotency_key = idempotency_key(options.idempotency_key);
         if (options.trace_parent.empty())
             options.trace_parent = event().trace_parent;
         const auto started = co_await client_.async_trigger(
@@ -144,39 +144,38 @@ public:
     /// Leaves a callback in a run's inbox, once per event, run and name: repeated, it gives what
     /// became of the first one. An idempotency key of the options tells several apart.
     ///
-    /// Completes when it is durable there; durability, errors: as client::async_deliver; not_found,
+    /// Completes when it is durable there; durability, errors: as client::async_send; not_found,
     /// for one, when there is no such run (yet).
     template <class Payload>
-    boost::asio::awaitable<settlement> deliver(run_key to, std::string name, Payload payload,
-                                               callback_options options = {})
+    boost::asio::awaitable<settlement> send(run_ref to, std::string name, Payload payload,
+                                            callback_options options = {})
     {
         options.idempotency_key =
             key(std::to_string(name.size()) + "/" + name + "/" + options.idempotency_key);
-        auto settled =
-            co_await client_.async_deliver(std::move(to), std::move(name), payload,
-                                           std::move(options), boost::asio::use_awaitable);
+        auto settled = co_await client_.async_send(std::move(to), std::move(name), payload,
+                                                   std::move(options), boost::asio::use_awaitable);
         co_return settled;
     }
 
     /// The same by a callback<Payload>: another payload than its own does not compile.
     template <class Payload>
-    boost::asio::awaitable<settlement> deliver(run_key to, const callback<Payload>& named,
-                                               std::type_identity_t<Payload> payload,
-                                               callback_options options = {})
+    boost::asio::awaitable<settlement> send(run_ref to, const callback<Payload>& named,
+                                            std::type_identity_t<Payload> payload,
+                                            callback_options options = {})
     {
-        return deliver(std::move(to), named.name(), std::move(payload), std::move(options));
+        return send(std::move(to), named.name(), std::move(payload), std::move(options));
     }
 
     /// The same by a callback without payload.
-    boost::asio::awaitable<settlement> deliver(run_key to, const callback<void>& named,
-                                               callback_options options = {})
+    boost::asio::awaitable<settlement> send(run_ref to, const callback<void>& named,
+                                            callback_options options = {})
     {
-        return deliver(std::move(to), named.name(), bytes{}, std::move(options));
+        return send(std::move(to), named.name(), bytes{}, std::move(options));
     }
 
 private:
     pawl::client<Object, Status> client_;
-    std::shared_ptr<const detail::arrival_state> state_;
+    std::shared_ptr<const detail::event_state> state_;
 };
 
 namespace detail {
@@ -196,9 +195,9 @@ Payload decode_event(const stream_event& from)
 }
 
 template <class Fn, class Object, class Status>
-boost::asio::awaitable<void> call_connector(kept<Fn> fn, arrival<Object, Status> in)
+boost::asio::awaitable<void> call_connector(kept<Fn> fn, event_context<Object, Status> in)
 {
-    if constexpr (std::is_invocable_v<const Fn&, arrival<Object, Status>&>) {
+    if constexpr (std::is_invocable_v<const Fn&, event_context<Object, Status>&>) {
         co_await (*fn)(in);
     } else {
         auto payload = decode_event<payload_of<Fn>>(in.event());
@@ -209,7 +208,7 @@ boost::asio::awaitable<void> call_connector(kept<Fn> fn, arrival<Object, Status>
 template <class Object, class Status, class Fn>
 constexpr bool is_connector_function()
 {
-    using in = arrival<Object, Status>&;
+    using in = event_context<Object, Status>&;
     using result = boost::asio::awaitable<void>;
     if constexpr (std::is_invocable_r_v<result, const Fn&, in>)
         return true;
@@ -223,15 +222,16 @@ template <class Object, class Status, class Fn>
 connector_function make_connector(workflow<Object, Status> of, Fn fn)
 {
     constexpr bool fits = is_connector_function<Object, Status, Fn>();
-    static_assert(fits, "a connector's function is boost::asio::awaitable<void>(pawl::arrival<"
-                        "Object, Status>&), or takes the event's payload after that; its call "
-                        "operator is const");
+    static_assert(fits,
+                  "a connector's function is boost::asio::awaitable<void>(pawl::event_context<"
+                  "Object, Status>&), or takes the event's payload after that; its call "
+                  "operator is const");
     if constexpr (fits)
         return [of = std::move(of), fn = std::make_shared<const Fn>(std::move(fn))](
-                   std::shared_ptr<engine_api> engine, std::shared_ptr<const arrival_state> state) {
+                   std::shared_ptr<engine_api> engine, std::shared_ptr<const event_state> state) {
             return call_connector<Fn, Object, Status>(
-                fn, arrival<Object, Status>{client<Object, Status>{std::move(engine), of},
-                                            std::move(state)});
+                fn, event_context<Object, Status>{client<Object, Status>{std::move(engine), of},
+                                                  std::move(state)});
         };
     else
         return {};
@@ -243,11 +243,11 @@ struct forwarding_function {
     std::string topic;
 
     template <class Object, class Status>
-    boost::asio::awaitable<void> operator()(arrival<Object, Status>& in) const
+    boost::asio::awaitable<void> operator()(event_context<Object, Status>& in) const
     {
         auto sent = in.event();
         if (sent.id.empty())
-            sent.id = in.key();
+            sent.id = in.idempotency_key();
         std::vector<stream_event> batch{std::move(sent)};
         co_await streamer->send(topic, std::move(batch));
     }

@@ -102,7 +102,7 @@ struct engine_options {
 
     /// Crashes in a row during one attempt of a handler (a crash, a kill or a power cut of the
     /// engine's process), after which the attempt fails and is not repeated: a step or a timeout
-    /// pauses the run or enters the step's `exhausted` status, a callback fails its message. The
+    /// pauses the run or enters the step's `on_exhausted` status, a callback fails its message. The
     /// reason says so. Handlers that were under way at two crashes in a row run at most 16 at a
     /// time in an engine, after three one at a time, each until it ends or has run for 2 s: so a
     /// handler is not blamed for a crash that another one caused. 0: no limit; else at least 5.
@@ -155,7 +155,7 @@ struct engine_options {
 
 /// What a start would do with the unfinished runs of one workflow, status and run state.
 struct start_plan {
-    enum class fate : std::uint8_t {
+    enum class action_kind : std::uint8_t {
         continues,        ///< the workflow handles the status
         moves,            ///< the status was retired: they go on in `successor`
         unhandled,        ///< nothing handles the status: the start is refused, or they stay there
@@ -170,7 +170,7 @@ struct start_plan {
     std::string label; ///< of the status; its number when the workflow does not know it
     run_state state = run_state::initiated;
     std::uint64_t runs = 0;
-    fate what = fate::continues;
+    action_kind action = action_kind::continues;
     int successor = 0;          ///< of a retired status
     std::string label_before{}; ///< relabeled: what the number stood for
 
@@ -261,27 +261,29 @@ public:
     }
 
     /// Connects a source of events to a workflow of this engine: `fn` is called for each event, and
-    /// starts or calls back runs through the arrival that it gets. Before the engine is started.
+    /// starts or calls back runs through the event_context that it gets. Before the engine is
+    /// started.
     ///
     /// @code
-    /// boost::asio::awaitable<void> take_payment(pawl::arrival<Order, OrderStatus>& in, payment p)
+    /// boost::asio::awaitable<void> take_payment(pawl::event_context<Order, OrderStatus>& in,
+    /// payment p)
     /// {
-    ///     co_await in.deliver(p.order_id, "paid", p);
+    ///     co_await in.send(p.order_id, "paid", p);
     /// }
     /// engine.connect("payments", pawl::from_topic(broker, "payments"), orders, take_payment);
     /// @endcode
     ///
-    /// `fn` is `boost::asio::awaitable<void>(arrival<Object, Status>&)`, or takes the event's
+    /// `fn` is `boost::asio::awaitable<void>(event_context<Object, Status>&)`, or takes the event's
     /// payload after that, of any type that event_codec reads: a described struct, pawl::event for
     /// events(), stream_event for all of it. It is called as const, from the threads of the
     /// executor, for events of different keys at the same time.
     ///
     /// Events of one key follow each other; those without a key have no order. Each is worked off
-    /// at least once, and what is done through the arrival exactly once, by the event's id, which
-    /// has at most 800 bytes. An event is acknowledged when it and all before it have been worked
-    /// off. One that cannot be read, that is for a run that has finished, or that fails as often as
-    /// `options.retry` allows goes to dead_letter_topic(name), with an error in the log, and the
-    /// others go on.
+    /// at least once, and what is done through the event_context exactly once, by the event's id,
+    /// which has at most 800 bytes. An event is acknowledged when it and all before it have been
+    /// worked off. One that cannot be read, that is for a run that has finished, or that fails as
+    /// often as `options.retry` allows goes to dead_letter_topic(name), with an error in the log,
+    /// and the others go on.
     ///
     /// Of all engines that have a connector of this name one at a time runs it, see
     /// engine_options::roles; when it ends or is cut off another goes on. A stop lets what is
@@ -326,7 +328,7 @@ public:
     /// Signature: `void(error_code, std::vector<start_plan>)`. May be called before async_start.
     /// Cancellation: none. Errors: store_* codes.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_plan(Token&& token = {})
+    auto async_preview_start(Token&& token = {})
     {
         return boost::asio::async_initiate<Token, void(error_code, std::vector<start_plan>)>(
             [](auto handler, engine* self) {
@@ -338,8 +340,8 @@ public:
     /// Takes its part of the shards of its workflows, checks that the labels of all statuses are
     /// those of the programs before (see builder::renamed()) and that the workflows handle the
     /// statuses of all unfinished runs, moves those of retired statuses on, and begins to drive
-    /// what is due. The log has what becomes of the unfinished runs of each status, as async_plan
-    /// tells it.
+    /// what is due. The log has what becomes of the unfinished runs of each status, as
+    /// async_preview_start tells it.
     ///
     /// With a shared store it completes when it has shown that it is alive; the first shards come
     /// soon after. An engine without workflows gets none. When engines come or go, shards are given

@@ -68,9 +68,9 @@ private:
     void check_auto_resume()
     {
         if (rules_.resume_after < duration::zero())
-            add("resume_error_pauses: the time is negative; use zero for never");
+            add("auto_resume: the time is negative; use zero for never");
         if (rules_.max_auto_resumes < 0)
-            add("resume_error_pauses: the number of times is negative");
+            add("auto_resume: the number of times is negative");
     }
 
     void check_retired()

@@ -61,7 +61,7 @@ std::optional<transition> activation::decide(core::outcome what)
     const auto armed = [this](int status) {
         if (armed_ && armed_->first == status)
             return armed_->second;
-        // A failed step goes to its `exhausted` status, with the object as it was.
+        // A failed step goes to its `on_exhausted` status, with the object as it was.
         decode_object();
         return arm(status);
     };

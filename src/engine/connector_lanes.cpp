@@ -145,8 +145,8 @@ asio::awaitable<void> connector_runner::run_attempt(lane_ptr own, std::shared_pt
         auto engine = engine_.lock();
         if (over() || !engine)
             throw system_error(make_error_code(errc::not_running));
-        auto state = std::make_shared<const detail::arrival_state>(
-            detail::arrival_state{connector_.name, own->events.front(), own->failures + 1});
+        auto state = std::make_shared<const detail::event_state>(
+            detail::event_state{connector_.name, own->events.front(), own->failures + 1});
         made->inside = true;
         limit_attempt(made);
         co_await connector_.work(std::move(engine), std::move(state));

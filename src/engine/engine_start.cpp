@@ -15,7 +15,7 @@ namespace pawl::detail {
 
 namespace asio = boost::asio;
 using engine_detail::error_text;
-using fate = start_plan::fate;
+using action_kind = start_plan::action_kind;
 
 namespace {
 
@@ -86,12 +86,12 @@ void engine_core::foresee(start_plan& entry, const workflow_impl& workflow,
     const auto* status = rules.find(entry.status);
     entry.label = rules.label(entry.status);
     if (const auto successor = rules.successor(entry.status)) {
-        entry.what = fate::moves;
+        entry.action = action_kind::moves;
         entry.successor = *successor;
     } else if (!status ||
                (!status->step && status->callbacks.empty() && status->timeouts.empty())) {
-        entry.what =
-            !status && log && log->is_newer(entry.status) ? fate::left_to_newer : fate::unhandled;
+        entry.action = !status && log && log->is_newer(entry.status) ? action_kind::left_to_newer
+                                                                     : action_kind::unhandled;
     }
     if (log)
         entry.notes = log->changes(entry.status);
@@ -115,8 +115,8 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
         const auto known = shared_.workflows.find(count.workflow);
         const auto log = definitions.find(count.workflow);
         if (known == shared_.workflows.end())
-            entry.what =
-                elsewhere.contains(count.workflow) ? fate::elsewhere : fate::unknown_workflow;
+            entry.action = elsewhere.contains(count.workflow) ? action_kind::elsewhere
+                                                              : action_kind::unknown_workflow;
         else
             foresee(entry, *known->second.impl, log == definitions.end() ? nullptr : &log->second);
         plan.push_back(std::move(entry));
@@ -126,13 +126,13 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
             bool has_runs = false;
             for (auto& entry : plan)
                 if (entry.workflow == name && entry.status == status.number) {
-                    entry.what = fate::relabeled;
+                    entry.action = action_kind::relabeled;
                     entry.label_before = status.before;
                     has_runs = true;
                 }
             if (!has_runs)
                 plan.push_back({name, status.number, status.label, run_state::running, 0,
-                                fate::relabeled, 0, status.before});
+                                action_kind::relabeled, 0, status.before});
         }
     co_return plan;
 }
@@ -204,7 +204,7 @@ void engine_core::check_labels(const std::vector<start_plan>& plan) const
 {
     std::string relabeled;
     for (const auto& entry : plan)
-        if (entry.what == fate::relabeled)
+        if (entry.action == action_kind::relabeled)
             relabeled += fmt::format(
                 "\n- status number {} of workflow \"{}\" is now {}, and was {} ({} unfinished "
                 "runs): put new enumerators at the end, or, if {} is the new name of {}, say "
@@ -220,18 +220,18 @@ void engine_core::check_unfinished(const std::vector<start_plan>& plan) const
 {
     std::string unhandled;
     for (const auto& entry : plan) {
-        if (entry.what == fate::continues)
+        if (entry.action == action_kind::continues)
             shared_.log({log_level::info, text_of(entry) + " go on there"});
-        else if (entry.what == fate::left_to_newer)
+        else if (entry.action == action_kind::left_to_newer)
             shared_.log({log_level::warn, "unfinished runs in a status of a newer program are left "
                                           "to engines that have it: " +
                                               text_of(entry)});
-        else if (entry.what == fate::moves)
+        else if (entry.action == action_kind::moves)
             shared_.log(
                 {log_level::info,
                  text_of(entry) + " go on in status " +
                      shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor)});
-        else if (entry.what == fate::unhandled)
+        else if (entry.action == action_kind::unhandled)
             unhandled += (unhandled.empty() ? "" : ", ") + text_of(entry);
         for (const auto& note : entry.notes)
             shared_.log({log_level::info, text_of(entry) + ": " + note});

@@ -26,7 +26,7 @@ const pawl::status_rules& rules_of(const pawl::definition& all, order_status sta
 BOOST_AUTO_TEST_CASE(the_graph_is_read_off_the_types)
 {
     order_builder b{"orders"};
-    b.step<created>(go<validated, cancelled, validated>).exhausted<failed>();
+    b.step<created>(go<validated, cancelled, validated>).on_exhausted<failed>();
     b.callback<created, validated>("cancel", go<cancelled>);
     b.callback<validated>("stop", go<cancelled>);
     b.step<validated>(go<paying>);
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(steps_overlay_the_defaults_in_any_order_of_declaration)
     b.timeout<validated>("warn", 1min, go<shipped>).attempt_timeout(3s);
     b.timeout<validated>("give up", 2min, go<shipped>).retry({.max_attempts = 4});
     b.end<shipped>();
-    b.resume_error_pauses(20min, 2);
+    b.auto_resume(20min, 2);
     const auto flow = std::move(b).build();
 
     const auto& first = *rules_of(flow.rules(), created).step;

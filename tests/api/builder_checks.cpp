@@ -54,16 +54,16 @@ const std::vector<mistake> structure{
      },
      {"two upgrades from version 1"}},
     {"a status retired and declared",
-     [](order_builder& b) { b.retire<shipped>(2); },
+     [](order_builder& b) { b.replace_status<shipped>(2); },
      {"status 2", "declared as well"}},
     {"a status retired twice",
      [](order_builder& b) {
-         b.retire<shipped>(77);
-         b.retire<validated>(77);
+         b.replace_status<shipped>(77);
+         b.replace_status<validated>(77);
      },
      {"status 77", "twice"}},
     {"a status retired in favour of nothing",
-     [](order_builder& b) { b.retire<paying>(77); },
+     [](order_builder& b) { b.replace_status<paying>(77); },
      {"status 77", "not declared"}},
     {"two steps",
      [](order_builder& b) { b.step<created>(go<shipped>); },
@@ -78,7 +78,7 @@ const std::vector<mistake> structure{
      [](order_builder& b) { b.timeout<created>(1s, go<failed>); },
      {"failed (4)", "arrive from created (1)"}},
     {"a dead end after the last attempt",
-     [](order_builder& b) { b.step<paying>(go<shipped>).exhausted<failed>(); },
+     [](order_builder& b) { b.step<paying>(go<shipped>).on_exhausted<failed>(); },
      {"failed (4)", "arrive from paying (3)"}},
     {"an end with a step",
      [](order_builder& b) { b.step<shipped>(go<shipped>); },
@@ -218,11 +218,11 @@ const std::vector<mistake> options{
      [](order_builder& b) { b.write_version(2); },
      {"write_version is 2", "versions 1 to 1"}},
     {"resume time",
-     [](order_builder& b) { b.resume_error_pauses(unknown(-1s), 1); },
-     {"resume_error_pauses", "time"}},
+     [](order_builder& b) { b.auto_resume(unknown(-1s), 1); },
+     {"auto_resume", "time"}},
     {"resume count",
-     [](order_builder& b) { b.resume_error_pauses(1s, unknown(-1)); },
-     {"resume_error_pauses", "times"}},
+     [](order_builder& b) { b.auto_resume(1s, unknown(-1)); },
+     {"auto_resume", "times"}},
 };
 
 void check(const std::vector<mistake>& table)
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(what_is_right_is_built)
         .retry({.initial = 2min, .multiplier = 1, .jitter = 1, .max_attempts = 0})
         .attempt_timeout(0s)
         .start_delay(0s);
-    limits.resume_error_pauses(0s, 0);
+    limits.auto_resume(0s, 0);
     BOOST_TEST(problems(std::move(limits)) == "built");
 }
 

@@ -1,4 +1,4 @@
-// expect: no matching member function for call to 'async_callback'
+// expect: no matching member function for call to 'async_call'
 #include "pawl/client.hpp"
 #include "workflow.hpp"
 
@@ -12,5 +12,5 @@ constexpr pawl::callback<order> amend{"amend"};
 
 boost::asio::awaitable<void> send(pawl::client<order, status> client)
 {
-    co_await client.async_callback("order-001", amend, sent{3});
+    co_await client.async_call("order-001", amend, sent{3});
 }

@@ -7,7 +7,7 @@
 BOOST_DESCRIBE_STRUCT(undescribed, (), (value))
 #endif
 
-boost::asio::awaitable<void> take(pawl::arrival<order, status>&, undescribed)
+boost::asio::awaitable<void> take(pawl::event_context<order, status>&, undescribed)
 {
     co_return;
 }

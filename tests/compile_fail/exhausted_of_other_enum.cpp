@@ -9,5 +9,5 @@ using used = other;
 
 void declare(order_builder& b)
 {
-    b.step<status::open>(go<status::closed>).exhausted<used::paid>();
+    b.step<status::open>(go<status::closed>).on_exhausted<used::paid>();
 }

@@ -1,4 +1,4 @@
-// expect: resume_error_pauses: the number of times is negative
+// expect: auto_resume: the number of times is negative
 #include "workflow.hpp"
 
 #ifdef FIXED
@@ -9,5 +9,5 @@ constexpr int times = -1;
 
 void declare(order_builder& b)
 {
-    b.resume_error_pauses(std::chrono::hours{1}, times);
+    b.auto_resume(std::chrono::hours{1}, times);
 }

@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_callback_to_a_run_that_is_not_there_yet_is_repeated)
 {
     bench at{weighing(), backend::memory, [](pawl::engine& to, bench& b) {
                  const auto deliver = [](arrived& in, order what) -> awaitable<void> {
-                     co_await in.deliver(what.number, weighed, what);
+                     co_await in.send(what.number, weighed, what);
                  };
                  to.connect("scales", b.topic("scales"), b.workflow, deliver,
                             {.retry = three_times});
@@ -409,7 +409,7 @@ BOOST_AUTO_TEST_CASE(a_callback_to_a_run_that_has_finished_is_a_dead_letter_at_o
     bench at{weighing(), backend::memory, [&](pawl::engine& to, bench& b) {
                  const auto deliver = [&calls](arrived& in, order what) -> awaitable<void> {
                      ++calls;
-                     co_await in.deliver(what.number, weighed, what);
+                     co_await in.send(what.number, weighed, what);
                  };
                  to.connect("scales", b.topic("scales"), b.workflow, deliver,
                             {.retry = {.max_attempts = 0}});
@@ -453,7 +453,7 @@ BOOST_AUTO_TEST_CASE(a_dead_letter_is_tried_once_more_when_it_is_asked_for)
     std::vector<std::string> keys;
     bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
                  const auto take = [&](arrived& in, order what) -> awaitable<void> {
-                     keys.push_back(in.key());
+                     keys.push_back(in.idempotency_key());
                      if (!works || what.number == "c")
                          throw std::runtime_error("not yet");
                      co_await in.trigger(what.number, parcel{});

@@ -38,7 +38,7 @@ struct order {
 };
 BOOST_DESCRIBE_STRUCT(order, (), (number, weight))
 
-using arrived = pawl::arrival<parcel, place>;
+using arrived = pawl::event_context<parcel, place>;
 using parcels = pawl::client<parcel, place>;
 
 inline pawl::step<place::door> carry(pawl::run<parcel>& run)

@@ -122,7 +122,7 @@ BOOST_DATA_TEST_CASE(a_crash_before_the_acknowledgement_repeats_no_callback, bac
     bench at{weighing(), sample, [&](pawl::engine& to, bench& b) {
                  const auto stuck = [&calls, clock = b.clock](arrived& in,
                                                               order what) -> awaitable<void> {
-                     co_await in.deliver(what.number, weighed, what);
+                     co_await in.send(what.number, weighed, what);
                      if (++calls == 1)
                          co_await wait_on(clock, 24h);
                  };
@@ -143,9 +143,9 @@ BOOST_AUTO_TEST_CASE(several_things_for_one_event_are_told_apart_by_their_names)
 {
     bench at{weighing(), backend::memory, [](pawl::engine& to, bench& b) {
                  const auto twice = [](arrived& in, order what) -> awaitable<void> {
-                     co_await in.deliver(what.number, weighed, what);
-                     co_await in.deliver(what.number, weighed, what, {.idempotency_key = "2"});
-                     co_await in.deliver(what.number, weighed, what); // the first again
+                     co_await in.send(what.number, weighed, what);
+                     co_await in.send(what.number, weighed, what, {.idempotency_key = "2"});
+                     co_await in.send(what.number, weighed, what); // the first again
                  };
                  to.connect("scales", b.topic("scales"), b.workflow, twice);
              }};

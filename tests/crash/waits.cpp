@@ -99,7 +99,7 @@ asio::awaitable<void> travel(simulation* sim, pawl::client<journey, place> clien
         try {
             const auto run =
                 co_await client.async_trigger("one", journey{}, {.idempotency_key = "start"});
-            co_await client.async_callback(run, "call", 1, {.idempotency_key = "call"});
+            co_await client.async_call(run, "call", 1, {.idempotency_key = "call"});
             co_await client.async_await_finished(run);
             co_return;
         } catch (const pawl::system_error& e) {

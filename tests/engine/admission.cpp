@@ -189,9 +189,8 @@ BOOST_AUTO_TEST_CASE(a_message_expires_in_time_in_line_for_a_permit)
         trigger(w, client, "holder");
         const auto waits = trigger(w, client, "waits");
         std::optional<pawl::error_code> told;
-        client.async_callback(
-            waits, "end", 1, {.expires_after = 1min},
-            [&told](pawl::error_code code, const pawl::settlement&) { told = code; });
+        client.async_call(waits, "end", 1, {.expires_after = 1min},
+                          [&told](pawl::error_code code, const pawl::settlement&) { told = code; });
         w.settle();
         w.advance(1min);
         BOOST_REQUIRE(told.has_value());
@@ -225,7 +224,7 @@ BOOST_AUTO_TEST_CASE(commands_callbacks_and_deadlines_go_on_beside_hanging_steps
         const auto cancelled = trigger(w, client, "cancelled", yellow);
         trigger_many(w, client, "hangs", 2, green);
         const auto not_begun = trigger(w, client, "not begun", green);
-        BOOST_TEST(!w.error_of(client.async_callback(called, "go on", 1, {}, asio::use_awaitable)));
+        BOOST_TEST(!w.error_of(client.async_call(called, "go on", 1, {}, asio::use_awaitable)));
         BOOST_TEST(!w.error_of(client.async_cancel(cancelled, "", asio::use_awaitable)));
         BOOST_TEST(!w.error_of(client.async_cancel(not_begun, "", asio::use_awaitable)));
         w.advance(1h);
@@ -251,8 +250,8 @@ BOOST_AUTO_TEST_CASE(what_is_urgent_waits_for_the_reserve_and_then_goes_on)
     std::vector<pawl::run_id> runs;
     for (int i = 0; i < 3; ++i) {
         runs.push_back(trigger(w, client, std::to_string(i), yellow));
-        client.async_deliver(runs[static_cast<std::size_t>(i)], "hang", 1, {},
-                             [](pawl::error_code code, const auto&) { BOOST_TEST(!code); });
+        client.async_send(runs[static_cast<std::size_t>(i)], "hang", 1, {},
+                          [](pawl::error_code code, const auto&) { BOOST_TEST(!code); });
         w.settle();
     }
     for (std::size_t i = 0; i < 3; ++i) {
@@ -283,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_was_called_back_waits_for_a_place_before_its_nex
     for (int i = 0; i < 10; ++i)
         runs.push_back(trigger(w, client, std::to_string(i), yellow));
     for (const auto run : runs)
-        client.async_callback(run, "go on", 1, {}, [](pawl::error_code, const auto&) {});
+        client.async_call(run, "go on", 1, {}, [](pawl::error_code, const auto&) {});
     w.settle();
     pass(w, 5s);
     BOOST_TEST(finished(w, client) == 10);
@@ -326,7 +325,7 @@ BOOST_AUTO_TEST_CASE(a_run_with_a_message_that_it_cannot_take_yet_has_its_turn)
         triggered.push_back(std::to_string(i));
         const auto run = trigger(w, client, triggered.back());
         if (i == 1)
-            client.async_callback(run, "later", 1, {}, [](pawl::error_code, const auto&) {});
+            client.async_call(run, "later", 1, {}, [](pawl::error_code, const auto&) {});
         w.settle();
         w.clock->advance(1ms);
     }
@@ -508,7 +507,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_waits_for_an_answer_has_no_place)
         lamp_builder b{"lamps"};
         b.step<red>([&](lamp_run&) -> pawl::step<off> {
             // Several waits at a time are one.
-            co_await (client->async_callback(*asked, "go on", 1, {}, asio::use_awaitable) &&
+            co_await (client->async_call(*asked, "go on", 1, {}, asio::use_awaitable) &&
                       client->async_await_finished(*asked, asio::use_awaitable));
             co_return pawl::to<off>;
         });
@@ -553,7 +552,7 @@ BOOST_AUTO_TEST_CASE(past_their_limit_handlers_that_wait_keep_their_places)
     auto seen = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
     BOOST_TEST(seen.waiting_handlers == 2u);
     BOOST_TEST(seen.active_runs == 3u);
-    w.wait_for(client->async_callback(*awaited, "go on", 1, {}, asio::use_awaitable));
+    w.wait_for(client->async_call(*awaited, "go on", 1, {}, asio::use_awaitable));
     pass(w, 1s);
     BOOST_TEST(finished(w, *client) == 5);
     w.stop();
@@ -618,13 +617,14 @@ BOOST_AUTO_TEST_CASE(a_trigger_runs_no_step_inside_the_call_and_no_chain_on_one_
     asio::post(w.io, [&] {
         inside = true;
         client->async_trigger("0", lamp{}, {}, [](pawl::error_code, pawl::run_id) {});
-        client->async_deliver("waits", "go on", 1, {}, [](pawl::error_code, const auto&) {});
+        client->async_send("waits", "go on", 1, {}, [](pawl::error_code, const auto&) {});
         inside = false;
     });
     w.settle();
     BOOST_TEST(steps_inside == 0);
     BOOST_TEST(stack.size() == static_cast<std::size_t>(links) + 1);
-    BOOST_TEST((w.wait_for(client->async_latest("waits", asio::use_awaitable))->status == off));
+    BOOST_TEST(
+        (w.wait_for(client->async_find_latest("waits", asio::use_awaitable))->status == off));
     const auto [low, high] = std::ranges::minmax(stack);
     BOOST_TEST(high - low < 64u * 1024);
     w.stop();
@@ -651,10 +651,9 @@ BOOST_AUTO_TEST_CASE(many_handlers_that_wait_hold_up_nobody)
         BOOST_TEST(w.wait_for(w.engine->async_statistics(asio::use_awaitable)).waiting_handlers ==
                    static_cast<std::size_t>(waiting));
         const auto begun = trigger(w, *client, "begun later", green);
-        BOOST_TEST(
-            !w.error_of(client->async_callback(called, "go on", 1, {}, asio::use_awaitable)));
+        BOOST_TEST(!w.error_of(client->async_call(called, "go on", 1, {}, asio::use_awaitable)));
         BOOST_TEST(!w.error_of(client->async_cancel(begun, "", asio::use_awaitable)));
-        w.wait_for(client->async_callback(*child, "go on", 1, {}, asio::use_awaitable));
+        w.wait_for(client->async_call(*child, "go on", 1, {}, asio::use_awaitable));
         w.advance(1s);
         const auto left = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
         BOOST_TEST(left.waiting_handlers == 0u);

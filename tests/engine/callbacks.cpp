@@ -55,7 +55,7 @@ pawl::run_id trigger(world& w, lamps& client)
 pawl::settlement deliver(world& w, lamps& client, pawl::run_id run, int value, std::string key = {})
 {
     auto sent =
-        w.wait_for(client.async_deliver(run, "add", value, {.idempotency_key = std::move(key)}));
+        w.wait_for(client.async_send(run, "add", value, {.idempotency_key = std::move(key)}));
     w.settle();
     return sent;
 }
@@ -95,8 +95,8 @@ BOOST_AUTO_TEST_CASE(a_callback_that_fails_is_repeated_until_it_succeeds)
     auto client = w.start(adding(plan).build());
     const auto run = trigger(w, client);
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "add", 5, {},
-                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    client.async_call(run, "add", 5, {},
+                      [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.advance(1min - 1us);
     BOOST_TEST(plan.calls.size() == 1u);
@@ -228,11 +228,11 @@ BOOST_AUTO_TEST_CASE(a_key_whose_callback_failed_may_be_used_again)
     script plan{.failures = 1};
     auto client = w.start(adding(plan, {.max_attempts = 1}).build());
     const auto run = trigger(w, client);
-    BOOST_TEST((w.error_of(client.async_callback(run, "add", 4, {.idempotency_key = "receipt"})) ==
+    BOOST_TEST((w.error_of(client.async_call(run, "add", 4, {.idempotency_key = "receipt"})) ==
                 pawl::errc::callback_failed));
     for (int i = 0; i < 2; ++i) {
         const auto settled =
-            w.wait_for(client.async_callback(run, "add", 4, {.idempotency_key = "receipt"}));
+            w.wait_for(client.async_call(run, "add", 4, {.idempotency_key = "receipt"}));
         BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
     }
     BOOST_TEST(w.state_of(client, run).object.value == 4); // once
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_is_cancelled_at_its_limit_and_repeate
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.wait_for(client.async_deliver(run, "hang", pawl::bytes{}));
+    w.wait_for(client.async_send(run, "hang", pawl::bytes{}));
     w.settle();
     w.advance(10s);
     BOOST_TEST(w.state_of(client, run).last_error == "the attempt took longer than its limit");
@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_of_a_callback_may_move_the_run)
                         co_return pawl::to<off>;
                     })
         .retry({.max_attempts = 1})
-        .exhausted<broken>();
+        .on_exhausted<broken>();
     b.start<red>();
     b.end<off, broken>();
     auto client = w.start(std::move(b).build());

@@ -54,7 +54,7 @@ std::vector<pawl::start_plan> plan_of(world& w, pawl::workflow<lamp, light> work
     w.options.clock = w.clock;
     w.engine.emplace(w.io.get_executor(), w.options);
     w.engine->add(std::move(workflow));
-    auto plan = w.wait_for(w.engine->async_plan());
+    auto plan = w.wait_for(w.engine->async_preview_start());
     w.stop();
     return plan;
 }
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(an_added_timeout_is_armed_for_those_that_enter_from_then_on
     client = w.start(program(true));
     pass(w, 3h, 10min);
     BOOST_TEST((w.state_of(client, run).status == yellow));
-    w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     pass(w, 1h, 10min);
     BOOST_TEST((w.state_of(client, run).status == off));
 }
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_a_newer_program_survives_an_older_one)
     client = w.start(program(false)); // set back
     w.wait_for(client.async_pause(paused, "hold on"));
     w.wait_for(client.async_resume(paused));
-    w.wait_for(client.async_callback(called, "look", pawl::bytes{}));
+    w.wait_for(client.async_call(called, "look", pawl::bytes{}));
     pass(w, 2h);
     for (const auto run : {waiting, paused, called})
         BOOST_TEST((w.state_of(client, run).status == yellow));
@@ -286,12 +286,12 @@ BOOST_AUTO_TEST_CASE(an_added_step_runs_for_those_that_enter_from_then_on)
     w.stop();
     client = w.start(program(true));
     pass(w, 1min);
-    w.wait_for(client.async_deliver(run, "end", pawl::bytes{})); // wakes it
+    w.wait_for(client.async_send(run, "end", pawl::bytes{})); // wakes it
     w.wait_for(client.async_pause(run, ""));
     w.wait_for(client.async_resume(run));
     pass(w, 1min);
     BOOST_TEST(ran == 0);
-    w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     w.settle();
     BOOST_TEST(ran == 1);
 }
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_callback_of_a_newer_program_waits_for_it_under_an_older_o
     w.stop();
     client = w.start(program(true));
     const auto run = begin(w, client);
-    w.wait_for(client.async_deliver(run, "confirm", pawl::bytes{})); // early
+    w.wait_for(client.async_send(run, "confirm", pawl::bytes{})); // early
     w.stop();
     client = w.start(program(false));
     pass(w, 2h);
@@ -342,7 +342,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_leaves_runs_of_a_newer_one_alone)
              b.step<yellow>(move_on<off>)
                  .start_delay(1h)
                  .retry({.max_attempts = 1})
-                 .exhausted<broken>();
+                 .on_exhausted<broken>();
          }},
         {"a timeout",
          [](lamp_builder& b) {
@@ -374,7 +374,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_leaves_runs_of_a_newer_one_alone)
             client = w.start(program(false));
             const bool by_callback = row.name == std::string{"a callback"};
             if (by_callback)
-                w.wait_for(client.async_deliver(run, "go on", pawl::bytes{}));
+                w.wait_for(client.async_send(run, "go on", pawl::bytes{}));
             pass(w, 10h, 10min);
             const auto after = *w.wait_for(w.store->find(run));
             BOOST_TEST(after.version == before.version);
@@ -429,7 +429,7 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_leaves_the_object_and_its_version_as_
         b.step<yellow>(move_on<green>)
             .start_delay(1h)
             .retry({.max_attempts = 1})
-            .exhausted<broken>();
+            .on_exhausted<broken>();
         b.callback<green, broken>("end", move_on<off>);
         b.timeout<broken>(1h, move_on<off>);
         b.end<off>();
@@ -486,17 +486,17 @@ BOOST_AUTO_TEST_CASE(a_program_can_write_the_old_version_until_all_engines_are_n
         return *w.wait_for(w.store->find(run));
     };
     BOOST_TEST(stored().object_version == 1u);
-    w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     BOOST_TEST(stored().object_version == 1u);
     BOOST_TEST(stored().object == R"({"value":2,"trail":[]})");
     BOOST_TEST((w.state_of(client, run).object.trail == std::vector<std::string>{"from 1"}));
     w.stop();
     client = w.start(program(false, false)); // the one of before reads it
-    w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     BOOST_TEST(stored().object == R"({"value":3,"trail":[]})");
     w.stop();
     client = w.start(program(true, true));
-    w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     BOOST_TEST(stored().object_version == 2u);
     BOOST_TEST(stored().object == R"({"value":4,"trail":["from 1"]})");
 }
@@ -522,7 +522,7 @@ BOOST_AUTO_TEST_CASE(a_member_that_would_be_lost_is_told_once)
     after.end<off>();
     auto client = w.start(std::move(after).build());
     for (const auto& run : runs)
-        w.wait_for(client.async_callback(run, "again", pawl::bytes{}));
+        w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     BOOST_TEST(lines_with(w, "\"watts\"") == 1u);
 }
 
@@ -598,9 +598,9 @@ BOOST_AUTO_TEST_CASE(an_enumerator_put_between_others_is_refused_with_both_label
                              "checked (2 unfinished runs)") == 1u);
     BOOST_TEST(lines_with(w, "status number 3 of workflow \"parcels\" is now checked, and was sent "
                              "(0 unfinished runs)") == 1u);
-    const auto plan = w.wait_for(w.engine->async_plan());
+    const auto plan = w.wait_for(w.engine->async_preview_start());
     BOOST_REQUIRE(plan.size() == 2u);
-    BOOST_TEST((plan[0].what == pawl::start_plan::fate::relabeled));
+    BOOST_TEST((plan[0].action == pawl::start_plan::action_kind::relabeled));
     BOOST_TEST(plan[0].label == "screened");
     BOOST_TEST(plan[0].label_before == "checked");
     BOOST_TEST(plan[0].runs == 2u);
@@ -662,7 +662,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_starts_beside_runs_in_a_status_of_a_newer_
     w.stop();
     const auto plan = plan_of(w, program(false));
     BOOST_REQUIRE(plan.size() == 1u);
-    BOOST_TEST((plan.front().what == pawl::start_plan::fate::left_to_newer));
+    BOOST_TEST((plan.front().action == pawl::start_plan::action_kind::left_to_newer));
     client = w.start(program(false));
     pass(w, 2h, 10min);
     w.wait_for(client.async_pause(run, ""));
@@ -695,7 +695,7 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_a_new_definition_changes_for_runs_under_wa
     BOOST_TEST(plan.front().notes.empty());
     plan = plan_of(w, program(true));
     BOOST_REQUIRE(plan.size() == 1u);
-    BOOST_TEST((plan.front().what == pawl::start_plan::fate::continues));
+    BOOST_TEST((plan.front().action == pawl::start_plan::action_kind::continues));
     BOOST_REQUIRE(plan.front().notes.size() == 4u);
     BOOST_TEST(plan.front().notes[0].find("its step was added") == 0u);
     BOOST_TEST(plan.front().notes[1].find("its timeout \"close\" was added") == 0u);
@@ -812,10 +812,10 @@ BOOST_AUTO_TEST_CASE(a_payload_whose_member_was_renamed_is_refused_and_not_read_
     world w;
     auto client = w.start(reviewed<review_1>());
     const auto run = begin(w, client, red);
-    w.wait_for(client.async_deliver(run, "review", review_1{true}));
+    w.wait_for(client.async_send(run, "review", review_1{true}));
     w.stop();
     client = w.start(reviewed<review_2>());
-    w.wait_for(client.async_callback(run, "go on", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     w.settle();
     const auto now = w.state_of(client, run);
     BOOST_TEST((now.status == yellow)); // neither approved nor declined
@@ -827,10 +827,10 @@ BOOST_AUTO_TEST_CASE(a_payload_of_an_older_version_is_upgraded)
     world w;
     auto client = w.start(reviewed<review_1>());
     const auto run = begin(w, client, red);
-    w.wait_for(client.async_deliver(run, "review", review_1{true}));
+    w.wait_for(client.async_send(run, "review", review_1{true}));
     w.stop();
     client = w.start(reviewed<review_3>());
-    w.wait_for(client.async_callback(run, "go on", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     w.settle();
     BOOST_TEST((w.state_of(client, run).status == green));
 }
@@ -840,10 +840,10 @@ BOOST_AUTO_TEST_CASE(a_payload_of_a_newer_version_waits_for_the_newer_program)
     world w;
     auto client = w.start(reviewed<review_3>());
     const auto run = begin(w, client, red);
-    w.wait_for(client.async_deliver(run, "review", review_3{true}));
+    w.wait_for(client.async_send(run, "review", review_3{true}));
     w.stop();
     client = w.start(reviewed<review_1>());
-    w.wait_for(client.async_callback(run, "go on", pawl::bytes{}));
+    w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     pass(w, 1h);
     BOOST_TEST((w.state_of(client, run).status == yellow));
     BOOST_TEST(w.wait_for(w.store->find(run))->inbox_pending == 1u);

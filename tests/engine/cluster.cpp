@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(take_each_others_triggers_and_tell_each_others_waits)
     const auto third = all.trigger(a, all.id_of(b));
     all.settle();
     all.wait_for(
-        a, a.client->async_callback(third, "press", std::string{"hello"}, {}, asio::use_awaitable));
+        a, a.client->async_call(third, "press", std::string{"hello"}, {}, asio::use_awaitable));
     BOOST_TEST((all.state_of(a, third).status == green));
 }
 
@@ -158,8 +158,8 @@ BOOST_AUTO_TEST_CASE(clients_need_not_drive_anything)
     BOOST_TEST(all.owned_by(worker) == 8u);
     BOOST_TEST(all.owned_by(visitor) == 0u);
     const auto run = all.trigger(visitor, "visited");
-    all.wait_for(visitor, visitor.client->async_callback(run, "press", std::string{"hello"}, {},
-                                                         asio::use_awaitable));
+    all.wait_for(visitor, visitor.client->async_call(run, "press", std::string{"hello"}, {},
+                                                     asio::use_awaitable));
     all.wait_for(visitor, visitor.client->async_pause(run, {"lunch", "me"}, asio::use_awaitable));
     BOOST_TEST((all.state_of(visitor, run).state == pawl::run_state::paused));
     all.wait_for(visitor, visitor.client->async_cancel(run, {}, asio::use_awaitable));

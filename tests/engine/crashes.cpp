@@ -89,13 +89,14 @@ BOOST_AUTO_TEST_CASE(pause_the_run_whose_step_brings_them_about_and_no_other)
     BOOST_TEST(ended == 5);
     auto& last = all.members.back();
     for (int i = 0; i < 40; ++i) {
-        const auto found = all.wait_for(
-            last, last.client->async_latest("healthy-" + std::to_string(i), asio::use_awaitable));
+        const auto found =
+            all.wait_for(last, last.client->async_find_latest("healthy-" + std::to_string(i),
+                                                              asio::use_awaitable));
         BOOST_REQUIRE(found.has_value());
         BOOST_TEST((found->status == off));
     }
     const auto blamed =
-        all.wait_for(last, last.client->async_latest("poison", asio::use_awaitable)).value();
+        all.wait_for(last, last.client->async_find_latest("poison", asio::use_awaitable)).value();
     BOOST_TEST((blamed.state == pawl::run_state::paused));
     BOOST_TEST(blamed.attempt == 1);
     BOOST_TEST(blamed.reason.find("process ended without a stop 5 times") != std::string::npos);
@@ -122,14 +123,14 @@ BOOST_AUTO_TEST_CASE(fail_the_message_whose_callback_brings_them_about_and_the_r
     const auto begin = [&](member& by) {
         const auto run = all.trigger(by, "called");
         for (const std::string text : {"poison", "after"})
-            by.client->async_callback(run, "press", text, {},
-                                      [](pawl::error_code, pawl::settlement) {});
+            by.client->async_call(run, "press", text, {},
+                                  [](pawl::error_code, pawl::settlement) {});
         all.advance(1s);
     };
     BOOST_TEST(live(all, make, begin) == 5);
     auto& last = all.members.back();
     const auto run =
-        all.wait_for(last, last.client->async_latest("called", asio::use_awaitable)).value();
+        all.wait_for(last, last.client->async_find_latest("called", asio::use_awaitable)).value();
     BOOST_TEST((run.state == pawl::run_state::running));
     BOOST_TEST((run.object.trail == std::vector<std::string>{"after"}));
 }
@@ -193,7 +194,7 @@ BOOST_AUTO_TEST_CASE(of_which_a_handler_survives_the_next_leave_nothing_behind)
                }) == 8);
     auto& last = all.members.back();
     const auto run =
-        all.wait_for(last, last.client->async_latest("lucky", asio::use_awaitable)).value();
+        all.wait_for(last, last.client->async_find_latest("lucky", asio::use_awaitable)).value();
     BOOST_TEST((run.status == off));
     BOOST_TEST(all.wait_for(last, all.store->find(run.id)).value().suspicion == 0u);
 }

@@ -202,9 +202,9 @@ struct fleet {
             const auto to = unordered.front();
             unordered.erase(unordered.begin());
             if (each.newer)
-                wait_for(each.newer->async_deliver(to, "order", order_2{7}));
+                wait_for(each.newer->async_send(to, "order", order_2{7}));
             else
-                wait_for(each.older->async_deliver(to, "order", order_1{7}));
+                wait_for(each.older->async_send(to, "order", order_1{7}));
         }
     }
 
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(a_program_is_rolled_over_three_engines_forward_and_back_and
     for (const bool newer : {false, true, false, true})
         all.replace_all(newer);
     for (const auto& left : all.unordered)
-        all.wait_for(all.members[0].newer->async_deliver(left, "order", order_2{7}));
+        all.wait_for(all.members[0].newer->async_send(left, "order", order_2{7}));
     all.advance(5min);
     BOOST_TEST(all.runs.size() >= 100u);
     std::map<std::string, int> kinds;
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(an_engine_learns_of_a_newer_definition_while_it_runs)
     all.start(all.members[0], false);
     all.start(all.members[1], true);
     const auto run = all.wait_for(all.members[1].newer->async_trigger("a", bulb{}));
-    all.wait_for(all.members[1].newer->async_deliver(run, "order", order_2{7}));
+    all.wait_for(all.members[1].newer->async_send(run, "order", order_2{7}));
     all.stop(all.members[1]); // the older one is left alone with a run that it cannot read
     all.advance(10min);
     const auto held = *all.wait_for(all.store->find(run));
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
         for (int i = 0; i < 16; ++i) {
             const auto id = std::to_string(round) + "-" + std::to_string(i);
             started.push_back(all.wait_for(all.members[1].newer->async_trigger(id, bulb{})));
-            all.wait_for(all.members[1].newer->async_deliver(started.back(), "order", order_2{7}));
+            all.wait_for(all.members[1].newer->async_send(started.back(), "order", order_2{7}));
         }
         return started;
     };
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
     all.advance(10s);
     BOOST_TEST(count_ended(second) == 16);
     const auto older = all.wait_for(all.members[0].older->async_trigger("older", lamp{}));
-    all.wait_for(all.members[0].older->async_deliver(older, "order", order_1{7}));
+    all.wait_for(all.members[0].older->async_send(older, "order", order_1{7}));
     all.advance(10s);
     BOOST_TEST(count_ended({older}) == 1);
     const auto told = [&](std::string_view text) {
@@ -318,7 +318,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
     // Without the newer program the older ones do what they can.
     all.stop(all.members[1]);
     const auto alone = all.wait_for(all.members[2].older->async_trigger("alone", lamp{}));
-    all.wait_for(all.members[2].older->async_deliver(alone, "order", order_1{7}));
+    all.wait_for(all.members[2].older->async_send(alone, "order", order_1{7}));
     all.advance(1min);
     BOOST_TEST(count_ended({alone}) == 1);
     BOOST_TEST(told("takes shards of the workflow again") == 2);

@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(a_handler_may_trigger_wait_and_send_while_the_engine_drains
              done.emplace_back("trigger");
              const auto found = co_await w.client->async_find(other, asio::use_awaitable);
              done.emplace_back(found ? "find" : "nothing");
-             co_await w.client->async_callback(other, "note", 1, {}, asio::use_awaitable);
+             co_await w.client->async_call(other, "note", 1, {}, asio::use_awaitable);
              done.emplace_back("callback");
              co_await w.client->async_pause(other, "held", asio::use_awaitable);
              done.emplace_back("pause");
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(what_a_stop_cancels_is_no_failed_attempt_and_settles_nothin
             w.advance(1s);
             const auto relaying = w.trigger("callback", green);
             const auto sent =
-                w.wait_for(w.client->async_deliver(relaying, "relay", 1, {}, asio::use_awaitable));
+                w.wait_for(w.client->async_send(relaying, "relay", 1, {}, asio::use_awaitable));
             w.settle();
             w.stop(span);
             BOOST_TEST(w.stored(stepping).attempt == 0);
@@ -185,8 +185,8 @@ BOOST_AUTO_TEST_CASE(
     w.client->async_trigger("late", lamp{}, {.start = red},
                             [&](pawl::error_code code, pawl::run_id) { triggered = code; });
     std::optional<pawl::error_code> sent;
-    w.client->async_deliver(idle, "end", 1, {},
-                            [&](pawl::error_code code, pawl::settlement) { sent = code; });
+    w.client->async_send(idle, "end", 1, {},
+                         [&](pawl::error_code code, pawl::settlement) { sent = code; });
     w.settle();
     BOOST_REQUIRE(triggered.has_value());
     BOOST_TEST((*triggered == pawl::errc::not_running));
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(a_stop_that_a_handler_asks_for_is_refused_and_a_later_one_w
         w.client = w.start(std::move(b).build());
         const auto run = w.trigger("a", where);
         if (where == yellow)
-            w.wait_for(w.client->async_callback(run, "stop", 1, {}, asio::use_awaitable));
+            w.wait_for(w.client->async_call(run, "stop", 1, {}, asio::use_awaitable));
         w.settle();
         BOOST_REQUIRE(told.has_value());
         BOOST_TEST((*told == pawl::errc::called_by_handler));

@@ -28,7 +28,7 @@ pawl::step<off> switch_off(lamp_run&)
 
 asio::awaitable<void> poke(lamps client, pawl::run_id run)
 {
-    co_await client.async_callback(run, "poke", 1, {}, asio::use_awaitable);
+    co_await client.async_call(run, "poke", 1, {}, asio::use_awaitable);
 }
 
 /// Answers what is due a second late.
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(two_runs_of_the_same_instant_both_wake_whichever_waited_fir
     // After this scan the next in line is the younger run at midnight; then the older joins it.
     w.advance(1h);
     BOOST_TEST((w.state_of(client, sooner).status == off));
-    w.wait_for(client.async_callback(older, "go", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(older, "go", 1, {}, asio::use_awaitable));
     BOOST_TEST((w.state_of(client, older).wake_at == midnight));
     w.advance(24h);
     BOOST_TEST((w.state_of(client, younger).status == off));
@@ -125,8 +125,8 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
     BOOST_TEST((w.state_of(client, run).status == red));
     const auto other = trigger(w, client, "b", yellow);
     w.wait_for(client.async_pause(other, "hold on", asio::use_awaitable));
-    w.wait_for(client.async_deliver(other, "go", 1, {.expires_after = pawl::duration::max()},
-                                    asio::use_awaitable));
+    w.wait_for(client.async_send(other, "go", 1, {.expires_after = pawl::duration::max()},
+                                 asio::use_awaitable));
     w.wait_for(client.async_resume(other, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST((w.state_of(client, other).status == off));
@@ -160,9 +160,9 @@ BOOST_AUTO_TEST_CASE(a_settled_message_does_not_wake_its_run_at_its_time_limit)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client, "a", red);
-    w.wait_for(client.async_callback(run, "note", 1, {.expires_after = 1h}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "note", 1, {.expires_after = 1h}, asio::use_awaitable));
     BOOST_TEST(!w.state_of(client, run).wake_at.has_value());
-    w.wait_for(client.async_deliver(run, "later", 1, {.expires_after = 1h}, asio::use_awaitable));
+    w.wait_for(client.async_send(run, "later", 1, {.expires_after = 1h}, asio::use_awaitable));
     w.advance(2h);
     BOOST_TEST(!w.state_of(client, run).wake_at.has_value());
     const std::vector<std::string> kinds{"started", "message_settled", "message_kept",

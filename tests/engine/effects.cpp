@@ -174,8 +174,8 @@ BOOST_AUTO_TEST_CASE(a_callbacks_effects_and_keys_belong_to_its_message)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.wait_for(client.async_callback(run, "add item", 1, {}, asio::use_awaitable));
-    w.wait_for(client.async_callback(run, "add item", 2, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "add item", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "add item", 2, {}, asio::use_awaitable));
     BOOST_TEST(reserved == (std::vector<int>{1, 100, 2}), boost::test_tools::per_element());
     BOOST_REQUIRE(keys.size() == 2u);
     BOOST_TEST(keys[0] == to_string(run) + "/m1/reserve");
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_comes_again_remembers_what_it_did)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.wait_for(client.async_deliver(run, "add item", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_send(run, "add item", 1, {}, asio::use_awaitable));
     w.settle();
     w.advance(30s); // the deadline interrupts it, and begins another visit
     BOOST_TEST(begun == 2);

@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(there_is_one_for_each_turn_of_a_runs_life)
     const auto run = w.wait_for(client.async_trigger("a", lamp{}));
     w.wait_for(client.async_pause(run, {"hold on", "ada"}));
     w.wait_for(client.async_resume(run, {"", "grace"}));
-    w.wait_for(client.async_callback(run, "go on", 0));
+    w.wait_for(client.async_call(run, "go on", 0));
     w.wait_for(client.async_delete_data(run, {"asked", "ada"}));
     w.settle();
     const std::vector<std::string> whole_life{"start: Initiated  ",
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(entering_a_status_by_used_up_attempts_tells_the_error)
     lamp_builder b{"lamps"};
     b.step<red>([](lamp_run&) -> pawl::step<off> { throw std::runtime_error("no power"); })
         .retry({.max_attempts = 1})
-        .exhausted<yellow>();
+        .on_exhausted<yellow>();
     b.callback<yellow>("go on", obey);
     b.end<off>();
     b.on_enter<yellow>([&](const pawl::event& what, const snapshot& s) {
@@ -698,7 +698,7 @@ BOOST_AUTO_TEST_CASE(a_hook_that_comes_late_is_told_the_error_unless_the_data_wa
              co_return pawl::to<off>;
          })
             .retry({.max_attempts = 1})
-            .exhausted<broken>();
+            .on_exhausted<broken>();
         b.end<off, broken>();
         b.on_complete([&seen, fails](const snapshot& s) -> asio::awaitable<void> {
             if (fails)

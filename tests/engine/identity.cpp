@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_client_never_sees_another_workflows_run)
     auto c = w.start_both();
     const auto theirs = begin(w, *w.other, "same id");
     BOOST_TEST(!w.wait_for(c.async_find(theirs)));
-    BOOST_TEST(!w.wait_for(c.async_latest("same id")));
+    BOOST_TEST(!w.wait_for(c.async_find_latest("same id")));
     BOOST_TEST((w.error_of(c.async_await(theirs, {yellow})) == pawl::errc::not_found));
     BOOST_TEST((w.error_of(c.async_await(theirs, {off})) == pawl::errc::not_found));
     BOOST_TEST((w.error_of(c.async_await_finished(theirs)) == pawl::errc::not_found));
@@ -71,10 +71,8 @@ BOOST_AUTO_TEST_CASE(a_client_never_sees_another_workflows_run)
     BOOST_TEST(w.wait_for(c.async_list({})).runs.empty());
     BOOST_TEST(w.wait_for(c.async_list({.foreign_ids = {{"same id"}}})).runs.empty());
     BOOST_TEST(w.wait_for(c.async_count()).empty());
-    BOOST_TEST(
-        (w.error_of(c.async_callback(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
-    BOOST_TEST(
-        (w.error_of(c.async_deliver(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
+    BOOST_TEST((w.error_of(c.async_call(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
+    BOOST_TEST((w.error_of(c.async_send(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
     BOOST_TEST((w.error_of(c.async_pause(theirs, "no")) == pawl::errc::not_found));
     BOOST_TEST((w.error_of(c.async_cancel(theirs, "no")) == pawl::errc::not_found));
     BOOST_TEST((w.error_of(c.async_delete_data(theirs, "no")) == pawl::errc::not_found));
@@ -93,9 +91,9 @@ BOOST_AUTO_TEST_CASE(a_foreign_id_means_the_unfinished_run_though_the_clock_was_
             w.advance(1s);
             w.clock->step(step);
             const auto second = begin(w, c, "a");
-            BOOST_TEST((w.wait_for(c.async_latest("a"))->id == second));
+            BOOST_TEST((w.wait_for(c.async_find_latest("a"))->id == second));
             const std::string key{"a"};
-            BOOST_TEST(!w.error_of(c.async_callback(key, "confirm", 1)));
+            BOOST_TEST(!w.error_of(c.async_call(key, "confirm", 1)));
             BOOST_TEST(!w.error_of(c.async_pause(key, "to look")));
             BOOST_TEST(!w.error_of(c.async_cancel(key, "enough")));
             BOOST_TEST((w.state_of(c, second).state == pawl::run_state::cancelled));
@@ -109,7 +107,7 @@ BOOST_AUTO_TEST_CASE(an_idempotency_key_belongs_to_one_callback_name_of_one_run)
     const auto run = begin(w, c, "a");
     const auto beside = begin(w, c, "b");
     const auto call = [&](pawl::run_id to, const char* name) {
-        return w.wait_for(c.async_callback(to, name, 1, {.idempotency_key = "request-7"})).sequence;
+        return w.wait_for(c.async_call(to, name, 1, {.idempotency_key = "request-7"})).sequence;
     };
     const auto first = call(run, "confirm");
     BOOST_TEST(call(run, "confirm") == first);

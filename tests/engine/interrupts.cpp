@@ -104,8 +104,8 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "hang", 1, {},
-                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    client.async_call(run, "hang", 1, {},
+                      [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     BOOST_TEST(begun == 1);
     const auto paused =
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_command_behind_a_callback_interrupts_and_goes_first)
         auto client = w.start(std::move(b).build());
         const auto run = trigger(w, client);
         for (int i = 0; i < 2; ++i)
-            w.wait_for(client.async_deliver(run, "hang", i, {}, asio::use_awaitable));
+            w.wait_for(client.async_send(run, "hang", i, {}, asio::use_awaitable));
         w.settle();
         const auto cancelled =
             begin(w, [&](auto done) { client.async_cancel(run, "enough", std::move(done)); });
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_interrupts_a_callbacks_handler_and_goes_first)
     b.end<off, broken>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.wait_for(client.async_deliver(run, "hang", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_send(run, "hang", 1, {}, asio::use_awaitable));
     w.settle();
     w.advance(10min);
     BOOST_TEST((w.state_of(client, run).status == broken));
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(a_message_expires_on_time_while_a_handler_runs)
         const auto run = trigger(w, client);
         std::vector<pawl::error_code> told;
         for (const auto limit : {2s, 1s})
-            client.async_callback(
+            client.async_call(
                 run, "later", 1, {.expires_after = limit},
                 [&](pawl::error_code code, const pawl::settlement&) { told.push_back(code); });
         w.settle();
@@ -219,8 +219,8 @@ BOOST_AUTO_TEST_CASE(a_callback_does_not_expire_while_its_handler_runs)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "slow", 1, {.expires_after = 1s},
-                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    client.async_call(run, "slow", 1, {.expires_after = 1s},
+                      [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.advance(1min);
     BOOST_TEST(!told.has_value());
@@ -249,7 +249,7 @@ BOOST_AUTO_TEST_CASE(callbacks_in_a_row_let_the_step_and_deadlines_have_their_tu
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     for (int i = 0; i < 40; ++i)
-        w.wait_for(client.async_deliver(run, "note", i, {}, asio::use_awaitable));
+        w.wait_for(client.async_send(run, "note", i, {}, asio::use_awaitable));
     w.settle();
     for (int i = 0; i < 50; ++i)
         w.advance(1min);
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(a_skip_leaves_no_change_of_the_object_behind)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    w.wait_for(client.async_callback(run, "note", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "note", 1, {}, asio::use_awaitable));
     const auto now = w.state_of(client, run);
     BOOST_TEST(now.object.value == 0);
     BOOST_TEST(now.object.trail.size() == 1u);
@@ -440,7 +440,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_is_cancelled_before_its_message_is_stored_ends)
     const auto run = trigger(w, client);
     asio::cancellation_signal cancel;
     std::optional<pawl::error_code> told;
-    client.async_callback(
+    client.async_call(
         run, "hang", 1, {},
         asio::bind_cancellation_slot(
             cancel.slot(), [&](pawl::error_code code, const pawl::settlement&) { told = code; }));

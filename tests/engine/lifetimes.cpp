@@ -89,8 +89,9 @@ BOOST_AUTO_TEST_CASE(an_engine_that_was_started_takes_no_workflow_and_no_connect
                           refuses("\"late\""));
     auto source = w.engine->events("lamps");
     BOOST_CHECK_EXCEPTION(
-        w.engine->connect("late", source, c,
-                          [](pawl::arrival<lamp, light>&) -> asio::awaitable<void> { co_return; }),
+        w.engine->connect(
+            "late", source, c,
+            [](pawl::event_context<lamp, light>&) -> asio::awaitable<void> { co_return; }),
         pawl::definition_error, refuses("\"late\""));
     w.engine->async_stop(0s, [](pawl::error_code) {});
     w.settle();

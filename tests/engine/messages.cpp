@@ -143,10 +143,10 @@ BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     std::optional<pawl::error_code> told;
-    client.async_callback(run, "never", change_request{}, {.expires_after = 2h},
-                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    client.async_call(run, "never", change_request{}, {.expires_after = 2h},
+                      [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
-    w.wait_for(client.async_callback(run, "end", 1, {}, asio::use_awaitable)); // an hour
+    w.wait_for(client.async_call(run, "end", 1, {}, asio::use_awaitable)); // an hour
     w.settle();
     BOOST_REQUIRE(told.has_value());
     BOOST_TEST((*told == pawl::errc::already_finished));
@@ -188,12 +188,12 @@ BOOST_AUTO_TEST_CASE(a_callback_is_handled_and_its_sender_told)
     world w;
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
-    auto settled = w.wait_for(
-        client.async_callback(run, "change", change_request{3}, {}, asio::use_awaitable));
+    auto settled =
+        w.wait_for(client.async_call(run, "change", change_request{3}, {}, asio::use_awaitable));
     BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
     BOOST_TEST(w.state_of(client, run).object.value == 3);
-    settled = w.wait_for(
-        client.async_callback("a", "change", change_request{7}, {}, asio::use_awaitable));
+    settled =
+        w.wait_for(client.async_call("a", "change", change_request{7}, {}, asio::use_awaitable));
     const auto end = w.state_of(client, run);
     BOOST_TEST((end.status == off));
     BOOST_TEST(end.object.value == 10);
@@ -205,13 +205,13 @@ BOOST_AUTO_TEST_CASE(a_failing_callback_is_reported_and_changes_nothing)
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
     const auto failed =
-        begin(w, client.async_callback(run, "change", change_request{-1}, {}, asio::use_awaitable));
+        begin(w, client.async_call(run, "change", change_request{-1}, {}, asio::use_awaitable));
     BOOST_REQUIRE(failed->has_value());
     BOOST_TEST(((*failed)->first == pawl::errc::callback_failed));
     auto now = w.state_of(client, run);
     BOOST_TEST(now.object.value == 0);
     BOOST_TEST((now.state == pawl::run_state::initiated));
-    w.wait_for(client.async_callback(run, "change", change_request{1}, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "change", change_request{1}, {}, asio::use_awaitable));
     BOOST_TEST(w.state_of(client, run).object.value == 1);
 }
 
@@ -224,11 +224,11 @@ BOOST_AUTO_TEST_CASE(a_payload_of_another_type_is_a_failure_that_names_the_membe
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     std::optional<pawl::settlement> told;
-    client.async_callback(run, "change", std::map<std::string, std::string>{{"add", "many"}}, {},
-                          [&](pawl::error_code code, pawl::settlement settled) {
-                              BOOST_TEST((code == pawl::errc::callback_failed));
-                              told = settled;
-                          });
+    client.async_call(run, "change", std::map<std::string, std::string>{{"add", "many"}}, {},
+                      [&](pawl::error_code code, pawl::settlement settled) {
+                          BOOST_TEST((code == pawl::errc::callback_failed));
+                          told = settled;
+                      });
     w.settle();
     BOOST_REQUIRE(told.has_value());
     BOOST_TEST(told->detail.find("add") != std::string::npos);
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(an_early_callback_waits_in_the_inbox_also_across_a_restart)
     auto client = w.start(waiting_later());
     const auto run = trigger(w, client);
     const auto sent =
-        w.wait_for(client.async_deliver(run, "change", change_request{4}, {}, asio::use_awaitable));
+        w.wait_for(client.async_send(run, "change", change_request{4}, {}, asio::use_awaitable));
     BOOST_TEST((sent.outcome == pawl::message_outcome::pending));
     w.settle();
     BOOST_TEST(w.state_of(client, run).object.value == 0);
@@ -257,9 +257,8 @@ BOOST_AUTO_TEST_CASE(an_early_callback_expires_when_its_time_is_over)
     world w;
     auto client = w.start(waiting_later());
     const auto run = trigger(w, client);
-    const auto early =
-        begin(w, client.async_callback(run, "change", change_request{4}, {.expires_after = 10min},
-                                       asio::use_awaitable));
+    const auto early = begin(w, client.async_call(run, "change", change_request{4},
+                                                  {.expires_after = 10min}, asio::use_awaitable));
     BOOST_TEST(!early->has_value());
     w.advance(10min);
     BOOST_REQUIRE(early->has_value());
@@ -274,7 +273,7 @@ BOOST_AUTO_TEST_CASE(a_callback_with_a_known_key_is_handled_once_and_gives_the_f
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
     for (int i = 0; i < 3; ++i) {
-        const auto settled = w.wait_for(client.async_callback(
+        const auto settled = w.wait_for(client.async_call(
             run, "change", change_request{2}, {.idempotency_key = "once"}, asio::use_awaitable));
         BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
     }
@@ -286,15 +285,15 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_delivered_is_refused_with_the_reason)
     world w;
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
-    BOOST_TEST((w.error_of(client.async_callback("unknown", "change", change_request{}, {},
-                                                 asio::use_awaitable)) == pawl::errc::not_found));
+    BOOST_TEST((w.error_of(client.async_call("unknown", "change", change_request{}, {},
+                                             asio::use_awaitable)) == pawl::errc::not_found));
     BOOST_TEST(
-        (w.error_of(client.async_callback(run, "chnage", change_request{}, {},
-                                          asio::use_awaitable)) == pawl::errc::no_such_callback));
-    w.wait_for(client.async_callback(run, "change", change_request{10}, {}, asio::use_awaitable));
+        (w.error_of(client.async_call(run, "chnage", change_request{}, {}, asio::use_awaitable)) ==
+         pawl::errc::no_such_callback));
+    w.wait_for(client.async_call(run, "change", change_request{10}, {}, asio::use_awaitable));
     BOOST_TEST(
-        (w.error_of(client.async_callback(run, "change", change_request{1}, {},
-                                          asio::use_awaitable)) == pawl::errc::already_finished));
+        (w.error_of(client.async_call(run, "change", change_request{1}, {}, asio::use_awaitable)) ==
+         pawl::errc::already_finished));
     BOOST_TEST((w.error_of(client.async_pause(run, "late", asio::use_awaitable)) ==
                 pawl::errc::already_finished));
 }
@@ -306,7 +305,7 @@ BOOST_AUTO_TEST_CASE(a_full_inbox_refuses_callbacks_and_takes_commands)
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
     const auto deliver = [&] {
-        return client.async_deliver(run, "change", change_request{1}, {}, asio::use_awaitable);
+        return client.async_send(run, "change", change_request{1}, {}, asio::use_awaitable);
     };
     w.wait_for(client.async_pause(run, "so that callbacks wait", asio::use_awaitable));
     for (int i = 0; i < 3; ++i)
@@ -328,7 +327,7 @@ BOOST_AUTO_TEST_CASE(a_callback_waits_for_the_step_that_is_running)
     auto client = w.start(slow(w));
     const auto run = trigger(w, client);
     const auto sent =
-        begin(w, client.async_callback(run, "change", change_request{5}, {}, asio::use_awaitable));
+        begin(w, client.async_call(run, "change", change_request{5}, {}, asio::use_awaitable));
     BOOST_TEST(!sent->has_value());
     w.advance(1h);
     BOOST_REQUIRE(sent->has_value());
@@ -369,7 +368,7 @@ BOOST_AUTO_TEST_CASE(a_callback_to_a_paused_run_waits_until_it_is_resumed)
     const auto run = trigger(w, client);
     w.wait_for(client.async_pause(run, "hold on", asio::use_awaitable));
     const auto sent =
-        begin(w, client.async_callback(run, "change", change_request{5}, {}, asio::use_awaitable));
+        begin(w, client.async_call(run, "change", change_request{5}, {}, asio::use_awaitable));
     BOOST_TEST(!sent->has_value());
     w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
@@ -383,7 +382,7 @@ BOOST_AUTO_TEST_CASE(a_cancel_interrupts_the_step_and_settles_what_waits)
     auto client = w.start(slow(w));
     const auto run = trigger(w, client);
     const auto sent =
-        begin(w, client.async_callback(run, "change", change_request{5}, {}, asio::use_awaitable));
+        begin(w, client.async_call(run, "change", change_request{5}, {}, asio::use_awaitable));
     w.wait_for(client.async_cancel("a", "not needed", asio::use_awaitable));
     const auto now = w.state_of(client, run);
     BOOST_TEST((now.state == pawl::run_state::cancelled));
@@ -402,7 +401,7 @@ BOOST_AUTO_TEST_CASE(data_is_deleted_after_the_end_only)
     const auto run = trigger(w, client);
     BOOST_TEST((w.error_of(client.async_delete_data(run, "asked", asio::use_awaitable)) ==
                 pawl::errc::not_finished));
-    w.wait_for(client.async_callback(run, "change", change_request{10}, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "change", change_request{10}, {}, asio::use_awaitable));
     w.wait_for(client.async_delete_data(run, "asked", asio::use_awaitable));
     w.settle();
     const auto now = w.state_of(client, run);
@@ -429,7 +428,7 @@ BOOST_AUTO_TEST_CASE(a_payload_may_be_plain_bytes)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     const std::string body{"<xml>\0\xff", 7};
-    w.wait_for(client.async_callback(run, "end", pawl::bytes{body}));
+    w.wait_for(client.async_call(run, "end", pawl::bytes{body}));
     BOOST_TEST(bodies == std::vector<std::string>{body}, boost::test_tools::per_element());
 }
 
@@ -500,7 +499,7 @@ BOOST_AUTO_TEST_CASE(
     const auto run = trigger(w, client);
     asio::cancellation_signal stop;
     std::optional<pawl::error_code> result;
-    client.async_callback(
+    client.async_call(
         run, "change", change_request{5}, {},
         asio::bind_cancellation_slot(
             stop.slot(), [&](pawl::error_code code, pawl::settlement) { result = code; }));
@@ -530,8 +529,8 @@ BOOST_AUTO_TEST_CASE(messages_of_one_run_are_handled_in_order)
     const auto run = trigger(w, client);
     int done = 0;
     for (int i = 0; i < 50; ++i)
-        client.async_callback(run, i % 10 == 0 ? "note" : "keep", std::to_string(i), {},
-                              [&](pawl::error_code code, pawl::settlement) { done += !code; });
+        client.async_call(run, i % 10 == 0 ? "note" : "keep", std::to_string(i), {},
+                          [&](pawl::error_code code, pawl::settlement) { done += !code; });
     w.settle();
     BOOST_TEST(done == 50);
     std::vector<std::string> expected;

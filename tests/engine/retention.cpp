@@ -341,7 +341,7 @@ lamps start_with(world& w, pawl::workflow<lamp, light> flow,
     return client;
 }
 
-using arrived = pawl::arrival<lamp, light>;
+using arrived = pawl::event_context<lamp, light>;
 
 /// Hands on the events of another source.
 class wrapping_source final : public pawl::event_source {

@@ -111,22 +111,22 @@ BOOST_AUTO_TEST_CASE(callbacks_of_one_status_each_get_their_own_whole_payload)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}));
-    w.wait_for(client.async_callback(run, verify, {"123456"}));
-    w.wait_for(client.async_callback("a", amend, {"whole body"}));
-    const auto sent = w.wait_for(client.async_deliver(run, amend, {"and another"}));
+    w.wait_for(client.async_call(run, verify, {"123456"}));
+    w.wait_for(client.async_call("a", amend, {"whole body"}));
+    const auto sent = w.wait_for(client.async_send(run, amend, {"and another"}));
     w.settle();
     BOOST_TEST((w.wait_for(w.store->outcome(run, sent.sequence))->outcome ==
                 pawl::message_outcome::handled));
     // The name is what is stored, so a plain one is the same callback.
-    w.wait_for(client.async_callback(run, "verify", one_time_password{"654321"}));
-    w.wait_for(client.async_callback(run, give_up, {.idempotency_key = "once"}));
+    w.wait_for(client.async_call(run, "verify", one_time_password{"654321"}));
+    w.wait_for(client.async_call(run, give_up, {.idempotency_key = "once"}));
     const auto now = w.state_of(client, run);
     BOOST_TEST((now.status == off));
     const std::vector<std::string> trail{"verify 123456", "amend whole body", "amend and another",
                                          "verify 654321"};
     BOOST_TEST(now.object.trail == trail, boost::test_tools::per_element());
     const auto next = w.wait_for(client.async_trigger("a", lamp{}));
-    w.wait_for(client.async_deliver(next, give_up));
+    w.wait_for(client.async_send(next, give_up));
     w.settle();
     BOOST_TEST((w.state_of(client, next).status == off));
 }

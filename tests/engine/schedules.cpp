@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(an_unfinished_run_is_passed_over)
     BOOST_TEST(w.runs().size() == 1u);
     BOOST_TEST(w.info().fired == 1u);
     BOOST_TEST(w.info().skipped == 2u);
-    w.wait_for(w.client->async_callback("nightly", "end", 0));
+    w.wait_for(w.client->async_call("nightly", "end", 0));
     w.advance(1h);
     BOOST_TEST(w.runs().size() == 2u);
 }
@@ -209,14 +209,14 @@ BOOST_AUTO_TEST_CASE(an_unfinished_run_is_waited_for)
     w.advance(30min);
     BOOST_TEST(w.runs().size() == 1u);
     BOOST_TEST((w.info().next_slot == w.info().last_slot.value() + 1h)); // it waits
-    w.wait_for(w.client->async_callback("nightly", "end", 0));
+    w.wait_for(w.client->async_call("nightly", "end", 0));
     const auto ended = w.clock->now();
     w.advance_until([&] { return w.runs().size() == 2u; });
     BOOST_TEST((w.clock->now() - ended <= 30s));
     // A queue can be paused while it waits.
     w.advance(1h);
     w.wait_for(w.schedules->async_pause("nightly"));
-    w.wait_for(w.client->async_callback("nightly", "end", 0));
+    w.wait_for(w.client->async_call("nightly", "end", 0));
     w.advance(3h);
     BOOST_TEST(w.runs().size() == 2u);
 }

@@ -195,11 +195,12 @@ BOOST_AUTO_TEST_CASE(what_no_engine_has_is_reported_once)
     auto& staying = all.serve({"mails"});
     all.advance(1min);
     BOOST_TEST(!all.has_logged("no engine has workflow"));
-    const auto before = all.wait_for(staying, staying.engine->async_plan(asio::use_awaitable));
+    const auto before =
+        all.wait_for(staying, staying.engine->async_preview_start(asio::use_awaitable));
     BOOST_REQUIRE(!before.empty());
     for (const auto& each : before)
         if (each.workflow == "letters")
-            BOOST_TEST((each.what == pawl::start_plan::fate::elsewhere));
+            BOOST_TEST((each.action == pawl::start_plan::action_kind::elsewhere));
 
     all.stop(leaving);
     all.advance(10min);
@@ -212,9 +213,10 @@ BOOST_AUTO_TEST_CASE(what_no_engine_has_is_reported_once)
     BOOST_TEST(view.undriven.front().workflow == "letters");
     BOOST_TEST(view.undriven.front().runs == 30u);
     BOOST_TEST(view.undriven.front().schedules == 1u);
-    for (const auto& each : all.wait_for(staying, staying.engine->async_plan(asio::use_awaitable)))
+    for (const auto& each :
+         all.wait_for(staying, staying.engine->async_preview_start(asio::use_awaitable)))
         if (each.workflow == "letters")
-            BOOST_TEST((each.what == pawl::start_plan::fate::unknown_workflow));
+            BOOST_TEST((each.action == pawl::start_plan::action_kind::unknown_workflow));
 
     auto& back = all.serve({"letters"});
     all.advance(1min);
@@ -232,7 +234,7 @@ BOOST_AUTO_TEST_CASE(events_of_another_services_workflow_reach_a_connector)
     all.start(other, [&](member& self) {
         const auto flow = flow_of("invoices", all.notes, self);
         self.engine->add(flow);
-        const auto note = [&seen](pawl::arrival<lamp, light>& in) -> asio::awaitable<void> {
+        const auto note = [&seen](pawl::event_context<lamp, light>& in) -> asio::awaitable<void> {
             seen.insert(in.event().key);
             co_return;
         };
@@ -257,7 +259,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_drives_nothing_starts_runs_of_its_workflow_on
     for (const auto run : runs)
         all.wait_for(
             visitor,
-            all.client(visitor, "mails").async_callback(run, "press", 1, {}, asio::use_awaitable));
+            all.client(visitor, "mails").async_call(run, "press", 1, {}, asio::use_awaitable));
     for (const auto run : runs)
         all.wait_for(visitor,
                      all.client(visitor, "mails").async_await_finished(run, asio::use_awaitable));

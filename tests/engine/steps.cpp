@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_pause_with_the_reason_and_resume_a_bounded
 {
     world w;
     auto b = failing({.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 2});
-    b.resume_error_pauses(1h, 2);
+    b.auto_resume(1h, 2);
     auto client = w.start(std::move(b).build());
     const auto run =
         w.wait_for(client.async_trigger("a", lamp{.value = 99}, {}, asio::use_awaitable));
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_may_lead_to_a_status_instead)
 {
     world w;
     lamp_builder b{"lamps"};
-    b.step<red>(throws_an_int).retry({.max_attempts = 1}).exhausted<broken>();
+    b.step<red>(throws_an_int).retry({.max_attempts = 1}).on_exhausted<broken>();
     b.step<broken>(ends);
     b.end<off>();
     auto client = w.start(std::move(b).build());

@@ -46,8 +46,8 @@ asio::awaitable<void> insist(lamps client, std::string id, pawl::clock* clock, i
         try {
             run = co_await client.async_trigger(id, lamp{}, {.idempotency_key = "start"},
                                                 asio::use_awaitable);
-            co_await client.async_callback(run, "go", 1, {.idempotency_key = "go"},
-                                           asio::use_awaitable);
+            co_await client.async_call(run, "go", 1, {.idempotency_key = "go"},
+                                       asio::use_awaitable);
             const auto end = co_await client.async_await(run, {off}, asio::use_awaitable);
             done = end.status == off;
         } catch (const pawl::system_error& e) {
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(whatever_fails_at_random_nothing_is_lost_or_done_twice)
         const std::vector<std::string> statuses{"started", "moved", "moved", "completed"};
         for (int i = 0; i < runs; ++i) {
             const auto found =
-                w.wait_for(client.async_latest(std::to_string(i), asio::use_awaitable));
+                w.wait_for(client.async_find_latest(std::to_string(i), asio::use_awaitable));
             BOOST_REQUIRE(found.has_value());
             std::vector<std::string> kinds;
             std::uint64_t version = 0;

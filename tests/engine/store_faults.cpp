@@ -55,13 +55,13 @@ auto trigger(lamps& client, std::string key = {})
 
 auto go(lamps& client, std::string key = {})
 {
-    return client.async_callback("a", "go", 1, {.idempotency_key = std::move(key)},
-                                 asio::use_awaitable);
+    return client.async_call("a", "go", 1, {.idempotency_key = std::move(key)},
+                             asio::use_awaitable);
 }
 
 pawl::run_id latest(faulty_world& w, lamps& client)
 {
-    const auto found = w.wait_for(client.async_latest("a", asio::use_awaitable));
+    const auto found = w.wait_for(client.async_find_latest("a", asio::use_awaitable));
     BOOST_REQUIRE(found.has_value());
     return found->id;
 }
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(a_refused_trigger_is_told_and_leaves_nothing)
     BOOST_TEST((w.error_of(trigger(client)) == pawl::errc::store_unavailable));
     w.repair();
     w.advance(1min);
-    BOOST_TEST(!w.wait_for(client.async_latest("a", asio::use_awaitable)).has_value());
+    BOOST_TEST(!w.wait_for(client.async_find_latest("a", asio::use_awaitable)).has_value());
     const auto run = w.wait_for(trigger(client));
     w.settle();
     BOOST_TEST((w.state_of(client, run).status == off));
@@ -199,8 +199,8 @@ BOOST_AUTO_TEST_CASE(a_run_that_becomes_due_earlier_by_a_commit_without_answer_i
     w.settle();
     w.faults->next_applies = {fault::none, fault::answer_lost};
     std::optional<pawl::error_code> told;
-    client.async_callback("a", "go", 1, {},
-                          [&](pawl::error_code code, const pawl::settlement&) { told = code; });
+    client.async_call("a", "go", 1, {},
+                      [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.advance(1s);
     BOOST_TEST((w.state_of(client, run).status == off));
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(reads_that_fail_are_told_to_those_who_asked)
         BOOST_TEST((code == pawl::errc::store_unavailable));
     };
     unavailable(w.error_of(client.async_find(run, asio::use_awaitable)));
-    unavailable(w.error_of(client.async_latest("a", asio::use_awaitable)));
+    unavailable(w.error_of(client.async_find_latest("a", asio::use_awaitable)));
     unavailable(w.error_of(client.async_list({}, asio::use_awaitable)));
     unavailable(w.error_of(client.async_history(run, 0, 10, asio::use_awaitable)));
     unavailable(w.error_of(client.async_await(run, {off}, asio::use_awaitable)));

@@ -52,7 +52,7 @@ struct machines : cluster {
         BOOST_TEST((state_of(driver, run).status == yellow));
 
         std::optional<pawl::error_code> pressed;
-        client.client->async_callback(
+        client.client->async_call(
             run, "press", 7, {.expires_after = 30s},
             [&](pawl::error_code code, const pawl::settlement&) { pressed = code; });
         settle();
@@ -65,7 +65,7 @@ struct machines : cluster {
         const auto other = trigger(client, "other");
         settle();
         wait_for(client, client.client->async_pause(other, {}, asio::use_awaitable));
-        client.client->async_callback(
+        client.client->async_call(
             other, "press", 1, {.expires_after = 30s},
             [&](pawl::error_code code, const pawl::settlement&) { early = code; });
         advance(29s);

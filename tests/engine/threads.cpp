@@ -207,17 +207,17 @@ void disturb(scene& all, int first_note)
         else if (choice < 42)
             client.async_cancel(id, "at random", then);
         else if (choice < 80)
-            client.async_deliver(id, "note", first_note + i, {},
-                                 [&all, id, done, text = first_note + i](
-                                     pawl::error_code code, const pawl::settlement& sent) {
-                                     if (!code) {
-                                         const std::lock_guard lock{all.mutex};
-                                         all.notes[id].push_back({sent.sequence, text});
-                                     }
-                                     done->set_value();
-                                 });
+            client.async_send(id, "note", first_note + i, {},
+                              [&all, id, done, text = first_note + i](
+                                  pawl::error_code code, const pawl::settlement& sent) {
+                                  if (!code) {
+                                      const std::lock_guard lock{all.mutex};
+                                      all.notes[id].push_back({sent.sequence, text});
+                                  }
+                                  done->set_value();
+                              });
         else
-            client.async_latest(id, then);
+            client.async_find_latest(id, then);
         done->get_future().get();
     }
 }
@@ -228,7 +228,7 @@ void finish_all(machine& m)
     auto client = m.client();
     std::vector<std::future<pawl::snapshot<job, stage>>> ends;
     for (int i = 0; i < runs; ++i) {
-        const auto found = client.async_latest(std::to_string(i), asio::use_future).get();
+        const auto found = client.async_find_latest(std::to_string(i), asio::use_future).get();
         BOOST_REQUIRE(found.has_value());
         if (found->state == pawl::run_state::paused)
             client.async_resume(found->id, {}, asio::use_future).get();
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(everything_at_once_and_a_restart_in_the_midst)
 
     auto client = m.client();
     for (int i = 0; i < runs; ++i) {
-        const auto run = client.async_latest(std::to_string(i), asio::use_future).get();
+        const auto run = client.async_find_latest(std::to_string(i), asio::use_future).get();
         BOOST_REQUIRE(run.has_value());
         BOOST_TEST(is_finished(run->state));
         check_history(*run, client.async_history(run->id, 0, 1000, asio::use_future).get());
@@ -369,8 +369,9 @@ BOOST_AUTO_TEST_CASE(retention_and_connectors_start_beside_each_other)
             [](const pawl::snapshot<job, stage>&) -> asio::awaitable<void> { co_return; });
         const auto client = engine.add(std::move(b).build());
         for (const auto* name : {"a", "b", "c"})
-            engine.connect(name, engine.events("jobs"), client,
-                           [](pawl::arrival<job, stage>&) -> asio::awaitable<void> { co_return; });
+            engine.connect(
+                name, engine.events("jobs"), client,
+                [](pawl::event_context<job, stage>&) -> asio::awaitable<void> { co_return; });
         engine.async_start(asio::use_future).get();
         engine.async_stop(1s, asio::use_future).get();
         pool.join();

@@ -187,8 +187,8 @@ void encode_of_a_call(odd_world& w, const thrower& t)
     const auto run = w.trigger(yellow);
     on_encode = t.raise;
     BOOST_TEST((w.error_of(c.async_trigger("b", odd{})) == pawl::errc::encode_failed));
-    BOOST_TEST((w.error_of(c.async_callback(run, "take", odd{})) == pawl::errc::encode_failed));
-    BOOST_TEST((w.error_of(c.async_deliver(run, "take", odd{})) == pawl::errc::encode_failed));
+    BOOST_TEST((w.error_of(c.async_call(run, "take", odd{})) == pawl::errc::encode_failed));
+    BOOST_TEST((w.error_of(c.async_send(run, "take", odd{})) == pawl::errc::encode_failed));
 }
 
 void decode_of_an_answer(odd_world& w, const thrower& t)
@@ -197,7 +197,7 @@ void decode_of_an_answer(odd_world& w, const thrower& t)
     const auto run = w.trigger(green);
     on_decode = t.raise;
     BOOST_TEST((w.error_of(c.async_find(run)) == pawl::errc::decode_failed));
-    BOOST_TEST((w.error_of(c.async_latest("a")) == pawl::errc::decode_failed));
+    BOOST_TEST((w.error_of(c.async_find_latest("a")) == pawl::errc::decode_failed));
     BOOST_TEST((w.error_of(c.async_await(run, {off})) == pawl::errc::decode_failed));
     BOOST_TEST((w.error_of(c.async_await(run, {red})) == pawl::errc::decode_failed));
     BOOST_TEST((w.error_of(c.async_await_finished(run)) == pawl::errc::decode_failed));
@@ -326,7 +326,7 @@ void an_observer(odd_world& w, const thrower& t)
     w.options.observer = std::make_shared<throwing_observer>(t.raise);
     auto& c = w.begin();
     const auto run = w.trigger(yellow);
-    w.wait_for(c.async_callback(run, "take", odd{}));
+    w.wait_for(c.async_call(run, "take", odd{}));
     BOOST_TEST((w.stored(run).state == pawl::run_state::completed));
     BOOST_TEST(std::ranges::count_if(w.log, [](const std::string& line) {
                    return line.find("the observer threw") != std::string::npos;
@@ -392,7 +392,7 @@ void a_store(odd_world& w, const thrower& t)
     const auto run = w.trigger(yellow);
     broken_store->raise = t.raise;
     const pawl::error_code codes[] = {w.error_of(c.async_find(run)),
-                                      w.error_of(c.async_latest("a")),
+                                      w.error_of(c.async_find_latest("a")),
                                       w.error_of(c.async_list({})),
                                       w.error_of(c.async_await_finished(run)),
                                       w.error_of(c.async_trigger("b", odd{})),

@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_an_earlier_visit_does_not_fire_in_a_later_one
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     w.advance(50min);
-    w.wait_for(client.async_callback(run, "forward", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "forward", 1, {}, asio::use_awaitable));
     w.advance(30min); // back in red, 80 minutes after the start
     BOOST_TEST((w.state_of(client, run).status == red));
     w.advance(59min);

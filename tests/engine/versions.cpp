@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(an_object_of_an_older_schema_is_upgraded_step_by_step_and_s
     auto client = w.start(upgrading().build());
     BOOST_TEST(w.state_of(client, run).object.value == 40); // readers see the present schema
     BOOST_TEST(w.wait_for(client.async_list({})).runs.front().object.value == 40);
-    w.wait_for(client.async_callback(run, "go on", 0));
+    w.wait_for(client.async_call(run, "go on", 0));
     const auto stored = w.wait_for(w.store->find(run));
     BOOST_REQUIRE(stored.has_value());
     BOOST_TEST(stored->object_version == 3u);
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_is_told_and_leaves_the_run_as_it_was)
     auto b = of_now();
     b.upgrade(1, [](boost::json::value&) { throw std::runtime_error("no such lamp"); });
     auto client = w.start(std::move(b).build());
-    const auto settled = w.wait_for(client.async_deliver(run, "go on", 0, {}, asio::use_awaitable));
+    const auto settled = w.wait_for(client.async_send(run, "go on", 0, {}, asio::use_awaitable));
     w.settle();
     const auto outcome = w.wait_for(w.store->outcome(run, settled.sequence));
     BOOST_REQUIRE(outcome.has_value());
@@ -156,26 +156,26 @@ BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
         b.end<off>();
         b.upgrade(1, rename_watts).upgrade(2, rename_number);
         if (retires)
-            b.retire<broken>(static_cast<int>(yellow));
+            b.replace_status<broken>(static_cast<int>(yellow));
         return std::move(b).build();
     };
     {
         // What was not said to go on is refused, and the plan says so.
         w.engine.emplace(w.io.get_executor(), w.options);
         w.engine->add(definition(false));
-        const auto plan = w.wait_for(w.engine->async_plan());
+        const auto plan = w.wait_for(w.engine->async_preview_start());
         BOOST_REQUIRE(plan.size() == 1u);
-        BOOST_TEST((plan[0].what == pawl::start_plan::fate::unhandled));
+        BOOST_TEST((plan[0].action == pawl::start_plan::action_kind::unhandled));
         BOOST_TEST(plan[0].runs == 3u);
-        BOOST_TEST((w.error_of(w.engine->async_plan()) == pawl::error_code{}));
+        BOOST_TEST((w.error_of(w.engine->async_preview_start()) == pawl::error_code{}));
         w.stop();
     }
     {
         w.engine.emplace(w.io.get_executor(), w.options);
         w.engine->add(definition(true));
-        const auto plan = w.wait_for(w.engine->async_plan());
+        const auto plan = w.wait_for(w.engine->async_preview_start());
         BOOST_REQUIRE(plan.size() == 1u);
-        BOOST_TEST((plan[0].what == pawl::start_plan::fate::moves));
+        BOOST_TEST((plan[0].action == pawl::start_plan::action_kind::moves));
         BOOST_TEST(plan[0].label == "2");
         BOOST_TEST((plan[0].successor == static_cast<int>(broken)));
         BOOST_TEST((w.wait_for(w.store->find(runs[0]))->status == static_cast<int>(yellow)));
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
     const auto moved = w.wait_for(client.async_history(runs[0])).back();
     BOOST_TEST((moved.kind == pawl::event_kind::moved));
     BOOST_TEST(moved.from == static_cast<int>(yellow));
-    w.wait_for(client.async_callback(runs[0], "go on", 0));
+    w.wait_for(client.async_call(runs[0], "go on", 0));
     BOOST_TEST((w.state_of(client, runs[0]).status == green));
     w.advance(1h); // armed as if they had just entered it
     BOOST_TEST((w.state_of(client, runs[1]).status == green));
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_paused_run_of_a_retired_status_stays_paused_in_its_succes
     n.step<broken>(go_on);
     n.callback<green>("end", end_it);
     n.end<off>();
-    n.retire<broken>(static_cast<int>(yellow));
+    n.replace_status<broken>(static_cast<int>(yellow));
     auto after = w.start(std::move(n).build());
     const auto held = w.state_of(after, run);
     BOOST_TEST((held.status == broken));
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_cannot_be_moved_is_told_and_hinders_no_other)
     b.callback<broken>("go on", go_on);
     b.end<off>();
     b.upgrade(1, rename_watts).upgrade(2, rename_number);
-    b.retire<broken>(static_cast<int>(yellow));
+    b.replace_status<broken>(static_cast<int>(yellow));
     auto client = w.start(std::move(b).build());
     BOOST_TEST((w.state_of(client, runs[0]).status == broken));
     BOOST_TEST((w.state_of(client, runs[1]).status == yellow));
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_retired_status_may_end_its_runs)
     b.step<red>(end_it);
     b.end<off>();
     b.upgrade(1, rename_watts).upgrade(2, rename_number);
-    b.retire<off>(static_cast<int>(yellow));
+    b.replace_status<off>(static_cast<int>(yellow));
     auto client = w.start(std::move(b).build());
     const auto now = w.wait_for(client.async_await_finished(run));
     BOOST_TEST((now.status == off));
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(no_run_is_looked_at_when_none_is_in_a_retired_status)
     lamp_builder b{"lamps"};
     b.step<red>(end_it);
     b.end<off>();
-    b.retire<off>(static_cast<int>(yellow));
+    b.replace_status<off>(static_cast<int>(yellow));
     auto client = w.start(std::move(b).build());
     w.wait_for(client.async_trigger("0", lamp{}));
     BOOST_TEST(counting->listings == 0);
@@ -295,9 +295,9 @@ BOOST_AUTO_TEST_CASE(a_plan_names_the_workflows_that_nobody_has)
     b.end<off>();
     w.engine.emplace(w.io.get_executor(), w.options);
     w.engine->add(std::move(b).build());
-    const auto plan = w.wait_for(w.engine->async_plan());
+    const auto plan = w.wait_for(w.engine->async_preview_start());
     BOOST_REQUIRE(plan.size() == 1u);
-    BOOST_TEST((plan[0].what == pawl::start_plan::fate::unknown_workflow));
+    BOOST_TEST((plan[0].action == pawl::start_plan::action_kind::unknown_workflow));
     BOOST_TEST(plan[0].workflow == "lamps");
     w.stop();
 }

@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_fails_again_and_again_delays_only_itself)
     auto client = w.start(waiting(w).build());
     const auto poison = trigger(w, client, id_in(0, "poison"), yellow);
     store->inboxes.insert(poison);
-    client.async_deliver(poison, "go on", 1, {}, [](pawl::error_code, const auto&) {});
+    client.async_send(poison, "go on", 1, {}, [](pawl::error_code, const auto&) {});
     const auto near = trigger(w, client, id_in(0, "near"), yellow);
     const auto far = trigger(w, client, id_in(1, "far"), yellow);
     store->inbox_calls = 0;
@@ -323,7 +323,7 @@ BOOST_AUTO_TEST_CASE(a_log_is_read_only_while_somebody_waits_for_it)
     other.client->async_await_finished(
         run, [&ended](pawl::error_code code, const auto&) { ended = code; });
     w.settle();
-    w.wait_for(client.async_callback(run, "go on", 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_call(run, "go on", 1, {}, asio::use_awaitable));
     w.advance(1s);
     BOOST_REQUIRE(ended.has_value());
     BOOST_TEST(reads > 0);

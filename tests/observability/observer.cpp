@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(every_turn_of_a_run_is_told)
     w.advance(2s);
     w.wait_for(client.async_pause(run, ""));
     w.wait_for(client.async_resume(run));
-    w.wait_for(client.async_callback(run, "end", 0));
+    w.wait_for(client.async_call(run, "end", 0));
     w.settle();
     const std::vector<std::string> commits{
         "started Initiated>Initiated", "attempt_failed Initiated>Running",
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(refused_and_expired_messages_are_told_with_their_age)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}));
-    w.wait_for(client.async_deliver(run, "end", 0, {.expires_after = 10s}));
+    w.wait_for(client.async_send(run, "end", 0, {.expires_after = 10s}));
     w.advance(10s);
     BOOST_TEST(contains(w.seen->messages, "4 after 10"));
     BOOST_TEST(contains(w.seen->skips, "red-inbox: message expired"));

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(attempts_are_spans_of_the_triggers_trace)
     const std::string parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {.trace_parent = parent}));
     w.advance(2s);
-    w.wait_for(client.async_callback(run, "go on", 0));
+    w.wait_for(client.async_call(run, "go on", 0));
     BOOST_REQUIRE(spans.size() == 3u);
     for (const auto& span : spans) {
         const auto read = pawl::trace_context::parse(span);

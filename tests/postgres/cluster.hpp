@@ -53,7 +53,7 @@ enum class place { shelf = 1, table, door };
 BOOST_DESCRIBE_ENUM(place, shelf, table, door)
 
 using parcels = pawl::client<parcel, place>;
-using arrived = pawl::arrival<parcel, place>;
+using arrived = pawl::event_context<parcel, place>;
 
 /// What a handler waits for, on the one thread of its engine.
 class gate {

@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_client_with_a_wrong_clock_delays_and_expires_nothing)
         const auto run = client.finish(invoices.async_trigger(
             "waits", parcel{}, {.start = place::table}, asio::use_awaitable));
         client.finish(
-            invoices.async_deliver(run, "carry", 7, {.expires_after = 30s}, asio::use_awaitable));
+            invoices.async_send(run, "carry", 7, {.expires_after = 30s}, asio::use_awaitable));
         const auto ended = driver.finish(
             driver.clients.at("invoices").async_await_finished(run, asio::use_awaitable));
         BOOST_TEST(ended.object.value == 7);
@@ -322,9 +322,9 @@ BOOST_AUTO_TEST_CASE(the_shards_of_an_older_schema_become_those_of_its_workflows
     BOOST_TEST(all.wait_for(steps + 2, 0));
     for (const auto* workflow : {"invoices", "mails"}) {
         auto& client = after.clients.at(workflow);
-        after.finish(
-            client.async_callback(std::string{"waits"}, "carry", 3, {}, asio::use_awaitable));
-        const auto ended = after.finish(client.async_latest("waits", asio::use_awaitable)).value();
+        after.finish(client.async_call(std::string{"waits"}, "carry", 3, {}, asio::use_awaitable));
+        const auto ended =
+            after.finish(client.async_find_latest("waits", asio::use_awaitable)).value();
         BOOST_TEST((ended.status == place::door));
         BOOST_TEST(
             after.finish(client.async_history(ended.id, 0, 100, asio::use_awaitable)).size() == 2u);

@@ -127,7 +127,7 @@ private:
         auto& sim = self->on_.sim;
         co_await sim.sleep(random.between(0s, 3min));
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->baskets_.async_callback(to, "add", item, {.idempotency_key = item});
+            co_await self->baskets_.async_call(to, "add", item, {.idempotency_key = item});
         });
         if (!result)
             self->added_[who].insert(item);
@@ -146,9 +146,8 @@ private:
         for (int number = 0; sim.now() < end && number < 150; ++number) {
             pawl::error_code result;
             try {
-                co_await self->baskets_.async_deliver(
-                    to, "add", fmt::format("s{}", number),
-                    {.idempotency_key = fmt::format("s{}", number)});
+                co_await self->baskets_.async_send(to, "add", fmt::format("s{}", number),
+                                                   {.idempotency_key = fmt::format("s{}", number)});
             } catch (const pawl::system_error& e) {
                 result = e.code();
             }
@@ -167,8 +166,7 @@ private:
         const auto begun = sim.now();
         const bool is_calm = sim.calm() > settled_after;
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->baskets_.async_callback(to, "sell", pawl::bytes{},
-                                                   {.expires_after = limit});
+            co_await self->baskets_.async_call(to, "sell", pawl::bytes{}, {.expires_after = limit});
         });
         const auto waited = sim.now() - begun;
         if (is_calm && result == errc::expired && waited < limit)

@@ -77,7 +77,7 @@ private:
         pawl::builder<drink, dose> b{"drinks"};
         b.step<dose::given>([this, with = &of](pawl::run<drink>& run) {
              return swallow(this, with, run);
-         }).template exhausted<dose::given_up>();
+         }).template on_exhausted<dose::given_up>();
         b.end<dose::survived, dose::given_up>();
         return std::move(b).build();
     }

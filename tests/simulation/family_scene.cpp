@@ -99,8 +99,8 @@ pawl::step<> greet(household in, pawl::run<family>& run, int number)
     auto kids = in.kids();
     const auto guest = co_await have_child(in, fmt::format("{}/g{}", run.foreign_id(), number));
     try {
-        co_await kids.async_callback(guest, "wave", number,
-                                     {.idempotency_key = std::to_string(number)});
+        co_await kids.async_call(guest, "wave", number,
+                                 {.idempotency_key = std::to_string(number)});
     } catch (const pawl::system_error& e) {
         if (e.code() != errc::already_finished)
             throw;
@@ -196,8 +196,8 @@ private:
         auto& sim = self->on_.sim;
         co_await sim.sleep(random.between(0s, 40s));
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->parents_.async_callback(to, "greet", number,
-                                                   {.idempotency_key = std::to_string(number)});
+            co_await self->parents_.async_call(to, "greet", number,
+                                               {.idempotency_key = std::to_string(number)});
         });
         if (result && result != errc::already_finished && result != errc::callback_failed)
             sim.broken("a greeting was refused: " + result.message());

@@ -50,9 +50,9 @@ asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated
         pawl::error_code result;
         try {
             if (random.below(3) == 0)
-                co_await in->client.async_deliver(run, callback_of(status), payload, options);
+                co_await in->client.async_send(run, callback_of(status), payload, options);
             else
-                co_await in->client.async_callback(run, callback_of(status), payload, options);
+                co_await in->client.async_call(run, callback_of(status), payload, options);
         } catch (const pawl::system_error& e) {
             result = e.code();
         }

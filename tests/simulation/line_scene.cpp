@@ -156,7 +156,7 @@ private:
         options.idempotency_key = "early";
         options.expires_after = random.between(20s, 5min);
         co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->turns_.async_callback(to, "early", pawl::bytes{}, options);
+            co_await self->turns_.async_call(to, "early", pawl::bytes{}, options);
         });
     }
 

@@ -66,8 +66,8 @@ asio::awaitable<void> change_mind(shop* in, pawl::run_id run, simulated_random r
     for (;;) {
         pawl::error_code result;
         try {
-            co_await in->client.async_callback(run, "cancel", cancel_request{"drawn"},
-                                               {.idempotency_key = "cancel"});
+            co_await in->client.async_call(run, "cancel", cancel_request{"drawn"},
+                                           {.idempotency_key = "cancel"});
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
@@ -176,8 +176,8 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
                 // Cancelled: by this customer, in an earlier life of the server.
                 co_await in->client.async_await(
                     *run, {OrderStatus::PaymentProcessing, OrderStatus::Cancelled});
-                co_await in->client.async_callback(*run, "cancel", cancel_request{"drawn"},
-                                                   {.idempotency_key = "cancel"});
+                co_await in->client.async_call(*run, "cancel", cancel_request{"drawn"},
+                                               {.idempotency_key = "cancel"});
                 cancelled = true;
             }
             const auto end = co_await in->client.async_await_finished(*run);

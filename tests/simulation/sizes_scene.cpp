@@ -98,10 +98,10 @@ private:
         const pawl::retry_policy twice{.initial = 1s, .max_attempts = 2};
         b.step<size::growing>([with = &of](pawl::run<sack>& run) { return grow(with, run); })
             .retry(twice)
-            .template exhausted<size::refused>();
+            .template on_exhausted<size::refused>();
         b.step<size::filling>([with = &of](pawl::run<sack>& run) { return fill(with, run); })
             .retry(twice)
-            .template exhausted<size::refused>();
+            .template on_exhausted<size::refused>();
         b.callback<size::growing, size::filling>("swallow", swallow);
         b.end<size::fits, size::refused>();
         return std::move(b).build();
@@ -111,8 +111,8 @@ private:
     {
         auto& sim = self->on_.sim;
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->sacks_.async_deliver(to, "swallow", std::string(bytes, 'z'),
-                                                {.idempotency_key = "food"});
+            co_await self->sacks_.async_send(to, "swallow", std::string(bytes, 'z'),
+                                             {.idempotency_key = "food"});
         });
         if (result != errc::too_large)
             sim.broken("a payload that is too large ended with: " + result.message());

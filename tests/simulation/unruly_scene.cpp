@@ -179,7 +179,7 @@ private:
             left.text = "scrubbed";
         });
         b.defaults({.retry = retry});
-        b.resume_error_pauses(1min, 1'000);
+        b.auto_resume(1min, 1'000);
         return std::move(b).build();
     }
 
@@ -189,7 +189,7 @@ private:
         auto& sim = self->on_.sim;
         co_await sim.sleep(random.between(0s, 2min));
         co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->notes_.async_deliver(to, "listen", text, {.idempotency_key = text});
+            co_await self->notes_.async_send(to, "listen", text, {.idempotency_key = text});
         });
     }
 

@@ -165,7 +165,7 @@ private:
         pawl::builder<paper, copy> b{"papers"};
         b.step<copy::draft>([in](pawl::run<paper>& run) { return write(in, run); })
             .retry({.initial = 1s, .max_attempts = 2})
-            .template exhausted<copy::rejected>();
+            .template on_exhausted<copy::rejected>();
         b.callback<copy::draft>(
             "add", [in](pawl::run<paper>& run, int pages) { return add_page(in, run, pages); });
         b.callback<copy::rejected>("reopen", publish);
@@ -182,7 +182,7 @@ private:
             b.upgrade(
                 2, [](boost::json::value& document) { rename(document, "sheets", "leaves", 2); });
         b.end<copy::published>();
-        b.resume_error_pauses(1min, 3);
+        b.auto_resume(1min, 3);
         return std::move(b).build();
     }
 
@@ -192,7 +192,7 @@ private:
         auto& sim = self->on_.sim;
         co_await sim.sleep(random.between(0s, 1min));
         const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->papers_.async_callback(to, "add", 1, {.idempotency_key = key});
+            co_await self->papers_.async_call(to, "add", 1, {.idempotency_key = key});
         });
         if (result && result != errc::already_finished)
             sim.broken("a page was refused: " + result.message());

@@ -98,7 +98,7 @@ struct file_world {
 
     pawl::snapshot<lamp, light> latest(const char* name)
     {
-        auto found = wait_for(client.async_latest(name));
+        auto found = wait_for(client.async_find_latest(name));
         BOOST_REQUIRE(found.has_value());
         return std::move(*found);
     }
@@ -147,8 +147,8 @@ BOOST_AUTO_TEST_CASE(write, *boost::unit_test::disabled())
     };
     const auto finish = [&](const char* name) {
         trigger(name);
-        w.wait_for(w.client.async_callback(name, "hurry", 0));
-        w.wait_for(w.client.async_callback(name, "switch-off", 3));
+        w.wait_for(w.client.async_call(name, "hurry", 0));
+        w.wait_for(w.client.async_call(name, "switch-off", 3));
     };
     finish("finished");
     finish("scrubbed");
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(write, *boost::unit_test::disabled())
     w.wait_for(w.client.async_pause("paused", {"to be looked at", "ops"}));
     const auto waiting = trigger("waiting");
     w.wait_for(w.client.async_await(waiting, {yellow}));
-    w.wait_for(w.client.async_deliver("waiting", "switch-off", 5, {.idempotency_key = "first"}));
+    w.wait_for(w.client.async_send("waiting", "switch-off", 5, {.idempotency_key = "first"}));
     trigger("retrying");
     pawl::publication news{"news", {}};
     news.content.id = "n-1";
@@ -213,15 +213,15 @@ BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)
 
             // The message of the old file is still known by its key, and waits still.
             const auto again = w.wait_for(
-                w.client.async_deliver("waiting", "switch-off", 9, {.idempotency_key = "first"}));
+                w.client.async_send("waiting", "switch-off", 9, {.idempotency_key = "first"}));
             BOOST_TEST((again.outcome == pawl::message_outcome::pending));
 
             w.wait_for(w.client.async_resume("paused"));
             BOOST_TEST(w.reach("waiting", off).object.trail.back() == "off 5");
             const auto retried = w.reach("retrying", green);
             BOOST_TEST(retried.object.value == 7); // the effect of the first attempt
-            w.wait_for(w.client.async_callback("retrying", "switch-off", 1));
-            w.wait_for(w.client.async_callback("paused", "switch-off", 2));
+            w.wait_for(w.client.async_call("retrying", "switch-off", 1));
+            w.wait_for(w.client.async_call("paused", "switch-off", 2));
             while (w.completed.size() < 3)
                 w.io.run_one();
             // Hooks went on where they had been.

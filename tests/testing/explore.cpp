@@ -121,7 +121,7 @@ awaitable<void> buy(simulation* sim, payments client, std::string id)
     for (bool done = false; !done; co_await sim->sleep(1s)) {
         try {
             co_await client.async_trigger(id, payment{}, {.idempotency_key = id});
-            co_await client.async_callback(id, ship, pawl::bytes{}, {.idempotency_key = id});
+            co_await client.async_call(id, ship, pawl::bytes{}, {.idempotency_key = id});
             done = true;
         } catch (const pawl::system_error& failure) {
             done = failure.code() == pawl::errc::already_finished;

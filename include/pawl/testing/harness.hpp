@@ -227,12 +227,12 @@ public:
     }
 
     /// Calls a callback of the run back and waits until it has been handled. Throws what
-    /// client::async_callback gives as an error.
+    /// client::async_call gives as an error.
     template <class Payload>
     settlement callback(run_id run, const std::string& name, const Payload& payload,
                         callback_options options = {})
     {
-        auto settled = wait_for(client_->async_callback(run, name, payload, std::move(options)));
+        auto settled = wait_for(client_->async_call(run, name, payload, std::move(options)));
         run_until_idle();
         return settled;
     }

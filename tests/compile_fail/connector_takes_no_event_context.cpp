@@ -1,10 +1,11 @@
-// expect: a connector's function is boost::asio::awaitable<void>(pawl::arrival<Object, Status>&)
+// expect: a connector's function is boost::asio::awaitable<void>(pawl::event_context<Object,
+// Status>&)
 #include "workflow.hpp"
 
 #include <pawl/connector.hpp>
 
 #ifdef FIXED
-using taken = pawl::arrival<order, status>;
+using taken = pawl::event_context<order, status>;
 #else
 using taken = pawl::stream_event;
 #endif
