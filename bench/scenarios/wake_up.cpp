@@ -32,9 +32,9 @@ public:
         co_return results;
     }
 
-    std::optional<pawl::apply_result> apply_now(const pawl::change& only) override
+    std::optional<pawl::apply_result> try_apply(const pawl::change& only) override
     {
-        auto result = inner().apply_now(only);
+        auto result = inner().try_apply(only);
         committed_at = steady::now();
         return result;
     }

@@ -144,8 +144,8 @@ awaitable<response> submit(shared_context context, const request& asked)
 
     pawl::trigger_options<OrderStatus> options;
     options.start = OrderStatus::Created;
-    options.rule = api::query_flag(asked, "new_run") ? pawl::start_rule::unless_unfinished
-                                                     : pawl::start_rule::once;
+    options.id_reuse = api::query_flag(asked, "new_run") ? pawl::id_reuse_policy::allow_after_finish
+                                                         : pawl::id_reuse_policy::reject_duplicate;
     options.idempotency_key = read_key(asked);
     if (!options.idempotency_key.empty())
         order.request_digest = digest_of(asked);

@@ -519,7 +519,8 @@ public:
     /// Removes finished runs when they have been kept for a while, with their history: in the
     /// background, after their hooks, the oldest first. Without it they are kept for ever.
     ///
-    /// A removed run is forgotten: its start key, and start_rule::once, no longer know of it.
+    /// A removed run is forgotten: its start key, and id_reuse_policy::reject_duplicate, no longer
+    /// know of it.
     builder& retention(retention_options rules)
     {
         draft_.made.retention = std::move(rules);

@@ -32,7 +32,7 @@ struct trigger_options {
     std::optional<Status> start{};
 
     /// Whether a finished run of the foreign id leaves room for another. Default: it does.
-    start_rule rule = start_rule::unless_unfinished;
+    id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
 
     /// Names this trigger: a second one with the same foreign id and key gives the first one's run
     /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
@@ -205,10 +205,10 @@ public:
     /// Cancellation: none; once begun, the write is done or not.
     ///
     /// Errors: already_running when the foreign id has an unfinished run; already_ran when it has
-    /// any and the rule is `once`; invalid_status; invalid_argument when the foreign id or key is
-    /// empty or longer than 1,024 bytes, or when a timeout of the start status cannot say when it
-    /// is due (see the log); too_large; encode_failed; decode_failed when the object cannot be read
-    /// back for those timeouts.
+    /// any and `id_reuse` is reject_duplicate; invalid_status; invalid_argument when the foreign id
+    /// or key is empty or longer than 1,024 bytes, or when a timeout of the start status cannot say
+    /// when it is due (see the log); too_large; encode_failed; decode_failed when the object cannot
+    /// be read back for those timeouts.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
@@ -218,7 +218,7 @@ public:
         if (options.start)
             call.status = static_cast<int>(*options.start);
         call.early = detail::encode_into(object, call.object);
-        call.rule = options.rule;
+        call.id_reuse = options.id_reuse;
         call.key = std::move(options.idempotency_key);
         call.trace_parent = std::move(options.trace_parent);
         return boost::asio::async_initiate<Token, void(error_code, run_id)>(

@@ -10,7 +10,7 @@ namespace pawl {
 /// A store that hands everything on to another. Derive from it to change one thing: to count, to
 /// encrypt, to fail on purpose.
 ///
-/// apply_apart(), apply_now() and find_now() are not handed on: each call comes through apply() or
+/// apply_apart(), try_apply() and try_find() are not handed on: each call comes through apply() or
 /// find().
 ///
 /// @par Thread Safety
@@ -164,9 +164,9 @@ public:
         return inner_->forget_roles(prefix);
     }
 
-    std::shared_ptr<void> listen(news_function hear) override
+    std::shared_ptr<void> subscribe(change_handler hear) override
     {
-        return inner_->listen(std::move(hear));
+        return inner_->subscribe(std::move(hear));
     }
 
 protected:

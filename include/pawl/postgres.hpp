@@ -109,7 +109,7 @@ struct postgres_options {
 /// for making or migrating the schema, and for waiting for a process that does so, at most an hour.
 ///
 /// The store has no threads: its sockets are waited for on `executor`, whose threads also do the
-/// work of libpq. It keeps that executor busy only while a call or a listen() handle lives. It
+/// work of libpq. It keeps that executor busy only while a call or a subscribe() handle lives. It
 /// must be destroyed before the executor's context, and no call may be in flight then. libpq looks
 /// host names up with a blocking call when it connects; give addresses (hostaddr) if the resolver
 /// may hang.

@@ -23,9 +23,9 @@
 namespace pawl {
 
 /// When a trigger is refused for its foreign id.
-enum class start_rule : std::uint8_t {
-    unless_unfinished, ///< one unfinished run per foreign id; after it finished, another may start
-    once,              ///< one run per foreign id, for ever
+enum class id_reuse_policy : std::uint8_t {
+    allow_after_finish, ///< one unfinished run per foreign id; after it finished, another may start
+    reject_duplicate,   ///< one run per foreign id, forever
 };
 
 /// Stores the next version of a run, its event, and what became of the messages that it consumed.
@@ -54,7 +54,7 @@ struct transition {
 
     /// Only when creating: decides together with `next.start_key`. A run of the same workflow and
     /// foreign id that has the same, not empty, start key makes the result `duplicate`.
-    start_rule start = start_rule::unless_unfinished;
+    id_reuse_policy start = id_reuse_policy::allow_after_finish;
 
     std::vector<settlement> settled; ///< messages that this transition ends
 
@@ -85,7 +85,8 @@ struct cursor_move {
 };
 
 /// Removes a finished run with its history, its inbox and its start key, as if it had never been:
-/// start_rule::once no longer knows of it. Sequences of removed events are not given again.
+/// id_reuse_policy::reject_duplicate no longer knows of it. Sequences of removed events are not
+/// given again.
 struct removal {
     run_id run;
     std::uint64_t expected_version = 0;
@@ -112,7 +113,8 @@ enum class apply_status : std::uint8_t {
     conflict,        ///< the stored version is not the expected one
     already_running, ///< creating: an unfinished run holds the foreign id; removing: it is
                      ///< unfinished
-    already_ran,     ///< creating with start_rule::once: a finished run holds the foreign id
+    already_ran,     ///< creating with id_reuse_policy::reject_duplicate: a finished run holds the
+                     ///< foreign id
     finished,        ///< delivery: the run has finished
     fenced,          ///< the shard's epoch is not the change's
     not_found,       ///< no run of that id
@@ -251,7 +253,7 @@ struct lease {
 };
 
 /// That something was committed in a shard, by whichever process.
-struct shard_news {
+struct shard_change {
     std::uint32_t shard = 0;
 
     /// The earliest wake time that was stored since the last news of the shard by changes that need
@@ -259,7 +261,7 @@ struct shard_news {
     std::optional<time_point> due;
 };
 
-using news_function = std::function<void(std::span<const shard_news>)>;
+using change_handler = std::function<void(std::span<const shard_change>)>;
 
 /// Where runs live: the seam that memory, SQLite and PostgreSQL stand behind, and that you may
 /// implement. The conformance suite of pawl::testing states this contract as tests.
@@ -334,7 +336,7 @@ public:
     /// through its steps while it is warm in the processor's cache.
     ///
     /// Default: empty, which says that the store does not do that. It is the same at each call.
-    virtual std::optional<apply_result> apply_now(const change& only);
+    virtual std::optional<apply_result> try_apply(const change& only);
 
     /// A transaction of the database in which a program does `work`, and which stores a transition
     /// of a run.
@@ -345,10 +347,10 @@ public:
 
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
-    /// As find(), here and now, for stores that apply_now(). Not asked of a store that is shared.
+    /// As find(), here and now, for stores that try_apply(). Not asked of a store that is shared.
     ///
     /// Default: empty, which says that the store does not do that, or has no such run.
-    virtual std::optional<record> find_now(run_id id);
+    virtual std::optional<record> try_find(run_id id);
 
     /// The unfinished run of this foreign id, of which there is at most one; else the one with the
     /// latest creation time. Which run is meant does not depend on what clocks said.
@@ -450,7 +452,7 @@ public:
     /// `due = time_point::min()`. `hear` is called from any thread and does not block.
     ///
     /// Default, for stores that are not shared: null, nothing is told.
-    virtual std::shared_ptr<void> listen(news_function hear);
+    virtual std::shared_ptr<void> subscribe(change_handler hear);
 
     /// The topic's events with a position greater than `after`, in order, at most `limit`.
     virtual boost::asio::awaitable<std::vector<stream_event>>

@@ -602,7 +602,7 @@ transition start(const definition& workflow, start_request request, time_point n
     transition change;
     change.kind = event_kind::started;
     change.from = request.status;
-    change.start = request.rule;
+    change.start = request.id_reuse;
     auto& next = change.next;
     next.id = request.id;
     next.workflow = workflow.name;

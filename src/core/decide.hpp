@@ -33,7 +33,7 @@ struct start_request {
     std::string foreign_id;
     int status = 0;
     std::string object;
-    start_rule rule = start_rule::unless_unfinished;
+    id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
     std::string start_key;
     std::string trace_parent;
 };

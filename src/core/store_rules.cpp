@@ -7,7 +7,7 @@
 
 namespace pawl {
 
-std::optional<apply_result> record_store::apply_now(const change&)
+std::optional<apply_result> record_store::try_apply(const change&)
 {
     return {};
 }
@@ -20,7 +20,7 @@ std::unique_ptr<store_transaction> record_store::make_transaction(transaction_wo
                     : "postgres_transaction: the engine's store is not PostgreSQL"};
 }
 
-std::optional<record> record_store::find_now(run_id)
+std::optional<record> record_store::try_find(run_id)
 {
     return {};
 }
@@ -43,7 +43,7 @@ boost::asio::awaitable<applied_batch> record_store::apply_apart(std::span<const 
     co_return applied;
 }
 
-std::shared_ptr<void> record_store::listen(news_function)
+std::shared_ptr<void> record_store::subscribe(change_handler)
 {
     return nullptr;
 }
@@ -183,12 +183,12 @@ bool takes(run_state state, message_kind kind) noexcept
     return !is_finished(state) || kind == message_kind::delete_data;
 }
 
-std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
+std::optional<apply_status> start_refusal(id_reuse_policy rule, bool has_unfinished,
                                           bool has_finished) noexcept
 {
     if (has_unfinished)
         return apply_status::already_running;
-    if (has_finished && rule == start_rule::once)
+    if (has_finished && rule == id_reuse_policy::reject_duplicate)
         return apply_status::already_ran;
     return {};
 }

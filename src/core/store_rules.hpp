@@ -46,7 +46,7 @@ bool is_inbox_full(const delivery& next, std::uint32_t pending) noexcept;
 bool takes(run_state state, message_kind kind) noexcept;
 
 /// Why a run must not start beside the one that was created last; empty when it may.
-std::optional<apply_status> start_refusal(start_rule rule, bool has_unfinished,
+std::optional<apply_status> start_refusal(id_reuse_policy rule, bool has_unfinished,
                                           bool has_finished) noexcept;
 
 /// What a listing looks for.

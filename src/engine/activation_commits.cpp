@@ -100,7 +100,7 @@ void activation::own_commit::committed()
 /// False when the change must be submitted and waited for.
 bool activation::store_in_place(own_commit& made)
 {
-    if (!shared_.commits.apply_now(made))
+    if (!shared_.commits.try_apply(made))
         return false;
     ++commits_in_a_row_;
     take_result(made);

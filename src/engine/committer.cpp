@@ -91,16 +91,16 @@ committer::committer(asio::any_io_executor executor, record_store& store, gate& 
 {
 }
 
-bool committer::apply_now(commit& what)
+bool committer::try_apply(commit& what)
 {
     std::optional<apply_result> result;
     try {
-        result = store_.apply_now(what.what);
+        result = store_.try_apply(what.what);
         if (!result)
             return false;
         what.result = std::move(*result);
         if (what.letter && what.result.status == apply_status::accepted)
-            store_.apply_now(*what.letter);
+            store_.try_apply(*what.letter);
     } catch (...) {
         what.failure = std::current_exception();
         note_failure(what.failure);

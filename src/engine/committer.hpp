@@ -94,7 +94,7 @@ public:
     void note_failure(const std::exception_ptr& failure) noexcept;
 
     /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
-    bool apply_now(commit& what);
+    bool try_apply(commit& what);
 
     /// Completes when `what` has a result or a failure. Not cancellable.
     template <class Token>

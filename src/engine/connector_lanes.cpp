@@ -239,7 +239,7 @@ asio::awaitable<void> connector_runner::bury(lane_ptr own, std::string error)
     bool stored = false;
     while (!stored && !over()) {
         commit item{publication{topic, letter}, {}, {}};
-        if (!shared_.commits.apply_now(item))
+        if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         stored = !item.failure;
         if (!stored && !over())

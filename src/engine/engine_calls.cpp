@@ -114,7 +114,7 @@ asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(comm
 {
     if (!may_wait())
         co_return make_error_code(errc::overloaded);
-    if (!committer_.apply_now(item))
+    if (!committer_.try_apply(item))
         co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
     co_return answer_of(item);
@@ -353,7 +353,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
     // What such a store throws here, it says again to look_once(), which hands it on.
     const auto find_here = [&]() -> std::optional<record> {
         try {
-            return shared_.store.shared() ? std::nullopt : shared_.store.find_now(run);
+            return shared_.store.shared() ? std::nullopt : shared_.store.try_find(run);
         } catch (...) {
             return std::nullopt;
         }

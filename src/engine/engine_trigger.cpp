@@ -88,7 +88,7 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
     request.foreign_id = std::move(call.foreign_id);
     request.status = call.status.value_or(workflow.rules.default_start);
     request.object = std::move(call.object);
-    request.rule = call.rule;
+    request.id_reuse = call.id_reuse;
     request.start_key = std::move(call.key);
     request.trace_parent = kept_trace_parent(std::move(call.trace_parent));
     const auto* rules = workflow.rules.find(request.status);
@@ -190,7 +190,7 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
         const noted_ends noted{active_};
         if (!item) {
             begun.first = item.error();
-        } else if (committer_.apply_now(*item)) {
+        } else if (committer_.try_apply(*item)) {
             begun = begin_from(*item, noted);
         } else if (!may_wait()) {
             begun.first = make_error_code(errc::overloaded);

@@ -230,7 +230,7 @@ asio::awaitable<bool> hook_runner::bury(lane& within, const detail::declared_hoo
     letter.id += "/" + hook.name; // several hooks may fail on one event
     while (!follower_->ends(within)) {
         commit item{publication{topic, letter}, {}, {}};
-        if (!shared_.commits.apply_now(item))
+        if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         if (!item.failure) {
             streams::topic_waiters::of(shared_.store)->tell(topic);

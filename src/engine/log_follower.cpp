@@ -299,7 +299,7 @@ asio::awaitable<void> log_follower::save_cursors_of(std::uint32_t shard)
     // In one batch, if the store takes batches. What was submitted first has its result first.
     auto& last = moved.back();
     for (auto& each : moved) {
-        if (shared_.commits.apply_now(each))
+        if (shared_.commits.try_apply(each))
             continue;
         if (&each == &last)
             co_await shared_.commits.async_submit(each, asio::use_awaitable);

@@ -48,7 +48,7 @@ void peer_news::start()
 {
     if (!shared_.store.shared())
         return;
-    listening_ = shared_.store.listen([weak = weak_from_this()](auto news) {
+    listening_ = shared_.store.subscribe([weak = weak_from_this()](auto news) {
         if (const auto self = weak.lock())
             self->hear(news);
     });
@@ -64,7 +64,7 @@ void peer_news::stop()
     });
 }
 
-void peer_news::hear(std::span<const shard_news> news)
+void peer_news::hear(std::span<const shard_change> news)
 {
     if (shared_.cancelling)
         return;

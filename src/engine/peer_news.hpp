@@ -51,7 +51,7 @@ public:
     bool reachable() const noexcept { return reachable_; }
 
 private:
-    void hear(std::span<const shard_news> news);
+    void hear(std::span<const shard_change> news);
     boost::asio::awaitable<void> work();
     void look_without_news();
     boost::asio::awaitable<void> read_logs(bool all);

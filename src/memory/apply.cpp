@@ -149,9 +149,9 @@ void state::tell(const run_entry& run, bool by_owner)
         due = wake_at;
 }
 
-std::vector<shard_news> state::take_news()
+std::vector<shard_change> state::take_news()
 {
-    std::vector<shard_news> news;
+    std::vector<shard_change> news;
     if (!news_)
         return news;
     for (const auto& [shard, due] : *news_)

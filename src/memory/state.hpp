@@ -160,7 +160,7 @@ public:
 
     /// From now on, what is committed is kept for take_news().
     void collect_news() { news_.emplace(); }
-    std::vector<shard_news> take_news();
+    std::vector<shard_change> take_news();
 
     const record* find(run_id id) const;
     const record* latest(std::string_view workflow, std::string_view foreign_id) const;

@@ -71,7 +71,7 @@ public:
         co_return results;
     }
 
-    std::optional<apply_result> apply_now(const change& only) override
+    std::optional<apply_result> try_apply(const change& only) override
     {
         std::unique_lock lock{mutex_};
         auto result = state_.apply(only);
@@ -79,11 +79,11 @@ public:
         return result;
     }
 
-    std::shared_ptr<void> listen(news_function hear) override
+    std::shared_ptr<void> subscribe(change_handler hear) override
     {
         if (!shared_)
             return nullptr;
-        auto heard = std::make_shared<news_function>(std::move(hear));
+        auto heard = std::make_shared<change_handler>(std::move(hear));
         const std::lock_guard lock{mutex_};
         listeners_.push_back(heard);
         return heard;
@@ -91,10 +91,10 @@ public:
 
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
     {
-        co_return find_now(id);
+        co_return try_find(id);
     }
 
-    std::optional<record> find_now(run_id id) override
+    std::optional<record> try_find(run_id id) override
     {
         const std::lock_guard lock{mutex_};
         const auto* found = state_.find(id);
@@ -280,7 +280,7 @@ private:
     const bool shared_;
     brief_mutex mutex_;
     memory::state state_;
-    std::vector<std::weak_ptr<news_function>> listeners_;
+    std::vector<std::weak_ptr<change_handler>> listeners_;
 };
 
 } // namespace

@@ -176,7 +176,7 @@ public:
             .int4(static_cast<std::int32_t>(shard_for(next)))
             .int8(clamp(change.expected_version))
             .int8(clamp(change.epoch))
-            .boolean(change.start == start_rule::once)
+            .boolean(change.start == id_reuse_policy::reject_duplicate)
             .int8(clamp(change.inbox_seen));
         add_event(transitions_, change);
         transitions_.int4(workflows_(next.workflow).number);

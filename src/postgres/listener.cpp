@@ -73,7 +73,7 @@ asio::awaitable<void> listener::pause(asio::steady_timer& timer, duration time)
 asio::awaitable<void> listener::follow(std::shared_ptr<listener> self)
 {
     while (!self->stopped_) {
-        const bool listens = co_await self->begin_to_listen();
+        const bool listens = co_await self->begin_to_subscribe();
         if (listens) {
             self->waits_.reset();
             co_await self->receive();
@@ -83,7 +83,7 @@ asio::awaitable<void> listener::follow(std::shared_ptr<listener> self)
     }
 }
 
-asio::awaitable<bool> listener::begin_to_listen()
+asio::awaitable<bool> listener::begin_to_subscribe()
 {
     request listen;
     listen.sql = fmt::format("LISTEN {}", news_->statements_->channel());

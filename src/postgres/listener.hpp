@@ -20,7 +20,7 @@ public:
 private:
     static boost::asio::awaitable<void> follow(std::shared_ptr<listener> self);
     static boost::asio::awaitable<void> poll(std::shared_ptr<listener> self);
-    boost::asio::awaitable<bool> begin_to_listen();
+    boost::asio::awaitable<bool> begin_to_subscribe();
     boost::asio::awaitable<void> receive();
     boost::asio::awaitable<void> pause(boost::asio::steady_timer& timer, duration time);
     void hear_payload(std::string_view payload);

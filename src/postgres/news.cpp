@@ -27,11 +27,11 @@ void news::tell(due_by_shard changed)
     changed.erase(changed.lower_bound(shards_), changed.end());
     if (changed.empty())
         return;
-    std::vector<shard_news> all;
+    std::vector<shard_change> all;
     all.reserve(changed.size());
     for (const auto& [shard, due] : changed)
         all.push_back({.shard = shard, .due = due});
-    std::vector<std::shared_ptr<const news_function>> hearers;
+    std::vector<std::shared_ptr<const change_handler>> hearers;
     {
         const std::lock_guard lock{mutex_};
         for (const auto& [number, hear] : hearers_)
@@ -102,7 +102,7 @@ asio::awaitable<void> news::notify_later(std::shared_ptr<news> self)
 
 namespace {
 
-/// What listen() returns.
+/// What subscribe() returns.
 class hearing {
 public:
     explicit hearing(std::function<void()> end) : end_(std::move(end)) {}
@@ -117,14 +117,14 @@ private:
 
 } // namespace
 
-std::shared_ptr<void> news::listen(news_function hear)
+std::shared_ptr<void> news::subscribe(change_handler hear)
 {
     std::uint64_t number = 0;
     std::shared_ptr<listener> begun;
     {
         const std::lock_guard lock{mutex_};
         number = next_hearer_++;
-        hearers_.emplace(number, std::make_shared<const news_function>(std::move(hear)));
+        hearers_.emplace(number, std::make_shared<const change_handler>(std::move(hear)));
         if (!listener_)
             begun = listener_ = std::make_shared<listener>(shared_from_this());
     }

@@ -39,7 +39,7 @@ public:
     /// The store has these shards, at least. From any thread.
     void know_shards(std::uint32_t all) { shards_ = all; }
 
-    std::shared_ptr<void> listen(news_function hear);
+    std::shared_ptr<void> subscribe(change_handler hear);
 
 private:
     friend class listener;
@@ -59,7 +59,7 @@ private:
 
     std::atomic<std::uint32_t> shards_{0};
     std::mutex mutex_;
-    std::map<std::uint64_t, std::shared_ptr<const news_function>> hearers_;
+    std::map<std::uint64_t, std::shared_ptr<const change_handler>> hearers_;
     std::uint64_t next_hearer_ = 0;
     std::shared_ptr<listener> listener_; ///< while somebody listens
     due_by_shard untold_;                ///< to the other processes

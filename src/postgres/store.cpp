@@ -323,9 +323,9 @@ public:
         co_await keepers_->run(statements_->forget_roles(prefix));
     }
 
-    std::shared_ptr<void> listen(news_function hear) override
+    std::shared_ptr<void> subscribe(change_handler hear) override
     {
-        return news_->listen(std::move(hear));
+        return news_->subscribe(std::move(hear));
     }
 
     asio::awaitable<std::vector<stream_event>>

@@ -39,7 +39,7 @@ std::string_view sentence(trouble kind)
     case trouble::server_warning:
         return "the server warns";
     case trouble::hearer_failed:
-        return "a function that was given to listen() threw";
+        return "a function that was given to subscribe() threw";
     case trouble::commits_lost:
         return "the database has lost commits";
     case trouble::row_locked:

@@ -24,7 +24,7 @@ enum class trouble : std::uint8_t {
     statement_repeated,
     batch_divided,
     server_warning, ///< the server has added a warning to its answer
-    hearer_failed,  ///< a function that was given to listen() has thrown
+    hearer_failed,  ///< a function that was given to subscribe() has thrown
     commits_lost,   ///< the database has gone back behind what was read from it
     row_locked,     ///< another session has locked a shard or topic for long
 };

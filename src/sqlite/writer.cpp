@@ -325,7 +325,7 @@ apply_result writer::create(const transition& change)
     const auto workflow = workflow_number(next.workflow);
     const bool finished = is_finished(next.state);
     // The unique indexes decide the usual case alone; they say nothing of finished runs.
-    if (change.start == start_rule::once || finished)
+    if (change.start == id_reuse_policy::reject_duplicate || finished)
         if (const auto refused = refusal(change, workflow))
             return *refused;
 

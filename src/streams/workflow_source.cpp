@@ -40,7 +40,7 @@ public:
           open_(std::move(open))
     {
         // By other processes too; null if there are none.
-        others_ = store_->listen([ear = ear_](std::span<const shard_news> news) {
+        others_ = store_->subscribe([ear = ear_](std::span<const shard_change> news) {
             for (const auto& each : news)
                 ear->tell(each.shard);
         });

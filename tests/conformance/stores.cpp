@@ -48,14 +48,14 @@ public:
 
     boost::asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
     {
-        co_return inner().find_now(id);
+        co_return inner().try_find(id);
     }
 
 private:
     boost::asio::awaitable<std::vector<pawl::apply_result>> apply_in_place(const pawl::change& only)
     {
         std::vector<pawl::apply_result> results;
-        results.push_back(inner().apply_now(only).value());
+        results.push_back(inner().try_apply(only).value());
         co_return results;
     }
 };

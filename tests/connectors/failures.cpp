@@ -321,7 +321,7 @@ public:
         co_return results;
     }
 
-    std::optional<pawl::apply_result> apply_now(const pawl::change&) override { return {}; }
+    std::optional<pawl::apply_result> try_apply(const pawl::change&) override { return {}; }
 
     bool closed = false;
     int refused = 0;

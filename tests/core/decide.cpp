@@ -375,12 +375,12 @@ BOOST_AUTO_TEST_CASE(a_start_is_version_one_in_its_status)
     request.foreign_id = "order-1";
     request.status = waiting;
     request.object = "new";
-    request.rule = pawl::start_rule::once;
+    request.id_reuse = pawl::id_reuse_policy::reject_duplicate;
     request.start_key = "key";
     request.trace_parent = "trace";
     const auto first = start(rules, request, t0, arm_at(t0));
     BOOST_TEST((first.kind == pawl::event_kind::started));
-    BOOST_TEST((first.start == pawl::start_rule::once));
+    BOOST_TEST((first.start == pawl::id_reuse_policy::reject_duplicate));
     BOOST_TEST(first.expected_version == 0u);
     BOOST_TEST(first.from == waiting);
     BOOST_TEST(first.inbox_seen == 0u);

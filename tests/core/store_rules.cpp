@@ -17,8 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 using pawl::apply_status;
 using pawl::event_kind;
+using pawl::id_reuse_policy;
 using pawl::run_state;
-using pawl::start_rule;
 
 pawl::transition make_transition(event_kind kind)
 {
@@ -122,13 +122,15 @@ BOOST_AUTO_TEST_CASE(a_finished_run_takes_only_the_order_to_delete_its_data)
 BOOST_AUTO_TEST_CASE(when_a_run_may_start)
 {
     using pawl::core::start_refusal;
-    BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, false) == std::nullopt));
-    BOOST_TEST((start_refusal(start_rule::unless_unfinished, false, true) == std::nullopt));
-    BOOST_TEST((start_refusal(start_rule::unless_unfinished, true, true) ==
+    BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, false, false) == std::nullopt));
+    BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, false, true) == std::nullopt));
+    BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, true, true) ==
                 apply_status::already_running));
-    BOOST_TEST((start_refusal(start_rule::once, false, false) == std::nullopt));
-    BOOST_TEST((start_refusal(start_rule::once, false, true) == apply_status::already_ran));
-    BOOST_TEST((start_refusal(start_rule::once, true, false) == apply_status::already_running));
+    BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, false, false) == std::nullopt));
+    BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, false, true) ==
+                apply_status::already_ran));
+    BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, true, false) ==
+                apply_status::already_running));
 }
 
 BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)

@@ -54,7 +54,7 @@ auto lamps_that_take(cluster& all, pawl::duration takes, std::vector<member*>& r
 
 struct deaf_store : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
-    std::shared_ptr<void> listen(pawl::news_function) override { return nullptr; }
+    std::shared_ptr<void> subscribe(pawl::change_handler) override { return nullptr; }
 };
 
 } // namespace

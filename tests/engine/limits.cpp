@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(starts_of_a_foreign_id_that_wait_together_are_one_change_of
             });
     };
     start("a", 100);
-    start("b", 1, {.rule = pawl::start_rule::once});
+    start("b", 1, {.id_reuse = pawl::id_reuse_policy::reject_duplicate});
     start("b", 20);
     start("c", 3, {.idempotency_key = "key"});
     start("a", 100);

@@ -205,7 +205,8 @@ BOOST_AUTO_TEST_CASE(what_is_due_after_a_downtime_goes_at_the_start)
     w.settle();
     BOOST_TEST(count(w, client) == 0u);
     // The foreign id is free, also for those that may be used once.
-    w.wait_for(client.async_trigger("0/0", lamp{}, {.rule = pawl::start_rule::once}));
+    w.wait_for(
+        client.async_trigger("0/0", lamp{}, {.id_reuse = pawl::id_reuse_policy::reject_duplicate}));
 }
 
 BOOST_AUTO_TEST_CASE(an_archiver_that_hangs_is_cancelled_by_the_stop)

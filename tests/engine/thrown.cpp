@@ -355,7 +355,7 @@ struct throwing_store : pawl::forwarding_store {
         return inner().find(id);
     }
 
-    std::optional<pawl::record> find_now(pawl::run_id) override
+    std::optional<pawl::record> try_find(pawl::run_id) override
     {
         call(raise);
         return {};

@@ -269,8 +269,9 @@ BOOST_AUTO_TEST_CASE(a_foreign_id_has_one_unfinished_run)
     BOOST_TEST(accepted == 1);
     BOOST_TEST(refused == 99);
     w.advance(1h);
-    BOOST_TEST((w.error_of(client.async_trigger("same", lamp{}, {.rule = pawl::start_rule::once},
-                                                asio::use_awaitable)) == pawl::errc::already_ran));
+    BOOST_TEST((w.error_of(client.async_trigger(
+                    "same", lamp{}, {.id_reuse = pawl::id_reuse_policy::reject_duplicate},
+                    asio::use_awaitable)) == pawl::errc::already_ran));
     w.wait_for(client.async_trigger("same", lamp{}, {}, asio::use_awaitable));
 }
 

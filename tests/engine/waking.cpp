@@ -129,9 +129,9 @@ public:
     std::promise<void> stored;
     std::promise<void> goes_on;
 
-    std::optional<pawl::apply_result> apply_now(const pawl::change& only) override
+    std::optional<pawl::apply_result> try_apply(const pawl::change& only) override
     {
-        auto result = inner().apply_now(only);
+        auto result = inner().try_apply(only);
         const auto* made = std::get_if<pawl::transition>(&only);
         if (made && made->next.foreign_id == "a" && made->expected_version == 0) {
             stored.set_value();
@@ -140,7 +140,7 @@ public:
         return result;
     }
 
-    std::optional<pawl::record> find_now(pawl::run_id id) override { return inner().find_now(id); }
+    std::optional<pawl::record> try_find(pawl::run_id id) override { return inner().try_find(id); }
 };
 
 pawl::due_position position(int at)
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(a_trigger_whose_thread_is_late_begins_no_run_as_it_was)
     engine.async_stop(1s, asio::use_future).get();
     pool.join();
     BOOST_TEST(charged == 0);
-    BOOST_TEST((store->find_now(run)->state == pawl::run_state::cancelled));
+    BOOST_TEST((store->try_find(run)->state == pawl::run_state::cancelled));
 }
 
 BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_out)

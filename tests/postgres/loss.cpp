@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
     between.lose_request("LISTEN");
     const auto store = pawl::open_postgres(
         backend(), through(between), {.schema = schema, .poll_interval = 1h, .log = log.sink()});
-    const auto listening = store->listen([](std::span<const pawl::shard_news>) {});
+    const auto listening = store->subscribe([](std::span<const pawl::shard_change>) {});
     BOOST_TEST(log.wait_for("does not hear notifications"));
 
     auto run = make_run(1, "order-1");

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 class ear {
 public:
     explicit ear(pawl::record_store& store)
-        : handle_(store.listen([heard = heard_](std::span<const pawl::shard_news> news) {
+        : handle_(store.subscribe([heard = heard_](std::span<const pawl::shard_change> news) {
               const std::lock_guard lock{heard->mutex};
               for (const auto& each : news) {
                   ++heard->counts[each.shard];
@@ -312,8 +312,8 @@ BOOST_AUTO_TEST_CASE(a_listener_that_throws_keeps_nothing_from_others)
 {
     const collected_log log;
     const auto store = open_fresh({.shards = 4, .poll_interval = 10ms, .log = log.sink()});
-    const auto throwing = store->listen(
-        [](std::span<const pawl::shard_news>) { throw std::runtime_error{"no memory, say"}; });
+    const auto throwing = store->subscribe(
+        [](std::span<const pawl::shard_change>) { throw std::runtime_error{"no memory, say"}; });
     ear heard{*store};
     const auto run = run_due(1, pawl::time_point{9s});
     BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));

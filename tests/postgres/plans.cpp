@@ -95,7 +95,8 @@ const std::vector<operation> operations{
          auto run = make_run(nth(i, 20), busy_customer);
          run.start_key = fmt::format("another-{}", i);
          auto first = store_as(run);
-         first.start = i % 2 ? pawl::start_rule::once : pawl::start_rule::unless_unfinished;
+         first.start = i % 2 ? pawl::id_reuse_policy::reject_duplicate
+                             : pawl::id_reuse_policy::allow_after_finish;
          apply_one(store, first);
      }},
     {"a transition",

@@ -35,7 +35,7 @@ struct trigger_call {
     std::string foreign_id;
     std::optional<int> status; ///< empty: the workflow's default start
     std::string object;
-    start_rule rule = start_rule::unless_unfinished;
+    id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
     std::string key;
     std::string trace_parent;
     early_failure early;

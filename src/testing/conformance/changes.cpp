@@ -49,7 +49,7 @@ awaitable<void> changes_of_a_batch_are_decided_alone(fixture& test)
         step_of(next_of(known)),
         start_of(fresh),
         start_of(test.make_run("fresh")),
-        start_of(test.make_run("done"), start_rule::once),
+        start_of(test.make_run("done"), id_reuse_policy::reject_duplicate),
         send(done.id, "too late"),
         send(known.id, "in time"),
         cursor_move{.name = "hooks", .shard = 0, .position = 1, .epoch = 77},

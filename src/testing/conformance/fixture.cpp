@@ -196,7 +196,7 @@ awaitable<record> fixture::stored(run_id id)
     co_return std::move(*found);
 }
 
-transition start_of(const record& first, start_rule rule)
+transition start_of(const record& first, id_reuse_policy rule)
 {
     transition change;
     change.next = first;

@@ -62,7 +62,8 @@ private:
     core::run_id_maker ids_;
 };
 
-transition start_of(const record& first, start_rule rule = start_rule::unless_unfinished);
+transition start_of(const record& first,
+                    id_reuse_policy rule = id_reuse_policy::allow_after_finish);
 
 /// The next version, with nothing else changed but the time of the last commit.
 record next_of(const record& current);

@@ -120,7 +120,7 @@ struct news_log {
     std::mutex mutex;
     std::map<std::uint32_t, std::optional<time_point>> heard;
 
-    void hear(std::span<const shard_news> news)
+    void hear(std::span<const shard_change> news)
     {
         const std::lock_guard lock{mutex};
         for (const auto& each : news) {
@@ -158,7 +158,7 @@ awaitable<void> wait_for_news(fixture& test, std::shared_ptr<news_log> log, std:
 awaitable<void> a_shared_store_tells_of_commits(fixture& test)
 {
     const auto log = std::make_shared<news_log>();
-    auto handle = test.store().listen([log](auto news) { log->hear(news); });
+    auto handle = test.store().subscribe([log](auto news) { log->hear(news); });
     expect((handle != nullptr) == test.store().shared(), "whether there is anything to hear");
     if (!handle)
         co_return;

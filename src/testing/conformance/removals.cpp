@@ -152,7 +152,7 @@ awaitable<void> a_removal_frees_foreign_id_and_start_key(fixture& test)
     co_await test.accept_one(removal{first.id, first.version});
     auto fresh = test.make_run("again");
     fresh.start_key = "key";
-    co_await test.accept_one(start_of(fresh, start_rule::once));
+    co_await test.accept_one(start_of(fresh, id_reuse_policy::reject_duplicate));
     const auto stored = co_await test.stored(fresh.id);
     expect_record(stored, fresh, "a run that takes the place of a removed one");
 }

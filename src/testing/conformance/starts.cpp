@@ -9,7 +9,8 @@ namespace {
 awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
 {
     auto holder = co_await test.started("held");
-    for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
+    for (const auto rule :
+         {id_reuse_policy::allow_after_finish, id_reuse_policy::reject_duplicate}) {
         const auto refused = co_await test.apply_one(start_of(test.make_run("held"), rule));
         expect_status(refused, apply_status::already_running, "a second start");
         expect(refused.existing == holder.id,
@@ -45,21 +46,25 @@ awaitable<void> each_finished_state_frees_the_foreign_id(fixture& test)
 awaitable<void> once_allows_one_run_for_ever(fixture& test)
 {
     const auto first = test.make_run("only");
-    co_await test.accept_one(start_of(first, start_rule::once));
+    co_await test.accept_one(start_of(first, id_reuse_policy::reject_duplicate));
     const auto finished = finish_of(first);
     co_await test.accept_one(step_of(finished));
-    const auto refused = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
-    expect_status(refused, apply_status::already_ran, "a second start with start_rule::once");
+    const auto refused =
+        co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
+    expect_status(refused, apply_status::already_ran,
+                  "a second start with id_reuse_policy::reject_duplicate");
     expect(refused.existing == first.id, "already_ran does not name the run that is there");
 
     // The rule is the new trigger's, not the old run's.
     const auto second = co_await test.started("only");
-    const auto beside = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
+    const auto beside =
+        co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
     expect_status(beside, apply_status::already_running,
-                  "start_rule::once beside an unfinished run");
+                  "id_reuse_policy::reject_duplicate beside an unfinished run");
     expect(beside.existing == second.id, "already_running does not name the unfinished run");
     co_await test.accept_one(step_of(finish_of(second)));
-    const auto last = co_await test.apply_one(start_of(test.make_run("only"), start_rule::once));
+    const auto last =
+        co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
     expect(last.existing == second.id, "already_ran does not name the latest run");
 }
 
@@ -80,7 +85,8 @@ awaitable<void> a_start_key_makes_a_trigger_repeatable(fixture& test)
     expect_status(result, apply_status::already_running, "another start key while the run goes on");
 
     co_await test.accept_one(step_of(finish_of(first)));
-    for (const auto rule : {start_rule::unless_unfinished, start_rule::once}) {
+    for (const auto rule :
+         {id_reuse_policy::allow_after_finish, id_reuse_policy::reject_duplicate}) {
         result = co_await test.apply_one(start_of(repeat, rule));
         expect_status(result, apply_status::duplicate, "the same start key after the run");
         expect(result.existing == first.id, "duplicate does not name the finished run");

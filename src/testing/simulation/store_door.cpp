@@ -36,14 +36,14 @@ void store_door::note(std::span<const change> batch, const std::vector<apply_res
     owner.seen.applied(of_.name(), batch, results);
 }
 
-std::optional<apply_result> store_door::apply_now(const change& only)
+std::optional<apply_result> store_door::try_apply(const change& only)
 {
     if (!in_place_)
         return {};
-    const auto how = of_.begin_store_call_now("apply_now");
-    auto result = inner().apply_now(only);
+    const auto how = of_.begin_store_call_now("try_apply");
+    auto result = inner().try_apply(only);
     note({&only, 1}, {*result});
-    of_.end_store_call_now("apply_now", how);
+    of_.end_store_call_now("try_apply", how);
     return result;
 }
 
@@ -142,12 +142,13 @@ asio::awaitable<void> store_door::release_role(role_lease held)
     co_await of_.end_store_call("release_role", how);
 }
 
-std::shared_ptr<void> store_door::listen(news_function hear)
+std::shared_ptr<void> store_door::subscribe(change_handler hear)
 {
-    return inner().listen([of = &of_, hear = std::move(hear)](std::span<const shard_news> news) {
-        if (!of->loses_news())
-            hear(news);
-    });
+    return inner().subscribe(
+        [of = &of_, hear = std::move(hear)](std::span<const shard_change> news) {
+            if (!of->loses_news())
+                hear(news);
+        });
 }
 
 } // namespace pawl::testing::detail

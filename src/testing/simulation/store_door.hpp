@@ -17,7 +17,7 @@ public:
     {
     }
 
-    std::optional<apply_result> apply_now(const change& only) override;
+    std::optional<apply_result> try_apply(const change& only) override;
     boost::asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override;
     boost::asio::awaitable<std::optional<record>> find(run_id id) override;
     boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
@@ -27,7 +27,7 @@ public:
                                                      duration lease_duration) override;
     boost::asio::awaitable<void> release(std::vector<lease> held) override;
     boost::asio::awaitable<void> release_role(role_lease held) override;
-    std::shared_ptr<void> listen(news_function hear) override;
+    std::shared_ptr<void> subscribe(change_handler hear) override;
     boost::asio::awaitable<std::vector<std::uint32_t>>
     first_shards(std::vector<std::string> workflows) override;
     boost::asio::awaitable<void> forget_roles(std::string_view prefix) override;
