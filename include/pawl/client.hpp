@@ -128,7 +128,7 @@ inline error_code code_of(const settlement& settled, message_kind kind)
         return make_error_code(errc::callback_failed);
     case message_outcome::expired:
         return make_error_code(errc::expired);
-    case message_outcome::refused:
+    case message_outcome::rejected:
         return make_error_code(refusal_code(kind, settled));
     case message_outcome::pending:
     case message_outcome::handled:
@@ -406,7 +406,7 @@ public:
     /// Reads a page of runs of this workflow (`query.workflow` is set to it).
     /// Signature: `void(error_code, page<Object, Status>)`.
     ///
-    /// A run whose object cannot be read is listed with snapshot::unreadable. Pages follow each
+    /// A run whose object cannot be read is listed with snapshot::decode_error. Pages follow each
     /// other by their places in the order of creation: a run that is removed meanwhile ends no
     /// listing.
     ///
@@ -506,7 +506,7 @@ private:
             return make_snapshot(flow, run);
         } catch (...) {
             auto shown = detail::make_snapshot<Object, Status>(run, Object{});
-            shown.unreadable = detail::exception_text(std::current_exception());
+            shown.decode_error = detail::exception_text(std::current_exception());
             return shown;
         }
     }

@@ -22,7 +22,7 @@ enum class event_kind : std::uint8_t {
     message_settled = 10, ///< a message was handled or refused, and nothing else changed
     data_deletion_requested = 11,
     data_deleted = 12,
-    message_kept = 13,  ///< a message came that the run cannot take yet; it waits in the inbox
+    message_deferred = 13, ///< a message came that the run cannot take yet; it waits in the inbox
     attempt_begun = 14, ///< a handler begins that was under way at a crash; see record::suspicion
 };
 

@@ -20,11 +20,11 @@ enum class message_kind : std::uint8_t {
 
 /// How a message ended. Stored: never change a number.
 enum class message_outcome : std::uint8_t {
-    pending = 0, ///< in the inbox
-    handled = 1, ///< did what it asked for
-    refused = 2, ///< the run could not do that: see the detail
-    failed = 3,  ///< the callback's handler failed for the last time: see the detail
-    expired = 4, ///< its time limit passed in the inbox
+    pending = 0,  ///< in the inbox
+    handled = 1,  ///< did what it asked for
+    rejected = 2, ///< the run could not do that: see the detail
+    failed = 3,   ///< the callback's handler failed for the last time: see the detail
+    expired = 4,  ///< its time limit passed in the inbox
 };
 
 /// One durable entry of a run's inbox. Named by (run, sequence).

@@ -40,16 +40,16 @@ struct handler_report {
 };
 
 /// Why something that was begun came to nothing; none of these is an error.
-enum class skip_reason : std::uint8_t {
+enum class discard_reason : std::uint8_t {
     skip_returned,   ///< a handler returned skip()
     interrupted,     ///< a handler was interrupted
-    run_changed,     ///< a result came too late: somebody else had changed the run
+    conflict,        ///< a result came too late: somebody else had changed the run
     not_owner,       ///< a result came too late: another engine has the run's shard
     message_refused, ///< a command that the run's state does not allow
     message_expired, ///< a message whose time limit had passed
 };
 
-std::string_view to_string(skip_reason reason) noexcept;
+std::string_view to_string(discard_reason reason) noexcept;
 
 enum class engine_state : std::uint8_t { stopped = 1, running = 2, starting = 3 };
 
@@ -68,7 +68,8 @@ public:
 
     virtual void handler_ended(const handler_report&) {}
 
-    virtual void skipped(std::string_view /*workflow*/, std::string_view /*process*/, skip_reason)
+    virtual void discarded(std::string_view /*workflow*/, std::string_view /*process*/,
+                           discard_reason)
     {
     }
 

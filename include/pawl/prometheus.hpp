@@ -54,8 +54,8 @@ public:
 
     void committed(const transition& change) noexcept override;
     void handler_ended(const handler_report& report) noexcept override;
-    void skipped(std::string_view workflow, std::string_view process,
-                 skip_reason reason) noexcept override;
+    void discarded(std::string_view workflow, std::string_view process,
+                   discard_reason reason) noexcept override;
     void message_settled(std::string_view workflow, message_kind kind, message_outcome outcome,
                          duration age) noexcept override;
     void batch_applied(std::size_t changes, duration took, bool failed) noexcept override;

@@ -30,7 +30,7 @@ struct snapshot {
     Object object;
 
     /// Why `object` could not be read, in a listing; then it is a default-constructed one.
-    std::string unreadable;
+    std::string decode_error;
 };
 
 namespace detail {

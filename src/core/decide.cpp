@@ -99,7 +99,7 @@ public:
 
     void refuse(std::uint64_t message, std::string why)
     {
-        settle(message, message_outcome::refused, std::move(why));
+        settle(message, message_outcome::rejected, std::move(why));
         change_.kind = event_kind::message_settled;
     }
 
@@ -215,7 +215,7 @@ public:
     bool apply(status_retired& retired);
     bool apply(timeout_unknown& unknown);
     bool apply(transition_failed& failure);
-    bool apply(mail_noted&);
+    bool apply(message_deferred&);
 
 private:
     void stay(const source& by, const next_value& value);
@@ -580,9 +580,9 @@ bool maker::apply(transition_failed& failure)
     return true;
 }
 
-bool maker::apply(mail_noted&)
+bool maker::apply(message_deferred&)
 {
-    change_.kind = event_kind::message_kept;
+    change_.kind = event_kind::message_deferred;
     return true;
 }
 

@@ -22,9 +22,9 @@ public:
         hand_on([&](observer& to) { to.handler_ended(report); });
     }
 
-    void skipped(std::string_view workflow, std::string_view process, skip_reason why) override
+    void discarded(std::string_view workflow, std::string_view process, discard_reason why) override
     {
-        hand_on([&](observer& to) { to.skipped(workflow, process, why); });
+        hand_on([&](observer& to) { to.discarded(workflow, process, why); });
     }
 
     void message_settled(std::string_view workflow, message_kind kind, message_outcome outcome,

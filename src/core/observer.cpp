@@ -2,20 +2,20 @@
 
 namespace pawl {
 
-std::string_view to_string(skip_reason reason) noexcept
+std::string_view to_string(discard_reason reason) noexcept
 {
     switch (reason) {
-    case skip_reason::skip_returned:
+    case discard_reason::skip_returned:
         return "skip returned";
-    case skip_reason::interrupted:
+    case discard_reason::interrupted:
         return "interrupted";
-    case skip_reason::run_changed:
-        return "run changed";
-    case skip_reason::not_owner:
+    case discard_reason::conflict:
+        return "conflict";
+    case discard_reason::not_owner:
         return "not owner";
-    case skip_reason::message_refused:
+    case discard_reason::message_refused:
         return "message refused";
-    case skip_reason::message_expired:
+    case discard_reason::message_expired:
         return "message expired";
     }
     return "unknown";

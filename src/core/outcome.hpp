@@ -95,10 +95,10 @@ struct transition_failed {
 };
 
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
-struct mail_noted {};
+struct message_deferred {};
 
 using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
                              command_received, message_expired, pause_elapsed, data_scrubbed,
-                             status_retired, timeout_unknown, transition_failed, mail_noted>;
+                             status_retired, timeout_unknown, transition_failed, message_deferred>;
 
 } // namespace pawl::core

@@ -63,8 +63,8 @@ std::string to_string(event_kind kind)
         return "data_deletion_requested";
     case event_kind::data_deleted:
         return "data_deleted";
-    case event_kind::message_kept:
-        return "message_kept";
+    case event_kind::message_deferred:
+        return "message_deferred";
     case event_kind::attempt_begun:
         return "attempt_begun";
     }

@@ -107,7 +107,7 @@ const std::string& error_of(const transition& change)
     case event_kind::repeated:
     case event_kind::resumed:
     case event_kind::checkpointed:
-    case event_kind::message_kept:
+    case event_kind::message_deferred:
     case event_kind::attempt_begun:
         break;
     case event_kind::message_settled:

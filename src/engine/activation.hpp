@@ -149,7 +149,7 @@ private:
     log_entry entry_of(log_level level, std::string_view text) const;
     void report(const core::source& by, time_point begun, handler_result how,
                 std::string_view error = {}) const;
-    void tell_skipped(skip_reason why) const;
+    void report_discarded(discard_reason why) const;
     void tell_settled(const settlement& ended) const;
     std::optional<transition> decide(core::outcome what);
     bool store_in_place(own_commit& made);

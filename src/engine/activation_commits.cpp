@@ -207,14 +207,14 @@ void activation::learn_from(own_commit& made)
         break;
     case apply_status::conflict:
         stale_ = true;
-        tell_skipped(skip_reason::run_changed);
+        report_discarded(discard_reason::conflict);
         break;
     case apply_status::fenced:
         shared_.shards->doubt();
         [[fallthrough]];
     default: // or removed
         owned_ = false;
-        tell_skipped(skip_reason::not_owner);
+        report_discarded(discard_reason::not_owner);
         break;
     }
 }
@@ -225,11 +225,11 @@ core::inbox_view activation::inbox_view() const
 }
 
 /// Of what was to be stored.
-void activation::tell_skipped(skip_reason why) const
+void activation::report_discarded(discard_reason why) const
 {
     if (shared_.observer)
-        shared_.observer->skipped(record_.workflow,
-                                  workflow_->impl->rules.label(record_.status) + "-commit", why);
+        shared_.observer->discarded(record_.workflow,
+                                    workflow_->impl->rules.label(record_.status) + "-commit", why);
 }
 
 void activation::tell_settled(const settlement& ended) const
@@ -239,11 +239,11 @@ void activation::tell_settled(const settlement& ended) const
         return;
     shared_.observer->message_settled(record_.workflow, message->kind, ended.outcome,
                                       now() - message->sent_at);
-    const bool refused = ended.outcome == message_outcome::refused;
+    const bool refused = ended.outcome == message_outcome::rejected;
     if (refused || ended.outcome == message_outcome::expired)
-        shared_.observer->skipped(
+        shared_.observer->discarded(
             record_.workflow, workflow_->impl->rules.label(record_.status) + "-inbox",
-            refused ? skip_reason::message_refused : skip_reason::message_expired);
+            refused ? discard_reason::message_refused : discard_reason::message_expired);
 }
 
 asio::awaitable<void> activation::checkpoint(std::string object)

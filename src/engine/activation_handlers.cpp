@@ -52,7 +52,7 @@ std::optional<core::outcome> activation::outcome_of(core::action what)
         return unknown_timeout(record_.deadlines[static_cast<std::size_t>(what.timeout)].timeout);
     case need::nothing:
     default:
-        return core::mail_noted{};
+        return core::message_deferred{};
     }
 }
 
@@ -275,9 +275,9 @@ void activation::report(const core::source& by, time_point begun, handler_result
     made.parent_span = core::trace_of(record_);
     shared_.observer->handler_ended(made);
     if (how == handler_result::skipped)
-        shared_.observer->skipped(record_.workflow, process, skip_reason::skip_returned);
+        shared_.observer->discarded(record_.workflow, process, discard_reason::skip_returned);
     else if (how == handler_result::interrupted)
-        shared_.observer->skipped(record_.workflow, process, skip_reason::interrupted);
+        shared_.observer->discarded(record_.workflow, process, discard_reason::interrupted);
 }
 
 bool activation::is_permanent(const core::source& by, const std::exception_ptr& failure) const

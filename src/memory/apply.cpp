@@ -56,7 +56,7 @@ void settle_messages(const transition& change, run_entry& run)
             continue;
         if (!finished)
             break;
-        settle(message, message_outcome::refused, core::ended_detail);
+        settle(message, message_outcome::rejected, core::ended_detail);
         --run.data.inbox_pending;
     }
 }

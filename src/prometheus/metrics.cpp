@@ -40,8 +40,8 @@ const char* name_of(message_outcome outcome)
         return "pending";
     case message_outcome::handled:
         return "handled";
-    case message_outcome::refused:
-        return "refused";
+    case message_outcome::rejected:
+        return "rejected";
     case message_outcome::failed:
         return "failed";
     case message_outcome::expired:
@@ -202,8 +202,8 @@ void prometheus_metrics::handler_ended(const handler_report& report) noexcept
         families_->errors.at(labels).Increment();
 }
 
-void prometheus_metrics::skipped(std::string_view workflow, std::string_view process,
-                                 skip_reason reason) noexcept
+void prometheus_metrics::discarded(std::string_view workflow, std::string_view process,
+                                   discard_reason reason) noexcept
 {
     auto labels = process_labels(workflow, process);
     labels["reason"] = to_string(reason);

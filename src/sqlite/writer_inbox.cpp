@@ -26,7 +26,7 @@ std::uint32_t writer::settle(const transition& change, const stored_run& run)
     }
     if (is_finished(change.next.state) && pending > 0) {
         execution{settle_rest_}
-            .bind(static_cast<int>(message_outcome::refused))
+            .bind(static_cast<int>(message_outcome::rejected))
             .bind(core::ended_detail)
             .bind(run.row)
             .run();

@@ -79,7 +79,7 @@ void check(run_state before, message_kind command, const answer& expected)
         return;
     }
     BOOST_TEST((change->next.state == before));
-    BOOST_TEST((settled.outcome == pawl::message_outcome::refused));
+    BOOST_TEST((settled.outcome == pawl::message_outcome::rejected));
     BOOST_TEST(settled.detail == refusals.at(command) + ": the run is " + pawl::to_string(before));
     BOOST_TEST((pawl::detail::refusal_code(command, settled) == expected.refusal));
     BOOST_TEST(change->next.requested_by == run.requested_by);

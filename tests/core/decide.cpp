@@ -36,7 +36,7 @@ pawl::record in_state(std::size_t column, int status)
 
 std::string to_text(pawl::message_outcome outcome)
 {
-    static constexpr std::array names{"pending", "handled", "refused", "failed", "expired"};
+    static constexpr std::array names{"pending", "handled", "rejected", "failed", "expired"};
     return names[static_cast<std::size_t>(outcome)];
 }
 
@@ -149,13 +149,13 @@ std::vector<row> timeout_rows()
 
 std::vector<row> other_rows()
 {
-    constexpr auto refused = "message_settled refused";
+    constexpr auto refused = "message_settled rejected";
     constexpr auto expired = "message_settled expired";
     constexpr auto paused = "paused Paused handled";
     constexpr auto resumed = "resumed Running handled";
     constexpr auto cancelled = "cancelled Cancelled handled";
     constexpr auto deleted = "data_deletion_requested RequestedDataDeleted handled";
-    constexpr auto kept = "message_kept";
+    constexpr auto kept = "message_deferred";
     const auto command = [](message_kind kind) {
         return command_received{4, kind, "asked"};
     };
@@ -189,7 +189,7 @@ std::vector<row> other_rows()
          data_scrubbed{"empty"},
          created,
          {"-", "-", "-", "-", "-", "-", "data_deleted DataDeleted", "-"}},
-        {"mail", mail_noted{}, created, {kept, kept, kept, kept, kept, kept, kept, kept}},
+        {"mail", message_deferred{}, created, {kept, kept, kept, kept, kept, kept, kept, kept}},
     };
 }
 

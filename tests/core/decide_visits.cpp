@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(deadlines_are_armed_on_entry_and_fall_away_on_leaving)
           outcome{returned(next_kind::skip, from_callback{4})},
           outcome{returned(next_kind::pause, from_callback{4})},
           outcome{handler_failed{from_callback{4}, "no", false}},
-          outcome{command_received{4, pawl::message_kind::pause, {}}}, outcome{mail_noted{}}})
+          outcome{command_received{4, pawl::message_kind::pause, {}}}, outcome{message_deferred{}}})
         BOOST_TEST((after(run, stays, now + 1min).deadlines == armed));
     BOOST_TEST(after(run, moves_to(shipping, from_callback{4}), now).deadlines.empty());
     BOOST_TEST(after(run, returned(next_kind::finish, from_callback{4}), now).deadlines.empty());

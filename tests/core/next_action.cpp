@@ -1,5 +1,5 @@
 // What a run needs next, in which order, and when it needs an engine at all. The two must agree: a
-// run that is due has something to do, or is told apart by mail_noted.
+// run that is due has something to do, or is told apart by message_deferred.
 #include "core/decide_support.hpp"
 
 using namespace decide_test;

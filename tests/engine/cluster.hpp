@@ -21,9 +21,9 @@ constexpr auto lease_duration = 10s;
 struct late_counter : pawl::observer {
     int late = 0;
 
-    void skipped(std::string_view, std::string_view, pawl::skip_reason why) noexcept override
+    void discarded(std::string_view, std::string_view, pawl::discard_reason why) noexcept override
     {
-        if (why == pawl::skip_reason::not_owner)
+        if (why == pawl::discard_reason::not_owner)
             ++late;
     }
 };

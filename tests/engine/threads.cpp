@@ -275,7 +275,7 @@ void check_notes(scene& all, const pawl::snapshot<job, stage>& run)
     for (const auto& note : all.notes[run.foreign_id]) {
         const auto outcome = outcome_of(all.m, run.id, note.sequence);
         BOOST_TEST((outcome == pawl::message_outcome::handled ||
-                    outcome == pawl::message_outcome::refused));
+                    outcome == pawl::message_outcome::rejected));
         BOOST_TEST(std::ranges::count(run.object.notes, note.text) ==
                    (outcome == pawl::message_outcome::handled ? 1 : 0));
     }

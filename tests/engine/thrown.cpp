@@ -203,7 +203,7 @@ void decode_of_an_answer(odd_world& w, const thrower& t)
     BOOST_TEST((w.error_of(c.async_await_finished(run)) == pawl::errc::decode_failed));
     const auto page = w.wait_for(c.async_list({}));
     BOOST_REQUIRE(page.runs.size() == 1u);
-    BOOST_TEST(!page.runs.front().unreadable.empty());
+    BOOST_TEST(!page.runs.front().decode_error.empty());
 }
 
 void decode_and_encode_in_a_step(odd_world& w, const thrower& t)
@@ -301,7 +301,7 @@ void an_upgrade(odd_world& w, const thrower& t)
     auto& c = w.begin(std::move(b));
     BOOST_TEST((w.error_of(c.async_find(run)) == pawl::errc::decode_failed));
     const auto page = w.wait_for(c.async_list({}));
-    BOOST_TEST(!page.runs.front().unreadable.empty());
+    BOOST_TEST(!page.runs.front().decode_error.empty());
 }
 
 struct throwing_observer : pawl::observer {
@@ -309,7 +309,7 @@ struct throwing_observer : pawl::observer {
 
     void committed(const pawl::transition&) override { raise_(); }
     void handler_ended(const pawl::handler_report&) override { raise_(); }
-    void skipped(std::string_view, std::string_view, pawl::skip_reason) override { raise_(); }
+    void discarded(std::string_view, std::string_view, pawl::discard_reason) override { raise_(); }
     void message_settled(std::string_view, pawl::message_kind, pawl::message_outcome,
                          pawl::duration) override
     {

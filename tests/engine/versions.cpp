@@ -139,8 +139,8 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_is_told_and_leaves_the_run_as_it_was)
     w.wait_for(client.async_trigger("new", lamp{5, {}}));
     const auto page = w.wait_for(client.async_list({}));
     BOOST_REQUIRE(page.runs.size() == 2u);
-    BOOST_TEST(page.runs[0].unreadable.find("no such lamp") != std::string::npos);
-    BOOST_TEST(page.runs[1].unreadable == "");
+    BOOST_TEST(page.runs[0].decode_error.find("no such lamp") != std::string::npos);
+    BOOST_TEST(page.runs[1].decode_error == "");
     BOOST_TEST(page.runs[1].object.value == 5);
 }
 

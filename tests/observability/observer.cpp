@@ -29,8 +29,8 @@ public:
                            std::to_string(report.attempt) + " " + std::string{report.error});
     }
 
-    void skipped(std::string_view, std::string_view process,
-                 pawl::skip_reason reason) noexcept override
+    void discarded(std::string_view, std::string_view process,
+                   pawl::discard_reason reason) noexcept override
     {
         skips.push_back(std::string{process} + ": " + std::string{to_string(reason)});
     }

@@ -83,10 +83,10 @@ struct counter final : pawl::observer {
     std::atomic<int> late{0};
     std::atomic<int> interrupted{0};
 
-    void skipped(std::string_view, std::string_view, pawl::skip_reason why) noexcept override
+    void discarded(std::string_view, std::string_view, pawl::discard_reason why) noexcept override
     {
-        late += why == pawl::skip_reason::not_owner;
-        interrupted += why == pawl::skip_reason::interrupted;
+        late += why == pawl::discard_reason::not_owner;
+        interrupted += why == pawl::discard_reason::interrupted;
     }
 };
 

@@ -96,7 +96,7 @@ awaitable<void> changes_of_a_batch_follow_each_other(fixture& test)
     const auto stored = co_await test.stored(first.id);
     expect(stored.state == run_state::completed, "a run that lived in one batch has not ended");
     const auto end = co_await test.store().outcome(first.id, 1);
-    expect(end && end->outcome == message_outcome::refused,
+    expect(end && end->outcome == message_outcome::rejected,
            "a message between transitions of one batch was not settled by the last of them");
 }
 

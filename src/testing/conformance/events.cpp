@@ -113,7 +113,7 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
         {event_kind::attempt_failed, run_state::running, error},
         {event_kind::checkpointed, run_state::running, ""},
         {event_kind::message_settled, run_state::running, ""},
-        {event_kind::message_kept, run_state::running, ""},
+        {event_kind::message_deferred, run_state::running, ""},
         {event_kind::attempt_begun, run_state::running, ""},
         {event_kind::paused, run_state::paused, reason, "ops"},
         {event_kind::resumed, run_state::running, "", "ops"},

@@ -45,7 +45,7 @@ awaitable<void> settled_messages_leave_the_inbox(fixture& test)
     auto run = co_await with_messages(test, "busy", 6);
     auto change = step_of(next_of(run));
     change.settled = {{2, message_outcome::handled, ""},
-                      {1, message_outcome::refused, "not \"now\""},
+                      {1, message_outcome::rejected, "not \"now\""},
                       {5, message_outcome::expired, "too late"}};
     co_await test.accept_one(change);
     co_await expect_inbox(test, run.id, {3, 4, 6});
@@ -124,10 +124,10 @@ awaitable<void> the_end_of_a_run_settles_its_inbox(fixture& test)
         co_await expect_inbox(test, run.id, {});
         co_await expect_outcome(test, run.id, {1, message_outcome::handled, "before"});
         co_await expect_outcome(test, run.id,
-                                {2, message_outcome::refused, "the run has finished"});
+                                {2, message_outcome::rejected, "the run has finished"});
         co_await expect_outcome(test, run.id, {3, message_outcome::handled, "this one did it"});
         co_await expect_outcome(test, run.id,
-                                {4, message_outcome::refused, "the run has finished"});
+                                {4, message_outcome::rejected, "the run has finished"});
         const auto stored = co_await test.stored(run.id);
         expect_wake(stored, {}, "a finished run with messages that nobody saw");
     }
@@ -149,7 +149,7 @@ awaitable<void> a_finished_run_settles_the_order_to_delete(fixture& test)
     co_await test.accept_one(change);
     co_await expect_inbox(test, run.id, {});
     co_await expect_outcome(test, run.id, {1, message_outcome::handled, ""});
-    co_await expect_outcome(test, run.id, {2, message_outcome::refused, "the run has finished"});
+    co_await expect_outcome(test, run.id, {2, message_outcome::rejected, "the run has finished"});
     const auto stored = co_await test.stored(run.id);
     expect_wake(stored, beginning, "a finished run that still has work");
 }
