@@ -109,7 +109,7 @@ int main()
         if (entry.level >= pawl::log_level::error)
             std::cout << entry.text << ": " << entry.error << "\n";
     };
-    options.prepare = [&](pawl::engine& engine) {
+    options.configure = [&](pawl::engine& engine) {
         engine.add(slips);
         engine.connect("shop", pawl::from_topic(broker, "orders"), orders, open_sale);
         engine.connect("bank", pawl::from_topic(broker, "payments"), orders, settle_sale,

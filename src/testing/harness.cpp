@@ -83,8 +83,8 @@ void engine_bench::start()
 {
     engine_.emplace(io_->get_executor(), options_.engine);
     add_workflows(*engine_);
-    if (options_.prepare)
-        options_.prepare(*engine_);
+    if (options_.configure)
+        options_.configure(*engine_);
     wait_for(engine_->async_start());
     run_until_idle();
 }
@@ -103,7 +103,7 @@ void engine_bench::stop()
             break;
         // A handler that ignores its cancellation may wait for time.
         const auto next = next_wait();
-        if (!next && !run_one_for(options_.real_wait))
+        if (!next && !run_one_for(options_.real_time_timeout))
             throw failure("the engine cannot be stopped: a handler never ends");
         if (next)
             clock_->advance(std::max(*next - now(), duration::zero()));
@@ -136,7 +136,7 @@ void engine_bench::run_until_idle()
     constexpr std::chrono::milliseconds pause{20};
     do
         poll();
-    while (options_.real_wait.count() > 0 && run_one_for(pause));
+    while (options_.real_time_timeout.count() > 0 && run_one_for(pause));
 }
 
 /// Until nothing is ready. Throws when that does not end while time stands still.
@@ -179,7 +179,7 @@ void engine_bench::run_until(const std::function<bool()>& done)
 {
     run_until_idle();
     while (!done()) {
-        if (!run_one_for(options_.real_wait))
+        if (!run_one_for(options_.real_time_timeout))
             throw failure("the operation waits for time, or for something that never comes: move "
                           "time on with advance(), or await what shall come before it");
         run_until_idle();
@@ -216,11 +216,11 @@ void engine_bench::advance(duration span)
 
 bool engine_bench::advance_until(const std::function<bool()>& done)
 {
-    const auto end = now() + options_.patience;
+    const auto end = now() + options_.max_simulated_time;
     run_until_idle();
     while (!done()) {
         const auto next = next_wait();
-        if (next ? *next > end : !run_one_for(options_.real_wait))
+        if (next ? *next > end : !run_one_for(options_.real_time_timeout))
             return false;
         if (next)
             clock_->advance(std::max(*next - now(), duration::zero()));

@@ -1,6 +1,6 @@
 // Each role scheduler against the contract of role_scheduler, and schedulers that break one rule
 // against the check that is named for it.
-#include "conformance/role_stage.hpp"
+#include "conformance/role_fixture.hpp"
 #include "pawl/memory.hpp"
 #include "pawl/sqlite.hpp"
 
@@ -32,7 +32,7 @@ struct leaks_are_meant {
 namespace asio = boost::asio;
 using asio::awaitable;
 using pawl::testing::manual_clock;
-using pawl::testing::role_stage;
+using pawl::testing::role_fixture;
 
 role_test::stage_store in_memory(const std::shared_ptr<manual_clock>& clock)
 {
@@ -50,15 +50,15 @@ const bool added = [] {
     return true;
 }();
 
-/// A stage whose schedulers are each wrapped in one that breaks a rule.
+/// A fixture whose schedulers are each wrapped in one that breaks a rule.
 template <class Broken>
-role_stage make_broken_stage()
+role_fixture make_broken_stage()
 {
-    auto stage = role_test::make_stage(in_memory);
-    stage.join = [join = stage.join] {
-        return std::make_shared<Broken>(join());
+    auto fixture = role_test::make_fixture(in_memory);
+    fixture.make_scheduler = [make = fixture.make_scheduler] {
+        return std::make_shared<Broken>(make());
     };
-    return stage;
+    return fixture;
 }
 
 struct forwarding_scheduler : pawl::role_scheduler {

@@ -338,7 +338,7 @@ BOOST_AUTO_TEST_CASE(an_event_whose_dead_letter_cannot_be_stored_is_neither_lost
     pawl::testing::harness_options options;
     options.engine.store = store;
     const auto flow = carrying();
-    options.prepare = [&](pawl::engine& to) {
+    options.configure = [&](pawl::engine& to) {
         const auto fail = [&calls](arrived&) -> awaitable<void> {
             ++calls;
             throw std::runtime_error("never");
@@ -382,7 +382,7 @@ BOOST_AUTO_TEST_CASE(what_user_functions_throw_ends_for_that_event_alone)
         if (entry.process == "connector-orders")
             throw std::logic_error("the log is odd");
     };
-    options.prepare = [&](pawl::engine& to) {
+    options.configure = [&](pawl::engine& to) {
         pawl::connector_options rules{.retry = three_times};
         rules.retry.permanent = [](const std::exception_ptr&) -> bool {
             throw 7;

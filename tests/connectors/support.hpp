@@ -115,8 +115,8 @@ struct bench {
         options.engine.store = store;
         options.engine.clock = clock;
         if (which == backend::sqlite)
-            options.real_wait = 5s;
-        options.prepare = [this, prepare = std::move(prepare)](pawl::engine& to) {
+            options.real_time_timeout = 5s;
+        options.configure = [this, prepare = std::move(prepare)](pawl::engine& to) {
             prepare(to, *this);
         };
         test.emplace(std::move(flow), std::move(options));

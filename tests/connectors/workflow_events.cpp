@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(what_another_process_committed_is_seen_too)
     options.engine.clock = clock;
     const auto flow = carrying();
     list seen;
-    options.prepare = [&](pawl::engine& to) {
+    options.configure = [&](pawl::engine& to) {
         to.connect("watch", to.events("others"), flow, see_into(seen));
     };
     pawl::testing::harness<parcel, place> test{flow, std::move(options)};
@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(a_receive_that_is_cancelled_loses_no_shards_events)
     options.engine.store = store;
     options.engine.clock = clock;
     std::shared_ptr<pawl::event_source> source;
-    options.prepare = [&](pawl::engine& to) {
+    options.configure = [&](pawl::engine& to) {
         source = to.events("parcels");
     };
     pawl::testing::harness<parcel, place> test{carrying(), std::move(options)};
@@ -362,7 +362,7 @@ BOOST_AUTO_TEST_CASE(a_consumer_moves_past_events_that_it_does_not_want)
     options.engine.clock = clock;
     const auto flow = carrying();
     list seen;
-    options.prepare = [&](pawl::engine& to) {
+    options.configure = [&](pawl::engine& to) {
         to.connect("in", to.events("parcels", {.kinds = {pawl::event_kind::cancelled}}), flow,
                    see_into(seen));
     };

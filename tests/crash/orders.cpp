@@ -23,14 +23,14 @@ void try_every_crash(const order_case& drawn, const std::vector<std::string>& wa
             std::string text = "the ledgers have";
             for (const auto& each : effects)
                 text += " [" + each + "]";
-            made.broken.push_back(text);
+            made.violations.push_back(text);
         }
         return made;
     });
     BOOST_TEST_MESSAGE(result.calls << " calls, " << result.simulations << " lives");
     BOOST_TEST(result.calls > 20u);
     BOOST_TEST(result.simulations == 2 * result.calls + 1);
-    for (const auto& sentence : result.broken)
+    for (const auto& sentence : result.violations)
         BOOST_TEST(false, sentence);
 }
 

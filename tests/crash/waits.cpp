@@ -104,7 +104,7 @@ asio::awaitable<void> travel(simulation* sim, pawl::client<journey, place> clien
             co_return;
         } catch (const pawl::system_error& e) {
             if (e.code() != pawl::errc::not_running && e.code() != pawl::errc::store_unavailable)
-                sim->broken("the traveller was told: " + e.code().message());
+                sim->report_violation("the traveller was told: " + e.code().message());
         }
         co_await sim->sleep(500ms);
     }
@@ -118,7 +118,7 @@ pawl::testing::simulation_result run_journey(simulation_options options)
         [&](simulated_process& process) { return make_journey(world, process); });
     sim.spawn("the traveller", travel(&sim, client));
     sim.check([&] {
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         const auto run = sim.read(sim.store().latest("journeys", "one"));
         const auto object = pawl::codec<journey>::decode(run->object);
         // The first checkpoint is made once an attempt, and a crash may add an attempt.
@@ -126,12 +126,12 @@ pawl::testing::simulation_result run_journey(simulation_options options)
         while (stages.size() > 1 && stages[1] == "begun")
             stages.erase(stages.begin());
         if (stages.front() != "begun" || stages.at(1) != "called" || stages.at(2) != "late")
-            broken.emplace_back("the journey took another way");
+            violations.emplace_back("the journey took another way");
         if (world.tickets.size() != 1 || object.ticket != 1)
-            broken.emplace_back("there is not one ticket");
+            violations.emplace_back("there is not one ticket");
         if (world.hooks < 1)
-            broken.emplace_back("no hook was called");
-        return broken;
+            violations.emplace_back("no hook was called");
+        return violations;
     });
     return sim.run();
 }
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_workflow_of_waits_and_callbacks)
     BOOST_TEST_MESSAGE(result.calls << " calls, " << result.simulations << " lives");
     BOOST_TEST(result.calls > 30u);
     BOOST_TEST(result.simulations == 2 * result.calls + 1);
-    for (const auto& sentence : result.broken)
+    for (const auto& sentence : result.violations)
         BOOST_TEST(false, sentence);
 }
 

@@ -76,7 +76,7 @@ struct clock_stage {
         options.engine.clock = clock;
         if (which == backend::sqlite) {
             options.engine.store = pawl::open_sqlite(":memory:");
-            options.real_wait = 5s;
+            options.real_time_timeout = 5s;
         }
         lamps.emplace(waiting_everywhere(clock), std::move(options));
         repeating = lamps->trigger("repeating");

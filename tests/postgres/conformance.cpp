@@ -1,6 +1,6 @@
 // PostgreSQL against the contracts of record_store and, by its leases, of role_scheduler: one test
 // case a check, each in a schema of its own.
-#include "conformance/role_stage.hpp"
+#include "conformance/role_fixture.hpp"
 #include "pawl/testing/store_conformance.hpp"
 #include "postgres/consistency.hpp"
 #include "postgres/support.hpp"

@@ -56,7 +56,7 @@ pawl::step<> add_item(counter in, pawl::run<basket>& run, std::string item)
     } else {
         number = co_await reserve(in);
     }
-    if (in.sim->stormy() && in.sim->random().below(6) == 0)
+    if (in.sim->faults_active() && in.sim->random().below(6) == 0)
         throw std::runtime_error("drawn");
     run.object().items.push_back(std::move(item));
     run.object().reservations.push_back(number);
@@ -87,22 +87,22 @@ public:
 
     std::vector<std::string> check() override
     {
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& run : runs_of(on_.sim, "baskets")) {
             const auto object = pawl::codec<basket>::decode(run.object);
             const std::set<std::string> items{object.items.begin(), object.items.end()};
             const std::set<std::uint64_t> reservations{object.reservations.begin(),
                                                        object.reservations.end()};
             if (items.size() != object.items.size())
-                broken.push_back(run.foreign_id + ": an item was added twice");
+                violations.push_back(run.foreign_id + ": an item was added twice");
             if (reservations.size() != object.reservations.size())
-                broken.push_back(run.foreign_id + ": two items have the same reservation");
+                violations.push_back(run.foreign_id + ": two items have the same reservation");
             for (const auto& item : added_[run.foreign_id])
                 if (!items.contains(item))
-                    broken.push_back(run.foreign_id + ": the item " + item +
+                    violations.push_back(run.foreign_id + ": the item " + item +
                                      " was reported as added, and is not there");
         }
-        return broken;
+        return violations;
     }
 
 private:
@@ -132,9 +132,9 @@ private:
         if (!result)
             self->added_[who].insert(item);
         else if (result == errc::callback_failed && has_feature("callbacks"))
-            sim.broken(who + ": a callback failed for good, though it may be repeated");
+            sim.report_violation(who + ": a callback failed for good, though it may be repeated");
         else if (result != errc::callback_failed && result != errc::already_finished)
-            sim.broken(who + ": a callback ended with: " + result.message());
+            sim.report_violation(who + ": a callback ended with: " + result.message());
     }
 
     /// More than can be handled while the deadline passes.
@@ -170,7 +170,7 @@ private:
         });
         const auto waited = sim.now() - begun;
         if (is_calm && result == errc::expired && waited < limit)
-            sim.broken(fmt::format("{}: a message expired after {} s instead of {} s", who,
+            sim.report_violation(fmt::format("{}: a message expired after {} s instead of {} s", who,
                                    waited.count() / 1'000'000, limit.count() / 1'000'000));
     }
 
@@ -179,8 +179,8 @@ private:
     {
         auto& sim = self->on_.sim;
         const bool calm = random.below(2) == 0;
-        co_await sim.sleep(calm ? self->on_.storm + settled_after + random.between(0s, 1min)
-                                : random.between(0s, self->on_.storm));
+        co_await sim.sleep(calm ? self->on_.fault_duration + settled_after + random.between(0s, 1min)
+                                : random.between(0s, self->on_.fault_duration));
         const auto who = fmt::format("basket-{}", number);
         const auto run = co_await start_run(&sim, self->baskets_, who, basket{});
         const auto items = random.below(8);

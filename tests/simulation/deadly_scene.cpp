@@ -46,15 +46,15 @@ public:
 
     std::vector<std::string> check() override
     {
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& run : runs_of(on_.sim, "drinks")) {
             const bool given_up = run.status == static_cast<int>(dose::given_up);
             if (ends_.contains(run.foreign_id) && !given_up)
-                broken.push_back(run.foreign_id + ": survived what ends its process");
+                violations.push_back(run.foreign_id + ": survived what ends its process");
             if (run.suspicion != 0)
-                broken.push_back(run.foreign_id + ": is suspected though it has ended");
+                violations.push_back(run.foreign_id + ": is suspected though it has ended");
         }
-        return broken;
+        return violations;
     }
 
 private:
@@ -65,7 +65,7 @@ private:
         if (!run.object().poisoned || !of->alive())
             co_return pawl::to<dose::survived>;
         if (++self->ends_[std::string{run.foreign_id()}] == most_ends)
-            self->on_.sim.broken(
+            self->on_.sim.report_violation(
                 fmt::format("{} has ended {} processes", run.foreign_id(), most_ends));
         of->crash();
         co_await of->sleep(1h);
@@ -86,7 +86,7 @@ private:
                                       simulated_random random)
     {
         auto& sim = self->on_.sim;
-        co_await sim.sleep(random.between(0s, self->on_.storm));
+        co_await sim.sleep(random.between(0s, self->on_.fault_duration));
         const drink object{number == 0, random.below(3) == 0 ? 0 : random.below(500)};
         const auto run =
             co_await start_run(&sim, self->drinks_, fmt::format("drink-{}", number), object);

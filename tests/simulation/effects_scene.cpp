@@ -40,7 +40,7 @@ public:
     std::uint64_t make(const std::string& where, bool owned)
     {
         if (sim_.calm() > settled_after && !made_in_calm_.insert(where).second)
-            sim_.broken("the effect " + where + " was made twice, though nothing went wrong");
+            sim_.report_violation("the effect " + where + " was made twice, though nothing went wrong");
         return ledger_.enter(where, where, owned);
     }
 
@@ -50,7 +50,7 @@ public:
     void begins(const std::string& where)
     {
         if (sim_.calm() > settled_after && !begun_in_calm_.insert(where).second)
-            sim_.broken("the handler " + where + " ran twice, though nothing went wrong");
+            sim_.report_violation("the handler " + where + " ran twice, though nothing went wrong");
     }
 
 private:
@@ -131,7 +131,7 @@ pawl::step<effort::over> do_second(crew in, pawl::run<work>& run)
     for (const auto& [number, result] : results)
         if (number % 4 == 2 && in.process->alive() &&
             run.object().results[static_cast<std::size_t>(number)] != result)
-            in.sim->broken(run.foreign_id() + ": an effect of the run has two results");
+            in.sim->report_violation(run.foreign_id() + ": an effect of the run has two results");
     co_return pawl::to<effort::over>;
 }
 
@@ -166,8 +166,8 @@ private:
     {
         auto& sim = self->on_.sim;
         const bool calm = random.below(2) == 0;
-        co_await sim.sleep(calm ? self->on_.storm + settled_after + 10s
-                                : random.between(0s, self->on_.storm));
+        co_await sim.sleep(calm ? self->on_.fault_duration + settled_after + 10s
+                                : random.between(0s, self->on_.fault_duration));
         work object;
         object.branches = 1 + static_cast<int>(random.below(4));
         const auto run =

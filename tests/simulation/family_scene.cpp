@@ -75,7 +75,7 @@ void check_told(const household& in, const std::string& who, pawl::time_point si
         return;
     const auto late = in.sim->now() - std::max(since, ended);
     if (late > soon + in.skew)
-        in.sim->broken(
+        in.sim->report_violation(
             fmt::format("{} was told of its child's end {} s late", who, late.count() / 1'000'000));
 }
 
@@ -151,17 +151,17 @@ public:
         std::map<std::string, int> births;
         for (const auto& run : runs_of(on_.sim, "children"))
             ++births[run.foreign_id];
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& [name, count] : births)
             if (count > 1)
-                broken.push_back(fmt::format("the child {} was born {} times", name, count));
+                violations.push_back(fmt::format("the child {} was born {} times", name, count));
         for (const auto& run : runs_of(on_.sim, "parents")) {
             const auto object = pawl::codec<family>::decode(run.object);
             for (int i = 0; i < object.children; ++i)
                 if (!births.contains(fmt::format("{}/{}", run.foreign_id, i)))
-                    broken.push_back(run.foreign_id + " ended without one of its children");
+                    violations.push_back(run.foreign_id + " ended without one of its children");
         }
-        return broken;
+        return violations;
     }
 
 private:
@@ -200,9 +200,9 @@ private:
                                                {.idempotency_key = std::to_string(number)});
         });
         if (result && result != errc::already_finished && result != errc::callback_failed)
-            sim.broken("a greeting was refused: " + result.message());
+            sim.report_violation("a greeting was refused: " + result.message());
         if (result == errc::callback_failed && has_feature("callbacks"))
-            sim.broken("a greeting failed for good");
+            sim.report_violation("a greeting failed for good");
     }
 
     static asio::awaitable<void> live(family_scene* self, std::uint64_t number,
@@ -210,8 +210,8 @@ private:
     {
         auto& sim = self->on_.sim;
         const auto calm = random.below(3) == 0 ? settled_after : pawl::duration::zero();
-        co_await sim.sleep(random.between(0s, self->on_.storm) +
-                           (calm > pawl::duration::zero() ? self->on_.storm + calm : calm));
+        co_await sim.sleep(random.between(0s, self->on_.fault_duration) +
+                           (calm > pawl::duration::zero() ? self->on_.fault_duration + calm : calm));
         const auto name = fmt::format("family-{}", number);
         const auto run = co_await start_run(&sim, self->parents_, name,
                                             family{1 + static_cast<int>(random.below(3)), 0});

@@ -165,7 +165,7 @@ asio::awaitable<void> perform(in_hand run, act what, int number, pawl::duration 
         }());
         break;
     case act::fail:
-        if (run.sim->stormy() && random.below(2) == 0)
+        if (run.sim->faults_active() && random.below(2) == 0)
             throw std::runtime_error("drawn");
         break;
     }
@@ -197,7 +197,7 @@ asio::awaitable<next_value> run_step(in_hand run, const drawn_step* drawn)
 asio::awaitable<next_value> run_timeout(in_hand run, const drawn_timeout* drawn)
 {
     auto& random = run.sim->random();
-    if (drawn->fails_first && run.sim->stormy() && random.below(2) == 0)
+    if (drawn->fails_first && run.sim->faults_active() && random.below(2) == 0)
         throw std::runtime_error("drawn");
     run.note_save();
     if (drawn->repeats_once && random.below(2) == 0)
@@ -212,7 +212,7 @@ asio::awaitable<next_value> run_callback(in_hand run, const drawn_status* drawn,
     auto& random = run.sim->random();
     if (random.below(3) == 0)
         co_await run.process->sleep(random.between(0s, 1s));
-    if (run.sim->stormy() && random.below(8) == 0)
+    if (run.sim->faults_active() && random.below(8) == 0)
         throw std::runtime_error("drawn");
     run.object->heard.push_back(payload);
     run.note_save();
@@ -227,7 +227,7 @@ asio::awaitable<void> run_hook(simulation* sim, simulated_process* process)
     if (sim->random().below(4) == 0)
         co_await process->sleep(sim->random().between(0s, 2s));
     // Less often than attempts would run out.
-    if (sim->stormy() && sim->random().below(10) == 0)
+    if (sim->faults_active() && sim->random().below(10) == 0)
         throw std::runtime_error("drawn");
 }
 
@@ -300,10 +300,10 @@ std::uint64_t effect_ledger::enter(const std::string& where, const std::string& 
 {
     const auto [known, is_new] = keys_.emplace(where, key);
     if (!is_new && known->second != key)
-        sim_.broken("the effect " + where + " has two idempotency keys: " + known->second +
+        sim_.report_violation("the effect " + where + " has two idempotency keys: " + known->second +
                     " and " + key);
     if (once && recorded_.contains(where))
-        sim_.broken("the effect " + where + " was recorded, and made again");
+        sim_.report_violation("the effect " + where + " was recorded, and made again");
     return ++last_;
 }
 
@@ -311,7 +311,7 @@ void effect_ledger::recorded(const std::string& where, std::uint64_t value)
 {
     const auto [known, is_new] = recorded_.emplace(where, value);
     if (!is_new && known->second != value)
-        sim_.broken("the effect " + where + " has two recorded results");
+        sim_.report_violation("the effect " + where + " has two recorded results");
 }
 
 pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulation& sim,

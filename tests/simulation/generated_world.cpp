@@ -57,7 +57,7 @@ asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated
             result = e.code();
         }
         if (!declared && !result)
-            in->sim.broken("a callback that is not declared was accepted");
+            in->sim.report_violation("a callback that is not declared was accepted");
         if (!worth_repeating(result))
             co_return;
         co_await in->sim.sleep(random.between(100ms, 2s));
@@ -108,9 +108,9 @@ asio::awaitable<std::optional<pawl::run_id>> begin(generated_scene* in, std::str
             result = e.code();
         }
         if (result == errc::already_running && has_begun(in->sim, foreign_id, key))
-            in->sim.broken("a repeated trigger was not told of its first run");
+            in->sim.report_violation("a repeated trigger was not told of its first run");
         if (!worth_repeating(result) && result != errc::already_running)
-            in->sim.broken("a trigger was refused: " + result.message());
+            in->sim.report_violation("a trigger was refused: " + result.message());
         if (!worth_repeating(result))
             co_return std::nullopt;
         co_await in->sim.sleep(random.between(100ms, 2s));
@@ -123,11 +123,11 @@ asio::awaitable<void> see_the_end(generated_scene* in, pawl::run_id run, simulat
         try {
             const auto end = co_await in->client.async_await_finished(run);
             if (!is_finished(end.state))
-                in->sim.broken("an await of the end reported " + to_string(end.state));
+                in->sim.report_violation("an await of the end reported " + to_string(end.state));
             co_return;
         } catch (const pawl::system_error& e) {
             if (!worth_repeating(e.code()))
-                in->sim.broken("an await ended with: " + e.code().message());
+                in->sim.report_violation("an await ended with: " + e.code().message());
         }
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -176,7 +176,7 @@ bool take_from(std::vector<std::string>& trail, const std::vector<pawl::event>& 
 }
 
 /// The object tells of each commit that saved it, and of none that did not happen.
-void check_tale(simulation& sim, const pawl::record& run, std::vector<std::string>& broken)
+void check_tale(simulation& sim, const pawl::record& run, std::vector<std::string>& violations)
 {
     using enum pawl::event_kind;
     const auto object = pawl::codec<tale>::decode(run.object);
@@ -187,7 +187,7 @@ void check_tale(simulation& sim, const pawl::record& run, std::vector<std::strin
     };
     for (std::size_t i = 0; i < history.size(); ++i)
         if (must_save(history[i]) && !take_from(trail, history, i))
-            broken.push_back(fmt::format("{}: the object does not know of version {}, {}",
+            violations.push_back(fmt::format("{}: the object does not know of version {}, {}",
                                          run.foreign_id, history[i].version,
                                          to_string(history[i].kind)));
     for (std::size_t i = 0; i < history.size(); ++i) {
@@ -198,22 +198,22 @@ void check_tale(simulation& sim, const pawl::record& run, std::vector<std::strin
             take_from(trail, history, i);
     }
     for (const auto& left : trail)
-        broken.push_back(fmt::format("{}: the object knows of version {} twice, or there is none",
+        violations.push_back(fmt::format("{}: the object knows of version {} twice, or there is none",
                                      run.foreign_id, left));
     auto heard = object.heard;
     std::ranges::sort(heard);
     if (std::ranges::adjacent_find(heard) != heard.end())
-        broken.push_back(run.foreign_id + ": a callback was handled twice");
+        violations.push_back(run.foreign_id + ": a callback was handled twice");
 }
 
 std::vector<std::string> check_tales(simulation& sim)
 {
-    std::vector<std::string> broken;
+    std::vector<std::string> violations;
     pawl::record_query query;
     query.limit = 1'000;
     for (const auto& run : sim.read(sim.store().list(query)).runs)
-        check_tale(sim, run, broken);
-    return broken;
+        check_tale(sim, run, violations);
+    return violations;
 }
 
 } // namespace

@@ -41,7 +41,7 @@ public:
     void accepted(const std::string& who)
     {
         if (const auto found = since_.find(who); found != since_.end())
-            found->second = {sim_.now(), sim_.stormy()};
+            found->second = {sim_.now(), sim_.faults_active()};
     }
 
     /// He begins; nobody of the same engine has waited for much longer.
@@ -55,10 +55,10 @@ public:
         if (sim_.calm() < settled_after)
             return;
         for (const auto& [other, waits] : since_) {
-            // The clock is stepped in the storm.
+            // The clock is stepped in the fault phase.
             const pawl::duration tolerance = own.in_storm || waits.in_storm ? 10min : 1min;
             if (waits.since + tolerance < own.since && with.owns("turns", other))
-                sim_.broken(fmt::format("{} overtook {}, which had waited {} s longer", who, other,
+                sim_.report_violation(fmt::format("{} overtook {}, which had waited {} s longer", who, other,
                                         (own.since - waits.since).count() / 1'000'000));
         }
     }
@@ -198,7 +198,7 @@ private:
     static asio::awaitable<void> live_in_storm(line_scene* self, std::uint64_t number,
                                                simulated_random random)
     {
-        co_await self->on_.sim.sleep(random.between(0s, self->on_.storm));
+        co_await self->on_.sim.sleep(random.between(0s, self->on_.fault_duration));
         co_await take_turn(self, fmt::format("early-{}", number), random.fork());
     }
 
@@ -206,7 +206,7 @@ private:
     static asio::awaitable<void> live_in_calm(line_scene* self, std::uint64_t number,
                                               std::uint64_t rounds, simulated_random random)
     {
-        co_await self->on_.sim.sleep(self->on_.storm + settled_after + random.between(0s, 5s));
+        co_await self->on_.sim.sleep(self->on_.fault_duration + settled_after + random.between(0s, 5s));
         for (std::uint64_t round = 0; round < rounds; ++round)
             co_await take_turn(self, fmt::format("late-{}.{}", number, round), random.fork());
     }

@@ -79,8 +79,8 @@ simulation::placement draw_placement(simulated_random& random, int engines)
 
 simulation_options draw_options(simulation_options options, simulated_random& random)
 {
-    options.storm = random.between(1min, 3min);
-    options.faults.between_disturbances = 20s;
+    options.fault_duration = random.between(1min, 3min);
+    options.faults.max_fault_interval = 20s;
     options.redeploys = true;
     options.shards = 1 + static_cast<std::uint32_t>(random.below(12));
     const bool narrow = random.below(3) == 0;
@@ -141,7 +141,7 @@ simulation_result run_mixed(simulation_options options)
 {
     simulated_random random{options.seed ^ 0x313ed};
     options = draw_options(std::move(options), random);
-    const auto storm = options.storm;
+    const auto fault_duration = options.fault_duration;
     const auto skew = options.clock_skew;
     const auto engines = options.engines;
     simulation sim{std::move(options)};
@@ -157,7 +157,7 @@ simulation_result run_mixed(simulation_options options)
         const auto where =
             has_feature("places") ? draw_placement(random, engines) : simulation::placement{};
         sim.trace(std::string{"the scene "} + (*chosen)->name);
-        scenes.push_back((*chosen)->make({sim, random.fork(), where, storm, skew}));
+        scenes.push_back((*chosen)->make({sim, random.fork(), where, fault_duration, skew}));
         left.erase(chosen);
     }
     for (const auto& each : scenes)

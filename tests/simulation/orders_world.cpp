@@ -93,7 +93,7 @@ asio::awaitable<void> buy(shop* in, int number, simulated_random random)
         if (run)
             break;
         if (!worth_repeating(result))
-            in->sim.broken("an order was refused: " + result.message());
+            in->sim.report_violation("an order was refused: " + result.message());
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
     if (random.below(4) == 0)
@@ -105,7 +105,7 @@ asio::awaitable<void> buy(shop* in, int number, simulated_random random)
             seen = is_finished(end.state);
         } catch (const pawl::system_error& e) {
             if (!worth_repeating(e.code()))
-                in->sim.broken("an await ended with: " + e.code().message());
+                in->sim.report_violation("an await ended with: " + e.code().message());
         }
         if (!seen)
             co_await in->sim.sleep(random.between(100ms, 2s));
@@ -134,7 +134,7 @@ std::vector<std::string> check_books(simulation& sim, const orders& client, orde
 simulation_result run_orders(simulation_options options)
 {
     simulated_random random{options.seed ^ 0x0de5};
-    options.faults.slowest = slowest_request;
+    options.faults.latency_max = slowest_request;
     order_world services;
     services.set_stock("product-1", few);
     services.set_stock("product-3", 0);

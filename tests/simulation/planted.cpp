@@ -76,9 +76,9 @@ struct found {
             simulation_options options;
             options.seed = seed;
             const auto result = each.run(std::move(options));
-            if (result.broken.empty())
+            if (result.violations.empty())
                 continue;
-            written = ::write(report, result.broken.front().data(), result.broken.front().size());
+            written = ::write(report, result.violations.front().data(), result.violations.front().size());
             ::_exit(1);
         }
     }

@@ -90,12 +90,12 @@ bool simulate(const world& in, std::uint64_t seed, bool trace, const char* progr
         std::printf("trace %016llx, %llu lines\n",
                     static_cast<unsigned long long>(result.trace_hash),
                     static_cast<unsigned long long>(result.trace_lines));
-    for (const auto& sentence : result.broken)
+    for (const auto& sentence : result.violations)
         std::printf("%s\n", sentence.c_str());
-    if (!result.broken.empty())
+    if (!result.violations.empty())
         std::printf("repeat it with: %s --world %s --seed %llu --trace\n", program, in.name,
                     static_cast<unsigned long long>(seed));
-    return result.broken.empty();
+    return result.violations.empty();
 }
 
 int run(int argc, char** argv)
@@ -120,7 +120,7 @@ int run(int argc, char** argv)
     if (!known)
         throw std::invalid_argument("there is no world " + given.world);
     std::puts(fmt::format("{} seeds: {} runs, {} commits, {} calls, {} crashes, "
-                          "largest lag after a storm {} s; {:.1f} s",
+                          "largest lag after the fault phase {} s; {:.1f} s",
                           seeds, sum.runs, sum.commits, sum.calls, sum.crashes,
                           sum.longest_lag.count() / 1'000'000, passed())
                   .c_str());

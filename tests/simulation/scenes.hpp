@@ -19,7 +19,7 @@ struct stage {
     pawl::testing::simulation& sim;
     pawl::testing::simulated_random random;
     pawl::testing::simulation::placement where; ///< of each of its workflows
-    pawl::duration storm{};
+    pawl::duration fault_duration{};
     pawl::duration skew{}; ///< of the engines' clocks
 };
 
@@ -91,7 +91,7 @@ boost::asio::awaitable<pawl::run_id> start_run(pawl::testing::simulation* sim,
         run = co_await client.async_trigger(foreign_id, object, {.idempotency_key = "start"});
     });
     if (result)
-        sim->broken("the trigger of " + foreign_id + " was refused: " + result.message());
+        sim->report_violation("the trigger of " + foreign_id + " was refused: " + result.message());
     co_return run;
 }
 
@@ -103,7 +103,7 @@ boost::asio::awaitable<void> see_end(pawl::testing::simulation* sim,
     const auto result = co_await persist(
         sim, [&]() -> boost::asio::awaitable<void> { co_await client.async_await_finished(run); });
     if (result)
-        sim->broken("an await of " + to_string(run) + " ended with: " + result.message());
+        sim->report_violation("an await of " + to_string(run) + " ended with: " + result.message());
 }
 
 /// The runs of a workflow, as they are stored.

@@ -70,7 +70,7 @@ public:
     std::vector<std::string> check() override
     {
         constexpr std::size_t rest = 100; // of the object, besides its content
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& run : runs_of(on_.sim, "sacks")) {
             const auto started = starts_.at(run.foreign_id);
             const bool large =
@@ -79,16 +79,16 @@ public:
             const bool surely_fits = !is_too_large(started.grows_to + 2 * rest) &&
                                      !is_too_large(started.effect + 2 * rest);
             if (large && !refused && !surely_fits)
-                broken.push_back(run.foreign_id + ": what is too large was stored");
+                violations.push_back(run.foreign_id + ": what is too large was stored");
             if (surely_fits && refused)
-                broken.push_back(run.foreign_id + ": what fits was refused: " + run.last_error);
+                violations.push_back(run.foreign_id + ": what fits was refused: " + run.last_error);
             if (is_too_large(run.object.size()))
-                broken.push_back(run.foreign_id + ": its object is too large");
+                violations.push_back(run.foreign_id + ": its object is too large");
             for (const auto& effect : run.effects)
                 if (is_too_large(effect.value.size()))
-                    broken.push_back(run.foreign_id + ": its effect is too large");
+                    violations.push_back(run.foreign_id + ": its effect is too large");
         }
-        return broken;
+        return violations;
     }
 
 private:
@@ -115,14 +115,14 @@ private:
                                              {.idempotency_key = "food"});
         });
         if (result != errc::too_large)
-            sim.broken("a payload that is too large ended with: " + result.message());
+            sim.report_violation("a payload that is too large ended with: " + result.message());
     }
 
     static asio::awaitable<void> live(sizes_scene* self, std::uint64_t number,
                                       simulated_random random)
     {
         auto& sim = self->on_.sim;
-        co_await sim.sleep(random.between(0s, self->on_.storm + settled_after));
+        co_await sim.sleep(random.between(0s, self->on_.fault_duration + settled_after));
         sack object;
         object.grows_to = random.below(3) == 0 ? largest_object + random.below(5'000)
                                                : random.below(largest_object - 300);

@@ -33,7 +33,7 @@ simulation* whimsical = nullptr;
 void act_up(simulation& sim, std::uint64_t one_in)
 {
     auto& random = sim.random();
-    if (!sim.stormy() || random.below(one_in) > 0)
+    if (!sim.faults_active() || random.below(one_in) > 0)
         return;
     switch (random.below(3)) {
     case 0:
@@ -141,11 +141,11 @@ public:
 
     std::vector<std::string> check() override
     {
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& run : runs_of(on_.sim, "notes"))
             if (has_feature("deletion") && run.state != pawl::run_state::data_deleted)
-                broken.push_back(run.foreign_id + ": its data was not deleted");
-        return broken;
+                violations.push_back(run.foreign_id + ": its data was not deleted");
+        return violations;
     }
 
 private:
@@ -211,7 +211,7 @@ private:
                                       simulated_random random)
     {
         auto& sim = self->on_.sim;
-        co_await sim.sleep(random.between(0s, self->on_.storm + settled_after + 1min));
+        co_await sim.sleep(random.between(0s, self->on_.fault_duration + settled_after + 1min));
         const auto who = fmt::format("note-{}", number);
         std::optional<pawl::run_id> run;
         while (!run) {
@@ -220,7 +220,7 @@ private:
                                                           {.idempotency_key = "start"});
             });
             if (result && result != errc::encode_failed)
-                sim.broken("the trigger of " + who + " was refused: " + result.message());
+                sim.report_violation("the trigger of " + who + " was refused: " + result.message());
             if (result)
                 co_await sim.sleep(5s);
         }
@@ -237,7 +237,7 @@ private:
             if (!result)
                 break;
             if (result != errc::decode_failed)
-                sim.broken("an await of " + who + " ended with: " + result.message());
+                sim.report_violation("an await of " + who + " ended with: " + result.message());
         }
         if (has_feature("deletion"))
             co_await persist(&sim, [&]() -> asio::awaitable<void> {

@@ -49,7 +49,7 @@ struct press {
         std::optional<int>* const numbers[] = {all, &of.sheets, &of.leaves};
         for (int each = 1; each <= newest; ++each)
             if (each != version && numbers[each - 1]->has_value() && process->alive())
-                sim->broken(fmt::format("a program of version {} was given an object of version {}",
+                sim->report_violation(fmt::format("a program of version {} was given an object of version {}",
                                         version, each));
         return numbers[version - 1];
     }
@@ -120,22 +120,22 @@ public:
 
     std::vector<std::string> check() override
     {
-        std::vector<std::string> broken;
+        std::vector<std::string> violations;
         for (const auto& run : runs_of(on_.sim, "papers")) {
             if (run.status != static_cast<int>(copy::published))
-                broken.push_back(fmt::format("{} ended in status {}", run.foreign_id, run.status));
+                violations.push_back(fmt::format("{} ended in status {}", run.foreign_id, run.status));
             for (const auto& each : history_of(on_.sim, run.id))
                 if (each.kind == pawl::event_kind::attempt_failed)
-                    broken.push_back(fmt::format("{}: version {} is a failed attempt: {}",
+                    violations.push_back(fmt::format("{}: version {} is a failed attempt: {}",
                                                  run.foreign_id, each.version, each.error));
-            check_numbers(run, broken);
+            check_numbers(run, violations);
         }
-        return broken;
+        return violations;
     }
 
 private:
     /// Whatever versions have written it, nothing is lost.
-    static void check_numbers(const pawl::record& run, std::vector<std::string>& broken)
+    static void check_numbers(const pawl::record& run, std::vector<std::string>& violations)
     {
         const auto object = pawl::codec<paper>::decode(run.object);
         const auto& numbers = {object.pages, object.sheets, object.leaves};
@@ -147,13 +147,13 @@ private:
                                                        : object.leaves;
         const int factor = run.object_version == 3 ? 2 : 1;
         if (present != 1 || !number || *number != object.written * factor)
-            broken.push_back(fmt::format("{}: the object of version {} is none: {}", run.foreign_id,
+            violations.push_back(fmt::format("{}: the object of version {} is none: {}", run.foreign_id,
                                          run.object_version, run.object));
     }
 
     int version_of(const simulated_process& of)
     {
-        if (of.engine() < 0 || !on_.sim.stormy())
+        if (of.engine() < 0 || !on_.sim.faults_active())
             return newest;
         return 1 + static_cast<int>(chance_.below(newest));
     }
@@ -195,14 +195,14 @@ private:
             co_await self->papers_.async_call(to, "add", 1, {.idempotency_key = key});
         });
         if (result && result != errc::already_finished)
-            sim.broken("a page was refused: " + result.message());
+            sim.report_violation("a page was refused: " + result.message());
     }
 
     static asio::awaitable<void> live(versions_scene* self, std::uint64_t number,
                                       simulated_random random)
     {
         auto& sim = self->on_.sim;
-        co_await sim.sleep(random.between(0s, self->on_.storm));
+        co_await sim.sleep(random.between(0s, self->on_.fault_duration));
         const auto run =
             co_await start_run(&sim, self->papers_, fmt::format("paper-{}", number), paper{});
         const auto pages = random.below(3);

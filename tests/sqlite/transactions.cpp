@@ -84,7 +84,7 @@ pawl::testing::harness_options on(std::shared_ptr<pawl::record_store> store)
 {
     pawl::testing::harness_options options;
     options.engine.store = std::move(store);
-    options.real_wait = 10s;
+    options.real_time_timeout = 10s;
     return options;
 }
 

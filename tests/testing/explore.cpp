@@ -167,7 +167,7 @@ void expect_found(mistake made, const std::string& words)
                result.found->sentences.front());
     // The finding is repeated from its seed.
     const auto again = live_with(made, options_of(seeds(1), result.found->seed));
-    BOOST_TEST(again.broken == result.found->sentences, boost::test_tools::per_element());
+    BOOST_TEST(again.violations == result.found->sentences, boost::test_tools::per_element());
 }
 
 } // namespace
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_not_repeatable_is_found)
     const auto lives = std::make_shared<std::atomic<int>>(0);
     const auto result = pawl::testing::explore(
         [lives](simulation_options options) {
-            options.storm = std::chrono::minutes{++*lives};
+            options.fault_duration = std::chrono::minutes{++*lives};
             return live_with(mistake::none, std::move(options));
         },
         seeds(10));

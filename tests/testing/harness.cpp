@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(the_log_is_kept)
 BOOST_AUTO_TEST_CASE(patience_and_the_engines_options_may_be_set)
 {
     pawl::testing::harness_options options;
-    options.patience = 90s;
+    options.max_simulated_time = 90s;
     options.engine.max_active_runs = 1;
     harness test{doors(), options};
     const auto run = test.trigger("front");
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_store_with_threads_will_do)
 {
     pawl::testing::harness_options options;
     options.engine.store = pawl::open_sqlite(":memory:");
-    options.real_wait = 10s;
+    options.real_time_timeout = 10s;
     harness test{doors(), options};
     const auto run = test.trigger("front");
     BOOST_TEST((test.find(run).state != pawl::run_state::completed));

@@ -49,7 +49,7 @@ struct exploration_options {
 struct simulation_finding {
     std::uint64_t seed = 0;
 
-    /// simulation_result::broken; or what `live` threw; or that two lives of the seed differ.
+    /// simulation_result::violations; or what `live` threw; or that two lives of the seed differ.
     std::vector<std::string> sentences;
 };
 

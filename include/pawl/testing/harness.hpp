@@ -34,10 +34,10 @@ struct harness_options {
 
     /// Called before each start, when the workflow has been added: to connect sources of events, or
     /// to add the workflows that it works with.
-    std::function<void(pawl::engine&)> prepare{};
+    std::function<void(pawl::engine&)> configure{};
 
     /// How far time may move while a test waits. Default 30 days.
-    duration patience = std::chrono::hours{24 * 30};
+    duration max_simulated_time = std::chrono::hours{24 * 30};
 
     /// How often a run may commit while time stands still: past it the test fails, by a failure
     /// that names the run. It is one that never waits, as a step does that returns
@@ -50,7 +50,7 @@ struct harness_options {
 
     /// How long an operation may wait for the world outside, in real time, before it counts as one
     /// that never ends: above zero if steps do real I/O or the store has threads. Default 0.
-    std::chrono::milliseconds real_wait{};
+    std::chrono::milliseconds real_time_timeout{};
 };
 
 namespace detail {
@@ -65,7 +65,7 @@ public:
     engine_bench& operator=(const engine_bench&) = delete;
 
     /// Runs everything that can run without time moving on. With real I/O or a store with threads
-    /// (harness_options::real_wait above zero), until nothing has come for 20 ms.
+    /// (harness_options::real_time_timeout above zero), until nothing has come for 20 ms.
     void run_until_idle();
 
     /// Moves time on, then runs until idle. Waits that end on the way end in their order, each with

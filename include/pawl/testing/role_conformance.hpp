@@ -14,9 +14,9 @@
 namespace pawl::testing {
 
 /// Roles that nobody holds, and what a check does with those who ask for them.
-struct role_stage {
+struct role_fixture {
     /// Gives one more scheduler of the same roles, as another process would have. Required.
-    std::function<std::shared_ptr<role_scheduler>()> join;
+    std::function<std::shared_ptr<role_scheduler>()> make_scheduler;
 
     /// How long a role stays with a holder that is not heard of any more.
     duration lease_duration = std::chrono::seconds{1};
@@ -27,15 +27,15 @@ struct role_stage {
 
     /// From now on the scheduler that was joined first reaches nobody. Empty: what is lost then is
     /// not checked.
-    std::function<void()> cut_off{};
+    std::function<void()> partition_first{};
 };
 
-using role_stage_factory = std::function<role_stage()>;
+using role_fixture_factory = std::function<role_fixture()>;
 
 /// One rule of the contract of role_scheduler, as a test. See conformance_check.
 struct role_check {
     std::string name;
-    std::function<void(const role_stage_factory& make_stage)> run;
+    std::function<void(const role_fixture_factory& make_fixture)> run;
 };
 
 /// The whole contract, for a test framework to register: one test case a check. A scheduler of your

@@ -23,32 +23,32 @@
 
 namespace pawl::testing {
 
-/// How often what goes wrong while the storm lasts. Chances are per million calls, of each call on
+/// Fault rates of the fault phase. Chances are per million calls, of each call on
 /// its own.
 struct simulated_faults {
     // Of calls of an engine to its store.
     std::uint32_t store_refused = 10'000;     ///< nothing is done, and the engine is told so
     std::uint32_t store_answer_lost = 10'000; ///< it is done, and the engine is told of a failure
-    std::uint32_t store_slow = 20'000;        ///< takes up to `slowest`
+    std::uint32_t store_slow = 20'000;        ///< takes up to `latency_max`
 
     // Of calls of a handler to the world outside: simulated_process::call().
     std::uint32_t call_lost = 20'000;   ///< never arrives, and the handler cannot know
     std::uint32_t call_failed = 20'000; ///< does not arrive, and the handler is told so
     std::uint32_t answer_lost = 20'000; ///< the effect is made, and the handler cannot know
-    std::uint32_t call_slow = 20'000;   ///< takes up to `slowest`
+    std::uint32_t call_slow = 20'000;   ///< takes up to `latency_max`
 
-    duration usual = std::chrono::milliseconds{20}; ///< longest time that another call takes
-    duration slowest = std::chrono::seconds{20};
+    duration latency_typical = std::chrono::milliseconds{20}; ///< longest time that another call takes
+    duration latency_max = std::chrono::seconds{20};
 
-    /// Longest time between two disturbances; zero: none. The shares say which it is.
-    duration between_disturbances = std::chrono::seconds{40};
-    std::uint32_t share_of_crashes = 6;     ///< a process is gone between two instants
-    std::uint32_t share_of_crash_calls = 6; ///< a process is gone beside one of its next calls
-    std::uint32_t share_of_stops = 3;       ///< a process stops in order
-    std::uint32_t share_of_outages = 3;     ///< the store refuses everybody for a while
-    std::uint32_t share_of_partitions = 3;  ///< the store refuses one process for a while
-    std::uint32_t share_of_clock_steps = 2; ///< the wall clock is set forward or back
-    std::uint32_t share_of_lost_leases = 3; ///< a process loses its shards and does not know
+    /// Longest time between two disturbances; zero: none. The weights say which it is.
+    duration max_fault_interval = std::chrono::seconds{40};
+    std::uint32_t crash_weight = 6;     ///< a process is gone between two instants
+    std::uint32_t crash_call_weight = 6; ///< a process is gone beside one of its next calls
+    std::uint32_t stop_weight = 3;       ///< a process stops in order
+    std::uint32_t outage_weight = 3;     ///< the store refuses everybody for a while
+    std::uint32_t partition_weight = 3;  ///< the store refuses one process for a while
+    std::uint32_t clock_step_weight = 2; ///< the wall clock is set forward or back
+    std::uint32_t lost_lease_weight = 3; ///< a process loses its shards and does not know
 
     duration longest_outage = std::chrono::seconds{30};
     duration longest_drain = std::chrono::seconds{20};    ///< of a stop in order; half have none
@@ -80,28 +80,28 @@ struct simulation_options {
     std::uint32_t shards = 4;
 
     /// How long things go wrong. Default 5 minutes.
-    duration storm = std::chrono::minutes{5};
+    duration fault_duration = std::chrono::minutes{5};
 
-    /// How long it may take after the storm until everything has come to its end. Default 10 days.
-    duration patience = std::chrono::hours{240};
+    /// How long it may take after the fault phase until everything has come to its end. Default 10 days.
+    duration settle_time = std::chrono::hours{240};
 
     simulated_faults faults{};
 
     /// One crash, at this call, besides the faults.
     std::optional<crash_point> crash{};
 
-    /// After the storm, resumes each run that is paused, as an operator would who has mended what
+    /// After the fault phase, resumes each run that is paused, as an operator would who has mended what
     /// was wrong, up to this often. Default 20.
-    int resumes = 20;
+    int max_resumes = 20;
 
     /// The wall clocks of two engines differ by this at most, for good. Default: they agree.
     duration clock_skew{};
 
-    /// When the storm ends, each engine is stopped in order and started again, so that what a
-    /// process is made of may change: see simulation::stormy(). Default: false.
+    /// When the fault phase ends, each engine is stopped in order and started again, so that what a
+    /// process is made of may change: see simulation::faults_active(). Default: false.
     bool redeploys = false;
 
-    /// After the storm, how late a deadline, the time limit of a message or a command may be
+    /// After the fault phase, how late a deadline, the time limit of a message or a command may be
     /// served. Zero: any time. Default 3 minutes.
     duration punctuality = std::chrono::minutes{3};
 
@@ -114,7 +114,7 @@ struct simulation_options {
 
 struct simulation_result {
     /// Sentences that say what did not hold; empty when everything did.
-    std::vector<std::string> broken;
+    std::vector<std::string> violations;
 
     std::uint64_t trace_hash = 0; ///< over the lines of the trace
     std::uint64_t trace_lines = 0;
@@ -123,7 +123,7 @@ struct simulation_result {
     std::uint64_t runs = 0;
     std::uint64_t commits = 0;
     duration took{};        ///< in the simulation's time
-    duration longest_lag{}; ///< largest engine_statistics::due_lag that was seen after the storm
+    duration longest_lag{}; ///< largest engine_statistics::due_lag that was seen after the fault phase
 };
 
 /// What a handler gets from simulated_process::call() when the call went wrong.
@@ -243,10 +243,10 @@ private:
 /// });
 /// sim.spawn("a customer", customer(sim, orders));
 /// const auto result = sim.run();
-/// BOOST_TEST(result.broken.empty(), result.broken.front());
+/// BOOST_TEST(result.violations.empty(), result.violations.front());
 /// @endcode
 ///
-/// After the storm everything works again, and everything must come to its end. What is checked
+/// After the fault phase everything works again, and everything must come to its end. What is checked
 /// then, besides check()s of your own:
 ///
 /// - versions and events of each run and each shard follow each other without a gap, and say the
@@ -259,7 +259,7 @@ private:
 /// - attempts were counted one by one;
 /// - no commit was accepted from a process that had lost the shard;
 /// - a stop was no failed attempt, and failed no message;
-/// - after the storm, deadlines, time limits of messages and commands were served in time: see
+/// - after the fault phase, deadlines, time limits of messages and commands were served in time: see
 ///   simulation_options::punctuality;
 /// - no engine logged an internal error;
 /// - no run is stuck: none is due that nobody takes up, and no spawned coroutine waits in vain.
@@ -313,15 +313,15 @@ public:
     void check(std::function<std::vector<std::string>()> what);
 
     /// Says that something does not hold, at once.
-    void broken(std::string sentence);
+    void report_violation(std::string sentence);
 
     /// Adds a line to the trace.
     void trace(std::string_view line);
 
     /// True while things go wrong.
-    bool stormy() const noexcept;
+    bool faults_active() const noexcept;
 
-    /// How long the storm has been over; zero while it lasts.
+    /// How long the fault phase has been over; zero while it lasts.
     duration calm() const noexcept;
 
     /// For what your handlers and coroutines draw.
@@ -372,7 +372,7 @@ private:
 struct crash_matrix_result {
     std::uint64_t calls = 0;       ///< of the life without a crash
     std::uint64_t simulations = 0; ///< lives that were tried
-    std::vector<std::string> broken;
+    std::vector<std::string> violations;
 };
 
 /// Runs `simulate` without a crash, to count its calls to the store and to the world outside; then

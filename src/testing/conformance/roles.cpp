@@ -79,10 +79,10 @@ awaitable<void> settle()
         co_await asio::post(executor, asio::use_awaitable);
 }
 
-awaitable<void> pass(const role_stage& stage, duration span)
+awaitable<void> pass(const role_fixture& fixture, duration span)
 {
-    if (stage.advance) {
-        co_await stage.advance(span);
+    if (fixture.advance) {
+        co_await fixture.advance(span);
         co_return;
     }
     asio::steady_timer timer{co_await asio::this_coro::executor, span};
@@ -90,50 +90,50 @@ awaitable<void> pass(const role_stage& stage, duration span)
 }
 
 /// Lets time pass until `done`, for as long as a test may take.
-awaitable<void> wait_until(const role_stage& stage, const bool& done, std::string what)
+awaitable<void> wait_until(const role_fixture& fixture, const bool& done, std::string what)
 {
     co_await settle();
     for (int part = 0; part < parts * patience && !done; ++part)
-        co_await pass(stage, stage.lease_duration / parts);
+        co_await pass(fixture, fixture.lease_duration / parts);
     expect(done, what);
 }
 
-awaitable<role_ptr> take(const role_stage& stage, std::shared_ptr<role_scheduler> from,
+awaitable<role_ptr> take(const role_fixture& fixture, std::shared_ptr<role_scheduler> from,
                          std::string name = "role")
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto begun = begin_acquire(executor, from, std::move(name));
-    co_await wait_until(stage, begun->done, "a role that nobody holds was not given");
+    co_await wait_until(fixture, begun->done, "a role that nobody holds was not given");
     if (begun->thrown)
         std::rethrow_exception(begun->thrown);
     expect(begun->role != nullptr, "an acquire gave no role");
     co_return std::move(begun->role);
 }
 
-awaitable<void> a_free_role_is_held(const role_stage& stage)
+awaitable<void> a_free_role_is_held(const role_fixture& fixture)
 {
-    const auto role = co_await take(stage, stage.join(), "a role");
+    const auto role = co_await take(fixture, fixture.make_scheduler(), "a role");
     expect(role->held(), "a role is not held that was acquired");
     expect(role->name() == "a role", "a role has another name than was asked for");
     expect(role->epoch() > 0, "the first epoch is not above zero");
 }
 
-awaitable<void> a_role_stays_with_its_holder(const role_stage& stage)
+awaitable<void> a_role_stays_with_its_holder(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(stage, stage.join());
-    const auto other = begin_acquire(executor, stage.join());
+    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto other = begin_acquire(executor, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
     const auto epoch = role->epoch();
     for (int part = 0; part < parts * 4; ++part) {
-        co_await pass(stage, stage.lease_duration / parts);
+        co_await pass(fixture, fixture.lease_duration / parts);
         expect(role->held() && !loss->done, "a role was not renewed");
         expect(!other->done, "two hold a role");
     }
     expect(role->epoch() == epoch, "a renewal changed the epoch");
     co_await role->release();
-    co_await wait_until(stage, loss->done, "a role given back was not said to be lost");
-    co_await wait_until(stage, other->done, "a role given back was not given to who waited");
+    co_await wait_until(fixture, loss->done, "a role given back was not said to be lost");
+    co_await wait_until(fixture, other->done, "a role given back was not given to who waited");
 }
 
 /// What many do with one role, one after another.
@@ -161,14 +161,14 @@ awaitable<void> compete(std::shared_ptr<role_scheduler> self, contest& all, int 
     }
 }
 
-awaitable<void> one_of_many_holds_a_role(const role_stage& stage)
+awaitable<void> one_of_many_holds_a_role(const role_fixture& fixture)
 {
     constexpr int contenders = 5;
     constexpr int rounds = 3;
     const auto executor = co_await asio::this_coro::executor;
     const auto all = std::make_shared<contest>();
     for (int i = 0; i < contenders; ++i)
-        asio::co_spawn(executor, compete(stage.join(), *all, rounds, contenders),
+        asio::co_spawn(executor, compete(fixture.make_scheduler(), *all, rounds, contenders),
                        [all](std::exception_ptr problem) {
                            if (problem)
                                std::rethrow_exception(problem);
@@ -177,7 +177,7 @@ awaitable<void> one_of_many_holds_a_role(const role_stage& stage)
     for (int tries = 0; tries < contenders * rounds && !all->done; ++tries) {
         const int before = all->rounds;
         for (int part = 0; part < parts * patience && all->rounds == before && !all->done; ++part)
-            co_await pass(stage, stage.lease_duration / parts);
+            co_await pass(fixture, fixture.lease_duration / parts);
         expect(all->rounds > before, "a role given back was not given to who waited");
     }
     expect(all->done, "not everybody who waited held the role");
@@ -185,34 +185,34 @@ awaitable<void> one_of_many_holds_a_role(const role_stage& stage)
     expect(all->grew, "the epoch did not grow from one holder to the next");
 }
 
-awaitable<void> one_scheduler_excludes_itself(const role_stage& stage)
+awaitable<void> one_scheduler_excludes_itself(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto scheduler = stage.join();
-    auto role = co_await take(stage, scheduler);
+    const auto scheduler = fixture.make_scheduler();
+    auto role = co_await take(fixture, scheduler);
     const auto again = begin_acquire(executor, scheduler);
     for (int part = 0; part < parts * 2; ++part)
-        co_await pass(stage, stage.lease_duration / parts);
+        co_await pass(fixture, fixture.lease_duration / parts);
     expect(!again->done, "two holders of one scheduler hold a role");
     role.reset();
-    co_await wait_until(stage, again->done, "a role that was destroyed was not given back");
+    co_await wait_until(fixture, again->done, "a role that was destroyed was not given back");
 }
 
-awaitable<void> roles_are_apart(const role_stage& stage)
+awaitable<void> roles_are_apart(const role_fixture& fixture)
 {
-    const auto scheduler = stage.join();
-    const auto one = co_await take(stage, scheduler, "role");
-    const auto other = co_await take(stage, scheduler, "Role");
+    const auto scheduler = fixture.make_scheduler();
+    const auto one = co_await take(fixture, scheduler, "role");
+    const auto other = co_await take(fixture, scheduler, "Role");
     expect(one->held() && other->held(), "a role was taken with another one");
 }
 
-awaitable<void> a_waiting_acquire_can_be_cancelled(const role_stage& stage)
+awaitable<void> a_waiting_acquire_can_be_cancelled(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(stage, stage.join());
-    const auto other = stage.join();
+    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto other = fixture.make_scheduler();
     const auto waiting = begin_acquire(executor, other);
-    co_await pass(stage, stage.lease_duration / parts);
+    co_await pass(fixture, fixture.lease_duration / parts);
     expect(!waiting->done, "two hold a role");
     waiting->cancel.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 10 && !waiting->done; ++i)
@@ -220,55 +220,55 @@ awaitable<void> a_waiting_acquire_can_be_cancelled(const role_stage& stage)
     expect(waiting->done, "an acquire that waits was not cancelled at once");
     expect(waiting->thrown != nullptr, "a cancelled acquire gave a role");
     co_await role->release();
-    const auto next = co_await take(stage, other);
+    const auto next = co_await take(fixture, other);
     expect(next->held(), "the one who was cancelled took the role all the same");
 }
 
-awaitable<void> a_wait_for_a_loss_can_be_cancelled(const role_stage& stage)
+awaitable<void> a_wait_for_a_loss_can_be_cancelled(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(stage, stage.join());
+    const auto role = co_await take(fixture, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
     co_await settle();
     loss->cancel.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 10 && !loss->done; ++i)
         co_await settle();
     expect(loss->done && loss->thrown, "a wait for a loss was not cancelled");
-    co_await pass(stage, stage.lease_duration / 2);
+    co_await pass(fixture, fixture.lease_duration / 2);
     expect(role->held(), "a cancelled wait lost the role");
 }
 
-awaitable<void> a_holder_that_reaches_nobody_knows_before_the_next(const role_stage& stage)
+awaitable<void> a_holder_that_reaches_nobody_knows_before_the_next(const role_fixture& fixture)
 {
-    if (!stage.cut_off)
+    if (!fixture.partition_first)
         co_return;
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(stage, stage.join());
+    const auto role = co_await take(fixture, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
-    const auto next = begin_acquire(executor, stage.join());
-    co_await pass(stage, stage.lease_duration / 2);
-    stage.cut_off();
+    const auto next = begin_acquire(executor, fixture.make_scheduler());
+    co_await pass(fixture, fixture.lease_duration / 2);
+    fixture.partition_first();
     for (int part = 0; part < parts * patience && !next->done; ++part) {
-        co_await pass(stage, stage.lease_duration / parts);
+        co_await pass(fixture, fixture.lease_duration / parts);
         expect(!next->done || !role->held(), "two hold a role");
     }
     expect(next->done && next->role, "the role of one who is gone was not given to the next");
-    co_await wait_until(stage, loss->done, "a loss was not told");
+    co_await wait_until(fixture, loss->done, "a loss was not told");
     expect(!role->held(), "a lost role is held");
     expect(next->role->epoch() > role->epoch(), "the next holder's epoch is not greater");
     co_await role->release(); // of a role that is not held: nothing
-    co_await pass(stage, stage.lease_duration / parts);
+    co_await pass(fixture, fixture.lease_duration / parts);
     expect(next->role->held(), "one who lost the role gave it back for another");
 }
 
-awaitable<void> a_role_needs_a_name(const role_stage& stage)
+awaitable<void> a_role_needs_a_name(const role_fixture& fixture)
 {
-    co_await expect_refused_argument(acquire(stage.join(), ""), "a role without a name");
+    co_await expect_refused_argument(acquire(fixture.make_scheduler(), ""), "a role without a name");
 }
 
 struct entry {
     const char* name;
-    awaitable<void> (*body)(const role_stage&);
+    awaitable<void> (*body)(const role_fixture&);
 };
 
 constexpr entry entries[] = {
@@ -284,13 +284,13 @@ constexpr entry entries[] = {
     {"a_role_needs_a_name", a_role_needs_a_name},
 };
 
-void run_check(const entry& check, const role_stage_factory& make_stage)
+void run_check(const entry& check, const role_fixture_factory& make_fixture)
 {
     asio::io_context context;
-    const auto stage = make_stage();
+    const auto fixture = make_fixture();
     std::exception_ptr thrown;
     bool done = false;
-    asio::co_spawn(context, check.body(stage), [&](std::exception_ptr problem) {
+    asio::co_spawn(context, check.body(fixture), [&](std::exception_ptr problem) {
         thrown = problem;
         done = true;
         if (problem)
@@ -311,8 +311,8 @@ std::vector<role_check> role_conformance_checks()
 {
     std::vector<role_check> checks;
     for (const auto& each : entries)
-        checks.push_back({each.name, [&each](const role_stage_factory& make_stage) {
-                              run_check(each, make_stage);
+        checks.push_back({each.name, [&each](const role_fixture_factory& make_fixture) {
+                              run_check(each, make_fixture);
                           }});
     return checks;
 }

@@ -47,8 +47,8 @@ std::vector<std::string> simulate(const simulated_life& live, const exploration_
 {
     try {
         life = live(options_of(options, seed));
-        if (!life.broken.empty() || !twice)
-            return life.broken;
+        if (!life.violations.empty() || !twice)
+            return life.violations;
         const auto again = live(options_of(options, seed));
         if (again.trace_hash == life.trace_hash)
             return {};
@@ -266,13 +266,13 @@ int run_matrix(const simulated_life& live, const arguments& given)
     auto options = given.options.base;
     options.seed = given.options.first_seed;
     const auto result = run_crash_matrix(live, std::move(options));
-    for (const auto& sentence : result.broken)
+    for (const auto& sentence : result.violations)
         print(sentence);
     print(fmt::format("{} lives with a crash at each of {} calls: {}", result.simulations,
                       result.calls,
-                      result.broken.empty() ? "every check held"
-                                            : fmt::format("{} findings", result.broken.size())));
-    return result.broken.empty() ? 0 : 1;
+                      result.violations.empty() ? "every check held"
+                                            : fmt::format("{} findings", result.violations.size())));
+    return result.violations.empty() ? 0 : 1;
 }
 
 int run(const char* program, const simulated_life& live, arguments given)
@@ -322,7 +322,7 @@ simulated_faults draw_faults(std::uint64_t seed)
     for (auto* rate : {&drawn.store_refused, &drawn.store_answer_lost, &drawn.store_slow,
                        &drawn.call_lost, &drawn.call_failed, &drawn.answer_lost, &drawn.call_slow})
         *rate *= factors[random.below(factors.size())];
-    drawn.between_disturbances = spans[random.below(spans.size())];
+    drawn.max_fault_interval = spans[random.below(spans.size())];
     return drawn;
 }
 

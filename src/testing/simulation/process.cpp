@@ -96,7 +96,7 @@ void process::note(const log_entry& entry)
         return;
     owner_.trace(name_ + " log " + to_string(entry));
     if (entry.text.starts_with("internal error"))
-        owner_.seen.broken(name_ + " logged: " + to_string(entry));
+        owner_.seen.report_violation(name_ + " logged: " + to_string(entry));
 }
 
 void process::start_ended(error_code result)
@@ -196,10 +196,10 @@ void process::refuse(const char* what, const char* why)
 duration process::travel(std::uint32_t slow)
 {
     if (random_.chance(slow))
-        return random_.between(duration::zero(), owner_.faults().slowest);
+        return random_.between(duration::zero(), owner_.faults().latency_max);
     if (random_.below(100) >= slow_percent)
         return duration::zero();
-    return random_.between(duration::zero(), owner_.faults().usual);
+    return random_.between(duration::zero(), owner_.faults().latency_typical);
 }
 
 fate process::begin_store_call_now(const char* what, bool may_be_under_way)

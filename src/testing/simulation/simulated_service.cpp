@@ -13,7 +13,7 @@ simulated_service::~simulated_service() = default;
 
 void simulated_service::report(const std::string& sentence)
 {
-    sim_.broken(name_ + ": " + sentence);
+    sim_.report_violation(name_ + ": " + sentence);
 }
 
 /// The result of the first request with this key; nullptr when the key is new.

@@ -11,7 +11,7 @@ simulated_faults simulated_faults::none()
     simulated_faults none;
     none.store_refused = none.store_answer_lost = none.store_slow = 0;
     none.call_lost = none.call_failed = none.answer_lost = none.call_slow = 0;
-    none.between_disturbances = none.longest_late = duration::zero();
+    none.max_fault_interval = none.longest_late = duration::zero();
     return none;
 }
 
@@ -99,9 +99,9 @@ void simulation::check(std::function<std::vector<std::string>()> what)
     impl_->checks.push_back(std::move(what));
 }
 
-void simulation::broken(std::string sentence)
+void simulation::report_violation(std::string sentence)
 {
-    impl_->seen.broken(std::move(sentence));
+    impl_->seen.report_violation(std::move(sentence));
 }
 
 void simulation::trace(std::string_view line)
@@ -109,14 +109,14 @@ void simulation::trace(std::string_view line)
     impl_->trace(line);
 }
 
-bool simulation::stormy() const noexcept
+bool simulation::faults_active() const noexcept
 {
-    return impl_->stormy();
+    return impl_->faults_active();
 }
 
 duration simulation::calm() const noexcept
 {
-    return impl_->stormy() ? duration::zero() : impl_->elapsed() - impl_->storm_end();
+    return impl_->faults_active() ? duration::zero() : impl_->elapsed() - impl_->faults_end();
 }
 
 simulated_random& simulation::random() noexcept
@@ -165,13 +165,13 @@ run_crash_matrix(const std::function<simulation_result(simulation_options)>& sim
                  simulation_options options)
 {
     options.faults = simulated_faults::none();
-    options.storm = duration::zero();
+    options.fault_duration = duration::zero();
     options.crash.reset();
     crash_matrix_result all;
     const auto note = [&all](const std::string& where, const simulation_result& of) {
         ++all.simulations;
-        for (const auto& sentence : of.broken)
-            all.broken.push_back(where + ": " + sentence);
+        for (const auto& sentence : of.violations)
+            all.violations.push_back(where + ": " + sentence);
     };
     const auto undisturbed = simulate(options);
     all.calls = undisturbed.calls;
@@ -184,7 +184,7 @@ run_crash_matrix(const std::function<simulation_result(simulation_options)>& sim
                                std::to_string(call);
             note(where, result);
             if (result.crashes == 0)
-                all.broken.push_back(where + ": there was none");
+                all.violations.push_back(where + ": there was none");
         }
     return all;
 }

@@ -23,7 +23,7 @@ constexpr int max_at_one_instant = 1'000'000;
 /// How long a run may be due, with nobody who takes it up, while everything works.
 constexpr duration stuck_after = std::chrono::minutes{30};
 
-/// How often a simulated operator looks, after the storm.
+/// How often a simulated operator looks, after the fault phase.
 constexpr duration operator_pause = std::chrono::minutes{1};
 
 /// A crash that was planned beside a call comes within so many of them.
@@ -132,7 +132,7 @@ void simulator::spawn(std::string name, asio::awaitable<void> what)
                 std::rethrow_exception(escaped);
         } catch (const simulation_over&) { // it was told to end
         } catch (const std::exception& e) {
-            seen.broken(name + " ended with: " + e.what());
+            seen.report_violation(name + " ended with: " + e.what());
         }
     });
 }
@@ -173,7 +173,7 @@ void simulator::went(process& ended, bool crashed)
     }
     if (over_)
         return;
-    const auto down = stormy_ ? chaos.between(duration::zero(), faults_.longest_downtime)
+    const auto down = faults_active_ ? chaos.between(duration::zero(), faults_.longest_downtime)
                               : duration{std::chrono::seconds{1}};
     plan(down, [this, number] { start_engine(number); });
 }
@@ -219,14 +219,14 @@ process* simulator::pick_alive()
 
 void simulator::disturb()
 {
-    plan(chaos.between(duration::zero(), faults_.between_disturbances), [this] {
-        if (stormy_)
+    plan(chaos.between(duration::zero(), faults_.max_fault_interval), [this] {
+        if (faults_active_)
             disturb();
     });
-    const auto all = faults_.share_of_crashes + faults_.share_of_crash_calls +
-                     faults_.share_of_stops + faults_.share_of_outages +
-                     faults_.share_of_partitions + faults_.share_of_clock_steps +
-                     faults_.share_of_lost_leases;
+    const auto all = faults_.crash_weight + faults_.crash_call_weight +
+                     faults_.stop_weight + faults_.outage_weight +
+                     faults_.partition_weight + faults_.clock_step_weight +
+                     faults_.lost_lease_weight;
     if (all == 0)
         return;
     auto drawn = chaos.below(all);
@@ -237,31 +237,31 @@ void simulator::disturb()
         return false;
     };
     auto* const chosen = pick_alive();
-    if (is(faults_.share_of_crashes)) {
+    if (is(faults_.crash_weight)) {
         if (chosen)
             chosen->crash();
-    } else if (is(faults_.share_of_crash_calls)) {
+    } else if (is(faults_.crash_call_weight)) {
         const bool at_commit = chaos.below(2) == 0;
         const auto calls = chaos.below(at_commit ? crash_within_commits : crash_within_calls);
         const bool after = chaos.below(3) == 0;
         if (chosen)
             chosen->crash_later(calls, after, at_commit);
-    } else if (is(faults_.share_of_stops)) {
+    } else if (is(faults_.stop_weight)) {
         const auto drain = chaos.below(2) == 0
                                ? duration::zero()
                                : chaos.between(duration::zero(), faults_.longest_drain);
         if (chosen)
             chosen->stop(drain);
-    } else if (is(faults_.share_of_outages)) {
+    } else if (is(faults_.outage_weight)) {
         outage_until_ = elapsed_ + chaos.between(duration::zero(), faults_.longest_outage);
         trace("the store is down");
-    } else if (is(faults_.share_of_partitions)) {
+    } else if (is(faults_.partition_weight)) {
         const auto until = elapsed_ + chaos.between(duration::zero(), faults_.longest_outage);
         if (chosen) {
             trace(chosen->name() + " does not reach the store");
             chosen->cut_off(until);
         }
-    } else if (is(faults_.share_of_clock_steps)) {
+    } else if (is(faults_.clock_step_weight)) {
         const auto by = chaos.between(-faults_.largest_clock_step, faults_.largest_clock_step);
         trace(fmt::format("the wall clock is stepped by {} us", by.count()));
         clock->step(by);
@@ -288,7 +288,7 @@ void simulator::drain()
     io.restart();
     for (int count = 0; io.poll_one() > 0; ++count)
         if (count == max_at_one_instant) {
-            seen.broken("something goes on for ever without time moving on");
+            seen.report_violation("something goes on for ever without time moving on");
             over_ = true;
             return;
         }
@@ -330,10 +330,10 @@ simulation_result simulator::run()
         seen.knows(each.flow);
     for (int engine = 0; engine < options.engines; ++engine)
         start_engine(engine);
-    if (faults_.between_disturbances > duration::zero())
-        plan(chaos.between(duration::zero(), faults_.between_disturbances), [this] { disturb(); });
+    if (faults_.max_fault_interval > duration::zero())
+        plan(chaos.between(duration::zero(), faults_.max_fault_interval), [this] { disturb(); });
     drain();
-    while (!over_ && seen.sentences().empty() && elapsed_ < options.storm)
+    while (!over_ && seen.sentences().empty() && elapsed_ < options.fault_duration)
         go_on();
     end_storm();
     auto looked = elapsed_;
@@ -345,8 +345,8 @@ simulation_result simulator::run()
             if (!check_progress())
                 break;
         }
-        if (elapsed_ > options.storm + options.patience) {
-            seen.broken("the simulation did not come to rest in its time");
+        if (elapsed_ > options.fault_duration + options.settle_time) {
+            seen.report_violation("the simulation did not come to rest in its time");
             break;
         }
         go_on();
@@ -355,8 +355,8 @@ simulation_result simulator::run()
     final_checks();
     for (const auto& each : checks)
         for (auto& sentence : each())
-            seen.broken(std::move(sentence));
-    result_.broken = seen.sentences();
+            seen.report_violation(std::move(sentence));
+    result_.violations = seen.sentences();
     result_.took = elapsed_;
     result_.commits = seen.commits();
     result_.runs = seen.runs();
@@ -365,12 +365,12 @@ simulation_result simulator::run()
 
 void simulator::end_storm()
 {
-    trace("the storm is over");
-    stormy_ = false;
+    trace("the fault phase is over");
+    faults_active_ = false;
     rested_ = storm_end_ = elapsed_;
-    const auto usual = faults_.usual;
+    const auto usual = faults_.latency_typical;
     faults_ = simulated_faults::none();
-    faults_.usual = usual;
+    faults_.latency_typical = usual;
     outage_until_ = elapsed_;
     for (auto* each : current_)
         if (each)
@@ -421,7 +421,7 @@ bool simulator::at_rest()
 void simulator::resume_paused()
 {
     for (const auto& run : all_runs()) {
-        if (run.state != run_state::paused || resumes_ >= options.resumes)
+        if (run.state != run_state::paused || resumes_ >= options.max_resumes)
             continue;
         const auto known = std::ranges::find_if(workflows, [&](const added_workflow& each) {
             return each.flow->rules.name == run.workflow;
@@ -454,9 +454,9 @@ bool simulator::check_progress()
     for (const auto& run : all_runs()) {
         if (is_finished(run.state) || !run.wake_at || *run.wake_at + stuck_after > clock->now())
             continue;
-        if (elapsed_ < options.storm + stuck_after)
+        if (elapsed_ < options.fault_duration + stuck_after)
             continue;
-        seen.broken(fmt::format("run {} ({} \"{}\") is stuck in status {}, {}: it has been due for "
+        seen.report_violation(fmt::format("run {} ({} \"{}\") is stuck in status {}, {}: it has been due for "
                                 "{} s, at version {}",
                                 to_string(run.id), run.workflow, run.foreign_id, run.status,
                                 to_string(run.state),
@@ -471,7 +471,7 @@ void simulator::shut_down()
     trace("the simulation ends");
     if (waiting_ > 0 && seen.sentences().empty())
         for (const auto& name : names_of_waiting_)
-            seen.broken(name + " waits in vain");
+            seen.report_violation(name + " waits in vain");
     over_ = true;
     planned_.clear();
     for (auto* each : current_)
@@ -487,7 +487,7 @@ void simulator::shut_down()
         go_on();
     for (const auto& each : processes_)
         if (!each->gone())
-            seen.broken(each->name() + " cannot be stopped");
+            seen.report_violation(each->name() + " cannot be stopped");
 }
 
 void simulator::final_checks()

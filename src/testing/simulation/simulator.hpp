@@ -38,9 +38,9 @@ public:
     void went(process& ended, bool crashed);
 
     void trace(std::string_view line);
-    bool stormy() const noexcept { return stormy_; }
+    bool faults_active() const noexcept { return faults_active_; }
     bool over() const noexcept { return over_; }
-    duration storm_end() const noexcept { return storm_end_; }
+    duration faults_end() const noexcept { return storm_end_; }
     bool store_down() const noexcept { return elapsed_ < outage_until_; }
     duration elapsed() const noexcept { return elapsed_; }
     const simulated_faults& faults() const noexcept { return faults_; }
@@ -110,7 +110,7 @@ private:
     duration elapsed_{};
     duration outage_until_{};
     duration storm_end_{};
-    bool stormy_ = true;
+    bool faults_active_ = true;
     bool over_ = false;
     int waiting_ = 0; ///< spawned coroutines that have not ended
     std::vector<std::string> names_of_waiting_;

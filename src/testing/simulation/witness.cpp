@@ -73,7 +73,7 @@ void witness::expect_punctuality(std::shared_ptr<const pawl::clock> by, duration
     clock_ = std::move(by);
 }
 
-/// What is late for a reason is counted from the end of the reason: the storm, or a pause.
+/// What is late for a reason is counted from the end of the reason: the fault phase, or a pause.
 void witness::check_punctual(const record& of, const std::string& what, time_point due)
 {
     if (!clock_)
@@ -83,7 +83,7 @@ void witness::check_punctual(const record& of, const std::string& what, time_poi
         since = std::max(since, resumed->second);
     const auto late = clock_->now() - since;
     if (late > allowed_lateness_)
-        broken(fmt::format("{}: {} was served {} s late, in status {}", name_of(of), what,
+        report_violation(fmt::format("{}: {} was served {} s late, in status {}", name_of(of), what,
                            late.count() / 1'000'000, of.status));
 }
 
@@ -93,11 +93,11 @@ void witness::check_no_stop(const record& of, std::string_view why)
     for (const auto& stop :
          {make_error_code(errc::not_running), error_code{boost::asio::error::operation_aborted}})
         if (why.find(stop.message()) != std::string_view::npos)
-            broken(fmt::format("{}: version {} counts a stop as a failure: {}", name_of(of),
+            report_violation(fmt::format("{}: version {} counts a stop as a failure: {}", name_of(of),
                                of.version, why));
 }
 
-void witness::broken(std::string sentence)
+void witness::report_violation(std::string sentence)
 {
     if (broken_.size() < max_sentences)
         broken_.push_back(std::move(sentence));
@@ -126,7 +126,7 @@ void witness::claimed(const std::string& process, std::uint32_t shard, std::uint
     owners_[shard] = process;
     auto& newest = epochs_[shard];
     if (epoch < newest)
-        broken(fmt::format("shard {} was claimed with epoch {} after {}", shard, epoch, newest));
+        report_violation(fmt::format("shard {} was claimed with epoch {} after {}", shard, epoch, newest));
     newest = std::max(newest, epoch);
 }
 
@@ -146,7 +146,7 @@ void witness::applied(const std::string& process, std::span<const change> batch,
             sent_[{sent->content.run, results[i].sequence}] = sent->content;
         } else if (const auto* cursor = std::get_if<cursor_move>(&batch[i])) {
             if (cursor->epoch != 0 && cursor->epoch != epochs_[cursor->shard])
-                broken(fmt::format("{} moved a cursor of shard {} with epoch {}, but it has {}",
+                report_violation(fmt::format("{} moved a cursor of shard {} with epoch {}, but it has {}",
                                    process, cursor->shard, cursor->epoch, epochs_[cursor->shard]));
         }
     }
@@ -158,16 +158,16 @@ void witness::accepted(const std::string& process, const transition& change)
     const auto& next = change.next;
     const auto shard = shard_for(next.workflow, next.foreign_id);
     if (change.epoch != 0 && change.epoch != epochs_[shard])
-        broken(fmt::format("{} committed version {} of {} with epoch {}, but the shard has {}",
+        report_violation(fmt::format("{} committed version {} of {} with epoch {}, but the shard has {}",
                            process, next.version, name_of(next), change.epoch, epochs_[shard]));
     const auto before = model_.find(next.id);
     if (change.expected_version == 0) {
         if (before != model_.end())
-            broken(name_of(next) + " was created twice");
+            report_violation(name_of(next) + " was created twice");
         check_start(change);
         ++runs_;
     } else if (before == model_.end()) {
-        broken(name_of(next) + " was changed before it was created");
+        report_violation(name_of(next) + " was changed before it was created");
     } else {
         check_step(before->second, change);
     }
@@ -189,7 +189,7 @@ void witness::check_settled(const record& of, const transition& change)
     for (const auto& ended : change.settled) {
         const auto [at, is_new] = settled_.emplace(std::pair{of.id, ended.sequence}, ended);
         if (!is_new)
-            broken(fmt::format("message {} of {} was settled twice", ended.sequence, name_of(of)));
+            report_violation(fmt::format("message {} of {} was settled twice", ended.sequence, name_of(of)));
         if (ended.outcome == message_outcome::failed)
             check_no_stop(of, ended.detail);
         const auto sent = sent_.find({of.id, ended.sequence});
@@ -212,14 +212,14 @@ void witness::check_start(const transition& change)
     const auto [held, is_free] =
         unfinished_.emplace(std::pair{next.workflow, next.foreign_id}, next.id);
     if (!is_free)
-        broken(fmt::format("{} began beside run {}, which has not finished", name_of(next),
+        report_violation(fmt::format("{} began beside run {}, which has not finished", name_of(next),
                            to_string(held->second)));
     if (next.start_key.empty())
         return;
     const auto [same, is_new] =
         keys_.emplace(std::tuple{next.workflow, next.foreign_id, next.start_key}, next.id);
     if (!is_new)
-        broken(fmt::format("{} began with the start key of run {}", name_of(next),
+        report_violation(fmt::format("{} began with the start key of run {}", name_of(next),
                            to_string(same->second)));
 }
 
@@ -227,26 +227,26 @@ void witness::check_step(const record& before, const transition& change)
 {
     const auto& next = change.next;
     if (next.version != before.version + 1)
-        broken(fmt::format("{}: version {} was followed by {}", name_of(next), before.version,
+        report_violation(fmt::format("{}: version {} was followed by {}", name_of(next), before.version,
                            next.version));
     if (change.from != before.status || change.state_before != before.state)
-        broken(fmt::format("{}: version {} was made from a record that is not version {}",
+        report_violation(fmt::format("{}: version {} was made from a record that is not version {}",
                            name_of(next), next.version, before.version));
     if (is_finished(before.state) && !is_finished(next.state))
-        broken(name_of(next) + " was finished and went on");
+        report_violation(name_of(next) + " was finished and went on");
     if (change.kind == event_kind::moved && !declared(next.workflow, change.from, next.status))
-        broken(fmt::format("{} moved from {} to {}, which is not declared", name_of(next),
+        report_violation(fmt::format("{} moved from {} to {}, which is not declared", name_of(next),
                            change.from, next.status));
     if (change.kind == event_kind::attempt_failed && attempts_of(next) != attempts_of(before) + 1)
-        broken(fmt::format("{}: a failed attempt was not counted: {} before it, {} after it",
+        report_violation(fmt::format("{}: a failed attempt was not counted: {} before it, {} after it",
                            name_of(next), attempts_of(before), attempts_of(next)));
     if (next.status == before.status && next.visit == before.visit &&
         next.entered_at != before.entered_at)
-        broken(name_of(next) + ": a visit began twice");
+        report_violation(name_of(next) + ": a visit began twice");
     for (const auto& known_effect : before.effects)
         if (must_remain(known_effect, change, before) && !is_finished(next.state) &&
             std::ranges::find(next.effects, known_effect) == next.effects.end())
-            broken(fmt::format("{}: the recorded effect \"{}\" is gone", name_of(next),
+            report_violation(fmt::format("{}: the recorded effect \"{}\" is gone", name_of(next),
                                known_effect.name));
 }
 
@@ -255,7 +255,7 @@ void witness::shown(const record& seen)
     const auto known = model_.find(seen.id);
     if (known == model_.end()) {
         if (!removed_.contains(seen.id))
-            broken(name_of(seen) + " is shown, but it was never stored");
+            report_violation(name_of(seen) + " is shown, but it was never stored");
         return;
     }
     // What the store itself keeps of a record.
@@ -264,7 +264,7 @@ void witness::shown(const record& seen)
     expected.inbox_last = seen.inbox_last;
     expected.inbox_pending = seen.inbox_pending;
     if (expected != seen)
-        broken(fmt::format("{} is shown with version {} in another form than version {} was stored",
+        report_violation(fmt::format("{} is shown with version {} in another form than version {} was stored",
                            name_of(seen), seen.version, expected.version));
 }
 
@@ -272,13 +272,13 @@ void witness::told_started(const std::string& workflow, const std::string& forei
                            const std::string& key, run_id run, bool is_stored)
 {
     if (!is_stored && !removed_.contains(run))
-        broken(fmt::format("the start of {} \"{}\" was reported before it was stored", workflow,
+        report_violation(fmt::format("the start of {} \"{}\" was reported before it was stored", workflow,
                            foreign_id));
     if (key.empty())
         return;
     const auto first = keys_.find({workflow, foreign_id, key});
     if (first != keys_.end() && first->second != run)
-        broken(fmt::format("two runs were reported for the start key \"{}\" of {} \"{}\"", key,
+        report_violation(fmt::format("two runs were reported for the start key \"{}\" of {} \"{}\"", key,
                            workflow, foreign_id));
 }
 
@@ -288,10 +288,10 @@ void witness::told_settled(run_id run, const settlement& told,
     if (removed_.contains(run))
         return;
     if (!stored)
-        broken(fmt::format("message {} of run {} was reported before it was stored", told.sequence,
+        report_violation(fmt::format("message {} of run {} was reported before it was stored", told.sequence,
                            to_string(run)));
     else if (told.outcome != message_outcome::pending && told.outcome != stored->outcome)
-        broken(fmt::format("the end of message {} of run {} was reported as {}, but it is {}",
+        report_violation(fmt::format("the end of message {} of run {} was reported as {}, but it is {}",
                            told.sequence, to_string(run), static_cast<int>(told.outcome),
                            static_cast<int>(stored->outcome)));
 }
@@ -303,7 +303,7 @@ void witness::message_ended(run_id run, const std::optional<settlement>& stored,
     if (known == model_.end())
         return;
     if (!stored) {
-        broken(fmt::format("message {} of {} is gone", sequence, name_of(known->second)));
+        report_violation(fmt::format("message {} of {} is gone", sequence, name_of(known->second)));
         return;
     }
     const bool by_transition = settled_.contains({run, sequence});
@@ -318,15 +318,15 @@ void witness::message_ended(run_id run, const std::optional<settlement>& stored,
                            *content.expires_at);
     }
     if (stored->outcome == message_outcome::pending && is_finished(known->second.state))
-        broken(fmt::format("message {} of {} waits, though the run has finished", sequence,
+        report_violation(fmt::format("message {} of {} waits, though the run has finished", sequence,
                            name_of(known->second)));
     if (stored->outcome == message_outcome::pending && by_transition)
-        broken(fmt::format("message {} of {} was settled, and waits", sequence,
+        report_violation(fmt::format("message {} of {} was settled, and waits", sequence,
                            name_of(known->second)));
     if ((stored->outcome == message_outcome::handled ||
          stored->outcome == message_outcome::failed) &&
         !by_transition)
-        broken(fmt::format("message {} of {} was consumed without a transition", sequence,
+        report_violation(fmt::format("message {} of {} was consumed without a transition", sequence,
                            name_of(known->second)));
 }
 
@@ -345,18 +345,18 @@ void witness::timeout_runs(const record& run, const std::string& timeout, time_p
 {
     const auto armed = std::ranges::find(run.deadlines, timeout, &deadline::timeout);
     if (armed == run.deadlines.end()) {
-        broken(fmt::format("{}: timeout {} ran without a deadline", name_of(run), timeout));
+        report_violation(fmt::format("{}: timeout {} ran without a deadline", name_of(run), timeout));
         return;
     }
     if (armed->at > now)
-        broken(fmt::format("{}: timeout {} ran early", name_of(run), timeout));
+        report_violation(fmt::format("{}: timeout {} ran early", name_of(run), timeout));
     if (armed->attempt == 0)
         check_punctual(run, fmt::format("timeout {}", timeout), armed->at);
     if (armed->attempt > 0 || moved_.contains({run.id, run.visit, timeout}))
         return;
     const auto noted = armed_.find({run.id, run.status, timeout, armed->at});
     if (noted == armed_.end() || noted->second != run.entered_at)
-        broken(fmt::format("{}: timeout {} of status {} ran in visit {}, which did not arm it",
+        report_violation(fmt::format("{}: timeout {} of status {} ran in visit {}, which did not arm it",
                            name_of(run), timeout, run.status, run.visit));
 }
 
@@ -370,7 +370,7 @@ void witness::check_order(std::size_t hook, const event& what)
     auto& last = last_done_[{hook, what.run}];
     const bool is_new = !done_.contains({hook, what.run, what.version});
     if (is_new && what.version < last)
-        broken(fmt::format("a hook of {} \"{}\" was called for version {} after version {}",
+        report_violation(fmt::format("a hook of {} \"{}\" was called for version {} after version {}",
                            what.workflow, what.foreign_id, what.version, last));
     last = std::max(last, what.version);
     done_.insert({hook, what.run, what.version});
@@ -388,7 +388,7 @@ void witness::hook_done(const std::string& process, std::size_t hook, const even
     const bool first =
         done_in_life_.emplace(process, begun, hook_call{hook, what.run, what.version}).second;
     if (!first)
-        broken(fmt::format("{} called a hook of {} \"{}\" twice for version {}", process,
+        report_violation(fmt::format("{} called a hook of {} \"{}\" twice for version {}", process,
                            what.workflow, what.foreign_id, what.version));
 }
 
@@ -417,20 +417,20 @@ void witness::compare(const std::vector<std::vector<event>>& log, const std::vec
         std::uint64_t version = 0;
         for (const auto& each : history)
             if (each.version != ++version) {
-                broken(fmt::format("{}: event {} is of version {}", name_of(run), version,
+                report_violation(fmt::format("{}: event {} is of version {}", name_of(run), version,
                                    each.version));
                 version = each.version;
             }
         if (version != run.version)
-            broken(
+            report_violation(
                 fmt::format("{} has version {} and {} events", name_of(run), run.version, version));
         else if (!history.empty() &&
                  (history.back().to != run.status || history.back().state != run.state))
-            broken(name_of(run) + ": its last event says something else than its record");
+            report_violation(name_of(run) + ": its last event says something else than its record");
     }
     for (const auto& [id, lost] : model_)
         if (!present.contains(id))
-            broken(name_of(lost) + " is gone");
+            report_violation(name_of(lost) + " is gone");
     compare_told(histories);
 }
 
@@ -441,12 +441,12 @@ void witness::compare_shard(std::uint32_t shard, const std::vector<event>& log)
     for (const auto& each : log) {
         ++sequence;
         if (each.sequence != sequence && removed_.empty())
-            broken(
+            report_violation(
                 fmt::format("shard {}: event {} has sequence {}", shard, sequence, each.sequence));
         sequence = each.sequence;
         const auto [at, is_first] = status.emplace(each.run, each.to);
         if (!is_first && at->second != each.from)
-            broken(fmt::format("{} \"{}\": version {} comes from status {}, but stood in {}",
+            report_violation(fmt::format("{} \"{}\": version {} comes from status {}, but stood in {}",
                                each.workflow, each.foreign_id, each.version, each.from,
                                at->second));
         at->second = each.to;
@@ -463,7 +463,7 @@ void witness::compare_hooks(const std::vector<event>& log)
         for (std::size_t hook = 0; hook < hooks.size(); ++hook)
             if (hooks[hook].wants(each.kind, each.from, each.to) &&
                 !done_.contains({hook, each.run, each.version}))
-                broken(fmt::format("no hook was called for version {} ({}) of {} \"{}\"",
+                report_violation(fmt::format("no hook was called for version {} ({}) of {} \"{}\"",
                                    each.version, to_string(each.kind), each.workflow,
                                    each.foreign_id));
     }
@@ -475,12 +475,12 @@ void witness::compare_told(const std::map<run_id, std::vector<event>>& histories
         const auto history = histories.find(told.run);
         if (history == histories.end()) {
             if (!removed_.contains(told.run))
-                broken("an await reported run " + to_string(told.run) + ", which there is not");
+                report_violation("an await reported run " + to_string(told.run) + ", which there is not");
             continue;
         }
         const auto at = std::ranges::find(history->second, told.version, &event::version);
         if (at == history->second.end() || at->to != told.status || at->state != told.state)
-            broken(fmt::format("an await reported run {} in status {} with version {}, which is "
+            report_violation(fmt::format("an await reported run {} in status {} with version {}, which is "
                                "not in its history",
                                to_string(told.run), told.status, told.version));
     }

@@ -80,7 +80,7 @@ public:
     /// Compares all of it with what the store holds at the end.
     void compare(const std::vector<std::vector<event>>& log, const std::vector<record>& runs);
 
-    void broken(std::string sentence);
+    void report_violation(std::string sentence);
     const std::vector<std::string>& sentences() const noexcept { return broken_; }
 
     std::uint64_t commits() const noexcept { return commits_; }

@@ -22,7 +22,7 @@ namespace role_test {
 
 using boost::asio::awaitable;
 using pawl::testing::manual_clock;
-using pawl::testing::role_stage;
+using pawl::testing::role_fixture;
 
 inline constexpr pawl::duration lease = std::chrono::seconds{12};
 
@@ -87,24 +87,24 @@ inline awaitable<void> advance(std::shared_ptr<stage_parts> parts, pawl::duratio
     }
 }
 
-inline role_stage make_stage(store_maker make_store)
+inline role_fixture make_fixture(store_maker make_store)
 {
     const auto parts = std::make_shared<stage_parts>();
     parts->place = make_store(parts->clock);
-    role_stage stage;
-    stage.lease_duration = lease;
-    stage.join = [parts] {
+    role_fixture fixture;
+    fixture.lease_duration = lease;
+    fixture.make_scheduler = [parts] {
         parts->cables.push_back(std::make_shared<cable>(parts->place.store));
         return pawl::store_role_scheduler(parts->cables.back(),
                                           {.lease_duration = lease, .clock = parts->clock});
     };
-    stage.advance = [parts](pawl::duration span) {
+    fixture.advance = [parts](pawl::duration span) {
         return advance(parts, span);
     };
-    stage.cut_off = [parts] {
+    fixture.partition_first = [parts] {
         parts->cables.front()->cut = true;
     };
-    return stage;
+    return fixture;
 }
 
 /// One test case a check.
@@ -113,7 +113,7 @@ inline void add_suite(const std::string& name, store_maker make)
     auto* suite = BOOST_TEST_SUITE(name);
     for (const auto& check : pawl::testing::role_conformance_checks())
         suite->add(boost::unit_test::make_test_case(
-            [check, make] { check.run([make] { return make_stage(make); }); }, check.name, __FILE__,
+            [check, make] { check.run([make] { return make_fixture(make); }); }, check.name, __FILE__,
             __LINE__));
     boost::unit_test::framework::current_auto_test_suite().add(suite);
 }
