@@ -93,7 +93,7 @@ class Mutant:
 
 
 def is_declaration(condition):
-    return re.match(r"\s*(const\s+)?(auto|[\w:]+(<.*>)?)\s*[*&]*\s*\w+\s*=[^=]", condition) is not None
+    return re.match(r"\s*(const\s+)?(auto|[\w:]+(<.*>)?)\s*[*&]*\s*(const\s+)?\w+\s*=[^=]", condition) is not None
 
 
 def split_operands(condition, operator):
