@@ -11,7 +11,7 @@ namespace pawl_bench {
 /// thread, with ready texts to bind; nothing is encoded, decided, or handed between threads.
 ///
 /// It works on a database that Pawl has made, with the same pragmas, and leaves it in order: its
-/// statements have to follow those of src/sqlite/writer.cpp.
+/// statements have to follow those of src/stores/sqlite/writer.cpp.
 class raw_sqlite {
 public:
     /// @param file A database made by pawl::open_sqlite, which nobody has open.

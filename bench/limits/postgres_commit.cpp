@@ -1,9 +1,9 @@
 #include "limits/postgres_commit.hpp"
 
 #include "limits/raw_loop.hpp"
-#include "postgres/connection.hpp"
-#include "postgres/encode.hpp"
-#include "postgres/result.hpp"
+#include "stores/postgres/connection.hpp"
+#include "stores/postgres/encode.hpp"
+#include "stores/postgres/result.hpp"
 
 #include "pawl/event.hpp"
 #include "pawl/record_store.hpp"

@@ -12,7 +12,7 @@ namespace pawl_bench {
 /// encoded, decided, read, or handed between coroutines.
 ///
 /// It works in a database where Pawl has made its schema: its rows have to follow those of
-/// src/postgres/batch.cpp.
+/// src/stores/postgres/batch.cpp.
 class raw_postgres {
 public:
     explicit raw_postgres(const std::string& uri);

@@ -1,6 +1,6 @@
-// The committer around a store that does nothing, and a run driven from its trigger to its end.
-#include "engine/committer.hpp"
-#include "engine/gate.hpp"
+// The commit_queue around a store that does nothing, and a run driven from its trigger to its end.
+#include "async/task_scope.hpp"
+#include "engine/run/commit_queue.hpp"
 #include "micro/operation.hpp"
 #include "pawl/forwarding_store.hpp"
 #include "pawl/memory.hpp"
@@ -20,7 +20,7 @@ namespace pawl_bench {
 
 namespace asio = boost::asio;
 using pawl::engine_detail::commit;
-using pawl::engine_detail::committer;
+using pawl::engine_detail::commit_queue;
 
 namespace {
 
@@ -43,15 +43,15 @@ struct commit_stage {
     pawl::log_sink log = [](const pawl::log_entry&) {
     };
     std::shared_ptr<pawl::clock> clock = pawl::default_clock();
-    pawl::engine_detail::gate running{threads.executor(), log};
-    committer commits{threads.executor(),
-                      store,
-                      running,
-                      {1'024, 64u << 20},
-                      nullptr,
-                      *clock,
-                      [](const pawl::change&, const pawl::apply_result*) {
-                      }};
+    pawl::async::task_scope running{threads.executor(), log};
+    commit_queue commits{threads.executor(),
+                         store,
+                         running,
+                         {1'024, 64u << 20},
+                         nullptr,
+                         *clock,
+                         [](const pawl::change&, const pawl::apply_result*) {
+                         }};
     std::vector<commit> items = std::vector<commit>(batch_size);
     asio::steady_timer all_done{threads.context(), asio::steady_timer::time_point::max()};
     std::size_t left = 0;

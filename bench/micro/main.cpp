@@ -20,7 +20,7 @@ std::span<const operation> operations()
         {"decide/next-action", next_action},
         {"codec/order-encode", order_is_encoded},
         {"codec/order-decode", order_is_decoded},
-        {"committer/64-changes", batch_is_committed},
+        {"commit_queue/64-changes", batch_is_committed},
         {"activation/five-steps", run_is_driven},
         {"sqlite/five-steps", run_is_driven_on_sqlite},
         {"trigger/refused", trigger_is_refused},

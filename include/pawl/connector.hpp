@@ -150,8 +150,8 @@ public:
     boost::asio::awaitable<settlement> send(run_ref to, std::string name, Payload payload,
                                             callback_options options = {})
     {
-        options.idempotency_key =
-            key(std::to_string(name.size()) + "/" + name + "/" + options.idempotency_key);
+        options.idempotency_key = idempotency_key(std::to_string(name.size()) + "/" + name + "/" +
+                                                  options.idempotency_key);
         auto settled = co_await client_.async_send(std::move(to), std::move(name), payload,
                                                    std::move(options), boost::asio::use_awaitable);
         co_return settled;

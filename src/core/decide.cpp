@@ -1,8 +1,8 @@
 #include "core/decide.hpp"
 
 #include "core/hash.hpp"
-#include "core/later.hpp"
 #include "core/planted.hpp"
+#include "core/saturating_add.hpp"
 #include "core/taking.hpp"
 #include "core/text.hpp"
 
@@ -74,7 +74,7 @@ public:
             if (waiting.expires_at && (!at || *waiting.expires_at < *at))
                 at = waiting.expires_at;
             if (inbox_.outdated && is_unknown(workflow_, waiting))
-                at = std::min(at.value_or(time_point::max()), second_look(waiting.sent_at));
+                at = std::min(at.value_or(time_point::max()), watcher_recheck(waiting.sent_at));
             if (at && (!earliest || *at < *earliest))
                 earliest = at;
         }
@@ -83,10 +83,10 @@ public:
 
     /// When what only a newer program knows is looked at again: when it is twice as old, so soon in
     /// the minutes of a deployment, and rarely in the years of a program that was set back.
-    time_point second_look(time_point since) const
+    time_point watcher_recheck(time_point since) const
     {
-        return later(now_,
-                     std::clamp<duration>(now_ - since, shortest_second_look, longest_second_look));
+        return saturating_add(
+            now_, std::clamp<duration>(now_ - since, shortest_second_look, longest_second_look));
     }
 
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
@@ -143,7 +143,7 @@ public:
         next().round = 0;
         next().not_before.reset();
         if (rules->step && rules->step->start_delay > duration::zero())
-            next().not_before = later(now_, rules->step->start_delay);
+            next().not_before = saturating_add(now_, rules->step->start_delay);
         // Those of a callback's handler stay until its message is settled.
         std::erase_if(next().effects, [](const effect& each) {
             return !each.for_run && each.handler < callback_handler_number(0);
@@ -182,7 +182,7 @@ public:
         next().resume_at.reset();
         if (why == pause_kind::by_error && workflow_.resume_after > duration::zero() &&
             next().auto_resumes < workflow_.max_auto_resumes)
-            next().resume_at = later(now_, workflow_.resume_after);
+            next().resume_at = saturating_add(now_, workflow_.resume_after);
         change_.kind = event_kind::paused;
     }
 
@@ -280,7 +280,7 @@ void maker::stay(const source& by, const next_value& value)
     if (std::holds_alternative<from_step>(by)) {
         made_progress();
         if (again) {
-            next().not_before = later(now_, value.delay);
+            next().not_before = saturating_add(now_, value.delay);
             ++next().round;
             forget_effects(step_handler_number);
         }
@@ -291,7 +291,7 @@ void maker::stay(const source& by, const next_value& value)
     } else if (const auto* timeout = std::get_if<from_timeout>(&by)) {
         made_progress();
         if (again)
-            arm_again(name_of(*timeout), later(now_, value.delay));
+            arm_again(name_of(*timeout), saturating_add(now_, value.delay));
         else
             drop_deadline(name_of(*timeout));
         change_.kind = event_kind::repeated;
@@ -366,7 +366,7 @@ void maker::fail_step(handler_failed& failure)
     const bool used_up = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        next().not_before = later(now_, back_off(step.retry, failures, entropy()));
+        next().not_before = saturating_add(now_, back_off(step.retry, failures, entropy()));
         change_.kind = event_kind::attempt_failed;
     } else if (step.exhausted) {
         enter(*step.exhausted);
@@ -391,7 +391,7 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
     const bool used_up = policy.max_attempts > 0 && failures >= policy.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        retry_deadline(name, later(now_, back_off(policy, failures, entropy())), failures);
+        retry_deadline(name, saturating_add(now_, back_off(policy, failures, entropy())), failures);
         change_.kind = event_kind::attempt_failed;
     } else {
         pause(pause_kind::by_error, failure.error);
@@ -410,8 +410,9 @@ void maker::fail_callback(const from_callback& by, handler_failed& failure)
     const int failures = failed_attempts(current_, by.message) + 1;
     const bool used_up = policy.retry.max_attempts > 0 && failures >= policy.retry.max_attempts;
     if (known && !failure.permanent && !used_up && !PAWL_PLANTED(callback_not_retried)) {
-        const callback_retry again{by.message, failures,
-                                   later(now_, back_off(policy.retry, failures, entropy()))};
+        const callback_retry again{
+            by.message, failures,
+            saturating_add(now_, back_off(policy.retry, failures, entropy()))};
         auto& retries = next().callback_retries;
         const auto entry = std::ranges::find(retries, by.message, &callback_retry::message);
         if (entry == retries.end())
@@ -562,7 +563,7 @@ bool maker::apply(timeout_unknown& unknown)
     if (!is_active(current_.state))
         return false;
     if (unknown.kept) {
-        retry_deadline(unknown.timeout, second_look(current_.entered_at), 0);
+        retry_deadline(unknown.timeout, watcher_recheck(current_.entered_at), 0);
     } else {
         drop_deadline(unknown.timeout);
     }
@@ -614,7 +615,7 @@ transition start(const definition& workflow, start_request request, time_point n
     next.entered_at = next.created_at = next.updated_at = now;
     next.step_done = !rules->step;
     if (rules->step && rules->step->start_delay > duration::zero())
-        next.not_before = later(now, rules->step->start_delay);
+        next.not_before = saturating_add(now, rules->step->start_delay);
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
     next.object_version = workflow.write_version;

@@ -1,6 +1,6 @@
 #include "core/stream_headers.hpp"
 
-#include "core/binary.hpp"
+#include "stores/common/varint.hpp"
 
 #include <utility>
 

@@ -1,7 +1,7 @@
+#include "async/auto_reset_event.hpp"
 #include "core/hash.hpp"
 #include "pawl/error.hpp"
 #include "pawl/role_scheduler.hpp"
-#include "streams/news.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -25,7 +25,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-using streams::news;
+using async::auto_reset_event;
 
 constexpr std::size_t max_owner = 900;
 constexpr duration shortest_lease = std::chrono::milliseconds{10};
@@ -108,14 +108,14 @@ private:
     {
         co_await self->ask();
         self->decided_ = true;
-        self->decision_->tell();
+        self->decision_->set();
         while (self->held_ && self->wanted_)
             co_await self->renew();
         self->lose();
         if (self->epoch_ != 0)
             co_await self->give_back();
         self->over_ = true;
-        self->end_->tell();
+        self->end_->set();
     }
 
     asio::awaitable<void> ask()
@@ -189,7 +189,7 @@ private:
     {
         if (!held_.exchange(false))
             return;
-        loss_->tell();
+        loss_->set();
         pause_->cancel();
     }
 
@@ -238,9 +238,12 @@ private:
     std::atomic<bool> over_{false};
     std::atomic<std::uint64_t> epoch_{0};
     std::atomic<duration::rep> until_{0};
-    const std::shared_ptr<news> decision_ = std::make_shared<news>();
-    const std::shared_ptr<news> loss_ = std::make_shared<news>();
-    const std::shared_ptr<news> end_ = std::make_shared<news>();
+    const std::shared_ptr<async::auto_reset_event> decision_ =
+        std::make_shared<async::auto_reset_event>();
+    const std::shared_ptr<async::auto_reset_event> loss_ =
+        std::make_shared<async::auto_reset_event>();
+    const std::shared_ptr<async::auto_reset_event> end_ =
+        std::make_shared<async::auto_reset_event>();
 };
 
 class store_role final : public held_role {

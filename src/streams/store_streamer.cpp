@@ -13,7 +13,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-using streams::news;
+using async::auto_reset_event;
 using streams::topic_waiters;
 
 /// A cursor's position is the next event's, so that one that stands at the beginning of an empty
@@ -63,10 +63,10 @@ public:
             }
             auto waiting = news_->wait();
             auto look = [news = news_] {
-                news->tell();
+                news->set();
             };
-            co_await streams::wait_or_look(std::move(waiting), look_.get(), look_after_,
-                                           std::move(look));
+            co_await async::wait_or_poll(std::move(waiting), look_.get(), look_after_,
+                                         std::move(look));
         }
     }
 
@@ -87,7 +87,7 @@ private:
     const std::string topic_;
     const std::string cursor_;
     std::uint64_t next_; ///< position of the next event to give
-    const std::shared_ptr<news> news_;
+    const std::shared_ptr<async::auto_reset_event> news_;
     const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
     const duration look_after_;
 };

@@ -18,15 +18,16 @@ std::shared_ptr<topic_waiters> topic_waiters::of(const record_store& store)
     return found;
 }
 
-std::shared_ptr<news> topic_waiters::add(const std::string& topic)
+std::shared_ptr<async::auto_reset_event> topic_waiters::add(const std::string& topic)
 {
-    const auto added = std::make_shared<news>();
+    const auto added = std::make_shared<async::auto_reset_event>();
     const std::lock_guard lock{mutex_};
     by_topic_.emplace(topic, added);
     return added;
 }
 
-void topic_waiters::remove(const std::string& topic, const std::shared_ptr<news>& gone)
+void topic_waiters::remove(const std::string& topic,
+                           const std::shared_ptr<async::auto_reset_event>& gone)
 {
     const std::lock_guard lock{mutex_};
     const auto [first, last] = by_topic_.equal_range(topic);
@@ -38,7 +39,7 @@ void topic_waiters::remove(const std::string& topic, const std::shared_ptr<news>
 
 void topic_waiters::tell(const std::string& topic)
 {
-    std::vector<std::shared_ptr<news>> told;
+    std::vector<std::shared_ptr<async::auto_reset_event>> told;
     {
         const std::lock_guard lock{mutex_};
         const auto [first, last] = by_topic_.equal_range(topic);
@@ -46,7 +47,7 @@ void topic_waiters::tell(const std::string& topic)
             told.push_back(at->second);
     }
     for (const auto& each : told)
-        each->tell();
+        each->set();
 }
 
 } // namespace pawl::streams

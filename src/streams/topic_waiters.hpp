@@ -1,7 +1,7 @@
 #pragma once
 
+#include "async/auto_reset_event.hpp"
 #include "pawl/record_store.hpp"
-#include "streams/news.hpp"
 
 #include <map>
 #include <memory>
@@ -20,13 +20,13 @@ public:
     /// the store too.
     static std::shared_ptr<topic_waiters> of(const record_store& store);
 
-    std::shared_ptr<news> add(const std::string& topic);
-    void remove(const std::string& topic, const std::shared_ptr<news>& gone);
+    std::shared_ptr<async::auto_reset_event> add(const std::string& topic);
+    void remove(const std::string& topic, const std::shared_ptr<async::auto_reset_event>& gone);
     void tell(const std::string& topic);
 
 private:
     std::mutex mutex_;
-    std::multimap<std::string, std::shared_ptr<news>> by_topic_;
+    std::multimap<std::string, std::shared_ptr<async::auto_reset_event>> by_topic_;
 };
 
 } // namespace pawl::streams

@@ -33,7 +33,7 @@ struct place {
 class workflow_receiver final : public event_receiver {
 public:
     workflow_receiver(std::shared_ptr<const workflow_source> source,
-                      std::shared_ptr<record_store> store, std::shared_ptr<log_ear> ear,
+                      std::shared_ptr<record_store> store, std::shared_ptr<commit_subscriber> ear,
                       std::string cursor, std::unique_ptr<timer> look, std::shared_ptr<void> open)
         : source_(std::move(source)), store_(std::move(store)), ear_(std::move(ear)),
           cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look)),
@@ -63,8 +63,8 @@ public:
                 for (std::uint32_t slice = 0; slice < ear->shards(); ++slice)
                     ear->tell(ear->first() + slice);
             };
-            co_await wait_or_look(std::move(waiting), look_.get(), source_->look_after(),
-                                  std::move(look));
+            co_await async::wait_or_poll(std::move(waiting), look_.get(), source_->look_after(),
+                                         std::move(look));
         }
     }
 
@@ -176,7 +176,7 @@ private:
 
     const std::shared_ptr<const workflow_source> source_;
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<log_ear> ear_;
+    const std::shared_ptr<commit_subscriber> ear_;
     const std::string cursor_;
     std::vector<place> places_;         ///< by shard, from the first one of the workflow
     const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
@@ -191,7 +191,7 @@ private:
 } // namespace
 
 workflow_source::workflow_source(std::shared_ptr<record_store> store,
-                                 std::shared_ptr<log_news> commits, std::shared_ptr<clock> clock,
+                                 std::shared_ptr<commit_feed> commits, std::shared_ptr<clock> clock,
                                  std::string workflow, workflow_event_options options)
     : store_(std::move(store)), commits_(std::move(commits)), clock_(std::move(clock)),
       workflow_(std::move(workflow)), options_(std::move(options))
@@ -220,7 +220,7 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
     const auto wants_change = [self](const transition& change) {
         return change.next.workflow == self->workflow_ && self->wants(change.kind);
     };
-    auto ear = std::make_shared<log_ear>(first.at(0), store_->shards(), wants_change);
+    auto ear = std::make_shared<commit_subscriber>(first.at(0), store_->shards(), wants_change);
     commits_->add(ear);
     std::unique_ptr<timer> look;
     if (store_->shared()) {

@@ -3,7 +3,7 @@
 #include "pawl/clock.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/workflow_events.hpp"
-#include "streams/log_news.hpp"
+#include "streams/commit_feed.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -20,7 +20,7 @@ namespace pawl::streams {
 class workflow_source final : public event_source,
                               public std::enable_shared_from_this<workflow_source> {
 public:
-    workflow_source(std::shared_ptr<record_store> store, std::shared_ptr<log_news> commits,
+    workflow_source(std::shared_ptr<record_store> store, std::shared_ptr<commit_feed> commits,
                     std::shared_ptr<clock> clock, std::string workflow,
                     workflow_event_options options);
 
@@ -43,7 +43,7 @@ private:
     std::shared_ptr<void> note_open(std::string consumer);
 
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<log_news> commits_;
+    const std::shared_ptr<commit_feed> commits_;
     const std::shared_ptr<clock> clock_;
     const std::string workflow_;
     const workflow_event_options options_;

@@ -1,8 +1,8 @@
 // Sources of one's own, and what engines refuse to connect.
 #include "connectors/support.hpp"
 
+#include "async/auto_reset_event.hpp"
 #include "pawl/forwarding_store.hpp"
-#include "streams/news.hpp"
 
 #include <deque>
 
@@ -19,7 +19,8 @@ struct mailbox final : pawl::event_source {
     int opened = 0;
     int failures = 0; ///< opens, receives and acks that fail from now on
     std::string consumer;
-    std::shared_ptr<pawl::streams::news> news = std::make_shared<pawl::streams::news>();
+    std::shared_ptr<pawl::async::auto_reset_event> news =
+        std::make_shared<pawl::async::auto_reset_event>();
 
     struct receiver final : pawl::event_receiver {
         explicit receiver(mailbox& from) : box(from), next(from.acked + 1) {}
@@ -61,7 +62,7 @@ struct mailbox final : pawl::event_source {
     {
         events.push_back(std::move(added));
         events.back().position = events.size();
-        news->tell();
+        news->set();
     }
 
     void fail()

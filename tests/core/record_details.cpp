@@ -1,6 +1,6 @@
 // The stored form of a record's details: its bytes are fixed, it comes back whole, and bytes that
 // are anything else are refused.
-#include "core/record_details.hpp"
+#include "stores/common/record_details.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/test/unit_test.hpp>

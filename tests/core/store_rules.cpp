@@ -1,10 +1,10 @@
 // The rules that all stores share: which text an event carries, when a run is due, which messages
 // it takes, and when it may start.
-#include "core/store_rules.hpp"
-#include "core/as_of.hpp"
-#include "core/change_size.hpp"
+#include "stores/common/store_rules.hpp"
+#include "core/record_at.hpp"
 #include "core/text.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/change_size.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -222,7 +222,7 @@ BOOST_AUTO_TEST_CASE(an_event_that_is_seen_late_tells_an_error_from_a_reason)
             what.from = 1;
             what.to = to;
             what.error = "text";
-            const auto then = pawl::core::as_of(what, now);
+            const auto then = pawl::core::record_at(what, now);
             BOOST_TEST(then.reason == reason);
             BOOST_TEST(then.last_error == last_error);
         }

@@ -1,5 +1,5 @@
 // What is too large fails alone, by a reason that says so.
-#include "core/change_size.hpp"
+#include "stores/common/change_size.hpp"
 #include "engine/support.hpp"
 #include "pawl/error.hpp"
 #include "pawl/forwarding_store.hpp"

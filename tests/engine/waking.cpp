@@ -1,9 +1,9 @@
 // Whoever is to wake does, whatever becomes of others: runs that fail again and again, rows that
 // cannot be read, shards that come and go, messages that other engines' clients send.
 #include "engine/faulty_store.hpp"
-#include "engine/step_limiter.hpp"
+#include "engine/run/concurrency_limiter.hpp"
+#include "engine/run/wake_list.hpp"
 #include "engine/support.hpp"
-#include "engine/wake_list.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
@@ -395,7 +395,7 @@ BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_ou
 
 BOOST_AUTO_TEST_CASE(a_line_for_a_permit_is_in_due_order_and_refilled_where_it_stopped)
 {
-    pawl::engine_detail::step_limiter line{1, 2};
+    pawl::engine_detail::concurrency_limiter line{1, 2};
     BOOST_TEST(line.acquire_or_wait(0, position(1)));
     for (const int at : {4, 3, 2, 5}) // two find room, the earliest
         BOOST_TEST(!line.acquire_or_wait(0, position(at)));

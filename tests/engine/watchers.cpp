@@ -1,5 +1,5 @@
 // The waits of clients: told once, whenever they fail, and no log is read for nobody.
-#include "engine/watchers.hpp"
+#include "engine/waits/watchers.hpp"
 
 #include "engine/support.hpp"
 

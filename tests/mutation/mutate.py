@@ -15,7 +15,8 @@ import re
 import sys
 from pathlib import Path
 
-FOLDERS = ["core", "engine", "memory", "sqlite", "postgres"]
+FOLDERS = ["codec", "definition", "core", "async", "engine",
+           "stores/common", "stores/memory", "stores/sqlite", "stores/postgres"]
 
 KEYWORDS = {
     "return", "co_return", "co_yield", "throw", "if", "for", "while", "switch", "case", "break",
@@ -89,6 +90,7 @@ class Mutant:
         self.file, self.start, self.end = file, start, end
         self.operator, self.make, self.original = operator, make, original
         self.line = 0
+        self.folder = 0
         self.key = ""
 
 
@@ -227,7 +229,7 @@ def main():
     by_folder = {}
     texts = {}
     for folder in folders:
-        for path in sorted((tree / "src" / folder).glob("*.cpp")):
+        for path in sorted((tree / "src" / folder).rglob("*.cpp")):
             if path.name == "planted.cpp":
                 continue
             name = str(path.relative_to(tree))
@@ -238,6 +240,7 @@ def main():
                 seen[label] = seen.get(label, 0) + 1
                 mutant.key = hashlib.sha256(f"{label}:{seen[label]}".encode()).hexdigest()
                 mutant.line = texts[name].count("\n", 0, mutant.start) + 1
+                mutant.folder = folders.index(folder)
                 by_folder.setdefault(folder, []).append(mutant)
     total = sum(map(len, by_folder.values()))
     chosen = []
@@ -250,7 +253,7 @@ def main():
             if all(mutant.file != t.file or mutant.end <= t.start or t.end <= mutant.start for t in taken):
                 taken.append(mutant)
         chosen += taken
-    chosen.sort(key=lambda m: (folders.index(m.file.split("/")[1]), m.file, m.start))
+    chosen.sort(key=lambda m: (m.folder, m.file, m.start))
     with table.open("w") as out:
         for number, mutant in enumerate(chosen, 1):
             mutant.number = number

@@ -20,12 +20,22 @@ DRIVER = ["engine/test_engine", "connectors/test_connectors", "testing/test_test
 SIMULATED = ["simulation/simulate --seeds 1..300"]
 STORES = ["conformance/test_conformance"]
 SUITES = {
+    "codec": UNIT + STORES,
+    "definition": UNIT + DRIVER,
+    "async": DRIVER + STORES + SIMULATED,
+    "common": UNIT + STORES + ["sqlite/test_sqlite", "postgres/test_postgres"],
     "core": UNIT + DRIVER + STORES + SIMULATED,
     "engine": DRIVER + STORES + SIMULATED + ["postgres/test_postgres --run_test=postgres_cluster"],
     "memory": STORES + DRIVER + SIMULATED,
     "sqlite": STORES + ["sqlite/test_sqlite", "engine/test_engine_clocks"],
     "postgres": ["postgres/test_postgres"],
 }
+
+
+def folder_of(file):
+    """The folder of src that a file belongs to: each store has its own."""
+    parts = file.split("/")[1:]
+    return parts[1] if parts[0] == "stores" else parts[0]
 
 
 def run(build, suite, mutant, limit):
@@ -63,7 +73,7 @@ def main():
     mutants = [m for m in mutants if m[0] not in known and (not wanted or int(m[0]) in wanted)]
 
     limits = {}
-    for suite in sorted({s for m in mutants for s in SUITES[m[1].split("/")[1]]}):
+    for suite in sorted({s for m in mutants for s in SUITES[folder_of(m[1])]}):
         started = time.monotonic()
         failure = run(build, suite, 0, 1800)
         if failure:
@@ -72,7 +82,7 @@ def main():
         print(f"{suite}: {limits[suite] / 5 - 6:.1f} s", flush=True)
 
     def judge(mutant):
-        for suite in SUITES[mutant[1].split("/")[1]]:
+        for suite in SUITES[folder_of(mutant[1])]:
             failure = run(build, suite, mutant[0], limits[suite])
             if failure:
                 return mutant, f"killed by {suite.split('/')[1].split()[0]}: {failure}"
@@ -88,7 +98,7 @@ def main():
     killed, tried = {}, {}
     for line in results.open():
         fields = line.rstrip("\n").split("\t")
-        folder = fields[1].split("/")[1]
+        folder = folder_of(fields[1])
         tried[folder] = tried.get(folder, 0) + 1
         killed[folder] = killed.get(folder, 0) + (fields[5] != "survived")
     for folder in [*tried, None]:

@@ -1,6 +1,6 @@
 // Which changes of a batch are decided together, and batches that are too large for one statement.
-#include "core/change_size.hpp"
-#include "postgres/batch.hpp"
+#include "stores/common/change_size.hpp"
+#include "stores/postgres/batch.hpp"
 #include "postgres/support.hpp"
 #include "sqlite/support.hpp"
 

@@ -2,7 +2,7 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
-#include "postgres/target.hpp"
+#include "stores/postgres/target.hpp"
 #include "sqlite/support.hpp"
 
 #include <boost/test/unit_test.hpp>

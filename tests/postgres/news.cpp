@@ -1,7 +1,7 @@
 // Who hears of commits: listeners of the store itself, of other stores, with and without LISTEN,
 // and after the connection was lost.
 #include "pawl/error.hpp"
-#include "postgres/notification.hpp"
+#include "stores/postgres/notification.hpp"
 #include "postgres/support.hpp"
 #include "sqlite/support.hpp"
 

@@ -1,5 +1,5 @@
 // What the writer remembers of runs: those changed lately, and no more than it may.
-#include "sqlite/known_runs.hpp"
+#include "stores/sqlite/known_runs.hpp"
 
 #include <boost/test/unit_test.hpp>
 

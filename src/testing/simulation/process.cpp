@@ -1,8 +1,8 @@
 #include "testing/simulation/process.hpp"
 
 #include "pawl/error.hpp"
+#include "testing/simulation/fault_injecting_store.hpp"
 #include "testing/simulation/simulator.hpp"
-#include "testing/simulation/store_door.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
@@ -57,7 +57,7 @@ asio::awaitable<void> wait_through(clock& on, duration span)
 
 process::process(simulator& owner, int engine, int life)
     : owner_(owner), engine_number_(engine), life_(life),
-      name_(engine < 0 ? "nobody" : fmt::format("e{}.{}", engine + 1, life)), face_(*this),
+      name_(engine < 0 ? "nobody" : fmt::format("e{}.{}", engine + 1, life)), handle_(*this),
       random_(owner.chaos.fork())
 {
     if (engine < 0)
@@ -70,7 +70,7 @@ void process::start()
 {
     auto options = owner_.options.engine;
     const bool in_place = random_.below(100) < in_place_percent;
-    options.store = std::make_shared<store_door>(owner_.truth, *this, in_place);
+    options.store = std::make_shared<fault_injecting_store>(owner_.truth, *this, in_place);
     options.clock = owner_.clock_of(engine_number_);
     options.name = name_;
     options.seed = random_.next();
@@ -81,7 +81,7 @@ void process::start()
     for (const auto& each : owner_.workflows)
         if (!each.where || each.where(engine_number_, life_))
             apis_[each.flow->rules.name] = each.add(
-                *engine_, face_, [this](std::shared_ptr<const pawl::detail::workflow_impl> flow) {
+                *engine_, handle_, [this](std::shared_ptr<const pawl::detail::workflow_impl> flow) {
                     owner_.seen.knows(flow);
                     auto own = watched(std::move(flow));
                     flows_[own->rules.name] = own;

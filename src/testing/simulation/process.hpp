@@ -34,7 +34,7 @@ public:
     bool serves() const noexcept { return alive_ && started_ && !stopping_; }
     bool gone() const noexcept { return gone_; }
     simulator& owner() noexcept { return owner_; }
-    simulated_process& face() noexcept { return face_; }
+    simulated_process& handle() noexcept { return handle_; }
     pawl::engine& engine() noexcept { return *engine_; }
 
     /// Makes and starts the engine.
@@ -95,7 +95,7 @@ private:
     const int engine_number_;
     const int life_;
     const std::string name_;
-    simulated_process face_;
+    simulated_process handle_;
     simulated_random random_;
     std::optional<pawl::engine> engine_;
     std::map<std::string, std::shared_ptr<pawl::detail::engine_api>> apis_;

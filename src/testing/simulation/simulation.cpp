@@ -141,7 +141,7 @@ simulation_result simulation::run()
 
 simulated_process& simulation::nobody()
 {
-    return impl_->nobody->face();
+    return impl_->nobody->handle();
 }
 
 void simulation::add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow,

@@ -2,7 +2,7 @@
 
 #include "pawl/error.hpp"
 #include "pawl/memory.hpp"
-#include "testing/simulation/client_door.hpp"
+#include "testing/simulation/client_proxy.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -174,7 +174,7 @@ void simulator::went(process& ended, bool crashed)
     if (over_)
         return;
     const auto down = faults_active_ ? chaos.between(duration::zero(), faults_.longest_downtime)
-                              : duration{std::chrono::seconds{1}};
+                                     : duration{std::chrono::seconds{1}};
     plan(down, [this, number] { start_engine(number); });
 }
 
@@ -223,9 +223,8 @@ void simulator::disturb()
         if (faults_active_)
             disturb();
     });
-    const auto all = faults_.crash_weight + faults_.crash_call_weight +
-                     faults_.stop_weight + faults_.outage_weight +
-                     faults_.partition_weight + faults_.clock_step_weight +
+    const auto all = faults_.crash_weight + faults_.crash_call_weight + faults_.stop_weight +
+                     faults_.outage_weight + faults_.partition_weight + faults_.clock_step_weight +
                      faults_.lost_lease_weight;
     if (all == 0)
         return;
@@ -456,11 +455,11 @@ bool simulator::check_progress()
             continue;
         if (elapsed_ < options.fault_duration + stuck_after)
             continue;
-        seen.report_violation(fmt::format("run {} ({} \"{}\") is stuck in status {}, {}: it has been due for "
-                                "{} s, at version {}",
-                                to_string(run.id), run.workflow, run.foreign_id, run.status,
-                                to_string(run.state),
-                                (clock->now() - *run.wake_at).count() / 1'000'000, run.version));
+        seen.report_violation(fmt::format(
+            "run {} ({} \"{}\") is stuck in status {}, {}: it has been due for "
+            "{} s, at version {}",
+            to_string(run.id), run.workflow, run.foreign_id, run.status, to_string(run.state),
+            (clock->now() - *run.wake_at).count() / 1'000'000, run.version));
         all = false;
     }
     return all;

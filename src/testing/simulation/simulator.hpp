@@ -1,8 +1,8 @@
 #pragma once
 
 #include "pawl/testing/simulation.hpp"
+#include "testing/simulation/invariant_checker.hpp"
 #include "testing/simulation/process.hpp"
-#include "testing/simulation/witness.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -70,7 +70,7 @@ public:
     std::vector<lease> left; ///< by processes that crashed, in a store that is not shared
     simulated_random world;  ///< for what users draw
     simulated_random chaos;  ///< for what goes wrong
-    witness seen;
+    invariant_checker seen;
     std::vector<added_workflow> workflows;
     std::vector<std::function<std::vector<std::string>()>> checks;
     std::unique_ptr<process> nobody;

@@ -1,0 +1,243 @@
+#include "definition/check_definition.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+namespace pawl::core {
+
+namespace {
+
+constexpr std::size_t max_name = 128;
+
+class checker {
+public:
+    explicit checker(const definition& rules) : rules_(rules) {}
+
+    std::vector<std::string> run()
+    {
+        check_name();
+        check_auto_resume();
+        check_retired();
+        check_renamed();
+        if (!std::ranges::any_of(rules_.statuses, has_handler)) {
+            add("it has no step, callback or timeout: declare at least one");
+        } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
+            add("no run can start: every status is the destination of another; declare one with "
+                "start<>()");
+        } else {
+            check_reachable();
+        }
+        for (const auto& status : rules_.statuses)
+            check_status(status);
+        return std::move(problems_);
+    }
+
+private:
+    static bool has_handler(const status_rules& status)
+    {
+        return status.step || !status.callbacks.empty() || !status.timeouts.empty();
+    }
+
+    static std::string name_of(const status_rules& status)
+    {
+        return status_name(status.label, status.id);
+    }
+
+    void add(std::string problem) { problems_.push_back(std::move(problem)); }
+
+    void add(const status_rules& status, const std::string& problem)
+    {
+        add(name_of(status) + ": " + problem);
+    }
+
+    void check_name()
+    {
+        const auto allowed = [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '-' || c == '_' || c == '.';
+        };
+        if (rules_.name.empty())
+            add("the workflow's name is empty");
+        else if (rules_.name.size() > max_name)
+            add("the workflow's name is longer than " + std::to_string(max_name) + " bytes");
+        else if (!std::ranges::all_of(rules_.name, allowed))
+            add("the workflow's name has other characters than letters, digits, '-', '_' and '.'");
+    }
+
+    void check_auto_resume()
+    {
+        if (rules_.resume_after < duration::zero())
+            add("auto_resume: the time is negative; use zero for never");
+        if (rules_.max_auto_resumes < 0)
+            add("auto_resume: the number of times is negative");
+    }
+
+    void check_retired()
+    {
+        std::set<int> seen;
+        for (const auto& [from, to] : rules_.retired) {
+            const auto number = std::to_string(from);
+            if (!seen.insert(from).second)
+                add("status " + number + " is retired twice");
+            if (rules_.find(from))
+                add("status " + number + " is retired, and declared as well");
+            if (!rules_.find(to))
+                add("status " + number + " is retired in favour of " + std::to_string(to) +
+                    ", which is not declared");
+        }
+    }
+
+    void check_status(const status_rules& status)
+    {
+        if (status.end && has_handler(status))
+            add(status, "it is declared as an end, and also has a step, callback or timeout");
+        else if (status.end && status.start)
+            add(status, "it is declared as an end and as a start");
+        if (!status.end && !has_handler(status))
+            check_dead_end(status);
+        if (status.step) {
+            check_retry(status, "its step's retry policy", status.step->retry);
+            check_span(status, "its step's attempt_timeout", status.step->attempt_timeout);
+            check_span(status, "its step's start_delay", status.step->start_delay);
+            if (status.step->max_concurrency > max_concurrency_ceiling)
+                add(status, "its step's max_concurrency is above " +
+                                std::to_string(max_concurrency_ceiling) + "; 0 is no limit");
+        }
+        check_timeouts(status);
+        check_callbacks(status);
+    }
+
+    void check_dead_end(const status_rules& status)
+    {
+        std::string sources;
+        for (const auto& from : rules_.statuses)
+            if (std::ranges::find(from.edges, status.id, &edge::to) != from.edges.end())
+                sources += (sources.empty() ? "" : ", ") + name_of(from);
+        if (sources.empty())
+            add(status, "it is declared as a start, but has no step, callback or timeout");
+        else
+            add(status, "runs arrive from " + sources +
+                            ", but it has no step, callback or timeout; declare it with end<>() if "
+                            "runs are to complete there");
+    }
+
+    void check_timeouts(const status_rules& status)
+    {
+        std::set<std::string_view> seen;
+        for (const auto& timeout : status.timeouts) {
+            const auto whose = timeout.name == unnamed_timeout
+                                   ? std::string{"its timeout's "}
+                                   : "its timeout \"" + timeout.name + "\"'s ";
+            check_retry(status, whose + "retry policy", timeout.retry);
+            check_span(status, whose + "attempt_timeout", timeout.attempt_timeout);
+            if (timeout.name.size() > max_name)
+                add(status,
+                    "a timeout's name is longer than " + std::to_string(max_name) + " bytes");
+            else if (!seen.insert(timeout.name).second && timeout.name != unnamed_timeout)
+                add(status, "it has two timeouts named \"" + timeout.name + "\"");
+        }
+    }
+
+    void check_renamed()
+    {
+        for (const auto& [status, old] : rules_.renamed) {
+            const auto* rules = rules_.find(status);
+            if (!rules)
+                add("status " + std::to_string(status) + " is renamed from \"" + old +
+                    "\", and is not declared");
+            else if (old.empty() || old == rules->label)
+                add(*rules, "renamed<>() wants the label that it had before");
+        }
+    }
+
+    void check_callbacks(const status_rules& status)
+    {
+        std::set<std::string_view> seen;
+        for (const auto& name : status.callbacks) {
+            if (name.empty())
+                add(status, "a callback's name is empty");
+            else if (name.size() > max_name)
+                add(status,
+                    "a callback's name is longer than " + std::to_string(max_name) + " bytes");
+            else if (!seen.insert(name).second)
+                add(status, "it has two callbacks named \"" + name + "\"");
+        }
+        for (std::size_t i = 0; i < status.callback_policies.size(); ++i) {
+            const auto callback = "its callback \"" + status.callbacks.at(i) + "\"'s ";
+            check_retry(status, callback + "retry policy", status.callback_policies[i].retry);
+            check_span(status, callback + "attempt_timeout",
+                       status.callback_policies[i].attempt_timeout);
+        }
+    }
+
+    void check_retry(const status_rules& status, const std::string& where,
+                     const retry_policy& policy)
+    {
+        for (const auto& problem : retry_problems(policy))
+            add(status, where + ": " + problem);
+    }
+
+    void check_span(const status_rules& status, const std::string& where, duration span)
+    {
+        if (span < duration::zero())
+            add(status, where + " must not be negative; zero is none");
+    }
+
+    void check_reachable()
+    {
+        std::set<int> reached;
+        std::vector<int> open;
+        for (const auto& status : rules_.statuses)
+            if (status.start)
+                open.push_back(status.id);
+        while (!open.empty()) {
+            const int id = open.back();
+            open.pop_back();
+            const auto* status = rules_.find(id);
+            if (!reached.insert(id).second || !status)
+                continue;
+            for (const auto& next : status->edges)
+                open.push_back(next.to);
+        }
+        for (const auto& status : rules_.statuses)
+            if (!reached.contains(status.id))
+                add(status, "no run can reach it from a start");
+    }
+
+    const definition& rules_;
+    std::vector<std::string> problems_;
+};
+
+} // namespace
+
+std::vector<std::string> check_definition(const definition& rules)
+{
+    return checker{rules}.run();
+}
+
+std::vector<std::string> retry_problems(const retry_policy& policy)
+{
+    std::vector<std::string> problems;
+    const auto check = [&](bool good, const char* rule) {
+        if (!good)
+            problems.emplace_back(rule);
+    };
+    check(policy.initial > duration::zero(), "initial must be above zero");
+    // Negated, so that not-a-number is refused too.
+    const bool grows = policy.multiplier >= 1 && policy.multiplier <= 1e9;
+    check(grows, "multiplier must be from 1 to 1e9");
+    check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial,
+          "max_interval must be at least initial when multiplier is above 1");
+    check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
+    check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 repeats for ever");
+    return problems;
+}
+
+std::string status_name(const std::string& label, int status)
+{
+    const auto number = std::to_string(status);
+    return label == number ? number : label + " (" + number + ")";
+}
+
+} // namespace pawl::core

@@ -1,0 +1,456 @@
+// What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
+#include "async/complete.hpp"
+#include "core/decide.hpp"
+#include "core/planted.hpp"
+#include "core/saturating_add.hpp"
+#include "core/text.hpp"
+#include "engine/api/engine_core.hpp"
+#include "engine/api/launch.hpp"
+#include "engine/run/exception_info.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::commit;
+
+using engine_detail::message_watcher;
+using engine_detail::page_size;
+using engine_detail::status_watcher;
+using engine_detail::watcher;
+
+namespace {
+
+/// Of a command; longer ones are cut.
+constexpr std::size_t max_reason_length = 1024;
+
+/// Commands that a run takes though its inbox is full.
+constexpr std::uint32_t reserved_for_commands = 64;
+
+error_code code_of(apply_status status)
+{
+    switch (status) {
+    case apply_status::accepted:
+    case apply_status::duplicate:
+        return {};
+    case apply_status::conflict:
+        return make_error_code(errc::conflict);
+    case apply_status::already_running:
+        return make_error_code(errc::already_running);
+    case apply_status::already_ran:
+        return make_error_code(errc::already_ran);
+    case apply_status::finished:
+        return make_error_code(errc::already_finished);
+    case apply_status::fenced:
+        return make_error_code(errc::fenced);
+    case apply_status::not_found:
+        return make_error_code(errc::not_found);
+    case apply_status::inbox_full:
+        return make_error_code(errc::inbox_full);
+    }
+    return make_error_code(errc::store_unavailable);
+}
+
+/// Cancels a wait from the caller's slot. Only the wait ends: the run goes on.
+template <class Watcher>
+void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
+                         const std::shared_ptr<Watcher>& waiting)
+{
+    auto slot = waiting->slot();
+    if (!slot.is_connected())
+        return;
+    slot.assign(
+        [all = std::weak_ptr{all}, waiting = std::weak_ptr{waiting}](asio::cancellation_type) {
+            const auto list = all.lock();
+            const auto wait = waiting.lock();
+            if (list && wait)
+                list->fail(wait, asio::error::operation_aborted);
+        });
+}
+
+} // namespace
+
+void engine_core::plan(completion<std::vector<start_plan>> done)
+{
+    if (tasks_.enter())
+        tasks_.start(shared_.executor, finish(read_plan(), std::move(done)));
+    else
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                        std::vector<start_plan>{});
+}
+
+void engine_core::warn(std::string_view workflow, std::string_view text)
+{
+    log_entry entry{log_level::warn, text};
+    entry.workflow = workflow;
+    shared_.log(entry);
+}
+
+/// Throws what the typed layer could not do; the log says why.
+void engine_core::check_early(const early_failure& early, const std::string& workflow,
+                              const char* what)
+{
+    if (!early)
+        return;
+    warn(workflow, std::string{what} + " cannot be encoded: " + early.text);
+    throw error(static_cast<errc>(early.code.value()), early.text);
+}
+
+/// Counts a call that waits for its commit; false, and not counted, when too many do.
+bool engine_core::may_wait()
+{
+    if (waiting_calls_.fetch_add(1) < options_.max_waiting_calls)
+        return true;
+    --waiting_calls_;
+    return false;
+}
+
+asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(commit& item)
+{
+    if (!may_wait())
+        co_return make_error_code(errc::overloaded);
+    if (!committer_.try_apply(item))
+        co_await committer_.async_submit(item, asio::use_awaitable);
+    --waiting_calls_;
+    co_return answer_of(item);
+}
+
+engine_core::result<apply_result> engine_core::answer_of(const commit& item)
+{
+    if (item.failure) {
+        // It may have been stored all the same.
+        if (const auto* message = std::get_if<delivery>(&item.what)) {
+            if (!active_.distrust_inbox(message->content.run))
+                scanner_->retry_run(std::nullopt, message->content.run, 1);
+        } else {
+            const auto& begun = std::get<transition>(item.what).next;
+            scanner_->retry_run(shared_.shard_of(begun), begun.id, 1);
+        }
+        if (PAWL_PLANTED(answered_without_commit))
+            return item.result;
+        std::rethrow_exception(item.failure);
+    }
+    if (const auto refused = code_of(item.result.status))
+        return refused;
+    return item.result;
+}
+
+void engine_core::statistics(completion<engine_statistics> done)
+{
+    launch(read_statistics(), std::move(done));
+}
+
+asio::awaitable<engine_statistics> engine_core::read_statistics()
+{
+    engine_statistics now;
+    now.active_runs = active_.size();
+    now.waiting_calls = waiting_calls_;
+    now.waiting_changes = committer_.waiting();
+    for (const auto& runner : hooks_)
+        now.waiting_hooks += runner->follower().open();
+    for (const auto& runner : connectors_)
+        now.waiting_events += runner->open();
+    now.left_to_newer = active_.left();
+    now.leases = shards_->leases();
+    const auto places = active_.places();
+    now.urgent_runs = places.urgent;
+    now.waiting_handlers = places.waiting;
+    now.stalled_for = scanner_->stalls().stalled_for();
+    if (!options_.client_only)
+        co_await read_due_lag(now);
+    co_return now;
+}
+
+/// The scanner knows who waits for a place or a permit. The store is asked as well, past the runs
+/// that are at work, though not past very many: it would tell of runs that nobody knows to be due.
+asio::awaitable<void> engine_core::read_due_lag(engine_statistics& now)
+{
+    const auto at = shared_.clock.now();
+    if (const auto first = scanner_->longest_waiting(); first && first->at < at) {
+        const auto run = co_await shared_.store.find(first->id);
+        if (run && !active_.contains(run->id)) {
+            now.due_lag = at - first->at;
+            now.due_workflow = run->workflow;
+        }
+    }
+    std::size_t more_pages = 8;
+    for (const auto& held : now.leases) {
+        for (std::optional<due_position> from = due_position{}; from && from->at <= at;) {
+            due_page due;
+            std::exception_ptr failure;
+            try {
+                due = co_await shared_.store.due(held.shard, *from, at, page_size);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            // Of one run that cannot be read the scanner tells.
+            if (failure && engine_detail::is_of_data(engine_detail::error_code_of(failure)))
+                break;
+            if (failure)
+                std::rethrow_exception(failure);
+            from = due.next;
+            const auto left = std::ranges::find_if(
+                due.runs, [&](const record& run) { return !active_.contains(run.id); });
+            if (left != due.runs.end()) {
+                if (at - *left->wake_at > now.due_lag) {
+                    now.due_lag = at - *left->wake_at;
+                    now.due_workflow = left->workflow;
+                }
+                break;
+            }
+            if (more_pages == 0)
+                break;
+            --more_pages;
+        }
+    }
+}
+
+void engine_core::cluster(completion<cluster_view> done)
+{
+    launch(read_cluster(), std::move(done));
+}
+
+asio::awaitable<cluster_view> engine_core::read_cluster()
+{
+    cluster_view view;
+    view.self = shards_->owner();
+    auto alive = co_await shards_->engines();
+    for (const auto& each : alive)
+        view.engines.push_back(each.name);
+    view.undriven = co_await find_undriven(std::move(alive));
+    view.shards = co_await shared_.store.leases();
+    co_return view;
+}
+
+void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                       completion<settlement> done)
+{
+    if (!admits() || !tasks_.enter()) {
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                        settlement{});
+        return;
+    }
+    // Here, not in the coroutine: the slot belongs to the caller, who may emit on it from now on.
+    const bool wait = call.wait_until_settled;
+    const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
+    if (wait) {
+        waiting->hold(active_.begin_wait(waiting->executor()));
+        cancel_through_slot(watchers_, waiting);
+    }
+    tasks_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
+}
+
+/// The run that a message is for, as it is stored now.
+asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, const send_call& call)
+{
+    std::optional<record> found;
+    if (const auto* id = std::get_if<run_id>(&call.to))
+        found = co_await shared_.store.find(*id);
+    else
+        found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.to));
+    if (!found || found->workflow != workflow.rules.name)
+        throw system_error(make_error_code(errc::not_found));
+    co_return std::move(*found);
+}
+
+/// Stores the message and hands it to its run. Completes when it is durable.
+asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow,
+                                                        send_call call)
+{
+    check_early(call.early, workflow.rules.name, "the payload of a callback");
+    check_name(call.key, true, "the idempotency key");
+    check_name(call.requested_by, true, "the name of who asks");
+    if (call.kind != message_kind::callback)
+        call.payload = core::cut(std::move(call.payload), max_reason_length);
+    else if (call.payload.size() > options_.max_object_size)
+        throw system_error(make_error_code(errc::too_large));
+    if (call.kind == message_kind::callback) {
+        const auto declares = [&](const status_rules& s) {
+            return std::ranges::find(s.callbacks, call.name) != s.callbacks.end();
+        };
+        if (std::ranges::none_of(workflow.rules.statuses, declares))
+            throw system_error(make_error_code(errc::no_such_callback));
+    }
+    const auto to = co_await receiver(workflow, call);
+    message content;
+    content.run = to.id;
+    content.kind = call.kind;
+    content.name = std::move(call.name);
+    content.payload = std::move(call.payload);
+    content.payload_version = call.payload_version;
+    content.requested_by = std::move(call.requested_by);
+    content.key = std::move(call.key);
+    content.sent_at = shared_.clock.now();
+    if (call.expires_after)
+        content.expires_at = core::saturating_add(content.sent_at, *call.expires_after);
+    const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
+    commit item{delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
+    const auto committed = co_await commit_call(item);
+    const auto& known = committed.value();
+    auto& stored = std::get<delivery>(item.what).content;
+    stored.sequence = known.sequence;
+    if (known.status == apply_status::accepted)
+        active_.deliver(to, stored);
+    co_return sent{to.id, {known.sequence, known.outcome, known.detail}};
+}
+
+asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
+                                               send_call call,
+                                               std::shared_ptr<message_watcher> waiting)
+{
+    const auto alive = shared_from_this();
+    const bool wait = call.wait_until_settled;
+    error_code result;
+    sent delivered;
+    try {
+        delivered = co_await do_send(*workflow, std::move(call));
+    } catch (...) {
+        result = engine_detail::error_code_of(std::current_exception());
+    }
+    if (result || !wait || delivered.state.outcome != message_outcome::pending) {
+        waiting->complete_now(result, std::move(delivered.state));
+        co_return;
+    }
+    waiting->wait_for(delivered.run, delivered.state.sequence);
+    watchers_->add(waiting);
+    co_await look_once(waiting);
+}
+
+asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
+{
+    try {
+        if (shared_.store.shared())
+            co_await peers_->attend(waiting);
+        else
+            co_await waiting->ask(shared_.store, *watchers_);
+    } catch (...) {
+        watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
+    }
+}
+
+void engine_core::await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+                        completion<record> done)
+{
+    if (statuses && statuses->empty()) {
+        warn(workflow,
+             "async_await: `statuses` is empty; it must name at least one status. To wait "
+             "for the end of a run, call async_await_finished");
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::invalid_argument),
+                        record{});
+        return;
+    }
+    if (!admits() || !tasks_.enter()) {
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                        record{});
+        return;
+    }
+    const auto waiting = std::make_shared<status_watcher>(
+        shared_.executor, std::move(workflow), run, std::move(statuses), std::move(done));
+    // What such a store throws here, it says again to look_once(), which hands it on.
+    const auto find_here = [&]() -> std::optional<record> {
+        try {
+            return shared_.store.shared() ? std::nullopt : shared_.store.try_find(run);
+        } catch (...) {
+            return std::nullopt;
+        }
+    };
+    // Runs of a store that answers here and now are often at their end already.
+    if (auto known = find_here(); known && waiting->look_at(std::move(*known))) {
+        tasks_.leave();
+        return;
+    }
+    waiting->hold(active_.begin_wait(waiting->executor()));
+    cancel_through_slot(watchers_, waiting);
+    watchers_->add(waiting);
+    if (auto known = find_here()) {
+        watchers_->look(*waiting, std::move(*known));
+        tasks_.leave();
+    } else if (!active_.show(run, waiting)) {
+        shared_.look(waiting);
+    }
+}
+
+namespace {
+
+asio::awaitable<std::vector<event>> read_history(record_store& store, std::string workflow,
+                                                 run_id run, std::uint64_t after, std::size_t limit)
+{
+    if (limit < 1 || limit > 1000)
+        throw error(errc::invalid_argument, "the limit of a history must be from 1 to 1000");
+    auto events = co_await store.history(run, after, limit);
+    if (!events.empty() && events.front().workflow != workflow)
+        events.clear();
+    co_return events;
+}
+
+asio::awaitable<std::optional<record>> read_run(record_store& store, std::string workflow,
+                                                run_id run)
+{
+    auto found = co_await store.find(run);
+    if (found && found->workflow != workflow)
+        found.reset();
+    co_return found;
+}
+
+asio::awaitable<record_page> read_list(record_store& store, record_query query)
+{
+    if (query.limit < 1 || query.limit > 1000)
+        throw error(errc::invalid_argument, "record_query::limit must be from 1 to 1000");
+    auto page = co_await store.list(query);
+    co_return page;
+}
+
+asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow,
+                                                   std::string foreign_id)
+{
+    auto found = co_await store.latest(workflow, foreign_id);
+    co_return found;
+}
+
+} // namespace
+
+void engine_core::find(std::string workflow, run_id run, completion<std::optional<record>> done)
+{
+    launch(read_run(shared_.store, std::move(workflow), run), std::move(done));
+}
+
+void engine_core::latest(std::string workflow, std::string foreign_id,
+                         completion<std::optional<record>> done)
+{
+    launch(read_latest(shared_.store, std::move(workflow), std::move(foreign_id)), std::move(done));
+}
+
+void engine_core::list(record_query query, completion<record_page> done)
+{
+    launch(read_list(shared_.store, std::move(query)), std::move(done));
+}
+
+namespace {
+
+asio::awaitable<std::vector<status_count>> read_counts(record_store& store, std::string workflow,
+                                                       bool unfinished_only)
+{
+    auto counts = co_await store.count(workflow, unfinished_only);
+    co_return counts;
+}
+
+} // namespace
+
+void engine_core::count(std::string workflow, bool unfinished_only,
+                        completion<std::vector<status_count>> done)
+{
+    launch(read_counts(shared_.store, std::move(workflow), unfinished_only), std::move(done));
+}
+
+void engine_core::history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
+                          completion<std::vector<event>> done)
+{
+    launch(read_history(shared_.store, std::move(workflow), run, after, limit), std::move(done));
+}
+
+} // namespace pawl::detail

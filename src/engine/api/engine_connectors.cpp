@@ -1,0 +1,119 @@
+// What an engine has to do with connectors: their checks, their start, and the log as a source.
+#include "definition/check_definition.hpp"
+#include "engine/api/engine_core.hpp"
+#include "streams/workflow_source.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace pawl::detail {
+
+namespace {
+
+constexpr std::size_t max_name = 128;
+
+/// The owner of a role has no longer name than the engine gives it.
+constexpr std::size_t max_owner = 900;
+
+bool is_name(const std::string& text)
+{
+    return !text.empty() && text.size() <= max_name && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+}
+
+void check(const connector_impl& what)
+{
+    const auto require = [&](bool holds, const char* rule) {
+        if (!holds)
+            throw definition_error("connector \"" + what.name + "\": " + rule);
+    };
+    const auto& options = what.options;
+    require(is_name(what.name), "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
+    require(what.source != nullptr, "the source must not be null");
+    require(options.max_concurrency >= 1 && options.max_concurrency <= max_concurrency_ceiling,
+            "max_concurrency must be from 1 to 1,000,000");
+    require(options.prefetch >= 1, "prefetch must be at least 1");
+    require(options.attempt_timeout >= duration::zero(), "attempt_timeout must not be negative");
+    require(options.delay >= duration::zero(), "delay must not be negative");
+    for (const auto& problem : core::retry_problems(options.retry))
+        require(false, ("retry." + problem).c_str());
+}
+
+} // namespace
+
+void engine_core::connect(connector_impl added)
+{
+    if (phase_ != phase::fresh)
+        throw definition_error("connector \"" + added.name +
+                               "\": connect() it before the engine is started; it was started "
+                               "already");
+    check(added);
+    if (options_.client_only)
+        throw definition_error("connector \"" + added.name +
+                               "\": engine_options::client_only is true, and an engine that drives "
+                               "nothing runs no connectors; connect it to one that does");
+    if (!shared_.workflows.contains(added.workflow))
+        throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +
+                               added.workflow + "\"; add() it first");
+    const auto same = [&](const auto& each) {
+        return each->connector().name == added.name;
+    };
+    if (std::ranges::any_of(connectors_, same))
+        throw definition_error("connector names need to be unique: the engine already has a "
+                               "connector named \"" +
+                               added.name + "\"");
+    if (!roles_ && options_.roles)
+        roles_ = options_.roles;
+    else if (!roles_ && shared_.store.shared())
+        roles_ = store_role_scheduler(
+            options_.store, {.owner = options_.name.substr(0, max_owner), .clock = options_.clock});
+    connectors_.push_back(
+        std::make_shared<engine_detail::connector_runner>(shared_, std::move(added), roles_));
+    consumers_->add(connectors_.back()->consumer());
+}
+
+void engine_core::start_connectors()
+{
+    for (const auto& runner : connectors_)
+        runner->start(weak_from_this());
+}
+
+std::shared_ptr<event_source> engine_core::events(std::string workflow,
+                                                  workflow_event_options options)
+{
+    if (phase_ == phase::stopped)
+        throw definition_error("engine::events: the engine has been stopped");
+    if (workflow.empty())
+        throw definition_error("engine::events: the workflow needs a name");
+    // In a shared store it may be another program's.
+    if (!shared_.workflows.contains(workflow) && !shared_.store.shared())
+        throw definition_error("engine::events: the engine has no workflow \"" + workflow +
+                               "\"; add() it first");
+    if (options.kinds.empty())
+        throw definition_error("workflow_event_options::kinds must not be empty");
+    if (options.look <= duration::zero())
+        throw definition_error("workflow_event_options::look must be above zero");
+    const auto source = std::make_shared<streams::workflow_source>(
+        options_.store, log_news_, options_.clock, std::move(workflow), std::move(options));
+    consumers_->add(source);
+    return source;
+}
+
+} // namespace pawl::detail
+
+namespace pawl {
+
+void engine::connect_untyped(detail::connector_impl added)
+{
+    core_->connect(std::move(added));
+}
+
+std::shared_ptr<event_source> engine::events(std::string workflow, workflow_event_options options)
+{
+    return core_->events(std::move(workflow), std::move(options));
+}
+
+} // namespace pawl

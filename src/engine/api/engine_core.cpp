@@ -1,0 +1,598 @@
+#include "engine/api/engine_core.hpp"
+
+#include "async/complete.hpp"
+#include "core/planted.hpp"
+#include "definition/check_definition.hpp"
+#include "engine/run/concurrency_limiter.hpp"
+#include "engine/run/exception_info.hpp"
+#include "engine/run/guards.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include <unistd.h>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+
+using engine_detail::error_code_of;
+
+namespace {
+
+/// Ends the option checks with the field's name.
+void require(bool holds, const char* what)
+{
+    if (!holds)
+        throw definition_error(std::string{"engine_options::"} + what);
+}
+
+engine_options checked(engine_options options)
+{
+    require(options.store != nullptr,
+            "store is required: give it open_memory(), open_sqlite(path) or your own store");
+    require(options.clock != nullptr,
+            "clock must not be null: leave the default for the machine's clocks");
+    require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
+    require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
+    require(options.max_batch >= 1, "max_batch must be at least 1");
+    require(options.max_pending_messages >= 1 && options.max_pending_messages <= 1'000'000,
+            "max_pending_messages must be 1 to 1,000,000");
+    require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
+    require(options.max_batch_bytes >= 1, "max_batch_bytes is 0; it must be at least 1");
+    require(options.max_object_size >= 1, "max_object_size must be at least 1");
+    require(options.cancellation_grace > duration::zero(), "cancellation_grace must be above zero");
+    require(options.lease_duration >= std::chrono::milliseconds{100},
+            "lease_duration must be at least 100 ms");
+    require(options.poll_interval >= std::chrono::milliseconds{10},
+            "poll_interval must be at least 10 ms");
+    using engine_detail::crash_suspects;
+    require(options.max_crashes == 0 || options.max_crashes >= crash_suspects::least_crashes,
+            "max_crashes must be 0, for no limit, or at least 5");
+    for (const auto& problem : core::retry_problems(options.hook_retry))
+        throw definition_error("engine_options::hook_retry." + problem);
+    require(options.hook_attempt_limit >= duration::zero(),
+            "hook_attempt_limit must not be negative; zero is no limit");
+    if (!options.log)
+        options.log = [](const log_entry&) {
+        };
+    options.log = engine_detail::guarded(std::move(options.log));
+    options.observer = engine_detail::guarded(std::move(options.observer), options.log);
+    const auto suffix =
+        options.seed ? static_cast<std::uint32_t>(*options.seed) : std::random_device{}();
+    if (options.name.empty())
+        options.name = fmt::format("{}-{:08x}", ::getpid(), suffix);
+    else if (options.store->shared()) // an old life of the same name may not be over
+        options.name += fmt::format("-{:08x}", suffix);
+    return options;
+}
+
+std::mt19937_64 seeded(std::optional<std::uint64_t> given)
+{
+    if (given)
+        return std::mt19937_64{*given};
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+}
+
+} // namespace
+
+engine_core::engine_core(asio::any_io_executor executor, engine_options options)
+    : options_(checked(std::move(options))), clock_(options_.clock), tasks_(executor, options_.log),
+      background_tasks_(executor, options_.log),
+      committer_(
+          executor, *options_.store, tasks_, {options_.max_batch, options_.max_batch_bytes},
+          options_.observer.get(), *options_.clock,
+          [this](const change& what, const apply_result* result) { committed(what, result); }),
+      shared_{.executor = executor,
+              .store = *options_.store,
+              .clock = clock_,
+              .log = options_.log,
+              .observer = options_.observer.get(),
+              .running = tasks_,
+              .background = background_tasks_,
+              .commits = committer_,
+              .layout = engine_detail::shard_map{options_.store->shards()},
+              .epochs = std::vector<std::atomic<std::uint64_t>>(options_.store->shards() + 1),
+              .max_active_runs = options_.max_active_runs,
+              .urgent_runs = options_.urgent_runs,
+              .max_waiting_handlers = options_.max_waiting_handlers,
+              .max_object_size = options_.max_object_size,
+              .cancellation_grace = options_.cancellation_grace},
+      active_(shared_), suspects_(shared_, options_.max_crashes),
+      scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
+      watchers_(std::make_shared<engine_detail::watchers>()),
+      second_look_(std::make_shared<engine_detail::watcher_recheck>(shared_, watchers_)),
+      shards_(std::make_shared<engine_detail::shard_manager>(
+          shared_, options_.name, options_.lease_duration, shard_handlers())),
+      peers_(std::make_shared<engine_detail::remote_change_listener>(
+          shared_, watchers_, log_news_, [this](std::uint32_t shard) { look_for_hooks(shard); },
+          options_.poll_interval)),
+      drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
+{
+    shared_.active = &active_;
+    shared_.due = scanner_.get();
+    shared_.suspects = &suspects_;
+    shared_.shards = shards_.get();
+    shared_.watching = watchers_.get();
+    shared_.look = [this](std::shared_ptr<engine_detail::watcher> waiting) {
+        tasks_.start(shared_.executor, look_once(std::move(waiting)));
+    };
+    add_schedules();
+}
+
+engine_core::~engine_core()
+{
+    assert(phase_ == phase::fresh || phase_ == phase::stopped); // see abandon()
+}
+
+/// The engine object is gone. What still runs keeps this one alive, and must come to its end.
+void engine_core::abandon()
+{
+    const auto before = phase_.load();
+    if (before == phase::stopping || before == phase::stopped)
+        return;
+    if (before == phase::fresh && tasks_.close_if_empty()) {
+        phase_ = phase::stopped;
+        release();
+        return;
+    }
+    if (before != phase::fresh)
+        shared_.log({log_level::error,
+                     "an engine was destroyed before async_stop had completed; its handlers are "
+                     "cancelled, and it ends when they have, if its executor goes on"});
+    begin_stop(duration::zero(), [](error_code) {});
+}
+
+/// Lets go of everything that a host gave, in which clients may be captured that keep this one
+/// alive, and of the store. Nothing runs any more.
+void engine_core::release()
+{
+    for (const auto& runner : connectors_)
+        runner->forget();
+    auto hooks = std::move(hooks_);
+    auto retention = std::move(retention_);
+    auto connectors = std::move(connectors_);
+    auto workflows = std::move(shared_.workflows);
+    auto schedules = std::move(schedules_);
+    auto roles = std::move(roles_);
+    options_.roles.reset();
+    auto store = std::move(options_.store);
+    hooks_.clear();
+    retention_.clear();
+    connectors_.clear();
+    shared_.workflows.clear();
+}
+
+void engine_core::add(std::shared_ptr<const workflow_impl> added)
+{
+    if (phase_ != phase::fresh)
+        throw definition_error("workflow \"" + added->rules.name +
+                               "\": add() it before the engine is started; it was started already");
+    if (added->rules.name.starts_with(engine_detail::own_names))
+        throw definition_error("workflow \"" + added->rules.name +
+                               "\": names that begin with \"pawl.\" are Pawl's own");
+    const auto [at, is_new] = shared_.workflows.try_emplace(added->rules.name);
+    if (!is_new)
+        throw definition_error("the engine already has a workflow named \"" + added->rules.name +
+                               "\"");
+    auto& entry = at->second;
+    entry.impl = added;
+    for (const auto& status : added->rules.statuses)
+        if (status.step && status.step->max_concurrency > 0)
+            entry.limiters.emplace(status.id,
+                                   std::make_unique<engine_detail::concurrency_limiter>(
+                                       status.step->max_concurrency, options_.max_active_runs));
+    engine_detail::log_follower* follower = nullptr;
+    if (!added->hooks.empty()) {
+        hooks_.push_back(std::make_unique<engine_detail::hook_runner>(
+            shared_, *added,
+            engine_detail::hook_rules{options_.hook_retry, options_.hook_attempt_limit}));
+        follower = &hooks_.back()->follower();
+    }
+    if (added->retention)
+        retention_.push_back(std::make_shared<engine_detail::retention_runner>(
+            shared_, *added, follower, *consumers_));
+}
+
+void engine_core::committed(const change& what, const apply_result* result)
+{
+    const auto* change = std::get_if<transition>(&what);
+    if (!change || (result && result->status != apply_status::accepted))
+        return;
+    if (result || PAWL_PLANTED(await_told_of_failed_commit))
+        watchers_->committed(*change);
+    if (!result)
+        second_look_->doubt(change->next.id);
+    else if (shared_.observer)
+        shared_.observer->committed(*change);
+    if (result && is_finished(change->next.state))
+        second_look_->look(change->next.id);
+    // Hooks see for themselves in the log whether it happened.
+    for (const auto& runner : hooks_)
+        runner->follower().committed(*change);
+    log_news_->committed(*change, shared_.shard_of(change->next));
+}
+
+run_id engine_core::new_run_id()
+{
+    const std::lock_guard lock{mutex_};
+    return ids_.make(shared_.clock.now(), random_());
+}
+
+void engine_core::start(completion<> done)
+{
+    auto expected = phase::fresh;
+    if (!phase_.compare_exchange_strong(expected, phase::starting)) {
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running));
+        return;
+    }
+    if (tasks_.enter())
+        tasks_.start(shared_.executor, finish_start(std::move(done)));
+    else
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running));
+}
+
+asio::awaitable<void> engine_core::finish_start(completion<> done)
+{
+    error_code result;
+    try {
+        co_await do_start();
+    } catch (...) {
+        result = error_code_of(std::current_exception());
+        shared_.log({log_level::error, "the engine cannot start: " +
+                                           detail::exception_text(std::current_exception())});
+    }
+    if (result && !options_.client_only)
+        co_await shards_->release();
+    auto expected = phase::starting;
+    if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
+        result = make_error_code(errc::not_running); // stopped meanwhile
+    else if (!result)
+        let_go();
+    tell_observer(running() ? engine_state::running : engine_state::stopped);
+    async::complete(shared_.executor, std::move(done), result);
+}
+
+asio::awaitable<void> engine_core::do_start()
+{
+    tell_observer(engine_state::starting);
+    co_await learn_shards();
+    auto definitions = co_await read_definitions();
+    const auto plan = co_await make_plan(definitions);
+    check_labels(plan);
+    if (options_.client_only)
+        co_return;
+    check_unfinished(plan);
+    // In a shared store others may be about to start: it is told later.
+    if (!shared_.store.shared())
+        co_await report_undriven({});
+    co_await append_definitions(definitions);
+    for (const auto& runner : hooks_)
+        co_await runner->begin();
+    co_await shards_->claim_first();
+}
+
+/// In a shared store each workflow has shards of its own.
+asio::awaitable<void> engine_core::learn_shards()
+{
+    if (!shared_.store.shared())
+        co_return;
+    co_await clock_.follow(shared_.store);
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : shared_.workflows)
+        if (entry.impl != schedules_) // whose runs are in the shards of what they trigger
+            names.push_back(name);
+    const auto first = co_await shared_.store.first_shards(names);
+    std::map<std::string, std::uint32_t, std::less<>> first_shards;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        first_shards.emplace(names[i], first.at(i));
+    shared_.layout = {shared_.store.shards(), std::move(first_shards)};
+    const auto count = shared_.layout.count();
+    shared_.epochs = std::vector<std::atomic<std::uint64_t>>(count + 1);
+    scanner_->set_shards(count);
+    suspects_.set_shards(count);
+    peers_->set_shards(count);
+    for (const auto& runner : hooks_)
+        runner->follower().set_shards(count);
+}
+
+engine_detail::shard_manager::handlers engine_core::shard_handlers()
+{
+    engine_detail::shard_manager::handlers told;
+    told.engines_changed = [this](std::vector<core::engine_facts> alive) {
+        return report_undriven(std::move(alive));
+    };
+    told.taken = [this](std::vector<std::uint32_t> shards) {
+        return take_shards(std::move(shards));
+    };
+    told.dropped = [this](const std::vector<std::uint32_t>& shards) {
+        drop_shards(shards);
+    };
+    told.interrupt = [this](const std::vector<std::uint32_t>&) {
+        active_.check_ownership();
+    };
+    told.busy = [this](std::uint32_t shard) {
+        return active_.any_in(shard);
+    };
+    return told;
+}
+
+asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards)
+{
+    co_await move_retired();
+    for (const auto shard : shards) {
+        scanner_->look_again(shard);
+        for (const auto& runner : hooks_)
+            if (shared_.layout.of(runner->workflow()).contains(shard))
+                runner->follower().take(shard);
+    }
+    for (const auto& runner : retention_)
+        runner->look();
+}
+
+void engine_core::look_for_hooks(std::uint32_t shard)
+{
+    for (const auto& runner : hooks_)
+        if (shared_.layout.of(runner->workflow()).contains(shard))
+            runner->follower().look(shard);
+}
+
+void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
+{
+    for (const auto shard : shards) {
+        scanner_->forget(shard);
+        for (const auto& runner : hooks_)
+            if (shared_.layout.of(runner->workflow()).contains(shard))
+                runner->follower().drop(shard);
+    }
+    peers_->shards_dropped();
+}
+
+error_code engine_core::readiness() const noexcept
+{
+    if (!running())
+        return make_error_code(errc::not_running);
+    if (committer_.refused_for_good())
+        return make_error_code(errc::store_flush_failed);
+    if (!shards_->reachable() || !peers_->reachable())
+        return make_error_code(errc::store_unavailable);
+    if (scanner_->stalls().stalled_for() > duration::zero())
+        return make_error_code(errc::stalled);
+    return {};
+}
+
+void engine_core::tell_observer(engine_state state) const
+{
+    if (shared_.observer)
+        for (const auto& [name, entry] : shared_.workflows)
+            shared_.observer->engine_changed(name, state);
+}
+
+void engine_core::let_go()
+{
+    peers_->start();
+    if (options_.client_only)
+        return;
+    shards_->start();
+    scanner_->start();
+    for (const auto& runner : hooks_)
+        runner->follower().start();
+    // Retention knows all consumers before it begins.
+    start_connectors();
+    for (const auto& runner : retention_)
+        runner->start();
+}
+
+bool engine_core::called_by_handler() const
+{
+    const std::lock_guard lock{mutex_}; // against release()
+    if (phase_ == phase::stopped)
+        return false;
+    return active_.run_here() ||
+           std::ranges::any_of(hooks_,
+                               [](const auto& each) { return each->follower().runs_here(); }) ||
+           std::ranges::any_of(connectors_, [](const auto& each) { return each->runs_here(); });
+}
+
+bool engine_core::admits() const
+{
+    const auto now = phase_.load();
+    return now == phase::running ||
+           (now == phase::stopping && !shared_.cancelling && called_by_handler());
+}
+
+void engine_core::stop(duration drain, completion<> done)
+{
+    if (called_by_handler()) {
+        // It would wait for its own end.
+        async::complete(shared_.executor, std::move(done),
+                        make_error_code(errc::called_by_handler));
+        return;
+    }
+    begin_stop(drain, std::move(done));
+}
+
+void engine_core::begin_stop(duration drain, completion<> done)
+{
+    auto slot = done.get_cancellation_slot();
+    const auto waiting = std::make_shared<stop_waiter>(std::move(done));
+    if (slot.is_connected())
+        slot.assign(
+            [weak = weak_from_this(), kept = std::weak_ptr{waiting}](asio::cancellation_type) {
+                const auto self = weak.lock();
+                const auto cancelled = kept.lock();
+                if (self && cancelled)
+                    self->cancel_wait(cancelled);
+            });
+    {
+        const std::lock_guard lock{mutex_};
+        const auto before = phase_.load();
+        if (before == phase::stopped) {
+            async::complete(shared_.executor, std::move(*waiting->done), error_code{});
+            waiting->done.reset();
+            return;
+        }
+        stop_waiters_.push_back(waiting);
+        phase_ = phase::stopping;
+        if (before == phase::stopping)
+            return;
+    }
+    shared_.stopping = true;
+    active_.stop();
+    scanner_->stop();
+    shards_->stop();
+    for (const auto& runner : hooks_)
+        runner->follower().stop();
+    for (const auto& runner : retention_)
+        runner->stop();
+    for (const auto& runner : connectors_)
+        runner->stop();
+    drain_timer_->wait(std::max(drain, duration::zero()),
+                       asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
+                           if (const auto self = weak.lock())
+                               self->after_drain();
+                       }));
+    tasks_.close_when_empty([self = shared_from_this()] { self->end_background(); });
+}
+
+/// Only the wait ends: the stop goes on.
+void engine_core::cancel_wait(const std::shared_ptr<stop_waiter>& waiting)
+{
+    const std::lock_guard lock{mutex_};
+    std::erase(stop_waiters_, waiting);
+    if (auto done = std::exchange(waiting->done, std::nullopt))
+        async::complete(shared_.executor, std::move(*done),
+                        error_code{asio::error::operation_aborted});
+}
+
+void engine_core::after_drain()
+{
+    const std::lock_guard lock{mutex_}; // against release()
+    if (phase_ != phase::stopping)
+        return;
+    shared_.cancelling = true;
+    active_.interrupt_all();
+    watchers_->stop();
+    second_look_->stop();
+    shards_->let_go();
+    for (const auto& runner : hooks_)
+        runner->follower().interrupt();
+    for (const auto& runner : retention_)
+        runner->interrupt();
+    for (const auto& runner : connectors_)
+        runner->interrupt();
+    interrupt_redrivers();
+}
+
+/// The last handler and the last call have ended, and none begins any more.
+void engine_core::end_background()
+{
+    shared_.cancelling = true;
+    drain_timer_->cancel();
+    watchers_->stop();
+    second_look_->stop();
+    peers_->stop();
+    shards_->let_go();
+    background_tasks_.close_when_empty([self = shared_from_this()] {
+        // Not through the task scope: the engine may be destroyed as soon as the waiters are told.
+        asio::co_spawn(self->shared_.executor, self->shards_->release(),
+                       [self](const std::exception_ptr&) { self->finish_stop(); });
+    });
+}
+
+void engine_core::finish_stop()
+{
+    std::vector<std::shared_ptr<stop_waiter>> waiters;
+    {
+        const std::lock_guard lock{mutex_};
+        phase_ = phase::stopped;
+        tell_observer(engine_state::stopped);
+        waiters = std::move(stop_waiters_);
+    }
+    release();
+    for (const auto& waiter : waiters) {
+        const std::lock_guard lock{mutex_};
+        if (auto done = std::exchange(waiter->done, std::nullopt))
+            async::complete(shared_.executor, std::move(*done), error_code{});
+    }
+}
+
+} // namespace pawl::detail
+
+namespace pawl {
+
+engine::engine(boost::asio::any_io_executor executor, engine_options options)
+    : core_(std::make_shared<detail::engine_core>(std::move(executor), std::move(options)))
+{
+}
+
+engine::~engine()
+{
+    core_->abandon();
+}
+
+void engine::plan(detail::completion<std::vector<start_plan>> done)
+{
+    core_->plan(std::move(done));
+}
+
+void engine::statistics(detail::completion<engine_statistics> done)
+{
+    core_->statistics(std::move(done));
+}
+
+void engine::cluster(detail::completion<cluster_view> done)
+{
+    core_->cluster(std::move(done));
+}
+
+void engine::redrive(std::string topic, detail::completion<redrive_result> done)
+{
+    core_->redrive(std::move(topic), std::move(done));
+}
+
+error_code engine::readiness() const noexcept
+{
+    return core_->readiness();
+}
+
+bool engine::running() const noexcept
+{
+    return core_->running();
+}
+
+boost::asio::any_io_executor engine::get_executor() const
+{
+    return core_->executor();
+}
+
+void engine::add_untyped(std::shared_ptr<const detail::workflow_impl> added)
+{
+    core_->add(std::move(added));
+}
+
+std::shared_ptr<detail::engine_api> engine::api() const
+{
+    return core_;
+}
+
+void engine::start(detail::completion<> done)
+{
+    core_->start(std::move(done));
+}
+
+void engine::stop(duration drain, detail::completion<> done)
+{
+    core_->stop(drain, std::move(done));
+}
+
+} // namespace pawl

@@ -1,0 +1,227 @@
+#pragma once
+
+#include "async/task_scope.hpp"
+#include "core/run_id.hpp"
+#include "engine/api/context.hpp"
+#include "engine/background/connector_runner.hpp"
+#include "engine/background/hook_runner.hpp"
+#include "engine/background/log_consumers.hpp"
+#include "engine/background/redriver.hpp"
+#include "engine/background/retention_runner.hpp"
+#include "engine/background/schedules.hpp"
+#include "engine/cluster/definition_log.hpp"
+#include "engine/cluster/remote_change_listener.hpp"
+#include "engine/cluster/shard_manager.hpp"
+#include "engine/run/active_runs.hpp"
+#include "engine/run/commit_queue.hpp"
+#include "engine/run/crash_suspects.hpp"
+#include "engine/run/due_scanner.hpp"
+#include "engine/waits/watcher_recheck.hpp"
+#include "engine/waits/watchers.hpp"
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/engine.hpp"
+#include "streams/commit_feed.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/system/result.hpp>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pawl::detail {
+
+/// The engine behind `pawl::engine` and its clients: owns the parts, starts and stops them, and
+/// turns calls into coroutines that end in their completion handlers.
+class engine_core final : public engine_api, public std::enable_shared_from_this<engine_core> {
+public:
+    engine_core(boost::asio::any_io_executor executor, engine_options options);
+    ~engine_core() override;
+
+    void add(std::shared_ptr<const workflow_impl> added);
+    void connect(connector_impl added);
+    std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options);
+    void start(completion<> done);
+    void stop(duration drain, completion<> done);
+    void plan(completion<std::vector<start_plan>> done);
+    void statistics(completion<engine_statistics> done);
+    void cluster(completion<cluster_view> done);
+    void abandon();
+    void redrive(std::string topic, completion<redrive_result> done);
+    bool running() const noexcept { return phase_ == phase::running; }
+
+    /// Whether a call is taken now: while the engine runs, and of its own handlers until the drain
+    /// of a stop is over.
+    bool admits() const;
+    error_code readiness() const noexcept;
+
+    boost::asio::any_io_executor executor() const override { return shared_.executor; }
+    void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                 completion<run_id> done) override;
+    void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+              completion<settlement> done) override;
+    void warn(std::string_view workflow, std::string_view text) override;
+    void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
+               completion<record> done) override;
+    void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
+                      completion<> done) override;
+    void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override;
+    void command_schedule(std::string workflow, std::string name, schedule_command what,
+                          completion<> done) override;
+    void find(std::string workflow, run_id run, completion<std::optional<record>> done) override;
+    void latest(std::string workflow, std::string foreign_id,
+                completion<std::optional<record>> done) override;
+    void list(record_query query, completion<record_page> done) override;
+    void count(std::string workflow, bool unfinished_only,
+               completion<std::vector<status_count>> done) override;
+    void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
+                 completion<std::vector<event>> done) override;
+
+private:
+    struct sent {
+        run_id run;
+        settlement state;
+    };
+
+    template <class T>
+    using result = boost::system::result<T>;
+
+    /// Who waits for the end of a stop.
+    struct stop_waiter {
+        std::optional<completion<>> done;
+    };
+    void cancel_wait(const std::shared_ptr<stop_waiter>& waiting);
+
+    enum class phase { fresh, starting, running, stopping, stopped };
+
+    /// `Given` is T or result<T>: an answer that is expected throws nothing, which costs more than
+    /// the rest of the call.
+    template <class T, class Given>
+    void launch(boost::asio::awaitable<Given> work, completion<T> done);
+    void launch(boost::asio::awaitable<void> work, completion<> done);
+    template <class T, class Given>
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<Given> work, completion<T> done);
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<void> work, completion<> done);
+    boost::asio::awaitable<void> finish_start(completion<> done);
+    void finish_stop();
+    void release();
+
+    boost::asio::awaitable<void> do_start();
+    boost::asio::awaitable<void> learn_shards();
+    engine_detail::shard_manager::handlers shard_handlers();
+    boost::asio::awaitable<void> take_shards(std::vector<std::uint32_t> shards);
+    void look_for_hooks(std::uint32_t shard);
+    void drop_shards(const std::vector<std::uint32_t>& shards);
+    boost::asio::awaitable<cluster_view> read_cluster();
+    boost::asio::awaitable<engine_statistics> read_statistics();
+    boost::asio::awaitable<void> read_due_lag(engine_statistics& now);
+    using definition_logs = std::map<std::string, engine_detail::definition_log, std::less<>>;
+    boost::asio::awaitable<definition_logs> read_definitions();
+    boost::asio::awaitable<std::vector<start_plan>> read_plan();
+    boost::asio::awaitable<std::vector<start_plan>> make_plan(const definition_logs& definitions);
+    static void foresee(start_plan& entry, const workflow_impl& workflow,
+                        const engine_detail::definition_log* log);
+    void check_labels(const std::vector<start_plan>& plan) const;
+    void check_unfinished(const std::vector<start_plan>& plan) const;
+    boost::asio::awaitable<void> append_definitions(definition_logs& definitions);
+    void tell_observer(engine_state state) const;
+    boost::asio::awaitable<std::set<std::string>>
+    driven_elsewhere(std::vector<std::string> workflows, std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<std::vector<undriven_workflow>>
+    find_undriven(std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<void> report_undriven(std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<void> move_retired();
+    boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
+    bool called_by_handler() const;
+    void begin_stop(duration drain, completion<> done);
+    void after_drain();
+    void end_background();
+    void let_go();
+
+    result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
+    run_id begin_run(const apply_result& stored, engine_detail::commit& item,
+                     const engine_detail::noted_ends& noted, bool inside_call);
+    struct waiting_trigger;
+    std::pair<error_code, run_id> begin_from(engine_detail::commit& item,
+                                             const engine_detail::noted_ends& noted);
+    boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
+                                                      trigger_call call, bool inside_call);
+    void trigger_from_here(const workflow_impl& workflow, trigger_call call,
+                           completion<run_id> done);
+    boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
+    boost::asio::awaitable<void>
+    finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                std::shared_ptr<engine_detail::message_watcher> waiting);
+    boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
+    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
+    void check_early(const early_failure& early, const std::string& workflow, const char* what);
+    bool may_wait();
+    boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
+    result<apply_result> answer_of(const engine_detail::commit& item);
+
+    /// How the dead letters of a topic are tried.
+    struct letter_rules {
+        engine_detail::redriver::try_function try_letter;
+        duration limit{};
+    };
+    letter_rules rules_of(const std::string& topic);
+    boost::asio::awaitable<redrive_result> do_redrive(std::string topic);
+    boost::asio::awaitable<void> deliver_again(std::shared_ptr<const workflow_impl> workflow,
+                                               stream_event letter);
+    void interrupt_redrivers();
+
+    void start_connectors();
+    void add_schedules();
+    boost::asio::awaitable<run_id> fire(engine_detail::scheduled_trigger slot);
+    boost::asio::awaitable<void> do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
+                                                 schedule_call call);
+    boost::asio::awaitable<void> do_command_schedule(std::string workflow, std::string name,
+                                                     schedule_command what);
+    boost::asio::awaitable<settlement> call_schedule(std::string key, std::string callback,
+                                                     std::string payload);
+    boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
+
+    void committed(const change& what, const apply_result* result);
+    run_id new_run_id();
+
+    engine_options options_; ///< the store is released at the end
+    engine_detail::engine_clock clock_;
+    async::task_scope tasks_;
+    async::task_scope background_tasks_;
+    engine_detail::commit_queue committer_;
+    engine_detail::context shared_;
+    engine_detail::active_runs active_;
+    std::shared_ptr<streams::commit_feed> log_news_ = std::make_shared<streams::commit_feed>();
+    engine_detail::crash_suspects suspects_;
+    std::shared_ptr<engine_detail::due_scanner> scanner_;
+    std::shared_ptr<engine_detail::watchers> watchers_;
+    std::shared_ptr<engine_detail::watcher_recheck> second_look_;
+    std::shared_ptr<engine_detail::shard_manager> shards_;
+    std::shared_ptr<engine_detail::remote_change_listener> peers_;
+    const std::unique_ptr<engine_detail::log_consumers> consumers_ =
+        std::make_unique<engine_detail::log_consumers>();
+    std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
+    std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
+    std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
+    std::shared_ptr<role_scheduler> roles_; ///< null while nobody needs them
+    std::shared_ptr<const workflow_impl> schedules_;
+    std::unique_ptr<timer> drain_timer_;
+
+    std::atomic<phase> phase_{phase::fresh};
+    mutable std::mutex
+        mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
+    std::vector<std::shared_ptr<stop_waiter>> stop_waiters_;
+    std::vector<std::weak_ptr<engine_detail::redriver>> redrivers_; ///< guarded by mutex_ too
+    core::run_id_maker ids_;
+    std::mt19937_64 random_;
+    std::atomic<std::size_t> waiting_calls_{0};
+};
+
+} // namespace pawl::detail

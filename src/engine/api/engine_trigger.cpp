@@ -1,0 +1,225 @@
+// How a run begins.
+#include "async/complete.hpp"
+#include "core/decide.hpp"
+#include "engine/api/engine_core.hpp"
+#include "engine/api/launch.hpp"
+#include "engine/run/detached_run_context.hpp"
+#include "engine/run/exception_info.hpp"
+#include "pawl/trace.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace pawl::detail {
+
+namespace asio = boost::asio;
+using engine_detail::commit;
+
+using engine_detail::noted_ends;
+
+namespace {
+
+/// Longer names are no names: foreign ids, keys, callback names.
+constexpr std::size_t max_name_length = 1024;
+
+record about_to_start(const core::start_request& request, const std::string& workflow)
+{
+    record first;
+    first.id = request.id;
+    first.workflow = workflow;
+    first.foreign_id = request.foreign_id;
+    first.status = request.status;
+    first.visit = 1;
+    return first;
+}
+
+/// `stage` is what it means if this throws.
+std::vector<deadline> first_deadlines(const workflow_impl& workflow,
+                                      const core::start_request& request,
+                                      const engine_detail::context& shared, errc& stage)
+{
+    const auto at = workflow.handlers.find(request.status);
+    if (at == workflow.handlers.end() || at->second.timeouts.empty())
+        return {}; // without decoding anything
+    engine_detail::detached_run_context context{shared.clock, shared.log,
+                                                about_to_start(request, workflow.rules.name)};
+    stage = errc::decode_failed;
+    const auto object = workflow.decode(request.object, nullptr);
+    stage = errc::invalid_argument;
+    return arm_timeouts(workflow, request.status, object, context);
+}
+
+/// What a run keeps of the header that its caller was given: nothing of what is none, and no more
+/// than version 00 has of one that is longer.
+std::string kept_trace_parent(std::string header)
+{
+    constexpr std::size_t size = 55;
+    const auto parsed = trace_context::parse(header);
+    if (!parsed)
+        return {};
+    return header.size() == size ? std::move(header) : to_string(*parsed);
+}
+
+} // namespace
+
+void check_name(const std::string& text, bool may_be_empty, const char* what)
+{
+    if (text.size() > max_name_length || (text.empty() && !may_be_empty))
+        throw error(errc::invalid_argument, std::string{what} + " must have " +
+                                                (may_be_empty ? "at most " : "1 to ") +
+                                                std::to_string(max_name_length) + " bytes");
+}
+
+/// The commit that begins a run. Throws what arming its timeouts throws.
+engine_core::result<commit> engine_core::first_commit(const workflow_impl& workflow,
+                                                      trigger_call call)
+{
+    check_early(call.early, workflow.rules.name, "the object of a run that is triggered");
+    check_name(call.foreign_id, false, "the foreign id");
+    check_name(call.key, true, "the idempotency key");
+    if (call.object.size() > options_.max_object_size)
+        return make_error_code(errc::too_large);
+    core::start_request request;
+    request.id = new_run_id();
+    request.foreign_id = std::move(call.foreign_id);
+    request.status = call.status.value_or(workflow.rules.default_start);
+    request.object = std::move(call.object);
+    request.id_reuse = call.id_reuse;
+    request.start_key = std::move(call.key);
+    request.trace_parent = kept_trace_parent(std::move(call.trace_parent));
+    const auto* rules = workflow.rules.find(request.status);
+    if (!rules || rules->end ||
+        (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
+        return make_error_code(errc::invalid_status);
+    std::vector<deadline> armed;
+    auto stage = errc::invalid_argument;
+    try {
+        armed = first_deadlines(workflow, request, shared_, stage);
+    } catch (...) {
+        shared_.log({log_level::error, "a timeout of " + workflow.rules.name + " " + rules->label +
+                                           " could not be armed: " +
+                                           detail::exception_text(std::current_exception())});
+        return make_error_code(stage);
+    }
+    request.object = written_object(workflow, std::move(request.object));
+    return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
+                              [&](int) { return std::move(armed); }),
+                  {},
+                  {}};
+}
+
+/// Activates the run that has been stored, if it has something to do. `noted` before it was.
+run_id engine_core::begin_run(const apply_result& stored, commit& item, const noted_ends& noted,
+                              bool inside_call)
+{
+    if (stored.status == apply_status::duplicate)
+        return stored.existing;
+    auto& begun = std::get<transition>(item.what).next;
+    const auto id = begun.id;
+    const auto shard = shared_.shard_of(begun);
+    const auto wake_at = begun.wake_at;
+    if (!wake_at)
+        return id;
+    if (*wake_at > shared_.clock.now())
+        scanner_->due_at(shard, *wake_at);
+    else
+        scanner_->take_up(std::move(begun), noted.since(), inside_call);
+    return id;
+}
+
+/// A trigger that waits for the store; gone when it has been answered. Inside the task scope.
+struct engine_core::waiting_trigger final : engine_detail::maker {
+    std::shared_ptr<engine_core> core;
+    commit item;
+    completion<run_id> done;
+    const noted_ends noted;
+
+    waiting_trigger(std::shared_ptr<engine_core> of, commit what, completion<run_id> handler)
+        : core(std::move(of)), item(std::move(what)), done(std::move(handler)), noted(core->active_)
+    {
+    }
+
+    void committed() override
+    {
+        const std::unique_ptr<waiting_trigger> self{this};
+        --core->waiting_calls_;
+        const auto [failure, run] = core->begin_from(item, noted);
+        core->tasks_.leave();
+        async::complete_here(core->shared_.executor, std::move(done), failure, run);
+    }
+};
+
+asio::awaitable<engine_core::result<run_id>>
+engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                        bool inside_call)
+{
+    auto item = first_commit(*workflow, std::move(call));
+    if (!item)
+        co_return item.error();
+    const noted_ends noted{active_};
+    const auto stored = co_await commit_call(*item);
+    if (!stored)
+        co_return stored.error();
+    co_return begin_run(*stored, *item, noted, inside_call);
+}
+
+/// The run that a commit with a result has begun, or why it has not.
+std::pair<error_code, run_id> engine_core::begin_from(commit& item, const noted_ends& noted)
+{
+    try {
+        const auto stored = answer_of(item);
+        return stored ? std::pair{error_code{}, begin_run(*stored, item, noted, false)}
+                      : std::pair{stored.error(), run_id{}};
+    } catch (...) {
+        return {engine_detail::error_code_of(std::current_exception()), run_id{}};
+    }
+}
+
+/// Without a coroutine, which costs more than the rest of it. From inside the task scope, and not
+/// inside the caller's function.
+void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
+                                    completion<run_id> done)
+{
+    std::pair<error_code, run_id> begun;
+    try {
+        auto item = first_commit(workflow, std::move(call));
+        const noted_ends noted{active_};
+        if (!item) {
+            begun.first = item.error();
+        } else if (committer_.try_apply(*item)) {
+            begun = begin_from(*item, noted);
+        } else if (!may_wait()) {
+            begun.first = make_error_code(errc::overloaded);
+        } else {
+            auto* const waiting =
+                new waiting_trigger{shared_from_this(), std::move(*item), std::move(done)};
+            committer_.submit(waiting->item, *waiting);
+            return;
+        }
+    } catch (...) {
+        begun.first = engine_detail::error_code_of(std::current_exception());
+    }
+    const auto alive = shared_from_this();
+    tasks_.leave();
+    async::complete_here(shared_.executor, std::move(done), begun.first, begun.second);
+}
+
+void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
+                          completion<run_id> done)
+{
+    if (!admits() || !tasks_.enter()) {
+        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
+                        run_id{});
+        return;
+    }
+    // Never inside this call: the run's first step would be, and the run that it triggers, and so
+    // on.
+    asio::post(shared_.executor, [self = shared_from_this(), workflow = std::move(workflow),
+                                  call = std::move(call), done = std::move(done)]() mutable {
+        self->trigger_from_here(*workflow, std::move(call), std::move(done));
+    });
+}
+
+} // namespace pawl::detail

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "async/cancellable_call.hpp"
+#include "engine/api/context.hpp"
+#include "pawl/dead_letter.hpp"
+#include "pawl/stream_event.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// Tries the dead letters of one topic once more, in their order; see engine::async_redrive().
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class redriver : public std::enable_shared_from_this<redriver> {
+public:
+    /// Tries one letter; throws when that fails.
+    using try_function = std::function<boost::asio::awaitable<void>(stream_event)>;
+
+    /// @param limit of one letter; zero: none.
+    redriver(context& shared, std::string topic, try_function try_letter, duration limit);
+
+    /// On its own strand, of which `executor` is one.
+    boost::asio::awaitable<redrive_result> run();
+
+    /// Cancels the letter that is being tried. Any thread.
+    void interrupt();
+
+    const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
+
+private:
+    boost::asio::awaitable<std::exception_ptr> attempt(stream_event letter);
+    boost::asio::awaitable<void> finish(std::vector<stream_event> failed, std::uint64_t up_to);
+
+    context& shared_;
+    const std::string topic_;
+    const try_function try_;
+    const duration limit_;
+    const boost::asio::any_io_executor strand_;
+    const std::unique_ptr<timer> timer_;
+    async::cancellable_call call_;
+};
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,101 @@
+#include "engine/waits/stall_watch.hpp"
+
+#include "engine/run/activation.hpp"
+#include "engine/run/active_runs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace pawl::engine_detail {
+
+std::optional<time_point> stall_watch::look(bool steps_wait, bool urgent_wait,
+                                            std::optional<time_point> longest_due)
+{
+    const auto now = shared_.clock.now();
+    const auto places = shared_.active->places();
+    const bool stuck = (steps_wait && places.free == 0) || (urgent_wait && places.reserve_is_full);
+    const auto freed = urgent_wait ? places.freed_urgent : places.freed;
+    const bool goes_on =
+        !stuck || !stuck_ || urgent_wait != waits_ || freed != freed_ || now < since_;
+    stuck_ = stuck;
+    if (goes_on) {
+        freed_ = freed;
+        waits_ = urgent_wait;
+        since_ = now;
+        if (stalled_since_.exchange(0) != 0)
+            shared_.log({log_level::info, "the engine goes on: places for runs become free again"});
+    }
+    if (!stuck)
+        return std::nullopt;
+    if (now - since_ < stall_time)
+        return since_ + stall_time;
+    const bool is_new = stalled_since_ == 0;
+    if (is_new || now - reported_ >= repeat_time) {
+        stalled_since_ = since_.time_since_epoch().count();
+        reported_ = now;
+        report(now, urgent_wait, longest_due);
+    }
+    return reported_ + repeat_time;
+}
+
+duration stall_watch::stalled_for() const noexcept
+{
+    const auto since = stalled_since_.load();
+    return since == 0 ? duration{} : shared_.clock.now() - time_point{duration{since}};
+}
+
+void stall_watch::report(time_point now, bool urgent_wait,
+                         std::optional<time_point> longest_due) const
+{
+    const auto seconds = [](duration span) {
+        return std::chrono::duration_cast<std::chrono::seconds>(span).count();
+    };
+    const auto places = shared_.active->places();
+    auto text = fmt::format(
+        "the engine stands still: no place has become free for {} s. {} handlers have all of "
+        "max_active_runs = {}, {} of urgent_runs = {} are taken, {} handlers wait without a "
+        "place. ",
+        seconds(now - since_), places.steps, shared_.max_active_runs, places.urgent,
+        shared_.urgent_runs, places.waiting);
+    text += busiest();
+    if (longest_due)
+        text += fmt::format(" The run that waits longest has been due for {} s.",
+                            seconds(now - *longest_due));
+    text += urgent_wait ? " Messages and deadlines of other runs wait."
+                        : " Messages and deadlines of other runs go on.";
+    shared_.log({log_level::warn, text});
+}
+
+/// Which handlers have the places.
+std::string stall_watch::busiest() const
+{
+    std::map<std::tuple<const detail::workflow_impl*, int, core::need>, std::size_t> count;
+    std::optional<activation::work> oldest;
+    for (const auto& run : shared_.active->all())
+        if (const auto work = run->at_work()) {
+            ++count[{work->workflow, work->status, work->kind}];
+            if (!oldest || work->since < oldest->since)
+                oldest = work;
+        }
+    if (!oldest)
+        return "No handler is running.";
+    const auto name = [](const detail::workflow_impl* workflow, int status, core::need kind) {
+        const auto* text = kind == core::need::step      ? "step"
+                           : kind == core::need::timeout ? "timeout"
+                                                         : "callback";
+        return fmt::format("{} {}-{}", workflow->rules.name, workflow->rules.label(status), text);
+    };
+    const auto most =
+        std::ranges::max_element(count, {}, [](const auto& entry) { return entry.second; });
+    const auto& [workflow, status, kind] = most->first;
+    return fmt::format(
+        "Most of them, {}, are {}; the longest, {}, has run for {} s.", most->second,
+        name(workflow, status, kind), name(oldest->workflow, oldest->status, oldest->kind),
+        std::chrono::duration_cast<std::chrono::seconds>(shared_.clock.now() - oldest->since)
+            .count());
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,84 @@
+#include "engine/waits/watcher_recheck.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr duration pause = std::chrono::seconds{1};
+
+} // namespace
+
+watcher_recheck::watcher_recheck(context& shared, std::shared_ptr<watchers> all)
+    : shared_(shared), watchers_(std::move(all)), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_))
+{
+}
+
+void watcher_recheck::look(run_id run)
+{
+    for (auto& waiting : watchers_->of(run))
+        shared_.background.spawn(shared_.executor, ask(std::move(waiting)));
+}
+
+void watcher_recheck::doubt(run_id run)
+{
+    if (watchers_->of(run).empty())
+        return;
+    {
+        const std::lock_guard lock{mutex_};
+        doubtful_.insert(run);
+        if (std::exchange(working_, true))
+            return;
+    }
+    shared_.background.spawn(strand_, work());
+}
+
+void watcher_recheck::stop()
+{
+    asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
+}
+
+asio::awaitable<void> watcher_recheck::work()
+{
+    for (;;) {
+        if (!shared_.cancelling)
+            co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+                [](auto handler, timer* clock) { clock->wait(pause, std::move(handler)); },
+                asio::use_awaitable, timer_.get());
+        std::unordered_set<run_id> runs;
+        {
+            const std::lock_guard lock{mutex_};
+            runs = std::exchange(doubtful_, {});
+            if (runs.empty() || shared_.cancelling) {
+                working_ = false;
+                co_return;
+            }
+        }
+        for (const auto& run : runs)
+            for (auto& waiting : watchers_->of(run))
+                co_await ask(std::move(waiting));
+    }
+}
+
+asio::awaitable<void> watcher_recheck::ask(std::shared_ptr<watcher> waiting)
+{
+    bool answered = true;
+    try {
+        co_await waiting->ask(shared_.store, *watchers_);
+    } catch (...) {
+        answered = false;
+    }
+    if (!answered)
+        doubt(waiting->run());
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,275 @@
+#include "engine/waits/watchers.hpp"
+
+#include "async/complete.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pawl::engine_detail {
+
+namespace asio = boost::asio;
+
+status_watcher::status_watcher(asio::any_io_executor executor, std::string workflow, run_id run,
+                               std::optional<std::vector<int>> statuses,
+                               detail::completion<record> done)
+    : watcher(run), executor_(std::move(executor)), workflow_(std::move(workflow)),
+      statuses_(std::move(statuses)), done_(std::move(done))
+{
+}
+
+std::optional<error_code> status_watcher::result_at(const record& current) const
+{
+    if (current.workflow != workflow_)
+        return make_error_code(errc::not_found);
+    const bool reached = statuses_
+                             ? std::ranges::find(*statuses_, current.status) != statuses_->end()
+                             : is_finished(current.state);
+    if (reached)
+        return error_code{};
+    if (is_finished(current.state))
+        return make_error_code(errc::finished_in_other_status);
+    return std::nullopt;
+}
+
+bool status_watcher::consider(const record& current)
+{
+    const auto result = result_at(current);
+    if (result)
+        async::complete(executor_, std::move(*done_), *result, current);
+    return result.has_value();
+}
+
+bool status_watcher::look_at(record&& current)
+{
+    const auto result = result_at(current);
+    if (result)
+        async::complete(executor_, std::move(*done_), *result, std::move(current));
+    return result.has_value();
+}
+
+void status_watcher::fail(error_code why)
+{
+    async::complete(executor_, std::move(*done_), why, record{});
+}
+
+asio::awaitable<void> status_watcher::ask(record_store& store, watchers& all)
+{
+    const auto alive = shared_from_this();
+    auto current = co_await store.find(run());
+    if (current)
+        all.look(*this, std::move(*current));
+    else
+        all.fail(alive, make_error_code(errc::not_found));
+}
+
+message_watcher::message_watcher(asio::any_io_executor executor,
+                                 detail::completion<settlement> done)
+    : executor_(std::move(executor)), done_(std::move(done))
+{
+}
+
+void message_watcher::wait_for(run_id run, std::uint64_t message)
+{
+    run_ = run;
+    message_ = message;
+}
+
+void message_watcher::complete_now(error_code result, settlement known)
+{
+    async::complete(executor_, std::move(*done_), result, std::move(known));
+}
+
+bool message_watcher::offer(const transition& committed)
+{
+    const auto ended = std::ranges::find(committed.settled, message_, &settlement::sequence);
+    return ended != committed.settled.end() && look_at(*ended);
+}
+
+bool message_watcher::look_at(const settlement& known)
+{
+    if (known.outcome == message_outcome::pending)
+        return false;
+    complete_now({}, known);
+    return true;
+}
+
+void message_watcher::fail(error_code why)
+{
+    complete_now(why, {});
+}
+
+asio::awaitable<void> message_watcher::ask(record_store& store, watchers& all)
+{
+    const auto alive = shared_from_this();
+    const auto known = co_await store.outcome(run(), message());
+    if (known)
+        all.look(*this, *known);
+    else
+        all.fail(alive, make_error_code(errc::not_found));
+}
+
+void watchers::add(const std::shared_ptr<watcher>& waiting)
+{
+    const std::lock_guard lock{mutex_};
+    if (stopped_) {
+        waiting->fail(make_error_code(errc::not_running));
+        return;
+    }
+    if (waiting->failed_early_) {
+        waiting->fail(*waiting->failed_early_);
+        return;
+    }
+    by_run_.emplace(waiting->run(), waiting);
+    count_ = by_run_.size();
+}
+
+bool watchers::contains(const watcher& waiting) const
+{
+    const auto [first, last] = by_run_.equal_range(waiting.run());
+    return std::any_of(first, last,
+                       [&](const auto& entry) { return entry.second.get() == &waiting; });
+}
+
+void watchers::erase(const watcher& waiting)
+{
+    const auto [first, last] = by_run_.equal_range(waiting.run());
+    const auto at = std::find_if(first, last,
+                                 [&](const auto& entry) { return entry.second.get() == &waiting; });
+    leave_log(waiting);
+    by_run_.erase(at);
+    count_ = by_run_.size();
+}
+
+void watchers::fail(const std::shared_ptr<watcher>& waiting, error_code why)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(*waiting)) {
+        waiting->failed_early_ = why;
+        return;
+    }
+    waiting->fail(why);
+    erase(*waiting);
+}
+
+void watchers::committed(const transition& change)
+{
+    if (count_ == 0)
+        return;
+    const std::lock_guard lock{mutex_};
+    auto [at, last] = by_run_.equal_range(change.next.id);
+    while (at != last) {
+        if (!at->second->offer(change)) {
+            ++at;
+            continue;
+        }
+        leave_log(*at->second);
+        at = by_run_.erase(at);
+    }
+    count_ = by_run_.size();
+}
+
+std::vector<std::shared_ptr<watcher>> watchers::of(run_id run)
+{
+    std::vector<std::shared_ptr<watcher>> found;
+    if (count_ == 0)
+        return found;
+    const std::lock_guard lock{mutex_};
+    const auto [first, last] = by_run_.equal_range(run);
+    for (auto at = first; at != last; ++at)
+        found.push_back(at->second);
+    return found;
+}
+
+void watchers::consider(watcher& waiting, const record& state)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(waiting) || state.version <= waiting.seen_)
+        return;
+    waiting.seen_ = state.version;
+    if (waiting.consider(state))
+        erase(waiting);
+}
+
+void watchers::consider_present(watcher& waiting, const record& state)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(waiting))
+        return;
+    waiting.seen_ = state.version;
+    if (waiting.consider(state))
+        erase(waiting);
+}
+
+std::uint64_t watchers::seen(const watcher& waiting)
+{
+    const std::lock_guard lock{mutex_};
+    return waiting.seen_;
+}
+
+void watchers::follow(watcher& waiting, std::uint32_t shard, std::uint64_t sequence)
+{
+    const std::lock_guard lock{mutex_};
+    if (waiting.follows_ || !contains(waiting))
+        return;
+    waiting.follows_ = shard;
+    const auto [at, is_new] = followed_.try_emplace(shard, followed_log{sequence});
+    // Its run may have changed since the log was read last: the watcher looks after this call.
+    ++at->second.watchers;
+}
+
+void watchers::leave_log(const watcher& waiting)
+{
+    if (!waiting.follows_)
+        return;
+    const auto at = followed_.find(*waiting.follows_);
+    if (--at->second.watchers == 0)
+        followed_.erase(at);
+}
+
+std::map<std::uint32_t, std::uint64_t> watchers::followed()
+{
+    const std::lock_guard lock{mutex_};
+    std::map<std::uint32_t, std::uint64_t> logs;
+    for (const auto& [shard, log] : followed_)
+        logs.emplace(shard, log.read);
+    return logs;
+}
+
+void watchers::has_read(std::uint32_t shard, std::uint64_t sequence)
+{
+    const std::lock_guard lock{mutex_};
+    const auto at = followed_.find(shard);
+    if (at != followed_.end())
+        at->second.read = std::max(at->second.read, sequence);
+}
+
+void watchers::forget_logs()
+{
+    const std::lock_guard lock{mutex_};
+    followed_.clear();
+    for (const auto& [run, waiting] : by_run_)
+        waiting->follows_.reset();
+}
+
+std::vector<std::shared_ptr<watcher>> watchers::not_following()
+{
+    const std::lock_guard lock{mutex_};
+    std::vector<std::shared_ptr<watcher>> found;
+    for (const auto& [run, waiting] : by_run_)
+        if (!waiting->follows_)
+            found.push_back(waiting);
+    return found;
+}
+
+void watchers::stop()
+{
+    const std::lock_guard lock{mutex_};
+    stopped_ = true;
+    followed_.clear();
+    for (const auto& [run, waiting] : by_run_)
+        waiting->fail(make_error_code(errc::not_running));
+    by_run_.clear();
+    count_ = 0;
+}
+
+} // namespace pawl::engine_detail

@@ -1,0 +1,258 @@
+#include "stores/common/record_details.hpp"
+
+#include "stores/common/varint.hpp"
+
+#include "pawl/definition.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+namespace pawl::core {
+
+namespace {
+
+/// Version 2 added requested_by at the end. Version 3 is followed by optional fields: a tag and its
+/// value each, in order of their tags. What has nothing new is written in the older version.
+constexpr unsigned format_version = 3;
+
+/// The tags of the optional fields. Stored: never change a number.
+enum class tag : unsigned char {
+    timeout_names = 1,   ///< a text for each deadline
+    effect_versions = 2, ///< a number for each effect
+    suspicion = 3,
+    callback_retries = 4,
+    scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
+};
+
+/// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
+constexpr std::size_t shortest_deadline = 3;
+constexpr std::size_t shortest_effect = 3;
+constexpr std::size_t shortest_retry = 3;
+
+// Before timeouts had names, a deadline had the index of its timeout. The names that these indexes
+// stand for now are still written as the index.
+
+std::string name_at(int index)
+{
+    std::string name{unnamed_timeout};
+    return index == 0 ? name : name + "-" + std::to_string(static_cast<std::int64_t>(index) + 1);
+}
+
+std::optional<int> index_of(std::string_view name)
+{
+    if (name == unnamed_timeout)
+        return 0;
+    constexpr int most = 9;
+    for (int index = 1; index <= most && name.starts_with(unnamed_timeout); ++index)
+        if (name == name_at(index))
+            return index;
+    return std::nullopt;
+}
+
+bool has_names(const record& run)
+{
+    return !std::ranges::all_of(
+        run.deadlines, [](const deadline& armed) { return index_of(armed.timeout).has_value(); });
+}
+
+bool has_versions(const record& run)
+{
+    return std::ranges::any_of(run.effects, [](const effect& e) { return e.version != 1; });
+}
+
+bool has_scopes(const record& run)
+{
+    return run.round > 0 ||
+           std::ranges::any_of(run.deadlines, [](const deadline& d) { return d.round > 0; }) ||
+           std::ranges::any_of(run.effects, [](const effect& e) { return e.handler > 0; });
+}
+
+bool has_fields(const record& run)
+{
+    return has_names(run) || has_versions(run) || run.suspicion > 0 ||
+           !run.callback_retries.empty() || has_scopes(run);
+}
+
+unsigned version_of(const record& run)
+{
+    if (has_fields(run))
+        return format_version;
+    return run.requested_by.empty() ? 1 : 2;
+}
+
+void write_fields(const record& run, binary_writer& out)
+{
+    if (has_names(run)) {
+        out.byte(static_cast<unsigned>(tag::timeout_names));
+        for (const deadline& armed : run.deadlines)
+            out.text(armed.timeout);
+    }
+    if (has_versions(run)) {
+        out.byte(static_cast<unsigned>(tag::effect_versions));
+        for (const effect& each : run.effects)
+            out.number(each.version);
+    }
+    if (run.suspicion > 0) {
+        out.byte(static_cast<unsigned>(tag::suspicion));
+        out.number(run.suspicion);
+    }
+    if (!run.callback_retries.empty()) {
+        out.byte(static_cast<unsigned>(tag::callback_retries));
+        out.number(run.callback_retries.size());
+        for (const callback_retry& each : run.callback_retries) {
+            out.number(each.message);
+            out.signed_number(each.attempt);
+            out.time(each.not_before);
+        }
+    }
+    if (has_scopes(run)) {
+        out.byte(static_cast<unsigned>(tag::scopes));
+        out.number(run.round);
+        for (const deadline& each : run.deadlines)
+            out.number(each.round);
+        for (const effect& each : run.effects)
+            out.number(each.handler);
+    }
+}
+
+std::uint32_t read_count(binary_reader& in)
+{
+    const auto value = in.number();
+    if (value > std::numeric_limits<std::uint32_t>::max())
+        in.fail("a count in them is too large");
+    return static_cast<std::uint32_t>(value);
+}
+
+void read_scopes(binary_reader& in, record& run)
+{
+    run.round = read_count(in);
+    for (deadline& each : run.deadlines)
+        each.round = read_count(in);
+    for (effect& each : run.effects)
+        each.handler = in.number();
+}
+
+void read_callback_retries(binary_reader& in, record& run)
+{
+    run.callback_retries.resize(in.count(shortest_retry));
+    for (callback_retry& each : run.callback_retries) {
+        each.message = in.number();
+        each.attempt = in.small_number();
+        each.not_before = in.time();
+    }
+}
+
+void read_fields(binary_reader& in, record& run)
+{
+    unsigned last = 0;
+    while (in.left() != 0) {
+        const unsigned field = in.byte();
+        if (field <= last)
+            in.fail("their fields are not in order");
+        last = field;
+        switch (static_cast<tag>(field)) {
+        case tag::timeout_names:
+            for (deadline& armed : run.deadlines)
+                armed.timeout = in.text();
+            break;
+        case tag::effect_versions:
+            for (effect& each : run.effects)
+                each.version = in.schema_version();
+            break;
+        case tag::suspicion:
+            run.suspicion = read_count(in);
+            break;
+        case tag::callback_retries:
+            read_callback_retries(in, run);
+            break;
+        case tag::scopes:
+            read_scopes(in, run);
+            break;
+        default:
+            in.fail("they have a field that this Pawl does not know");
+        }
+    }
+}
+
+} // namespace
+
+std::string encode_details(const record& run)
+{
+    std::string bytes;
+    if (run.deadlines.empty() && run.effects.empty() && run.pause == pause_kind::none &&
+        run.auto_resumes == 0 && !run.resume_at && run.requested_by.empty() && !has_fields(run))
+        return bytes;
+    binary_writer out{bytes};
+    const auto version = version_of(run);
+    out.byte(version);
+    out.byte(static_cast<unsigned>(run.pause));
+    out.signed_number(run.auto_resumes);
+    out.byte(run.resume_at ? 1 : 0);
+    if (run.resume_at)
+        out.time(*run.resume_at);
+    out.number(run.deadlines.size());
+    for (const deadline& each : run.deadlines) {
+        out.signed_number(index_of(each.timeout).value_or(0));
+        out.time(each.at);
+        out.signed_number(each.attempt);
+    }
+    out.number(run.effects.size());
+    for (const effect& each : run.effects) {
+        out.text(each.name);
+        out.text(each.value);
+        out.byte(each.for_run ? 1 : 0);
+    }
+    if (version >= 2)
+        out.text(run.requested_by);
+    if (version >= 3)
+        write_fields(run, out);
+    return bytes;
+}
+
+void decode_details(std::string_view bytes, record& run)
+{
+    run.deadlines.clear();
+    run.effects.clear();
+    run.pause = pause_kind::none;
+    run.auto_resumes = 0;
+    run.resume_at.reset();
+    run.requested_by.clear();
+    run.round = 0;
+    run.suspicion = 0;
+    run.callback_retries.clear();
+    if (bytes.empty())
+        return;
+    binary_reader in{bytes, "details of a run"};
+    const unsigned version = in.byte();
+    if (version < 1 || version > format_version)
+        in.fail("they are of an unknown version");
+    const unsigned pause = in.byte();
+    if (pause > static_cast<unsigned>(pause_kind::by_request))
+        in.fail("there is no such kind of pause");
+    run.pause = static_cast<pause_kind>(pause);
+    run.auto_resumes = in.small_number();
+    if (in.flag())
+        run.resume_at = in.time();
+    run.deadlines.resize(in.count(shortest_deadline));
+    for (deadline& each : run.deadlines) {
+        each.timeout = name_at(in.small_number());
+        each.at = in.time();
+        each.attempt = in.small_number();
+    }
+    run.effects.resize(in.count(shortest_effect));
+    for (effect& each : run.effects) {
+        each.name = in.text();
+        each.value = in.text();
+        each.for_run = in.flag();
+    }
+    if (version >= 2)
+        run.requested_by = in.text();
+    if (version >= 3)
+        read_fields(in, run);
+    if (in.left() != 0)
+        in.fail("something follows them");
+}
+
+} // namespace pawl::core

@@ -1,0 +1,219 @@
+#include "stores/memory/state.hpp"
+
+#include "pawl/error.hpp"
+
+#include <algorithm>
+
+namespace pawl::memory {
+
+namespace {
+
+/// Behind every run: no id of version 7 has all bits set.
+const state::creation_key last_key = [] {
+    state::creation_key key{time_point::max(), {}};
+    key.second.bytes.fill(0xff);
+    return key;
+}();
+
+/// True when no run from here on, in the order of the query, can match it.
+bool past_end(const record_query& query, time_point created_at)
+{
+    if (query.order == sort_order::oldest_first)
+        return query.created_to && created_at >= *query.created_to;
+    return query.created_from && created_at < *query.created_from;
+}
+
+} // namespace
+
+const record* state::find(run_id id) const
+{
+    const auto found = runs_.find(id);
+    return found == runs_.end() ? nullptr : &found->second.data;
+}
+
+const record* state::latest(std::string_view workflow, std::string_view foreign_id) const
+{
+    const auto named = workflows_.find(workflow);
+    if (named == workflows_.end())
+        return nullptr;
+    const auto found = named->second.by_foreign_id.find(foreign_id);
+    if (found == named->second.by_foreign_id.end() || found->second.runs.empty())
+        return nullptr;
+    const foreign_entry& entry = found->second;
+    return &(entry.unfinished ? entry.unfinished : entry.runs.back())->data;
+}
+
+std::vector<status_count> state::count(std::string_view workflow, bool unfinished_only) const
+{
+    std::vector<status_count> counts;
+    for (const auto& [name, entry] : workflows_) {
+        if (!workflow.empty() && workflow != name)
+            continue;
+        for (const auto& [where, runs] : entry.counts)
+            if (runs > 0 && !(unfinished_only && is_finished(where.second)))
+                counts.push_back({name, where.first, where.second, runs});
+    }
+    return counts;
+}
+
+due_page state::due(std::uint32_t shard, const due_position& from, time_point until,
+                    std::size_t limit) const
+{
+    core::check_shard(shard, shards());
+    const auto& index = shards_[shard].due;
+    due_page page;
+    auto at = index.lower_bound(from);
+    for (; at != index.end() && at->first.at <= until && page.runs.size() < limit; ++at)
+        page.runs.push_back(at->second->data);
+    if (at != index.end())
+        page.next = at->first;
+    return page;
+}
+
+core::event_entry log_entry::content() const
+{
+    core::event_entry whole{kind_, version_, from_, to_, state_, attempt_, {}, {}, at_};
+    if (texts_) {
+        whole.error = texts_->error;
+        whole.requested_by = texts_->requested_by;
+    }
+    return whole;
+}
+
+event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
+{
+    const log_entry& entry = shards_[shard].at(sequence);
+    const record& run = entry.run->data;
+    return core::complete_event(entry.content(), shard, sequence, run.id, run.workflow,
+                                run.foreign_id);
+}
+
+std::vector<record> state::finished_before(std::uint32_t shard, std::string_view workflow,
+                                           time_point before, std::size_t limit) const
+{
+    return finished_behind(shard, workflow, {}, before, limit);
+}
+
+std::uint64_t state::log_end(std::uint32_t shard) const
+{
+    core::check_shard(shard, shards());
+    return shards_[shard].end() - 1;
+}
+
+std::vector<record> state::finished_behind(std::uint32_t shard, std::string_view workflow,
+                                           const finished_position& after, time_point before,
+                                           std::size_t limit) const
+{
+    core::check_shard(shard, shards());
+    std::vector<record> found;
+    const auto named = workflows_.find(workflow);
+    if (named == workflows_.end())
+        return found;
+    const auto& by_workflow = shards_[shard].finished;
+    const auto runs = by_workflow.find(&named->second);
+    if (runs == by_workflow.end())
+        return found;
+    for (auto at = runs->second.upper_bound({after.at, after.id}); at != runs->second.end(); ++at) {
+        if (at->first.first >= before || found.size() == limit)
+            break;
+        found.push_back(at->second->data);
+    }
+    return found;
+}
+
+std::vector<event> state::events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const
+{
+    core::check_shard(shard, shards());
+    std::vector<event> found;
+    const shard_entry& from = shards_[shard];
+    if (after == ~std::uint64_t{})
+        return found;
+    for (auto at = std::max(after + 1, from.first); at < from.end() && found.size() < limit; ++at)
+        if (from.at(at).run)
+            found.push_back(event_at(shard, at));
+    return found;
+}
+
+std::vector<event> state::history(run_id run, std::uint64_t after, std::size_t limit) const
+{
+    std::vector<event> found;
+    const auto entry = runs_.find(run);
+    if (entry == runs_.end())
+        return found;
+    const auto& sequences = entry->second.sequences;
+    for (auto version = after; version < sequences.size() && found.size() < limit; ++version)
+        found.push_back(event_at(entry->second.shard, sequences[version]));
+    return found;
+}
+
+std::vector<message> state::inbox(run_id run, std::uint64_t after, std::size_t limit) const
+{
+    std::vector<message> found;
+    const auto entry = runs_.find(run);
+    if (entry == runs_.end() || !entry->second.inbox)
+        return found;
+    const mailbox& box = *entry->second.inbox;
+    for (std::uint64_t at = std::max<std::uint64_t>(after, box.first_pending);
+         at < box.messages.size() && found.size() < limit; ++at)
+        if (box.messages[at].end.outcome == message_outcome::pending)
+            found.push_back(box.messages[at].content);
+    return found;
+}
+
+std::optional<settlement> state::outcome(run_id run, std::uint64_t sequence) const
+{
+    const auto entry = runs_.find(run);
+    if (entry == runs_.end() || !entry->second.inbox || sequence == 0 ||
+        sequence > entry->second.inbox->messages.size())
+        return {};
+    return entry->second.inbox->messages[sequence - 1].end;
+}
+
+std::uint64_t state::cursor(std::string_view name, std::uint32_t shard) const
+{
+    core::check_shard(shard, shards());
+    const auto& cursors = shards_[shard].cursors;
+    const auto found = cursors.find(name);
+    return found == cursors.end() ? 0 : found->second;
+}
+
+state::scan state::begin_list(const record_query& query) const
+{
+    core::check_query(query);
+    const bool newest_first = query.order == sort_order::newest_first;
+    if (query.after)
+        return {{query.after.created_at, query.after.run}, true};
+    if (newest_first)
+        return {query.created_to ? creation_key{*query.created_to, {}} : last_key, false};
+    return {{query.created_from.value_or(time_point::min()), {}}, false};
+}
+
+bool state::continue_list(const record_query& query, scan& place, std::size_t budget,
+                          record_page& page) const
+{
+    if (core::matches_nothing(query))
+        return true;
+    const bool newest_first = query.order == sort_order::newest_first;
+    // `at` stands at the next run to look at; newest first, just behind it.
+    auto at = newest_first || !place.started ? created_.lower_bound(place.at)
+                                             : created_.upper_bound(place.at);
+    for (; budget > 0; --budget) {
+        if (at == (newest_first ? created_.begin() : created_.end()))
+            return true;
+        const auto current = newest_first ? std::prev(at) : at;
+        place = {current->first, true};
+        if (past_end(query, current->first.first))
+            return true;
+        if (core::matches(query, current->second->data)) {
+            if (page.runs.size() == query.limit) {
+                page.next = core::position_of(page.runs.back());
+                return true;
+            }
+            page.runs.push_back(current->second->data);
+        }
+        at = newest_first ? current : std::next(current);
+    }
+    return false;
+}
+
+} // namespace pawl::memory

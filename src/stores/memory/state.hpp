@@ -1,0 +1,228 @@
+#pragma once
+
+#include "stores/common/store_rules.hpp"
+#include "pawl/record_store.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace pawl::memory {
+
+struct text_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept
+    {
+        return std::hash<std::string_view>{}(text);
+    }
+};
+
+template <typename Value>
+using text_map = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
+
+struct stored_message {
+    message content; ///< the payload is dropped when it is settled
+    settlement end;
+};
+
+/// A run's messages; the one of sequence n stands at n - 1.
+struct mailbox {
+    std::vector<stored_message> messages;
+    std::size_t first_pending = 0;  ///< everything before it is settled
+    text_map<std::uint64_t> by_key; ///< see key_of()
+};
+
+struct workflow_entry;
+
+struct run_entry {
+    record data;
+    std::uint32_t shard = 0;
+    workflow_entry* workflow = nullptr;
+    std::vector<std::uint64_t> sequences; ///< of its events; the one of version n stands at n - 1
+    std::unique_ptr<mailbox> inbox;
+};
+
+/// The runs of one workflow and foreign id.
+struct foreign_entry {
+    std::vector<run_entry*> runs; ///< in order of creation
+    run_entry* unfinished = nullptr;
+    text_map<run_entry*> by_start_key;
+};
+
+/// When a run was created or last changed; its id breaks ties.
+using time_key = std::pair<time_point, run_id>;
+
+struct workflow_entry {
+    std::optional<std::uint32_t> first_shard; ///< empty: it has none yet
+    text_map<foreign_entry> by_foreign_id;
+    std::map<std::pair<int, run_state>, std::uint64_t> counts;
+};
+
+/// An event; its identity is its run's. Small, because there is one for each transition.
+class log_entry {
+public:
+    log_entry() = default;
+    log_entry(run_entry& of, core::event_entry content);
+
+    core::event_entry content() const;
+    void forget_error(); ///< unless it says why data was to be deleted
+
+    run_entry* run = nullptr; ///< null when that was removed
+
+private:
+    struct texts {
+        std::string error;
+        std::string requested_by;
+    };
+
+    std::uint64_t version_ = 0;
+    time_point at_;
+    std::unique_ptr<const texts> texts_; ///< null when both are empty, as mostly
+    int from_ = 0;
+    int to_ = 0;
+    int attempt_ = 0;
+    event_kind kind_ = event_kind::started;
+    run_state state_ = run_state::initiated;
+};
+
+struct shard_entry {
+    std::deque<log_entry> log; ///< the event of sequence n stands at n - first
+    std::uint64_t first = 1;
+    std::map<due_position, run_entry*> due;
+    std::map<std::string, std::uint64_t, std::less<>> cursors;
+    /// Finished runs by their last commit.
+    std::unordered_map<const workflow_entry*, std::map<time_key, run_entry*>> finished;
+    std::string owner; ///< empty: nobody's
+    std::uint64_t epoch = 0;
+    time_point lease_until = time_point::max();
+
+    std::uint64_t end() const noexcept { return first + log.size(); }
+    const log_entry& at(std::uint64_t sequence) const { return log[sequence - first]; }
+    log_entry& at(std::uint64_t sequence) { return log[sequence - first]; }
+};
+
+struct topic_entry {
+    std::deque<stream_event> events; ///< the one of position n stands at n - first
+    std::uint64_t first = 1;
+    text_map<std::uint64_t> by_id;
+};
+
+struct role_entry {
+    std::string owner; ///< empty: nobody's
+    std::uint64_t epoch = 0;
+    time_point until;
+};
+
+/// All that a memory store holds. Pointers to the entries of runs are good until they are removed.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Unsafe.
+class state {
+public:
+    using creation_key = time_key;
+    using creation_index = std::map<creation_key, run_entry*>;
+
+    /// @param shards of each workflow.
+    /// @param own_shards Whether each workflow has shards of its own, or all have the same.
+    state(std::uint32_t shards, bool own_shards)
+        : slices_(shards), own_shards_(own_shards), shards_(shards)
+    {
+    }
+
+    /// Of each workflow.
+    std::uint32_t slices() const noexcept { return slices_; }
+
+    /// Of all workflows.
+    std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
+
+    /// Gives the workflow its shards, if it has none yet. Throws error (invalid_argument).
+    std::uint32_t first_shard(std::string_view workflow);
+
+    std::vector<apply_result> apply(std::span<const change> batch);
+    apply_result apply(const change& only);
+    std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner,
+                             time_point now, time_point until);
+    void release(std::span<const lease> held);
+    std::vector<lease> leases() const;
+    std::optional<role_lease> claim_role(std::string_view role, std::string_view owner,
+                                         time_point now, time_point until);
+    void release_role(const role_lease& held);
+    std::vector<role_lease> roles(std::string_view prefix, time_point now) const;
+    void forget_roles(std::string_view prefix, time_point now);
+
+    /// From now on, what is committed is kept for take_news().
+    void collect_news() { news_.emplace(); }
+    std::vector<shard_change> take_news();
+
+    const record* find(run_id id) const;
+    const record* latest(std::string_view workflow, std::string_view foreign_id) const;
+    std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
+    std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
+                                        time_point before, std::size_t limit) const;
+    std::vector<record> finished_behind(std::uint32_t shard, std::string_view workflow,
+                                        const finished_position& after, time_point before,
+                                        std::size_t limit) const;
+    std::uint64_t log_end(std::uint32_t shard) const;
+    due_page due(std::uint32_t shard, const due_position& from, time_point until,
+                 std::size_t limit) const;
+    std::vector<event> events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
+    std::vector<event> history(run_id run, std::uint64_t after, std::size_t limit) const;
+    std::vector<message> inbox(run_id run, std::uint64_t after, std::size_t limit) const;
+    std::optional<settlement> outcome(run_id run, std::uint64_t sequence) const;
+    std::uint64_t cursor(std::string_view name, std::uint32_t shard) const;
+    std::vector<stream_event> topic_events(std::string_view topic, std::uint64_t after,
+                                           std::size_t limit) const;
+    std::uint64_t topic_end(std::string_view topic) const;
+
+    /// Where a listing stands between two portions.
+    struct scan {
+        creation_key at;
+        bool started = false; ///< `at` has been looked at
+    };
+
+    /// Where the listing begins. Throws error (invalid_argument) when an argument is out of range.
+    scan begin_list(const record_query& query) const;
+
+    /// Looks at up to `budget` runs, adds those that match, and says whether it is done.
+    bool continue_list(const record_query& query, scan& place, std::size_t budget,
+                       record_page& page) const;
+
+private:
+    apply_result apply_one(const transition& change);
+    apply_result apply_one(const delivery& change);
+    apply_result apply_one(const cursor_move& change);
+    apply_result apply_one(const removal& change);
+    apply_result apply_one(const publication& change);
+    apply_result apply_one(const topic_trim& change);
+    apply_result create(const transition& change, std::uint32_t shard);
+    apply_result update(const transition& change, run_entry& run);
+
+    std::uint32_t shard_for(const record& run);
+    void set_wake(run_entry& run, std::optional<time_point> wake_at);
+    std::uint64_t append_event(const transition& change, run_entry& run);
+    event event_at(std::uint32_t shard, std::uint64_t sequence) const;
+    bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+    void tell(const run_entry& run, bool by_owner);
+    std::map<time_key, run_entry*>& finished(const run_entry& run);
+
+    const std::uint32_t slices_;
+    const bool own_shards_;
+    std::deque<shard_entry> shards_;
+    std::uint32_t next_first_ = 0; ///< of the next workflow that has none yet
+    std::unordered_map<run_id, run_entry> runs_;
+    std::map<std::string, workflow_entry, std::less<>> workflows_;
+    creation_index created_;
+    std::map<std::string, topic_entry, std::less<>> topics_;
+    std::map<std::string, role_entry, std::less<>> roles_;
+    std::optional<std::map<std::uint32_t, std::optional<time_point>>> news_; ///< by shard
+};
+
+} // namespace pawl::memory

@@ -1,0 +1,382 @@
+#include "stores/postgres/batch.hpp"
+
+#include "stores/common/change_size.hpp"
+#include "stores/common/record_details.hpp"
+#include "stores/common/store_rules.hpp"
+#include "core/stream_headers.hpp"
+#include "stores/postgres/encode.hpp"
+#include "stores/postgres/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+namespace pawl::postgres {
+
+namespace {
+
+constexpr std::uint32_t int_max = std::numeric_limits<std::int32_t>::max();
+
+/// Keys of several kinds in one table: parts that are told apart by their lengths.
+std::string key_of(char kind, std::string_view first, std::string_view second)
+{
+    return fmt::format("{}{}:{}{}", kind, first.size(), first, second);
+}
+
+/// Gives the changes their waves, in the order of the batch.
+class wave_giver {
+public:
+    int operator()(const transition& change)
+    {
+        const record& next = change.next;
+        int& run = at(transitions_, as_text(next.id));
+        // One run of a foreign id may end in the batch in which the next one starts.
+        int& foreign = at(others_, key_of('f', next.workflow, next.foreign_id));
+        const int wave = std::max({run, foreign, after(deliveries_, as_text(next.id)), barrier_});
+        last_ = std::max(last_, wave);
+        run = foreign = wave + 1;
+        return wave;
+    }
+
+    int operator()(const delivery& change)
+    {
+        const auto id = as_text(change.content.run);
+        int wave = std::max(after(transitions_, id) - 1, barrier_);
+        int& run = at(deliveries_, id);
+        wave = std::max(wave, run - 1);
+        if (!change.content.key.empty()) {
+            int& key =
+                at(others_, key_of('m', std::string{id} + change.content.name, change.content.key));
+            wave = std::max(wave, key);
+            key = wave + 1;
+        }
+        last_ = std::max(last_, wave);
+        run = wave + 1;
+        return wave;
+    }
+
+    int operator()(const removal& change)
+    {
+        // It frees a foreign id that is not known here.
+        int& run = at(others_, key_of('r', as_text(change.run), {}));
+        const int wave = std::max({last_, run, barrier_ - 1});
+        last_ = wave;
+        run = barrier_ = wave + 1;
+        return wave;
+    }
+
+    int operator()(const cursor_move&) { return 0; }
+
+    int operator()(const publication& change)
+    {
+        int& topic = at(others_, key_of('t', change.topic, {}));
+        int wave = topic;
+        if (!change.content.id.empty()) {
+            int& id = at(others_, key_of('e', change.topic, change.content.id));
+            wave = std::max(wave, id);
+            id = wave + 1;
+        }
+        int& latest = at(publications_, change.topic);
+        wave = std::max(wave, latest);
+        latest = wave;
+        return wave;
+    }
+
+    int operator()(const topic_trim& change)
+    {
+        const int wave = after(publications_, change.topic);
+        int& topic = at(others_, key_of('t', change.topic, {}));
+        topic = std::max(topic, wave + 1);
+        return wave;
+    }
+
+private:
+    /// By key: the first wave that a later change may be in; 0 at first.
+    using table = std::unordered_map<std::string, int>;
+
+    static int& at(table& where, std::string_view key) { return where[std::string{key}]; }
+
+    static int after(const table& where, std::string_view key)
+    {
+        const auto found = where.find(std::string{key});
+        return found == where.end() ? 0 : found->second;
+    }
+
+    table transitions_;
+    table deliveries_;
+    table publications_; ///< the wave of a topic's latest one
+    table others_;
+    int last_ = 0;    ///< the latest wave of a change of a run
+    int barrier_ = 0; ///< the first wave after the last removal
+};
+
+void add_event(row_array& to, const transition& change)
+{
+    const auto entry = core::make_event(change);
+    to.int2(static_cast<std::int16_t>(entry.kind))
+        .int4(entry.from)
+        .bytes_or_null(entry.error)
+        .bytes_or_null(entry.requested_by);
+}
+
+/// What never changes of a run is only sent when it starts.
+void add_identity(row_array& to, const record& next, bool starts)
+{
+    const std::string_view none;
+    if (starts)
+        to.bytes(next.foreign_id);
+    else
+        to.bytes_or_null(none);
+    to.bytes_or_null(starts ? std::string_view{next.start_key} : none);
+    to.bytes_or_null(starts ? std::string_view{next.trace_parent} : none);
+    to.time(next.created_at);
+}
+
+void add_progress(row_array& to, const record& next)
+{
+    to.int8(clamp(next.version))
+        .time(next.updated_at)
+        .time(next.entered_at)
+        .time(next.not_before)
+        .time(next.wake_at)
+        .int8(next.visit)
+        .int8(next.object_version)
+        .int4(next.status)
+        .int4(next.attempt)
+        .int2(static_cast<std::int16_t>(next.state))
+        .boolean(is_finished(next.state))
+        .boolean(next.step_done)
+        .bytes_or_null(next.last_error)
+        .bytes_or_null(next.reason)
+        .bytes_or_null(core::encode_details(next))
+        .bytes(next.object);
+}
+
+/// Writes the changes of a batch into the arrays of their kinds.
+class batch_encoder {
+public:
+    batch_encoder(std::uint32_t shards, const type_numbers& types, const workflow_places& workflows)
+        : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
+          settlements_(types.settlement, 4), deliveries_(types.delivery, 12),
+          cursors_(types.cursor, 5), removals_(types.removal, 5),
+          publications_(types.publication, 10), trims_(types.trim, 4)
+    {
+    }
+
+    void add(int place, int wave, const transition& change)
+    {
+        const record& next = change.next;
+        transitions_.row()
+            .int4(place)
+            .int4(wave)
+            .id(next.id)
+            .int4(static_cast<std::int32_t>(shard_for(next)))
+            .int8(clamp(change.expected_version))
+            .int8(clamp(change.epoch))
+            .boolean(change.start == id_reuse_policy::reject_duplicate)
+            .int8(clamp(change.inbox_seen));
+        add_event(transitions_, change);
+        transitions_.int4(workflows_(next.workflow).number);
+        add_identity(transitions_, next, change.expected_version == 0);
+        add_progress(transitions_, next);
+        for (const settlement& end : change.settled)
+            settlements_.row()
+                .int4(place)
+                .int8(clamp(end.sequence))
+                .int2(static_cast<std::int16_t>(end.outcome))
+                .bytes_or_null(end.detail);
+    }
+
+    void add(int place, int wave, const delivery& change)
+    {
+        const message& content = change.content;
+        deliveries_.row()
+            .int4(place)
+            .int4(wave)
+            .id(content.run)
+            .time(content.sent_at)
+            .time(content.expires_at)
+            .int2(static_cast<std::int16_t>(content.kind))
+            .bytes(content.name)
+            .bytes_or_null(content.key)
+            .bytes_or_null(content.requested_by)
+            .int8(content.payload_version)
+            .bytes(content.payload)
+            .int4(static_cast<std::int32_t>(std::min<std::uint32_t>(change.max_pending, int_max)));
+    }
+
+    void add(int place, int, const cursor_move& change)
+    {
+        cursors_.row()
+            .int4(place)
+            .int4(static_cast<std::int32_t>(change.shard))
+            .bytes(change.name)
+            .text(std::to_string(change.position))
+            .int8(clamp(change.epoch));
+    }
+
+    void add(int place, int wave, const removal& change)
+    {
+        removals_.row().int4(place).int4(wave).id(change.run).int8(clamp(change.expected_version));
+        removals_.int8(clamp(change.epoch));
+    }
+
+    void add(int place, int wave, const publication& change)
+    {
+        const stream_event& content = change.content;
+        publications_.row()
+            .int4(place)
+            .int4(wave)
+            .bytes(change.topic)
+            .time(content.at)
+            .bytes_or_null(content.id)
+            .bytes_or_null(content.key)
+            .bytes_or_null(content.type)
+            .bytes_or_null(core::encode_headers(content.headers))
+            .bytes_or_null(content.trace_parent)
+            .bytes(content.payload);
+    }
+
+    void add(int place, int wave, const topic_trim& change)
+    {
+        trims_.row().int4(place).int4(wave).bytes(change.topic).int8(clamp(change.up_to));
+    }
+
+    parameters finish(int last_wave)
+    {
+        parameters all;
+        for (row_array* each : {&transitions_, &settlements_, &deliveries_, &cursors_, &removals_,
+                                &publications_, &trims_})
+            all.bytes(each->finish());
+        all.int4(last_wave);
+        return all;
+    }
+
+private:
+    std::uint32_t shard_for(const record& run) const
+    {
+        const auto home = workflows_(shard_home(run.workflow, run.foreign_id));
+        return home.first_shard.value() + shard_of(run.foreign_id, shards_);
+    }
+
+    const std::uint32_t shards_;
+    const workflow_places& workflows_;
+    row_array transitions_;
+    row_array settlements_;
+    row_array deliveries_;
+    row_array cursors_;
+    row_array removals_;
+    row_array publications_;
+    row_array trims_;
+};
+
+} // namespace
+
+std::vector<int> waves_of(std::span<const change> batch)
+{
+    std::vector<int> waves;
+    waves.reserve(batch.size());
+    wave_giver give;
+    for (const change& each : batch)
+        waves.push_back(std::visit(give, each));
+    return waves;
+}
+
+std::size_t within_waves(std::span<const change> batch, int waves)
+{
+    if (batch.size() <= static_cast<std::size_t>(waves))
+        return batch.size();
+    wave_giver give;
+    const auto over = std::ranges::find_if(
+        batch, [&](const change& each) { return std::visit(give, each) >= waves; });
+    return static_cast<std::size_t>(over - batch.begin());
+}
+
+std::size_t through_trim(std::span<const change> batch) noexcept
+{
+    const auto trim = std::ranges::find_if(
+        batch, [](const change& each) { return std::holds_alternative<topic_trim>(each); });
+    return static_cast<std::size_t>(trim - batch.begin()) + (trim == batch.end() ? 0 : 1);
+}
+
+std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
+{
+    std::size_t count = 0;
+    std::size_t sum = 0;
+    for (const change& each : batch) {
+        sum += core::change_size(each);
+        if (sum > bytes && count > 0)
+            break;
+        ++count;
+    }
+    return count;
+}
+
+parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
+                        const type_numbers& types, const workflow_places& workflows)
+{
+    const auto waves = waves_of(batch);
+    batch_encoder encoder{shards, types, workflows};
+    for (std::size_t i = 0; i < batch.size(); ++i)
+        std::visit([&](const auto& one) { encoder.add(static_cast<int>(i), waves[i], one); },
+                   batch[i]);
+    return encoder.finish(waves.empty() ? 0 : *std::ranges::max_element(waves));
+}
+
+namespace {
+
+bool is_by_owner(const change& made)
+{
+    const auto* step = std::get_if<transition>(&made);
+    return step && step->epoch != 0;
+}
+
+} // namespace
+
+std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
+                                          std::vector<stored_wake>& wakes,
+                                          std::vector<seen_event>& events)
+{
+    const auto changes = batch.size();
+    std::vector<apply_result> results(changes);
+    std::size_t decided = 0;
+    while (rows.next()) {
+        const auto place = static_cast<std::size_t>(rows.integer());
+        const auto verdict = rows.integer();
+        if (place >= changes || verdict < 0 ||
+            verdict > static_cast<std::int64_t>(apply_status::inbox_full))
+            rows.damaged("apply() gave a verdict that makes no sense");
+        ++decided;
+        apply_result& result = results[place];
+        result.status = static_cast<apply_status>(verdict);
+        const auto number_or_0 = [&rows]() -> std::int64_t {
+            if (!rows.is_null())
+                return rows.integer();
+            rows.skip();
+            return 0;
+        };
+        result.sequence = static_cast<std::uint64_t>(number_or_0());
+        rows.read(result.existing);
+        result.outcome = static_cast<message_outcome>(number_or_0());
+        rows.read(result.detail);
+        stored_wake wake;
+        const bool has_shard = !rows.is_null();
+        wake.shard = static_cast<std::uint32_t>(number_or_0());
+        rows.read(wake.at);
+        if (is_by_owner(batch[place]))
+            wake.at.reset();
+        if (!has_shard || result.status != apply_status::accepted)
+            continue;
+        wakes.push_back(wake);
+        if (const auto* step = std::get_if<transition>(&batch[place]))
+            events.push_back({wake.shard, result.sequence, step->next.id, step->next.version});
+    }
+    if (decided != changes)
+        rows.damaged(fmt::format("apply() decided {} of {} changes", decided, changes));
+    return results;
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,77 @@
+#include "stores/postgres/options.hpp"
+
+#include "stores/common/store_rules.hpp"
+#include "pawl/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace pawl::postgres {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t longest_schema = 48;
+constexpr std::size_t most_connections = 100;
+
+/// "250ms" or "10s", whichever says it exactly.
+std::string text_of(duration time)
+{
+    if (time % 1s == duration{0})
+        return fmt::format("{} s", time / 1s);
+    return fmt::format("{} ms", std::chrono::duration<double, std::milli>{time}.count());
+}
+
+void check_time(std::string_view name, duration given, duration least, duration most)
+{
+    if (given < least || given > most)
+        throw definition_error{fmt::format("option {} is {}: it must be from {} to {}", name,
+                                           text_of(given), text_of(least), text_of(most))};
+}
+
+void check_schema_name(std::string_view name)
+{
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || c == '_';
+    };
+    const auto is_good = [&](char c) {
+        return is_letter(c) || (c >= '0' && c <= '9');
+    };
+    if (name.empty() || name.size() > longest_schema || !is_letter(name.front()) ||
+        !std::ranges::all_of(name, is_good) || name.starts_with("pg_"))
+        throw definition_error{
+            fmt::format("option schema is \"{}\": it must have 1 to {} lower-case letters, digits "
+                        "and '_', and begin neither with a digit nor with \"pg_\"",
+                        name, longest_schema)};
+}
+
+} // namespace
+
+void check(const postgres_options& options)
+{
+    core::check_shard_count(options.shards);
+    check_schema_name(options.schema);
+    if (options.transaction_connections == 0 || options.transaction_connections > most_connections)
+        throw definition_error{
+            fmt::format("option transaction_connections is {}: it must be from 1 to {}",
+                        options.transaction_connections, most_connections)};
+    if (options.read_connections == 0 || options.read_connections > most_connections)
+        throw definition_error{fmt::format("option read_connections is {}: it must be from 1 to {}",
+                                           options.read_connections, most_connections)};
+    check_time("connect_timeout", options.connect_timeout, 1s, 10min);
+    check_time("statement_timeout", options.statement_timeout, 10ms, 1h);
+    check_time("lock_timeout", options.lock_timeout, 10ms, 1h);
+    check_time("idle_in_transaction_timeout", options.idle_in_transaction_timeout, 10ms, 1h);
+    check_time("network_timeout", options.network_timeout, 1s, 1h);
+    check_time("reconnect_backoff_initial", options.reconnect_backoff_initial, 1ms, 10min);
+    check_time("reconnect_backoff_max", options.reconnect_backoff_max,
+               options.reconnect_backoff_initial, 10min);
+    check_time("notify_batch_interval", options.notify_batch_interval, 0s, 10s);
+    if (options.poll_interval != duration{0})
+        check_time("poll_interval", options.poll_interval, 10ms, 1h);
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,102 @@
+#pragma once
+
+#include "pawl/record_store.hpp"
+#include "stores/postgres/connection.hpp"
+#include "stores/postgres/log_positions.hpp"
+#include "stores/postgres/schema.hpp"
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pawl::postgres {
+
+/// A row that a change locks.
+struct lock_key {
+    std::uint32_t shard = 0;
+    std::string topic; ///< empty: the row of the shard, which is 0 otherwise
+
+    friend auto operator<=>(const lock_key&, const lock_key&) = default;
+};
+
+/// Everything that is asked of a database but apply(): the statements, and how their rows are read.
+class queries {
+public:
+    queries(std::string_view schema, std::uint32_t shards);
+
+    request find(const std::vector<run_id>& ids) const;
+    request latest(std::string_view workflow, std::string_view foreign_id) const;
+    request list(const record_query& query) const;
+    request count(std::string_view workflow) const;
+    request finished_before(std::uint32_t shard, std::string_view workflow, time_point before,
+                            std::size_t limit) const;
+    request due(std::uint32_t shard, const due_position& from, time_point until,
+                std::size_t limit) const;
+    request events(std::uint32_t shard, std::uint64_t after, std::size_t limit) const;
+    request history(const run_id& run, std::uint64_t after, std::size_t limit) const;
+    request inbox(const run_id& run, std::uint64_t after, std::size_t limit) const;
+    request outcome(const run_id& run, std::uint64_t sequence) const;
+    request cursor(std::string_view name, std::uint32_t shard) const;
+    request topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) const;
+    request finished_behind(std::uint32_t shard, std::string_view workflow,
+                            const finished_position& after, time_point before,
+                            std::size_t limit) const;
+    request log_end(std::uint32_t shard) const;
+    request topic_end(std::string_view topic) const;
+    request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
+                  duration lease_duration) const;
+    request fence_lost(const std::vector<seen_event>& seen) const;
+    request release(const std::vector<lease>& held) const;
+    request leases() const;
+    request claim_role(std::string_view role, std::string_view owner,
+                       duration lease_duration) const;
+    request release_role(const role_lease& held) const;
+    request roles(std::string_view prefix) const;
+    request forget_roles(std::string_view prefix) const;
+    request now() const;
+    request sweep_removed() const;
+    request find_workflow(std::string_view name) const;
+    request add_workflow(std::string_view name, bool with_shards) const;
+    /// @param patience for each of its locks.
+    request apply(parameters batch, duration patience) const;
+    request shards_of(const std::vector<run_id>& runs) const;
+    request find_locked(const std::vector<lock_key>& keys) const;
+    request notify(const std::vector<std::string>& payloads) const;
+    request commits() const;
+
+    /// Of each workflow.
+    std::uint32_t shards() const noexcept { return shards_; }
+
+    /// The channel of the schema's notifications.
+    const std::string& channel() const noexcept { return channel_; }
+
+    static std::optional<record> read_record_if_any(result rows);
+    static std::vector<record> read_records(result rows);
+    static record_page read_page(result rows, std::size_t limit);
+    static std::vector<status_count> read_counts(result rows, bool unfinished_only);
+    static due_page read_due(result rows, time_point until, std::size_t limit);
+    static std::vector<event> read_events(result rows);
+    static std::vector<message> read_messages(result rows, const run_id& run);
+    static std::optional<settlement> read_settlement(result rows);
+    static std::uint64_t read_position(result rows);
+    static std::vector<stream_event> read_topic_events(result rows);
+    static std::vector<lease> read_leases(result rows);
+    static std::vector<role_lease> read_roles(result rows);
+    /// Of the columns workflow, first_shard.
+    static workflow_place read_place(result& row);
+
+private:
+    /// Puts the schema in the place of "{0}" and the columns of a record in that of "{1}".
+    request make(const char* name, std::string_view doing, std::string_view sql,
+                 parameters values) const;
+
+    const std::string schema_; ///< quoted
+    const std::string channel_;
+    const std::uint32_t shards_;
+};
+
+} // namespace pawl::postgres

@@ -1,0 +1,336 @@
+#include "stores/postgres/schema.hpp"
+
+#include "stores/common/store_rules.hpp"
+#include "pawl/error.hpp"
+#include "stores/postgres/error.hpp"
+#include "stores/postgres/queries.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pawl::postgres {
+
+namespace asio = boost::asio;
+
+// The text of pawl_schema.sql; made when Pawl is built.
+extern const std::string_view schema_script;
+
+namespace {
+
+/// How long making or migrating a schema may take, and waiting for another process that does.
+constexpr std::chrono::hours longest_change{1};
+
+/// How much longer than its limit in the server the answer to a statement may take.
+constexpr std::chrono::seconds answer_grace{5};
+
+/// The advisory lock under which schemas are made: "Pawl" in ASCII, then the schema's name hashed.
+constexpr int lock_number = 0x5061'776c;
+
+/// How many parts the script has.
+int newest_version()
+{
+    int parts = 0;
+    for (std::size_t at = 0; (at = schema_script.find("\n-- version ", at)) != schema_script.npos;
+         ++at)
+        ++parts;
+    return parts;
+}
+
+void refuse_newer(std::string_view where, std::string_view schema, std::int64_t version)
+{
+    if (version > newest_version())
+        throw error{errc::store_version_unsupported,
+                    fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
+                                "to {}",
+                                where, schema, version, newest_version())};
+}
+
+asio::awaitable<result> ask(connection& link, std::string sql, std::string_view doing)
+{
+    request question;
+    question.sql = std::move(sql);
+    question.doing = doing;
+    auto rows = co_await link.execute(question);
+    co_return rows;
+}
+
+/// The process that serves a connection now.
+asio::awaitable<std::int64_t> ask_process(connection& link)
+{
+    auto rows =
+        co_await ask(link, "SELECT pg_catalog.pg_backend_pid()::bigint", "looking for a pooler");
+    rows.next();
+    co_return rows.integer();
+}
+
+/// The statements that opening a store needs. Its coroutines end before it does.
+class opening {
+public:
+    opening(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+            const std::shared_ptr<trouble_log>& troubles, const postgres_options& options)
+        : where_(std::move(where)), options_(options), link_(connect(executor, troubles)),
+          second_link_(connect(executor, troubles))
+    {
+    }
+
+    asio::awaitable<schema_facts> run();
+
+private:
+    std::shared_ptr<connection> connect(const asio::any_io_executor& executor,
+                                        const std::shared_ptr<trouble_log>& troubles) const
+    {
+        return std::make_shared<connection>(executor, where_, troubles, false,
+                                            options_.statement_timeout + answer_grace);
+    }
+
+    asio::awaitable<result> ask(std::string sql, std::string_view doing)
+    {
+        return postgres::ask(*link_, std::move(sql), doing);
+    }
+    asio::awaitable<void> check_pooler();
+    asio::awaitable<int> version();
+    asio::awaitable<bool> exists();
+    asio::awaitable<void> create();
+    asio::awaitable<void> make_missing();
+    asio::awaitable<void> begin_change();
+
+    std::string literal() const { return fmt::format("'{}'", options_.schema); }
+    void refuse_newer(int version) const
+    {
+        postgres::refuse_newer(where_->name(), options_.schema, version);
+    }
+
+    const std::shared_ptr<const target> where_;
+    const postgres_options& options_;
+    const std::shared_ptr<connection> link_;
+    const std::shared_ptr<connection> second_link_; ///< open only where there is a pooler
+};
+
+/// A pooler that changes sessions between transactions would lose LISTEN and prepared statements,
+/// but only later. While the pool is quiet, it shows: it serves two connections with one session.
+asio::awaitable<void> opening::check_pooler()
+{
+    if (options_.poll_only)
+        co_return;
+    const auto first = co_await ask_process(*link_);
+    // A pooler has told the client a number of its own.
+    if (first == PQbackendPID(link_->handle()))
+        co_return;
+    co_await second_link_->open();
+    const auto second = co_await ask_process(*second_link_);
+    if (first != second) {
+        second_link_->close();
+        co_return;
+    }
+    // The settings of this store are not for the pool's other clients.
+    co_await second_link_->run_script("RESET ALL", "leaving the pool", answer_grace);
+    throw error{errc::store_access_denied,
+                fmt::format("PostgreSQL at {}: a pooler changes sessions between transactions: set "
+                            "postgres_options::poll_only, or let it pool sessions "
+                            "(pool_mode=session)",
+                            where_->name())};
+}
+
+/// 0 when there is no such schema, or nothing in it.
+asio::awaitable<int> opening::version()
+{
+    constexpr std::string_view doing = "looking for the schema";
+    // Asked of the catalogue first: a missing table must not be an error in the server's log.
+    auto tables =
+        co_await ask(fmt::format("SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) "
+                                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                                 "ON n.oid = c.relnamespace WHERE n.nspname = {}",
+                                 literal()),
+                     doing);
+    tables.next();
+    const auto metas = tables.integer();
+    const auto all = tables.integer();
+    if (all == 0)
+        co_return 0;
+    if (metas == 0)
+        throw_damaged(where_->name(), fmt::format("the schema {} has tables, but none of Pawl's: "
+                                                  "use another one",
+                                                  options_.schema));
+    auto meta =
+        co_await ask(fmt::format("SELECT version FROM {}.meta", quoted(options_.schema)), doing);
+    if (!meta.next())
+        throw_damaged(where_->name(), fmt::format("the schema {} has no version", options_.schema));
+    co_return static_cast<int>(meta.integer());
+}
+
+/// Whether the schema is there, be it empty.
+asio::awaitable<bool> opening::exists()
+{
+    auto found = co_await ask(
+        fmt::format("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = {}", literal()),
+        "looking for the schema");
+    found.next();
+    co_return found.integer() != 0;
+}
+
+/// The parts of the script, each of which brings a schema to the next version, which is there.
+std::vector<std::string> migrations(const postgres_options& options)
+{
+    std::vector<std::string> parts;
+    auto left = schema_script;
+    while (!left.empty()) {
+        const auto end = left.find('\n');
+        const auto line = left.substr(0, end);
+        left.remove_prefix(end == left.npos ? left.size() : end + 1);
+        if (line.starts_with("-- version ")) {
+            parts.emplace_back();
+        } else if (!parts.empty() && !line.starts_with('\\') &&
+                   !line.starts_with("CREATE SCHEMA ")) {
+            parts.back().append(line);
+            parts.back().push_back('\n');
+        }
+    }
+    const auto replace = [&parts](std::string_view name, const std::string& by) {
+        for (auto& part : parts)
+            for (std::size_t at = 0; (at = part.find(name, at)) != part.npos; at += by.size())
+                part.replace(at, name.size(), by);
+    };
+    replace(":\"schema\"", quoted(options.schema));
+    replace(":shards", std::to_string(options.shards));
+    return parts;
+}
+
+/// Begins the transaction in which the schema is changed, when no other process is doing so.
+asio::awaitable<void> opening::begin_change()
+{
+    const auto limit = std::chrono::milliseconds{longest_change}.count();
+    const auto lock_timeout =
+        std::chrono::ceil<std::chrono::milliseconds>(options_.lock_timeout).count();
+    // A change that waits for a lock holds up whoever comes after it.
+    co_await link_->run_script(
+        fmt::format("BEGIN; SET LOCAL statement_timeout = {0}; SET LOCAL lock_timeout = {0}; "
+                    "SELECT pg_advisory_xact_lock({1}, hashtext({2})); "
+                    "SET LOCAL lock_timeout = {3}",
+                    limit, lock_number, literal(), lock_timeout),
+        "waiting for another process that makes the schema", longest_change + answer_grace);
+}
+
+asio::awaitable<void> opening::make_missing()
+{
+    constexpr auto limit = longest_change + answer_grace;
+    const auto doing = fmt::format("making the schema {}", options_.schema);
+    co_await begin_change();
+    // Another process may have made it meanwhile.
+    const auto stored = co_await version();
+    refuse_newer(stored);
+    // It needs a right in the database, which a role that was given its schema may not have.
+    const bool is_there = co_await exists();
+    if (!is_there)
+        co_await link_->run_script(fmt::format("CREATE SCHEMA {}", quoted(options_.schema)), doing,
+                                   limit);
+    const auto parts = migrations(options_);
+    for (auto at = static_cast<std::size_t>(stored); at < parts.size(); ++at)
+        co_await link_->run_script(parts[at], doing, limit);
+    co_await link_->run_script("COMMIT", doing, limit);
+}
+
+asio::awaitable<void> opening::create()
+{
+    const auto newest = newest_version();
+    const auto stored = co_await version();
+    refuse_newer(stored);
+    if (stored == newest)
+        co_return;
+    const auto how_to_go_on =
+        fmt::format("have an administrator run pawl_schema.sql with -v schema={}", options_.schema);
+    if (!options_.create_schema)
+        throw error{errc::store_access_denied,
+                    fmt::format("PostgreSQL at {}: the schema {} is {}, and the option "
+                                "create_schema forbids to change that: {}",
+                                where_->name(), options_.schema,
+                                stored == 0 ? "missing" : "of an older Pawl", how_to_go_on)};
+    try {
+        co_await make_missing();
+    } catch (const server_error& refused) {
+        if (refused.state() != "42501")
+            throw;
+        throw error{errc::store_access_denied,
+                    fmt::format("{}: the role may not make the schema {}: {}", refused.detail(),
+                                options_.schema, how_to_go_on)};
+    }
+}
+
+asio::awaitable<schema_facts> opening::run()
+{
+    co_await link_->open();
+    co_await check_pooler();
+    co_await create();
+    auto found = co_await read_facts(*link_, options_.schema, where_->name());
+    co_return found;
+}
+
+} // namespace
+
+std::string quoted(std::string_view schema)
+{
+    return fmt::format("\"{}\"", schema);
+}
+
+asio::awaitable<schema_facts> read_facts(connection& link, std::string schema_name,
+                                         std::string where)
+{
+    schema_facts facts;
+    const auto schema = quoted(schema_name);
+    constexpr std::string_view doing = "reading the schema";
+    auto meta =
+        co_await ask(link, fmt::format("SELECT shards, version FROM {}.meta", schema), doing);
+    if (!meta.next())
+        throw_damaged(where, fmt::format("the schema {} has no version", schema_name));
+    meta.read(facts.shards);
+    const auto version = meta.integer();
+    refuse_newer(where, schema_name, version);
+    if (facts.shards == 0 || facts.shards > core::max_shards)
+        throw_damaged(where, fmt::format("the schema {} has {} shards: there are 1 to {}",
+                                         schema_name, facts.shards, core::max_shards));
+
+    auto workflows = co_await ask(
+        link, fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
+    while (workflows.next()) {
+        const std::string name{workflows.bytes()};
+        facts.workflows[name] = queries::read_place(workflows);
+    }
+
+    const std::pair<std::string_view, Oid*> types[] = {
+        {"transition_input", &facts.types.transition},
+        {"settlement_input", &facts.types.settlement},
+        {"delivery_input", &facts.types.delivery},
+        {"cursor_input", &facts.types.cursor},
+        {"removal_input", &facts.types.removal},
+        {"publication_input", &facts.types.publication},
+        {"trim_input", &facts.types.trim}};
+    std::string columns;
+    for (const auto& [name, number] : types)
+        columns += fmt::format("{}'{}.{}'::regtype::oid::bigint", columns.empty() ? "" : ", ",
+                               schema, name);
+    auto numbers = co_await ask(link, "SELECT " + columns, doing);
+    numbers.next();
+    for (const auto& [name, number] : types)
+        numbers.read(*number);
+    co_return facts;
+}
+
+schema_facts prepare_schema(std::shared_ptr<const target> where,
+                            std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+{
+    asio::io_context context;
+    opening database{context.get_executor(), std::move(where), troubles, options};
+    auto facts = asio::co_spawn(context, database.run(), asio::use_future);
+    context.run();
+    return facts.get();
+}
+
+} // namespace pawl::postgres

@@ -1,0 +1,454 @@
+#include "stores/common/store_rules.hpp"
+#include "pawl/error.hpp"
+#include "pawl/postgres.hpp"
+#include "stores/postgres/batch.hpp"
+#include "stores/postgres/batch_writer.hpp"
+#include "stores/postgres/divided_batch.hpp"
+#include "stores/postgres/error.hpp"
+#include "stores/postgres/finder.hpp"
+#include "stores/postgres/joint_transaction.hpp"
+#include "stores/postgres/lock_queue.hpp"
+#include "stores/postgres/lost_commits.hpp"
+#include "stores/postgres/news.hpp"
+#include "stores/postgres/options.hpp"
+#include "stores/postgres/pool.hpp"
+#include "stores/postgres/queries.hpp"
+#include "stores/postgres/schema.hpp"
+#include "stores/postgres/schema_memory.hpp"
+#include "stores/postgres/transaction_sessions.hpp"
+#include "stores/postgres/trouble_log.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+namespace pawl {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace postgres;
+
+/// How much longer than statement_timeout the answer of a living server may take.
+constexpr std::chrono::seconds answer_grace{5};
+
+pool::settings pool_settings(std::shared_ptr<const target> where,
+                             std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+{
+    return {.where = std::move(where),
+            .troubles = std::move(troubles),
+            .prepares = !options.poll_only,
+            .answer_limit = options.statement_timeout + answer_grace,
+            .reconnect_backoff_initial = options.reconnect_backoff_initial,
+            .reconnect_backoff_max = options.reconnect_backoff_max};
+}
+
+std::shared_ptr<pool>
+make_writers(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+             std::shared_ptr<trouble_log> troubles, std::shared_ptr<schema_memory> schema,
+             std::shared_ptr<lost_commits> lost, const postgres_options& options)
+{
+    auto settings = pool_settings(std::move(where), std::move(troubles), options);
+    settings.schema = std::move(schema);
+    // The database may have gone back while there was no session.
+    settings.on_open = [lost = std::move(lost)](connection& link) {
+        return lost->look_for(link);
+    };
+    return std::make_shared<pool>(executor, std::move(settings));
+}
+
+std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
+                                   std::shared_ptr<const target> where,
+                                   std::shared_ptr<trouble_log> troubles,
+                                   const postgres_options& options)
+{
+    auto settings = pool_settings(std::move(where), std::move(troubles), options);
+    settings.connections = options.read_connections;
+    settings.how = repeating::twice;
+    return std::make_shared<pool>(executor, std::move(settings));
+}
+
+/// For the leases alone: a renewal waits for no batch.
+std::shared_ptr<pool> make_keepers(const asio::any_io_executor& executor,
+                                   std::shared_ptr<const target> where,
+                                   std::shared_ptr<trouble_log> troubles,
+                                   const postgres_options& options)
+{
+    return std::make_shared<pool>(executor,
+                                  pool_settings(std::move(where), std::move(troubles), options));
+}
+
+/// Has only what never changes, and what others own: each call is a coroutine of its caller that
+/// asks a pool.
+class postgres_store final : public record_store {
+public:
+    postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
+                   std::shared_ptr<trouble_log> troubles, const postgres_options& options,
+                   const schema_facts& facts)
+        : lock_timeout_(options.lock_timeout), troubles_(std::move(troubles)),
+          schema_(std::make_shared<schema_memory>(options.schema, where->name(), facts)),
+          statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
+          lost_(std::make_shared<lost_commits>(statements_, troubles_)),
+          writers_(make_writers(executor, where, troubles_, schema_, lost_, options)),
+          keepers_(make_keepers(executor, where, troubles_, options)),
+          readers_(make_readers(executor, where, troubles_, options)),
+          finder_(std::make_shared<finder>(executor, readers_, statements_)),
+          news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
+          writer_(std::make_shared<batch_writer>(
+              batch_writer::parts{statements_, schema_, lost_, writers_, readers_, news_})),
+          blocked_(std::make_shared<lock_queue>(
+              executor, writer_,
+              make_writers(executor, where, troubles_, schema_, lost_, options))),
+          transactions_(std::make_shared<transaction_sessions>(
+              executor, transaction_sessions::settings{
+                            where, troubles_, schema_, lost_, options.transaction_connections,
+                            !options.poll_only, options.statement_timeout + answer_grace}))
+    {
+        for (const auto& [name, place] : facts.workflows)
+            writer_->know_shards(place);
+    }
+
+    std::uint32_t shards() const noexcept override { return schema_->shards(); }
+    bool shared() const noexcept override { return true; }
+
+    asio::awaitable<std::vector<std::uint32_t>>
+    first_shards(std::vector<std::string> workflows) override
+    {
+        std::vector<std::uint32_t> first;
+        for (const auto& name : workflows) {
+            co_await writer_->learn_workflow(name, true);
+            first.push_back(writer_->first_shard(name));
+        }
+        co_return first;
+    }
+
+    asio::awaitable<std::optional<time_point>> now() override
+    {
+        auto rows = co_await readers_->run(statements_->now());
+        std::optional<time_point> now;
+        if (rows.next())
+            rows.read(now);
+        co_return now;
+    }
+
+    asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
+    {
+        core::check_batch(batch, writer_->all_shards());
+        std::vector<apply_result> results;
+        results.reserve(batch.size());
+        while (!batch.empty()) {
+            const auto part = first_part(batch);
+            auto decided = co_await apply_as_one_of(results.size(), part);
+            std::ranges::move(decided, std::back_inserter(results));
+            batch = batch.subspan(part.size());
+        }
+        co_return results;
+    }
+
+    asio::awaitable<applied_batch> apply_apart(std::span<const change> batch) override
+    {
+        core::check_batch(batch, writer_->all_shards());
+        divided_batch divided{{writer_, blocked_, writers_, troubles_, lock_timeout_}};
+        while (!batch.empty()) {
+            const auto part = first_part(batch);
+            co_await divided.apply(part);
+            batch = batch.subspan(part.size());
+        }
+        co_return std::move(divided).finish();
+    }
+
+    std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
+    {
+        if (auto* const own = std::get_if<joint_transaction::work_function>(&work))
+            return std::make_unique<joint_transaction>(transactions_, writer_, lock_timeout_,
+                                                       std::move(*own));
+        return record_store::make_transaction(std::move(work));
+    }
+
+    asio::awaitable<std::optional<record>> find(run_id id) override { return finder_->find(id); }
+
+    asio::awaitable<std::optional<record>> latest(std::string_view workflow,
+                                                  std::string_view foreign_id) override
+    {
+        auto rows = co_await readers_->run(statements_->latest(workflow, foreign_id));
+        co_return queries::read_record_if_any(std::move(rows));
+    }
+
+    asio::awaitable<record_page> list(const record_query& query) override
+    {
+        core::check_query(query);
+        if (core::matches_nothing(query))
+            co_return record_page{};
+        auto rows = co_await readers_->run(statements_->list(query));
+        co_return queries::read_page(std::move(rows), query.limit);
+    }
+
+    asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
+                                                     bool unfinished_only) override
+    {
+        auto rows = co_await readers_->run(statements_->count(workflow));
+        co_return queries::read_counts(std::move(rows), unfinished_only);
+    }
+
+    asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         time_point before,
+                                                         std::size_t limit) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows =
+            co_await readers_->run(statements_->finished_before(shard, workflow, before, limit));
+        co_return queries::read_records(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<record>> finished_behind(std::uint32_t shard,
+                                                         std::string_view workflow,
+                                                         finished_position after, time_point before,
+                                                         std::size_t limit) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows = co_await readers_->run(
+            statements_->finished_behind(shard, workflow, after, before, limit));
+        co_return queries::read_records(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows = co_await readers_->run(statements_->log_end(shard));
+        co_return queries::read_position(std::move(rows));
+    }
+
+    asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+                                  std::size_t limit) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows = co_await readers_->run(statements_->due(shard, from, until, limit));
+        co_return queries::read_due(std::move(rows), until, limit);
+    }
+
+    asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
+                                               std::size_t limit) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows = co_await readers_->run(statements_->events(shard, after, limit));
+        auto page = queries::read_events(std::move(rows));
+        lost_->positions().note(page);
+        co_return page;
+    }
+
+    asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->history(run, after, limit));
+        co_return queries::read_events(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+                                                std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->inbox(run, after, limit));
+        co_return queries::read_messages(std::move(rows), run);
+    }
+
+    asio::awaitable<std::optional<settlement>> outcome(run_id run, std::uint64_t sequence) override
+    {
+        auto rows = co_await readers_->run(statements_->outcome(run, sequence));
+        co_return queries::read_settlement(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
+    {
+        core::check_shard(shard, writer_->all_shards());
+        auto rows = co_await readers_->run(statements_->cursor(name, shard));
+        co_return queries::read_position(std::move(rows));
+    }
+
+    asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> wanted,
+                                              std::string_view owner,
+                                              duration lease_duration) override
+    {
+        core::check_claim(wanted, owner, writer_->all_shards());
+        if (wanted.empty())
+            co_return std::vector<lease>{};
+        co_await lost_->look_for(*keepers_);
+        auto rows = co_await keepers_->run(statements_->claim(wanted, owner, lease_duration));
+        co_return queries::read_leases(std::move(rows));
+    }
+
+    asio::awaitable<void> release(std::vector<lease> held) override
+    {
+        for (const auto& each : held)
+            core::check_shard(each.shard, writer_->all_shards());
+        if (!held.empty())
+            co_await keepers_->run(statements_->release(held));
+    }
+
+    asio::awaitable<std::vector<lease>> leases() override
+    {
+        auto rows = co_await readers_->run(statements_->leases());
+        co_return queries::read_leases(std::move(rows));
+    }
+
+    asio::awaitable<std::optional<role_lease>>
+    claim_role(std::string_view role, std::string_view owner, duration lease_duration) override
+    {
+        core::check_role(role);
+        core::check_owner(owner);
+        auto rows = co_await keepers_->run(statements_->claim_role(role, owner, lease_duration));
+        auto taken = queries::read_roles(std::move(rows));
+        if (taken.empty())
+            co_return std::nullopt;
+        co_return std::move(taken.front());
+    }
+
+    asio::awaitable<void> release_role(role_lease held) override
+    {
+        co_await keepers_->run(statements_->release_role(held));
+    }
+
+    asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
+    {
+        auto rows = co_await readers_->run(statements_->roles(prefix));
+        co_return queries::read_roles(std::move(rows));
+    }
+
+    asio::awaitable<void> forget_roles(std::string_view prefix) override
+    {
+        co_await keepers_->run(statements_->forget_roles(prefix));
+    }
+
+    std::shared_ptr<void> subscribe(change_handler hear) override
+    {
+        return news_->subscribe(std::move(hear));
+    }
+
+    asio::awaitable<std::vector<stream_event>>
+    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    {
+        auto rows = co_await readers_->run(statements_->topic_events(topic, after, limit));
+        co_return queries::read_topic_events(std::move(rows));
+    }
+
+    asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
+    {
+        auto rows = co_await readers_->run(statements_->topic_end(topic));
+        co_return queries::read_position(std::move(rows));
+    }
+
+private:
+    /// The changes that are stored next, in one statement.
+    std::span<const change> first_part(std::span<const change> batch) const
+    {
+        const auto few = batch.first(through_trim(batch));
+        const auto quick = few.first(within_waves(few, most_waves));
+        const auto part = quick.first(fitting(quick, largest_statement));
+        if (part.size() < few.size())
+            troubles_->tell(trouble::batch_divided,
+                            fmt::format("{} of {} changes come first", part.size(), batch.size()));
+        return part;
+    }
+
+    /// What the server refuses for one change's sake says that nothing of the batch was stored;
+    /// that cannot be said once `done` changes of it have been.
+    asio::awaitable<std::vector<apply_result>> apply_as_one_of(std::size_t done,
+                                                               std::span<const change> part)
+    {
+        try {
+            auto results = co_await apply_whole_part(part);
+            co_return results;
+        } catch (const server_error& refused) {
+            if (done == 0)
+                throw;
+            throw error{errc::store_unavailable,
+                        fmt::format("{} (after {} changes of the batch were stored)",
+                                    refused.detail(), done)};
+        }
+    }
+
+    /// In one transaction. Once its locks are not given soon, it waits for them in the queue.
+    asio::awaitable<std::vector<apply_result>> apply_whole_part(std::span<const change> part)
+    {
+        const auto until = std::chrono::steady_clock::now() + lock_timeout_;
+        const bool waits = co_await has_keys_that_wait(part);
+        if (!waits) {
+            std::exception_ptr failure;
+            try {
+                const auto patience = std::min(lock_timeout_, lock_queue::patience);
+                auto results = co_await writer_->apply(writers_, part, patience);
+                co_return results;
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            if (!is_lock_timeout(failure) || std::chrono::steady_clock::now() >= until)
+                std::rethrow_exception(failure);
+        }
+        auto results = co_await apply_in_queue(part, until);
+        co_return results;
+    }
+
+    asio::awaitable<bool> has_keys_that_wait(std::span<const change> part)
+    {
+        if (blocked_->is_empty())
+            co_return false;
+        const auto keys = co_await writer_->keys_of(part);
+        co_return std::ranges::any_of(keys,
+                                      [this](const auto& each) { return blocked_->has(each); });
+    }
+
+    /// No change comes after these for their keys' sake: many of them may not be locked.
+    asio::awaitable<std::vector<apply_result>>
+    apply_in_queue(std::span<const change> part, std::chrono::steady_clock::time_point until)
+    {
+        waiting_unit unit;
+        unit.changes.assign(part.begin(), part.end());
+        for (std::size_t i = 0; i < part.size(); ++i)
+            unit.indexes.push_back(i);
+        const auto pending = std::make_shared<waiting_batch>();
+        unit.owner = pending;
+        unit.until = until;
+        blocked_->push(std::move(unit));
+        auto known = co_await pending->next(); // it has one unit: all of them
+        std::vector<apply_result> results;
+        for (auto& each : known) {
+            if (each.failure)
+                std::rethrow_exception(each.failure);
+            results.push_back(std::move(each.result));
+        }
+        co_return results;
+    }
+
+    const duration lock_timeout_;
+    const std::shared_ptr<trouble_log> troubles_;
+    const std::shared_ptr<schema_memory> schema_;
+    const std::shared_ptr<const queries> statements_;
+    const std::shared_ptr<lost_commits> lost_;
+    const std::shared_ptr<pool> writers_;
+    const std::shared_ptr<pool> keepers_;
+    const std::shared_ptr<pool> readers_;
+    const std::shared_ptr<finder> finder_;
+    const std::shared_ptr<news> news_;
+    const std::shared_ptr<batch_writer> writer_;
+    const std::shared_ptr<lock_queue> blocked_;
+    const std::shared_ptr<transaction_sessions> transactions_;
+};
+
+} // namespace
+
+std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std::string uri,
+                                            postgres_options options)
+{
+    check(options);
+    auto where = std::make_shared<const target>(uri, options);
+    auto troubles = std::make_shared<trouble_log>(options.log);
+    const auto facts = prepare_schema(where, troubles, options);
+    return std::make_shared<postgres_store>(executor, std::move(where), std::move(troubles),
+                                            options, facts);
+}
+
+} // namespace pawl

@@ -1,0 +1,270 @@
+#include "stores/sqlite/schema.hpp"
+
+#include "pawl/error.hpp"
+#include "stores/sqlite/error.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace pawl::sqlite {
+
+namespace {
+
+/// "Pawl" in ASCII. Stored: never change.
+constexpr std::int64_t application_id = 0x5061'776c;
+
+// The format of the file, as its first version had it; what later ones added follows.
+//
+// Every time is microseconds since the Unix epoch, UTC. Enumerations are stored as the numbers that
+// the public headers give them. Texts are UTF-8 by intent, but their bytes come back as they were
+// given, NUL included.
+//
+// shards    One row a shard; their number is fixed when the file is made. next_sequence is the
+//           sequence of the shard's next event; rejected changes take none. owner is '' when the
+//           shard is free; epoch grows with each owner and is never set back.
+// workflows Gives each workflow's name a small number.
+// runs      The last record of each run. `row` is its name inside the file; `id` the UUID's 16
+//           bytes. finished says whether `state` is a final one; the index on it is what allows
+//           one unfinished run per foreign id. last_event is the position of the run's newest
+//           event. details: see stores/common/record_details.hpp; NULL when there are none.
+// events    The log. position = shard << 48 | sequence, so that a shard's events lie together and
+//           are appended. before is the position of the same run's event before it, 0 at the first:
+//           a history is read backwards along it, because an index on the run would be written at
+//           a random place with each transition.
+// marks     The position of every 64th event of a run: where reading a part of a history begins.
+// messages  The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload.
+// cursors   Named positions in a shard's log; a 64-bit number without sign in a signed column.
+// counts    How many runs of a workflow stand where, kept with each transition.
+constexpr const char* creation = R"(
+CREATE TABLE shards (
+    shard INTEGER PRIMARY KEY,
+    next_sequence INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    lease_until INTEGER
+) STRICT;
+
+CREATE TABLE workflows (
+    workflow INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE runs (
+    row INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    workflow INTEGER NOT NULL,
+    foreign_id TEXT NOT NULL,
+    shard INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    finished INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    visit INTEGER NOT NULL,
+    entered_at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    step_done INTEGER NOT NULL,
+    not_before INTEGER,
+    wake_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    inbox_last INTEGER NOT NULL,
+    inbox_pending INTEGER NOT NULL,
+    last_event INTEGER NOT NULL,
+    last_error TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    start_key TEXT NOT NULL,
+    trace_parent TEXT NOT NULL,
+    details BLOB,
+    object BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX runs_unfinished ON runs (workflow, foreign_id) WHERE finished = 0;
+CREATE UNIQUE INDEX runs_started ON runs (workflow, foreign_id, start_key) WHERE start_key <> '';
+CREATE INDEX runs_foreign ON runs (workflow, foreign_id, created_at, id);
+CREATE INDEX runs_created ON runs (created_at, id);
+CREATE INDEX runs_of_workflow ON runs (workflow, created_at, id);
+CREATE INDEX runs_due ON runs (shard, wake_at, id) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    before INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    from_status INTEGER NOT NULL,
+    to_status INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    error TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE marks (
+    run INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (run, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    run INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (run, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX messages_pending ON messages (run, sequence) WHERE outcome = 0;
+CREATE UNIQUE INDEX messages_key ON messages (run, key) WHERE key <> '';
+
+CREATE TABLE cursors (
+    shard INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (shard, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE counts (
+    workflow INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (workflow, status, state)
+) STRICT, WITHOUT ROWID;
+)";
+
+void create(connection& database)
+{
+    database.execute(creation);
+    database.execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
+}
+
+// What version 2 added.
+//
+// requested_by    Who asked for a command.
+// object_version  Which schema of the workflow's object a run's object is written in.
+// runs_finished   Finished runs by their last commit, for retention. Transitions of unfinished runs
+//                 write nothing to it.
+// topics, topic_events  Streams of events. next_position is that of a topic's next event; headers:
+//                 see core/stream_headers.hpp.
+// roles           As shards, for roles that have a name.
+constexpr const char* second = R"(
+ALTER TABLE runs ADD COLUMN object_version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE events ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_finished ON runs (workflow, updated_at, id) WHERE finished = 1;
+
+CREATE TABLE topics (
+    topic INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    next_position INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE topic_events (
+    topic INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    type TEXT NOT NULL,
+    headers BLOB,
+    payload BLOB NOT NULL,
+    trace_parent TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (topic, position)
+) STRICT;
+CREATE UNIQUE INDEX topic_events_id ON topic_events (topic, id) WHERE id <> '';
+
+CREATE TABLE roles (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    lease_until INTEGER
+) STRICT, WITHOUT ROWID;
+)";
+
+void to_second(connection& database)
+{
+    database.execute(second);
+}
+
+// What version 3 changed: the idempotency keys of callbacks are per name.
+constexpr const char* third = R"(
+DROP INDEX messages_key;
+CREATE UNIQUE INDEX messages_key ON messages (run, name, key) WHERE key <> '';
+)";
+
+void to_third(connection& database)
+{
+    database.execute(third);
+}
+
+// What version 4 added.
+//
+// payload_version  Which schema of its type a callback's payload is written in.
+constexpr const char* fourth = R"(
+ALTER TABLE messages ADD COLUMN payload_version INTEGER NOT NULL DEFAULT 1;
+)";
+
+void to_fourth(connection& database)
+{
+    database.execute(fourth);
+}
+
+/// The migration at index n brings a file of version n to n + 1. Append, never change.
+using migration = void (*)(connection&);
+constexpr std::array<migration, 4> migrations{create, to_second, to_third, to_fourth};
+
+void make_shards(connection& database, std::uint32_t shards)
+{
+    statement insert{database, "INSERT INTO shards VALUES (?, 1, '', 0, NULL)"};
+    for (std::uint32_t shard = 0; shard < shards; ++shard)
+        execution{insert}.bind(shard).run();
+}
+
+/// The version of the file's format; 0 for an empty file.
+std::size_t stored_version(connection& database)
+{
+    const auto owner = database.integer("PRAGMA application_id");
+    const auto version = database.integer("PRAGMA user_version");
+    const bool is_empty = database.integer("SELECT count(*) FROM sqlite_schema") == 0;
+    if (is_empty && owner == 0 && version == 0)
+        return 0;
+    if (owner != application_id || version < 1)
+        throw_damaged(database.path(), "this is a database of another program");
+    if (static_cast<std::uint64_t>(version) > migrations.size())
+        throw error{errc::store_version_unsupported,
+                    fmt::format("{}: its format is version {}, this Pawl knows up to {}",
+                                database.path(), version, migrations.size())};
+    return static_cast<std::size_t>(version);
+}
+
+} // namespace
+
+void check_schema(connection& database)
+{
+    if (stored_version(database) != migrations.size())
+        throw_damaged(database.path(), "another program has changed its format");
+}
+
+void prepare_schema(connection& database, std::uint32_t shards)
+{
+    // Looked at before anything is written: a file of somebody else's stays as it is.
+    auto version = stored_version(database);
+    if (version == migrations.size())
+        return;
+    const bool is_new = version == 0;
+    transaction writing{database};
+    for (; version < migrations.size(); ++version)
+        migrations[version](database);
+    if (is_new)
+        make_shards(database, shards);
+    database.execute(fmt::format("PRAGMA user_version = {}", migrations.size()).c_str());
+    writing.commit();
+}
+
+} // namespace pawl::sqlite
