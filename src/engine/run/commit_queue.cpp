@@ -2,7 +2,7 @@
 
 #include "engine/run/exception_info.hpp"
 #include "stores/common/change_size.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>

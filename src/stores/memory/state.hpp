@@ -1,7 +1,7 @@
 #pragma once
 
-#include "stores/common/store_rules.hpp"
 #include "pawl/record_store.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <cstdint>
 #include <deque>

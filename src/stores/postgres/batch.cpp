@@ -1,9 +1,9 @@
 #include "stores/postgres/batch.hpp"
 
+#include "core/stream_headers.hpp"
 #include "stores/common/change_size.hpp"
 #include "stores/common/record_details.hpp"
-#include "stores/common/store_rules.hpp"
-#include "core/stream_headers.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/encode.hpp"
 #include "stores/postgres/error.hpp"
 

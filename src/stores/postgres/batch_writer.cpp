@@ -1,6 +1,6 @@
 #include "stores/postgres/batch_writer.hpp"
 
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/batch.hpp"
 #include "stores/postgres/error.hpp"
 #include "stores/postgres/transaction_sessions.hpp"

@@ -1,7 +1,7 @@
 #include "stores/postgres/listener.hpp"
 
-#include "stores/common/store_rules.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>

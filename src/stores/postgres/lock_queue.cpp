@@ -1,7 +1,7 @@
 #include "stores/postgres/lock_queue.hpp"
 
-#include "stores/common/store_rules.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/batch.hpp"
 
 #include <boost/asio/co_spawn.hpp>

@@ -1,6 +1,6 @@
 #include "stores/postgres/notification.hpp"
 
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <fmt/format.h>
 

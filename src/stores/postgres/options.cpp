@@ -1,7 +1,7 @@
 #include "stores/postgres/options.hpp"
 
-#include "stores/common/store_rules.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <fmt/format.h>
 

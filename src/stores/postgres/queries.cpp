@@ -1,7 +1,7 @@
 #include "stores/postgres/queries.hpp"
 
 #include "stores/common/row_mapping.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 #include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "stores/common/row_mapping.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/error.hpp"
 #include "stores/postgres/queries.hpp"
 

@@ -1,7 +1,7 @@
 #include "stores/postgres/schema.hpp"
 
-#include "stores/common/store_rules.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/error.hpp"
 #include "stores/postgres/queries.hpp"
 

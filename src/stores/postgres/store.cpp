@@ -1,6 +1,6 @@
-#include "stores/common/store_rules.hpp"
 #include "pawl/error.hpp"
 #include "pawl/postgres.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/postgres/batch.hpp"
 #include "stores/postgres/batch_writer.hpp"
 #include "stores/postgres/divided_batch.hpp"

@@ -3,7 +3,7 @@
 #include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "stores/common/row_mapping.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/schema.hpp"
 
 #include <fmt/format.h>

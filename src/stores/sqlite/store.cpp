@@ -1,7 +1,7 @@
 #include "core/saturating_add.hpp"
 #include "pawl/error.hpp"
 #include "pawl/sqlite.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/connection.hpp"
 #include "stores/sqlite/database_file.hpp"
 #include "stores/sqlite/reader.hpp"

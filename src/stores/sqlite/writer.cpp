@@ -2,7 +2,7 @@
 
 #include "stores/common/record_details.hpp"
 #include "stores/common/row_mapping.hpp"
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/error.hpp"
 #include "stores/sqlite/schema.hpp"
 

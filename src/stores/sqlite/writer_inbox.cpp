@@ -1,5 +1,5 @@
 // The writer's part that has to do with inboxes, cursors and leases.
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/error.hpp"
 #include "stores/sqlite/writer.hpp"
 

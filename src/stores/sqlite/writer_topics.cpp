@@ -1,6 +1,6 @@
 // The writer's part that has nothing to do with runs: topics, and who holds which role.
-#include "stores/common/store_rules.hpp"
 #include "core/stream_headers.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/writer.hpp"
 
 namespace pawl::sqlite {

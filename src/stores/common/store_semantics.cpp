@@ -1,4 +1,4 @@
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 
 #include "pawl/error.hpp"
 

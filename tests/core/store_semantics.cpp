@@ -1,6 +1,6 @@
 // The rules that all stores share: which text an event carries, when a run is due, which messages
 // it takes, and when it may start.
-#include "stores/common/store_rules.hpp"
+#include "stores/common/store_semantics.hpp"
 #include "core/record_at.hpp"
 #include "core/text.hpp"
 #include "pawl/error.hpp"
@@ -10,7 +10,7 @@
 
 #include <map>
 
-BOOST_AUTO_TEST_SUITE(store_rules)
+BOOST_AUTO_TEST_SUITE(store_semantics)
 
 namespace {
 
