@@ -4,6 +4,7 @@
 #include "pawl/codec.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/detail/exception_text.hpp"
+#include "pawl/detail/initiate.hpp"
 #include "pawl/snapshot.hpp"
 #include "pawl/workflow.hpp"
 
@@ -88,19 +89,18 @@ struct decoding_handler {
     Decode decode;
 
     template <class Raw>
-    void operator()(error_code result, Raw raw)
+    void operator()(failure result, Raw raw)
     {
         decltype(decode(std::move(raw))) value{};
         try {
-            if (!result || result == errc::finished_in_other_status)
+            if (!result || result.code == errc::finished_in_other_status)
                 value = decode(std::move(raw));
         } catch (...) {
-            result = make_error_code(errc::decode_failed);
-            engine->warn(decode.flow.name(), "a run cannot be read for a client: " +
-                                                 exception_text(std::current_exception()));
+            result = failure{errc::decode_failed, exception_text(std::current_exception())};
+            engine->warn(decode.flow.name(), "a run cannot be read for a client: " + result.detail);
         }
         engine.reset();
-        std::move(handler)(result, std::move(value));
+        std::move(handler)(std::move(result), std::move(value));
     }
 };
 
@@ -110,26 +110,26 @@ decoding_handler(std::shared_ptr<engine_api>, Handler, Decode) -> decoding_handl
 /// Encodes `value`. Whatever its codec throws is encode_failed, which goes the way of all other
 /// errors, into the handler.
 template <class T>
-early_failure encode_into(const T& value, std::string& out)
+failure encode_into(const T& value, std::string& out)
 {
     try {
         codec<T>::encode(value, out);
         return {};
     } catch (...) {
-        return {make_error_code(errc::encode_failed), exception_text(std::current_exception())};
+        return {errc::encode_failed, exception_text(std::current_exception())};
     }
 }
 
 /// A settlement as a result: what was not done is an error.
-inline error_code code_of(const settlement& settled, message_kind kind)
+inline failure failure_of(const settlement& settled, message_kind kind)
 {
     switch (settled.outcome) {
     case message_outcome::failed:
-        return make_error_code(errc::callback_failed);
+        return {errc::callback_failed, settled.detail};
     case message_outcome::expired:
-        return make_error_code(errc::expired);
+        return {errc::expired, settled.detail};
     case message_outcome::rejected:
-        return make_error_code(refusal_code(kind, settled));
+        return {refusal_code(kind, settled), settled.detail};
     case message_outcome::pending:
     case message_outcome::handled:
         break;
@@ -142,11 +142,11 @@ template <class Handler>
 struct settling_handler {
     Handler handler;
 
-    void operator()(error_code result, settlement settled)
+    void operator()(failure result, settlement settled)
     {
         if (!result)
-            result = code_of(settled, message_kind::callback);
-        std::move(handler)(result, std::move(settled));
+            result = failure_of(settled, message_kind::callback);
+        std::move(handler)(std::move(result), std::move(settled));
     }
 };
 
@@ -155,11 +155,11 @@ struct command_handler {
     Handler handler;
     message_kind kind;
 
-    void operator()(error_code result, const settlement& settled)
+    void operator()(failure result, const settlement& settled)
     {
         if (!result)
-            result = code_of(settled, kind);
-        std::move(handler)(result);
+            result = failure_of(settled, kind);
+        std::move(handler)(std::move(result));
     }
 };
 
@@ -169,7 +169,9 @@ struct command_handler {
 ///
 /// Functions named async_… take a completion token, by default boost::asio::use_awaitable. Their
 /// handler runs on its associated executor, by default the engine's, and never inside the call.
-/// Under use_awaitable an error is thrown as boost::system::system_error.
+/// Under use_awaitable and use_future an error is thrown: as pawl::error, whose detail() names the
+/// argument, value or limit, for a code of Pawl's; else as boost::system::system_error. Other
+/// tokens get the code; with_detail() stores the detail for them.
 ///
 /// All of them complete with errc::not_running before the engine was started and after it was
 /// stopped, and with a store_* code when the store fails; then it is not known whether the call
@@ -221,7 +223,7 @@ public:
         call.id_reuse = options.id_reuse;
         call.key = std::move(options.idempotency_key);
         call.trace_parent = std::move(options.trace_parent);
-        return boost::asio::async_initiate<Token, void(error_code, run_id)>(
+        return detail::initiate<Token, run_id>(
             [](auto handler, client self, detail::trigger_call what) {
                 self.engine_->trigger(self.workflow_.impl(), std::move(what),
                                       detail::completion<run_id>{std::move(handler)});
@@ -382,7 +384,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_find(run_id run, Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
+        return detail::initiate<Token, std::optional<snapshot_type>>(
             [](auto handler, client self, run_id id) {
                 self.engine_->find(self.workflow_.name(), id,
                                    self.decoding_optional(std::move(handler)));
@@ -395,7 +397,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_find_latest(std::string foreign_id, Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::optional<snapshot_type>)>(
+        return detail::initiate<Token, std::optional<snapshot_type>>(
             [](auto handler, client self, std::string key) {
                 self.engine_->latest(self.workflow_.name(), std::move(key),
                                      self.decoding_optional(std::move(handler)));
@@ -415,7 +417,7 @@ public:
     auto async_list(record_query query, Token&& token = {})
     {
         query.workflow = workflow_.name();
-        return boost::asio::async_initiate<Token, void(error_code, page<Object, Status>)>(
+        return detail::initiate<Token, page<Object, Status>>(
             [](auto handler, client self, record_query what) {
                 self.engine_->list(
                     std::move(what),
@@ -430,7 +432,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_count(bool unfinished_only = false, Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::vector<status_count>)>(
+        return detail::initiate<Token, std::vector<status_count>>(
             [](auto handler, client self, bool unfinished) {
                 self.engine_->count(
                     self.workflow_.name(), unfinished,
@@ -447,7 +449,7 @@ public:
     auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
                        Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::vector<event>)>(
+        return detail::initiate<Token, std::vector<event>>(
             [](auto handler, client self, run_id id, std::uint64_t from, std::size_t count) {
                 self.engine_->history(self.workflow_.name(), id, from, count,
                                       detail::completion<std::vector<event>>{std::move(handler)});
@@ -459,7 +461,7 @@ private:
     template <class Token>
     auto initiate_await(run_id run, std::optional<std::vector<int>> statuses, Token&& token)
     {
-        return boost::asio::async_initiate<Token, void(error_code, snapshot_type)>(
+        return detail::initiate<Token, snapshot_type>(
             [](auto handler, client self, run_id id, std::optional<std::vector<int>> wanted) {
                 self.engine_->await(
                     self.workflow_.name(), id, std::move(wanted),
@@ -543,7 +545,7 @@ private:
     template <class Token>
     auto initiate_callback(detail::send_call call, Token&& token)
     {
-        return boost::asio::async_initiate<Token, void(error_code, settlement)>(
+        return detail::initiate<Token, settlement>(
             [](auto handler, client self, detail::send_call what) {
                 self.engine_->send(
                     self.workflow_.impl(), std::move(what),
@@ -561,7 +563,7 @@ private:
         call.kind = kind;
         call.payload = std::move(why.reason);
         call.requested_by = std::move(why.by);
-        return boost::asio::async_initiate<Token, void(error_code)>(
+        return detail::initiate<Token>(
             [](auto handler, client self, detail::send_call what) {
                 const auto kind = what.kind;
                 self.engine_->send(

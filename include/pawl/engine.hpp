@@ -330,7 +330,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_preview_start(Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::vector<start_plan>)>(
+        return detail::initiate<Token, std::vector<start_plan>>(
             [](auto handler, engine* self) {
                 self->plan(detail::completion<std::vector<start_plan>>{std::move(handler)});
             },
@@ -355,7 +355,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_start(Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code)>(
+        return detail::initiate<Token>(
             [](auto handler, engine* self) {
                 self->start(detail::completion<>{std::move(handler)});
             },
@@ -392,7 +392,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_stop(any_duration drain = std::chrono::seconds{10}, Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code)>(
+        return detail::initiate<Token>(
             [](auto handler, engine* self, duration span) {
                 self->stop(span, detail::completion<>{std::move(handler)});
             },
@@ -404,7 +404,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_statistics(Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, engine_statistics)>(
+        return detail::initiate<Token, engine_statistics>(
             [](auto handler, engine* self) {
                 self->statistics(detail::completion<engine_statistics>{std::move(handler)});
             },
@@ -417,7 +417,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_cluster(Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, cluster_view)>(
+        return detail::initiate<Token, cluster_view>(
             [](auto handler, engine* self) {
                 self->cluster(detail::completion<cluster_view>{std::move(handler)});
             },
@@ -443,7 +443,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_redrive(std::string topic, Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, redrive_result)>(
+        return detail::initiate<Token, redrive_result>(
             [](auto handler, engine* self, std::string name) {
                 self->redrive(std::move(name),
                               detail::completion<redrive_result>{std::move(handler)});

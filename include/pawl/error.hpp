@@ -46,8 +46,9 @@ enum class errc {
     stalled,                   ///< the engine stands still: no place for a run becomes free
     program_too_old,           ///< a newer version of the program wrote the data
     status_relabeled,          ///< a status's number has had another label in this database
-    called_by_handler, ///< a handler of the engine asked for what would wait for that handler
-    inbox_full,        ///< the run has as many pending messages as an inbox may hold
+    called_by_handler,    ///< a handler of the engine asked for what would wait for that handler
+    inbox_full,           ///< the run has as many pending messages as an inbox may hold
+    unexpected_exception, ///< an exception without a code was thrown; the detail has its text
 };
 
 const boost::system::error_category& pawl_category() noexcept;
@@ -66,7 +67,9 @@ bool is_retryable(const error_code& code) noexcept;
 class error : public system_error {
 public:
     error(errc code, const std::string& detail)
-        : system_error(make_error_code(code), detail), detail_(detail)
+        : system_error(detail.empty() ? system_error(make_error_code(code))
+                                      : system_error(make_error_code(code), detail)),
+          detail_(detail)
     {
     }
 

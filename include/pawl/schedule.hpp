@@ -93,10 +93,8 @@ public:
         call.what.catch_up_limit = options.catch_up_limit;
         if (options.start)
             call.what.start = static_cast<int>(*options.start);
-        auto early = detail::encode_into(object, call.what.object);
-        call.early = early.code;
-        call.early_text = std::move(early.text);
-        return boost::asio::async_initiate<Token, void(error_code)>(
+        call.early = detail::encode_into(object, call.what.object);
+        return detail::initiate<Token>(
             [](auto handler, client<Object, Status> target, detail::schedule_call what) {
                 target.engine()->set_schedule(target.definition().impl(), std::move(what),
                                               detail::completion<>{std::move(handler)});
@@ -109,7 +107,7 @@ public:
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(Token&& token = {})
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::vector<schedule_info>)>(
+        return detail::initiate<Token, std::vector<schedule_info>>(
             [](auto handler, client<Object, Status> target) {
                 target.engine()->list_schedules(
                     target.definition().name(),
@@ -147,7 +145,7 @@ private:
     template <class Token>
     auto command(std::string name, detail::schedule_command what, Token&& token)
     {
-        return boost::asio::async_initiate<Token, void(error_code)>(
+        return detail::initiate<Token>(
             [](auto handler, client<Object, Status> target, std::string of,
                detail::schedule_command asked) {
                 target.engine()->command_schedule(target.definition().name(), std::move(of), asked,

@@ -81,6 +81,8 @@ const char* sentence(errc code) noexcept
                "from outside of them";
     case errc::inbox_full:
         return "too many messages wait for the run: send it again when some have been handled";
+    case errc::unexpected_exception:
+        return "an exception of unknown type was thrown";
     }
     return "unknown error";
 }

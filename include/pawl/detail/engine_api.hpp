@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/detail/failure.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
 #include "pawl/error.hpp"
@@ -21,15 +22,7 @@
 namespace pawl::detail {
 
 template <class... Results>
-using completion = boost::asio::any_completion_handler<void(error_code, Results...)>;
-
-/// What went wrong in the typed layer before a call began.
-struct early_failure {
-    error_code code;
-    std::string text; ///< for the log
-
-    explicit operator bool() const noexcept { return code.failed(); }
-};
+using completion = boost::asio::any_completion_handler<void(failure, Results...)>;
 
 struct trigger_call {
     std::string foreign_id;
@@ -38,7 +31,7 @@ struct trigger_call {
     id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
     std::string key;
     std::string trace_parent;
-    early_failure early;
+    failure early; ///< what went wrong in the typed layer before the call began
 };
 
 struct send_call {
@@ -51,7 +44,7 @@ struct send_call {
     std::string key;
     std::optional<duration> expires_after;
     bool wait_until_settled = true;
-    early_failure early;
+    failure early; ///< as trigger_call::early
 };
 
 /// Why a message of this kind was refused, as a code.

@@ -73,8 +73,7 @@ BOOST_DESCRIBE_STRUCT(schedule_definition, (),
 
 struct schedule_call {
     schedule_definition what;
-    error_code early;       ///< what already went wrong in the typed layer
-    std::string early_text; ///< for the log
+    failure early; ///< what went wrong in the typed layer before the call began
 };
 
 enum class schedule_command { pause, resume, remove };

@@ -32,28 +32,52 @@ constexpr std::size_t max_reason_length = 1024;
 /// Commands that a run takes though its inbox is full.
 constexpr std::uint32_t reserved_for_commands = 64;
 
-error_code code_of(apply_status status)
+/// Bytes of a name of the caller's that an error repeats.
+constexpr std::size_t quoted_length = 128;
+
+std::string quoted(const std::string& name)
 {
-    switch (status) {
+    return "\"" + (name.size() > quoted_length ? core::cut(name, quoted_length) + "..." : name) +
+           "\"";
+}
+
+/// What the store says of the run that a start was refused for.
+std::string of_other_run(const transition& start, const char* state, run_id other)
+{
+    return "foreign id " + quoted(start.next.foreign_id) + " of " + quoted(start.next.workflow) +
+           " has the " + state + " run " + to_string(other);
+}
+
+/// Why the store refused a start or a message; nothing when it did not.
+failure refusal_of(const commit& item)
+{
+    const auto* start = std::get_if<transition>(&item.what);
+    const auto* message = std::get_if<delivery>(&item.what);
+    const auto run = message ? "run " + to_string(message->content.run) : std::string{};
+    switch (item.result.status) {
     case apply_status::accepted:
     case apply_status::duplicate:
         return {};
     case apply_status::conflict:
-        return make_error_code(errc::conflict);
+        return errc::conflict;
     case apply_status::already_running:
-        return make_error_code(errc::already_running);
+        return {errc::already_running,
+                start ? of_other_run(*start, "unfinished", item.result.existing) : ""};
     case apply_status::already_ran:
-        return make_error_code(errc::already_ran);
+        return {errc::already_ran,
+                start ? of_other_run(*start, "finished", item.result.existing) : ""};
     case apply_status::finished:
-        return make_error_code(errc::already_finished);
+        return {errc::already_finished, message ? run + " has finished" : ""};
     case apply_status::fenced:
-        return make_error_code(errc::fenced);
+        return errc::fenced;
     case apply_status::not_found:
-        return make_error_code(errc::not_found);
+        return {errc::not_found, message ? "there is no " + run : ""};
     case apply_status::inbox_full:
-        return make_error_code(errc::inbox_full);
+        return {errc::inbox_full, message ? run + " has " + std::to_string(message->max_pending) +
+                                                " pending messages or more"
+                                          : ""};
     }
-    return make_error_code(errc::store_unavailable);
+    return errc::unexpected_exception;
 }
 
 /// Cancels a wait from the caller's slot. Only the wait ends: the run goes on.
@@ -69,7 +93,7 @@ void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
             const auto list = all.lock();
             const auto wait = waiting.lock();
             if (list && wait)
-                list->fail(wait, asio::error::operation_aborted);
+                list->fail(wait, error_code{asio::error::operation_aborted});
         });
 }
 
@@ -92,13 +116,12 @@ void engine_core::warn(std::string_view workflow, std::string_view text)
 }
 
 /// Throws what the typed layer could not do; the log says why.
-void engine_core::check_early(const early_failure& early, const std::string& workflow,
-                              const char* what)
+void engine_core::check_early(const failure& early, const std::string& workflow, const char* what)
 {
     if (!early)
         return;
-    warn(workflow, std::string{what} + " cannot be encoded: " + early.text);
-    throw error(static_cast<errc>(early.code.value()), early.text);
+    warn(workflow, std::string{what} + " cannot be encoded: " + early.detail);
+    std::rethrow_exception(exception_of(early));
 }
 
 /// Counts a call that waits for its commit; false, and not counted, when too many do.
@@ -113,7 +136,7 @@ bool engine_core::may_wait()
 asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(commit& item)
 {
     if (!may_wait())
-        co_return make_error_code(errc::overloaded);
+        co_return failure{errc::overloaded, overloaded_text()};
     if (!committer_.try_apply(item))
         co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
@@ -135,7 +158,7 @@ engine_core::result<apply_result> engine_core::answer_of(const commit& item)
             return item.result;
         std::rethrow_exception(item.failure);
     }
-    if (const auto refused = code_of(item.result.status))
+    if (auto refused = refusal_of(item))
         return refused;
     return item.result;
 }
@@ -253,8 +276,13 @@ asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, con
         found = co_await shared_.store.find(*id);
     else
         found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.to));
-    if (!found || found->workflow != workflow.rules.name)
-        throw system_error(make_error_code(errc::not_found));
+    if (!found || found->workflow != workflow.rules.name) {
+        const auto* id = std::get_if<run_id>(&call.to);
+        throw error(errc::not_found, quoted(workflow.rules.name) +
+                                         (id ? " has no run " + to_string(*id)
+                                             : " has no run of foreign id " +
+                                                   quoted(std::get<std::string>(call.to))));
+    }
     co_return std::move(*found);
 }
 
@@ -268,13 +296,14 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     if (call.kind != message_kind::callback)
         call.payload = core::cut(std::move(call.payload), max_reason_length);
     else if (call.payload.size() > options_.max_object_size)
-        throw system_error(make_error_code(errc::too_large));
+        throw error(errc::too_large, too_large_text("the payload", call.payload.size()));
     if (call.kind == message_kind::callback) {
         const auto declares = [&](const status_rules& s) {
             return std::ranges::find(s.callbacks, call.name) != s.callbacks.end();
         };
         if (std::ranges::none_of(workflow.rules.statuses, declares))
-            throw system_error(make_error_code(errc::no_such_callback));
+            throw error(errc::no_such_callback,
+                        quoted(workflow.rules.name) + " declares no callback " + quoted(call.name));
     }
     const auto to = co_await receiver(workflow, call);
     message content;
@@ -305,15 +334,15 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
 {
     const auto alive = shared_from_this();
     const bool wait = call.wait_until_settled;
-    error_code result;
+    failure result;
     sent delivered;
     try {
         delivered = co_await do_send(*workflow, std::move(call));
     } catch (...) {
-        result = engine_detail::error_code_of(std::current_exception());
+        result = failure_of(std::current_exception());
     }
     if (result || !wait || delivered.state.outcome != message_outcome::pending) {
-        waiting->complete_now(result, std::move(delivered.state));
+        waiting->complete_now(std::move(result), std::move(delivered.state));
         co_return;
     }
     waiting->wait_for(delivered.run, delivered.state.sequence);
@@ -329,7 +358,7 @@ asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
         else
             co_await waiting->ask(shared_.store, *watchers_);
     } catch (...) {
-        watchers_->fail(waiting, engine_detail::error_code_of(std::current_exception()));
+        watchers_->fail(waiting, failure_of(std::current_exception()));
     }
 }
 
@@ -337,10 +366,10 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
                         completion<record> done)
 {
     if (statuses && statuses->empty()) {
-        warn(workflow,
-             "async_await: `statuses` is empty; it must name at least one status. To wait "
-             "for the end of a run, call async_await_finished");
-        async::complete(shared_.executor, std::move(done), make_error_code(errc::invalid_argument),
+        async::complete(shared_.executor, std::move(done),
+                        failure{errc::invalid_argument,
+                                "async_await: `statuses` is empty; it must name at least one "
+                                "status. To wait for the end of a run, call async_await_finished"},
                         record{});
         return;
     }
@@ -381,7 +410,8 @@ asio::awaitable<std::vector<event>> read_history(record_store& store, std::strin
                                                  run_id run, std::uint64_t after, std::size_t limit)
 {
     if (limit < 1 || limit > 1000)
-        throw error(errc::invalid_argument, "the limit of a history must be from 1 to 1000");
+        throw error(errc::invalid_argument, "the limit of a history is " + std::to_string(limit) +
+                                                "; it must be from 1 to 1000");
     auto events = co_await store.history(run, after, limit);
     if (!events.empty() && events.front().workflow != workflow)
         events.clear();
@@ -400,7 +430,9 @@ asio::awaitable<std::optional<record>> read_run(record_store& store, std::string
 asio::awaitable<record_page> read_list(record_store& store, record_query query)
 {
     if (query.limit < 1 || query.limit > 1000)
-        throw error(errc::invalid_argument, "record_query::limit must be from 1 to 1000");
+        throw error(errc::invalid_argument, "record_query::limit is " +
+                                                std::to_string(query.limit) +
+                                                "; it must be from 1 to 1000");
     auto page = co_await store.list(query);
     co_return page;
 }

@@ -149,7 +149,7 @@ void engine_core::abandon()
         shared_.log({log_level::error,
                      "an engine was destroyed before async_stop had completed; its handlers are "
                      "cancelled, and it ends when they have, if its executor goes on"});
-    begin_stop(duration::zero(), [](error_code) {});
+    begin_stop(duration::zero(), [](const failure&) {});
 }
 
 /// Lets go of everything that a host gave, in which clients may be captured that keep this one
@@ -243,11 +243,11 @@ void engine_core::start(completion<> done)
 
 asio::awaitable<void> engine_core::finish_start(completion<> done)
 {
-    error_code result;
+    failure result;
     try {
         co_await do_start();
     } catch (...) {
-        result = error_code_of(std::current_exception());
+        result = failure_of(std::current_exception());
         shared_.log({log_level::error, "the engine cannot start: " +
                                            detail::exception_text(std::current_exception())});
     }
@@ -255,11 +255,11 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
         co_await shards_->release();
     auto expected = phase::starting;
     if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
-        result = make_error_code(errc::not_running); // stopped meanwhile
+        result = errc::not_running; // stopped meanwhile
     else if (!result)
         let_go();
     tell_observer(running() ? engine_state::running : engine_state::stopped);
-    async::complete(shared_.executor, std::move(done), result);
+    async::complete(shared_.executor, std::move(done), std::move(result));
 }
 
 asio::awaitable<void> engine_core::do_start()

@@ -91,7 +91,7 @@ private:
     };
 
     template <class T>
-    using result = boost::system::result<T>;
+    using result = boost::system::result<T, failure>;
 
     /// Who waits for the end of a stop.
     struct stop_waiter {
@@ -149,8 +149,8 @@ private:
     run_id begin_run(const apply_result& stored, engine_detail::commit& item,
                      const engine_detail::noted_ends& noted, bool inside_call);
     struct waiting_trigger;
-    std::pair<error_code, run_id> begin_from(engine_detail::commit& item,
-                                             const engine_detail::noted_ends& noted);
+    std::pair<failure, run_id> begin_from(engine_detail::commit& item,
+                                          const engine_detail::noted_ends& noted);
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
                                                       trigger_call call, bool inside_call);
     void trigger_from_here(const workflow_impl& workflow, trigger_call call,
@@ -161,7 +161,9 @@ private:
                 std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
     boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
-    void check_early(const early_failure& early, const std::string& workflow, const char* what);
+    std::string too_large_text(const char* what, std::size_t size) const;
+    std::string overloaded_text() const;
+    void check_early(const failure& early, const std::string& workflow, const char* what);
     bool may_wait();
     boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
     result<apply_result> answer_of(const engine_detail::commit& item);

@@ -74,13 +74,13 @@ void engine_core::launch(asio::awaitable<void> work, completion<> done)
 asio::awaitable<void> engine_core::finish(asio::awaitable<void> work, completion<> done)
 {
     const auto alive = shared_from_this();
-    error_code result;
+    failure result;
     try {
         co_await std::move(work);
     } catch (...) {
-        result = engine_detail::error_code_of(std::current_exception());
+        result = failure_of(std::current_exception());
     }
-    async::complete(shared_.executor, std::move(done), result);
+    async::complete(shared_.executor, std::move(done), std::move(result));
 }
 
 void engine_core::set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
@@ -92,7 +92,7 @@ void engine_core::set_schedule(std::shared_ptr<const workflow_impl> workflow, sc
 asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
                                                    schedule_call call)
 {
-    check_early({call.early, call.early_text}, workflow->rules.name, "the object of a schedule");
+    check_early(call.early, workflow->rules.name, "the object of a schedule");
     auto& what = call.what;
     what.workflow = workflow->rules.name;
     what.object = written_object(*workflow, std::move(what.object));
@@ -100,7 +100,8 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
     if (what.foreign_id.empty())
         what.foreign_id = what.name;
     if (!starts(*workflow, what.start))
-        throw system_error(make_error_code(errc::invalid_status));
+        throw error(errc::invalid_status,
+                    no_start_text(*workflow, what.start.value_or(workflow->rules.default_start)));
     try {
         engine_detail::check_schedule(what);
     } catch (const error& e) {
@@ -113,26 +114,26 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
         trigger_call first;
         first.foreign_id = key;
         first.object = engine_detail::first_schedule_state(what, shared_.clock.now());
-        error_code refused;
+        failure refused;
         try {
             const auto begun = co_await do_trigger(schedules_, std::move(first), true);
             if (begun)
                 co_return;
             refused = begun.error();
-        } catch (const system_error& e) {
-            refused = e.code();
+        } catch (...) {
+            refused = failure_of(std::current_exception());
         }
-        if (refused != errc::already_running)
-            throw system_error(refused);
+        if (refused.code != errc::already_running)
+            std::rethrow_exception(exception_of(refused));
         try {
             co_await call_schedule(key, "set", encoded(what));
             co_return;
-        } catch (const system_error& e) {
-            refused = e.code();
+        } catch (...) {
+            refused = failure_of(std::current_exception());
         }
-        // Removed between the two: it is made anew.
-        if (refused != errc::already_finished && refused != errc::not_found)
-            throw system_error(refused);
+        // Removed between the two: the next turn makes it again.
+        if (refused.code != errc::already_finished && refused.code != errc::not_found)
+            std::rethrow_exception(exception_of(refused));
     }
     throw system_error(make_error_code(errc::not_running));
 }
@@ -144,13 +145,12 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
     call.to = std::move(key);
     call.name = std::move(callback);
     call.payload = std::move(payload);
-    const auto settled =
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void(error_code, settlement)>(
-            [](auto handler, engine_core* self, send_call what) {
-                self->send(self->schedules_, std::move(what),
-                           completion<settlement>{std::move(handler)});
-            },
-            asio::use_awaitable, this, std::move(call));
+    const auto settled = co_await initiate<const asio::use_awaitable_t<>, settlement>(
+        [](auto handler, engine_core* self, send_call what) {
+            self->send(self->schedules_, std::move(what),
+                       completion<settlement>{std::move(handler)});
+        },
+        asio::use_awaitable, this, std::move(call));
     if (settled.outcome == message_outcome::failed)
         throw error(errc::callback_failed, settled.detail);
     if (settled.outcome != message_outcome::handled)
@@ -169,26 +169,26 @@ asio::awaitable<void> engine_core::do_command_schedule(std::string workflow, std
 {
     const auto key = schedule_key(workflow, name);
     const auto run = co_await shared_.store.latest(engine_detail::schedules_workflow, key);
+    const auto no_schedule = [&] {
+        return error(errc::not_found, "\"" + workflow + "\" has no schedule \"" + name + "\"");
+    };
     if (!run || is_finished(run->state))
-        throw system_error(make_error_code(errc::not_found));
+        throw no_schedule();
     const bool paused = engine_detail::read_schedule(*run).paused;
     if (what == schedule_command::pause && paused)
-        throw system_error(make_error_code(errc::already_paused));
+        throw error(errc::already_paused, "schedule \"" + name + "\" is paused");
     if (what == schedule_command::resume && !paused)
-        throw system_error(make_error_code(errc::not_paused));
+        throw error(errc::not_paused, "schedule \"" + name + "\" is not paused");
     const char* const callback = what == schedule_command::pause    ? "pause"
                                  : what == schedule_command::resume ? "resume"
                                                                     : "remove";
-    error_code refused;
     try {
         co_await call_schedule(key, callback, {});
     } catch (const system_error& e) {
-        refused = e.code();
+        if (e.code() == errc::already_finished)
+            throw no_schedule();
+        throw;
     }
-    if (refused == errc::already_finished)
-        refused = errc::not_found;
-    if (refused)
-        throw system_error(refused);
 }
 
 void engine_core::list_schedules(std::string workflow, completion<std::vector<schedule_info>> done)

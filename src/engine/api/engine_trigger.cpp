@@ -67,9 +67,30 @@ std::string kept_trace_parent(std::string header)
 void check_name(const std::string& text, bool may_be_empty, const char* what)
 {
     if (text.size() > max_name_length || (text.empty() && !may_be_empty))
-        throw error(errc::invalid_argument, std::string{what} + " must have " +
-                                                (may_be_empty ? "at most " : "1 to ") +
-                                                std::to_string(max_name_length) + " bytes");
+        throw error(errc::invalid_argument,
+                    std::string{what} + " has " + std::to_string(text.size()) +
+                        " bytes; it must have " + (may_be_empty ? "at most " : "1 to ") +
+                        std::to_string(max_name_length));
+}
+
+std::string no_start_text(const workflow_impl& workflow, int status)
+{
+    const auto* rules = workflow.rules.find(status);
+    return "no run of \"" + workflow.rules.name + "\" can start in status " +
+           (rules ? rules->label + " (" + std::to_string(status) + ")" : std::to_string(status)) +
+           ": it has no step, callback or timeout";
+}
+
+std::string engine_core::too_large_text(const char* what, std::size_t size) const
+{
+    return std::string{what} + " has " + std::to_string(size) +
+           " bytes; engine_options::max_object_size is " + std::to_string(options_.max_object_size);
+}
+
+std::string engine_core::overloaded_text() const
+{
+    return "engine_options::max_waiting_calls is " + std::to_string(options_.max_waiting_calls) +
+           ", and so many calls wait for their commit";
 }
 
 /// The commit that begins a run. Throws what arming its timeouts throws.
@@ -80,7 +101,7 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
     check_name(call.foreign_id, false, "the foreign id");
     check_name(call.key, true, "the idempotency key");
     if (call.object.size() > options_.max_object_size)
-        return make_error_code(errc::too_large);
+        return failure{errc::too_large, too_large_text("the object", call.object.size())};
     core::start_request request;
     request.id = new_run_id();
     request.foreign_id = std::move(call.foreign_id);
@@ -92,16 +113,16 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
     const auto* rules = workflow.rules.find(request.status);
     if (!rules || rules->end ||
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))
-        return make_error_code(errc::invalid_status);
+        return failure{errc::invalid_status, no_start_text(workflow, request.status)};
     std::vector<deadline> armed;
     auto stage = errc::invalid_argument;
     try {
         armed = first_deadlines(workflow, request, shared_, stage);
     } catch (...) {
-        shared_.log({log_level::error, "a timeout of " + workflow.rules.name + " " + rules->label +
-                                           " could not be armed: " +
-                                           detail::exception_text(std::current_exception())});
-        return make_error_code(stage);
+        const auto text = "a timeout of " + workflow.rules.name + " " + rules->label +
+                          " could not be armed: " + exception_text(std::current_exception());
+        shared_.log({log_level::error, text});
+        return failure{stage, text};
     }
     request.object = written_object(workflow, std::move(request.object));
     return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
@@ -145,9 +166,9 @@ struct engine_core::waiting_trigger final : engine_detail::maker {
     {
         const std::unique_ptr<waiting_trigger> self{this};
         --core->waiting_calls_;
-        const auto [failure, run] = core->begin_from(item, noted);
+        auto [result, run] = core->begin_from(item, noted);
         core->tasks_.leave();
-        async::complete_here(core->shared_.executor, std::move(done), failure, run);
+        async::complete_here(core->shared_.executor, std::move(done), std::move(result), run);
     }
 };
 
@@ -166,14 +187,14 @@ engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_c
 }
 
 /// The run that a commit with a result has begun, or why it has not.
-std::pair<error_code, run_id> engine_core::begin_from(commit& item, const noted_ends& noted)
+std::pair<failure, run_id> engine_core::begin_from(commit& item, const noted_ends& noted)
 {
     try {
         const auto stored = answer_of(item);
-        return stored ? std::pair{error_code{}, begin_run(*stored, item, noted, false)}
+        return stored ? std::pair{failure{}, begin_run(*stored, item, noted, false)}
                       : std::pair{stored.error(), run_id{}};
     } catch (...) {
-        return {engine_detail::error_code_of(std::current_exception()), run_id{}};
+        return {failure_of(std::current_exception()), run_id{}};
     }
 }
 
@@ -182,7 +203,7 @@ std::pair<error_code, run_id> engine_core::begin_from(commit& item, const noted_
 void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
                                     completion<run_id> done)
 {
-    std::pair<error_code, run_id> begun;
+    std::pair<failure, run_id> begun;
     try {
         auto item = first_commit(workflow, std::move(call));
         const noted_ends noted{active_};
@@ -191,7 +212,7 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
         } else if (committer_.try_apply(*item)) {
             begun = begin_from(*item, noted);
         } else if (!may_wait()) {
-            begun.first = make_error_code(errc::overloaded);
+            begun.first = failure{errc::overloaded, overloaded_text()};
         } else {
             auto* const waiting =
                 new waiting_trigger{shared_from_this(), std::move(*item), std::move(done)};
@@ -199,11 +220,11 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
             return;
         }
     } catch (...) {
-        begun.first = engine_detail::error_code_of(std::current_exception());
+        begun.first = failure_of(std::current_exception());
     }
     const auto alive = shared_from_this();
     tasks_.leave();
-    async::complete_here(shared_.executor, std::move(done), begun.first, begun.second);
+    async::complete_here(shared_.executor, std::move(done), std::move(begun.first), begun.second);
 }
 
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,

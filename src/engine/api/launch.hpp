@@ -14,6 +14,9 @@ namespace pawl::detail {
 /// Throws error (invalid_argument) unless `text` can name something: a foreign id, a key, somebody.
 void check_name(const std::string& text, bool may_be_empty, const char* what);
 
+/// Says that no run can start in the status.
+std::string no_start_text(const workflow_impl& workflow, int status);
+
 template <class T, class Given>
 void engine_core::launch(boost::asio::awaitable<Given> work, completion<T> done)
 {
@@ -29,7 +32,7 @@ boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Given> w
 {
     // The caller may drop its client and the engine object while the call is under way.
     const auto alive = shared_from_this();
-    error_code failure;
+    failure result;
     T value{};
     try {
         auto given = co_await std::move(work);
@@ -38,11 +41,11 @@ boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Given> w
         else if (given)
             value = std::move(*given);
         else
-            failure = given.error();
+            result = given.error();
     } catch (...) {
-        failure = engine_detail::error_code_of(std::current_exception());
+        result = failure_of(std::current_exception());
     }
-    async::complete(shared_.executor, std::move(done), failure, std::move(value));
+    async::complete(shared_.executor, std::move(done), std::move(result), std::move(value));
 }
 
 } // namespace pawl::detail

@@ -17,17 +17,25 @@ status_watcher::status_watcher(asio::any_io_executor executor, std::string workf
 {
 }
 
-std::optional<error_code> status_watcher::result_at(const record& current) const
+detail::failure status_watcher::no_run() const
+{
+    return {errc::not_found, "\"" + workflow_ + "\" has no run " + to_string(run())};
+}
+
+std::optional<detail::failure> status_watcher::result_at(const record& current) const
 {
     if (current.workflow != workflow_)
-        return make_error_code(errc::not_found);
+        return no_run();
     const bool reached = statuses_
                              ? std::ranges::find(*statuses_, current.status) != statuses_->end()
                              : is_finished(current.state);
     if (reached)
-        return error_code{};
+        return detail::failure{};
     if (is_finished(current.state))
-        return make_error_code(errc::finished_in_other_status);
+        return detail::failure{errc::finished_in_other_status,
+                               "run " + to_string(run()) + " is " +
+                                   std::string{to_string(current.state)} + " in status " +
+                                   std::to_string(current.status)};
     return std::nullopt;
 }
 
@@ -47,7 +55,7 @@ bool status_watcher::look_at(record&& current)
     return result.has_value();
 }
 
-void status_watcher::fail(error_code why)
+void status_watcher::fail(detail::failure why)
 {
     async::complete(executor_, std::move(*done_), why, record{});
 }
@@ -59,7 +67,7 @@ asio::awaitable<void> status_watcher::ask(record_store& store, watchers& all)
     if (current)
         all.look(*this, std::move(*current));
     else
-        all.fail(alive, make_error_code(errc::not_found));
+        all.fail(alive, no_run());
 }
 
 message_watcher::message_watcher(asio::any_io_executor executor,
@@ -74,7 +82,7 @@ void message_watcher::wait_for(run_id run, std::uint64_t message)
     message_ = message;
 }
 
-void message_watcher::complete_now(error_code result, settlement known)
+void message_watcher::complete_now(detail::failure result, settlement known)
 {
     async::complete(executor_, std::move(*done_), result, std::move(known));
 }
@@ -93,7 +101,7 @@ bool message_watcher::look_at(const settlement& known)
     return true;
 }
 
-void message_watcher::fail(error_code why)
+void message_watcher::fail(detail::failure why)
 {
     complete_now(why, {});
 }
@@ -140,7 +148,7 @@ void watchers::erase(const watcher& waiting)
     count_ = by_run_.size();
 }
 
-void watchers::fail(const std::shared_ptr<watcher>& waiting, error_code why)
+void watchers::fail(const std::shared_ptr<watcher>& waiting, detail::failure why)
 {
     const std::lock_guard lock{mutex_};
     if (!contains(*waiting)) {

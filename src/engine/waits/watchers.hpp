@@ -43,7 +43,7 @@ public:
     /// Whether that is all that it needs, and asking is not.
     virtual bool considers() const noexcept { return false; }
 
-    virtual void fail(error_code why) = 0;
+    virtual void fail(detail::failure why) = 0;
 
     /// Keeps something for as long as it waits: see active_runs::begin_wait().
     void hold(std::shared_ptr<void> held) { held_ = std::move(held); }
@@ -57,9 +57,9 @@ protected:
 private:
     friend class watchers;
     std::shared_ptr<void> held_;
-    std::optional<error_code> failed_early_; ///< before it was added
-    std::optional<std::uint32_t> follows_;   ///< the shard of another engine's log
-    std::uint64_t seen_ = 0;                 ///< the version of its run that it was told last
+    std::optional<detail::failure> failed_early_; ///< before it was added
+    std::optional<std::uint32_t> follows_;        ///< the shard of another engine's log
+    std::uint64_t seen_ = 0;                      ///< the version of its run that it was told last
 };
 
 /// Waits for a run to reach one of some statuses, or its end.
@@ -76,7 +76,7 @@ public:
     /// The same for a record that has been read.
     bool look_at(record&& current);
 
-    void fail(error_code why) override;
+    void fail(detail::failure why) override;
     boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
@@ -89,8 +89,10 @@ public:
     }
 
 private:
+    detail::failure no_run() const;
+
     /// What the wait ends with when the run stands so; empty: it goes on.
-    std::optional<error_code> result_at(const record& current) const;
+    std::optional<detail::failure> result_at(const record& current) const;
 
     const boost::asio::any_io_executor executor_;
     const std::string workflow_;
@@ -110,13 +112,13 @@ public:
     std::uint64_t message() const noexcept { return message_; }
 
     /// Completes instead of being added.
-    void complete_now(error_code result, settlement known);
+    void complete_now(detail::failure result, settlement known);
 
     bool offer(const transition& committed) override;
 
     /// The same for an outcome that has been read since it was added.
     bool look_at(const settlement& known);
-    void fail(error_code why) override;
+    void fail(detail::failure why) override;
     boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
@@ -155,7 +157,7 @@ public:
 
     /// Completes a watcher with an error, unless it has completed; if it has not been added yet,
     /// then at that moment.
-    void fail(const std::shared_ptr<watcher>& waiting, error_code why);
+    void fail(const std::shared_ptr<watcher>& waiting, detail::failure why);
 
     void committed(const transition& change);
 

@@ -16,6 +16,7 @@ namespace pawl::testing::detail {
 namespace asio = boost::asio;
 using pawl::detail::completion;
 using pawl::detail::engine_api;
+using pawl::detail::failure;
 using pawl::detail::workflow_impl;
 
 namespace {
@@ -32,15 +33,15 @@ public:
         done_.emplace(std::move(done));
     }
 
-    void lose() override { end(make_error_code(errc::not_running), Results{}...); }
+    void lose() override { end(errc::not_running, Results{}...); }
 
-    void answer(error_code result, Results... values)
+    void answer(failure result, Results... values)
     {
         if (!done_)
             return; // the engine that answers has crashed
         if (!result)
             told_(values...);
-        end(result, std::move(values)...);
+        end(std::move(result), std::move(values)...);
     }
 
     void begin(process* with, const std::function<void(engine_api&)>& start,
@@ -56,18 +57,18 @@ public:
     }
 
 private:
-    void end(error_code result, Results... values)
+    void end(failure result, Results... values)
     {
         if (!done_)
             return;
-        owner_.trace(fmt::format("client {} is answered: {}", what_, result.message()));
-        asio::post(owner_.io,
-                   [done = std::move(*done_), result, ... values = std::move(values)]() mutable {
-                       asio::dispatch([done = std::move(done), result,
-                                       ... values = std::move(values)]() mutable {
-                           std::move(done)(result, std::move(values)...);
-                       });
-                   });
+        owner_.trace(fmt::format("client {} is answered: {}", what_, result.code.message()));
+        asio::post(owner_.io, [done = std::move(*done_), result = std::move(result),
+                               ... values = std::move(values)]() mutable {
+            asio::dispatch([done = std::move(done), result = std::move(result),
+                            ... values = std::move(values)]() mutable {
+                std::move(done)(std::move(result), std::move(values)...);
+            });
+        });
         done_.reset();
     }
 
@@ -228,7 +229,7 @@ private:
         call->begin(
             with,
             [&](engine_api& to) {
-                start(to, *with, [call](error_code result, Results... values) {
+                start(to, *with, [call](failure result, Results... values) {
                     call->answer(result, std::move(values)...);
                 });
             },

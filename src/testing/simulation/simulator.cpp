@@ -432,7 +432,8 @@ void simulator::resume_paused()
         call.to = run.id;
         call.kind = message_kind::resume;
         call.wait_until_settled = false;
-        clients->send(known->flow, std::move(call), [](error_code, const settlement&) {});
+        clients->send(known->flow, std::move(call),
+                      [](const pawl::detail::failure&, const settlement&) {});
     }
 }
 
