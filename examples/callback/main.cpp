@@ -1,5 +1,5 @@
-// A sign-up that waits for a code: a callback with a payload, a code that comes too early, a wrong
-// one, and what their senders are told.
+// A sign-up that waits for a code: a callback with a payload, a wrong code and the right one, and
+// the errors that their senders get.
 #include <pawl/builder.hpp>
 #include <pawl/engine.hpp>
 #include <pawl/memory.hpp>
@@ -11,7 +11,7 @@
 
 struct sign_up {
     std::string email;
-    std::string code; ///< that was sent
+    std::string code; ///< the one that was sent
     bool confirmed = false;
 };
 BOOST_DESCRIBE_STRUCT(sign_up, (), (email, code, confirmed))
@@ -21,16 +21,17 @@ struct typed_code {
 };
 BOOST_DESCRIBE_STRUCT(typed_code, (), (digits))
 
-enum class step_of { requested = 1, code_sent, confirmed };
-BOOST_DESCRIBE_ENUM(step_of, requested, code_sent, confirmed)
-using enum step_of;
+enum class stage { requested = 1, code_sent, confirmed };
+BOOST_DESCRIBE_ENUM(stage, requested, code_sent, confirmed)
+using enum stage;
 
-// Name and payload of the callback, written once for the workflow and for those who call it.
+// Name and payload type of the callback, declared once for the workflow and its clients.
 constexpr pawl::callback<typed_code> enter_code{"enter-code"};
 
 pawl::step<code_sent> send_code(pawl::run<sign_up>& run)
 {
-    // once(): should the process die behind this line, the same code is found by the next attempt.
+    // once() stores the code. If the process dies after this line, the next attempt gets the same
+    // code.
     run.object().code = co_await run.once("make-code", [] { return std::string{"271828"}; });
     co_return pawl::to<code_sent>;
 }
@@ -38,33 +39,33 @@ pawl::step<code_sent> send_code(pawl::run<sign_up>& run)
 pawl::step<confirmed> check_code(pawl::run<sign_up>& run, const typed_code& typed)
 {
     if (typed.digits != run.object().code)
-        throw std::runtime_error("that is not the code"); // the sender is told, the run waits on
+        throw std::runtime_error("that is not the code"); // the caller gets callback_failed
     run.object().confirmed = true;
     co_return pawl::to<confirmed>;
 }
 
-using client = pawl::client<sign_up, step_of>;
+using sign_up_client = pawl::client<sign_up, stage>;
 
-boost::asio::awaitable<void> enter(client sign_ups, std::string digits)
+boost::asio::awaitable<void> send_digits(sign_up_client sign_ups, std::string digits)
 {
-    std::string told = "welcome";
+    std::string answer = "welcome";
     try {
-        // By foreign id: whoever has the code knows the address, and not the run.
+        // The foreign id names the run: the user knows the address, but not the run id.
         co_await sign_ups.async_call("ada@example.org", enter_code, {digits});
     } catch (const pawl::system_error& e) {
-        told = e.code() == pawl::errc::callback_failed ? "wrong code" : e.what();
+        answer = e.code() == pawl::errc::callback_failed ? "wrong code" : e.what();
     }
-    std::cout << digits << ": " << told << "\n";
+    std::cout << digits << ": " << answer << "\n";
 }
 
-boost::asio::awaitable<void> demonstrate(pawl::engine& engine, client sign_ups)
+boost::asio::awaitable<void> demonstrate(pawl::engine& engine, sign_up_client sign_ups)
 {
     co_await engine.async_start();
     const auto run =
         co_await sign_ups.async_trigger("ada@example.org", {.email = "ada@example.org"});
     co_await sign_ups.async_await(run, {code_sent});
-    co_await enter(sign_ups, "314159");
-    co_await enter(sign_ups, "271828");
+    co_await send_digits(sign_ups, "314159");
+    co_await send_digits(sign_ups, "271828");
     const auto end = co_await sign_ups.async_await_finished(run);
     std::cout << end.object.email << (end.object.confirmed ? " is confirmed\n" : " is not\n");
     co_await engine.async_stop();
@@ -72,16 +73,17 @@ boost::asio::awaitable<void> demonstrate(pawl::engine& engine, client sign_ups)
 
 int main()
 {
-    pawl::builder<sign_up, step_of> b{"sign-ups"};
+    pawl::builder<sign_up, stage> b{"sign-ups"};
     b.step<requested>(send_code);
     b.callback<code_sent>(enter_code, check_code)
-        .retry({.max_attempts = 1}); // it refuses by throwing
+        .retry({.max_attempts = 1}); // the handler rejects a code by throwing
     b.end<confirmed>();
 
-    boost::asio::io_context io;
+    boost::asio::io_context io; // the engine and its handlers run in io.run()
     pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .log = {}}};
-    auto work = demonstrate(engine, engine.add(std::move(b).build()));
-    auto done = boost::asio::co_spawn(io, std::move(work), boost::asio::use_future);
-    io.run();
+    auto client = engine.add(std::move(b).build()); // before the engine starts
+    // use_future: done.get() throws what the coroutine has thrown.
+    auto done = boost::asio::co_spawn(io, demonstrate(engine, client), boost::asio::use_future);
+    io.run(); // returns when the coroutine has ended and the engine has stopped
     done.get();
 }

@@ -1,5 +1,5 @@
-// Connectors: events from elsewhere start and call back runs, each exactly once; what becomes of
-// the runs goes out as events; and one workflow's end starts the runs of another.
+// Connectors: events from outside start runs and call them back, each exactly once. The transitions
+// of a workflow are published as events, and start the runs of another workflow.
 #include <pawl/builder.hpp>
 #include <pawl/event_streamer.hpp>
 #include <pawl/memory.hpp>
@@ -9,7 +9,7 @@
 
 using namespace std::chrono_literals;
 
-// What the shop and the bank send.
+// The payload of the events of the shop and the bank.
 struct order {
     std::string number;
     int cents = 0;
@@ -64,42 +64,42 @@ pawl::workflow<slip, slip_state> packing()
     return std::move(b).build();
 }
 
-// An event's payload is read as the type that the function takes. However often an event comes, it
-// starts one run.
-boost::asio::awaitable<void> open_sale(pawl::event_context<sale, stage>& in, order what)
+// The payload of an event is decoded as the type of the second parameter. An event starts one run,
+// however often it is delivered.
+boost::asio::awaitable<void> open_sale(pawl::event_context<sale, stage>& in, order opened)
 {
-    co_await in.trigger(what.number, sale{what.cents});
+    co_await in.trigger(opened.number, sale{opened.cents});
 }
 
-// A payment may come before its order: then there is no run yet, and it is tried again later. One
-// that cannot be right is a dead letter in the end, and holds up no other.
-boost::asio::awaitable<void> settle_sale(pawl::event_context<sale, stage>& in, order what)
+// A payment may arrive before its order. Then send() fails with not_found, and the event is
+// retried. An invalid payment becomes a dead letter and does not delay others.
+boost::asio::awaitable<void> settle_sale(pawl::event_context<sale, stage>& in, order payment)
 {
-    if (what.cents <= 0)
+    if (payment.cents <= 0)
         throw std::runtime_error("a payment of nothing");
-    co_await in.send(what.number, paid, what);
+    co_await in.send(payment.number, paid, payment);
 }
 
 boost::asio::awaitable<void> pack_settled(pawl::event_context<slip, slip_state>& in,
-                                          pawl::event what)
+                                          pawl::event change)
 {
-    if (what.to == static_cast<int>(settled))
-        co_await in.trigger(what.foreign_id, slip{});
+    if (change.to == static_cast<int>(settled))
+        co_await in.trigger(change.foreign_id, slip{});
 }
 
-pawl::stream_event event_of(std::string id, order what)
+pawl::stream_event make_event(std::string id, order payload)
 {
-    pawl::stream_event made;
-    made.id = std::move(id);
-    made.key = what.number;
-    pawl::codec<order>::encode(what, made.payload);
-    return made;
+    pawl::stream_event event;
+    event.id = std::move(id);
+    event.key = payload.number; // events of one key are processed in order
+    pawl::codec<order>::encode(payload, event.payload);
+    return event;
 }
 
 int main()
 {
     const auto store = pawl::open_memory();
-    const auto broker = pawl::store_streamer(store); // or one of your own, to yours
+    const auto broker = pawl::store_streamer(store); // or an adapter to your broker
     const auto orders = sales();
     const auto slips = packing();
 
@@ -124,17 +124,17 @@ int main()
         test.run_until_idle();
     };
 
-    send("payments", {event_of("p1", {"order-1", 300}), event_of("p2", {"order-2", 0})});
-    send("orders", {event_of("o1", {"order-1", 1000}), event_of("o1", {"order-1", 1000})});
+    send("payments", {make_event("p1", {"order-1", 300}), make_event("p2", {"order-2", 0})});
+    send("orders", {make_event("o1", {"order-1", 1000}), make_event("o1", {"order-1", 1000})});
     test.advance(1min);
-    test.restart(); // what was worked off does not come again
-    send("payments", {event_of("p3", {"order-1", 700})});
+    test.restart(); // processed events are not delivered again
+    send("payments", {make_event("p3", {"order-1", 700})});
     test.run_until_idle();
 
-    for (const auto& each : test.wait_for(store->topic_events("sales", 0, 100)))
-        std::cout << each.key << " " << each.type << ", status " << each.headers.at("status")
+    for (const auto& sent : test.wait_for(store->topic_events("sales", 0, 100)))
+        std::cout << sent.key << " " << sent.type << ", status " << sent.headers.at("status")
                   << "\n";
-    for (const auto& each :
+    for (const auto& letter :
          test.wait_for(store->topic_events(pawl::dead_letter_topic("bank"), 0, 100)))
-        std::cout << "dead letter: " << each.id << "\n";
+        std::cout << "dead letter: " << letter.id << "\n";
 }

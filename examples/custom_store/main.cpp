@@ -1,5 +1,5 @@
-// A store of one's own: every object is scrambled on its way into another store, and the contract
-// of record_store is checked on it.
+// A store of your own: it scrambles each object and passes it on to another store. The conformance
+// suite checks it against the contract of record_store.
 #include <pawl/builder.hpp>
 #include <pawl/forwarding_store.hpp>
 #include <pawl/memory.hpp>
@@ -9,14 +9,15 @@
 #include <algorithm>
 #include <iostream>
 
-/// Stands for a cipher; a real one would be a library's.
+/// In place of encryption.
 std::string scrambled(std::string text)
 {
     std::ranges::transform(text, text.begin(), [](char c) { return static_cast<char>(c ^ 0x5a); });
     return text;
 }
 
-/// Derives from forwarding_store and changes what passes by; all else goes to the inner store.
+/// Overrides the functions that pass objects; forwarding_store passes all other calls to the inner
+/// store.
 class scrambling_store final : public pawl::forwarding_store {
 public:
     using pawl::forwarding_store::forwarding_store;
@@ -25,9 +26,9 @@ public:
     apply(std::span<const pawl::change> batch) override
     {
         std::vector<pawl::change> changes{batch.begin(), batch.end()};
-        for (auto& each : changes)
-            if (auto* const step = std::get_if<pawl::transition>(&each))
-                step->next.object = scrambled(std::move(step->next.object));
+        for (auto& change : changes)
+            if (auto* const transition = std::get_if<pawl::transition>(&change))
+                transition->next.object = scrambled(std::move(transition->next.object));
         auto results = co_await inner().apply(changes);
         co_return results;
     }
@@ -96,12 +97,12 @@ struct secret {
 };
 BOOST_DESCRIBE_STRUCT(secret, (), (text))
 
-enum class state { told = 1, kept };
-BOOST_DESCRIBE_ENUM(state, told, kept)
+enum class state { received = 1, archived };
+BOOST_DESCRIBE_ENUM(state, received, archived)
 
-pawl::step<state::kept> keep(pawl::run<secret>&)
+pawl::step<state::archived> archive(pawl::run<secret>&)
 {
-    co_return pawl::to<state::kept>;
+    co_return pawl::to<state::archived>;
 }
 
 int main()
@@ -116,8 +117,8 @@ int main()
     std::cout << (passed > 70 ? "the store conforms\n" : "checks are missing\n");
 
     pawl::builder<secret, state> b{"secrets"};
-    b.step<state::told>(keep);
-    b.end<state::kept>();
+    b.step<state::received>(archive);
+    b.end<state::archived>();
     const auto inner = pawl::open_memory();
     pawl::testing::harness_options options;
     options.engine.store = std::make_shared<scrambling_store>(inner);

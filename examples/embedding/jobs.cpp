@@ -2,7 +2,7 @@
 
 namespace {
 
-pawl::step<stage::done> turn_round(pawl::run<job>& run)
+pawl::step<stage::done> reverse_text(pawl::run<job>& run)
 {
     const auto& text = run.object().text;
     run.object().result.assign(text.rbegin(), text.rend());
@@ -14,7 +14,7 @@ pawl::step<stage::done> turn_round(pawl::run<job>& run)
 pawl::workflow<job, stage> job_workflow()
 {
     pawl::builder<job, stage> b{"jobs"};
-    b.step<stage::given>(turn_round);
+    b.step<stage::queued>(reverse_text);
     b.end<stage::done>();
     return std::move(b).build();
 }

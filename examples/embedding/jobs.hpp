@@ -9,10 +9,10 @@ struct job {
 };
 BOOST_DESCRIBE_STRUCT(job, (), (text, result))
 
-enum class stage { given = 1, done };
-BOOST_DESCRIBE_ENUM(stage, given, done)
+enum class stage { queued = 1, done };
+BOOST_DESCRIBE_ENUM(stage, queued, done)
 
 using jobs_client = pawl::client<job, stage>;
 
-/// Turns a text round.
+/// Reverses a text.
 pawl::workflow<job, stage> job_workflow();

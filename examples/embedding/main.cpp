@@ -1,5 +1,5 @@
-// Pawl inside a service that is there already: the host has an io_context and a Beast server of its
-// own; the engine runs on the same context, and takes no thread.
+// Pawl in an existing service: the application has an io_context and a Beast server. The engine
+// runs on the same context and needs no thread of its own.
 #include "jobs.hpp"
 
 #include <pawl/engine.hpp>
@@ -30,69 +30,70 @@ using asio::ip::tcp;
 using request = http::request<http::string_body>;
 using response = http::response<http::string_body>;
 
-/// For a request to come, and for its answer to be taken.
-constexpr auto patience = 30s;
+/// For reading a request and for writing its answer.
+constexpr auto socket_timeout = 30s;
 
-response refusal(const request& asked, const pawl::system_error& error)
+response error_response(const request& req, const pawl::system_error& error)
 {
-    auto status = http::status::service_unavailable; // worth asking again
+    auto status = http::status::service_unavailable; // the client may retry
     if (error.code() == pawl::errc::already_running)
         status = http::status::conflict;
     else if (error.code() == pawl::errc::invalid_argument)
         status = http::status::bad_request;
-    response made{status, asked.version()};
-    made.body() = error.what();
-    made.body() += "\n";
-    return made;
+    response answer{status, req.version()};
+    answer.body() = error.what();
+    answer.body() += "\n";
+    return answer;
 }
 
-asio::awaitable<response> result_of(jobs_client jobs, const request& asked)
+asio::awaitable<response> handle_request(jobs_client jobs, const request& req)
 {
     constexpr std::string_view prefix = "/jobs/";
-    response made{http::status::not_found, asked.version()};
-    const std::string target{asked.target()};
+    response answer{http::status::not_found, req.version()};
+    const std::string target{req.target()};
     if (!target.starts_with(prefix))
-        co_return made;
+        co_return answer;
     const auto name = target.substr(prefix.size());
-    if (asked.method() == http::verb::post) {
-        co_await jobs.async_trigger(name, {asked.body(), {}});
-        made.result(http::status::accepted);
+    if (req.method() == http::verb::post) {
+        co_await jobs.async_trigger(name, {req.body(), {}});
+        answer.result(http::status::accepted);
     } else if (const auto found = co_await jobs.async_find_latest(name)) {
         const auto end = co_await jobs.async_await_finished(found->id);
-        made.result(http::status::ok);
-        made.body() = end.object.result + "\n";
+        answer.result(http::status::ok);
+        answer.body() = end.object.result + "\n";
     }
-    co_return made;
+    co_return answer;
 }
 
-/// POST /jobs/NAME starts one, GET /jobs/NAME waits for its end.
-asio::awaitable<response> answer(jobs_client jobs, const request& asked)
+/// POST /jobs/NAME starts a job, GET /jobs/NAME waits for its end.
+asio::awaitable<response> make_answer(jobs_client jobs, const request& req)
 {
-    response made;
+    response answer;
     try {
-        made = co_await result_of(std::move(jobs), asked);
+        answer = co_await handle_request(std::move(jobs), req);
     } catch (const pawl::system_error& error) {
-        made = refusal(asked, error);
+        answer = error_response(req, error);
     }
-    made.keep_alive(false);
-    made.prepare_payload();
-    co_return made;
+    answer.keep_alive(false);
+    answer.prepare_payload();
+    co_return answer;
 }
 
 asio::awaitable<void> serve(tcp::socket socket, jobs_client jobs)
 {
     beast::tcp_stream stream{std::move(socket)};
     beast::flat_buffer buffer;
-    request asked;
-    stream.expires_after(patience);
-    co_await http::async_read(stream, buffer, asked, use_awaitable);
-    stream.expires_never(); // the job takes as long as it takes
-    const auto made = co_await answer(std::move(jobs), asked);
-    stream.expires_after(patience);
-    co_await http::async_write(stream, made, use_awaitable);
+    request req;
+    stream.expires_after(socket_timeout);
+    co_await http::async_read(stream, buffer, req, use_awaitable);
+    stream.expires_never(); // a job may take any time
+    const auto answer = co_await make_answer(std::move(jobs), req);
+    stream.expires_after(socket_timeout);
+    co_await http::async_write(stream, answer, use_awaitable);
 }
 
-/// Until the acceptor is closed: whatever else fails, such as a lack of descriptors, passes.
+/// Accepts connections until the acceptor is closed. After another failure, for example a lack of
+/// file descriptors, it tries again.
 asio::awaitable<void> accept(tcp::acceptor& acceptor, jobs_client jobs)
 {
     asio::steady_timer pause{acceptor.get_executor()};
@@ -102,7 +103,7 @@ asio::awaitable<void> accept(tcp::acceptor& acceptor, jobs_client jobs)
         if (!failure) {
             asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), jobs),
                            [](const std::exception_ptr&) {
-                               // a connection that broke: its client's business
+                               // the connection broke; there is nobody to answer
                            });
         } else if (acceptor.is_open()) {
             pause.expires_after(100ms);
@@ -111,30 +112,30 @@ asio::awaitable<void> accept(tcp::acceptor& acceptor, jobs_client jobs)
     }
 }
 
-/// The life of the service: start, serve until SIGTERM, stop without leaving anything behind.
+/// Starts the engine, serves until SIGTERM, and stops.
 asio::awaitable<void> run_service(asio::io_context& io, pawl::engine& engine,
                                   tcp::acceptor& acceptor, jobs_client jobs)
 {
     co_await engine.async_start();
     asio::co_spawn(acceptor.get_executor(), accept(acceptor, std::move(jobs)),
                    [](const std::exception_ptr&) {
-                       // closed, for the stop
+                       // ends when the acceptor is closed
                    });
     std::cout << "listening on " << acceptor.local_endpoint().port() << std::endl;
     asio::signal_set signals{acceptor.get_executor(), SIGINT, SIGTERM};
     co_await signals.async_wait(use_awaitable);
     acceptor.close();
-    co_await engine.async_stop();
+    co_await engine.async_stop(); // running handlers may finish first
     std::cout << "stopped" << std::endl;
-    io.stop(); // connections that are still open do not keep the process
+    io.stop(); // open connections do not keep the process running
 }
 
 int main()
 {
-    std::signal(SIGPIPE, SIG_IGN); // whoever reads the output may go away
-    asio::io_context io;
+    std::signal(SIGPIPE, SIG_IGN); // the reader of the output may exit
+    asio::io_context io;           // of the server and the engine
     pawl::engine engine{io.get_executor(), {.store = pawl::open_memory()}};
-    auto jobs = engine.add(job_workflow());
+    auto jobs = engine.add(job_workflow()); // before the engine starts
     tcp::acceptor acceptor{io, {asio::ip::make_address("127.0.0.1"), 0}};
     int result = 0;
     asio::co_spawn(io, run_service(io, engine, acceptor, std::move(jobs)),

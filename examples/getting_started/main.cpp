@@ -1,4 +1,4 @@
-// A greeting that is checked and sent: four statuses, two steps, one engine on memory.
+// A greeting that is checked and sent: four statuses, two steps, one engine with a memory store.
 #include <pawl/builder.hpp>
 #include <pawl/engine.hpp>
 #include <pawl/memory.hpp>
@@ -17,7 +17,7 @@ enum class stage { created = 1, checked, sent, rejected };
 BOOST_DESCRIBE_ENUM(stage, created, checked, sent, rejected)
 using enum stage;
 
-// A step returns where the run goes; a destination that its type does not list does not compile.
+// A step returns the next status. A status that its return type does not list does not compile.
 pawl::step<checked, rejected> check_name(pawl::run<greeting>& run)
 {
     if (run.object().name.empty())
@@ -27,7 +27,7 @@ pawl::step<checked, rejected> check_name(pawl::run<greeting>& run)
 pawl::step<sent> send_text(pawl::run<greeting>& run)
 {
     if (run.attempt() < 3)
-        throw std::runtime_error("the line is busy"); // the attempt is counted in the store
+        throw std::runtime_error("the line is busy"); // retried; the store counts the attempts
     run.object().text = "Hello, " + run.object().name + "!";
     co_return pawl::to<sent>;
 }
@@ -49,10 +49,11 @@ int main()
     b.step<checked>(send_text).retry({.initial = std::chrono::milliseconds{20}});
     b.end<sent, rejected>();
 
-    boost::asio::io_context io;
+    boost::asio::io_context io; // the engine and its handlers run in io.run()
     pawl::engine engine{io.get_executor(), {.store = pawl::open_memory(), .log = {}}};
-    auto work = demonstrate(engine, engine.add(std::move(b).build()));
-    auto done = boost::asio::co_spawn(io, std::move(work), boost::asio::use_future);
-    io.run();
+    auto client = engine.add(std::move(b).build()); // before the engine starts
+    // use_future: done.get() throws what the coroutine has thrown.
+    auto done = boost::asio::co_spawn(io, demonstrate(engine, client), boost::asio::use_future);
+    io.run(); // returns when the coroutine has ended and the engine has stopped
     done.get();
 }

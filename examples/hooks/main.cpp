@@ -1,4 +1,5 @@
-// Telling the world: hooks on a run's life, in its order, at least once, and off its path.
+// Hooks: functions that are called for the events of a run, in order and at least once, without
+// delaying the run.
 #include <pawl/builder.hpp>
 #include <pawl/testing/harness.hpp>
 
@@ -15,7 +16,7 @@ enum class place { warehouse = 1, truck, door };
 BOOST_DESCRIBE_ENUM(place, warehouse, truck, door)
 using enum place;
 
-using seen = pawl::snapshot<parcel, place>;
+using parcel_snapshot = pawl::snapshot<parcel, place>;
 
 pawl::step<truck> load(pawl::run<parcel>& run)
 {
@@ -29,10 +30,10 @@ pawl::step<door> deliver(pawl::run<parcel>&)
     co_return pawl::to<door>;
 }
 
-// What a hook sees is its event, even if the run has gone on since.
-boost::asio::awaitable<void> say(const char* what, const seen& parcel)
+// The snapshot shows the run as it was at the event, even if the run has moved on since.
+boost::asio::awaitable<void> print_parcel(const char* text, const parcel_snapshot& parcel)
 {
-    std::cout << parcel.foreign_id << " " << what;
+    std::cout << parcel.foreign_id << " " << text;
     if (!parcel.reason.empty())
         std::cout << ": " << parcel.reason;
     std::cout << "\n";
@@ -41,22 +42,22 @@ boost::asio::awaitable<void> say(const char* what, const seen& parcel)
 
 int main()
 {
-    int tries = 0;
+    int attempts = 0;
     pawl::builder<parcel, place> b{"parcels"};
     b.step<warehouse>(load).retry({.max_attempts = 1});
     b.step<truck>(deliver);
     b.end<door>();
-    b.on_start([](const seen& p) { return say("is here", p); });
-    b.on_enter<truck>([](const seen& p) { return say("is on its way", p); });
-    b.on_pause([](const seen& p) { return say("needs somebody", p); });
-    b.on_cancel([](const pawl::event& what, const seen& p) {
-        std::cout << "(asked by " << what.requested_by << ") ";
-        return say("goes back", p);
+    b.on_start([](const parcel_snapshot& p) { return print_parcel("is here", p); });
+    b.on_enter<truck>([](const parcel_snapshot& p) { return print_parcel("is on its way", p); });
+    b.on_pause([](const parcel_snapshot& p) { return print_parcel("needs somebody", p); });
+    b.on_cancel([](const pawl::event& event, const parcel_snapshot& p) {
+        std::cout << "(asked by " << event.requested_by << ") ";
+        return print_parcel("goes back", p);
     });
-    b.on_complete([&tries](const seen& p) -> boost::asio::awaitable<void> {
-        if (++tries < 3) // tried again, later; no parcel waits for that
+    b.on_complete([&attempts](const parcel_snapshot& p) -> boost::asio::awaitable<void> {
+        if (++attempts < 3) // the hook is retried; other parcels do not wait
             throw std::runtime_error("the customer's line is busy");
-        co_await say("has arrived", p);
+        co_await print_parcel("has arrived", p);
     });
 
     pawl::testing::harness test{std::move(b).build()};

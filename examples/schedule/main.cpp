@@ -1,4 +1,4 @@
-// A report each working day at nine in Berlin, while the clocks are changed.
+// A report on each working day at nine in Berlin, over a change of the clocks.
 #include <pawl/builder.hpp>
 #include <pawl/schedule.hpp>
 #include <pawl/testing/harness.hpp>
@@ -35,12 +35,13 @@ int main()
     options.engine.clock = std::make_shared<pawl::testing::manual_clock>(friday);
     pawl::testing::harness test{std::move(b).build(), options};
 
-    // Call it at each start of the program: the same schedule again changes nothing.
+    // Set the schedule at each start of the program: setting the same schedule again changes
+    // nothing.
     pawl::schedules schedules{test.client()};
     test.wait_for(schedules.async_set("daily-report", {"Ada"},
                                       {.when = "0 9 * * MON-FRI", .zone = "Europe/Berlin"}));
     test.advance(std::chrono::hours{24 * 5});
-    for (const auto& each : test.wait_for(schedules.async_list()))
-        std::cout << each.name << " (" << each.when << ", " << each.zone << ") has fired "
-                  << each.fired << " times\n";
+    for (const auto& schedule : test.wait_for(schedules.async_list()))
+        std::cout << schedule.name << " (" << schedule.when << ", " << schedule.zone
+                  << ") has fired " << schedule.fired << " times\n";
 }

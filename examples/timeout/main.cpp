@@ -1,5 +1,4 @@
-// An offer that expires: two timeouts of one status, independent of each other, on time that the
-// program moves itself.
+// An offer that expires: a status with two independent timeouts, tested on simulated time.
 #include <pawl/builder.hpp>
 #include <pawl/testing/harness.hpp>
 
@@ -17,7 +16,7 @@ enum class state { offered = 1, accepted, expired };
 BOOST_DESCRIBE_ENUM(state, offered, accepted, expired)
 using enum state;
 
-// Saves the object and is due again after nine hours, in the same visit.
+// repeat_after() saves the object and arms the timeout again.
 pawl::step<offered> remind(pawl::run<offer>& run)
 {
     std::cout << "reminder " << ++run.object().reminders << " to " << run.object().customer << "\n";
@@ -29,7 +28,7 @@ pawl::step<expired> expire(pawl::run<offer>&)
     co_return pawl::to<expired>;
 }
 
-pawl::step<accepted> take(pawl::run<offer>&)
+pawl::step<accepted> accept_offer(pawl::run<offer>&)
 {
     co_return pawl::to<accepted>;
 }
@@ -37,7 +36,7 @@ pawl::step<accepted> take(pawl::run<offer>&)
 pawl::workflow<offer, state> offers()
 {
     pawl::builder<offer, state> b{"offers"};
-    b.callback<offered>("accept", take);
+    b.callback<offered>("accept", accept_offer);
     b.timeout<offered>("remind", 9h, remind);
     b.timeout<offered>("expire", 24h, expire);
     b.end<accepted, expired>();
@@ -49,7 +48,7 @@ int main()
     pawl::testing::harness test{offers()};
     const auto slow = test.trigger("offer-1", {"Ada"});
     const auto quick = test.trigger("offer-2", {"Grace"});
-    test.advance(10h);
+    test.advance(10h); // runs everything that is due on the way
     test.callback(quick, "accept", pawl::bytes{});
     test.advance(14h);
     for (const auto run : {slow, quick}) {

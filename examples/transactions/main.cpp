@@ -1,5 +1,5 @@
-// A ledger in the program's own tables. A step moves money between two accounts in the same
-// transaction that records it, so that it happens once whatever fails.
+// A ledger in the program's own tables. A step moves money between two accounts in the transaction
+// that records the step's effect, so that the money moves exactly once, whatever fails.
 #include <pawl/builder.hpp>
 #include <pawl/engine.hpp>
 #include <pawl/sqlite.hpp>
@@ -19,11 +19,12 @@ struct transfer {
 };
 BOOST_DESCRIBE_STRUCT(transfer, (), (from, to, cents, balance))
 
-enum class stage { asked = 1, booked, told, refused };
-BOOST_DESCRIBE_ENUM(stage, asked, booked, told, refused)
+enum class stage { requested = 1, booked, notified, refused };
+BOOST_DESCRIBE_ENUM(stage, requested, booked, notified, refused)
 using enum stage;
 
-// Executes a statement with up to three parameters; the first column of its row, if it has one.
+// Executes a statement with up to two parameters. Returns the first column of its first row, if
+// any.
 int execute(sqlite3* database, const char* sql, const std::string& text = {}, int number = 0)
 {
     sqlite3_stmt* prepared = nullptr;
@@ -48,7 +49,7 @@ void make_accounts(sqlite3* database)
 
 pawl::step<booked, refused> book(pawl::run<transfer>& run)
 {
-    // The function gets a copy: it runs in the store's thread.
+    // The function captures a copy because it runs in the store's writer thread.
     const transfer order = run.object();
     const auto balance = co_await pawl::sqlite_transaction(
         run, "book", [order](sqlite3* database) -> std::optional<int> {
@@ -62,19 +63,18 @@ pawl::step<booked, refused> book(pawl::run<transfer>& run)
                            "RETURNING cents",
                            order.from, order.cents);
         });
-    // Whatever happens from here on, the next attempt finds the recorded balance, and books
-    // nothing.
+    // From here on the balance is recorded: a further attempt reads it and books nothing.
     if (run.attempt() < 2)
-        throw std::runtime_error("the step fails behind its transaction");
+        throw std::runtime_error("the step fails after its transaction");
     run.object().balance = balance.value_or(0);
     if (!balance)
         co_return pawl::to<refused>;
     co_return pawl::to<booked>;
 }
 
-pawl::step<told> tell(pawl::run<transfer>&)
+pawl::step<notified> notify_customer(pawl::run<transfer>&)
 {
-    co_return pawl::to<told>;
+    co_return pawl::to<notified>;
 }
 
 boost::asio::awaitable<void> demonstrate(pawl::engine& engine,
@@ -85,8 +85,9 @@ boost::asio::awaitable<void> demonstrate(pawl::engine& engine,
         const auto run = co_await transfers.async_trigger(
             "transfer of " + std::to_string(cents), {.from = "ada", .to = "grace", .cents = cents});
         const auto end = co_await transfers.async_await_finished(run);
-        std::cout << end.foreign_id << (end.status == told ? ": booked, ada has " : ": refused, ")
-                  << (end.status == told ? std::to_string(end.object.balance) : "too little")
+        std::cout << end.foreign_id
+                  << (end.status == notified ? ": booked, ada has " : ": refused, ")
+                  << (end.status == notified ? std::to_string(end.object.balance) : "too little")
                   << "\n";
     }
     co_await engine.async_stop();
@@ -95,16 +96,17 @@ boost::asio::awaitable<void> demonstrate(pawl::engine& engine,
 int main()
 {
     pawl::builder<transfer, stage> b{"transfers"};
-    b.step<asked>(book).retry({.initial = std::chrono::milliseconds{20}});
-    b.step<booked>(tell);
-    b.end<told, refused>();
+    b.step<requested>(book).retry({.initial = std::chrono::milliseconds{20}});
+    b.step<booked>(notify_customer);
+    b.end<notified, refused>();
 
-    boost::asio::io_context io;
-    // In a file, the accounts and the transfers would outlive the program together.
+    // In a file, the accounts and the transfers would survive the end of the program.
     const auto store = pawl::open_sqlite(":memory:", {.prepare = make_accounts});
+    boost::asio::io_context io; // the engine and its handlers run in io.run()
     pawl::engine engine{io.get_executor(), {.store = store, .log = {}}};
-    auto work = demonstrate(engine, engine.add(std::move(b).build()));
-    auto done = boost::asio::co_spawn(io, std::move(work), boost::asio::use_future);
-    io.run();
+    auto client = engine.add(std::move(b).build()); // before the engine starts
+    // use_future: done.get() throws what the coroutine has thrown.
+    auto done = boost::asio::co_spawn(io, demonstrate(engine, client), boost::asio::use_future);
+    io.run(); // returns when the coroutine has ended and the engine has stopped
     done.get();
 }
