@@ -115,7 +115,7 @@ void report::write_table(const std::string& file, const std::string& label) cons
     std::ofstream out{file};
     out << fmt::format("Commit {}, {}; {} processors ({}), {}, load average at the end {}.\n\n"
                        "![transitions per second over runs in flight](chart.svg)\n\n"
-                       "| scenario | | median | spread | limit | ratio | target |\n"
+                       "| scenario | | median | spread | baseline | ratio | target |\n"
                        "|---|---|---|---|---|---|---|\n",
                        label, now_in_utc(), std::thread::hardware_concurrency(), processor(),
                        allocator, load_average());
