@@ -6,6 +6,9 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include <algorithm>
+#include <map>
+
 BOOST_AUTO_TEST_SUITE(drain)
 
 using namespace engine_test;
@@ -141,6 +144,91 @@ BOOST_AUTO_TEST_CASE(what_a_stop_cancels_is_no_failed_attempt_and_settles_nothin
             BOOST_TEST(w.stored(timing).deadlines[0].attempt == 0);
             BOOST_TEST((w.outcome(relaying, sent) == pawl::message_outcome::pending));
         }
+}
+
+BOOST_AUTO_TEST_CASE(a_drain_among_a_thousand_parents_and_callbacks_loses_nothing)
+{
+    constexpr int crowd = 1'000;
+    for (const bool batches : both_stores) {
+        drained w{batches};
+        w.options.max_active_runs = 4'096;
+        std::map<std::string, int> started; // by foreign id
+        std::optional<pawl::run_id> child;
+        const auto make = [&] {
+            lamp_builder b{"lamps"};
+            b.step<red>([&](lamp_run&) -> pawl::step<off> {
+                 co_await w.client->async_await_finished(*child, asio::use_awaitable);
+                 co_return pawl::to<off>;
+             }).retry({.max_attempts = 1});
+            b.callback<yellow>(
+                 "open",
+                 [&, clock = w.clock.get()](lamp_run& run, int) -> pawl::step<off> {
+                     co_await wait_on(*clock, 1min); // the stop begins here, for half of them
+                     co_await w.client->async_trigger(run.foreign_id() + "'s", lamp{},
+                                                      {.start = green, .idempotency_key = "one"},
+                                                      asio::use_awaitable);
+                     co_return pawl::to<off>;
+                 })
+                .retry({.max_attempts = 1});
+            b.step<green>([&](lamp_run& run) -> pawl::step<off> {
+                ++started[run.foreign_id()];
+                co_return pawl::to<off>;
+            });
+            b.callback<broken>("end",
+                               [](lamp_run&, int) -> pawl::step<off> { co_return pawl::to<off>; });
+            b.start<red>().start<yellow>().start<green>().start<broken>();
+            ends_with(b);
+            return std::move(b).build();
+        };
+        w.client = w.start(make());
+        child = w.trigger("child", broken);
+        std::vector<pawl::run_id> parents;
+        std::vector<pawl::run_id> called;
+        std::vector<pawl::settlement> sent;
+        for (int i = 0; i < crowd; ++i) {
+            parents.push_back(w.trigger("parent " + std::to_string(i), red));
+            called.push_back(w.trigger("called " + std::to_string(i), yellow));
+        }
+        const auto open = [&](int from, int to) {
+            for (int i = from; i < to; ++i)
+                sent.push_back(w.wait_for(w.client->async_send(
+                    called.at(static_cast<std::size_t>(i)), "open", 1, {}, asio::use_awaitable)));
+        };
+        open(0, crowd / 2);
+        w.advance(30s);
+        open(crowd / 2, crowd);
+        w.stop(45s); // the first half ends by itself, the second half is cancelled
+        const auto stored_attempts = [&](const std::vector<pawl::run_id>& runs) {
+            int attempts = 0;
+            for (const auto& run : runs)
+                attempts += w.stored(run).attempt;
+            return attempts;
+        };
+        const auto outcomes = [&](pawl::message_outcome wanted) {
+            int count = 0;
+            for (int i = 0; i < crowd; ++i)
+                count += w.outcome(called.at(static_cast<std::size_t>(i)),
+                                   sent.at(static_cast<std::size_t>(i))) == wanted
+                             ? 1
+                             : 0;
+            return count;
+        };
+        BOOST_TEST(stored_attempts(parents) == 0);
+        BOOST_TEST(stored_attempts(called) == 0);
+        BOOST_TEST(outcomes(pawl::message_outcome::handled) == crowd / 2);
+        BOOST_TEST(outcomes(pawl::message_outcome::pending) == crowd / 2);
+
+        w.client = w.start(make());
+        w.advance(1min);
+        BOOST_TEST(outcomes(pawl::message_outcome::handled) == crowd);
+        w.wait_for(w.client->async_call(*child, "end", 1, {}, asio::use_awaitable));
+        w.settle();
+        for (const auto& run : parents)
+            BOOST_REQUIRE(w.stored(run).status == static_cast<int>(off));
+        BOOST_TEST(started.size() == static_cast<std::size_t>(crowd));
+        BOOST_TEST(std::ranges::all_of(started, [](const auto& run) { return run.second == 1; }));
+        w.stop();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_of_its_own_still_counts_while_the_engine_drains)
