@@ -7,14 +7,20 @@
 
 namespace pawl {
 
-/// A store that hands everything on to another. Derive from it to change one thing: to count, to
-/// encrypt, to fail on purpose.
+/// A store that forwards each call to another store. Derive from it to change one thing: to encrypt
+/// objects, to count calls, to inject faults.
 ///
-/// apply_apart(), try_apply() and try_find() are not handed on: each call comes through apply() or
-/// find().
+/// Three functions keep their defaults: apply_apart(), try_apply() and try_find(). So each change
+/// goes through apply() or make_transaction(), and each run that is asked for by its id goes
+/// through find().
+///
+/// A store that changes records overrides each function that takes or returns them: apply() and
+/// make_transaction(); find(), latest(), list(), due(), finished_before() and finished_behind(). If
+/// it changes messages, also inbox(); events, also events() and history(); topics, also
+/// topic_events().
 ///
 /// @par Thread Safety
-/// As the inner store's.
+/// As the inner store.
 class forwarding_store : public record_store {
 public:
     explicit forwarding_store(std::shared_ptr<record_store> inner) : inner_(std::move(inner)) {}
@@ -62,28 +68,28 @@ public:
         return inner_->count(workflow, unfinished_only);
     }
 
-    boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
+    boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position first, time_point latest,
                                          std::size_t limit) override
     {
-        return inner_->due(shard, from, until, limit);
+        return inner_->due(shard, first, latest, limit);
     }
 
-    boost::asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
-                                                      std::size_t limit) override
+    boost::asio::awaitable<std::vector<event>>
+    events(std::uint32_t shard, std::uint64_t after_sequence, std::size_t limit) override
     {
-        return inner_->events(shard, after, limit);
+        return inner_->events(shard, after_sequence, limit);
     }
 
-    boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
+    boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after_version,
                                                        std::size_t limit) override
     {
-        return inner_->history(run, after, limit);
+        return inner_->history(run, after_version, limit);
     }
 
-    boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
+    boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after_sequence,
                                                        std::size_t limit) override
     {
-        return inner_->inbox(run, after, limit);
+        return inner_->inbox(run, after_sequence, limit);
     }
 
     boost::asio::awaitable<std::optional<settlement>> outcome(run_id run,
@@ -105,26 +111,26 @@ public:
         return inner_->claim(std::move(shards), owner, lease_duration);
     }
 
-    boost::asio::awaitable<void> release(std::vector<lease> held) override
+    boost::asio::awaitable<void> release(std::vector<lease> held_leases) override
     {
-        return inner_->release(std::move(held));
+        return inner_->release(std::move(held_leases));
     }
 
     boost::asio::awaitable<std::vector<lease>> leases() override { return inner_->leases(); }
 
     boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
                                                                 std::string_view workflow,
-                                                                time_point before,
+                                                                time_point cutoff,
                                                                 std::size_t limit) override
     {
-        return inner_->finished_before(shard, workflow, before, limit);
+        return inner_->finished_before(shard, workflow, cutoff, limit);
     }
 
     boost::asio::awaitable<std::vector<record>>
-    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
-                    time_point before, std::size_t limit) override
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position position,
+                    time_point cutoff, std::size_t limit) override
     {
-        return inner_->finished_behind(shard, workflow, after, before, limit);
+        return inner_->finished_behind(shard, workflow, position, cutoff, limit);
     }
 
     boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
@@ -133,9 +139,9 @@ public:
     }
 
     boost::asio::awaitable<std::vector<stream_event>>
-    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
+    topic_events(std::string_view topic, std::uint64_t after_position, std::size_t limit) override
     {
-        return inner_->topic_events(topic, after, limit);
+        return inner_->topic_events(topic, after_position, limit);
     }
 
     boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
@@ -149,9 +155,9 @@ public:
         return inner_->claim_role(role, owner, lease_duration);
     }
 
-    boost::asio::awaitable<void> release_role(role_lease held) override
+    boost::asio::awaitable<void> release_role(role_lease held_lease) override
     {
-        return inner_->release_role(std::move(held));
+        return inner_->release_role(std::move(held_lease));
     }
 
     boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
@@ -164,9 +170,9 @@ public:
         return inner_->forget_roles(prefix);
     }
 
-    std::shared_ptr<void> subscribe(change_handler hear) override
+    std::shared_ptr<void> subscribe(change_handler handler) override
     {
-        return inner_->subscribe(std::move(hear));
+        return inner_->subscribe(std::move(handler));
     }
 
 protected:

@@ -22,125 +22,193 @@
 
 namespace pawl {
 
-/// When a trigger is refused for its foreign id.
+/// Which earlier runs of a foreign id reject a start. The policy of the new start decides, not the
+/// policies of the earlier ones.
 enum class id_reuse_policy : std::uint8_t {
-    allow_after_finish, ///< one unfinished run per foreign id; after it finished, another may start
-    reject_duplicate,   ///< one run per foreign id, forever
+    allow_after_finish, ///< an unfinished run of the foreign id rejects the start
+    reject_duplicate,   ///< any run of the foreign id rejects the start, finished or not
 };
 
-/// Stores the next version of a run, its event, and what became of the messages that it consumed.
+/// Creates a run, or stores its next version; appends one event, and settles messages.
 ///
-/// A transition whose `next` has finished also settles all other pending messages of the run, as
-/// refused with the detail "the run has finished", and leaves it without a wake-up. A message that
-/// was settled before keeps its first outcome. A finished run still takes messages of kind
-/// delete_data, which make it due.
+/// A creation (`expected_version` is 0) is decided in this order:
 ///
-/// One of kind data_deleted also empties what was said of the run, because such texts quote data:
-/// the `error` of its events so far, but for the reason of the deletion, and the `detail` of its
-/// settled messages. Foreign id, keys, trace parent, callback names and who asked for what stay.
+/// 1. `fenced`: `epoch` is neither 0 nor the epoch of the run's shard.
+/// 2. `duplicate`: a run of the same workflow and foreign id has the same start key, and the key is
+///    not empty. `existing` names that run, which may have finished.
+/// 3. `conflict`: a run has this id.
+/// 4. `already_running`: a run of the same workflow and foreign id is unfinished, see
+///    is_finished(). It is `existing`. A `next` that has finished is rejected too.
+/// 5. `already_ran`: `start` is reject_duplicate and the foreign id has a finished run. `existing`
+///    is the run that record_store::latest() returns.
+/// 6. `accepted`.
+///
+/// A later version is decided in this order: `not_found` (no run has the id of `next`), `fenced`,
+/// `conflict` (the stored version is not `expected_version`), `accepted`. A finished run takes
+/// transitions as well: its data is deleted by them.
+///
+/// A rejected transition changes nothing. An accepted one does all of the following.
+///
+/// **Record.** `next` replaces the record, but for three fields that the store computes:
+/// - `inbox_last` and `inbox_pending` are the store's own counts, whatever `next` says; both are 0
+///   for a new run.
+/// - `wake_at` is `next.wake_at`, also for a finished run. But if `inbox_seen` is less than the
+///   run's `inbox_last` and `next` has not finished, then it is `next.updated_at`, or
+///   `next.wake_at` if that is earlier: a message came that the transition did not know of, so the
+///   run stays due.
+///
+/// **Messages.** Each entry of `settled` settles the pending message of its sequence. An entry
+/// changes nothing if there is no such message or if it has been settled: the first outcome stays.
+/// Then, if `next` has finished, the store settles all messages that are still pending as
+/// `rejected` with the detail "the run has finished". A message that is settled as `failed` gives
+/// its key free, see delivery. The payload of a settled message is not read again; drop it.
+///
+/// **Event.** The event gets the next sequence of the run's shard and is made of the transition:
+/// - `kind` and `from` are the transition's, `to` is `next.status`, `at` is `next.updated_at`;
+///   `run`, `workflow`, `foreign_id`, `version`, `state` and `attempt` are those of `next`.
+/// - `error` depends on the kind. moved, attempt_failed: `next.last_error`. completed:
+///   `next.reason`, or `next.last_error` if the reason is empty. paused, cancelled,
+///   data_deletion_requested, data_deleted: `next.reason`. message_settled: the detail of the first
+///   entry of `settled`. All other kinds: empty.
+/// - `requested_by` is `next.requested_by` for paused, resumed, cancelled and
+///   data_deletion_requested, and empty for all other kinds.
+///
+/// **Deleted data.** A transition of kind data_deleted also empties the texts of the run that may
+/// quote its data: the `error` of its earlier events, except those of kind data_deletion_requested,
+/// and the `detail` of its settled messages. The texts of other runs, and all other fields, stay.
 struct transition {
-    /// `next.version` is `expected_version + 1`. Workflow, foreign id, start key, trace parent and
-    /// creation time of a run never change.
+    /// `next.version` is `expected_version + 1`. Id, workflow, foreign id, start key, trace parent
+    /// and creation time of a run never change.
     record next;
 
     /// The version that `next` was made from; 0 creates the run.
     std::uint64_t expected_version = 0;
 
     event_kind kind = event_kind::started;
-    int from = 0; ///< the status before
+    int from = 0; ///< the status before the transition
 
-    /// The run state before, for observers; not stored. Of a start: initiated.
+    /// The run state before the transition, for observers; not stored. Of a creation: initiated.
     run_state state_before = run_state::initiated;
 
-    /// Only when creating: decides together with `next.start_key`. A run of the same workflow and
-    /// foreign id that has the same, not empty, start key makes the result `duplicate`.
+    /// Of a creation; ignored otherwise.
     id_reuse_policy start = id_reuse_policy::allow_after_finish;
 
-    std::vector<settlement> settled; ///< messages that this transition ends
+    std::vector<settlement> settled; ///< messages that the transition settles; none as `pending`
 
-    /// Sequence of the newest message that the maker of this transition knew of. If the inbox holds
-    /// a newer one, the store keeps the run due now, whatever `next.wake_at` says.
+    /// Sequence of the newest message that the engine knew of when it made the transition. May be
+    /// greater than the newest one that is stored.
     std::uint64_t inbox_seen = 0;
 
-    /// The epoch of the lease under which it was made; 0 when it needs none (creating a run).
+    /// Epoch of the lease under which the transition was made; 0: not checked, as when a client
+    /// creates a run.
     std::uint64_t epoch = 0;
 };
 
-/// Stores a message in a run's inbox and makes the run due now. A message whose key another one of
-/// the run has is a duplicate, unless that one was settled as failed: then the key is free again.
+/// Stores a message in the inbox of a run and makes the run due.
+///
+/// Decided in this order:
+///
+/// 1. `not_found`: no run has the id `content.run`.
+/// 2. `duplicate`: a message of the run has the same name and the same key, the key is not empty,
+///    and that message was not settled as `failed`. `sequence`, `outcome` and `detail` are those of
+///    the first message, `existing` is its run. Of a finished run or a full inbox too.
+/// 3. `finished`: the run has finished, and the message is not of kind delete_data.
+/// 4. `inbox_full`: the run has `max_pending` pending messages or more.
+/// 5. `accepted`.
+///
+/// An accepted message gets the sequence `inbox_last + 1` and is pending. `inbox_last` and
+/// `inbox_pending` of the record grow by one, and `wake_at` becomes `content.sent_at`, unless it is
+/// earlier already; of a finished run too. Version, `updated_at` and all other fields of the record
+/// stay, and the log gets no event.
 struct delivery {
-    message content; ///< its sequence is given by the store
+    message content; ///< its `sequence` is ignored
 
-    /// Refused as inbox_full when the run has this number of pending messages. 0: no limit.
+    /// 0: no limit. Messages of one run may be delivered with different limits.
     std::uint32_t max_pending = 0;
 };
 
-/// Moves a named cursor of a shard forward. A cursor never moves back: a smaller position is
-/// accepted and changes nothing.
+/// Moves a named cursor of a shard forward. Each pair of name and shard is a cursor of its own; it
+/// need not have been stored before.
+///
+/// `fenced` if `epoch` is neither 0 nor the shard's; else `accepted`. A cursor never moves back: a
+/// smaller position is accepted and changes nothing. A position may be greater than the end of the
+/// log. But a store whose database may go back to an earlier state, after a failover or a restore,
+/// rejects as `fenced` a position greater than the next sequence of the shard when `epoch` is not 0
+/// or the name begins with "events/": the consumer has read events that are gone.
 struct cursor_move {
     std::string name;
     std::uint32_t shard = 0;
-    std::uint64_t position = 0;
-    std::uint64_t epoch = 0; ///< of the shard's lease; 0 is not checked
+    std::uint64_t position = 0; ///< of the next event to read; the store does not interpret it
+    std::uint64_t epoch = 0;    ///< of the shard's lease; 0: not checked
 };
 
-/// Removes a finished run with its history, its inbox and its start key, as if it had never been:
-/// id_reuse_policy::reject_duplicate no longer knows of it. Sequences of removed events are not
-/// given again.
+/// Removes a finished run with its events, messages and start key, as if it had never existed: its
+/// id, foreign id and start key are free, also for id_reuse_policy::reject_duplicate.
+///
+/// Decided in this order: `not_found`, `fenced`, `conflict` (the stored version is not
+/// `expected_version`), `already_running` (the run has not finished), `accepted`. Sequences of
+/// removed events are never given again.
 struct removal {
     run_id run;
     std::uint64_t expected_version = 0;
-    std::uint64_t epoch = 0; ///< of the shard's lease; 0 is not checked
+    std::uint64_t epoch = 0; ///< of the shard's lease; 0: not checked
 };
 
-/// Appends an event to a topic.
+/// Appends an event to a topic. The topic exists from its first event on.
+///
+/// `duplicate` if the topic has an event with the same id and the id is not empty; else `accepted`.
+/// Both results have the event's position in `sequence`. The first position of a topic is 1, each
+/// next one is greater by one, and a duplicate takes none.
 struct publication {
-    std::string topic;
-    stream_event content; ///< its position is given by the store
+    std::string topic;    ///< not empty
+    stream_event content; ///< its `position` is ignored
 };
 
-/// Removes the events of a topic up to a position, that included. Their ids may come again then.
+/// Removes the events of a topic up to and including a position. Always `accepted`, also for an
+/// unknown topic. Their ids are free for the changes that follow; their positions are never given
+/// again.
 struct topic_trim {
     std::string topic;
-    std::uint64_t up_to = 0;
+    std::uint64_t up_to = 0; ///< may be greater than the last position
 };
 
 using change = std::variant<transition, delivery, cursor_move, removal, publication, topic_trim>;
 
+/// What became of a change. The order in which a change is checked stands with its type.
 enum class apply_status : std::uint8_t {
-    accepted,
-    duplicate,       ///< this start key, message key or event id was accepted before
-    conflict,        ///< the stored version is not the expected one
-    already_running, ///< creating: an unfinished run holds the foreign id; removing: it is
-                     ///< unfinished
-    already_ran,     ///< creating with id_reuse_policy::reject_duplicate: a finished run holds the
-                     ///< foreign id
+    accepted,        ///< stored
+    duplicate,       ///< creation, delivery, publication: its key or id was stored before
+    conflict,        ///< transition, removal: another version is stored; creation: the id is taken
+    already_running, ///< creation: the foreign id has an unfinished run; removal: it is unfinished
+    already_ran,     ///< creation with reject_duplicate: the foreign id has a finished run
     finished,        ///< delivery: the run has finished
-    fenced,          ///< the shard's epoch is not the change's
-    not_found,       ///< no run of that id
-    inbox_full,      ///< delivery: the run has delivery::max_pending messages already
+    fenced,          ///< transition, cursor move, removal: the epoch is not that of the shard
+    not_found,       ///< transition, delivery, removal: no run has this id
+    inbox_full,      ///< delivery: the run has delivery::max_pending pending messages or more
 };
 
 struct apply_result {
     apply_status status = apply_status::accepted;
 
-    /// accepted transition: its event's sequence; delivery: the message's, publication: the
-    /// event's position (both also of a duplicate).
+    /// Of an accepted transition: sequence of its event. Of a delivery: sequence of its message. Of
+    /// a publication: position of its event. Of a duplicate delivery or publication: those of the
+    /// first one.
     std::uint64_t sequence = 0;
 
-    /// duplicate, already_running, already_ran: the run that is there (of a message: its run).
+    /// Of duplicate, already_running and already_ran: the run that is there; of a duplicate
+    /// delivery: the message's run. Empty otherwise.
     run_id existing;
 
-    /// duplicate delivery: what became of the first one.
+    /// Of a duplicate delivery: what became of the first message.
     message_outcome outcome = message_outcome::pending;
     std::string detail;
 };
 
-/// What became of a change that record_store::apply_apart() had not decided when it completed.
+/// The result of a change that record_store::apply_apart() had not decided when it completed.
 struct late_result {
-    std::size_t index = 0; ///< of the change in its batch
-    apply_result result;
-    std::exception_ptr failure; ///< set: what the store threw for this change
+    std::size_t index = 0;      ///< of the change in its batch
+    apply_result result;        ///< valid if `failure` is null
+    std::exception_ptr failure; ///< set: what the store threw for this change alone
 };
 
 /// The changes of a batch that wait for a lock after record_store::apply_apart() has completed.
@@ -148,18 +216,21 @@ class waiting_changes {
 public:
     virtual ~waiting_changes() = default;
 
-    /// Completes with results of some of them when they are known, and with none after the last.
-    /// One call at a time.
+    /// Completes with the results of one or more of the changes as soon as they are decided; with
+    /// none when all have been given. One call at a time.
     virtual boost::asio::awaitable<std::vector<late_result>> next() = 0;
 };
 
 struct applied_batch {
-    std::vector<apply_result> results;        ///< of all changes but those in `waiting`
+    /// One for each change, in the order of the batch; those of the changes in `waiting` are
+    /// placeholders.
+    std::vector<apply_result> results;
+
     std::vector<std::size_t> waiting;         ///< indexes of the changes that wait, ascending
-    std::shared_ptr<waiting_changes> pending; ///< those changes; null when there is none
+    std::shared_ptr<waiting_changes> pending; ///< null if and only if `waiting` is empty
 };
 
-/// A place in the order of due runs: by time, then by id.
+/// A position in the order of due runs: by wake time, then by id.
 struct due_position {
     time_point at = time_point::min();
     run_id id;
@@ -167,7 +238,7 @@ struct due_position {
     friend auto operator<=>(const due_position&, const due_position&) = default;
 };
 
-/// A place in the order of finished runs: by the time of their last commit, then by id.
+/// A position in the order of finished runs: by the time of their last commit, then by id.
 struct finished_position {
     time_point at = time_point::min();
     run_id id;
@@ -176,16 +247,16 @@ struct finished_position {
 };
 
 struct due_page {
-    std::vector<record> runs; ///< in order of (wake_at, id)
+    std::vector<record> runs; ///< in the order of (wake_at, id)
 
-    /// Where the next page begins: the first run after `runs`, due or not; empty when there is
-    /// none.
+    /// Position of the first run after `runs` in that order, whether it is due or not; empty if
+    /// there is none. The next page begins there.
     std::optional<due_position> next;
 };
 
 enum class sort_order : std::uint8_t { oldest_first, newest_first };
 
-/// A place in the order of creation: that of a run, also of one that has been removed since.
+/// A position in the order of creation, (created_at, id). It stays valid when its run is removed.
 struct list_position {
     time_point created_at;
     run_id run;
@@ -196,87 +267,125 @@ struct list_position {
     friend auto operator<=>(const list_position&, const list_position&) = default;
 };
 
-/// Text of digits, letters and '-', for links and files: parse_list_position() reads it.
-std::string to_string(const list_position& place);
+/// Text of digits, letters and '-', for links and files; parse_list_position() reads it.
+std::string to_string(const list_position& position);
 
-/// Empty when `text` is anything else than what to_string() gives.
+/// Empty if `text` was not written by to_string().
 std::optional<list_position> parse_list_position(std::string_view text) noexcept;
 
-/// What record_store::list looks for. A text that is empty, and a list that is not given, exclude
-/// nothing. A list that is given and empty matches no run: what a program computed as "none of
-/// them" must not become all of them. A list has at most 1000 values.
+/// What record_store::list() looks for: runs that match all of the filters.
+///
+/// An empty text and an optional without a value are no filter. A list that is given and empty
+/// matches no run: what a program computed as "none of these" must not become "all". A list has at
+/// most 1,000 values.
 struct record_query {
     std::string workflow;
     std::optional<std::vector<std::string>> foreign_ids;
     std::optional<std::vector<int>> statuses;
     std::optional<std::vector<run_state>> states;
-    std::optional<time_point> created_from;      ///< inclusive
-    std::optional<time_point> created_to;        ///< exclusive
-    std::optional<time_point> updated_from;      ///< inclusive; of the last commit
-    std::optional<time_point> updated_to;        ///< exclusive
-    std::optional<bool> has_error;               ///< whether last_error says something
-    std::string error_text;                      ///< part of last_error, in the same case
-    sort_order order = sort_order::oldest_first; ///< of creation; ids break ties
-    std::size_t limit = 25;                      ///< 1 to 1000
-    list_position after; ///< the `next` of the page before; none: the first page
+    std::optional<time_point> created_from; ///< inclusive
+    std::optional<time_point> created_to;   ///< exclusive
+    std::optional<time_point> updated_from; ///< of record::updated_at; inclusive
+    std::optional<time_point> updated_to;   ///< of record::updated_at; exclusive
+    std::optional<bool> has_error;          ///< whether record::last_error is not empty
+
+    /// Part of record::last_error, compared byte by byte: case counts, no character is a wildcard.
+    std::string error_text;
+
+    sort_order order = sort_order::oldest_first; ///< by (created_at, id); newest_first: backwards
+    std::size_t limit = 25;                      ///< of runs in the page; 1 to 1,000
+    list_position after; ///< `next` of the page before; default: the first page
 };
 
 struct record_page {
     std::vector<record> runs;
 
-    /// Give it as `after` for the next page, also when the run there has been removed meanwhile;
-    /// none when this is the last page.
+    /// Position of the last of `runs` if more runs match, else the default-constructed position. It
+    /// is record_query::after for the next page, also if that run has been removed meanwhile.
     list_position next;
 };
 
+/// The number of runs in one status and run state of a workflow.
 struct status_count {
     std::string workflow;
     int status = 0;
     run_state state = run_state::initiated;
-    std::uint64_t runs = 0;
+    std::uint64_t runs = 0; ///< above 0
 };
 
-/// A named role's holder until a time: one of many processes does what the role is for.
+/// Ownership of a named role, by one of many processes, until a time.
 struct role_lease {
     std::string role;
-    std::uint64_t epoch = 0; ///< grows at each change of holder
+    std::uint64_t epoch = 0; ///< fencing token: grows with each new holder; the first is above 0
     std::string owner;
-    time_point until; ///< by the store's clock
+    time_point until; ///< on the store's clock
 };
 
 /// An engine's ownership of a shard until a time.
 struct lease {
     std::uint32_t shard = 0;
-    std::uint64_t epoch = 0; ///< grows at each change of owner
-    std::string owner;       ///< empty: nobody's
-    time_point until;        ///< by the store's clock; of a store that is not shared: max()
+    std::uint64_t epoch = 0; ///< fencing token: grows with each new owner; 0 before the first claim
+    std::string owner;       ///< empty: the shard is free
+    time_point until;        ///< on the store's clock; max() while held in a store not shared
 };
 
-/// That something was committed in a shard, by whichever process.
+/// Notification that something was committed in a shard, by any process.
 struct shard_change {
     std::uint32_t shard = 0;
 
-    /// The earliest wake time that was stored since the last news of the shard by changes that need
-    /// no ownership of it (starts, deliveries); empty: none. Its owner does not know of these.
+    /// The earliest `wake_at` that deliveries, and transitions without an epoch, have stored in the
+    /// shard since its last notification; empty: none. The shard's owner did not make these changes
+    /// and does not know of them.
     std::optional<time_point> due;
 };
 
 using change_handler = std::function<void(std::span<const shard_change>)>;
 
-/// Where runs live: the seam that memory, SQLite and PostgreSQL stand behind, and that you may
-/// implement. The conformance suite of pawl::testing states this contract as tests.
+/// Where runs, messages, events, leases, roles, topics and cursors are stored: an extension point
+/// that you may implement. Memory, SQLite and PostgreSQL are implementations.
 ///
-/// Every function may be called from any executor and completes on the caller's. The calls are
-/// coroutines: the caller keeps arguments that are references, spans or views alive until they
-/// complete. None honours cancellation: a write in flight is either done or not, and says which.
+/// A minimal store overrides the pure virtual functions and is not shared. A shared one, which the
+/// engines of several processes use, also overrides first_shards(), now() and subscribe(). The
+/// conformance suite pawl::testing::store_conformance_checks() checks these rules:
 ///
-/// Errors: an awaitable throws pawl::error with one of the `store_*` codes, or with
-/// errc::invalid_argument when an argument is out of its range: a shard that is none, a page limit,
-/// a transition whose versions do not follow each other. After `apply` threw, nothing may be
-/// assumed of its batch; whoever needs to know reads again. But errc::too_large, for a change that
-/// is larger than the backend takes, and errc::invalid_argument say that nothing of the batch was
-/// stored nor will be: an engine then divides the batch, so that one change is refused alone. A
-/// store that throws anything else than pawl::error is one that is not available.
+/// - A change is decided by the state before it, earlier changes of its batch included. A rejected
+///   change leaves nothing behind. A read that begins after a change was accepted sees it.
+/// - A run's shard follows from its workflow and foreign id, see shards(), and never changes. The
+///   events of a shard have the sequences 1, 2, 3, … in the order in which their changes were
+///   accepted.
+/// - An epoch is valid if it equals the epoch of the shard's lease. It stays valid after the lease
+///   has lapsed or was released, until a claim gives the shard a greater epoch. In a shard that was
+///   never claimed no epoch but 0 is valid.
+/// - Each run and message comes back as it was given, but for the fields that the store computes.
+///   Texts are bytes: NUL and what is not UTF-8 are allowed, and names, ids and keys are compared
+///   exactly. A store takes at least objects, effects and payloads of 1 MiB, names, foreign ids and
+///   keys of 1,024 bytes, and every value of a number or time: time_point::min() and max() too.
+/// - Times in records, messages and events come from the changes. A store reads its clock for
+///   leases only.
+/// - Ids are ordered by their bytes.
+/// - What is unknown is empty, not an error: a run, workflow, foreign id, message or topic that
+///   does not exist gives no value or an empty list, a cursor that was never moved is at 0. The
+///   same holds for a `limit` of 0, except that of list(), and for a position behind the last one.
+///
+/// Completes: on the caller's executor, from whichever executor a function is called. A store that
+/// does its work elsewhere keeps the caller's executor busy until then.
+///
+/// Errors: an awaitable throws pawl::error.
+/// - invalid_argument: an argument is out of its range: a shard that does not exist, an empty name
+///   of a topic, role or owner, a query's limit. Of a batch: a transition without a run id or whose
+///   `next.version` is not `expected_version + 1`, a settlement as `pending`, a start in a workflow
+///   for which no shards are left. Nothing of the batch was stored, nor will be.
+/// - too_large: a change is larger than the backend takes. Nothing of the batch was stored, nor
+///   will be.
+/// - `store_*`: the backend failed. The changes of a batch may have been stored; read to find out.
+///
+/// After invalid_argument and too_large an engine divides its batch, so that only the change at
+/// fault fails. It takes an exception that is not a pawl::error for store_unavailable.
+///
+/// Cancellation: none. A call that has begun completes, so that its result is known.
+///
+/// Lifetime: the caller keeps arguments that are references, spans or views valid until the call
+/// completes. The store outlives its calls. Records that were returned are copies.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -284,190 +393,228 @@ class record_store {
 public:
     virtual ~record_store() = default;
 
-    /// The slices that the runs of a workflow are divided into, fixed when the database is made. A
-    /// run's slice is shard_of(foreign_id, shards()), its shard the slice plus the first shard of
-    /// shard_home(workflow, foreign_id).
+    /// The number of shards of a workflow, fixed when the database is created. 1 to 4,096.
+    ///
+    /// A run is in the shard `first + shard_of(foreign_id, shards())`, where `first` is the first
+    /// shard of the workflow shard_home(workflow, foreign_id), see first_shards().
     virtual std::uint32_t shards() const noexcept = 0;
 
-    /// True when other processes may work on the same database. If false, leases given by this
-    /// object never lapse, and opening the database ended those of a process before.
+    /// Whether several processes may use the database at the same time. If not, leases of shards
+    /// never lapse, and opening the database ends those of the process before.
     virtual bool shared() const noexcept = 0;
 
-    /// The first shard of each of these workflows, in their order. A name that is new to the store
-    /// is stored first.
+    /// Gives each of these workflows its first shard, in the order of the names; a name may come
+    /// twice.
     ///
-    /// In a shared store each workflow has shards() shards of its own, from its first one on, which
-    /// never change: so an engine can own those of its workflows alone. The first workflow of a new
-    /// store has the shards from 0 on. A store has at most 32,768 shards in all. In a store that is
-    /// not shared every workflow has the same shards, from 0 on.
+    /// In a store that is not shared all workflows have the shards from 0 on. In a shared store
+    /// each workflow has shards() shards of its own, so that engines can own the shards of their
+    /// workflows alone: the first workflow from 0 on, each next one behind those before it, at most
+    /// 32,768 in all. A workflow that is new to the store gets its shards here, or when its first
+    /// run is created, and keeps them forever. The shards of the first workflow exist before that:
+    /// they can be claimed and read in a new store.
     ///
-    /// Errors: invalid_argument: the store has no shards left for another workflow.
+    /// Errors: invalid_argument — no shards are left for a new workflow; nothing changes.
     ///
-    /// Default, for stores that are not shared: a 0 for each name.
+    /// Default, for stores that are not shared: 0 for each name.
     virtual boost::asio::awaitable<std::vector<std::uint32_t>>
     first_shards(std::vector<std::string> workflows);
 
-    /// What the store's own clock says, by which leases lapse. The engines of a shared store take
+    /// The time on the store's own clock, by which leases lapse. Engines of a shared store take
     /// their time from it, so that the clocks of their machines need not agree.
     ///
-    /// Default: empty, which says that the engine's clock is the store's.
+    /// Default, for stores that are not shared: empty; the engine uses its own clock.
     virtual boost::asio::awaitable<std::optional<time_point>> now();
 
-    /// Stores a batch in one transaction, in its order. Each change is accepted or rejected on its
-    /// own; result i belongs to change i.
+    /// Stores a batch in one transaction. The changes are decided one after the other, in their
+    /// order; each is accepted or rejected on its own.
     ///
-    /// Durability: what it reports as accepted is as durable as the backend's options promise.
+    /// Completes: when the accepted changes are durable, with one result for each change, in the
+    /// order of the batch. An empty batch has no results.
+    ///
+    /// Durability: as the options of the backend promise.
     virtual boost::asio::awaitable<std::vector<apply_result>>
     apply(std::span<const change> batch) = 0;
 
-    /// As apply(), for changes that may be stored in several transactions: an engine's. When
-    /// another session has locked a shard or a topic, the changes that need it wait, and the call
-    /// completes once the other changes are stored. A change waits no longer than the store's
-    /// options say; it fails alone then.
+    /// Stores a batch, as apply() does, but possibly in several transactions. Engines call this
+    /// function.
     ///
-    /// A publication is stored in one transaction with the change before it. Changes of one shard
-    /// are stored in the order in which they were given, those of later batches too.
+    /// A change whose shard or topic is locked by another session waits. A change that waits longer
+    /// than the store's options allow fails alone. A publication is stored in one transaction with
+    /// the change before it. Changes of one shard are stored in the order in which they were given,
+    /// those of later batches too.
     ///
-    /// Default: apply(), and none waits.
+    /// Completes: when all changes that need not wait are durable.
+    ///
+    /// Default: apply(); no change waits.
     virtual boost::asio::awaitable<applied_batch> apply_apart(std::span<const change> batch);
 
-    /// For stores that need no I/O: applies one change here and now, as apply() would, in the
-    /// caller's thread, within microseconds. An engine then collects no batches, so that a run goes
-    /// through its steps while it is warm in the processor's cache.
+    /// Applies one change at once, as apply() would, in the calling thread: for stores that need no
+    /// I/O. Takes some microseconds and does not block. Throws what apply() throws.
     ///
-    /// Default: empty, which says that the store does not do that. It is the same at each call.
-    virtual std::optional<apply_result> try_apply(const change& only);
+    /// An engine that gets a result collects no batches, so that a run goes through its steps while
+    /// its data is in the processor's cache. A store gives a result at each call or at none.
+    ///
+    /// Default: empty; an engine calls apply_apart().
+    virtual std::optional<apply_result> try_apply(const change& item);
 
-    /// A transaction of the database in which a program does `work`, and which stores a transition
-    /// of a run.
+    /// Makes a transaction in which a program does `work` and the store stores one transition.
     ///
-    /// Default: throws error (invalid_argument), as for work of another kind of database: the store
-    /// has no transactions of this kind.
+    /// Errors: throws error (invalid_argument) if the work is for another kind of database.
+    ///
+    /// Default: throws that error.
     virtual std::unique_ptr<store_transaction> make_transaction(transaction_work work);
 
+    /// The record of a run.
     virtual boost::asio::awaitable<std::optional<record>> find(run_id id) = 0;
 
-    /// As find(), here and now, for stores that try_apply(). Not asked of a store that is shared.
+    /// The record of a run, at once, in the calling thread: for stores that implement try_apply().
+    /// Not called if the store is shared.
     ///
-    /// Default: empty, which says that the store does not do that, or has no such run.
+    /// Default: empty; the caller asks find().
     virtual std::optional<record> try_find(run_id id);
 
-    /// The unfinished run of this foreign id, of which there is at most one; else the one with the
-    /// latest creation time. Which run is meant does not depend on what clocks said.
+    /// The unfinished run of this foreign id, of which there is at most one. If there is none: its
+    /// run with the greatest (created_at, id).
     virtual boost::asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                                  std::string_view foreign_id) = 0;
 
+    /// A page of the runs that match the query, in its order. A reader that follows
+    /// record_page::next sees each run exactly once that exists and matches all the time, whatever
+    /// others write.
+    ///
+    /// Errors: invalid_argument — the limit is not from 1 to 1,000, or a list has more than 1,000
+    /// values.
     virtual boost::asio::awaitable<record_page> list(const record_query& query) = 0;
 
-    /// How many runs stand where, of one workflow, or of all when the name is empty. With
-    /// `unfinished_only`, finished runs are not counted (and need not be read).
+    /// The number of runs by status and run state, of one workflow, or of all if the name is empty.
+    /// In any order; a combination without runs is left out. With `unfinished_only`, finished runs
+    /// are not counted (and need not be read).
     virtual boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
                                                                     bool unfinished_only) = 0;
 
-    /// Up to `limit` finished runs of the workflow in the shard whose last commit was before
-    /// `before`, the oldest first; ids break ties.
+    /// Up to `limit` finished runs of the workflow in the shard whose `updated_at` is before
+    /// `cutoff`, in the order of (updated_at, id).
     virtual boost::asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
                                                                         std::string_view workflow,
-                                                                        time_point before,
+                                                                        time_point cutoff,
                                                                         std::size_t limit) = 0;
 
-    /// As finished_before(), of the runs that stand behind `after` in that order.
+    /// As finished_before(), for the runs behind `position` in that order, its own run excluded.
     ///
-    /// Default: by finished_before(), which reads all runs up to there again.
+    /// Default: calls finished_before(), which reads all runs up to there again.
     virtual boost::asio::awaitable<std::vector<record>>
-    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position after,
-                    time_point before, std::size_t limit);
+    finished_behind(std::uint32_t shard, std::string_view workflow, finished_position position,
+                    time_point cutoff, std::size_t limit);
 
-    /// Up to `limit` runs of the shard with `from <= (wake_at, id)` and `wake_at <= until`.
-    virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from,
-                                                 time_point until, std::size_t limit) = 0;
+    /// Up to `limit` runs of the shard that are due: those with a `wake_at` of at most `latest`, in
+    /// the order of (wake_at, id), beginning with the run at `first`, included. Finished runs that
+    /// have a `wake_at` are among them.
+    virtual boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position first,
+                                                 time_point latest, std::size_t limit) = 0;
 
-    /// The shard's events with a sequence greater than `after`, in order, at most `limit`. No
-    /// sequence is missing but those of runs that were removed.
+    /// Up to `limit` events of the shard whose sequence is greater than `after_sequence`, in order.
+    /// Only the sequences of removed runs are missing.
     virtual boost::asio::awaitable<std::vector<event>>
-    events(std::uint32_t shard, std::uint64_t after, std::size_t limit) = 0;
+    events(std::uint32_t shard, std::uint64_t after_sequence, std::size_t limit) = 0;
 
-    /// Where the shard's log ends: the sequence of its last event, 0 before the first. When events
-    /// at the end were removed it may be that of one of them.
+    /// The sequence of the shard's last event; 0 before the first. If events at the end were
+    /// removed, it may be the sequence of one of these.
     ///
-    /// Default: by events(), which reads the whole log.
+    /// Default: calls events() and reads the whole log.
     virtual boost::asio::awaitable<std::uint64_t> log_end(std::uint32_t shard);
 
-    /// The run's events with a version greater than `after`, in order, at most `limit`.
-    virtual boost::asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
-                                                               std::size_t limit) = 0;
+    /// Up to `limit` events of the run whose version is greater than `after_version`, in order.
+    virtual boost::asio::awaitable<std::vector<event>>
+    history(run_id run, std::uint64_t after_version, std::size_t limit) = 0;
 
-    /// The run's pending messages with a sequence greater than `after`, in order, at most `limit`.
-    virtual boost::asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
-                                                               std::size_t limit) = 0;
+    /// Up to `limit` pending messages of the run whose sequence is greater than `after_sequence`,
+    /// in order.
+    virtual boost::asio::awaitable<std::vector<message>>
+    inbox(run_id run, std::uint64_t after_sequence, std::size_t limit) = 0;
 
-    /// What became of a message; empty when there is no such message.
+    /// The sequence of a message with its outcome, which may be `pending`, and detail; empty if the
+    /// run has no such message.
     virtual boost::asio::awaitable<std::optional<settlement>> outcome(run_id run,
                                                                       std::uint64_t sequence) = 0;
 
-    /// A named cursor's position in a shard's log; 0 when it was never moved.
+    /// The position of a named cursor in the shard's log; 0 if it was never moved.
     virtual boost::asio::awaitable<std::uint64_t> cursor(std::string_view name,
                                                          std::uint32_t shard) = 0;
 
-    /// Takes each of these shards that is free, lapsed, or the owner's already, which renews it;
-    /// completes with those taken. A new owner gets a greater epoch than any before. The same owner
-    /// keeps its own, also when its lease had lapsed; but when the database has gone back to an
-    /// earlier state, it gets a greater one too. No two engines have the same owner name at any
-    /// time.
+    /// Claims those of the shards that are free or lapsed or belong to `owner`; completes with
+    /// their leases, in any order. A shard of another owner is left out.
     ///
-    /// A lease ends when `lease_duration` has passed on the store's own clock, so that the clocks
-    /// of engines need not agree; one of zero has lapsed at once.
+    /// A new owner gets an epoch greater than any before, at least 1. An owner that claims its own
+    /// shard renews its lease and keeps its epoch, also after the lease has lapsed; but it gets a
+    /// greater epoch if the database was opened again, when the store is not shared, or went back
+    /// to an earlier state. No two engines have the same owner name at any time.
+    ///
+    /// In a shared store a lease ends when `lease_duration` has passed on the store's clock; a
+    /// duration of zero lapses at once. In a store that is not shared it does not end.
+    ///
+    /// Errors: invalid_argument — a shard does not exist, or `owner` is empty; nothing is claimed.
     virtual boost::asio::awaitable<std::vector<lease>>
     claim(std::vector<std::uint32_t> shards, std::string_view owner, duration lease_duration) = 0;
 
-    /// Gives shards back; the next claim gets a greater epoch, whoever makes it. A lease that is no
-    /// longer held changes nothing.
-    virtual boost::asio::awaitable<void> release(std::vector<lease> held) = 0;
+    /// Releases shards: they have no owner then, and the next claim gets a greater epoch, whoever
+    /// makes it. A lease whose epoch is not the shard's changes nothing.
+    virtual boost::asio::awaitable<void> release(std::vector<lease> held_leases) = 0;
 
-    /// Every shard of every workflow with its owner. An owner whose lease has lapsed, or ended when
-    /// the database was opened again, is named until it releases the shard or another engine claims
-    /// it: so an engine can tell that the engine before it crashed.
+    /// The leases of all shards of all workflows, in the order of the shards, free ones included.
+    ///
+    /// The owner of a lease that has lapsed, or that ended when the database was opened again, is
+    /// named until it releases the shard or another owner claims it: so an engine can tell that the
+    /// engine before it crashed.
     virtual boost::asio::awaitable<std::vector<lease>> leases() = 0;
 
-    /// Takes the role if it is free, lapsed, or the owner's already, which renews it; empty
-    /// otherwise. As claim(), but leases of roles lapse in every store. Opening a database that is
-    /// not shared ends those of before.
+    /// Claims the role if it is free or lapsed or belongs to `owner`, which renews its lease; empty
+    /// if another owner holds it.
+    ///
+    /// Epochs are given as by claim(). Leases of roles end in every store, `lease_duration` after
+    /// the call; opening a database that is not shared ends those of before.
+    ///
+    /// Errors: invalid_argument — `role` or `owner` is empty.
     virtual boost::asio::awaitable<std::optional<role_lease>>
     claim_role(std::string_view role, std::string_view owner, duration lease_duration) = 0;
 
-    /// Gives the role back. A lease that is no longer held changes nothing.
-    virtual boost::asio::awaitable<void> release_role(role_lease held) = 0;
+    /// Releases the role; the next holder gets a greater epoch. A lease whose epoch is not the
+    /// role's changes nothing.
+    virtual boost::asio::awaitable<void> release_role(role_lease held_lease) = 0;
 
-    /// The roles that are held now and whose names begin so, in order of their names.
+    /// The roles that are held now and whose names begin with `prefix`, in the order of the bytes
+    /// of their names.
     virtual boost::asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) = 0;
 
-    /// Forgets the roles whose names begin so and that nobody holds now. Their epochs may
-    /// start at 1 again. Engines do so with the roles that show that they are alive, whose names
+    /// Forgets the roles that nobody holds now and whose names begin with `prefix`. Their epochs
+    /// may begin at 1 again. Engines forget the roles that serve as their heartbeats, whose names
     /// are used once.
     virtual boost::asio::awaitable<void> forget_roles(std::string_view prefix) = 0;
 
-    /// Tells `hear` from now on what is committed, also by other processes, until the returned
-    /// handle is destroyed. News may come late, merged, or not at all, so that whoever depends on
-    /// them also looks now and then; after a gap that is known, each shard is told with
-    /// `due = time_point::min()`. `hear` is called from any thread and does not block.
+    /// Calls `handler` for the commits of all processes until the returned handle is destroyed. A
+    /// call that is in progress then may still complete.
     ///
-    /// Default, for stores that are not shared: null, nothing is told.
-    virtual std::shared_ptr<void> subscribe(change_handler hear);
+    /// Notifications may come late, be merged, or get lost: a caller that depends on them also
+    /// polls. After a loss that the store knows of, it notifies each shard with a `due` of
+    /// time_point::min(). The handler is called on any thread; it must not block.
+    ///
+    /// Default, for stores that are not shared: null; the handler is never called.
+    virtual std::shared_ptr<void> subscribe(change_handler handler);
 
-    /// The topic's events with a position greater than `after`, in order, at most `limit`.
+    /// Up to `limit` events of the topic whose position is greater than `after_position`, in order.
     virtual boost::asio::awaitable<std::vector<stream_event>>
-    topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) = 0;
+    topic_events(std::string_view topic, std::uint64_t after_position, std::size_t limit) = 0;
 
-    /// The position of the topic's last event, also of one that was trimmed; 0 before the first.
+    /// The position of the topic's last event, also if it was trimmed; 0 before the first.
     virtual boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) = 0;
 };
 
-/// The slice that a foreign id falls in. Stored: never change the function.
+/// The number, from 0 to `shards` - 1, of the shard of its workflow that a foreign id belongs to.
+/// Stored: never change the function.
 std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexcept;
 
-/// The workflow in whose shards a run is: its own; for a schedule (a run of "pawl.schedules") the
-/// one that it triggers, so that an engine that has this workflow drives it. Stored: never change
-/// the function.
+/// The workflow in whose shards a run is: its own. For a schedule (a run of "pawl.schedules") it is
+/// the workflow that the schedule triggers, so that an engine that has this workflow drives it.
+/// Stored: never change the function.
 std::string_view shard_home(std::string_view workflow, std::string_view foreign_id) noexcept;
 
 } // namespace pawl

@@ -13,34 +13,41 @@ struct apply_result;
 struct transition;
 class postgres_session;
 
-/// What a program does in a transaction of its store's database: of SQLite a plain function, of
+/// What a program does in a transaction of its store's database: for SQLite a function, for
 /// PostgreSQL a coroutine. See sqlite_transaction() and postgres_transaction().
 using transaction_work =
     std::variant<std::function<void(sqlite3*)>,
                  std::function<boost::asio::awaitable<void>(postgres_session&)>>;
 
-/// One transaction of a store's database that has a program's statements and one transition of a
-/// run. Made by record_store::make_transaction(), used once, by one coroutine.
+/// One transaction of a store's database, with the statements of a program and one transition of a
+/// run. Made by record_store::make_transaction(). The engine calls run() and then commit(), once
+/// each. Destroying the object rolls back what was not committed.
 ///
-/// Destroying it rolls back what was not committed.
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Unsafe.
 class store_transaction {
 public:
     virtual ~store_transaction() = default;
 
-    /// Begins the transaction and does the work in it, if the store can do so without keeping
-    /// others from their commits. Else it does nothing, and commit() does the work.
+    /// Begins the transaction and does the work in it, if that does not block the commits of
+    /// others. Else it does nothing, and commit() does the work.
     ///
-    /// Errors: those of the work, and store_* codes. Nothing is stored then.
+    /// Errors: the exceptions of the work; store_* codes. Nothing is stored then.
     virtual boost::asio::awaitable<void> run() = 0;
 
-    /// Does the work, if run() has not; calls `complete(made)`, which adds to the transition what
-    /// the work has led to, perhaps in another thread; stores the transition as apply() would; and
-    /// commits, if it is accepted. Both are stored, or neither.
+    /// Does the work if run() has not, calls `complete(step)`, which adds the result of the work to
+    /// the transition, and stores the transition as record_store::apply() does. Commits if the
+    /// transition is accepted, and rolls back if it is rejected: work and transition are both
+    /// stored, or neither is. The work need not be done for a transition that is rejected. Work and
+    /// `complete` may be called in another thread.
     ///
-    /// Errors: those of the work and of `complete`, and store_* codes. After store_unavailable
-    /// nothing is known of the transaction; otherwise nothing is stored.
+    /// Completes: when both are durable, or with the rejection. `step` and `complete` must stay
+    /// valid until then.
+    ///
+    /// Errors: the exceptions of the work and of `complete`; store_* codes. After store_unavailable
+    /// both may be stored; after any other error nothing is.
     virtual boost::asio::awaitable<apply_result>
-    commit(transition& made, const std::function<void(transition&)>& complete) = 0;
+    commit(transition& step, const std::function<void(transition&)>& complete) = 0;
 };
 
 } // namespace pawl
