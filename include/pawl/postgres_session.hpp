@@ -15,7 +15,8 @@
 
 namespace pawl {
 
-/// A parameter of a statement, as text, whose type the server finds out; or NULL.
+/// A parameter of a statement: NULL, or a text whose type the server infers. Made implicitly of
+/// texts, numbers, bool, std::nullopt and std::optional of these.
 class postgres_value {
 public:
     postgres_value(std::nullopt_t) {}
@@ -41,14 +42,15 @@ public:
             text_ = postgres_value{*value}.text_;
     }
 
-    /// Null for NULL.
+    /// Null for NULL. Valid while the value lives.
     const char* text() const noexcept { return text_ ? text_->c_str() : nullptr; }
 
 private:
     std::optional<std::string> text_;
 };
 
-/// What a statement gave: rows of texts. Numbers of rows and columns begin at 0.
+/// The result of a statement: rows of texts. Rows and columns are numbered from 0. A copy shares
+/// the result.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -56,21 +58,21 @@ class postgres_rows {
 public:
     postgres_rows() = default;
 
-    std::size_t size() const noexcept;
+    std::size_t size() const noexcept; ///< number of rows
     std::size_t columns() const noexcept;
 
-    /// How many rows the statement has inserted, updated, deleted or selected.
+    /// The number of rows that the statement inserted, updated, deleted or selected.
     std::uint64_t affected() const noexcept;
 
-    /// The value as PostgreSQL writes it; empty for NULL. Valid while the rows live.
+    /// The value as PostgreSQL writes it; without a value for NULL. Valid while the rows live.
     ///
-    /// Errors: throws pawl::error (invalid_argument) when there is no such row or column.
+    /// Errors: throws pawl::error (invalid_argument) if the row or column does not exist.
     std::optional<std::string_view> text(std::size_t row, std::size_t column = 0) const;
 
-    /// The value as a string, a number, or bool.
+    /// The value as a T: std::string, bool, or a number.
     ///
-    /// Errors: throws pawl::error (invalid_argument), naming row and column, when the row or the
-    /// column does not exist, or the value is NULL or not a T.
+    /// Errors: throws pawl::error (invalid_argument), naming row and column, if the row or column
+    /// does not exist, or if the value is NULL or not a T.
     template <class T>
     T get(std::size_t row, std::size_t column = 0) const
     {
@@ -99,7 +101,7 @@ public:
     explicit postgres_rows(std::shared_ptr<const void> result) : result_(std::move(result)) {}
 
 private:
-    [[noreturn]] static void refuse(std::size_t row, std::size_t column, const char* why);
+    [[noreturn]] static void refuse(std::size_t row, std::size_t column, const char* reason);
 
     std::shared_ptr<const void> result_; ///< libpq's
 };
@@ -109,10 +111,13 @@ class transaction_session;
 }
 
 /// The session in which the transaction of postgres_transaction() is open. Valid until the function
-/// returns, and used by one coroutine at a time.
+/// that was given it has returned.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Unsafe; one statement at a time.
 class postgres_session {
 public:
-    /// Executes one statement: `$1` and so on stand for the parameters.
+    /// Executes one statement. `$1`, `$2`, … stand for the parameters.
     ///
     /// @code
     /// const auto rows = co_await session.execute(
@@ -121,14 +126,14 @@ public:
     /// const auto entry = rows.get<std::int64_t>(0);
     /// @endcode
     ///
-    /// Completes when the server has answered, on the caller's executor.
+    /// Completes: on the caller's executor, when the server has answered.
+    ///
+    /// Errors: pawl::error with the server's text: invalid_argument — the statement, a value, or a
+    /// constraint; store_access_denied — missing rights; store_unavailable — the connection was
+    /// lost, or a time limit exceeded, which the text names; others as listed at open_postgres().
+    /// After an error the transaction cannot commit, unless `fn` rolls back to a savepoint.
     ///
     /// Cancellation: none; `statement_timeout` and `lock_timeout` limit the statement.
-    ///
-    /// Errors: pawl::error with the server's text: invalid_argument (the statement, a value, or a
-    /// constraint), store_access_denied (no rights), store_unavailable (connection lost, or over a
-    /// time limit, which the text names), and others as listed at open_postgres(). After an error
-    /// the transaction cannot commit, unless the function goes back to a savepoint.
     boost::asio::awaitable<postgres_rows> execute(std::string sql,
                                                   std::vector<postgres_value> parameters = {});
 
