@@ -9,12 +9,12 @@
 
 namespace pawl {
 
-/// Where the events of a connector come from: a topic, a workflow's log, or a system of your own,
-/// which you connect by implementing this and event_receiver.
+/// Where the events of a connector come from: a topic, the log of a workflow, or a system of your
+/// own, which you connect by implementing this class and event_receiver.
 ///
-/// What a source of your own has to give: positions that grow from event to event of one receiver,
-/// and, as the basis of exactly once, ids that name an event for ever. An event without an id is
-/// named by its position, which must then be the same whenever it comes again.
+/// A source of your own gives its events positions that grow from event to event of one receiver,
+/// and ids that name an event forever: the connector recognizes a repeated event by its id. An
+/// event without an id is recognized by its position, which must then be the same each time.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -22,16 +22,21 @@ class event_source {
 public:
     virtual ~event_source() = default;
 
-    /// Begins, or goes on, to read as this consumer. The engine sees to it that a connector has one
-    /// receiver at a time, also among many engines.
+    /// Begins to read as this consumer, or continues behind the last acknowledged event. The engine
+    /// makes sure that a connector has one receiver at a time, among all engines.
     ///
-    /// Cancellation: terminal, where it waits for the world outside.
+    /// Completes: with a receiver, which is not null.
+    ///
+    /// Errors: any exception; the engine tries again later.
+    ///
+    /// Cancellation: terminal, if the call waits for another system.
     virtual boost::asio::awaitable<std::unique_ptr<event_receiver>> open(std::string consumer) = 0;
 };
 
-/// A topic's events. `from` is where a connector begins that is new to the topic.
+/// Makes a source of the events of a topic. `start` says where a connector begins that the topic
+/// does not know yet.
 std::shared_ptr<event_source> from_topic(std::shared_ptr<event_streamer> streamer,
                                          std::string topic,
-                                         subscribe_from from = subscribe_from::beginning);
+                                         subscribe_from start = subscribe_from::beginning);
 
 } // namespace pawl

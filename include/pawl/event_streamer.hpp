@@ -15,41 +15,51 @@
 
 namespace pawl {
 
-/// Where a consumer begins that its topic does not know yet.
+/// Where a consumer begins that its topic does not know yet. A known consumer continues behind its
+/// last acknowledged event.
 enum class subscribe_from {
-    beginning, ///< with the first event that is still there
-    latest,    ///< with the first event sent after the subscription has completed
+    beginning, ///< with the oldest event that the topic still has
+    latest,    ///< with the first event that is sent after the subscription has completed
 };
 
-/// One consumer's way along a topic. Made by event_streamer::subscribe(); ends when it is
-/// destroyed.
+/// Reads a topic as one consumer. Made by event_streamer::subscribe(); reading ends when the object
+/// is destroyed, and what was not acknowledged is read by the consumer's next receiver.
+///
+/// Lifetime: the receiver outlives its calls.
 ///
 /// @par Thread Safety
-/// Distinct objects: Safe.@n Shared objects: Unsafe. An ack() may be called while a receive() is
-/// under way; else one call at a time.
+/// Distinct objects: Safe.@n Shared objects: Unsafe; but ack() may be called while a receive() is
+/// in progress. Otherwise one call at a time.
 class event_receiver {
 public:
     virtual ~event_receiver() = default;
 
-    /// Completes with the next events, in order, at least one and at most `limit`; until there is
-    /// one it waits, without polling. Events that this receiver has given are not given again.
+    /// Receives the next events in the order of their positions: at least one, at most `limit`.
+    /// Each event comes once from a receiver, acknowledged or not.
     ///
-    /// Cancellation: terminal, at any moment; nothing is lost then. The receiver outlives the call.
+    /// Completes: as soon as there is an event; until then it waits, without polling.
+    ///
+    /// Cancellation: terminal, at any time; the next receive() gives the events that this one did
+    /// not.
     virtual boost::asio::awaitable<std::vector<stream_event>> receive(std::size_t limit = 100) = 0;
 
-    /// Says that all events up to this position have been worked off. The consumer's next receiver
-    /// begins after it; what is not acknowledged comes again.
+    /// Acknowledges all events up to and including a position: they have been processed. The
+    /// consumer's next receiver begins behind it. A receive() in progress goes on.
     ///
-    /// Durability: as the streamer's.
+    /// Durability: that of the streamer.
     virtual boost::asio::awaitable<void> ack(std::uint64_t position) = 0;
 };
 
-/// Topics of events, read by named consumers, each at its own pace: the seam to a broker, which you
-/// may implement. The conformance suite of pawl::testing states this contract as tests.
+/// Topics of events, which named consumers read, each at its own pace: an extension point for a
+/// message broker. The conformance suite pawl::testing::streamer_conformance_checks() checks these
+/// rules:
 ///
-/// Names of topics and consumers are compared exactly; a consumer of the same name on another topic
-/// is another one. Receivers of the same consumer that live at the same time are each given what
-/// was not acknowledged when they began.
+/// - Names of topics and consumers are compared exactly. Consumers of the same name on two topics
+///   are two consumers.
+/// - Each consumer of a topic receives all of its events. Two receivers of one consumer at the same
+///   time both receive what was not acknowledged when they were made.
+/// - An event comes back as it was sent, whatever bytes it has, but for its position. Positions of
+///   a topic grow and are above 0.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -57,39 +67,48 @@ class event_streamer {
 public:
     virtual ~event_streamer() = default;
 
-    /// Appends events to a topic, in their order, all or none. One whose id the topic has already
-    /// is passed over. Completes with their positions, of those passed over the first one's.
+    /// Appends events to a topic, in their order, all or none. An event whose id the topic has, and
+    /// whose id is not empty, is not appended again.
     ///
-    /// Durability: as the implementation's. Errors: invalid_argument for a topic without a name;
-    /// store_* codes.
+    /// Completes: with one position for each event; of an event that was not appended it is the
+    /// position of the first one with its id.
+    ///
+    /// Durability: that of the implementation.
+    ///
+    /// Errors: invalid_argument — the name of the topic is empty; store_* codes.
     virtual boost::asio::awaitable<std::vector<std::uint64_t>>
     send(std::string topic, std::vector<stream_event> events) = 0;
 
-    /// Begins, or goes on, to read a topic. The topic need not have events yet.
+    /// Begins to read a topic as this consumer, or continues. The topic need not have events yet.
+    /// With subscribe_from::latest a new consumer is stored before the call completes.
     ///
-    /// Errors: invalid_argument for a name that is empty; store_* codes.
+    /// Completes: with a receiver, which is not null.
+    ///
+    /// Errors: invalid_argument — a name is empty; store_* codes.
     virtual boost::asio::awaitable<std::unique_ptr<event_receiver>>
     subscribe(std::string topic, std::string consumer,
-              subscribe_from from = subscribe_from::beginning) = 0;
+              subscribe_from start = subscribe_from::beginning) = 0;
 
-    /// Removes a topic's events up to a position, that included, whoever has not read them.
+    /// Removes the events of a topic up to and including a position, whether or not all consumers
+    /// have read them. Their ids may be used again.
+    ///
+    /// Errors: store_* codes.
     virtual boost::asio::awaitable<void> trim(std::string topic, std::uint64_t up_to) = 0;
 };
 
 struct store_streamer_options {
-    /// In a store that other processes share: how often a receiver that waits looks for what they
-    /// sent. Above zero. Default 1 s.
+    /// Poll interval of a waiting receiver for events that other processes sent. Not used if the
+    /// store is not shared. Above zero. Default 1 s.
     duration look = std::chrono::seconds{1};
 
-    /// What that is measured on. Default: the machine's clocks.
+    /// The clock of the poll interval. Default: the machine's clocks.
     std::shared_ptr<pawl::clock> clock = default_clock();
 };
 
-/// Topics in a record_store, as durable as that: with open_memory() a streamer in memory.
+/// Makes a streamer whose topics are in a record_store, with the durability of the store. A waiting
+/// receiver wakes at once for events that any streamer of the same store object sends.
 ///
-/// Receivers are woken by what is sent through any streamer of the same store object.
-///
-/// Throws definition_error when an option is out of its range.
+/// Errors: throws definition_error if an option is out of its range.
 std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> store,
                                                store_streamer_options options = {});
 

@@ -13,10 +13,10 @@
 
 namespace pawl {
 
-/// A role that this process holds, alone among all that ask for it, until it is lost or given back.
+/// A role that this process holds, alone among all that ask for it, until it is lost or released.
 ///
-/// Destroying it gives the role back, in the background: when that fails, or the executor runs no
-/// more, the role is free once its time is over.
+/// The destructor releases the role in the background. If that fails, or if the executor no longer
+/// runs, the role is free when its lease ends.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe, with one wait for lost() at a time.
@@ -24,38 +24,46 @@ class held_role {
 public:
     virtual ~held_role() = default;
 
+    /// As it was acquired.
     virtual const std::string& name() const noexcept = 0;
 
-    /// Grows from each holder to the next. Give it to what the role protects, so that a holder that
-    /// has lost the role without knowing it yet is told from its successor.
+    /// A fencing token: above 0, and greater than the epochs of all earlier holders. Pass it to the
+    /// resource that the role protects, so that the resource can reject a holder that has lost the
+    /// role and does not know it yet.
     virtual std::uint64_t epoch() const noexcept = 0;
 
-    /// Whether the role is held at this moment, as far as this process can know. Once lost() has
-    /// completed it is false for ever.
+    /// Whether the role is held now, as far as this process can know. False forever once lost() has
+    /// completed.
     virtual bool held() const noexcept = 0;
 
-    /// Completes when the role is held no more: somebody else has it, it could not be renewed in
-    /// time, or it was given back.
+    /// Waits for the loss of the role.
     ///
-    /// The time is counted here, from before the last renewal that succeeded was asked for: no
-    /// successor can have the role before this one has had the chance to know.
+    /// Completes: when the role is no longer held: another process holds it, it could not be
+    /// renewed in time, or it was released.
     ///
-    /// Cancellation: terminal; the role stays as it is. The role outlives the call.
+    /// This process counts the time of the lease from the moment before it asked for the last
+    /// renewal that succeeded. So the role is lost here before another process can acquire it.
+    ///
+    /// Cancellation: terminal; the role stays held.
+    ///
+    /// Lifetime: the object outlives the call.
     virtual boost::asio::awaitable<void> lost() = 0;
 
-    /// Gives the role back; completes when the next one can have it. Of a role that is not held it
-    /// completes at once.
+    /// Releases the role. Has no effect on a role that is not held.
     ///
-    /// Cancellation: terminal; it ends the wait only. Errors: none; a role that could not be given
-    /// back is free once its time is over.
+    /// Completes: when another process can acquire the role; at once if it is not held.
+    ///
+    /// Errors: none; a role that could not be released is free when its lease ends.
+    ///
+    /// Cancellation: terminal; it ends the wait only.
     virtual boost::asio::awaitable<void> release() = 0;
 };
 
-/// Decides which of many processes does what only one may do: the seam to a lock service, which you
-/// may implement. The conformance suite of pawl::testing states this contract as tests.
+/// Leader election: decides which of many processes holds a role. An extension point for a lock
+/// service. The conformance suite pawl::testing::role_conformance_checks() checks this contract.
 ///
-/// Each call of acquire() is a holder of its own: two of the same scheduler exclude each other as
-/// two of different processes do.
+/// Each call of acquire() asks for a holder of its own: two calls to one scheduler exclude each
+/// other as those of two processes do. Names of roles are compared exactly.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -63,20 +71,22 @@ class role_scheduler {
 public:
     virtual ~role_scheduler() = default;
 
-    /// Completes when the caller holds the role, however long that takes. The role is renewed on
-    /// the caller's executor, which must go on running for as long as the role shall be held.
+    /// Waits for a role, and holds it. The role is renewed on the caller's executor, which must run
+    /// as long as the role is to be held.
     ///
-    /// Cancellation: terminal, at any moment and at once, with operation_aborted; the role is not
-    /// taken then, or given back.
+    /// Completes: when the caller holds the role, with an object that is not null.
     ///
-    /// Errors: invalid_argument for a role without a name, or one whose name begins with "pawl.";
-    /// store_* codes, or what stands in their place.
+    /// Errors: invalid_argument — the name is empty or begins with "pawl."; store_* codes, or those
+    /// of the lock service.
+    ///
+    /// Cancellation: terminal, at any time; the call completes at once with operation_aborted. The
+    /// role is not acquired, or is released.
     virtual boost::asio::awaitable<std::unique_ptr<held_role>> acquire(std::string role) = 0;
 
-    /// As acquire(), for the roles of engines, whose names begin with "pawl.": an engine calls
-    /// this one, so that a role of the application's own is never taken for one of Pawl's.
+    /// As acquire(), for the roles of engines, whose names begin with "pawl.". Engines call this
+    /// function, so that no role of the application has the name of one of Pawl's.
     ///
-    /// Default: acquire(), for schedulers that do not refuse such names.
+    /// Default: acquire(), for schedulers that accept such names.
     virtual boost::asio::awaitable<std::unique_ptr<held_role>> acquire_reserved(std::string role)
     {
         return acquire(std::move(role));
@@ -84,23 +94,25 @@ public:
 };
 
 struct role_scheduler_options {
-    /// Who holds the roles, for people who read the store. At most 900 bytes; made unique by a
-    /// suffix. Default: made of the process id.
+    /// A human-readable name of the process, stored with its roles. At most 900 bytes; a suffix
+    /// makes it unique. Default: the process id.
     std::string owner{};
 
-    /// How long a role stays with a holder that is not heard of any more. It is renewed after a
-    /// third of that; those who wait ask again after an eighth to a quarter. 10 ms to 1 day.
-    /// Default 15 s.
+    /// How long a role stays with a holder that does not renew it. 10 ms to 1 day. Default 15 s.
+    /// The role is renewed after a third of it, and a failed renewal is repeated after a twelfth.
+    /// Waiting processes ask again after an eighth to a quarter.
     duration lease_duration = std::chrono::seconds{15};
 
-    /// What waits are measured on. Default: the machine's clocks.
+    /// The clock of all waits. Not null. Default: the machine's clocks.
     std::shared_ptr<pawl::clock> clock = default_clock();
 };
 
-/// Roles as leases in a record_store: among everybody who has opened the same database, or shares
-/// the same store object. The store outlives what is held.
+/// Makes a scheduler whose roles are leases in a record_store: one holder among all processes that
+/// opened the same database, or share the same store object.
 ///
-/// Throws definition_error when an option is out of its range.
+/// Lifetime: the store outlives the roles that are held.
+///
+/// Errors: throws definition_error if an option is out of its range.
 std::shared_ptr<role_scheduler> store_role_scheduler(std::shared_ptr<record_store> store,
                                                      role_scheduler_options options = {});
 

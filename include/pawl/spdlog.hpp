@@ -9,13 +9,15 @@
 
 namespace pawl {
 
-/// Hands an engine's log lines to a logger of spdlog: `options.log = pawl::log_to(logger)`.
+/// Makes a sink that writes an engine's log lines to a logger of spdlog:
+/// `options.log = pawl::log_to(logger)`.
 ///
-/// The line is the text with its fields as key=value, see to_string(log_entry); levels are kept,
-/// and a level that the logger does not take costs no formatting. The sink is as thread-safe as the
-/// logger's sinks are: take those of spdlog that end in _mt.
+/// A line is the text with its fields as key=value, see to_string(log_entry), at the level of the
+/// entry. A level that the logger ignores is not formatted. Only this header needs spdlog: link
+/// your program with it.
 ///
-/// This header alone needs spdlog: link your program with it, Pawl's libraries do not.
+/// @par Thread Safety
+/// That of the logger's sinks: use those of spdlog whose names end in _mt.
 inline log_sink log_to(std::shared_ptr<spdlog::logger> logger)
 {
     return [logger = std::move(logger)](const log_entry& entry) {

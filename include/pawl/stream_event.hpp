@@ -8,20 +8,19 @@
 
 namespace pawl {
 
-/// One event of a topic: a message between systems, which any number of consumers read.
+/// One event of a topic: a message between systems that any number of consumers read.
 struct stream_event {
-    /// Names the event: a second one of its topic with the same id is not stored again. Empty: it
-    /// is not compared.
+    /// Names the event: its topic stores no second event with the same id. Empty: no comparison.
     std::string id;
 
-    std::string key;  ///< whom it is about, e.g. a foreign id; events of one key keep their order
-    std::string type; ///< what happened, as its sender calls it
+    std::string key;  ///< subject, e.g. a foreign id; events of one key are processed in order
+    std::string type; ///< what happened, in the sender's words
     std::map<std::string, std::string> headers;
     std::string payload;
-    std::string trace_parent; ///< W3C trace context of what caused it; may be empty
-    time_point at;
+    std::string trace_parent; ///< W3C trace context of the cause; may be empty
+    time_point at;            ///< time of the event, set by its sender
 
-    std::uint64_t position = 0; ///< in its topic, given by it; the first is 1
+    std::uint64_t position = 0; ///< in its topic, set by the topic; above 0
 
     friend bool operator==(const stream_event&, const stream_event&) = default;
 };

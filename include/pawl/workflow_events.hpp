@@ -10,10 +10,10 @@
 
 namespace pawl {
 
-/// Which of a workflow's committed transitions engine::events() gives, and from where on.
+/// Which committed transitions of a workflow engine::events() delivers, and where it begins.
 struct workflow_event_options {
-    /// Default: each turn of a run's life that somebody outside may care for. Those left out are
-    /// attempts, repeats, checkpoints and messages that changed nothing else.
+    /// Kinds of transitions. Not empty. Default: the lifecycle events of a run. Attempts, repeats,
+    /// checkpoints, and messages that changed nothing else are left out.
     std::vector<event_kind> kinds = {event_kind::started,
                                      event_kind::moved,
                                      event_kind::paused,
@@ -23,17 +23,17 @@ struct workflow_event_options {
                                      event_kind::data_deletion_requested,
                                      event_kind::data_deleted};
 
-    /// Where a consumer begins that is new: with the oldest transition that the log has, or with
-    /// those committed from now on. Default: beginning.
+    /// Where a new consumer begins: with the oldest transition in the log, or with those that are
+    /// committed from now on. Default beginning.
     subscribe_from from = subscribe_from::beginning;
 
-    /// In a store that other processes share: how long after the last look one looks for what they
-    /// committed, though no news of it came. Above zero. Default 5 s.
+    /// Poll interval for commits of other processes whose notifications were lost. Not used if the
+    /// store is not shared. Above zero. Default 5 s.
     duration look = std::chrono::seconds{5};
 };
 
-/// The names of headers that say which run a workflow's event is of. Numbers are decimal text.
-/// Stored, where they are sent to topics: never change.
+/// Names of the headers of a workflow's event. Numbers are decimal text. Stored when they are sent
+/// to topics: never change.
 namespace event_header {
 inline constexpr const char* workflow = "workflow_name";
 inline constexpr const char* run = "run_id";
@@ -42,18 +42,21 @@ inline constexpr const char* version = "record_version";
 inline constexpr const char* status = "status";                   ///< its number
 inline constexpr const char* previous_status = "previous_status"; ///< its number
 inline constexpr const char* state = "run_state";                 ///< its number
-inline constexpr const char* attempt = "attempt";                 ///< left out when it is 0
-inline constexpr const char* error = "error";                     ///< left out when it is empty
-inline constexpr const char* requested_by = "requested_by";       ///< left out when it is empty
+inline constexpr const char* attempt = "attempt";                 ///< absent if 0
+inline constexpr const char* error = "error";                     ///< absent if empty
+inline constexpr const char* requested_by = "requested_by";       ///< absent if empty
 } // namespace event_header
 
-/// A workflow's event on its way to others: `id` is made of the run's id and version, `key` is the
-/// foreign id, `type` the kind by its name, the rest stands in the headers above. The object is not
-/// in it: who needs it reads the run.
-stream_event to_stream_event(const event& what);
+/// Converts a workflow's event to a stream event: `id` is "<run id>/<version>", `key` the foreign
+/// id, `type` the name of the kind, see to_string(event_kind), `at` the time of the commit; the
+/// rest is in the headers above. The payload is empty: a consumer that needs the object reads the
+/// run.
+stream_event to_stream_event(const event& source);
 
-/// The inverse, without shard and sequence. Throws error (decode_failed), which names the header,
-/// when the event is not one of a workflow.
-event to_workflow_event(const stream_event& what);
+/// The inverse of to_stream_event(). Shard and sequence are 0.
+///
+/// Errors: throws error (decode_failed), naming the header, if `source` is not an event of a
+/// workflow.
+event to_workflow_event(const stream_event& source);
 
 } // namespace pawl
