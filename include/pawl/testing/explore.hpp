@@ -11,69 +11,71 @@
 
 namespace pawl::testing {
 
-/// One life of a program: makes a simulation with these options, adds workflows, customers and
-/// checks to it, and returns what run() returned.
+/// Makes a simulation with the given options, adds workflows, customers and checks to it, and
+/// returns the result of simulation::run().
 using simulated_life = std::function<simulation_result(simulation_options)>;
 
-/// Fault rates that follow from the seed: each kind of fault is absent, usual or frequent, up to 30
-/// times its default. Which rates find a defect depends on the defect, so a search that varies them
-/// finds most defects in fewer seeds than a search with one set of rates.
+/// Draws fault rates from a seed: each rate is 0, its default, or 8 or 30 times its default. Which
+/// rates find a defect depends on the defect, so a search that varies the rates finds most defects
+/// in fewer seeds than a search with fixed rates.
 simulated_faults draw_faults(std::uint64_t seed);
 
 struct exploration_options {
     /// The first seed. Default 1.
     std::uint64_t first_seed = 1;
 
-    /// How many seeds are simulated, unless one of them breaks a check. At least 1. Default 1,000.
+    /// The number of seeds to simulate, unless one of them breaks a check. At least 1. Default
+    /// 1,000.
     std::uint64_t seeds = 1'000;
 
-    /// After this time no further seed begins. Empty: no limit. Default: empty.
+    /// Real time after which no further seed begins. Default: empty, no limit.
     std::optional<std::chrono::steady_clock::duration> time_limit{};
 
-    /// True: the fault rates are draw_faults(seed). False: those of `base`. Default true.
+    /// Whether each seed has the fault rates draw_faults(seed), instead of those of `base`. Default
+    /// true.
     bool draw_faults = true;
 
-    /// One seed in this many is simulated twice, and both lives must have the same trace. 0: never.
-    /// Default 50.
+    /// One seed in this many is simulated twice, and both traces must be the same. 0: none. Default
+    /// 50.
     std::uint64_t repeat_every = 50;
 
-    /// Threads that simulate seeds side by side; `live` is then called by all of them. 1 to 256.
-    /// Default 1.
+    /// The number of threads that simulate seeds; each calls `live`. 1 to 256. Default 1.
     unsigned threads = 1;
 
     /// All other options of each simulation.
     simulation_options base{};
 };
 
-/// What did not hold in the simulation of a seed.
+/// A seed whose simulation broke a check.
 struct simulation_finding {
     std::uint64_t seed = 0;
 
-    /// simulation_result::violations; or what `live` threw; or that two lives of the seed differ.
+    /// simulation_result::violations; or what `live` threw; or that two simulations of the seed
+    /// differ.
     std::vector<std::string> sentences;
 };
 
 struct exploration_result {
-    std::uint64_t seeds = 0; ///< that were simulated
-    std::uint64_t runs = 0;
+    std::uint64_t seeds = 0; ///< number of seeds that were simulated
+    std::uint64_t runs = 0;  ///< this and the following: sums over all seeds
     std::uint64_t commits = 0;
     std::uint64_t calls = 0;
     std::uint64_t crashes = 0;
 
-    /// The finding with the lowest seed; empty when every check held.
+    /// The finding with the lowest seed; empty if every check held.
     std::optional<simulation_finding> found;
 };
 
-/// The options with which a seed is simulated: give them to `live` to repeat a finding.
+/// The options with which explore() simulates a seed. Call `live` with them to repeat a finding.
 simulation_options options_of(const exploration_options& options, std::uint64_t seed);
 
-/// Simulates seeds, one after the other, until one breaks a check or all have been simulated.
+/// Simulates seeds until one breaks a check, all have been simulated, or the time limit has passed.
 ///
-/// A life must depend on nothing but its options: a program that draws random numbers of its own,
-/// reads the system's clock or does real I/O cannot be repeated. Two lives of one seed that differ
-/// are a finding, which says so.
+/// `live` must depend on nothing but its options: a program that draws random numbers elsewhere,
+/// reads the system's clock or does real I/O cannot be repeated. Two simulations of a seed that
+/// differ are a finding.
 ///
-/// Errors: throws definition_error when an option is out of its range. What `live` throws is a
+/// Errors: throws definition_error if an option is out of its range. An exception of `live` is a
 /// finding.
 exploration_result explore(const simulated_life& live, const exploration_options& options = {});
 
@@ -83,9 +85,10 @@ exploration_result explore(const simulated_life& live, const exploration_options
 /// int main(int argc, char** argv) { return pawl::testing::simulation_main(argc, argv, live); }
 /// @endcode
 ///
-/// Without arguments it does what explore() does. A finding is printed with the trace of the runs
-/// that it names and with the command that repeats it. `--help` lists the arguments: which seeds,
-/// for how long, on how many threads, with or without drawn faults, a trace, and the crash matrix.
+/// Without arguments it calls explore() with `defaults`. It prints a finding with the trace of the
+/// runs that the finding names, and with the command that repeats it. `--help` lists the arguments:
+/// which seeds, for how long, on how many threads, with or without drawn faults, a trace, and the
+/// crash matrix.
 ///
 /// Returns 0 when every check held, 1 for a finding, 2 for wrong arguments.
 int simulation_main(int argc, const char* const* argv, const simulated_life& live,

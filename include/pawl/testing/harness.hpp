@@ -21,41 +21,42 @@
 
 namespace pawl::testing {
 
-/// What a test waited for did not happen; what() says what did.
+/// What a test waited for did not happen. `what()` says where the run is and how it came there.
 class failure : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
 
 struct harness_options {
-    /// Options of the engine. What is not set there: the store is one in memory, the clock a
-    /// manual_clock, the log is kept for harness::log(), unless a sink of the test's own is set.
+    /// Options of the engine. Defaults here: a store in memory, a manual_clock (which replaces any
+    /// other kind of clock), and a log that harness::log() returns unless a sink is set.
     engine_options engine{};
 
-    /// Called before each start, when the workflow has been added: to connect sources of events, or
-    /// to add the workflows that it works with.
+    /// Called before each start of the engine, after the workflow was added: to connect event
+    /// sources, or to add other workflows. Default: none.
     std::function<void(pawl::engine&)> configure{};
 
-    /// How far time may move while a test waits. Default 30 days.
+    /// How far await() and await_finished() may move time forward. Default 30 days.
     duration max_simulated_time = std::chrono::hours{24 * 30};
 
-    /// How often a run may commit while time stands still: past it the test fails, by a failure
-    /// that names the run. It is one that never waits, as a step does that returns
-    /// repeat_after(0s), or two runs that wake each other. At least 1. Default 10,000.
+    /// The most commits of one run while time stands still; one more throws a failure that names
+    /// the run. It never waits: a step returns repeat_after(0s), or two runs wake each other. At
+    /// least
+    /// 1. Default 10,000.
     std::size_t max_commits = 10'000;
 
-    /// How many handlers of the context may run while time stands still, whatever they belong to.
-    /// At least 1. Default 1,000,000.
+    /// The most completion handlers that the io_context may run while time stands still; one more
+    /// throws a failure. At least 1. Default 1,000,000.
     std::size_t max_turns = 1'000'000;
 
-    /// How long an operation may wait for the world outside, in real time, before it counts as one
-    /// that never ends: above zero if steps do real I/O or the store has threads. Default 0.
+    /// How long, in real time, an operation may wait for I/O or other threads until it throws a
+    /// failure. Set it if steps do real I/O or the store has threads. Default 0: none do.
     std::chrono::milliseconds real_time_timeout{};
 };
 
 namespace detail {
 
-/// The part of harness that needs no types.
+/// The part of harness that does not depend on types.
 class engine_bench {
 public:
     explicit engine_bench(harness_options options);
@@ -64,15 +65,15 @@ public:
     engine_bench(const engine_bench&) = delete;
     engine_bench& operator=(const engine_bench&) = delete;
 
-    /// Runs everything that can run without time moving on. With real I/O or a store with threads
-    /// (harness_options::real_time_timeout above zero), until nothing has come for 20 ms.
+    /// Runs everything that can run while time stands still. If
+    /// harness_options::real_time_timeout is above 0, until nothing has arrived for 20 ms.
     void run_until_idle();
 
-    /// Moves time on, then runs until idle. Waits that end on the way end in their order, each with
-    /// all that follows from it.
+    /// Moves time forward from wait to wait, and runs until idle after each, so that everything
+    /// that follows from a wait happens at its time.
     void advance(duration span);
 
-    /// When the next wait ends; empty when nothing waits for time.
+    /// When the next wait ends; empty if nothing waits for time.
     std::optional<time_point> next_wait() const { return clock_->next_wait(); }
 
     time_point now() const { return clock_->now(); }
@@ -81,11 +82,12 @@ public:
     record_store& store() noexcept { return *options_.engine.store; }
     pawl::engine& engine() noexcept { return *engine_; }
 
-    /// What the engine has logged, from the beginning.
+    /// All lines that the engine has logged.
     const std::vector<std::string>& log() const noexcept { return log_; }
 
-    /// Runs an operation to its end, without moving time, and gives what it gave. Throws what it
-    /// throws, and failure when nothing more can happen before it has ended.
+    /// Runs an operation to its end while time stands still, and returns its result.
+    ///
+    /// Throws what the operation throws; failure if it cannot end because nothing else can happen.
     template <class T>
     T wait_for(boost::asio::awaitable<T> operation)
     {
@@ -107,17 +109,17 @@ public:
 
     void wait_for(boost::asio::awaitable<void> operation);
 
-    /// Ends the engine as a crash would, as far as the store is concerned, and starts another one
-    /// on the same store. Handlers that were running are cancelled.
+    /// Ends the engine and starts another one on the same store, as after a crash. Handlers that
+    /// are running are cancelled.
     void restart();
 
 protected:
     void start();
     void stop();
     void stop_at_last() noexcept;
-    virtual void add_workflows(pawl::engine& to) = 0;
+    virtual void add_workflows(pawl::engine& engine) = 0;
 
-    /// Moves time from wait to wait until `done`; false when patience has come to its end.
+    /// Moves time from wait to wait until `done`; false after harness_options::max_simulated_time.
     bool advance_until(const std::function<bool()>& done);
 
 private:
@@ -133,19 +135,19 @@ private:
     std::shared_ptr<manual_clock> clock_;
     std::vector<std::string> log_;
     std::shared_ptr<commit_counter> commits_;
-    time_point counted_at_; ///< what is counted was counted since then
+    time_point counted_at_; ///< commits and turns are counted since then
     std::size_t turns_ = 0;
     std::optional<pawl::engine> engine_;
 };
 
-/// What a test that failed wants to know of a run.
+/// State, last error and history of a run, for the text of a failure.
 std::string describe(const record& run, const std::string& status,
                      const std::vector<event>& history);
 
 } // namespace detail
 
-/// A started engine in memory, on time that the test moves, for one workflow: for tests of
-/// workflows in any framework.
+/// Tests one workflow on a started engine, in memory, with time that the test moves. For any test
+/// framework.
 ///
 /// @code
 /// pawl::testing::harness orders{order_workflow(services)};
@@ -154,11 +156,12 @@ std::string describe(const record& run, const std::string& status,
 /// BOOST_TEST(orders.await(run, {Cancelled}).object.reason == "not paid in time");
 /// @endcode
 ///
-/// Everything happens inside its functions, on the calling thread; none of them hangs: what cannot
-/// happen any more is a `failure` that tells where the run stands and how it came there, and so is
-/// what never comes to rest. Errors of Pawl are thrown as boost::system::system_error. The
-/// destructor stops the engine; when a handler never ends, that is told on standard error, and the
-/// engine is left as it is.
+/// Everything happens inside the functions of this class, on the calling thread. No function hangs:
+/// it throws a `failure` if what it waits for can no longer happen, or if the workflow never comes
+/// to rest. Errors of Pawl are thrown as boost::system::system_error.
+///
+/// The destructor stops the engine. If a handler never ends, it says so on standard error and
+/// leaves the engine as it is.
 ///
 /// @par Thread Safety
 /// One thread at a time.
@@ -177,7 +180,7 @@ public:
 
     pawl::client<Object, Status>& client() noexcept { return *client_; }
 
-    /// Starts a run, and runs until idle.
+    /// Starts a run, and runs until idle. Throws what client::async_trigger() reports.
     run_id trigger(std::string foreign_id, const Object& object = {},
                    trigger_options<Status> options = {})
     {
@@ -187,7 +190,7 @@ public:
         return run;
     }
 
-    /// The run as it is. Throws failure when there is none.
+    /// The run as it is now. Throws failure if there is no such run.
     snapshot_type find(run_id run)
     {
         auto found = wait_for(client_->async_find(run));
@@ -196,7 +199,8 @@ public:
         return std::move(*found);
     }
 
-    /// Moves time on, as far as it must, until the run is in one of `statuses`.
+    /// Moves time forward, as far as necessary, until the run is in one of `statuses`. Throws
+    /// failure if the run finishes elsewhere, or after harness_options::max_simulated_time.
     snapshot_type await(run_id run, std::vector<Status> statuses)
     {
         std::optional<snapshot_type> found;
@@ -213,7 +217,8 @@ public:
         return std::move(*found);
     }
 
-    /// Moves time on, as far as it must, until the run has finished, wherever it does.
+    /// Moves time forward, as far as necessary, until the run has finished in any status. Throws
+    /// failure after harness_options::max_simulated_time.
     snapshot_type await_finished(run_id run)
     {
         std::optional<snapshot_type> found;
@@ -226,8 +231,8 @@ public:
         return std::move(*found);
     }
 
-    /// Calls a callback of the run back and waits until it has been handled. Throws what
-    /// client::async_call gives as an error.
+    /// Calls a callback of the run and waits until it was handled, while time stands still. Throws
+    /// what client::async_call() reports.
     template <class Payload>
     settlement callback(run_id run, const std::string& name, const Payload& payload,
                         callback_options options = {})
@@ -237,7 +242,7 @@ public:
         return settled;
     }
 
-    /// As callback(), once the run is in `status`.
+    /// Calls await(run, {status}), then callback().
     template <class Payload>
     settlement callback_on(run_id run, Status status, const std::string& name,
                            const Payload& payload, callback_options options = {})
@@ -246,9 +251,10 @@ public:
         return callback(run, name, payload, std::move(options));
     }
 
+    /// All events of the run.
     std::vector<event> history(run_id run) { return wait_for(client_->async_history(run)); }
 
-    /// Where the run stands and how it came there, for people.
+    /// State, last error and history of the run, human-readable.
     std::string describe(run_id run)
     {
         const auto found = wait_for(store().find(run));
@@ -258,7 +264,7 @@ public:
     }
 
 private:
-    void add_workflows(pawl::engine& to) override { client_.emplace(to.add(flow_)); }
+    void add_workflows(pawl::engine& engine) override { client_.emplace(engine.add(flow_)); }
 
     workflow<Object, Status> flow_;
     std::optional<pawl::client<Object, Status>> client_;

@@ -8,8 +8,8 @@
 
 namespace pawl::testing {
 
-/// A clock that moves only when the test says so; it drives all time of an engine: retries,
-/// timeouts, delays, time limits and the times in records.
+/// A clock that moves only when the test moves it. It drives all time of an engine: retries,
+/// timeouts, delays, expiries and the times in records.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -24,18 +24,19 @@ public:
     duration steady() const override;
     std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) override;
 
-    /// Moves time on and ends the waits that are over then, the earliest first. Their handlers run
-    /// when their executors do. Waits that they begin are measured from the new time.
+    /// Moves time forward and posts the handlers of the waits that end by then to their executors,
+    /// the earliest first. The handlers see the new time, and waits that they begin are measured
+    /// from it. harness::advance() stops at each wait instead.
     void advance(duration span);
 
-    /// Sets the wall clock forward, or back: what now() says, and no wait, as when somebody
-    /// corrects a machine's time.
-    void step(duration by);
+    /// Sets the wall clock, which now() returns, forward or (below zero) back, as an operator who
+    /// corrects a machine's time. Waits and steady() do not change.
+    void step(duration difference);
 
-    /// When the earliest wait ends, by the present wall clock; empty when nobody waits.
+    /// The time on the wall clock at which the earliest wait ends; empty if there is no wait.
     std::optional<time_point> next_wait() const;
 
-    /// Waits that are under way.
+    /// The number of waits in progress.
     std::size_t waits() const;
 
 private:

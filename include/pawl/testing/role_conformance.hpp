@@ -13,33 +13,32 @@
 
 namespace pawl::testing {
 
-/// Roles that nobody holds, and what a check does with those who ask for them.
+/// A lock service, or a stand-in for one, in which nobody holds a role.
 struct role_fixture {
-    /// Gives one more scheduler of the same roles, as another process would have. Required.
+    /// Makes one more scheduler of the same roles, as another process would. Required.
     std::function<std::shared_ptr<role_scheduler>()> make_scheduler;
 
-    /// How long a role stays with a holder that is not heard of any more.
+    /// How long a role stays with a holder that does not renew it. Default 1 s.
     duration lease_duration = std::chrono::seconds{1};
 
-    /// Lets so much time pass, and completes when what is due then has been done. Empty: time
-    /// passes by itself; choose a short lease then.
+    /// Moves time forward; completes when everything that is due by then has been done. Default:
+    /// empty; the checks wait in real time, so choose a short lease.
     std::function<boost::asio::awaitable<void>(duration)> advance{};
 
-    /// From now on the scheduler that was joined first reaches nobody. Empty: what is lost then is
-    /// not checked.
+    /// Cuts the scheduler that was made first off from the lock service, for good. Default: empty;
+    /// the loss of a role by a partition is not checked.
     std::function<void()> partition_first{};
 };
 
 using role_fixture_factory = std::function<role_fixture()>;
 
-/// One rule of the contract of role_scheduler, as a test. See conformance_check.
+/// A test of one rule of role_scheduler. See conformance_check.
 struct role_check {
     std::string name;
     std::function<void(const role_fixture_factory& make_fixture)> run;
 };
 
-/// The whole contract, for a test framework to register: one test case a check. A scheduler of your
-/// own conforms when every check passes.
+/// The conformance suite of role_scheduler, as store_conformance_checks().
 std::vector<role_check> role_conformance_checks();
 
 } // namespace pawl::testing

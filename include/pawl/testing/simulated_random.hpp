@@ -6,7 +6,8 @@
 
 namespace pawl::testing {
 
-/// Numbers that follow from a seed, the same on every machine and with every standard library.
+/// A random number generator whose numbers follow from the seed alone: the same on every machine
+/// and with every standard library.
 ///
 /// Source: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 ///
@@ -24,13 +25,14 @@ public:
         return z ^ (z >> 31);
     }
 
-    /// From 0 to `limit` - 1. Precondition: `limit` is above zero.
+    /// A number from 0 to `limit` - 1. Precondition: `limit` is above 0.
     std::uint64_t below(std::uint64_t limit) noexcept { return next() % limit; }
 
-    /// True so many times in a million.
+    /// True with this probability, in millionths.
     bool chance(std::uint32_t per_million) noexcept { return below(1'000'000) < per_million; }
 
-    /// A span from `least` to `most`, each as likely.
+    /// A span from `least` to `most`, in whole microseconds, all equally likely; `least` if `most`
+    /// is not greater.
     duration between(duration least, duration most) noexcept
     {
         if (most <= least)
@@ -39,7 +41,8 @@ public:
         return least + duration{static_cast<duration::rep>(below(width))};
     }
 
-    /// A generator of its own: what is drawn from it does not move this one on.
+    /// A generator with a seed that is drawn from this one; drawing from it does not change this
+    /// one.
     simulated_random fork() noexcept { return simulated_random{next()}; }
 
 private:

@@ -17,34 +17,35 @@ namespace pawl::testing {
 
 /// A request to a simulated_service.
 struct service_request {
-    std::string effect;  ///< what is done: "charge"
-    std::string subject; ///< for what, mostly a foreign id: "order-1"
-    std::string key;     ///< the idempotency key
+    std::string effect;  ///< name of the effect, e.g. "charge"
+    std::string subject; ///< what the effect is for, e.g. a foreign id, "order-1"
+    std::string key;     ///< idempotency key
 
-    /// The arguments, as text. A repeated request has the same ones.
+    /// The arguments, as text. A repeated request has the same arguments. Default: empty.
     std::string body{};
 
-    /// True: the subject may have the effect several times, each with a key of its own.
+    /// Whether the subject may have the effect several times, each under a key of its own. Default
+    /// false.
     bool repeatable = false;
 };
 
-/// What a handler gets when it sends other arguments under a key that is known.
+/// Thrown when a known key is used with another effect, subject or body.
 class service_conflict : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
 
-/// A service of the world outside, such as a payment provider. It remembers what it did by
-/// idempotency key: a repeated request has no second effect, and gets the first one's result.
+/// A service outside the simulated engines, such as a payment provider. It remembers its effects by
+/// idempotency key: a repeated request has no second effect and returns the first result.
 ///
-/// It reports, as sentences of the simulation's result, what a workflow must not do:
+/// It reports as violations of the simulation:
 ///
 /// - a request without a key;
-/// - an effect that one subject gets twice, under two keys;
-/// - a key that is used with other arguments, for another effect or for another subject.
+/// - an effect that a subject gets twice, under two keys, unless it is repeatable;
+/// - a key that is used with another effect, subject or body.
 ///
-/// These are the mistakes by which a crash or a lost answer charges a customer twice. They are
-/// found without a check of your own.
+/// By these mistakes a crash or a lost answer charges a customer twice. They are found without a
+/// check of your own.
 ///
 /// @code
 /// pawl::testing::simulated_service bank{sim, "bank"};
@@ -54,56 +55,55 @@ public:
 ///     [&] { return ledger.charge(id, 30); });
 /// @endcode
 ///
-/// Lifetime: the service must exist until the simulation's run() has returned.
+/// Lifetime: the service exists until simulation::run() has returned.
 ///
 /// @par Thread Safety
-/// As its simulation.
+/// That of its simulation.
 class simulated_service {
 public:
-    /// @param name  begins each of its sentences.
+    /// @param name Prefix of the violations that it reports.
     simulated_service(simulation& sim, std::string name);
     ~simulated_service();
 
     simulated_service(const simulated_service&) = delete;
     simulated_service& operator=(const simulated_service&) = delete;
 
-    /// Sends the request through simulated_process::call(), where it may get lost. When it arrives
-    /// and its key is new, `effect()` is called, and its result, which can be copied, is kept. An
-    /// exception of `effect` is the answer, and nothing is remembered.
-    ///
+    /// Sends the request through simulated_process::call(), where it may get lost. If it arrives
+    /// and its key is new, `effect()` is called and its result, which must be copyable, is
+    /// remembered. If `effect` throws, the exception is the answer and nothing is remembered.
     /// `effect` is moved into the coroutine.
     ///
-    /// Throws simulated_call_error; service_conflict when the key is known with another request;
-    /// and what `effect` throws.
+    /// Errors: throws simulated_call_error — request or answer was lost or failed; service_conflict
+    /// — the key is known with another request; the exceptions of `effect`.
     template <class Effect>
-    auto call(simulated_process& from, service_request request, Effect effect)
+    auto call(simulated_process& caller, service_request request, Effect effect)
         -> boost::asio::awaitable<std::invoke_result_t<Effect&>>
     {
         using result = std::invoke_result_t<Effect&>;
         std::string text = name_ + " " + request.effect + " " + request.subject;
-        auto arrive = [this, asked = std::move(request), made = std::move(effect)]() mutable {
+        auto arrive = [this, received = std::move(request), perform = std::move(effect)]() mutable {
             if constexpr (std::is_void_v<result>) {
-                if (!known(asked)) {
-                    made();
-                    remember(asked, {});
+                if (!known(received)) {
+                    perform();
+                    remember(received, {});
                 }
             } else {
-                if (const auto* first = known(asked))
+                if (const auto* first = known(received))
                     return std::any_cast<result>(*first);
-                result fresh = made();
-                remember(asked, fresh);
+                result fresh = perform();
+                remember(received, fresh);
                 return fresh;
             }
         };
         if constexpr (std::is_void_v<result>) {
-            co_await from.call(std::move(text), std::move(arrive));
+            co_await caller.call(std::move(text), std::move(arrive));
         } else {
-            auto answer = co_await from.call(std::move(text), std::move(arrive));
+            auto answer = co_await caller.call(std::move(text), std::move(arrive));
             co_return answer;
         }
     }
 
-    /// How often the subject has had the effect.
+    /// How often the subject got the effect.
     std::size_t count(std::string_view effect, std::string_view subject) const;
 
 private:

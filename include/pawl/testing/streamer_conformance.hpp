@@ -10,17 +10,17 @@
 
 namespace pawl::testing {
 
-/// Makes a streamer whose topics have no events and no consumers.
+/// Makes a streamer whose topics have neither events nor consumers.
 using streamer_factory = std::function<std::shared_ptr<event_streamer>()>;
 
-/// One rule of the contract of event_streamer, as a test. See conformance_check.
+/// A test of one rule of event_streamer. See conformance_check.
 struct streamer_check {
     std::string name;
     std::function<void(const streamer_factory& make_streamer)> run;
 };
 
-/// The whole contract, for a test framework to register: one test case a check. A streamer of your
-/// own conforms when every check passes.
+/// The conformance suite of event_streamer, as store_conformance_checks(). A check waits up to 2 s
+/// for an event.
 std::vector<streamer_check> streamer_conformance_checks();
 
 } // namespace pawl::testing

@@ -16,7 +16,7 @@
 
 namespace pawl::testing {
 
-/// How a handler that was called alone ended.
+/// What a handler that test_run::call() called returned or threw.
 class step_outcome {
 public:
     step_outcome(std::optional<pawl::detail::next_value> value, std::exception_ptr thrown)
@@ -24,7 +24,7 @@ public:
     {
     }
 
-    /// It returned to<Status>.
+    /// True if it returned to<Status>.
     template <auto Status>
     bool moved_to() const
     {
@@ -39,9 +39,11 @@ public:
     bool threw() const { return thrown_ != nullptr; }
 
     duration delay() const { return value_ ? value_->delay : duration{}; } ///< of repeat_after()
+
+    /// Of pause(), cancel() or finish(); else empty.
     std::string reason() const { return value_ ? value_->reason : ""; }
 
-    /// Throws what the handler threw; does nothing if it threw nothing.
+    /// Throws what the handler threw; has no effect if it did not throw.
     void rethrow() const
     {
         if (thrown_)
@@ -64,8 +66,9 @@ private:
 /// BOOST_TEST(run.object().validation_errors.size() == 1);
 /// @endcode
 ///
-/// Effects and checkpoints are recorded as an engine would record them, and found again by the next
-/// call: call a step twice to see what a second attempt does.
+/// Effects and checkpoints are recorded as by an engine, and the next call finds them: call a step
+/// twice to test a second attempt. What call() gets from the handler is not applied to the run:
+/// status and attempt change only by the functions below.
 ///
 /// @par Thread Safety
 /// One thread at a time.
@@ -82,26 +85,26 @@ public:
         record_.state = run_state::running;
     }
 
-    // What the handler shall see; each returns the run itself.
+    // What the handler sees. Each function returns *this.
     test_run& foreign_id(std::string id)
     {
         record_.foreign_id = std::move(id);
         return *this;
     }
     template <class Status>
-    test_run& status(Status where)
+    test_run& status(Status current)
     {
-        record_.status = static_cast<int>(where);
+        record_.status = static_cast<int>(current);
         return *this;
     }
-    test_run& attempt(int number) ///< from 1
+    test_run& attempt(int number) ///< 1 for the first attempt
     {
         record_.attempt = number - 1;
         return *this;
     }
-    test_run& now(time_point at)
+    test_run& now(time_point time) ///< default 2024-01-01T00:00:00Z
     {
-        now_ = at;
+        now_ = time;
         return *this;
     }
     test_run& trace_parent(std::string header)
@@ -110,8 +113,8 @@ public:
         return *this;
     }
 
-    /// Lets the commit of the next effect or checkpoint fail, and those that follow, as a store
-    /// that is down does.
+    /// Makes all commits of effects and checkpoints fail from now on with store_unavailable, or
+    /// succeed again.
     test_run& fail_commits(bool fails = true)
     {
         fails_ = fails;
@@ -119,7 +122,7 @@ public:
     }
 
     /// Calls a handler, `fn(run)` or `fn(run, payload)`, and runs it to its end, on the calling
-    /// thread and in real time.
+    /// thread and in real time. An exception of the handler is part of the outcome.
     template <class Fn, class... Payload>
     step_outcome call(const Fn& fn, Payload... payload)
     {
@@ -139,7 +142,7 @@ public:
 
     Object& object() noexcept { return object_; }
 
-    /// The object as it was saved last, by checkpoint() or with an effect; empty: it was not.
+    /// The object as checkpoint() or an effect saved it last; empty if none did.
     std::optional<Object> saved() const
     {
         if (saves_ == 0)
@@ -147,7 +150,7 @@ public:
         return codec<Object>::decode(record_.object);
     }
 
-    int saves() const noexcept { return saves_; }
+    int saves() const noexcept { return saves_; } ///< number of checkpoints and effects
     const std::vector<effect>& effects() const noexcept { return record_.effects; }
     const std::vector<std::string>& log_lines() const noexcept { return lines_; }
 
