@@ -2,6 +2,7 @@
 
 #include "pawl/definition.hpp"
 #include "pawl/detail/handlers.hpp"
+#include "pawl/step_defaults.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,19 +15,9 @@
 #include <utility>
 #include <vector>
 
-namespace pawl {
+namespace pawl::detail {
 
-/// What holds for every handler of a workflow that says nothing else.
-struct step_defaults {
-    retry_policy retry{};            ///< of steps, and of the handlers of timeouts and callbacks
-    duration attempt_timeout{};      ///< of the same; zero: none
-    std::size_t max_concurrency = 0; ///< attempts at a time per step in one engine; 0: no limit
-    duration start_delay{}; ///< wait between entering a status and its step's first attempt
-};
-
-namespace detail {
-
-/// What was said of a handler; what was not is taken from the defaults at the end.
+/// The rules that a handler was given; build() takes the others from the defaults.
 struct handler_options {
     std::optional<retry_policy> retry;
     std::optional<duration> attempt_timeout;
@@ -46,14 +37,14 @@ struct callback_draft {
     callback_handler run;
     std::vector<int> destinations;
 
-    /// One for all statuses of the declaration.
+    /// Shared by all statuses of the declaration.
     std::shared_ptr<handler_options> options = std::make_shared<handler_options>();
 };
 
 struct timeout_draft {
-    std::string name; ///< empty: it was given none
+    std::string name; ///< may be empty, for the only timeout of a status
     timeout_handler handler;
-    std::optional<duration> fixed; ///< the span, where it is one
+    std::optional<duration> fixed; ///< the duration, if the timeout was given one
     std::vector<int> destinations;
     handler_options options;
 };
@@ -65,30 +56,31 @@ struct status_draft {
     bool end = false;
 };
 
-/// A workflow as the builder was told it, before anything was checked.
+/// The declarations of a builder, before they are checked.
 struct workflow_draft {
     std::string name;
     std::string (*label)(int) = nullptr;
     std::map<int, status_draft> statuses;
-    std::vector<int> order;  ///< statuses with a handler, as they were declared first
-    std::vector<int> starts; ///< as they were declared
-    std::map<std::uint32_t, std::function<std::string(std::string)>> upgrades;   ///< by version
-    std::map<std::uint32_t, std::function<std::string(std::string)>> downgrades; ///< to version
+    std::vector<int> order;  ///< statuses with a handler, in order of declaration
+    std::vector<int> starts; ///< in order of declaration
+    std::map<std::uint32_t, std::function<std::string(std::string)>>
+        upgrades; ///< by the version that they convert
+    std::map<std::uint32_t, std::function<std::string(std::string)>>
+        downgrades; ///< by the version that they lead to
     std::vector<std::uint32_t> repeated_upgrades;
     std::optional<std::uint32_t> write_version;
-    std::vector<std::pair<int, std::string>> renamed; ///< status, and a label of before
+    std::vector<std::pair<int, std::string>> renamed; ///< status and former label
     std::vector<std::pair<int, int>> retired;
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;
     int max_auto_resumes = definition{}.max_auto_resumes;
-    workflow_impl made; ///< what needs no checking: codec, hooks
+    workflow_impl made; ///< what needs no check of the statuses: codec, hooks
 
-    /// The status, noted as one that has a handler.
+    /// The status, which is added to `order`.
     status_draft& handled(int status);
 };
 
 /// Checks the draft and turns it into what engines run. Throws definition_error.
 std::shared_ptr<const workflow_impl> finish(workflow_draft draft);
 
-} // namespace detail
-} // namespace pawl
+} // namespace pawl::detail

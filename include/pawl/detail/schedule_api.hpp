@@ -1,9 +1,8 @@
 #pragma once
 
 #include "pawl/codec.hpp"
-#include "pawl/error.hpp"
-#include "pawl/run_id.hpp"
-#include "pawl/time.hpp"
+#include "pawl/detail/failure.hpp"
+#include "pawl/schedule_info.hpp"
 
 #include <boost/describe.hpp>
 
@@ -12,46 +11,9 @@
 #include <optional>
 #include <string>
 
-namespace pawl {
+namespace pawl::detail {
 
-/// What happens when a schedule's slot comes while its last run is unfinished.
-enum class overlap_policy {
-    skip,  ///< the slot is passed over
-    queue, ///< it waits until the run has finished; slots that pass meanwhile count as missed ones
-    allow, ///< the runs stand beside each other: each has the slot's time behind its foreign id
-};
-BOOST_DESCRIBE_ENUM(overlap_policy, skip, queue, allow)
-
-/// What happens to slots that are more than a minute late.
-enum class catch_up_policy {
-    none, ///< they are forgotten
-    last, ///< the latest of them fires
-    all,  ///< all of them fire, one after another, up to a limit
-};
-BOOST_DESCRIBE_ENUM(catch_up_policy, none, last, all)
-
-/// What a schedule is and how it does.
-struct schedule_info {
-    std::string name;
-    std::string workflow;
-    std::string foreign_id;
-    std::string when;
-    std::string zone;
-    overlap_policy overlap = overlap_policy::skip;
-    catch_up_policy catch_up = catch_up_policy::none;
-    std::size_t catch_up_limit = 0;
-    bool paused = false;
-    std::optional<time_point> next_slot; ///< empty while it is paused, and if there is none
-    std::optional<time_point> last_slot; ///< of the last run
-    run_id last_run;
-    std::uint64_t fired = 0;   ///< runs started
-    std::uint64_t skipped = 0; ///< slots passed over because the last run was unfinished
-    std::string last_error;    ///< why the present slot could not be fired yet
-};
-
-namespace detail {
-
-/// What the user says of a schedule.
+/// A schedule as the application sets it. Stored: never change a member's name or meaning.
 struct schedule_definition {
     std::string name;
     std::string workflow;
@@ -78,5 +40,4 @@ struct schedule_call {
 
 enum class schedule_command { pause, resume, remove };
 
-} // namespace detail
-} // namespace pawl
+} // namespace pawl::detail
