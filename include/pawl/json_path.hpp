@@ -9,58 +9,63 @@
 
 namespace pawl {
 
-/// How members of a described struct that are missing or unknown are read.
+/// How missing and unknown members of a described struct are read.
 enum class json_reading : std::uint8_t {
     tolerant, ///< a missing member keeps its default; an unknown one is ignored
     strict,   ///< both are errors; only a member that is a std::optional may be missing
 };
 
-/// Where in a JSON document a reader stands, e.g. `items[2].price`, and how it reads.
+/// The place of a reader in a JSON document, for example `items[2].price`, and how it reads.
 ///
-/// A link of a chain on the stack: it refers to its parent and to the member's name, so both must
-/// outlive it. Costs nothing until somebody asks for its text.
+/// A link of a chain on the stack. Its text is computed only on demand.
+///
+/// Lifetime: it refers to its parent and to the member's name, which must outlive it.
 class json_path {
 public:
-    /// The whole document.
+    /// The whole document, read tolerantly.
     constexpr json_path() noexcept = default;
 
-    /// The whole document. The path of the first member that is ignored, because it is unknown, is
+    /// The whole document. The path of the first member that is ignored because it is unknown is
     /// written to `*ignored`, if that is given and empty.
     constexpr explicit json_path(json_reading reading, std::string* ignored = nullptr) noexcept
         : ignored_(ignored), reading_(reading)
     {
     }
 
-    /// A member or an item is read as what contains it, unless that says otherwise.
+    /// A member, read as its parent.
     constexpr json_path(const json_path& parent, std::string_view member) noexcept
         : json_path(parent, member, parent.reading_)
     {
     }
 
+    /// A member, read in its own way.
     constexpr json_path(const json_path& parent, std::string_view member,
                         json_reading reading) noexcept
         : parent_(&parent), ignored_(parent.ignored_), member_(member), reading_(reading)
     {
     }
 
+    /// An item of a list, read as its parent.
     constexpr json_path(const json_path& parent, std::size_t index) noexcept
         : parent_(&parent), ignored_(parent.ignored_), index_(index), is_index_(true),
           reading_(parent.reading_)
     {
     }
 
+    /// How the value here is read.
     constexpr json_reading reading() const noexcept { return reading_; }
 
-    /// Whether somebody wants to know of ignored members.
+    /// True while note_ignored() has an effect.
     constexpr bool notes_ignored() const noexcept { return ignored_ && ignored_->empty(); }
 
-    /// Says that the value here is ignored.
+    /// Reports that the value here is ignored.
     void note_ignored() const;
 
     json_path(const json_path&) = delete;
     json_path& operator=(const json_path&) = delete;
 
-    /// Empty for the whole document. A name that is no identifier stands as `["its text"]`.
+    /// The text of the path; empty for the whole document. A name that is not an identifier is
+    /// written as `["its text"]`.
     std::string str() const;
 
 private:
@@ -75,10 +80,10 @@ private:
 /// Bytes that do not fit the type that they are read into. Its code is errc::decode_failed.
 class decode_error : public error {
 public:
-    /// `problem` is what follows the path and a colon: "expected a number, found a string".
-    decode_error(const json_path& at, const std::string& problem);
+    /// `problem` follows the path and a colon: "expected a number, found a string".
+    decode_error(const json_path& path, const std::string& problem);
 
-    /// The member that is wrong; empty when it is the whole document.
+    /// The path of the wrong member; empty for the whole document.
     const std::string& path() const noexcept { return path_; }
 
 private:
@@ -88,13 +93,14 @@ private:
 /// A value that JSON cannot hold. Its code is errc::encode_failed.
 class encode_error : public error {
 public:
+    /// `problem` follows the path and a colon.
     explicit encode_error(std::string problem);
 
     /// The same problem, seen from the object or list that holds the value.
     encode_error(const encode_error& inner, std::string_view member);
     encode_error(const encode_error& inner, std::size_t index);
 
-    /// The member that is wrong; empty when it is the whole value.
+    /// The path of the wrong member; empty for the whole value.
     const std::string& path() const noexcept { return path_; }
 
 private:

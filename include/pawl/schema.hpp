@@ -14,20 +14,20 @@
 
 namespace pawl {
 
-/// What pawl::schema says of a type that it is not specialised for. Derive from it.
+/// The schema of a type for which pawl::schema is not specialised. Derive from it.
 struct schema_defaults {
     /// The version of the form in which the program stores values of the type. The first is 1.
     static constexpr std::uint32_t version = 1;
 
-    /// How the type is read, wherever it stands in a document. Empty: as what contains it; payloads
-    /// and results of effects are read strictly, objects tolerantly.
+    /// How the type is read, wherever it is in a document. Empty: as the value that contains it;
+    /// payloads and results of effects are read strictly, objects tolerantly.
     static constexpr std::optional<json_reading> reading{};
 
-    /// Names of members that must be there however the type is read.
+    /// Names of members that must be present however the type is read.
     static constexpr std::array<std::string_view, 0> required{};
 };
 
-/// The stored form of a type: its version, and which of its members are checked when it is read.
+/// The stored form of a type: its version, and which members are checked when it is read.
 /// Specialise it for an object, a callback's payload or an effect's result:
 ///
 /// @code
@@ -41,12 +41,12 @@ struct schema_defaults {
 /// };
 /// @endcode
 ///
-/// The version is stored with each callback's payload and each recorded effect; of a type inside
-/// another one, a member or an item of a list, it is not looked at. A value of an older version is
-/// upgraded, step by step, before it is read. A value of a newer version is left alone: the run
-/// waits, without an attempt being counted, for an engine whose program knows the version.
+/// The version is stored with each callback's payload and each recorded effect. Versions of types
+/// inside another type, such as a member or a list item, are ignored. A value of an older version
+/// is upgraded, version by version, before it is read. A value of a newer version is left alone:
+/// the run waits, without using up an attempt, for an engine whose program knows the version.
 ///
-/// A workflow's object may be versioned here or by builder::upgrade(), not by both.
+/// A workflow's object is versioned either here or by builder::upgrade(), not by both.
 template <class T>
 struct schema : schema_defaults {};
 
@@ -58,24 +58,25 @@ concept upgradable = requires(boost::json::value& document) {
 };
 
 template <class T>
-constexpr json_reading reading_of(json_reading around) noexcept
+constexpr json_reading reading_of(json_reading inherited) noexcept
 {
-    return schema<T>::reading.value_or(around);
+    return schema<T>::reading.value_or(inherited);
 }
 
 using json_upgrade = std::function<void(std::uint32_t from, boost::json::value& document)>;
 
-/// The document brought from version `from` to version `to`. Throws pawl::error: program_too_old
-/// when `from` is newer, else decode_failed.
-std::string upgraded_document(std::string_view stored, std::uint32_t from, std::uint32_t to,
+/// Returns the document upgraded from `version` to `target`.
+///
+/// @throws pawl::error: program_too_old when `version` is newer than `target`, else decode_failed.
+std::string upgraded_document(std::string_view stored, std::uint32_t version, std::uint32_t target,
                               const json_upgrade& step);
 
-/// The document as `edit` leaves it.
+/// Returns the document as `edit` changes it.
 std::string edited_document(std::string_view stored,
                             const std::function<void(boost::json::value&)>& edit);
 
-/// Throws pawl::error (program_too_old).
-[[noreturn]] void refuse_newer(const std::string& what, std::uint32_t found, std::uint32_t known);
+/// @throws pawl::error with program_too_old.
+[[noreturn]] void refuse_newer(const std::string& name, std::uint32_t found, std::uint32_t known);
 
 } // namespace detail
 } // namespace pawl

@@ -22,15 +22,15 @@
 #include <utility>
 #include <vector>
 
-/// The codecs that pawl/codec.hpp promises; it includes this file.
+/// The codecs that pawl/codec.hpp documents; it includes this file.
 namespace pawl {
 
 template <>
 struct json_codec<bool> {
-    static void write(bool from, std::string& out) { out += from ? "true" : "false"; }
-    static void read(const boost::json::value& from, bool& to, const json_path& at)
+    static void write(bool value, std::string& out) { out += value ? "true" : "false"; }
+    static void read(const boost::json::value& json, bool& target, const json_path& path)
     {
-        to = detail::read_bool(from, at);
+        target = detail::read_bool(json, path);
     }
 };
 
@@ -48,80 +48,86 @@ concept number_type =
 
 template <detail::number_type T>
 struct json_codec<T> {
-    static void write(T from, std::string& out)
+    static void write(T value, std::string& out)
     {
         if constexpr (std::is_signed_v<T>)
-            detail::write_signed(from, out);
+            detail::write_signed(value, out);
         else
-            detail::write_unsigned(from, out);
+            detail::write_unsigned(value, out);
     }
 
-    static void read(const boost::json::value& from, T& to, const json_path& at)
+    static void read(const boost::json::value& json, T& target, const json_path& path)
     {
         using limits = std::numeric_limits<T>;
         if constexpr (std::is_signed_v<T>)
-            to = static_cast<T>(detail::read_signed(from, limits::min(), limits::max(), at));
+            target = static_cast<T>(detail::read_signed(json, limits::min(), limits::max(), path));
         else
-            to = static_cast<T>(detail::read_unsigned(from, limits::max(), at));
+            target = static_cast<T>(detail::read_unsigned(json, limits::max(), path));
     }
 };
 
 template <>
 struct json_codec<double> {
-    static void write(double from, std::string& out) { detail::write_number(from, out); }
-    static void read(const boost::json::value& from, double& to, const json_path& at)
+    static void write(double value, std::string& out) { detail::write_number(value, out); }
+    static void read(const boost::json::value& json, double& target, const json_path& path)
     {
-        to = detail::read_number(from, std::numeric_limits<double>::max(), at);
+        target = detail::read_number(json, std::numeric_limits<double>::max(), path);
     }
 };
 
 template <>
 struct json_codec<float> {
-    static void write(float from, std::string& out) { detail::write_number(from, out); }
-    static void read(const boost::json::value& from, float& to, const json_path& at)
+    static void write(float value, std::string& out) { detail::write_number(value, out); }
+    static void read(const boost::json::value& json, float& target, const json_path& path)
     {
-        to = static_cast<float>(detail::read_number(from, std::numeric_limits<float>::max(), at));
+        target =
+            static_cast<float>(detail::read_number(json, std::numeric_limits<float>::max(), path));
     }
 };
 
 template <>
 struct json_codec<std::string> {
-    static void write(const std::string& from, std::string& out) { detail::write_text(from, out); }
-    static void read(const boost::json::value& from, std::string& to, const json_path& at)
+    static void write(const std::string& value, std::string& out)
     {
-        to = detail::read_text(from, at);
+        detail::write_text(value, out);
+    }
+    static void read(const boost::json::value& json, std::string& target, const json_path& path)
+    {
+        target = detail::read_text(json, path);
     }
 };
 
 template <>
 struct json_codec<boost::json::value> {
-    static void write(const boost::json::value& from, std::string& out)
+    static void write(const boost::json::value& value, std::string& out)
     {
-        detail::write_value(from, out);
+        detail::write_value(value, out);
     }
-    static void read(const boost::json::value& from, boost::json::value& to, const json_path& at)
+    static void read(const boost::json::value& json, boost::json::value& target,
+                     const json_path& path)
     {
-        detail::check_value(from, at);
-        to = from;
+        detail::check_value(json, path);
+        target = json;
     }
 };
 
 template <json_codable T>
 struct json_codec<std::optional<T>> {
-    static void write(const std::optional<T>& from, std::string& out)
+    static void write(const std::optional<T>& value, std::string& out)
     {
-        if (from)
-            json_codec<T>::write(*from, out);
+        if (value)
+            json_codec<T>::write(*value, out);
         else
             out += "null";
     }
 
-    static void read(const boost::json::value& from, std::optional<T>& to, const json_path& at)
+    static void read(const boost::json::value& json, std::optional<T>& target,
+                     const json_path& path)
     {
-        if (from.is_null())
-            to.reset();
+        if (json.is_null())
+            target.reset();
         else
-            json_codec<T>::read(from, to.emplace(), at);
+            json_codec<T>::read(json, target.emplace(), path);
     }
 };
 
@@ -132,9 +138,9 @@ struct json_codec<std::chrono::sys_time<Duration>> {
     using seconds = std::chrono::seconds;
     using real_seconds = std::chrono::duration<double>; ///< for comparisons that cannot overflow
 
-    static void write(const type& from, std::string& out)
+    static void write(const type& value, std::string& out)
     {
-        const auto since = from.time_since_epoch();
+        const auto since = value.time_since_epoch();
         if (abs(real_seconds{since}) > real_seconds{1e12})
             return detail::write_time({seconds::max(), {}}, out); // refuses it
         auto whole = std::chrono::duration_cast<seconds>(since);
@@ -146,17 +152,17 @@ struct json_codec<std::chrono::sys_time<Duration>> {
         detail::write_time({whole, rest}, out);
     }
 
-    static void read(const boost::json::value& from, type& to, const json_path& at)
+    static void read(const boost::json::value& json, type& target, const json_path& path)
     {
-        const auto time = detail::read_time(from, at);
+        const auto time = detail::read_time(json, path);
         if (real_seconds{time.seconds} < real_seconds{Duration::min()} ||
             real_seconds{time.seconds} + seconds{1} > real_seconds{Duration::max()})
-            throw decode_error{at, "this time is out of the range of its type"};
+            throw decode_error{path, "this time is out of the range of its type"};
         if constexpr (std::ratio_less_v<typename Duration::period, std::ratio<1>>)
-            to = type{std::chrono::duration_cast<Duration>(time.seconds) +
-                      std::chrono::duration_cast<Duration>(time.rest)};
+            target = type{std::chrono::duration_cast<Duration>(time.seconds) +
+                          std::chrono::duration_cast<Duration>(time.rest)};
         else
-            to = std::chrono::floor<Duration>(std::chrono::sys_seconds{time.seconds});
+            target = std::chrono::floor<Duration>(std::chrono::sys_seconds{time.seconds});
     }
 };
 
@@ -165,16 +171,16 @@ struct json_codec<std::chrono::duration<Rep, Period>> {
     using type = std::chrono::duration<Rep, Period>;
     using exact = std::ratio_divide<Period, std::micro>; ///< microseconds per tick
 
-    static void write(const type& from, std::string& out)
+    static void write(const type& value, std::string& out)
     {
-        detail::write_signed(detail::scale(from.count(), exact::num, exact::den), out);
+        detail::write_signed(detail::scale(value.count(), exact::num, exact::den), out);
     }
 
-    static void read(const boost::json::value& from, type& to, const json_path& at)
+    static void read(const boost::json::value& json, type& target, const json_path& path)
     {
         using limits = std::numeric_limits<Rep>;
-        to = type{static_cast<Rep>(
-            detail::read_scaled(from, exact::den, exact::num, limits::min(), limits::max(), at))};
+        target = type{static_cast<Rep>(
+            detail::read_scaled(json, exact::den, exact::num, limits::min(), limits::max(), path))};
     }
 };
 
@@ -184,14 +190,14 @@ template <class Container>
 struct list_codec {
     using item = typename Container::value_type;
 
-    static void write(const Container& from, std::string& out)
+    static void write(const Container& value, std::string& out)
     {
         const write_level level;
         out += '[';
         std::size_t index = 0;
         try {
-            for (const item& each : from) {
-                json_codec<item>::write(each, out);
+            for (const item& element : value) {
+                json_codec<item>::write(element, out);
                 out += ',';
                 ++index;
             }
@@ -206,15 +212,15 @@ template <class Map>
 struct map_codec {
     using item = typename Map::mapped_type;
 
-    static void write(const Map& from, std::string& out)
+    static void write(const Map& value, std::string& out)
     {
         const write_level level;
         out += '{';
-        for (const auto& [name, each] : from) {
+        for (const auto& [name, element] : value) {
             try {
                 write_text(name, out);
                 out += ':';
-                json_codec<item>::write(each, out);
+                json_codec<item>::write(element, out);
                 out += ',';
             } catch (const encode_error& failure) {
                 throw encode_error{failure, name};
@@ -223,13 +229,13 @@ struct map_codec {
         close_list('}', out);
     }
 
-    static void read(const boost::json::value& from, Map& to, const json_path& at)
+    static void read(const boost::json::value& json, Map& target, const json_path& path)
     {
-        to.clear();
-        for (const auto& pair : read_object(from, at)) {
+        target.clear();
+        for (const auto& pair : read_object(json, path)) {
             const std::string_view name{pair.key().data(), pair.key().size()};
-            const json_path here{at, name};
-            json_codec<item>::read(pair.value(), to[std::string{name}], here);
+            const json_path here{path, name};
+            json_codec<item>::read(pair.value(), target[std::string{name}], here);
         }
     }
 };
@@ -238,29 +244,30 @@ struct map_codec {
 
 template <json_codable T, class Allocator>
 struct json_codec<std::vector<T, Allocator>> : detail::list_codec<std::vector<T, Allocator>> {
-    static void read(const boost::json::value& from, std::vector<T, Allocator>& to,
-                     const json_path& at)
+    static void read(const boost::json::value& json, std::vector<T, Allocator>& target,
+                     const json_path& path)
     {
-        const auto& list = detail::read_array(from, at);
-        to.clear();
-        to.reserve(list.size());
-        for (const auto& each : list) {
-            const json_path here{at, to.size()};
+        const auto& list = detail::read_array(json, path);
+        target.clear();
+        target.reserve(list.size());
+        for (const auto& element : list) {
+            const json_path here{path, target.size()};
             T value{};
-            json_codec<T>::read(each, value, here);
-            to.push_back(std::move(value));
+            json_codec<T>::read(element, value, here);
+            target.push_back(std::move(value));
         }
     }
 };
 
 template <json_codable T, std::size_t Size>
 struct json_codec<std::array<T, Size>> : detail::list_codec<std::array<T, Size>> {
-    static void read(const boost::json::value& from, std::array<T, Size>& to, const json_path& at)
+    static void read(const boost::json::value& json, std::array<T, Size>& target,
+                     const json_path& path)
     {
-        const auto& list = detail::read_array_of(Size, from, at);
+        const auto& list = detail::read_array_of(Size, json, path);
         for (std::size_t i = 0; i < Size; ++i) {
-            const json_path here{at, i};
-            json_codec<T>::read(list[i], to[i], here);
+            const json_path here{path, i};
+            json_codec<T>::read(list[i], target[i], here);
         }
     }
 };
@@ -278,50 +285,52 @@ template <class T>
 struct json_codec<T> {
     using number = std::underlying_type_t<T>;
 
-    static void write(T from, std::string& out)
+    static void write(T value, std::string& out)
     {
         if constexpr (boost::describe::has_describe_enumerators<T>::value) {
             const char* name = nullptr;
-            boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>([&](auto each) {
-                if (each.value == from)
-                    name = each.name;
-            });
+            boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>(
+                [&](auto enumerator) {
+                    if (enumerator.value == value)
+                        name = enumerator.name;
+                });
             if (!name)
-                throw encode_error{"the enum's value " + std::to_string(static_cast<number>(from)) +
-                                   " has no name"};
+                throw encode_error{"the enum's value " +
+                                   std::to_string(static_cast<number>(value)) + " has no name"};
             detail::write_text(name, out);
         } else {
-            json_codec<number>::write(static_cast<number>(from), out);
+            json_codec<number>::write(static_cast<number>(value), out);
         }
     }
 
-    static void read(const boost::json::value& from, T& to, const json_path& at)
+    static void read(const boost::json::value& json, T& target, const json_path& path)
     {
         if constexpr (boost::describe::has_describe_enumerators<T>::value) {
-            const auto text = detail::read_text(from, at);
+            const auto text = detail::read_text(json, path);
             bool found = false;
-            boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>([&](auto each) {
-                if (!found && text == each.name) {
-                    to = each.value;
-                    found = true;
-                }
-            });
+            boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>(
+                [&](auto enumerator) {
+                    if (!found && text == enumerator.name) {
+                        target = enumerator.value;
+                        found = true;
+                    }
+                });
             if (!found)
-                refuse(text, at);
+                refuse(text, path);
         } else {
             number value{};
-            json_codec<number>::read(from, value, at);
-            to = static_cast<T>(value);
+            json_codec<number>::read(json, value, path);
+            target = static_cast<T>(value);
         }
     }
 
 private:
-    [[noreturn]] static void refuse(std::string_view text, const json_path& at)
+    [[noreturn]] static void refuse(std::string_view text, const json_path& path)
     {
         std::vector<std::string_view> names;
         boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>(
-            [&](auto each) { names.push_back(each.name); });
-        detail::refuse_name(text, names, at);
+            [&](auto enumerator) { names.push_back(enumerator.name); });
+        detail::refuse_name(text, names, path);
     }
 };
 
@@ -338,7 +347,7 @@ inline constexpr bool is_optional<std::optional<T>> = true;
 
 /// Refuses or notes the members of a document that the type does not have.
 template <class T>
-void report_unknown(const boost::json::object& object, const json_path& at, json_reading reading)
+void report_unknown(const boost::json::object& object, const json_path& path, json_reading reading)
 {
     for (const auto& pair : object) {
         const std::string_view name{pair.key().data(), pair.key().size()};
@@ -347,7 +356,7 @@ void report_unknown(const boost::json::object& object, const json_path& at, json
             [&](auto member) { known = known || name == member.name; });
         if (known)
             continue;
-        const json_path here{at, name, reading};
+        const json_path here{path, name, reading};
         if (reading == json_reading::strict)
             refuse_unknown(here);
         here.note_ignored();
@@ -389,22 +398,22 @@ void check_member_type()
 template <class T>
     requires(std::is_class_v<T> && boost::describe::has_describe_members<T>::value)
 struct json_codec<T> {
-    static void write(const T& from, std::string& out)
+    static void write(const T& value, std::string& out)
     {
         const detail::write_level level;
         out += '{';
         const char* name = "";
         try {
             boost::mp11::mp_for_each<detail::stored_members<T>>([&](auto member) {
-                using type = std::remove_cvref_t<decltype(from.*member.pointer)>;
+                using type = std::remove_cvref_t<decltype(value.*member.pointer)>;
                 detail::check_member_type<type>();
                 name = member.name;
-                const type& value = from.*member.pointer;
+                const type& member_value = value.*member.pointer;
                 if constexpr (detail::is_optional<type>)
-                    if (!value)
+                    if (!member_value)
                         return;
                 detail::write_name(member.name, out);
-                json_codec<type>::write(value, out);
+                json_codec<type>::write(member_value, out);
                 out += ',';
             });
         } catch (const encode_error& failure) {
@@ -413,19 +422,19 @@ struct json_codec<T> {
         detail::close_list('}', out);
     }
 
-    static void read(const boost::json::value& from, T& to, const json_path& at)
+    static void read(const boost::json::value& json, T& target, const json_path& path)
     {
         static_assert(detail::requires_what_it_has<T>(),
                       "pawl::schema<T>::required names a member that is not described");
-        const auto& object = detail::read_object(from, at);
-        const auto reading = detail::reading_of<T>(at.reading());
+        const auto& object = detail::read_object(json, path);
+        const auto reading = detail::reading_of<T>(path.reading());
         std::size_t known = 0;
         boost::mp11::mp_for_each<detail::stored_members<T>>([&](auto member) {
-            using type = std::remove_cvref_t<decltype(to.*member.pointer)>;
+            using type = std::remove_cvref_t<decltype(target.*member.pointer)>;
             detail::check_member_type<type>();
-            const json_path here{at, std::string_view{member.name}, reading};
+            const json_path here{path, std::string_view{member.name}, reading};
             if (const auto* found = object.if_contains(member.name)) {
-                json_codec<type>::read(*found, to.*member.pointer, here);
+                json_codec<type>::read(*found, target.*member.pointer, here);
                 ++known;
                 return;
             }
@@ -433,10 +442,10 @@ struct json_codec<T> {
                 (reading == json_reading::strict && !detail::is_optional<type>))
                 detail::refuse_missing(here);
             if constexpr (detail::is_optional<type>)
-                (to.*member.pointer).reset();
+                (target.*member.pointer).reset();
         });
-        if (known < object.size() && (reading == json_reading::strict || at.notes_ignored()))
-            detail::report_unknown<T>(object, at, reading);
+        if (known < object.size() && (reading == json_reading::strict || path.notes_ignored()))
+            detail::report_unknown<T>(object, path, reading);
     }
 };
 

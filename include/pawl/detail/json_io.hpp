@@ -15,10 +15,10 @@
 #include <string>
 #include <string_view>
 
-/// What the JSON codecs need and no template has to know.
+/// The parts of the JSON codecs that are not templates.
 namespace pawl::detail {
 
-/// Levels of arrays and objects, in what is written and in what is read.
+/// Nesting of arrays and objects that is written and read.
 inline constexpr std::size_t max_json_depth = 32;
 
 /// A parsed document in memory of its own; small ones live on the stack.
@@ -37,7 +37,7 @@ private:
 /// Parses a document, its numbers exactly. Throws decode_error.
 boost::json::value parse_json(std::string_view text);
 
-/// One open array or object. Refuses to write what could not be read again.
+/// One open array or object. Throws encode_error past max_json_depth.
 class write_level {
 public:
     write_level();
@@ -46,7 +46,7 @@ public:
     write_level& operator=(const write_level&) = delete;
 };
 
-/// Ends an array or object each of whose entries was followed by a comma.
+/// Closes an array or object; a trailing comma is replaced.
 inline void close_list(char bracket, std::string& out)
 {
     if (out.back() == ',')
@@ -63,31 +63,31 @@ inline void write_name(std::string_view name, std::string& out)
     out += "\":";
 }
 
-void write_signed(std::int64_t from, std::string& out);
-void write_unsigned(std::uint64_t from, std::string& out);
-void write_number(double from, std::string& out);
-void write_number(float from, std::string& out);
-void write_text(std::string_view from, std::string& out);
-void write_value(const boost::json::value& from, std::string& out);
+void write_signed(std::int64_t value, std::string& out);
+void write_unsigned(std::uint64_t value, std::string& out);
+void write_number(double value, std::string& out);
+void write_number(float value, std::string& out);
+void write_text(std::string_view value, std::string& out);
+void write_value(const boost::json::value& value, std::string& out);
 
-bool read_bool(const boost::json::value& from, const json_path& at);
-std::int64_t read_signed(const boost::json::value& from, std::int64_t least, std::int64_t most,
-                         const json_path& at);
-std::uint64_t read_unsigned(const boost::json::value& from, std::uint64_t most,
-                            const json_path& at);
-/// Refuses what could not be written again: numbers that are too large.
-void check_value(const boost::json::value& from, const json_path& at);
-double read_number(const boost::json::value& from, double most, const json_path& at);
-std::string_view read_text(const boost::json::value& from, const json_path& at);
-const boost::json::array& read_array(const boost::json::value& from, const json_path& at);
-const boost::json::array& read_array_of(std::size_t size, const boost::json::value& from,
-                                        const json_path& at);
-const boost::json::object& read_object(const boost::json::value& from, const json_path& at);
+bool read_bool(const boost::json::value& json, const json_path& path);
+std::int64_t read_signed(const boost::json::value& json, std::int64_t least, std::int64_t most,
+                         const json_path& path);
+std::uint64_t read_unsigned(const boost::json::value& json, std::uint64_t most,
+                            const json_path& path);
+/// Throws decode_error for numbers that are too large to be written again.
+void check_value(const boost::json::value& json, const json_path& path);
+double read_number(const boost::json::value& json, double most, const json_path& path);
+std::string_view read_text(const boost::json::value& json, const json_path& path);
+const boost::json::array& read_array(const boost::json::value& json, const json_path& path);
+const boost::json::array& read_array_of(std::size_t size, const boost::json::value& json,
+                                        const json_path& path);
+const boost::json::object& read_object(const boost::json::value& json, const json_path& path);
 
-[[noreturn]] void refuse_missing(const json_path& at);
-[[noreturn]] void refuse_unknown(const json_path& at);
+[[noreturn]] void refuse_missing(const json_path& path);
+[[noreturn]] void refuse_unknown(const json_path& path);
 [[noreturn]] void refuse_name(std::string_view found, std::span<const std::string_view> names,
-                              const json_path& at);
+                              const json_path& path);
 
 /// An instant since the Unix epoch. `rest` is not negative and less than a second.
 struct split_time {
@@ -95,14 +95,14 @@ struct split_time {
     std::chrono::nanoseconds rest{};
 };
 
-void write_time(const split_time& from, std::string& out);
-split_time read_time(const boost::json::value& from, const json_path& at);
+void write_time(const split_time& value, std::string& out);
+split_time read_time(const boost::json::value& json, const json_path& path);
 
 /// `count * num / den`, cut off toward zero; throws encode_error when it does not fit.
 std::int64_t scale(std::int64_t count, std::int64_t num, std::int64_t den);
 
 /// Reads an integer and scales it the same way, into the range from `least` to `most`.
-std::int64_t read_scaled(const boost::json::value& from, std::int64_t num, std::int64_t den,
-                         std::int64_t least, std::int64_t most, const json_path& at);
+std::int64_t read_scaled(const boost::json::value& json, std::int64_t num, std::int64_t den,
+                         std::int64_t least, std::int64_t most, const json_path& path);
 
 } // namespace pawl::detail
