@@ -8,6 +8,7 @@
 #include "pawl/run.hpp"
 #include "pawl/snapshot.hpp"
 #include "pawl/step.hpp"
+#include "pawl/step_defaults.hpp"
 #include "pawl/workflow.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -28,21 +29,23 @@ namespace pawl {
 /// The rules of one step, as builder::step() returns them:
 /// `b.step<Created>(validate).retry({.max_attempts = 3}).max_concurrency(10);`
 ///
-/// A reference into its builder, valid until that is built or destroyed. A rule given twice is the
-/// last one; a rule that is not given is the workflow's, see builder::defaults().
+/// A reference into its builder, valid until the builder is built or destroyed. The last value
+/// given for a rule counts; a rule that is not given is the workflow's, see builder::defaults().
+/// builder::build() reports values out of their range.
 template <class Status>
 class step_options {
 public:
     explicit step_options(detail::handler_options& options) noexcept : options_(&options) {}
 
-    /// How failed attempts are repeated.
+    /// Sets how failed attempts are retried.
     step_options& retry(retry_policy policy)
     {
         options_->retry = std::move(policy);
         return *this;
     }
 
-    /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit.
+    /// Sets the maximum duration of an attempt. A longer one is cancelled and counts as failed. Not
+    /// negative. Zero: no limit. Default zero.
     step_options& attempt_timeout(any_duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
@@ -50,8 +53,8 @@ public:
         return *this;
     }
 
-    /// How many runs may be inside this step at a time, in one engine. 0: no limit. At most
-    /// max_concurrency_ceiling.
+    /// Sets how many runs may be inside this step at a time, in one engine. At most
+    /// max_concurrency_ceiling. 0: no limit. Default 0.
     step_options& max_concurrency(std::size_t runs)
         PAWL_DETAIL_REJECT(runs > max_concurrency_ceiling,
                            "max_concurrency must be from 0 to 1,000,000")
@@ -60,7 +63,8 @@ public:
         return *this;
     }
 
-    /// How long a run waits between entering the status and its first attempt. Zero: not at all.
+    /// Sets how long a run waits between entering the status and the first attempt of the step. Not
+    /// negative. Default zero.
     step_options& start_delay(any_duration wait)
         PAWL_DETAIL_REJECT(wait < duration::zero(), "start_delay must not be negative")
     {
@@ -68,8 +72,8 @@ public:
         return *this;
     }
 
-    /// Moves the run there when the attempts run out, instead of pausing it. The object is the one
-    /// that was saved last.
+    /// Moves the run to `To` when the attempts of the step are used up. Default: the run is paused
+    /// with the last error as its reason. The object is the one that was saved last.
     template <auto To>
     step_options& on_exhausted()
     {
@@ -81,19 +85,24 @@ private:
     detail::handler_options* options_;
 };
 
-/// The rules of one timeout's handler, as builder::timeout() returns them. As step_options.
+/// The rules of one timeout's handler, as builder::timeout() returns them.
+///
+/// A reference into its builder, valid until the builder is built or destroyed. The last value
+/// given for a rule counts; a rule that is not given is the workflow's, see builder::defaults().
+/// When the attempts are used up, the run is paused.
 class timeout_options {
 public:
     explicit timeout_options(detail::handler_options& options) noexcept : options_(&options) {}
 
-    /// How failed attempts of the handler are repeated.
+    /// Sets how failed attempts of the handler are retried.
     timeout_options& retry(retry_policy policy)
     {
         options_->retry = std::move(policy);
         return *this;
     }
 
-    /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
+    /// Sets the maximum duration of an attempt. A longer one is cancelled and counts as failed. Not
+    /// negative. Zero: no limit. Default zero.
     timeout_options& attempt_timeout(any_duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
@@ -105,8 +114,11 @@ private:
     detail::handler_options* options_;
 };
 
-/// The rules of one callback's handler, as builder::callback() returns them. As step_options; they
-/// hold in each status that the declaration names.
+/// The rules of one callback's handler, as builder::callback() returns them. They hold in each
+/// status that the declaration names.
+///
+/// A reference into its builder, valid until the builder is built or destroyed. The last value
+/// given for a rule counts; a rule that is not given is the workflow's, see builder::defaults().
 template <class Status>
 class callback_handler_options {
 public:
@@ -115,15 +127,17 @@ public:
     {
     }
 
-    /// How failed attempts of the handler are repeated. A handler that refuses a message by an
-    /// exception has `.retry({.max_attempts = 1})`, or a retry_policy::permanent that knows it.
+    /// Sets how failed attempts of the handler are retried. A handler that rejects messages by an
+    /// exception needs `.retry({.max_attempts = 1})`, or a retry_policy::permanent that recognizes
+    /// the exception.
     callback_handler_options& retry(retry_policy policy)
     {
         options_->retry = std::move(policy);
         return *this;
     }
 
-    /// Cancels an attempt of the handler that takes longer, and counts it as failed. Zero: none.
+    /// Sets the maximum duration of an attempt. A longer one is cancelled and counts as failed. Not
+    /// negative. Zero: no limit. Default zero.
     callback_handler_options& attempt_timeout(duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
@@ -131,7 +145,8 @@ public:
         return *this;
     }
 
-    /// Moves the run there when the attempts run out. Default: it stays where it is.
+    /// Moves the run to `To` when the attempts of the handler are used up. Default: the run stays
+    /// in its status. The object is the one that was saved last.
     template <auto To>
     callback_handler_options& on_exhausted()
     {
@@ -155,17 +170,17 @@ private:
 /// pawl::workflow<Order, OrderStatus> orders = std::move(b).build();
 /// @endcode
 ///
-/// The graph is read off the handlers' return types (pawl::step). `Object` has a codec and a
-/// default constructor; `Status` is an enum whose numbers are stored, and whose names, where it is
-/// described with BOOST_DESCRIBE_ENUM, stand in diagrams and messages.
+/// The graph is derived from the handlers' return types (pawl::step). `Object` has a codec and a
+/// default constructor. `Status` is an enum; its numbers are stored, and its names, if it is
+/// described with BOOST_DESCRIBE_ENUM, are used in diagrams and messages.
 ///
-/// Handlers are functions, functors and lambdas. They are moved in, kept as long as any copy of the
-/// workflow, and called for many runs at the same time, from the threads of the engine's executor:
-/// hence as const. A lambda with captures may itself be a coroutine; what it captures by reference
-/// must outlive the engines.
+/// Handlers are functions, functors and lambdas. They are moved into the workflow, live as long as
+/// any copy of it, and are called as const, concurrently for different runs, from threads of the
+/// engine's executor. A lambda with captures may itself be a coroutine; what it captures by
+/// reference must outlive the engines.
 ///
-/// A mistake that the compiler cannot see is reported by build(), together with all others; Clang
-/// sees options out of their range where they are constants.
+/// build() reports all mistakes that the compiler cannot find. Clang also rejects constant options
+/// that are out of their range.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -183,7 +198,8 @@ public:
     using run_type = run<Object>;
     using snapshot_type = snapshot<Object, Status>;
 
-    /// `name` is stored with each run: 1 to 128 letters, digits, '-', '_' and '.'.
+    /// Begins a workflow. `name` is stored with each run and has 1 to 128 letters, digits, '-', '_'
+    /// and '.'.
     explicit builder(std::string name)
     {
         draft_.name = std::move(name);
@@ -211,8 +227,10 @@ public:
                           "from, boost::json::value& document)");
     }
 
-    /// What a run does on its own in status `From`: `fn(run<Object>&)` returns a pawl::step<…> that
-    /// lists where it may go. A status has at most one step.
+    /// Declares what a run does by itself in status `From`.
+    ///
+    /// `fn(run<Object>&)` returns a pawl::step<…> that lists where the run may go. A status has at
+    /// most one step.
     template <auto From, class Fn>
     step_options<Status> step(Fn fn)
     {
@@ -225,19 +243,20 @@ public:
         return step_options<Status>{added.options};
     }
 
-    /// What a message from outside does to a run in `From` (or one of `More`): a client sends it by
-    /// `name`, with a payload.
+    /// Declares what a callback, sent by a client under `name`, does to a run in `From` or one of
+    /// `More`.
     ///
     /// `fn(run<Object>&, Payload)` or `fn(run<Object>&)` returns a pawl::step<…>. Payload has a
-    /// codec, is taken by value or const reference, and is read off the signature, so `fn` has one
-    /// call operator that is no template. A message that comes early waits in the run's inbox.
+    /// codec, is taken by value or const reference, and is deduced from the signature: `fn` must
+    /// have one call operator that is not a template. `name` has 1 to 128 bytes. A message that
+    /// arrives before the run can take it waits in the run's inbox.
     ///
-    /// An attempt that fails is repeated, by the workflow's defaults or the rules that are given
-    /// here, also after a restart: the message stays in the inbox, callbacks behind it wait, and
-    /// commands, deadlines and the step go on. A message whose attempts run out, whose error is
+    /// A failed attempt is retried by the rules given here or the workflow's defaults, also after a
+    /// restart. Meanwhile the message stays in the inbox and later callbacks wait; commands,
+    /// deadlines and the step do not. A message whose attempts are used up, whose error is
     /// permanent, or whose payload cannot be read is settled as failed, with the error as its
-    /// detail, and is sent to callback_dead_letter_topic() in the same commit. Its idempotency key
-    /// is free then: the message may be sent again.
+    /// detail, and put into callback_dead_letter_topic() in the same commit. Its idempotency key
+    /// can then be used again.
     template <auto From, auto... More, class Fn>
     callback_handler_options<Status> callback(const std::string& name, Fn fn)
     {
@@ -254,10 +273,10 @@ public:
         return callback_handler_options<Status>{*options};
     }
 
-    /// As above, by a callback<Payload> that the program's clients use too: its payload is then
-    /// checked where it is compiled.
+    /// The same with the name and the payload type of a callback<Payload>, which the program's
+    /// clients use too: a handler with another payload does not compile.
     template <auto From, auto... More, class Payload, class Fn>
-    callback_handler_options<Status> callback(const pawl::callback<Payload>& named, Fn fn)
+    callback_handler_options<Status> callback(const pawl::callback<Payload>& declaration, Fn fn)
     {
         const auto options = std::make_shared<detail::handler_options>();
         constexpr bool fits = std::is_void_v<Payload>
@@ -265,22 +284,26 @@ public:
                                   : std::is_invocable_v<const Fn&, run_type&, Payload>;
         static_assert(fits, "this handler does not take the payload of its callback");
         if constexpr (fits)
-            add_callback<Payload, From, More...>(named.name(), std::move(fn), options);
+            add_callback<Payload, From, More...>(declaration.name(), std::move(fn), options);
         return callback_handler_options<Status>{*options};
     }
 
-    /// What happens when a run has been in `From` for too long. A status may have several timeouts;
-    /// each is armed when the run enters it, and forgotten when the run leaves.
+    /// Declares what happens when a run has been in status `From` for too long.
     ///
-    /// `name` is stored with the deadline: the program that has a timeout of that name in this
-    /// status, now or later, calls its handler. It has 1 to 128 bytes. A stored deadline whose
-    /// timeout the status no longer has is dropped, with a line in the log; a timeout that is added
-    /// is armed for the runs that enter the status from then on.
+    /// A status may have several timeouts. Each is armed when a run enters the status and dropped
+    /// when it leaves. `when` is one of
+    /// - a duration above zero;
+    /// - a time point;
+    /// - a function `std::optional<time_point>(const run<Object>&)`, called when a run enters the
+    ///   status; empty arms nothing.
     ///
-    /// `when` is a span of time above zero, or a time point, or a function
-    /// `std::optional<time_point>(const run<Object>&)` that is asked when the run enters; empty
-    /// arms nothing. A time that has passed is due at once. `fn(run<Object>&)` returns a
-    /// pawl::step<…>; it interrupts the status's step if that is at work.
+    /// A time that has passed is due at once. `fn(run<Object>&)` returns a pawl::step<…>. A
+    /// deadline that passes cancels a running step of the status.
+    ///
+    /// `name` has 1 to 128 bytes, is unique in the status, and is stored with each deadline: the
+    /// handler of the timeout with that name is called, also in a later program. A stored deadline
+    /// without a timeout is dropped and logged. A timeout that is added later is armed for runs
+    /// that enter the status from then on.
     template <auto From, class When, class Fn>
     timeout_options timeout(std::string name, When when, Fn fn)
         PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
@@ -288,7 +311,7 @@ public:
         return add_timeout<From>(std::move(name), std::move(when), std::move(fn));
     }
 
-    /// The same without a name, for the only timeout of a status; its name is "timeout".
+    /// The same for the only timeout of a status; its name is "timeout".
     template <auto From, class When, class Fn>
     timeout_options timeout(When when, Fn fn)
         PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")
@@ -296,7 +319,7 @@ public:
         return add_timeout<From>(std::string{}, std::move(when), std::move(fn));
     }
 
-    /// Declares statuses in which a run is completed: they have no step, callback or timeout.
+    /// Declares statuses in which a run is completed. They have no step, callback or timeout.
     template <auto... Statuses>
     builder& end()
     {
@@ -304,8 +327,8 @@ public:
         return *this;
     }
 
-    /// Declares statuses where runs begin. The statuses that no other one leads to are starts
-    /// without being declared. The first start declared is where a trigger begins by default.
+    /// Declares statuses in which a run may begin. The first one is where a trigger begins by
+    /// default. Statuses that no other status leads to are starts without being declared.
     template <auto... Statuses>
     builder& start()
     {
@@ -313,136 +336,149 @@ public:
         return *this;
     }
 
-    /// Calls `fn(const snapshot<Object, Status>&)`, or `fn(const event&, const snapshot<Object,
-    /// Status>&)`, which returns awaitable<void>, after each run that completed. Several hooks for
-    /// one event are called in order of declaration, the events of a run in their order.
+    /// Calls `fn` after each run that completed.
     ///
-    /// Hooks read the event log: none is lost in a crash, and one may be called again after it.
-    /// Each sees the event that it is for: status, run state, reason, who asked and the time are
-    /// the event's, even if the run has gone on since; only the object is the one that is stored
-    /// now.
+    /// `fn` is `boost::asio::awaitable<void>(const snapshot<Object, Status>&)`, or takes a `const
+    /// event&` before the snapshot. The snapshot shows the run at the event: its status, state,
+    /// reason and times are the event's even if the run has changed since. Only the object is the
+    /// one that is stored now.
     ///
-    /// One that throws is repeated by engine_options::hook_retry; when its attempts run out its
-    /// event goes to hook_dead_letter_topic(), with an error in the log. It delays neither its run
-    /// nor the hooks of others.
+    /// Hooks are fed from the event log: a crash loses none, and a hook may be called again after
+    /// one. Hooks for one event are called in the order of their declaration, the events of a run
+    /// in their order. A throwing hook is retried under engine_options::hook_retry without delaying
+    /// runs or other runs' hooks; when its attempts are used up, the event goes to
+    /// hook_dead_letter_topic() and the failure is logged.
     ///
-    /// What a hook has seen of the log is stored under the name of its function, on_complete, and,
-    /// of a second one of the same function, under a name of its own besides:
-    /// `b.on_complete("mail", send_mail)`, of 1 to 128 bytes.
-    ///
-    /// A hook that is new begins with what is committed from the start of its first engine on, see
-    /// hooks_from_beginning(). One that a later program has no more goes on where it stopped if it
-    /// comes back.
+    /// The read position of a hook is stored under the name of this function. A second hook for the
+    /// same event needs a name of its own, see the overload. A new hook is called for events that
+    /// are committed after the first start of an engine that has it, see hooks_from_beginning(). A
+    /// hook that a program no longer has continues at its position when a later program has it
+    /// again.
     template <class Fn>
     builder& on_complete(Fn fn)
     {
         return add_hook("on_complete", {event_kind::completed}, std::move(fn));
     }
 
+    /// The same for a further hook; its read position is stored under `name`, of 1 to 128 bytes:
+    /// `b.on_complete("mail", send_mail)`.
     template <class Fn>
     builder& on_complete(const std::string& name, Fn fn)
     {
         return add_hook("on_complete/" + name, {event_kind::completed}, std::move(fn));
     }
 
-    /// As on_complete(), for each accepted trigger.
+    /// Calls `fn` after each accepted trigger. See on_complete() for hooks in general.
     template <class Fn>
     builder& on_start(Fn fn)
     {
         return add_hook("on_start", {event_kind::started}, std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <class Fn>
     builder& on_start(const std::string& name, Fn fn)
     {
         return add_hook("on_start/" + name, {event_kind::started}, std::move(fn));
     }
 
-    /// As on_complete(), after each pause; the snapshot's `reason` says why.
+    /// Calls `fn` after each pause; the snapshot's `reason` holds its reason. See on_complete() for
+    /// hooks in general.
     template <class Fn>
     builder& on_pause(Fn fn)
     {
         return add_hook("on_pause", {event_kind::paused}, std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <class Fn>
     builder& on_pause(const std::string& name, Fn fn)
     {
         return add_hook("on_pause/" + name, {event_kind::paused}, std::move(fn));
     }
 
-    /// As on_complete(), after each resume, by somebody or by itself.
+    /// Calls `fn` after each resume, requested or automatic. See on_complete() for hooks in
+    /// general.
     template <class Fn>
     builder& on_resume(Fn fn)
     {
         return add_hook("on_resume", {event_kind::resumed}, std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <class Fn>
     builder& on_resume(const std::string& name, Fn fn)
     {
         return add_hook("on_resume/" + name, {event_kind::resumed}, std::move(fn));
     }
 
-    /// As on_complete(), after each run that was cancelled.
+    /// Calls `fn` after each run that was cancelled. See on_complete() for hooks in general.
     template <class Fn>
     builder& on_cancel(Fn fn)
     {
         return add_hook("on_cancel", {event_kind::cancelled}, std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <class Fn>
     builder& on_cancel(const std::string& name, Fn fn)
     {
         return add_hook("on_cancel/" + name, {event_kind::cancelled}, std::move(fn));
     }
 
-    /// As on_complete(), after the data of a run was deleted; the object is what the scrubber left.
+    /// Calls `fn` after the data of a run was deleted; the snapshot's object is what the scrubber
+    /// left. See on_complete() for hooks in general.
     template <class Fn>
     builder& on_data_deleted(Fn fn)
     {
         return add_hook("on_data_deleted", {event_kind::data_deleted}, std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <class Fn>
     builder& on_data_deleted(const std::string& name, Fn fn)
     {
         return add_hook("on_data_deleted/" + name, {event_kind::data_deleted}, std::move(fn));
     }
 
-    /// As on_complete(), each time that a run enters one of `Statuses`, also by its trigger. A
-    /// status that is added to them is for those that enter it from then on.
+    /// Calls `fn` each time that a run enters one of `Statuses`, also by its trigger. A status that
+    /// is added to the list later counts for runs that enter it from then on. See on_complete() for
+    /// hooks in general.
     template <auto... Statuses, class Fn>
     builder& on_enter(Fn fn)
     {
         return add_enter_hook<Statuses...>("on_enter", std::move(fn));
     }
 
+    /// The same for a further hook, under a name of 1 to 128 bytes.
     template <auto... Statuses, class Fn>
     builder& on_enter(const std::string& name, Fn fn)
     {
         return add_enter_hook<Statuses...>("on_enter/" + name, std::move(fn));
     }
 
-    /// A hook that is new begins with the oldest event that the log still has, so that it is called
-    /// for runs of the past too. Default: it begins with what is committed from the start of the
-    /// first engine on that has it. (The hooks of a workflow of which no run has been driven before
-    /// begin at the beginning anyway.)
+    /// Lets new hooks begin with the oldest event in the log, so that they are called for past
+    /// events too.
+    ///
+    /// Default: a new hook begins with the events that are committed after the first start of an
+    /// engine that has it. The hooks of a workflow that has not driven a run yet begin at the
+    /// beginning in any case.
     builder& hooks_from_beginning()
     {
         draft_.made.hooks_from_beginning = true;
         return *this;
     }
 
-    /// Rules for handlers that give none of their own, also for those declared before.
+    /// Sets the rules of handlers that are given none of their own, also of handlers declared
+    /// before this call.
     builder& defaults(step_defaults rules)
     {
         draft_.defaults = std::move(rules);
         return *this;
     }
 
-    /// Lets runs that were paused by an error resume by themselves: `after` this time, at most
-    /// `max_times` in a row without progress. Zero time: never. Default: 1 h, 3 times.
+    /// Sets after which time a run that is paused by an error resumes by itself, and how often in a
+    /// row without progress. Neither is negative. A time of zero: never. Default: 1 h, 3 times.
     builder& auto_resume(any_duration after, int max_times)
         PAWL_DETAIL_REJECT(after < duration::zero(), "auto_resume: the time is negative")
             PAWL_DETAIL_REJECT(max_times < 0, "auto_resume: the number of times is negative")
@@ -452,16 +488,17 @@ public:
         return *this;
     }
 
-    /// How a stored object of schema version `from` becomes one of version `from + 1`, when the
-    /// tolerant reader of pawl::codec is not enough for what has changed.
+    /// Converts a stored object from version `from` of its schema to the next version.
     ///
-    /// `up(boost::json::value&)` edits the document, or `std::string up(std::string)` the bytes of
-    /// another codec. The first version is 1, and each version but the present one has its upgrade:
-    /// with upgrades from 1 and 2, the present version is 3. They are applied when a run is read;
-    /// the run is stored in the present version at its next commit that saves its object.
+    /// Needed only when the tolerant reader of pawl::codec cannot handle a change.
+    /// `up(boost::json::value&)` edits the document; for another codec, `std::string
+    /// up(std::string)` converts the bytes. The first version is 1, and each version but the
+    /// present one needs its upgrade: with upgrades from 1 and 2, the present version is 3.
+    /// Upgrades are applied when a run is read. The run is stored in the present version by its
+    /// next commit that saves the object.
     ///
-    /// A program that is older than a run's object leaves the run alone: it uses up no attempt and
-    /// no message, and the run goes on as soon as an engine with the newer program drives it.
+    /// A program that is older than a run's object leaves the run alone: no attempt and no message
+    /// is used up, and the run continues when an engine with the newer program drives it.
     template <class Up>
     builder& upgrade(std::uint32_t from, Up up)
     {
@@ -470,7 +507,7 @@ public:
         return *this;
     }
 
-    /// The same, with the way back, `down`, from version `from + 1` to version `from`, which
+    /// The same with the conversion back, `down`, from the next version to version `from`, which
     /// write_version() needs.
     template <class Up, class Down>
     builder& upgrade(std::uint32_t from, Up up, Down down)
@@ -479,22 +516,24 @@ public:
         return upgrade(from, std::move(up));
     }
 
-    /// Objects are stored in this older version of their schema, while all versions are read.
+    /// Stores objects in this older version of their schema, while all versions are read. Default:
+    /// the present version.
     ///
-    /// For a deployment that replaces engines one after the other: first a program that knows the
-    /// new version and writes the old one, which the engines of before can read; when all engines
-    /// have it, the same program without this line. Each version from this one to the present one
-    /// has an upgrade() with its way back. What the old version cannot hold is lost when the object
-    /// is stored. Default: the present version.
+    /// For a rolling deployment: first deploy a program that knows the new version and writes the
+    /// old one, which the running engines can read; when all engines have it, deploy the program
+    /// without this line. Each version from `version` up to the one before the present needs an
+    /// upgrade() with a conversion back. What the old version cannot hold is lost when the object
+    /// is stored.
     builder& write_version(std::uint32_t version)
     {
         draft_.write_version = version;
         return *this;
     }
 
-    /// Says that status number `old` is no more, and that its runs go on in `To`, as if they had
-    /// just entered it. When an engine starts, it moves them before it does anything else; a paused
-    /// run stays paused there, unless `To` is an end.
+    /// Removes status number `old`: its runs continue in `To`, as if they had just entered it.
+    ///
+    /// An engine moves them when it starts, before anything else. A paused run stays paused, unless
+    /// `To` is an end.
     template <auto To>
     builder& replace_status(int old)
     {
@@ -502,13 +541,13 @@ public:
         return *this;
     }
 
-    /// Says that the status `Now` was called `old` by a program before: its number is the same, and
-    /// so is what it stands for.
+    /// Declares that the label of status `Now` was `old` in an earlier program and that its meaning
+    /// is the same.
     ///
-    /// A status is stored by its number, and the labels of all numbers with the workflow. A number
-    /// that has another label than before is most often an enumerator that was put in between, and
-    /// the runs would stand in the wrong status: engine::async_start refuses it with
-    /// errc::status_relabeled, unless it is said so here.
+    /// Statuses are stored by number, and the labels of all numbers are stored with the workflow. A
+    /// number with another label is most often an enumerator that was inserted, and runs would be
+    /// in the wrong status; engine::async_start therefore fails with errc::status_relabeled unless
+    /// the new label is declared here.
     template <auto Now>
     builder& renamed(std::string old)
     {
@@ -516,22 +555,25 @@ public:
         return *this;
     }
 
-    /// Removes finished runs when they have been kept for a while, with their history: in the
-    /// background, after their hooks, the oldest first. Without it they are kept for ever.
+    /// Removes finished runs with their history after they have been kept for a while. Default:
+    /// they are kept forever.
     ///
-    /// A removed run is forgotten: its start key, and id_reuse_policy::reject_duplicate, no longer
-    /// know of it.
+    /// Runs are removed in the background, the oldest first, after their hooks have been called. A
+    /// removed run is forgotten: its idempotency key and id_reuse_policy::reject_duplicate no
+    /// longer know it.
     builder& retention(retention_options rules)
     {
         draft_.made.retention = std::move(rules);
         return *this;
     }
 
-    /// How a run's object loses its personal data when its deletion is asked for: `fn(Object&)`.
-    /// Default: the object is replaced by a default-constructed one, which build() therefore
-    /// encodes once. So it is when `fn` throws, cannot be given the object, or leaves one that is
-    /// larger than engine_options::max_object_size, with an error in the log, for the data must go;
-    /// and when no default object can be had either, by the document {}.
+    /// Sets how personal data is removed from a run's object when client::async_delete_data asks
+    /// for it: `fn(Object&)`.
+    ///
+    /// By default, and whenever `fn` throws, the object cannot be read, or what is left has more
+    /// than engine_options::max_object_size, the object is replaced by a default-constructed one,
+    /// so that the data is always removed; build() checks that such an object can be encoded. If
+    /// that fails at run time too, the document {} is stored. Failures are logged as errors.
     template <class Fn>
     builder& scrub(Fn fn)
     {
@@ -548,11 +590,12 @@ public:
         return *this;
     }
 
-    /// Checks everything and ends the builder: `std::move(b).build()`.
+    /// Checks the declarations and returns the workflow: `std::move(b).build()`.
     ///
-    /// Throws definition_error, which lists every problem with the status's name and number: a name
-    /// that is empty, too long or used twice, an option out of its range, a status that runs reach
-    /// but cannot leave, or that no run can reach, no status to start in.
+    /// @throws definition_error with a list of all problems, each with the status's name and
+    ///     number: a name that is empty, too long or used twice, an option out of its range, a
+    ///     status that runs reach but cannot leave, or that no run can reach, no status to start
+    ///     in.
     workflow<Object, Status> build() &&
     {
         return workflow<Object, Status>{detail::finish(std::move(draft_))};
@@ -563,10 +606,11 @@ private:
     {
         if constexpr (boost::describe::has_describe_enumerators<Status>::value) {
             const char* name = nullptr;
-            boost::mp11::mp_for_each<boost::describe::describe_enumerators<Status>>([&](auto each) {
-                if (static_cast<int>(each.value) == status)
-                    name = each.name;
-            });
+            boost::mp11::mp_for_each<boost::describe::describe_enumerators<Status>>(
+                [&](auto enumerator) {
+                    if (static_cast<int>(enumerator.value) == status)
+                        name = enumerator.name;
+                });
             if (name)
                 return name;
         }
@@ -707,11 +751,12 @@ private:
         if constexpr (plain || with_event)
             draft_.made.hooks.push_back(
                 {std::move(name), std::move(kinds), std::move(entering),
-                 [fn](const event& what, const record& at) {
+                 [fn](const event& committed, const record& stored) {
                      auto seen = detail::make_snapshot<Object, Status>(
-                         at, detail::decode_object<Object>(at.object));
+                         stored, detail::decode_object<Object>(stored.object));
                      if constexpr (with_event)
-                         return detail::call_hook<snapshot_type, Fn>(fn, what, std::move(seen));
+                         return detail::call_hook<snapshot_type, Fn>(fn, committed,
+                                                                     std::move(seen));
                      else
                          return detail::call_hook<snapshot_type, Fn>(fn, std::move(seen));
                  }});

@@ -5,17 +5,17 @@
 
 namespace pawl {
 
-/// A callback by its name and its payload's type, so that both are written once:
+/// A callback's name and the type of its payload, declared once for the builder and the clients:
 ///
 /// @code
 /// inline constexpr pawl::callback<one_time_password> verify{"verify"};
 ///
-/// b.callback<Waiting>(verify, check_password);                // its handler takes that payload
+/// b.callback<Waiting>(verify, check_password);            // its handler takes that payload
 /// co_await client.async_call("ada", verify, {"123456"});  // another payload does not compile
 /// @endcode
 ///
-/// `Payload` has a codec, or is void for a callback without one. What is stored is the name alone:
-/// names given as plain strings are the same callbacks.
+/// `Payload` has a codec, or is void for a callback without payload. Only the name is stored: the
+/// same name as a plain string means the same callback.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -24,9 +24,10 @@ class callback {
 public:
     using payload_type = Payload;
 
-    /// `name` has 1 to 128 bytes, and lives as long as this does: a literal.
+    /// `name` has 1 to 128 bytes and must outlive this object: use a literal.
     constexpr explicit callback(std::string_view name) noexcept : name_(name) {}
 
+    /// The name of the callback.
     std::string name() const { return std::string{name_}; }
 
 private:

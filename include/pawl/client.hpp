@@ -23,65 +23,72 @@
 
 namespace pawl {
 
-/// Which run: its id, or a foreign id, which means its unfinished run if there is one, else the one
-/// that was created last.
+/// Names a run by its id or by a foreign id. A foreign id means its unfinished run; if there is
+/// none, its run that was created last.
 using run_ref = std::variant<run_id, std::string>;
 
+/// Options of client::async_trigger().
 template <class Status>
 struct trigger_options {
-    /// Where the run begins; must have a step, callback or timeout. Default: the workflow's start.
+    /// The status in which the run begins. It must have a step, callback or timeout. Default: the
+    /// workflow's start.
     std::optional<Status> start{};
 
-    /// Whether a finished run of the foreign id leaves room for another. Default: it does.
+    /// Whether a foreign id may be used again after its run has finished. Default:
+    /// allow_after_finish.
     id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
 
-    /// Names this trigger: a second one with the same foreign id and key gives the first one's run
-    /// and starts nothing, however often it is sent. At most 1,024 bytes. Empty: none.
+    /// Identifies this trigger: a further trigger with the same foreign id and key starts nothing
+    /// and completes with the id of the first one's run. A key is forgotten when retention removes
+    /// its run. At most 1,024 bytes. Default: empty, no key.
     std::string idempotency_key{};
 
-    /// W3C trace context that the run is part of: the header `traceparent` of the request that
-    /// asks for it. Empty, or a text that is no such header: the run is a trace of its own. At most
-    /// the 55 bytes of version 00 are kept. See run::trace_parent().
+    /// The W3C trace context of the run: the header `traceparent` of the request that starts it. At
+    /// most the 55 bytes of version 00 are kept. Default: empty. With an empty or invalid header
+    /// the run begins a trace of its own; see run::trace_parent().
     std::string trace_parent{};
 };
 
-/// Why a command is given, and by whom. Both are kept with the run and in its history. Of a longer
-/// reason the first 1,024 bytes are kept, less what would be half a character; a longer `by` is
-/// refused with invalid_argument.
+/// Why a command is given and who gives it. Both are stored with the run and in its history.
 struct command_reason {
     command_reason() = default;
-    command_reason(const char* why) : reason(why) {}
-    command_reason(std::string why, std::string who = {})
-        : reason(std::move(why)), by(std::move(who))
+    command_reason(const char* text) : reason(text) {}
+    command_reason(std::string text, std::string requester = {})
+        : reason(std::move(text)), by(std::move(requester))
     {
     }
 
-    std::string reason; ///< for people
-    std::string by;     ///< who asks, as the host knows them; may be empty
+    /// Human-readable. The first 1,024 bytes are kept, cut between characters.
+    std::string reason;
+
+    /// Who gives the command, as the application names them. At most 1,024 bytes, else the command
+    /// fails with invalid_argument. Default: empty, unnamed.
+    std::string by;
 };
 
+/// Options of client::async_call() and client::async_send().
 struct callback_options {
-    /// Names this callback: a second one of the run with the same name and key is not handled
-    /// again, and gives the first one's outcome. A callback that failed does not keep its key: with
-    /// it the callback may be sent again. Callbacks of other names, and other runs, have keys of
-    /// their own. At most 1,024 bytes. Empty: none.
+    /// Identifies this callback: a further callback of the same run with the same name and key is
+    /// not handled again and completes with the outcome of the first one. The key of a callback
+    /// that failed is free again. At most 1,024 bytes. Default: empty, no key.
     std::string idempotency_key{};
 
-    /// How long it may wait in the inbox for the run to reach a status that takes it. Empty: as
-    /// long as the run is unfinished.
+    /// How long the callback may wait in the inbox before an attempt of its handler begins; then it
+    /// fails with errc::expired. Default: empty, as long as the run is unfinished.
     std::optional<duration> expires_after{};
 };
 
+/// One page of client::async_list().
 template <class Object, class Status>
 struct page {
     std::vector<snapshot<Object, Status>> runs;
-    list_position next; ///< give it as `after` for the next page; none when this is the last
+    list_position next; ///< record_query::after of the next page; empty on the last page
 };
 
 namespace detail {
 
-/// Hands a decoded result on to a completion handler, whose associations it keeps. Whatever a codec
-/// or an upgrade throws is decode_failed for this call, and a line in the log.
+/// Passes a decoded result to a completion handler and keeps the handler's associations. An
+/// exception of a codec or an upgrade fails this call with decode_failed and is logged.
 template <class Handler, class Decode>
 struct decoding_handler {
     std::shared_ptr<engine_api> engine;
@@ -107,8 +114,8 @@ struct decoding_handler {
 template <class Handler, class Decode>
 decoding_handler(std::shared_ptr<engine_api>, Handler, Decode) -> decoding_handler<Handler, Decode>;
 
-/// Encodes `value`. Whatever its codec throws is encode_failed, which goes the way of all other
-/// errors, into the handler.
+/// Encodes `value`. An exception of its codec becomes encode_failed, which reaches the completion
+/// handler like any other error.
 template <class T>
 failure encode_into(const T& value, std::string& out)
 {
@@ -120,7 +127,7 @@ failure encode_into(const T& value, std::string& out)
     }
 }
 
-/// A settlement as a result: what was not done is an error.
+/// The failure that a settlement stands for; none when the message was handled or is pending.
 inline failure failure_of(const settlement& settled, message_kind kind)
 {
     switch (settled.outcome) {
@@ -165,21 +172,28 @@ struct command_handler {
 
 } // namespace detail
 
-/// What a host asks of the runs of one workflow. Made by engine::add(); cheap to copy.
+/// Starts, calls, commands and reads the runs of one workflow. Made by engine::add(); cheap to
+/// copy.
 ///
-/// Functions named async_… take a completion token, by default boost::asio::use_awaitable. Their
-/// handler runs on its associated executor, by default the engine's, and never inside the call.
-/// Under use_awaitable and use_future an error is thrown: as pawl::error, whose detail() names the
-/// argument, value or limit, for a code of Pawl's; else as boost::system::system_error. Other
-/// tokens get the code; with_detail() stores the detail for them.
+/// Functions named async_… take a completion token, by default boost::asio::use_awaitable.
+/// Completion handlers run on their associated executor, by default the engine's, and never inside
+/// the initiating function. Under use_awaitable and use_future an error is thrown: with a code of
+/// Pawl as pawl::error, whose detail() names the argument, value or limit, else as
+/// boost::system::system_error. Other tokens get the code; with_detail() stores the detail for
+/// them.
 ///
-/// All of them complete with errc::not_running before the engine was started and after it was
-/// stopped, and with a store_* code when the store fails; then it is not known whether the call
-/// took effect. Those that write give errc::overloaded when too many of them wait.
+/// Every operation can also fail with these codes:
+/// - not_running — the engine was not started, or has been stopped;
+/// - a store_* code — the store failed. Of an operation that writes, it is then unknown whether it
+///   took effect;
+/// - overloaded — engine_options::max_waiting_calls calls wait for their commit (operations that
+///   write).
 ///
-/// A client knows the runs of its own workflow only: the id of another workflow's run is one that
-/// does not exist. Whatever a codec or an upgrade throws ends as encode_failed or decode_failed of
-/// the one call, or of the one entry of a list, and its text is in the log.
+/// An exception of a codec or an upgrade affects only the call, or the entry of a list, that it
+/// belongs to. Its text is logged.
+///
+/// A client sees only the runs of its own workflow: for it, the id of another workflow's run does
+/// not exist.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -188,29 +202,33 @@ class client {
 public:
     using snapshot_type = snapshot<Object, Status>;
 
-    client(std::shared_ptr<detail::engine_api> engine, workflow<Object, Status> of)
-        : engine_(std::move(engine)), workflow_(std::move(of))
+    /// Made by engine::add().
+    client(std::shared_ptr<detail::engine_api> engine, workflow<Object, Status> flow)
+        : engine_(std::move(engine)), workflow_(std::move(flow))
     {
     }
 
+    /// The workflow of this client.
     const workflow<Object, Status>& definition() const noexcept { return workflow_; }
 
-    /// What the client asks; not for users.
+    /// Internal.
     const std::shared_ptr<detail::engine_api>& engine() const noexcept { return engine_; }
 
-    /// Starts a run. Signature: `void(error_code, run_id)`.
+    /// Starts a run.
     ///
-    /// Durability: when it completes without error, the run is in the store and will be driven to
-    /// its end, whatever happens to this process. With an error it has not been started, except for
-    /// store_* codes: repeat the call with an idempotency key to find out.
+    /// `foreign_id` is the application's own name for the run and has 1 to 1,024 bytes.
     ///
-    /// Cancellation: none; once begun, the write is done or not.
-    ///
-    /// Errors: already_running when the foreign id has an unfinished run; already_ran when it has
-    /// any and `id_reuse` is reject_duplicate; invalid_status; invalid_argument when the foreign id
-    /// or key is empty or longer than 1,024 bytes, or when a timeout of the start status cannot say
-    /// when it is due (see the log); too_large; encode_failed; decode_failed when the object cannot
-    /// be read back for those timeouts.
+    /// Completes: when the run is stored. Signature: `void(error_code, run_id)`.
+    /// Durability: when it completes without error, the run is in the store and is driven to its
+    /// end, even if this process dies. After a store_* code, repeat the call with the same
+    /// idempotency key to find out whether the run was started.
+    /// Errors: already_running — the foreign id has an unfinished run; already_ran — the foreign id
+    /// has a finished run, and `id_reuse` is reject_duplicate; invalid_status — no run can start in
+    /// `start`; invalid_argument — the foreign id is empty, it or the key is longer than 1,024
+    /// bytes, or the due time of a timeout of the start status cannot be computed; too_large — the
+    /// object has more than engine_options::max_object_size; encode_failed — the codec cannot write
+    /// the object; decode_failed — the codec cannot read it back, which a status with timeouts
+    /// needs. Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
@@ -224,23 +242,23 @@ public:
         call.key = std::move(options.idempotency_key);
         call.trace_parent = std::move(options.trace_parent);
         return detail::initiate<Token, run_id>(
-            [](auto handler, client self, detail::trigger_call what) {
-                self.engine_->trigger(self.workflow_.impl(), std::move(what),
+            [](auto handler, client self, detail::trigger_call request) {
+                self.engine_->trigger(self.workflow_.impl(), std::move(request),
                                       detail::completion<run_id>{std::move(handler)});
             },
             token, *this, std::move(call));
     }
 
-    /// Waits until a run is in one of `statuses`. Signature: `void(error_code, snapshot)`.
+    /// Waits until a run is in one of `statuses`.
     ///
-    /// Completes at once if the run is there already, else with the commit that brings it there;
-    /// the snapshot is of that version. A status that the run has passed through before the call
-    /// does not count.
+    /// A status that the run left before the call does not count.
     ///
-    /// Cancellation: terminal, partial and total; the run goes on.
-    ///
-    /// Errors: finished_in_other_status with the final snapshot when the run finishes in another
-    /// status; invalid_argument when `statuses` is empty; not_found; decode_failed.
+    /// Completes: at once if the run is there already, else with the commit that brings it there.
+    /// Signature: `void(error_code, snapshot)`; the snapshot shows the run at that commit.
+    /// Errors: finished_in_other_status — the run finished in another status, with the final
+    /// snapshot; not_found — no such run; invalid_argument — `statuses` is empty; decode_failed —
+    /// the object cannot be read.
+    /// Cancellation: terminal, partial, total; ends the wait and has no effect on the run.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await(run_id run, std::vector<Status> statuses, Token&& token = {})
     {
@@ -250,137 +268,194 @@ public:
         return initiate_await(run, std::move(numbers), std::forward<Token>(token));
     }
 
-    /// Waits until a run has finished, wherever it does. Signature: `void(error_code, snapshot)`.
-    /// Completion, cancellation and errors as async_await, without finished_in_other_status.
+    /// Waits until a run has finished, in whatever status.
+    ///
+    /// Completes: at once if the run has finished already, else with the commit that ends it.
+    /// Signature: `void(error_code, snapshot)`.
+    /// Errors: not_found — no such run; decode_failed — the object cannot be read.
+    /// Cancellation: terminal, partial, total; ends the wait and has no effect on the run.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await_finished(run_id run, Token&& token = {})
     {
         return initiate_await(run, std::nullopt, std::forward<Token>(token));
     }
 
-    /// Calls a callback of a run back and waits until it has been handled.
-    /// Signature: `void(error_code, settlement)`.
+    /// Sends a callback to a run and waits until it has been handled.
     ///
-    /// The payload is written by codec<Payload>. While a step of the run is running, the callback
-    /// waits for its end. If the run's status does not take it, it waits in the inbox until one
-    /// does.
+    /// `payload` is written by codec<Payload>. The callback waits in the run's inbox while a step
+    /// of the run is running and until the run is in a status that takes it.
     ///
-    /// Durability: from before it is handled, the callback is in the run's inbox; what the handler
-    /// did is one commit with its settlement. Completes when that is durable.
-    ///
-    /// Cancellation: terminal, partial and total, once the callback is in the inbox: they end the
-    /// wait; the callback is handled all the same.
-    ///
-    /// Errors: not_found; no_such_callback; already_finished when the run has finished, or finishes
-    /// before it could be handled; callback_failed when its handler failed for the last time (the
-    /// settlement's detail says why, the run is as before; see builder::callback for how often a
-    /// failed handler is repeated before); expired; too_large; encode_failed; invalid_argument.
+    /// Completes: when the callback is settled and that is durable. Signature: `void(error_code,
+    /// settlement)`.
+    /// Durability: the callback is in the inbox before it is handled, so a crash loses neither. The
+    /// handler's outcome and the settlement are one commit.
+    /// Errors: not_found — no such run; no_such_callback — the workflow declares no callback of
+    /// that name; already_finished — the run has finished, or finished before the callback was
+    /// handled; callback_failed — the attempts of its handler are used up, the settlement's
+    /// `detail` holds the error (see builder::callback for retries); expired — `expires_after`
+    /// passed first; inbox_full — the run has engine_options::max_pending_messages pending
+    /// messages; too_large — the payload has more than engine_options::max_object_size;
+    /// encode_failed — the codec cannot write the payload; invalid_argument — the key is longer
+    /// than 1,024 bytes.
+    /// Cancellation: terminal, partial, total, once the callback is in the inbox; ends the wait.
+    /// The callback is still handled.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_call(run_ref to, std::string name, const Payload& payload,
+    auto async_call(run_ref run, std::string name, const Payload& payload,
                     callback_options options = {}, Token&& token = {})
     {
         return initiate_callback(
-            callback_call(std::move(to), std::move(name), payload, std::move(options), true),
+            callback_call(std::move(run), std::move(name), payload, std::move(options), true),
             std::forward<Token>(token));
     }
 
-    /// The same by a callback<Payload>: another payload than its own does not compile.
+    /// The same with the name and the payload type of a callback<Payload>: another payload does not
+    /// compile.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_call(run_ref to, const callback<Payload>& named,
+    auto async_call(run_ref run, const callback<Payload>& declaration,
                     const std::type_identity_t<Payload>& payload, callback_options options = {},
                     Token&& token = {})
     {
-        return async_call(std::move(to), named.name(), payload, std::move(options),
+        return async_call(std::move(run), declaration.name(), payload, std::move(options),
                           std::forward<Token>(token));
     }
 
-    /// The same by a callback without payload.
+    /// The same with a callback that has no payload.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_call(run_ref to, const callback<void>& named, callback_options options = {},
+    auto async_call(run_ref run, const callback<void>& declaration, callback_options options = {},
                     Token&& token = {})
     {
-        return async_call(std::move(to), named.name(), bytes{}, std::move(options),
+        return async_call(std::move(run), declaration.name(), bytes{}, std::move(options),
                           std::forward<Token>(token));
     }
 
-    /// As async_call, but completes as soon as the callback is durable in the inbox, with a
-    /// settlement that is pending.
+    /// Sends a callback to a run and does not wait until it is handled.
+    ///
+    /// Completes: when the callback is in the run's inbox. Signature: `void(error_code,
+    /// settlement)`; the outcome is message_outcome::pending, or that of the first callback with
+    /// the same name and idempotency key.
+    /// Durability: when it completes without error, the callback is in the store and is handled
+    /// even if this process dies.
+    /// Errors: not_found — no such run; no_such_callback — the workflow declares no callback of
+    /// that name; already_finished — the run has finished; inbox_full — the run has
+    /// engine_options::max_pending_messages pending messages; too_large — the payload has more than
+    /// engine_options::max_object_size; encode_failed — the codec cannot write the payload;
+    /// invalid_argument — the key is longer than 1,024 bytes. For a key that was used before also
+    /// expired, when the first callback has expired.
+    /// Cancellation: none.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_send(run_ref to, std::string name, const Payload& payload,
+    auto async_send(run_ref run, std::string name, const Payload& payload,
                     callback_options options = {}, Token&& token = {})
     {
         return initiate_callback(
-            callback_call(std::move(to), std::move(name), payload, std::move(options), false),
+            callback_call(std::move(run), std::move(name), payload, std::move(options), false),
             std::forward<Token>(token));
     }
 
-    /// The same by a callback<Payload>.
+    /// The same with the name and the payload type of a callback<Payload>: another payload does not
+    /// compile.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>
-    auto async_send(run_ref to, const callback<Payload>& named,
+    auto async_send(run_ref run, const callback<Payload>& declaration,
                     const std::type_identity_t<Payload>& payload, callback_options options = {},
                     Token&& token = {})
     {
-        return async_send(std::move(to), named.name(), payload, std::move(options),
+        return async_send(std::move(run), declaration.name(), payload, std::move(options),
                           std::forward<Token>(token));
     }
 
-    /// The same by a callback without payload.
+    /// The same with a callback that has no payload.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_send(run_ref to, const callback<void>& named, callback_options options = {},
+    auto async_send(run_ref run, const callback<void>& declaration, callback_options options = {},
                     Token&& token = {})
     {
-        return async_send(std::move(to), named.name(), bytes{}, std::move(options),
+        return async_send(std::move(run), declaration.name(), bytes{}, std::move(options),
                           std::forward<Token>(token));
     }
 
-    /// Pauses a run until somebody resumes it, also one that has not begun.
-    /// Signature: `void(error_code)`. A running handler is cancelled, and what it did since its
-    /// last save is forgotten. An error pause becomes one that does not end by itself.
+    /// Pauses a run until async_resume; also a run whose first handler has not begun.
     ///
-    /// Durability, cancellation: as async_call.
+    /// A running handler is cancelled, and its changes of the object since they were last saved are
+    /// discarded. A run that is paused by an error no longer resumes by itself.
     ///
-    /// Errors: not_found; already_finished; already_paused; invalid_argument when `why.by` is too
-    /// long.
+    /// Completes: when the pause is committed. Signature: `void(error_code)`.
+    /// Durability: the command is in the run's inbox before it is executed; it is executed even if
+    /// this process dies.
+    /// Errors: not_found — no such run; already_finished — the run has finished; already_paused —
+    /// it is paused by a command or by a handler; invalid_argument — `by` is longer than 1,024
+    /// bytes.
+    /// Cancellation: terminal, partial, total, once the command is in the inbox; ends the wait. The
+    /// command is still executed.
     template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_pause(run_ref to, command_reason why, Token&& token = {})
+    auto async_pause(run_ref run, command_reason reason, Token&& token = {})
     {
-        return initiate_command(std::move(to), message_kind::pause, std::move(why),
+        return initiate_command(std::move(run), message_kind::pause, std::move(reason),
                                 std::forward<Token>(token));
     }
 
-    /// Resumes a paused run: its attempts start again from zero, deadlines that have passed
-    /// meanwhile are due. As async_pause; not_paused when it is not.
-    template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_resume(run_ref to, command_reason why = {}, Token&& token = {})
-    {
-        return initiate_command(std::move(to), message_kind::resume, std::move(why),
-                                std::forward<Token>(token));
-    }
-
-    /// Ends a run where it is, as cancelled. No handler runs for that: to undo something, declare a
-    /// callback that moves the run to a status whose step does. As async_pause.
-    template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_cancel(run_ref to, command_reason why, Token&& token = {})
-    {
-        return initiate_command(std::move(to), message_kind::cancel, std::move(why),
-                                std::forward<Token>(token));
-    }
-
-    /// Replaces the object of a finished run by what the workflow's scrubber leaves of it.
-    /// Completes when the request is durable; the run's state then goes from RequestedDataDeleted
-    /// to DataDeleted. May be repeated, for a scrubber that has learnt more. As async_pause;
-    /// unfinished while the run is.
-    template <class Token = boost::asio::use_awaitable_t<>>
-    auto async_delete_data(run_ref to, command_reason why, Token&& token = {})
-    {
-        return initiate_command(std::move(to), message_kind::delete_data, std::move(why),
-                                std::forward<Token>(token));
-    }
-
-    /// Reads a run. Signature: `void(error_code, std::optional<snapshot>)`; empty when there is
-    /// none.
+    /// Resumes a paused run.
     ///
-    /// Cancellation: none. Errors: decode_failed.
+    /// The attempts of the step and of the timeouts start from zero, and retry backoff ends.
+    /// Deadlines that passed during the pause are due at once.
+    ///
+    /// Completes: when the resume is committed. Signature: `void(error_code)`.
+    /// Durability: the command is in the run's inbox before it is executed; it is executed even if
+    /// this process dies.
+    /// Errors: not_found — no such run; not_paused — the run is not paused; already_finished — the
+    /// run has finished; invalid_argument — `by` is longer than 1,024 bytes.
+    /// Cancellation: terminal, partial, total, once the command is in the inbox; ends the wait. The
+    /// command is still executed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_resume(run_ref run, command_reason reason = {}, Token&& token = {})
+    {
+        return initiate_command(std::move(run), message_kind::resume, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Ends a run in its present status, as cancelled.
+    ///
+    /// A running handler is cancelled. No handler is called to undo what was done: for that,
+    /// declare a callback that moves the run to a status whose step compensates. Callbacks that
+    /// wait in the inbox are rejected.
+    ///
+    /// Completes: when the cancellation is committed. Signature: `void(error_code)`.
+    /// Durability: the command is in the run's inbox before it is executed; it is executed even if
+    /// this process dies.
+    /// Errors: not_found — no such run; already_finished — the run has finished; invalid_argument —
+    /// `by` is longer than 1,024 bytes.
+    /// Cancellation: terminal, partial, total, once the command is in the inbox; ends the wait. The
+    /// command is still executed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_cancel(run_ref run, command_reason reason, Token&& token = {})
+    {
+        return initiate_command(std::move(run), message_kind::cancel, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Replaces the object of a finished run by what builder::scrub() leaves of it, and deletes its
+    /// recorded effects.
+    ///
+    /// May be repeated, for example with a scrubber that removes more. The history, dead letters
+    /// and archived runs are not changed.
+    ///
+    /// Completes: when the request is committed: the run is in state requested_data_deleted, and in
+    /// data_deleted soon after. Signature: `void(error_code)`.
+    /// Durability: once it completes, the data is deleted even if this process dies.
+    /// Errors: not_found — no such run; not_finished — the run has not finished; invalid_argument —
+    /// `by` is longer than 1,024 bytes.
+    /// Cancellation: terminal, partial, total, once the command is in the inbox; ends the wait. The
+    /// command is still executed.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_delete_data(run_ref run, command_reason reason, Token&& token = {})
+    {
+        return initiate_command(std::move(run), message_kind::delete_data, std::move(reason),
+                                std::forward<Token>(token));
+    }
+
+    /// Reads a run by its id.
+    ///
+    /// Completes: with the run as it is stored, or with nothing when there is no such run.
+    /// Signature: `void(error_code, std::optional<snapshot>)`.
+    /// Errors: decode_failed — the object cannot be read.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_find(run_id run, Token&& token = {})
     {
@@ -392,43 +467,51 @@ public:
             token, *this, run);
     }
 
-    /// Reads the unfinished run of the foreign id; if it has none, the one that was created last.
-    /// As async_find.
+    /// Reads the unfinished run of a foreign id; if there is none, its run that was created last.
+    ///
+    /// Completes: with the run as it is stored, or with nothing when the foreign id has no run.
+    /// Signature: `void(error_code, std::optional<snapshot>)`.
+    /// Errors: decode_failed — the object cannot be read.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_find_latest(std::string foreign_id, Token&& token = {})
     {
         return detail::initiate<Token, std::optional<snapshot_type>>(
-            [](auto handler, client self, std::string key) {
-                self.engine_->latest(self.workflow_.name(), std::move(key),
+            [](auto handler, client self, std::string name) {
+                self.engine_->latest(self.workflow_.name(), std::move(name),
                                      self.decoding_optional(std::move(handler)));
             },
             token, *this, std::move(foreign_id));
     }
 
-    /// Reads a page of runs of this workflow (`query.workflow` is set to it).
-    /// Signature: `void(error_code, page<Object, Status>)`.
+    /// Reads a page of the runs of this workflow; `query.workflow` is ignored.
     ///
-    /// A run whose object cannot be read is listed with snapshot::decode_error. Pages follow each
-    /// other by their places in the order of creation: a run that is removed meanwhile ends no
-    /// listing.
+    /// A run whose object cannot be read is listed with snapshot::decode_error. Pages continue by
+    /// the position in the order of creation, so that the removal of a run does not end a listing.
     ///
-    /// Cancellation: none. Errors: invalid_argument for a limit out of 1 to 1000.
+    /// Completes: with at most `query.limit` runs. Signature: `void(error_code, page<Object,
+    /// Status>)`.
+    /// Errors: invalid_argument — `query.limit` is not in 1 to 1,000.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(record_query query, Token&& token = {})
     {
         query.workflow = workflow_.name();
         return detail::initiate<Token, page<Object, Status>>(
-            [](auto handler, client self, record_query what) {
+            [](auto handler, client self, record_query request) {
                 self.engine_->list(
-                    std::move(what),
+                    std::move(request),
                     detail::completion<record_page>{detail::decoding_handler{
                         self.engine_, std::move(handler), decode_page{self.workflow_}}});
             },
             token, *this, std::move(query));
     }
 
-    /// How many runs of this workflow stand in which status and run state.
-    /// Signature: `void(error_code, std::vector<status_count>)`. Cancellation: none.
+    /// Counts the runs of this workflow in each status and run state.
+    ///
+    /// Completes: with one entry for each combination that has runs. Signature: `void(error_code,
+    /// std::vector<status_count>)`.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_count(bool unfinished_only = false, Token&& token = {})
     {
@@ -441,9 +524,11 @@ public:
             token, *this, unfinished_only);
     }
 
-    /// Reads the events of a run with a version greater than `after`, in order, at most `limit` (1
-    /// to 1000). Signature: `void(error_code, std::vector<event>)`; empty when there is no such
-    /// run of this workflow. Errors: invalid_argument when `limit` is out of its range.
+    /// Reads the events of a run whose version is greater than `after`, in order.
+    ///
+    /// Completes: with at most `limit` events; with none when there is no such run. Signature:
+    /// `void(error_code, std::vector<event>)`.
+    /// Errors: invalid_argument — `limit` is not in 1 to 1,000.
     /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_history(run_id run, std::uint64_t after = 0, std::size_t limit = 1000,
@@ -495,13 +580,13 @@ private:
         page<Object, Status> operator()(record_page raw) const
         {
             page<Object, Status> result{{}, raw.next};
-            for (const auto& run : raw.runs)
-                result.runs.push_back(listed(flow, run));
+            for (const auto& stored : raw.runs)
+                result.runs.push_back(listed(flow, stored));
             return result;
         }
     };
 
-    /// One run that cannot be read must not hide the others of its page.
+    /// A run that cannot be read must not hide the other runs of its page.
     static snapshot_type listed(const workflow<Object, Status>& flow, const record& run)
     {
         try {
@@ -521,15 +606,15 @@ private:
     }
 
     template <class Payload>
-    detail::send_call callback_call(run_ref to, std::string name, const Payload& payload,
+    detail::send_call callback_call(run_ref run, std::string name, const Payload& payload,
                                     callback_options options, bool wait)
     {
         detail::send_call call;
-        call.to = std::move(to);
+        call.to = std::move(run);
         call.name = std::move(name);
         call.early = detail::encode_into(payload, call.payload);
         if constexpr (std::is_same_v<Payload, bytes>) {
-            // Written by hand, or taken over from outside: what the callback takes now.
+            // Bytes carry no version: they are in the one that the callback takes now.
             const auto& versions = workflow_.impl()->payload_versions;
             const auto known = versions.find(call.name);
             call.payload_version = known == versions.end() ? 1 : known->second;
@@ -546,9 +631,9 @@ private:
     auto initiate_callback(detail::send_call call, Token&& token)
     {
         return detail::initiate<Token, settlement>(
-            [](auto handler, client self, detail::send_call what) {
+            [](auto handler, client self, detail::send_call message) {
                 self.engine_->send(
-                    self.workflow_.impl(), std::move(what),
+                    self.workflow_.impl(), std::move(message),
                     detail::completion<settlement>{
                         detail::settling_handler<decltype(handler)>{std::move(handler)}});
             },
@@ -556,20 +641,20 @@ private:
     }
 
     template <class Token>
-    auto initiate_command(run_ref to, message_kind kind, command_reason why, Token&& token)
+    auto initiate_command(run_ref run, message_kind kind, command_reason reason, Token&& token)
     {
         detail::send_call call;
-        call.to = std::move(to);
+        call.to = std::move(run);
         call.kind = kind;
-        call.payload = std::move(why.reason);
-        call.requested_by = std::move(why.by);
+        call.payload = std::move(reason.reason);
+        call.requested_by = std::move(reason.by);
         return detail::initiate<Token>(
-            [](auto handler, client self, detail::send_call what) {
-                const auto kind = what.kind;
+            [](auto handler, client self, detail::send_call message) {
+                const auto sent_kind = message.kind;
                 self.engine_->send(
-                    self.workflow_.impl(), std::move(what),
+                    self.workflow_.impl(), std::move(message),
                     detail::completion<settlement>{
-                        detail::command_handler<decltype(handler)>{std::move(handler), kind}});
+                        detail::command_handler<decltype(handler)>{std::move(handler), sent_kind}});
             },
             token, *this, std::move(call));
     }

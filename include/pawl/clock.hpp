@@ -9,7 +9,7 @@
 
 namespace pawl {
 
-/// One wait at a time, on a clock.
+/// A timer of a clock, with one wait at a time.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -17,17 +17,18 @@ class timer {
 public:
     virtual ~timer() = default;
 
-    /// Calls `handler` when `span` has passed, or soon after cancel(); either way through its
-    /// associated executor, never inside this call. A wait that is under way is cancelled first.
+    /// Calls `handler` when `span` has passed, or soon after cancel(), through its associated
+    /// executor and never inside this call. A wait that is in progress is cancelled first.
     ///
-    /// A handler may come late and may come after cancel(): whoever waits checks what it waited
-    /// for.
+    /// The handler does not learn why it is called: it may come late, and also after cancel().
+    /// Callers check their condition themselves.
     virtual void wait(duration span, boost::asio::any_completion_handler<void()> handler) = 0;
 
+    /// Ends the wait, if there is one; its handler is called soon.
     virtual void cancel() = 0;
 };
 
-/// What an engine takes time from. Replace it to run on simulated time: testing::manual_clock.
+/// The source of an engine's time. Replace it to run on simulated time: testing::manual_clock.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -35,21 +36,21 @@ class clock {
 public:
     virtual ~clock() = default;
 
-    /// Wall-clock time, for records and events. In a shared store the store's clock is used
+    /// The wall-clock time, for records and events. With a shared store the store's clock is used
     /// instead, see record_store::now().
     virtual time_point now() const = 0;
 
-    /// Time since any one moment, on a clock that nobody sets. The engines of a shared store, which
-    /// take the wall-clock time from the store, count from one reading of it to the next by this.
+    /// The time since a fixed but arbitrary moment, on a clock that is never set. Engines of a
+    /// shared store measure with it the time since they last read the store's clock.
     ///
     /// Default: now(), for clocks that are never set.
     virtual duration steady() const { return now().time_since_epoch(); }
 
-    /// A timer whose waits are measured on a steady clock.
+    /// Makes a timer whose waits are measured on a steady clock.
     virtual std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) = 0;
 };
 
-/// The machine's clocks: system time for now(), steady_timer for waits.
+/// Returns the machine's clocks: system time for now(), steady_timer for waits.
 std::shared_ptr<clock> default_clock();
 
 } // namespace pawl

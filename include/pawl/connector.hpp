@@ -23,58 +23,60 @@
 
 namespace pawl {
 
+/// Options of engine::connect(), which throws definition_error for a value out of its range.
 struct connector_options {
-    /// Events worked off at a time, each of another key. 1 to 1,000,000. Default 16.
+    /// Events processed at a time, each with another key. 1 to 1,000,000. Default 16.
     std::size_t max_concurrency = 16;
 
-    /// How failed attempts are repeated; those of one key wait meanwhile, others do not. What the
-    /// function does not answer for is repeated without being counted: a store that fails (any
-    /// store_* code), an engine that is overloaded or stops. When the attempts run out the event
-    /// goes to dead_letter_topic(); at once when the error is permanent: errc::already_finished,
-    /// for one, of a run that takes no more callbacks. With max_attempts 0 it is repeated without
-    /// end. Default: retry_policy's.
+    /// How failed attempts are retried. Events of the same key wait meanwhile, others do not.
+    /// Infrastructure failures are retried without using up an attempt: a failing store (any
+    /// store_* code), an overloaded engine, a stop. When the attempts are used up, or at once when
+    /// the error is permanent, the event goes to dead_letter_topic(); errc::already_finished of a
+    /// run that takes no more callbacks counts as permanent. With max_attempts 0 an event is
+    /// retried without limit. Default: a default-constructed retry_policy.
     retry_policy retry{};
 
-    /// Cancels an attempt that takes longer, and counts it as failed. Zero: no limit. Default zero.
+    /// Maximum duration of an attempt. A longer one is cancelled and counts as failed. Not
+    /// negative. Zero: no limit. Default zero.
     duration attempt_timeout{};
 
-    /// Works an event off no earlier than so long after it happened. At least zero. Default zero.
+    /// Minimum age of an event before it is processed. Not negative. Default zero.
     duration delay{};
 
-    /// Events that are read ahead: past it, no more are read until some have been processed. The
-    /// events of a key whose first one waits for its next attempt do not count, so that those that
-    /// fail hold up no others; of these there are at most 16 times as many. At least 1. Default
-    /// 1,024.
+    /// Events that are read ahead; at this number reading pauses until some have been processed.
+    /// Events of a key that waits for a retry do not count, so that failing keys do not delay
+    /// others; at most 16 times as many of these are held. At least 1. Default 1,024.
     std::size_t prefetch = 1'024;
 };
 
-/// How the payload of an event becomes a T: its bytes by codec<T>, unless specialised.
+/// How the payload of an event becomes a T: its bytes are read by codec<T>. Specialise it for other
+/// formats.
 template <class T>
 struct event_codec {
-    static T decode(const stream_event& from) { return codec<T>::decode(from.payload); }
+    static T decode(const stream_event& received) { return codec<T>::decode(received.payload); }
 };
 
 template <>
 struct event_codec<stream_event> {
-    static stream_event decode(const stream_event& from) { return from; }
+    static stream_event decode(const stream_event& received) { return received; }
 };
 
-/// Of engine::events(), or of a topic that they were forwarded to.
+/// For events of engine::events(), or of a topic that they were forwarded to.
 template <>
 struct event_codec<event> {
-    static event decode(const stream_event& from) { return to_workflow_event(from); }
+    static event decode(const stream_event& received) { return to_workflow_event(received); }
 };
 
 namespace detail {
 
-/// Names an event, among all of a connector's, for ever.
-std::string event_name(const stream_event& what);
+/// A name that is unique among all events of a connector.
+std::string event_name(const stream_event& event);
 
-/// The idempotency key of what a connector does for an event: `what` tells several apart.
+/// The idempotency key of an action of a connector for an event; `action` distinguishes several.
 std::string connector_key(std::string_view connector, const stream_event& event,
-                          std::string_view what);
+                          std::string_view action);
 
-/// What the engine knows of one attempt.
+/// One attempt to process an event.
 struct event_state {
     std::string connector;
     stream_event event;
@@ -84,7 +86,7 @@ struct event_state {
 using connector_function = std::function<boost::asio::awaitable<void>(
     std::shared_ptr<engine_api>, std::shared_ptr<const event_state>)>;
 
-/// A connector without its types: what the engine runs.
+/// A connector without its types.
 struct connector_impl {
     std::string name;
     std::string workflow;
@@ -95,41 +97,48 @@ struct connector_impl {
 
 } // namespace detail
 
-/// An event that has come to a connector, and what may be done for it, exactly once: whatever
-/// crashes between an action and the acknowledgement of the event, the action repeated changes
-/// nothing.
+/// An event that a connector processes, and the actions that happen exactly once for it. If a crash
+/// falls between an action and the acknowledgement of the event, repeating the action has no
+/// effect.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 template <class Object, class Status>
 class event_context {
 public:
-    event_context(pawl::client<Object, Status> to, std::shared_ptr<const detail::event_state> state)
-        : client_(std::move(to)), state_(std::move(state))
+    /// Made by the engine.
+    event_context(pawl::client<Object, Status> client,
+                  std::shared_ptr<const detail::event_state> state)
+        : client_(std::move(client)), state_(std::move(state))
     {
     }
 
+    /// The event.
     const stream_event& event() const noexcept { return state_->event; }
 
-    /// From 1; attempts before a restart are not counted.
+    /// The number of this attempt, from 1. Attempts before a restart are not counted.
     int attempt() const noexcept { return state_->attempt; }
 
-    /// Of the workflow that the connector was given.
+    /// The client of the connector's workflow. Its operations are not bound to the event.
     pawl::client<Object, Status>& client() noexcept { return client_; }
 
-    /// A key that is this event's alone among all that this connector gets, the same in each
-    /// attempt: for what the function asks of others. `what` tells several things apart.
-    std::string idempotency_key(std::string_view what = {}) const
+    /// Returns a key for requests to other systems: the same in each attempt, and different for
+    /// every other event of this connector. `action` distinguishes several requests for one event.
+    std::string idempotency_key(std::string_view action = {}) const
     {
-        return detail::connector_key(state_->connector, state_->event, what);
+        return detail::connector_key(state_->connector, state_->event, action);
     }
 
-    /// Starts a run, once per event and foreign id: repeated, it gives the run that was started.
-    /// The run belongs to the event's trace. An idempotency key of the options tells several runs
-    /// of one foreign id apart.
+    /// Starts a run, once for this event and `foreign_id`. A repetition returns the run that was
+    /// started.
     ///
-    /// Durability, errors: as client::async_trigger; already_running, for one, when the foreign id
-    /// has an unfinished run that another event started.
+    /// The run belongs to the event's trace unless the options name another one. An idempotency key
+    /// in the options distinguishes several runs of one foreign id.
+    ///
+    /// Completes: when the run is stored. Throws system_error.
+    /// Durability: the run is in the store and is driven to its end, even if this process dies.
+    /// Errors: already_running — the foreign id has an unfinished run that another event or caller
+    /// started; the others of client::async_trigger().
     boost::asio::awaitable<run_id> trigger(std::string foreign_id, Object object,
                                            trigger_options<Status> options = {})
     {
@@ -141,36 +150,41 @@ public:
         co_return started;
     }
 
-    /// Leaves a callback in a run's inbox, once per event, run and name: repeated, it gives what
-    /// became of the first one. An idempotency key of the options tells several apart.
+    /// Sends a callback to a run, once for this event, run and name, and does not wait until it is
+    /// handled. A repetition returns the outcome of the first one.
     ///
-    /// Completes when it is durable there; durability, errors: as client::async_send; not_found,
-    /// for one, when there is no such run (yet).
+    /// An idempotency key in the options distinguishes several callbacks of one name.
+    ///
+    /// Completes: when the callback is in the run's inbox. Throws system_error.
+    /// Durability: the callback is in the store and is handled even if this process dies.
+    /// Errors: not_found — there is no such run, or not yet; already_finished — the run has
+    /// finished; the others of client::async_send().
     template <class Payload>
-    boost::asio::awaitable<settlement> send(run_ref to, std::string name, Payload payload,
+    boost::asio::awaitable<settlement> send(run_ref run, std::string name, Payload payload,
                                             callback_options options = {})
     {
         options.idempotency_key = idempotency_key(std::to_string(name.size()) + "/" + name + "/" +
                                                   options.idempotency_key);
-        auto settled = co_await client_.async_send(std::move(to), std::move(name), payload,
+        auto settled = co_await client_.async_send(std::move(run), std::move(name), payload,
                                                    std::move(options), boost::asio::use_awaitable);
         co_return settled;
     }
 
-    /// The same by a callback<Payload>: another payload than its own does not compile.
+    /// The same with the name and the payload type of a callback<Payload>: another payload does not
+    /// compile.
     template <class Payload>
-    boost::asio::awaitable<settlement> send(run_ref to, const callback<Payload>& named,
+    boost::asio::awaitable<settlement> send(run_ref run, const callback<Payload>& declaration,
                                             std::type_identity_t<Payload> payload,
                                             callback_options options = {})
     {
-        return send(std::move(to), named.name(), std::move(payload), std::move(options));
+        return send(std::move(run), declaration.name(), std::move(payload), std::move(options));
     }
 
-    /// The same by a callback without payload.
-    boost::asio::awaitable<settlement> send(run_ref to, const callback<void>& named,
+    /// The same with a callback that has no payload.
+    boost::asio::awaitable<settlement> send(run_ref run, const callback<void>& declaration,
                                             callback_options options = {})
     {
-        return send(std::move(to), named.name(), bytes{}, std::move(options));
+        return send(std::move(run), declaration.name(), bytes{}, std::move(options));
     }
 
 private:
@@ -181,10 +195,10 @@ private:
 namespace detail {
 
 template <class Payload>
-Payload decode_event(const stream_event& from)
+Payload decode_event(const stream_event& received)
 {
     try {
-        return event_codec<Payload>::decode(from);
+        return event_codec<Payload>::decode(received);
     } catch (const std::exception& e) {
         if (is_too_old(e))
             throw;
@@ -219,7 +233,7 @@ constexpr bool is_connector_function()
 }
 
 template <class Object, class Status, class Fn>
-connector_function make_connector(workflow<Object, Status> of, Fn fn)
+connector_function make_connector(workflow<Object, Status> flow, Fn fn)
 {
     constexpr bool fits = is_connector_function<Object, Status, Fn>();
     static_assert(fits,
@@ -227,17 +241,17 @@ connector_function make_connector(workflow<Object, Status> of, Fn fn)
                   "Object, Status>&), or takes the event's payload after that; its call "
                   "operator is const");
     if constexpr (fits)
-        return [of = std::move(of), fn = std::make_shared<const Fn>(std::move(fn))](
+        return [flow = std::move(flow), fn = std::make_shared<const Fn>(std::move(fn))](
                    std::shared_ptr<engine_api> engine, std::shared_ptr<const event_state> state) {
             return call_connector<Fn, Object, Status>(
-                fn, event_context<Object, Status>{client<Object, Status>{std::move(engine), of},
+                fn, event_context<Object, Status>{client<Object, Status>{std::move(engine), flow},
                                                   std::move(state)});
         };
     else
         return {};
 }
 
-/// Sends each event on to a topic.
+/// Sends each event to a topic.
 struct forwarding_function {
     std::shared_ptr<event_streamer> streamer;
     std::string topic;
@@ -255,8 +269,8 @@ struct forwarding_function {
 
 } // namespace detail
 
-/// A connector's function that sends each event on to a topic, once by its id: with
-/// engine::events() as the source it is how the world outside learns what becomes of runs.
+/// Returns a function for engine::connect() that sends each event to a topic, once by its id. With
+/// engine::events() as the source it publishes the transitions of a workflow.
 inline detail::forwarding_function forward_to(std::shared_ptr<event_streamer> streamer,
                                               std::string topic)
 {

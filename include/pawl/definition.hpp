@@ -13,101 +13,105 @@
 
 namespace pawl {
 
-/// What moves a run along an edge of the graph.
+/// Which kind of handler moves a run along an edge of the graph.
 enum class edge_cause : std::uint8_t { step, callback, timeout };
 
-/// The most that step_options::max_concurrency() takes.
+/// The largest value of step_options::max_concurrency().
 inline constexpr std::size_t max_concurrency_ceiling = 1'000'000;
 
-/// One allowed move from a status.
+/// An allowed move from a status to another.
 struct edge {
-    int to = 0;
+    int to = 0; ///< the status that the edge leads to
     edge_cause cause = edge_cause::step;
     std::string name; ///< of the callback; empty for steps and timeouts
 
     friend bool operator==(const edge&, const edge&) = default;
 };
 
+/// The rules of a step, with the defaults applied.
 struct step_rules {
     retry_policy retry;
-    std::optional<int> exhausted;    ///< where to go when the attempts run out; empty: pause
-    duration attempt_timeout{};      ///< zero: none
+    std::optional<int> exhausted;    ///< status when the attempts are used up; empty: pause
+    duration attempt_timeout{};      ///< zero: no limit
     std::size_t max_concurrency = 0; ///< attempts at a time in one engine; 0: no limit
     duration start_delay{};          ///< wait between entering the status and the first attempt
 };
 
-/// The name of a status's only timeout when builder::timeout() was given none.
+/// The name of a status's only timeout if builder::timeout() was given none.
 inline constexpr std::string_view unnamed_timeout = "timeout";
 
+/// The rules of a timeout, with the defaults applied.
 struct timeout_rules {
-    std::string name; ///< unlike that of the status's other timeouts; stored with each deadline
+    std::string name; ///< unique in the status; stored with each deadline
     retry_policy retry;
-    duration attempt_timeout{}; ///< zero: none
+    duration attempt_timeout{}; ///< zero: no limit
 };
 
+/// The rules of a callback, with the defaults applied.
 struct callback_rules {
     retry_policy retry;
-    duration attempt_timeout{};   ///< zero: none
-    std::optional<int> exhausted; ///< where to go when the attempts run out; empty: stay
+    duration attempt_timeout{};   ///< zero: no limit
+    std::optional<int> exhausted; ///< status when the attempts are used up; empty: stay
 };
 
-/// What a definition says of one status.
+/// The rules of one status.
 struct status_rules {
     int id = 0;
     std::string label;
-    bool start = false; ///< a run may begin here: it is nobody's destination, or it was declared
+    bool start = false; ///< a run may begin here: declared, or the destination of no other status
     bool end = false;   ///< a run that enters it is completed
     std::optional<step_rules> step;
     std::vector<std::string> callbacks;            ///< names, in order of declaration
-    std::vector<callback_rules> callback_policies; ///< of `callbacks`, each at the same place
+    std::vector<callback_rules> callback_policies; ///< of `callbacks`, at the same index
     std::vector<timeout_rules> timeouts;
-    std::vector<edge> edges; ///< in order of declaration, without repetition
+    std::vector<edge> edges; ///< in order of declaration, each once
 
-    /// The timeout of that name, as its index in `timeouts`; empty when the status has none.
+    /// Returns the index in `timeouts` of the timeout with this name; empty if there is none.
     std::optional<std::size_t> find_timeout(std::string_view timeout) const noexcept;
 
-    /// The rules of a callback; those of a default-constructed one when it is not declared here.
+    /// Returns the rules of a callback; default-constructed rules if it is not declared here.
     const callback_rules& policy_of(std::string_view callback) const noexcept;
 };
 
-/// A workflow as data: what the engine decides by, and what a diagram shows. Made by
-/// builder::build(), which has checked it; a definition never changes.
+/// A workflow as data: what the engine decides by and what a diagram shows. Made and checked by
+/// builder::build(); never changes afterwards.
 struct definition {
     std::string name;
     std::vector<status_rules> statuses; ///< sorted by id
 
-    /// Where a run begins when its trigger names no status: the first one given to
-    /// builder::start(), else the first declared one that is nobody's destination.
+    /// Where a run begins if its trigger names no status: the first status given to
+    /// builder::start(), else the first declared status that is no other status's destination.
     int default_start = 0;
 
-    /// The newest version of the object's schema: one more than the upgrades.
+    /// The newest version of the object's schema: the number of upgrades plus one.
     std::uint32_t object_version = 1;
 
-    /// The version that objects are stored in; see builder::write_version().
+    /// The version in which objects are stored, see builder::write_version().
     std::uint32_t write_version = 1;
 
-    /// Labels that statuses had in programs before: see builder::renamed().
+    /// Labels of statuses in earlier programs, see builder::renamed().
     std::vector<std::pair<int, std::string>> renamed;
 
-    /// Names of the hooks, see builder::on_complete(), in order of declaration.
+    /// Names of the hooks in order of declaration, see builder::on_complete().
     std::vector<std::string> hooks;
 
-    /// Statuses that the workflow no longer has, and where their runs go on.
+    /// Removed statuses and where their runs continue, see builder::replace_status().
     std::vector<std::pair<int, int>> retired;
 
-    /// Error pauses end by themselves after this time; zero: never. Default 1 h.
+    /// A run that is paused by an error resumes by itself after this time. Zero: never. Default 1
+    /// h.
     duration resume_after = std::chrono::hours{1};
 
-    /// How often in a row, without progress between. Default 3.
+    /// How often in a row, without progress. Default 3.
     int max_auto_resumes = 3;
 
-    /// The status's rules; nullptr when the workflow does not know it.
+    /// Returns the rules of a status; nullptr if the workflow does not have it.
     const status_rules* find(int status) const noexcept;
 
-    /// Where runs of a status that was retired go on; empty when it was not.
+    /// Returns where runs of a removed status continue; empty if it was not removed.
     std::optional<int> successor(int status) const noexcept;
 
-    /// The status's label; its number when the workflow does not know it.
+    /// Returns the label of a status; its number if the workflow does not have it.
     std::string label(int status) const;
 };
 

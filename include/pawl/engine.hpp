@@ -32,301 +32,318 @@ namespace detail {
 class engine_core;
 }
 
+/// Options of an engine. The engine's constructor throws definition_error for a value out of its
+/// range.
 struct engine_options {
-    /// Where the runs live. Required: open_memory(), open_sqlite(path), open_postgres(executor,
-    /// uri), or a store of your own.
+    /// Where runs are stored: open_memory(), open_sqlite(path), open_postgres(executor, uri), or a
+    /// store of your own. Required.
     std::shared_ptr<record_store> store;
 
-    /// What the engine takes time from; in a shared store with a clock of its own (PostgreSQL) only
-    /// how time goes on from one reading of that clock to the next. Default: the machine's clocks.
+    /// The source of time. With a shared store that has its own clock (PostgreSQL) it only measures
+    /// the time since that clock was last read. Default: default_clock(), the machine's clocks.
     std::shared_ptr<pawl::clock> clock = default_clock();
 
-    /// The engine's name in leases, for people: in a shared store a random part is added, so that
-    /// no two are the same. Empty: made of the process id and a random number.
+    /// The human-readable name of the engine in leases. In a shared store a random suffix is added,
+    /// so that names are unique. Default: empty, the process id and a random number.
     std::string name{};
 
-    /// Runs in memory at a time whose steps are running or about to run. Past it, runs stay due in
-    /// the store. As long as any run waits so, a free place goes to a run that waits, in the order
-    /// in which the runs became due, over all shards; a run that has just been triggered waits
-    /// behind them. Where many places are free at once, each shard gets an equal part of them. At
-    /// least 1. Default 16,384.
+    /// Maximum number of runs in memory whose steps are running or about to run. Further due runs
+    /// wait in the store. At least 1. Default 16,384.
     ///
-    /// A handler that waits for another run or for the answer of a callback or command, through a
-    /// client of this engine and in the coroutine of the handler itself, does not count while it
-    /// waits: see max_waiting_handlers. When its wait ends it goes on at once, so that there may be
-    /// a few more for a while. When no place becomes free for 10 s though runs are due, the engine
-    /// says so: in the log, in engine_statistics::stalled_for, and by errc::stalled of readiness().
+    /// While runs wait, a free place goes to the run that has been due longest, over all shards; a
+    /// run that was just triggered waits behind them. When many places are free at once, each shard
+    /// gets an equal part of them.
+    ///
+    /// A handler that waits for another run, or for the answer of a callback or command, does not
+    /// count while it waits, if it does so in its own coroutine and by a client of this engine; see
+    /// max_waiting_handlers. When the wait ends, the handler continues at once, so that the limit
+    /// may be exceeded for a while. When no place becomes free for 10 s while runs are due, the
+    /// engine logs it and reports it in engine_statistics::stalled_for and as errc::stalled of
+    /// readiness().
     std::size_t max_active_runs = 16'384;
 
-    /// Further runs in memory that have something to do that does not wait behind steps: messages,
-    /// passed deadlines, ends of pauses, a try after an error. So however many steps hang, the
-    /// callbacks, commands and timeouts of other runs go on; if as many callbacks and timeouts
-    /// hang, further ones wait until one ends. At least 1. Default 1,024.
+    /// Maximum number of further runs in memory with work that does not wait behind steps:
+    /// messages, passed deadlines, ends of pauses, a retry after an error. Callbacks, commands and
+    /// timeouts of other runs therefore continue however many steps hang; when this many callbacks
+    /// and timeouts hang too, further ones wait until one ends. At least 1. Default 1,024.
     std::size_t urgent_runs = 1'024;
 
-    /// Handlers that wait for another run or for an answer, beside max_active_runs. Past it, a
-    /// handler keeps its place while it waits. Each takes about 8 KiB: measured for 16,384 of them
-    /// with small objects, the memory store's record of the run included. 0: none. Default 131,072.
+    /// Maximum number of handlers that wait for another run or for an answer, in addition to
+    /// max_active_runs. A further handler keeps its place while it waits. Each needs about 8 KiB,
+    /// measured for 16,384 of them with small objects and with the memory store's record of the
+    /// run. 0: none. Default 131,072.
     std::size_t max_waiting_handlers = 131'072;
 
-    /// Changes in one transaction of the store. At least 1. Default 1,024.
+    /// Maximum number of changes in one transaction of the store. At least 1. Default 1,024.
     std::size_t max_batch = 1'024;
 
-    /// Most bytes of objects, payloads and texts in one transaction; a change that alone has more
-    /// is one by itself. So nobody waits for more than this and the large change before his. At
-    /// least 1. Default 4 MiB.
+    /// Maximum size in bytes of the objects, payloads and texts in one transaction. A larger change
+    /// is a transaction by itself. This bounds how long a commit waits for others. At least 1.
+    /// Default 4 MiB.
     std::size_t max_batch_bytes = 4 * 1024 * 1024;
 
-    /// Calls (triggers, callbacks, commands) that wait for their commit at a time; more are refused
-    /// with errc::overloaded. At least 1. Default 100,000.
+    /// Maximum number of calls (triggers, callbacks, commands) that wait for their commit. A
+    /// further call fails with errc::overloaded. At least 1. Default 100,000.
     std::size_t max_waiting_calls = 100'000;
 
-    /// Pending messages in the inbox of one run; a further callback is refused with
-    /// errc::inbox_full. Up to 64 commands more are accepted, so that a run with a full inbox can
+    /// Maximum number of pending messages in the inbox of one run. A further callback fails with
+    /// errc::inbox_full. Up to 64 more commands are accepted, so that a run with a full inbox can
     /// be paused, resumed and cancelled. Each engine applies its own limit to the messages that it
     /// sends. 1 to 1,000,000. Default 10,000.
     std::uint32_t max_pending_messages = 10'000;
 
-    /// Most bytes of what is stored at a time: of an encoded object (also by checkpoint(), once()
-    /// and the scrubber), of a payload, and of the effects that a run has recorded, together. A
-    /// trigger or callback with more is refused with errc::too_large; a handler that leaves more
-    /// has failed, by a reason that names size and limit, and is not tried again. At least 1.
-    /// Default 1 MiB.
+    /// Maximum size in bytes of each of these: an encoded object, a payload, and all recorded
+    /// effects of a run together. A trigger or callback over the limit fails with errc::too_large.
+    /// A handler over it fails with a reason that names size and limit, and is not retried. At
+    /// least 1. Default 1 MiB.
     std::size_t max_object_size = 1024 * 1024;
 
-    /// How long an interrupted handler may take to end after its cancellation. Then the run goes on
-    /// without it: its late result is dropped, it can no longer record an effect, and it takes no
-    /// place in `.max_concurrency`. Also how long a callback's handler may run before a passed
-    /// deadline interrupts it. Default 5 s.
+    /// How long a cancelled handler may take to end. Afterwards the run continues without it: the
+    /// handler's late result is discarded, it can no longer record an effect, and it no longer
+    /// counts in `max_concurrency`. Also how long a callback's handler may run before a passed
+    /// deadline cancels it. Above zero. Default 5 s.
     duration cancellation_grace = std::chrono::seconds{5};
 
-    /// Crashes in a row during one attempt of a handler (a crash, a kill or a power cut of the
-    /// engine's process), after which the attempt fails and is not repeated: a step or a timeout
-    /// pauses the run or enters the step's `on_exhausted` status, a callback fails its message. The
-    /// reason says so. Handlers that were under way at two crashes in a row run at most 16 at a
-    /// time in an engine, after three one at a time, each until it ends or has run for 2 s: so a
-    /// handler is not blamed for a crash that another one caused. 0: no limit; else at least 5.
-    /// Default 5.
+    /// Number of consecutive crashes of the engine's process (a crash, a kill, a power loss) during
+    /// one attempt of a handler after which the attempt fails and is not retried. A step then
+    /// pauses the run or enters its `on_exhausted` status, a timeout pauses the run, a callback
+    /// fails its message; the reason says so. 0: no limit; else at least 5. Default 5.
+    ///
+    /// Handlers that were running at two consecutive crashes run at most 16 at a time in an engine;
+    /// after three, one at a time, each until it ends or has run for 2 s. A handler is therefore
+    /// not blamed for a crash that another one caused.
     std::uint32_t max_crashes = 5;
 
     /// True: the engine drives no runs. Its clients start, call, command, await and list runs that
     /// other engines of a shared store drive. Default false.
     bool client_only = false;
 
-    /// How long an engine of a shared store owns its shards without a sign of life; it gives one at
-    /// a third of that. When it is killed, others take its runs over after this time and a second
-    /// at most. At least 100 ms. Default 10 s.
+    /// How long an engine of a shared store owns its shards without a heartbeat; it sends one every
+    /// third of this time. When an engine is killed, other engines continue its runs after this
+    /// time plus at most a second. At least 100 ms. Default 10 s.
     duration lease_duration = std::chrono::seconds{10};
 
-    /// How often an engine of a shared store looks for what the store's news did not tell: they may
-    /// be lost. At least 10 ms. Default 5 s.
+    /// How often an engine polls a shared store, in case a change notification was lost. At least
+    /// 10 ms. Default 5 s.
     duration poll_interval = std::chrono::seconds{5};
 
-    /// How a failing hook is repeated; other runs' hooks do not wait meanwhile. When its attempts
-    /// run out, or its error is permanent, the event goes to hook_dead_letter_topic() with an error
-    /// in the log, and the hooks behind it are called. With max_attempts 0 it is repeated without
-    /// end. A store that fails, an engine that is overloaded, and an object that a newer program
-    /// wrote use up no attempt. Default: retry_policy's.
+    /// How a failing hook is retried. Hooks of other runs do not wait meanwhile. When its attempts
+    /// are used up or its error is permanent, the event goes to hook_dead_letter_topic(), the
+    /// failure is logged as an error, and later hooks are called. With max_attempts 0 it is retried
+    /// without limit. A store failure, an overloaded engine, and an object that a newer program
+    /// wrote use up no attempt. Default: a default-constructed retry_policy.
     retry_policy hook_retry{};
 
-    /// Cancels a hook that takes longer, and counts it as failed; one that does not end within
-    /// `cancellation_grace` after that is left behind. Zero: no limit. Default 1 day: set it to
-    /// what your hooks need.
+    /// Maximum duration of an attempt of a hook. A longer one is cancelled and counts as failed; if
+    /// it does not end within `cancellation_grace`, it is abandoned. Zero: no limit. Default 1 day;
+    /// set it to what your hooks need.
     duration hook_attempt_limit = std::chrono::hours{24};
 
-    /// Who decides which of many engines runs a connector. Empty: leases in the store, if other
-    /// processes share it, else this engine runs all of its own.
+    /// Decides which engine runs a connector. Default: empty; leases in the store if it is shared,
+    /// else this engine runs all of its connectors.
     std::shared_ptr<role_scheduler> roles{};
 
-    /// Start even if unfinished runs stand in statuses that no step, callback or timeout handles.
-    /// They stay where they are.
+    /// True: start even if unfinished runs are in statuses that no step, callback or timeout
+    /// handles. Those runs stay where they are. Default false: async_start fails with
+    /// errc::unhandled_status.
     bool allow_unhandled_statuses = false;
 
-    /// What watches the engine: metrics, traces. Default: nothing, which costs nothing.
+    /// Receives transitions, attempts and batches for metrics, traces and audits. Default: none, at
+    /// no cost.
     std::shared_ptr<pawl::observer> observer{};
 
-    /// Where log lines go. Empty: nowhere. Default: warnings and errors to standard error.
+    /// Receives log lines. Empty: lines are dropped. Default: log_to_stderr, warnings and errors to
+    /// standard error.
     log_sink log = log_to_stderr;
 
-    /// Where the engine's random numbers begin: for simulations, which want the same run ids each
-    /// time. Two engines with the same seed make the same ids. Default: the machine's entropy.
+    /// Seed of the engine's random numbers, for simulations that need the same run ids each time.
+    /// Two engines with the same seed make the same ids. Default: empty, the machine's entropy.
     std::optional<std::uint64_t> seed{};
 };
 
-/// What a start would do with the unfinished runs of one workflow, status and run state.
+/// What a start of the engine would do with the unfinished runs of one workflow, status and run
+/// state.
 struct start_plan {
     enum class action_kind : std::uint8_t {
         continues,        ///< the workflow handles the status
-        moves,            ///< the status was retired: they go on in `successor`
-        unhandled,        ///< nothing handles the status: the start is refused, or they stay there
-        unknown_workflow, ///< no engine that is alive has the workflow: they stay where they are
-        elsewhere,        ///< only other engines of the shared store have the workflow: they go on
-        relabeled,        ///< the status's number had another label: the start is refused
-        left_to_newer,    ///< a newer program has the status: they are left to engines that have it
+        moves,            ///< the status was replaced: they continue in `successor`
+        unhandled,        ///< nothing handles the status: the start fails, or they stay there
+        unknown_workflow, ///< no live engine has the workflow: they stay where they are
+        elsewhere,        ///< only other engines of the shared store have the workflow
+        relabeled,        ///< the status's number had another label: the start fails
+        left_to_newer,    ///< only a newer program has the status: left to its engines
     };
 
     std::string workflow;
     int status = 0;
-    std::string label; ///< of the status; its number when the workflow does not know it
+    std::string label; ///< of the status; its number if the workflow does not know it
     run_state state = run_state::initiated;
     std::uint64_t runs = 0;
     action_kind action = action_kind::continues;
-    int successor = 0;          ///< of a retired status
-    std::string label_before{}; ///< relabeled: what the number stood for
+    int successor = 0;          ///< moves: the status where the runs continue
+    std::string label_before{}; ///< relabeled: the former label of the number
 
-    /// What the workflow's new definition changes for these runs, a sentence each: steps and
-    /// timeouts that were added since they entered the status, timeouts and callbacks that were
-    /// removed. Empty once a program with that definition has been started.
+    /// What the present definition of the workflow changes for these runs, one sentence each: steps
+    /// and timeouts that were added since they entered the status, timeouts and callbacks that were
+    /// removed. Empty once a program with this definition has been started.
     std::vector<std::string> notes{};
 };
 
-/// How an engine does at this moment.
+/// A snapshot of the load of an engine.
 struct engine_statistics {
-    std::size_t active_runs = 0;      ///< in memory
-    std::size_t urgent_runs = 0;      ///< of these: taken up beside engine_options::max_active_runs
-    std::size_t waiting_handlers = 0; ///< of these: handlers that wait, and do not count
-    std::size_t waiting_calls = 0;    ///< of clients, for their commit
-    std::size_t waiting_changes = 0;  ///< for the next batch
-    std::size_t waiting_hooks = 0;    ///< events that hooks are working off
-    std::size_t waiting_events = 0;   ///< events that connectors are working off
+    std::size_t active_runs = 0;      ///< runs in memory
+    std::size_t urgent_runs = 0;      ///< of these: see engine_options::urgent_runs
+    std::size_t waiting_handlers = 0; ///< of these: see engine_options::max_waiting_handlers
+    std::size_t waiting_calls = 0;    ///< client calls that wait for their commit
+    std::size_t waiting_changes = 0;  ///< changes that wait for the next batch
+    std::size_t waiting_hooks = 0;    ///< events that hooks have read, not yet processed
+    std::size_t waiting_events = 0;   ///< events that connectors have read, not yet processed
 
-    /// How long the run has been due that has been due longest and is not in memory; zero when
-    /// there is none. A run that waits for a place or for a permit of `max_concurrency` counts.
-    /// While runs begin in time it is small; a growing age means that runs are stuck.
+    /// Age of the oldest due run that has not been loaded yet; zero if there is none. Runs that
+    /// wait for a place or for a slot of `max_concurrency` count. A growing value means that runs
+    /// are stuck.
     duration due_lag{};
-    std::string due_workflow; ///< whose run that is
+    std::string due_workflow; ///< the workflow of that run
 
-    /// How long no place has become free though runs are due; zero while the engine goes on. Said
-    /// from 10 s on.
+    /// How long no place for a run has become free while runs were due. Zero until that has lasted
+    /// for 10 s.
     duration stalled_for{};
 
-    /// Runs that were due lately and need a newer program, to whose engines they are left: it wrote
-    /// their object, an effect or a message, or they are in a status of its own.
+    /// Recently due runs that need a newer program and are left to its engines: that program wrote
+    /// their object, an effect or a message, or they are in a status that only it has.
     std::size_t left_to_newer = 0;
 
-    std::vector<lease> leases; ///< of the shards that it owns
+    std::vector<lease> leases; ///< of the shards that the engine owns
 };
 
-/// A workflow that no engine of a store drives.
+/// A workflow that no live engine of the store has.
 struct undriven_workflow {
     std::string workflow;
-    std::uint64_t runs = 0; ///< unfinished ones
+    std::uint64_t runs = 0; ///< unfinished runs
     std::uint64_t schedules = 0;
 };
 
 /// The engines that share a store, and their shards.
 struct cluster_view {
-    std::vector<std::string> engines; ///< those that are alive, by their names in leases
-    std::vector<lease> shards;        ///< all of them; one whose owner is not alive lapses soon
+    std::vector<std::string> engines; ///< live engines, by their names in leases
+    std::vector<lease> shards;        ///< all; a lease of a dead owner expires soon
     std::string self;                 ///< this engine's name in leases
 
-    /// Workflows with unfinished runs or schedules that no engine has that is alive: these wait.
+    /// Workflows with unfinished runs or schedules that no live engine has. Their runs wait.
     std::vector<undriven_workflow> undriven;
 };
 
-/// Drives the runs of its workflows on an executor of yours.
+/// Drives the runs of its workflows on an executor that you supply.
 ///
-/// Each run has a strand: its handlers never run beside each other, and never on a thread of which
-/// you did not give the executor. Idle runs take no memory and no timer; nothing polls.
+/// A run's handlers never run concurrently, and only on threads of that executor. Idle runs need no
+/// memory, coroutine or timer.
 ///
-/// Life: construct, add() the workflows, async_start, use the clients, async_stop, destroy.
+/// Lifecycle: construct, add() workflows, connect() sources, async_start, use the clients,
+/// async_stop, destroy.
 ///
 /// @par Thread Safety
-/// Distinct objects: Safe.@n Shared objects: Safe, except for construction, add() and destruction.
+/// Distinct objects: Safe.@n Shared objects: Safe, except for construction, add(), connect() and
+/// destruction.
 class engine {
 public:
+    /// Makes an engine that is not started.
+    ///
     /// @throws definition_error when an option is out of its range; what() names it.
     engine(boost::asio::any_io_executor executor, engine_options options);
 
-    /// Destroy an engine that was never started, or whose async_stop has completed. Else an error
-    /// is logged and the engine ends by itself as after async_stop(0s), as long as its executor
-    /// goes on.
+    /// Destroys the engine. It must not have been started, or async_stop must have completed.
+    /// Otherwise an error is logged, and the engine stops by itself as after async_stop(0s) while
+    /// its executor keeps running.
     ~engine();
 
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
-    /// Adds a workflow and gives its client, before the engine is started.
+    /// Adds a workflow and returns its client. Call it before the engine is started.
     ///
-    /// The client may outlive the engine: after the engine has stopped its operations complete with
-    /// errc::not_running. Handlers may capture clients, of their own workflow's engine too: when
-    /// async_stop completes, the engine has let go of its workflows, its store and everything else
-    /// that it was given, so that a captured client keeps none of these alive.
-    /// @throws definition_error when there is a workflow of that name, or the engine was started.
+    /// Lifetime: a client may outlive the engine; after the stop its operations complete with
+    /// errc::not_running. Handlers may capture clients, also of their own engine: when async_stop
+    /// completes, the engine has released its workflows, its store and everything else that it was
+    /// given, so captured clients do not keep them alive.
+    /// @throws definition_error when the engine has a workflow of that name, or was started.
     template <class Object, class Status>
-    client<Object, Status> add(workflow<Object, Status> added)
+    client<Object, Status> add(workflow<Object, Status> flow)
     {
-        add_untyped(added.impl());
-        return client<Object, Status>{api(), std::move(added)};
+        add_untyped(flow.impl());
+        return client<Object, Status>{api(), std::move(flow)};
     }
 
     /// Connects a source of events to a workflow of this engine: `fn` is called for each event, and
-    /// starts or calls back runs through the event_context that it gets. Before the engine is
-    /// started.
+    /// starts or calls runs through its event_context. Call it before the engine is started.
     ///
     /// @code
-    /// boost::asio::awaitable<void> take_payment(pawl::event_context<Order, OrderStatus>& in,
-    /// payment p)
+    /// boost::asio::awaitable<void> take_payment(
+    ///     pawl::event_context<Order, OrderStatus>& in, payment received)
     /// {
-    ///     co_await in.send(p.order_id, "paid", p);
+    ///     co_await in.send(received.order_id, "paid", received);
     /// }
     /// engine.connect("payments", pawl::from_topic(broker, "payments"), orders, take_payment);
     /// @endcode
     ///
+    /// `name` has 1 to 128 letters, digits, '-', '_' and '.'. The read position is stored under it:
+    /// a connector with another name is a new consumer of its source. Among all engines
+    /// that have a connector of this name, one at a time runs it (see engine_options::roles); when
+    /// that engine stops or is cut off, another one continues.
+    ///
     /// `fn` is `boost::asio::awaitable<void>(event_context<Object, Status>&)`, or takes the event's
-    /// payload after that, of any type that event_codec reads: a described struct, pawl::event for
-    /// events(), stream_event for all of it. It is called as const, from the threads of the
-    /// executor, for events of different keys at the same time.
+    /// payload as a second parameter, of any type that event_codec reads: a described type,
+    /// pawl::event for events(), stream_event for the whole event. It is called as const, on
+    /// threads of the executor, concurrently for events of different keys.
     ///
-    /// Events of one key follow each other; those without a key have no order. Each is worked off
-    /// at least once, and what is done through the event_context exactly once, by the event's id,
-    /// which has at most 800 bytes. An event is acknowledged when it and all before it have been
-    /// worked off. One that cannot be read, that is for a run that has finished, or that fails as
-    /// often as `options.retry` allows goes to dead_letter_topic(name), with an error in the log,
-    /// and the others go on.
+    /// Events of one key are processed in their order; events without a key have no order. Each
+    /// event is processed at least once, and what is done through the event_context happens exactly
+    /// once per event id. An id has at most 800 bytes. An event is acknowledged when it and all
+    /// earlier ones have been processed. An event that cannot be read, that is for a finished run,
+    /// or whose attempts are used up goes to dead_letter_topic(name), is logged as an error, and
+    /// does not delay the others.
     ///
-    /// Of all engines that have a connector of this name one at a time runs it, see
-    /// engine_options::roles; when it ends or is cut off another goes on. A stop lets what is
-    /// running go on until the drain is over.
-    ///
-    /// The name is kept with what has been read: a connector of another name begins anew. It has 1
-    /// to 128 bytes of letters, digits, '-', '_' and '.'.
-    /// @throws definition_error when the engine has a connector of that name, or not the workflow,
-    ///     when it drives nothing, when an option is out of its range, or when the engine was
-    ///     started.
+    /// async_stop lets running functions finish until its drain is over.
+    /// @throws definition_error when the engine has a connector of that name, does not have the
+    ///     workflow, is `client_only`, or was started, or when an option is out of its range.
     template <class Object, class Status, class Fn>
     void connect(std::string name, std::shared_ptr<event_source> source,
-                 const workflow<Object, Status>& to, Fn fn, connector_options options = {})
+                 const workflow<Object, Status>& target, Fn fn, connector_options options = {})
     {
-        connect_untyped({std::move(name), to.name(), std::move(source),
-                         detail::make_connector(to, std::move(fn)), std::move(options)});
+        connect_untyped({std::move(name), target.name(), std::move(source),
+                         detail::make_connector(target, std::move(fn)), std::move(options)});
     }
 
-    /// The same by the workflow's client.
+    /// The same with the workflow's client.
     template <class Object, class Status, class Fn>
     void connect(std::string name, std::shared_ptr<event_source> source,
-                 const client<Object, Status>& to, Fn fn, connector_options options = {})
+                 const client<Object, Status>& target, Fn fn, connector_options options = {})
     {
-        connect(std::move(name), std::move(source), to.definition(), std::move(fn),
+        connect(std::move(name), std::move(source), target.definition(), std::move(fn),
                 std::move(options));
     }
 
-    /// A workflow's committed transitions as a source of events, for connectors of this engine or
-    /// of another one in this process: see to_stream_event() for what they look like. They are read
-    /// from the log by a durable cursor of each consumer, and stored nowhere else; forward_to()
-    /// sends them on to a topic.
+    /// Returns the committed transitions of a workflow as a source of events, for connectors of
+    /// this engine or of another engine in this process.
     ///
-    /// The retention of this engine keeps a run until each of its connectors, and each receiver
-    /// that is open in this process, has acknowledged what it gets of the run from this source:
-    /// also through a source of your own that hands these events on, if it opens this one under the
-    /// consumer's name that it is given. It does not know of receivers in other processes.
-    /// @throws definition_error when the engine does not have the workflow (in a store that other
-    ///     processes share it may be another program's), or when an option is out of its range.
+    /// to_stream_event() describes the events. They are read from the event log with a durable
+    /// cursor for each consumer and are not stored a second time; forward_to() copies them to a
+    /// topic.
+    ///
+    /// Retention of this engine keeps a run until each of its connectors, and each receiver that is
+    /// open in this process, has acknowledged the run's events from this source. That includes a
+    /// source of your own that passes these events on, if it opens this source under the consumer
+    /// name that it is given. Receivers in other processes are not known.
+    /// @throws definition_error when the engine does not have the workflow (unless other processes
+    ///     share the store) or has been stopped, or when an option is out of its range.
     std::shared_ptr<event_source> events(std::string workflow, workflow_event_options options = {});
 
-    /// Says what async_start would do with the unfinished runs in the store, and does nothing.
-    /// Signature: `void(error_code, std::vector<start_plan>)`. May be called before async_start.
-    /// Cancellation: none. Errors: store_* codes.
+    /// Reports what async_start would do with the unfinished runs in the store, and changes
+    /// nothing. May be called before async_start.
+    ///
+    /// Completes: with one entry for each workflow, status and run state that has unfinished runs.
+    /// Signature: `void(error_code, std::vector<start_plan>)`.
+    /// Errors: not_running — the engine has stopped; a store_* code — the store failed.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_preview_start(Token&& token = {})
     {
@@ -337,21 +354,23 @@ public:
             token, this);
     }
 
-    /// Takes its part of the shards of its workflows, checks that the labels of all statuses are
-    /// those of the programs before (see builder::renamed()) and that the workflows handle the
-    /// statuses of all unfinished runs, moves those of retired statuses on, and begins to drive
-    /// what is due. The log has what becomes of the unfinished runs of each status, as
-    /// async_preview_start tells it.
+    /// Starts the engine: acquires shards, checks the stored statuses, and drives what is due.
     ///
-    /// With a shared store it completes when it has shown that it is alive; the first shards come
-    /// soon after. An engine without workflows gets none. When engines come or go, shards are given
-    /// back and taken until each has as many: a run whose handler is at work goes on to its next
-    /// commit first, for `cancellation_grace`.
+    /// It checks that the labels of all statuses are those of earlier programs (see
+    /// builder::renamed()) and that the workflows handle the statuses of all unfinished runs. It
+    /// moves the runs of replaced statuses. The log has what becomes of the unfinished runs of each
+    /// status, as async_preview_start reports it.
     ///
-    /// Completes with: errc::status_relabeled, errc::unhandled_status (the log has the list of
-    /// either), errc::fenced when another
-    /// engine holds the shards of a store that is not shared, a store_* code, or errc::not_running
-    /// after a stop.
+    /// Completes: when the engine runs. Signature: `void(error_code)`. With a shared store that is
+    /// after its first heartbeat; shards follow soon after. Engines balance the shards of their
+    /// workflows: a run whose handler is running reaches its next commit first, within
+    /// `cancellation_grace`.
+    /// Errors: status_relabeled — a status's number had another label; unhandled_status —
+    /// unfinished runs are in unhandled statuses (the log lists both); fenced — another engine
+    /// holds the shards of a store that is not shared; not_running — the engine was started or
+    /// stopped before; a store_* code — the store failed. After any other error than not_running
+    /// the engine can be started again.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_start(Token&& token = {})
     {
@@ -362,33 +381,31 @@ public:
             token, this);
     }
 
-    /// Begins no further step and no timeout's handler, lets running handlers go on until `drain`
-    /// has passed, then cancels them.
+    /// Stops the engine: begins no further step or timeout handler, lets running handlers finish
+    /// until `drain` has passed, then cancels them.
     ///
-    /// Until then everything that a running handler, hook or connector may call keeps working:
-    /// effects, triggers, callbacks, commands, waits and reads, of every client of this engine, as
-    /// long as they are called by the handler's own coroutine (on its strand). A message that it
-    /// sends is handled at once, also if that takes a callback's handler; a run that it triggers
-    /// begins after the next start, or on another engine. Calls from elsewhere are refused with
-    /// errc::not_running from the first moment; waits of theirs that are under way go on until the
-    /// last handler has ended or the drain is over, and then complete with errc::not_running.
+    /// Until then everything that a running handler, hook or connector calls in its own coroutine
+    /// keeps working, with every client of this engine: effects, triggers, callbacks, commands,
+    /// waits and reads. A message that it sends is handled at once, if necessary by a callback's
+    /// handler; a run that it triggers begins after the next start or on another engine. Calls from
+    /// elsewhere fail with errc::not_running at once. Waits from elsewhere end with
+    /// errc::not_running when the last handler has ended or the drain is over.
     ///
-    /// What the stop cancels or refuses is no failure: a handler that ends with operation_aborted
-    /// or errc::not_running (alone, first of several, or nested) while the engine stops, or in any
-    /// way after the drain, uses up no attempt and settles no message. It runs again after the next
-    /// start. So does everything else that has not committed.
+    /// A handler that the stop ends has not failed: if it ends with operation_aborted or
+    /// errc::not_running (alone, first of several, or nested) during the stop, or in any way after
+    /// the drain, it uses up no attempt and settles no message. It runs again after the next start,
+    /// as does everything else that has not committed.
     ///
-    /// Completes: when nothing of the engine runs and its shards are given back. A handler
-    /// that does not react to cancellation delays that. Idempotent; legal before async_start.
+    /// Idempotent; may be called before async_start. A stopped engine cannot be started again.
     ///
-    /// Durability: everything that was reported as accepted before is on disk, as always.
-    ///
-    /// Errors: errc::called_by_handler — a step, callback, timeout, hook or connector of this
-    /// engine called it, and the stop would wait for its caller: nothing is stopped. Start a
-    /// coroutine on the executor that stops the engine, and do not wait for it in the handler.
-    ///
-    /// Cancellation: terminal, partial, total: the wait ends with operation_aborted; the stop goes
-    /// on, and a later call waits for its end.
+    /// Completes: when nothing of the engine runs and its shards are released. A handler that
+    /// ignores its cancellation delays that. Signature: `void(error_code)`.
+    /// Durability: everything that was reported as accepted is on disk.
+    /// Errors: called_by_handler — a step, callback, timeout, hook or connector of this engine
+    /// called it and would wait for itself; nothing is stopped. Spawn a coroutine on the executor
+    /// that stops the engine, and do not wait for it in the handler.
+    /// Cancellation: terminal, partial, total; ends the wait with operation_aborted. The stop
+    /// continues, and a later call waits for its end.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_stop(any_duration drain = std::chrono::seconds{10}, Token&& token = {})
     {
@@ -399,8 +416,12 @@ public:
             token, this, static_cast<duration>(drain));
     }
 
-    /// Reads how the engine does. Signature: `void(error_code, engine_statistics)`.
-    /// Cancellation: none. Errors: not_running; store_* codes.
+    /// Reads the load of this engine.
+    ///
+    /// Completes: with a snapshot. Signature: `void(error_code, engine_statistics)`.
+    /// Errors: not_running — the engine was not started, or has stopped; a store_* code — the store
+    /// failed.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_statistics(Token&& token = {})
     {
@@ -411,9 +432,12 @@ public:
             token, this);
     }
 
-    /// Reads which engines share the store, and who has which shard.
-    /// Signature: `void(error_code, cluster_view)`. Cancellation: none. Errors: not_running;
-    /// store_* codes.
+    /// Reads which engines share the store and which shards they own.
+    ///
+    /// Signature: `void(error_code, cluster_view)`.
+    /// Errors: not_running — the engine was not started, or has stopped; a store_* code — the store
+    /// failed.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_cluster(Token&& token = {})
     {
@@ -424,22 +448,24 @@ public:
             token, this);
     }
 
-    /// Tries the dead letters of a topic once more, once what made them fail has been put right:
-    /// those that dead_letter_topic(), callback_dead_letter_topic() or hook_dead_letter_topic()
-    /// names, of a connector or workflow of this engine.
+    /// Tries each dead letter of a topic once more. Call it when the cause of the failures has been
+    /// removed.
     ///
-    /// Callbacks are delivered again, once each, by the key that they had; those of runs that have
-    /// finished or been removed fail again. A hook or a connector's function is called for the
-    /// letter, at least once, without repetition. What succeeds is removed from the topic, what
-    /// fails is put at its end with its new error; letters that come meanwhile are left alone.
+    /// `topic` is a name that dead_letter_topic(), callback_dead_letter_topic() or
+    /// hook_dead_letter_topic() returns for a connector or workflow of this engine. A callback is
+    /// sent to its run again, under its former idempotency key; it fails again if the run has
+    /// finished or was removed. A hook or a connector's function is called for the letter, at least
+    /// once, without retries. A letter that succeeds is removed from the topic; one that fails
+    /// moves to its end with the new error. Letters that arrive meanwhile are not tried.
     ///
-    /// Completes when all letters that the topic had have been tried.
-    /// Signature: `void(error_code, redrive_result)`.
-    /// Durability: the topic's letters are removed once what was done for them is durable; after a
-    /// crash some may be tried again.
-    /// Cancellation: none. A stop ends it after the letter that is being tried.
-    /// Errors: invalid_argument when the topic holds no dead letters of this engine's; not_running;
-    /// store_* codes.
+    /// Completes: when all letters that the topic had at the call have been tried. Signature:
+    /// `void(error_code, redrive_result)`.
+    /// Durability: a letter is removed once what was done for it is durable; after a crash some
+    /// letters may be tried again.
+    /// Errors: invalid_argument — the topic holds no dead letters of this engine; not_running — the
+    /// engine does not run, or stops before all letters were tried; a store_* code — the store
+    /// failed.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_redrive(std::string topic, Token&& token = {})
     {
@@ -451,23 +477,26 @@ public:
             token, this, std::move(topic));
     }
 
-    /// True while it runs and can be expected to store what it is given.
+    /// True while the engine runs and can be expected to store what it is given.
     bool ready() const noexcept { return !readiness(); }
 
-    /// Why it is not ready(); no error when it is. errc::not_running; errc::store_unavailable when
-    /// a shared store did not answer when last looked; errc::stalled when no place for a run has
-    /// become free for 10 s though runs are due, which the log explains; errc::store_flush_failed,
-    /// for good, once the store has refused a change so: open it again, for a new engine.
+    /// Returns why the engine is not ready(); no error when it is.
+    ///
+    /// Errors: not_running — it does not run; store_unavailable — a shared store did not answer the
+    /// last heartbeat or poll; stalled — no place for a run has become free for 10 s while runs are
+    /// due, see the log; store_flush_failed — the store lost its database to a failed flush,
+    /// permanently: open the store again, for a new engine.
     error_code readiness() const noexcept;
 
     /// True from the completion of async_start until async_stop is called.
     bool running() const noexcept;
 
+    /// The executor that the engine was given.
     boost::asio::any_io_executor get_executor() const;
 
 private:
-    void add_untyped(std::shared_ptr<const detail::workflow_impl> added);
-    void connect_untyped(detail::connector_impl added);
+    void add_untyped(std::shared_ptr<const detail::workflow_impl> flow);
+    void connect_untyped(detail::connector_impl connector);
     std::shared_ptr<detail::engine_api> api() const;
     void start(detail::completion<> done);
     void stop(duration drain, detail::completion<> done);

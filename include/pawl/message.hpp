@@ -21,39 +21,39 @@ enum class message_kind : std::uint8_t {
 /// How a message ended. Stored: never change a number.
 enum class message_outcome : std::uint8_t {
     pending = 0,  ///< in the inbox
-    handled = 1,  ///< did what it asked for
-    rejected = 2, ///< the run could not do that: see the detail
-    failed = 3,   ///< the callback's handler failed for the last time: see the detail
-    expired = 4,  ///< its time limit passed in the inbox
+    handled = 1,  ///< the handler returned, or the command was executed
+    rejected = 2, ///< the run has finished, or its state does not allow the command
+    failed = 3,   ///< the attempts of the callback's handler are used up: see the detail
+    expired = 4,  ///< it waited in the inbox for longer than it may
 };
 
-/// One durable entry of a run's inbox. Named by (run, sequence).
+/// A durable entry of a run's inbox, identified by the run and `sequence`.
 struct message {
     run_id run;
-    std::uint64_t sequence = 0; ///< in its run, given by the store; the first is 1
+    std::uint64_t sequence = 0; ///< in its run, assigned by the store; the first is 1
     message_kind kind = message_kind::callback;
-    std::string name;    ///< the callback's name
+    std::string name;    ///< of a callback
     std::string payload; ///< of a callback: the codec's bytes; of a command: the reason
 
-    /// Of a callback: which version of the schema of its type the payload is in, see pawl::schema.
+    /// Of a callback: the version of the payload's schema, see pawl::schema.
     std::uint32_t payload_version = 1;
 
-    /// Idempotency key: a second message of the run with this name and key is not stored, unless
-    /// the first one was settled as failed. May be empty.
+    /// Idempotency key: a second message of the run with the same name and key is not stored,
+    /// unless the first one was settled as failed. May be empty.
     std::string key;
 
-    std::string requested_by; ///< of a command: who asks, as the caller named them; may be empty
+    std::string requested_by; ///< of a command: command_reason::by; may be empty
     time_point sent_at;
     std::optional<time_point> expires_at;
 
     friend bool operator==(const message&, const message&) = default;
 };
 
-/// What became of a message.
+/// The outcome of a message.
 struct settlement {
     std::uint64_t sequence = 0;
     message_outcome outcome = message_outcome::pending;
-    std::string detail; ///< why it was refused or failed
+    std::string detail; ///< why it was rejected or failed
 
     friend bool operator==(const settlement&, const settlement&) = default;
 };

@@ -27,12 +27,12 @@ namespace pawl {
 
 namespace detail {
 
-/// What the coroutine that waits and the thread that works share. Whichever of the function's end
-/// and the cancellation comes first ends the wait; what the other one leaves here is not looked at.
+/// Shared by the waiting coroutine and the working thread. Whichever comes first, the end of the
+/// function or the cancellation, ends the wait; the result of the other one is ignored.
 template <class Value>
 class offload_state {
 public:
-    /// Keeps the waiter's context at work meanwhile.
+    /// Holds outstanding work of the waiter's context until the wait ends.
     explicit offload_state(const boost::asio::any_io_executor& waiter)
         : waiter_(boost::asio::prefer(waiter, boost::asio::execution::outstanding_work.tracked))
     {
@@ -63,7 +63,7 @@ public:
         resume();
     }
 
-    /// After the wait.
+    /// Call it after the wait.
     Value take()
     {
         if (cancelled_)
@@ -110,7 +110,7 @@ public:
 
     offload_call& operator=(offload_call&&) = delete;
 
-    /// An executor that drops the function unrun must not leave its caller waiting.
+    /// If an executor drops the function without running it, the caller must still be resumed.
     ~offload_call()
     {
         if (state_)
@@ -147,8 +147,8 @@ private:
 
 } // namespace detail
 
-/// Runs `fn()` on another executor, such as that of a boost::asio::thread_pool, and gives what it
-/// returns: for work that blocks or computes for long, which must not hold up the thread that
+/// Runs `fn()` on another executor, such as that of a boost::asio::thread_pool, and returns its
+/// result. Use it for work that blocks or computes for long, which must not occupy the thread that
 /// drives other runs.
 ///
 /// @code
@@ -158,18 +158,18 @@ private:
 ///     ...
 /// @endcode
 ///
-/// Completes: when `fn` has returned, on the caller's executor. Throws what `fn` throws.
+/// Completes: when `fn` has returned, on the caller's executor. An exception of `fn` is passed on.
+/// Errors: operation_aborted — the wait was cancelled, or the executor dropped `fn` without running
+/// it.
+/// Cancellation: all types; the caller continues at once with operation_aborted. `fn` is not
+/// interrupted, and its result is ignored. Steps are cancelled by commands, deadlines,
+/// attempt_timeout and stops.
+/// Lifetime: `fn` must own what it uses, by copies or shared pointers: after a cancellation,
+/// references to the caller's variables or to run.object() dangle. The context of `executor` must
+/// outlive the call of `fn`: join the pool before what `fn` uses is destroyed.
 ///
-/// Cancellation: all types. The caller goes on at once with operation_aborted, and the result of
-/// `fn` is ignored; `fn` itself is not interrupted. So `fn` must own what it uses, by captures that
-/// are copies or shared pointers: a reference to the caller's variables, to run.object() too, may
-/// dangle. A step that is cancelled by a command, a deadline, its attempt limit or a stop does so.
-///
-/// Lifetime: `executor`'s context outlives the call of `fn`: join the pool before what `fn` works
-/// with is destroyed. A function that the executor drops unrun ends with operation_aborted.
-///
-/// Use this instead of `co_await co_spawn(pool, work(), use_awaitable)`, which is a use after free
-/// in Boost before 1.83 when it is cancelled.
+/// Use it instead of `co_await co_spawn(pool, work(), use_awaitable)`: in Boost before 1.83,
+/// cancelling that is a use after free.
 template <class Executor, class Fn>
     requires(!std::convertible_to<Executor&, boost::asio::execution_context&>)
 boost::asio::awaitable<std::invoke_result_t<Fn&>> offload(Executor executor, Fn fn)

@@ -11,27 +11,26 @@
 
 namespace pawl {
 
-/// Pawl's own lifecycle of a run, apart from the workflow's status.
-///
-/// Stored: never change a number.
+/// Pawl's own lifecycle of a run, independent of the workflow's status. Stored: never change a
+/// number.
 enum class run_state : std::uint8_t {
     initiated = 1,              ///< accepted and durable, no handler has committed yet
     running = 2,                ///< at least one handler has committed
-    paused = 3,                 ///< waits for a resume; counts as unfinished
+    paused = 3,                 ///< waits for a resume; unfinished
     cancelled = 4,              ///< ended before its goal; final
     completed = 5,              ///< ended in an end status, or by finish(); final
     data_deleted = 6,           ///< final, and its object has been scrubbed
     requested_data_deleted = 7, ///< final, and its object is about to be scrubbed
 };
 
-/// "Initiated", "Running", …; "RunState(n)" for a number that is none.
+/// Returns "Initiated", "Running" and so on; "RunState(n)" for an unknown number.
 std::string to_string(run_state state);
 
-/// The inverse of to_string(), exact case.
+/// The inverse of to_string(), case-sensitive. Empty for any other text.
 std::optional<run_state> parse_run_state(std::string_view text) noexcept;
 
-/// True for the states that a run never leaves for running: cancelled, completed and the two of
-/// data deletion. A finished run frees its foreign id.
+/// Returns true for cancelled, completed and the two states of data deletion. A finished run never
+/// runs again and frees its foreign id.
 constexpr bool is_finished(run_state state) noexcept
 {
     return state == run_state::cancelled || state == run_state::completed ||
@@ -41,11 +40,11 @@ constexpr bool is_finished(run_state state) noexcept
 /// Why a run is paused. Stored: never change a number.
 enum class pause_kind : std::uint8_t {
     none = 0,       ///< not paused
-    by_error = 1,   ///< its retries ran out, or an error must not be retried; may resume by itself
-    by_request = 2, ///< somebody asked, or a handler returned pause(); resumes only when asked
+    by_error = 1,   ///< attempts used up, or a permanent error; may resume by itself
+    by_request = 2, ///< by a command or a handler; resumes only by a command
 };
 
-/// One armed timeout of the present visit.
+/// An armed timeout of the present visit.
 struct deadline {
     std::string timeout; ///< the name of the status's timeout
     time_point at;       ///< when its handler becomes due
@@ -57,60 +56,61 @@ struct deadline {
     friend bool operator==(const deadline&, const deadline&) = default;
 };
 
-/// A callback whose handler has failed and is called again.
+/// A callback whose handler has failed and will be retried.
 struct callback_retry {
-    std::uint64_t message = 0; ///< its sequence in the run's inbox
+    std::uint64_t message = 0; ///< the sequence of the message in the run's inbox
     int attempt = 0;           ///< failed attempts so far
-    time_point not_before;     ///< no attempt, of it or of a callback behind it, before this time
+    time_point not_before;     ///< neither it nor a later callback is handled before this time
 
     friend bool operator==(const callback_retry&, const callback_retry&) = default;
 };
 
-/// The recorded result of one `run.once` effect.
+/// The recorded result of run::once or run::once_per_run.
 struct effect {
     std::string name;
     std::string value;    ///< the codec's bytes
     bool for_run = false; ///< true: recorded by once_per_run, kept for the whole run
 
-    /// Which version of the schema of its type `value` is in: see pawl::schema.
+    /// The version of the schema of `value`, see pawl::schema.
     std::uint32_t version = 1;
 
-    /// Without for_run: the handler that it belongs to, as run_context::handler_number() tells
-    /// them apart. 0: the step, until the visit or the step's round ends; a timeout's, until its
-    /// handler has succeeded or the visit ends; a callback's, until its message is settled.
+    /// Without for_run: the handler that the effect belongs to. 0: the step, until the visit or the
+    /// step's round ends. Below 2^32: a timeout, until its handler has succeeded or the visit ends.
+    /// From 2^32: the callback of message number `handler` - 2^32, until that is settled.
     std::uint64_t handler = 0;
 
     friend bool operator==(const effect&, const effect&) = default;
 };
 
-/// The stored state of a run: all that a restart needs to go on.
+/// The stored state of a run: all that a restart needs to continue it.
 ///
-/// A record is a plain value. The engine makes the next one from the last one with a pure function
-/// and stores it by compare-and-swap on `version`.
+/// A plain value. The engine computes the next record from the present one with a pure function and
+/// stores it by compare-and-swap on `version`.
 struct record {
     run_id id;
     std::string workflow;
-    std::string foreign_id; ///< the caller's own key, e.g. an order number
+    std::string foreign_id; ///< the application's name for the run, such as an order number
 
     std::uint64_t version = 0; ///< grows by one at each commit; the first stored version is 1
     run_state state = run_state::initiated;
-    int status = 0; ///< the user's enum, as its number
+    int status = 0; ///< the number of the user's enumerator
 
     std::uint32_t visit = 0; ///< statuses entered so far; the first visit is 1
     time_point entered_at;   ///< when the present visit began
     int attempt = 0;         ///< failed attempts of the present visit's step
-    bool step_done = false;  ///< the step said skip(): it does not run again in this visit
+    bool step_done = false;  ///< no step in this visit, or it returned skip() and is done
 
-    /// How often the step has returned repeat_after() in this visit: each begins a new round.
+    /// How often the step has returned repeat_after() in this visit. Each begins a new round.
     std::uint32_t round = 0;
 
-    /// The step does not run before this time: back-off, repeat_after, start_delay. Empty: at once.
+    /// The step does not run before this time: retry backoff, repeat_after, start_delay. Empty: at
+    /// once.
     std::optional<time_point> not_before;
 
     std::vector<deadline> deadlines; ///< of the present visit
     std::vector<effect> effects;
 
-    /// Waiting callbacks whose handler has failed, in the order of their first failure.
+    /// Pending callbacks whose handler has failed, in the order of their first failure.
     std::vector<callback_retry> callback_retries;
 
     /// The number of engines that have begun the current attempt since the first crash during it; 0
@@ -118,20 +118,20 @@ struct record {
     /// engine_options::max_crashes.
     std::uint32_t suspicion = 0;
 
-    /// When the run next needs an engine; empty when only an outside event can move it.
-    /// Derived by core, indexed by stores; see record_store::due.
+    /// When the run next needs an engine; empty when only an outside event can move it. Computed by
+    /// the engine, indexed by stores; see record_store::due.
     std::optional<time_point> wake_at;
 
-    std::string object; ///< the workflow's object, as its codec wrote it
+    std::string object; ///< the workflow's object, encoded
 
-    /// Which version of the object's schema that is: the workflow's at the time of writing.
+    /// The version of the schema of `object`: the one that the workflow wrote.
     std::uint32_t object_version = 1;
 
     std::string last_error;   ///< of the last failed attempt; cleared by progress
     std::string reason;       ///< why it is paused, cancelled, finished early or deleted
-    std::string requested_by; ///< who asked for that; empty: nobody, or somebody unnamed
+    std::string requested_by; ///< who gave that command; empty: unnamed, or no command
     pause_kind pause = pause_kind::none;
-    int auto_resumes = 0;                ///< resumes after an error pause, since the last progress
+    int auto_resumes = 0;                ///< automatic resumes since the last progress
     std::optional<time_point> resume_at; ///< when an error pause ends by itself
 
     std::string start_key;    ///< idempotency key of the trigger; may be empty
@@ -140,9 +140,9 @@ struct record {
     time_point created_at;
     time_point updated_at; ///< time of the last commit
 
-    /// Kept by the store, never by a transition: see `message`.
-    std::uint64_t inbox_last = 0;    ///< sequence of the newest message ever delivered
-    std::uint32_t inbox_pending = 0; ///< messages not yet settled
+    /// Maintained by the store, not by transitions; see pawl::message.
+    std::uint64_t inbox_last = 0;    ///< sequence of the newest message
+    std::uint32_t inbox_pending = 0; ///< messages that are not settled
 
     friend bool operator==(const record&, const record&) = default;
 };

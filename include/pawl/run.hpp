@@ -38,7 +38,8 @@ struct effect_result<boost::asio::awaitable<Result, Executor>> {
 template <class Fn>
 using effect_result_of = effect_result<std::remove_cvref_t<std::invoke_result_t<Fn&>>>;
 
-/// The recorded effect of the context's handler, or of its run; nullptr when there is none.
+/// The effect that the context's handler, or its run, has recorded under `name`; nullptr if there
+/// is none.
 const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept;
 
 std::string make_idempotency_key(const run_context& context, std::string_view name);
@@ -48,10 +49,10 @@ std::string make_idempotency_key_per_run(const run_context& context, std::string
 
 std::string trace_parent_of(const run_context& context);
 
-/// A recorded effect that its type no longer fits. No attempt of the same program can read it.
+/// A recorded effect that no longer fits its type. No attempt of the same program can read it.
 class unreadable_effect : public error {
 public:
-    unreadable_effect(const std::string& name, const std::exception& why);
+    unreadable_effect(const std::string& name, const std::exception& cause);
 };
 
 /// True for an error with errc::program_too_old.
@@ -82,14 +83,15 @@ struct transactions;
 
 } // namespace detail
 
-/// A run in the hands of a handler: its object, its identity, and what it may ask of the engine.
+/// A run as its handler sees it: the object, the run's identity, and what the handler may ask of
+/// the engine.
 ///
 /// A reference, cheap to copy, valid until the handler returns. Handlers take it as
 /// `pawl::run<Order>& run`.
 ///
-/// The object is the handler's own copy. It is saved when the handler moves the run, repeats or
-/// pauses it, at checkpoint(), and with each once(); what a failed attempt did to it since then is
-/// forgotten, so the next attempt starts from what was saved last.
+/// The object is the handler's own copy. It is saved when the handler moves, repeats, pauses or
+/// ends the run, by checkpoint(), and by each new effect of once(). A failed attempt's changes
+/// since then are discarded: the next attempt starts from what was saved last.
 ///
 /// @par Thread Safety
 /// Use it from the handler's own coroutine only.
@@ -102,19 +104,21 @@ public:
     {
     }
 
+    /// The object of the run: the handler's own copy.
     Object& object() noexcept { return *object_; }
     const Object& object() const noexcept { return *object_; }
 
+    /// The id of the run.
     run_id id() const noexcept { return context_->current().id; }
 
-    /// The caller's own key, e.g. the order number. Valid, as a reference or a view, for as long as
-    /// the handler runs.
+    /// The application's own name for the run, for example the order number. Valid while the
+    /// handler runs.
     const std::string& foreign_id() const noexcept { return context_->current().foreign_id; }
 
-    /// The workflow's name, valid as long as foreign_id().
+    /// The name of the workflow. Valid while the handler runs.
     const std::string& workflow() const noexcept { return context_->current().workflow; }
 
-    /// The status that the run stands in: `run.status<OrderStatus>()`.
+    /// The status of the run: `run.status<OrderStatus>()`.
     template <class Status>
         requires std::is_enum_v<Status>
     Status status() const noexcept
@@ -122,84 +126,79 @@ public:
         return static_cast<Status>(context_->current().status);
     }
 
-    /// Which attempt of this step or timeout this is, in this scope: 1 is the first, and all of a
-    /// callback. Counted in the store, so it goes on after a restart.
+    /// The number of this attempt, from 1. Attempts are counted for a step in its visit and round,
+    /// for a firing of a timeout, for the message of a callback; the count is stored and survives a
+    /// restart.
     int attempt() const noexcept { return context_->attempt(); }
 
-    /// How many statuses the run has entered so far, this one included.
+    /// The number of statuses that the run has entered so far, including this one.
     std::uint32_t visit() const noexcept { return context_->current().visit; }
 
-    /// Wall-clock time of the engine's clock; in a shared store of the store's, which all engines
-    /// agree on. Use it instead of the system's, so that tests can set the time too.
+    /// The wall-clock time of the engine's clock; with a shared store, of the store's clock, on
+    /// which all engines agree. Use it instead of the system clock, so that tests can set the time.
     time_point now() const { return context_->now(); }
 
-    /// A key for an outside effect: the same at each attempt and after a crash, and unlike that of
-    /// any other run, scope or name. Send it as the `Idempotency-Key` of a request.
+    /// Returns a key for an effect on another system: the same in each attempt and after a crash,
+    /// and different for every other run, scope and name. Send it, for example, as the header
+    /// `Idempotency-Key` of a request.
     ///
-    /// once() and idempotency_key() have the same scope, which depends on the handler. The key is
-    /// the scope's text, then "/<name>":
+    /// The key is the text of the scope, then "/<name>". once() has the same scope, which depends
+    /// on the handler:
     ///
-    /// - of a step: the visit, and after repeat_after() a new round;
-    ///   "<run>/<status>.<visit>[.<round>]"
-    /// - of a callback: the message, until it is settled; "<run>/m<message>"
-    /// - of a timeout: the firing, and after repeat_after() a new one;
-    ///   "<run>/<status>.<visit>.t<n>[.<round>]", where n is a number made of the timeout's name.
+    /// - step: the visit, and a new round after repeat_after(); "<run>/<status>.<visit>[.<round>]"
+    /// - callback: the message, until it is settled; "<run>/m<message>"
+    /// - timeout: the firing, and a new one after repeat_after();
+    ///   "<run>/<status>.<visit>.t<n>[.<round>]", where n is a hash of the timeout's name.
+    ///
+    /// Rounds count from 1; the first one has no number. Example:
+    /// "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d/2.2/charge".
     ///
     /// All attempts of a handler share its scope: failed ones, ones that a crash or a stop ended,
-    /// and for a message also those of a later visit. So a step that polls with repeat_after()
+    /// and for a message also attempts in a later visit. So a step that polls with repeat_after()
     /// polls each time, and each of two callbacks "add_item" reserves its own item.
-    ///
-    /// Example: "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d/2.2/charge". Rounds count from 1 behind the
-    /// first, which has no number.
     std::string idempotency_key(std::string_view name) const
     {
         return detail::make_idempotency_key(*context_, name);
     }
 
-    /// As idempotency_key(), but the same in each visit and handler of the run: for what
-    /// once_per_run() does. "<run>/run/<name>".
+    /// Returns a key that is the same in all visits and handlers of the run, "<run>/run/<name>":
+    /// the key for effects of once_per_run().
     std::string idempotency_key_per_run(std::string_view name) const
     {
         return detail::make_idempotency_key_per_run(*context_, name);
     }
 
-    /// Does something outside once in the handler's scope (see idempotency_key()), and remembers
-    /// what came of it.
+    /// Calls `fn` once in the handler's scope (see idempotency_key()) and stores its result; later
+    /// calls return the stored result.
     ///
     /// @code
     /// const auto payment = co_await run.once("charge", [&] { return charge(services, order); });
     /// @endcode
     ///
-    /// `fn` takes nothing and returns T or boost::asio::awaitable<T>; T is void or has a codec. It
-    /// is moved into the coroutine and lives as long as that, so a capturing lambda may itself be
-    /// a coroutine. If an effect of this name was recorded in this scope, its result is decoded and
-    /// returned and `fn` is not called. Otherwise `fn` is called, and its result is recorded.
+    /// `fn` takes nothing and returns T or boost::asio::awaitable<T>; T is void or has a codec.
+    /// `fn` is moved into the coroutine and lives as long as it, so a lambda with captures may
+    /// itself be a coroutine. If an effect `name` was recorded in this scope, `fn` is not called.
+    /// Two effects of one scope need two names.
     ///
-    /// A name stands for one effect of the scope: two effects need two names. If `fn` throws,
-    /// nothing is recorded and the exception goes on to the caller.
+    /// Several calls of once(), once_per_run() and checkpoint() may run concurrently in one
+    /// handler, for example with the awaitable operators. Their functions run concurrently; what
+    /// they save is ordered by when the functions end. Of two calls with one name the second waits
+    /// for the first and returns its result, unless the first threw. `fn` must therefore not call
+    /// once() with its own name. When a call cannot save, later calls of the handler fail too.
     ///
-    /// Several calls of once(), once_per_run() and checkpoint() may be under way in one handler,
-    /// for example with the awaitable operators. Their functions run beside each other; what they
-    /// save is as if one had saved after the other, in the order in which the functions ended. Of
-    /// two with one name the second waits for the first, and returns its result unless that threw.
-    /// So `fn` must not call once() with its own name. When one cannot save, those that follow it
-    /// in the handler fail, too.
-    ///
-    /// Completes when the result is durable, and returns it as it will be read after a crash.
-    ///
-    /// Durability: the result is one commit together with the object as it is when `fn` has
-    /// returned. Until that commit a crash, a stop of the engine or an interruption of the step
-    /// makes the next attempt call `fn` again: the effect happens at least once, and is recorded
-    /// once. Give the outside the idempotency key, and it can tell a repetition.
-    ///
-    /// Cancellation: terminal, passed on to `fn`.
-    ///
-    /// Errors: invalid_argument for an empty name, before `fn` is called; encode_failed when result
-    /// or object cannot be written, after it; decode_failed when the recorded bytes do not fit T
-    /// any longer, which pauses the run without further attempts: give pawl::schema<T> an upgrade;
-    /// conflict or a store_* code when the result could not be saved; operation_aborted, before
-    /// `fn` is called, in a handler that did not react to its cancellation in time and was left
-    /// behind.
+    /// Completes: when the result is durable. Returns the result as it will be read after a crash.
+    /// Durability: the result is one commit with the object as it is when `fn` has returned. If a
+    /// crash, a stop or a cancellation falls before that commit, the next attempt calls `fn` again:
+    /// the effect happens at least once and is recorded once. With the idempotency key the other
+    /// system can recognize a repetition.
+    /// Errors: invalid_argument — `name` is empty (before `fn` is called); encode_failed — the
+    /// result or the object cannot be written; decode_failed — the recorded result no longer fits
+    /// T, which fails the handler without retries (give pawl::schema<T> an upgrade); too_large —
+    /// the object or the run's effects exceed engine_options::max_object_size; conflict — the run
+    /// was changed meanwhile; operation_aborted — the handler ignored its cancellation and was
+    /// abandoned (before `fn` is called); a store_* code — the result could not be saved. An
+    /// exception of `fn` is passed on, and nothing is recorded.
+    /// Cancellation: terminal; passed on to `fn`.
     template <class Fn>
     auto once(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
@@ -208,10 +207,12 @@ public:
             *this, std::move(name), false, call_function<Fn>{std::move(fn)});
     }
 
-    /// As once(), but remembered for the whole run: no later visit of this or another status does
-    /// it again. Its names are apart from those of once().
+    /// Calls `fn` once in the whole run and stores its result; later calls in any visit and handler
+    /// return the stored result.
     ///
-    /// The results are stored with the run until it is deleted; keep them few and small.
+    /// `fn`, completion, durability, errors and cancellation are those of once(). The names are
+    /// separate from those of once(). The results are kept with the run until its data is deleted
+    /// or the run is removed: keep them few and small.
     template <class Fn>
     auto once_per_run(std::string name, Fn fn)
         -> boost::asio::awaitable<typename detail::effect_result_of<Fn>::type>
@@ -222,21 +223,22 @@ public:
 
     /// Saves the object in the middle of a handler, as it is when the call is awaited.
     ///
-    /// Durability: when it completes, a crash resumes with this object, in this status, and the
-    /// handler starts from its beginning.
-    ///
-    /// Errors: encode_failed when the object cannot be written; conflict or a store_* code when it
-    /// could not be saved; operation_aborted as in once().
+    /// Durability: when it completes, an attempt after a crash or a failure starts from this
+    /// object, in this status, at the beginning of the handler.
+    /// Errors: encode_failed — the object cannot be written; too_large — it exceeds
+    /// engine_options::max_object_size; conflict — the run was changed meanwhile; operation_aborted
+    /// — the handler ignored its cancellation and was abandoned; a store_* code — the object could
+    /// not be saved.
     boost::asio::awaitable<void> checkpoint() { return save(*this); }
 
-    /// The W3C trace context of this attempt: give it to what it calls, as the header
-    /// `traceparent`.
+    /// Returns the W3C trace context of this attempt: the header `traceparent` for requests of the
+    /// handler.
     ///
-    /// Its trace is the one that the trigger named (trigger_options::trace_parent); without that,
-    /// one that has the run's id. Its span is the attempt's own, the same after a crash.
+    /// Its trace is the one of trigger_options::trace_parent; without that, one with the run's id.
+    /// Its span belongs to this attempt and is the same after a crash.
     std::string trace_parent() const { return detail::trace_parent_of(*context_); }
 
-    /// Writes a line to the engine's log, with the run's name added.
+    /// Writes a line to the engine's log, with the fields of the run.
     void log(log_level level, std::string_view text) const { context_->log(level, text); }
 
 private:
@@ -252,8 +254,8 @@ private:
         co_await self.context_->checkpoint(self.encoded());
     }
 
-    /// The recorded result, or that of `make(self, done, made)`, which makes the effect, records it
-    /// as `done` says, and puts its result in `made`.
+    /// Returns the recorded result, or that of `make(self, added, stored)`, which performs the
+    /// effect, records it as `added`, and puts its result into `stored`.
     template <class Result, class Make>
     static auto perform(run self, std::string name, bool for_run, Make make)
         -> boost::asio::awaitable<Result>
@@ -270,11 +272,11 @@ private:
                           "Pawl has no codec for this effect's result: describe it with "
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
-        detail::given_result<Result> made;
+        detail::given_result<Result> stored;
         if (!known) {
-            effect done{name, {}, for_run, 1, for_run ? 0 : context.handler_number()};
+            effect added{name, {}, for_run, 1, for_run ? 0 : context.handler_number()};
             try {
-                co_await make(self, std::move(done), made);
+                co_await make(self, std::move(added), stored);
             } catch (...) {
                 context.end_effect(name, for_run);
                 throw;
@@ -284,17 +286,17 @@ private:
         if constexpr (!std::is_void_v<Result>) {
             if (known)
                 co_return detail::decode_effect<Result>(*known);
-            co_return std::move(*made);
+            co_return std::move(*stored);
         }
     }
 
     /// Adds a result to its effect, and reads it back: what is recorded must be readable.
-    template <class Result, class Made>
-    static void add_result(effect& done, const Result& given, std::optional<Made>& made)
+    template <class Result, class Stored>
+    static void add_result(effect& added, const Result& given, std::optional<Stored>& stored)
     {
-        codec<Result>::encode(given, done.value);
-        done.version = schema<Result>::version;
-        made.emplace(detail::decode_effect<Result>(done));
+        codec<Result>::encode(given, added.value);
+        added.version = schema<Result>::version;
+        stored.emplace(detail::decode_effect<Result>(added));
     }
 
     /// Calls a function of once().
@@ -302,9 +304,9 @@ private:
     struct call_function {
         Fn fn;
 
-        /// It stands in the frame of perform(), which waits for this.
-        template <class Made>
-        auto operator()(run self, effect done, std::optional<Made>& made)
+        /// This object is in the frame of perform(), which waits for the coroutine.
+        template <class Stored>
+        auto operator()(run self, effect added, std::optional<Stored>& stored)
             -> boost::asio::awaitable<void>
         {
             using traits = detail::effect_result_of<Fn>;
@@ -314,14 +316,14 @@ private:
                     co_await fn();
                 else
                     fn();
-                made.emplace();
+                stored.emplace();
             } else if constexpr (traits::awaited) {
                 const result given = co_await fn();
-                add_result<result>(done, given, made);
+                add_result<result>(added, given, stored);
             } else {
-                add_result<result>(done, fn(), made);
+                add_result<result>(added, fn(), stored);
             }
-            co_await self.context_->record_effect(std::move(done), self.encoded());
+            co_await self.context_->record_effect(std::move(added), self.encoded());
         }
     };
 

@@ -2,6 +2,7 @@
 
 #include "pawl/client.hpp"
 #include "pawl/detail/schedule_api.hpp"
+#include "pawl/schedule_info.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,71 +15,81 @@
 
 namespace pawl {
 
+/// Options of schedules::async_set().
 template <class Status>
 struct schedule_options {
-    /// When: five fields (minute, hour, day of month, month, day of week), each `*` or a list of
-    /// numbers and ranges with optional steps: "*/15 9-17 * * MON-FRI". Months and days of the week
-    /// may be names; 0 and 7 are Sunday; `?` is `*`. If both days are given, either is enough. Or
-    /// @yearly, @monthly, @weekly, @daily, @hourly, or "@every 90s" (also 15m, 1h30m; 1 s to
-    /// 10,000 h, counted from when the schedule was set).
+    /// When the schedule fires. Required. One of
+    /// - five fields (minute, hour, day of month, month, day of week), each `*` or a list of
+    ///   numbers and ranges with optional steps: "*/15 9-17 * * MON-FRI". Months and days of the
+    ///   week may be names; 0 and 7 are Sunday; `?` is `*`. If both days are given, either is
+    ///   enough;
+    /// - @yearly, @monthly, @weekly, @daily, @hourly;
+    /// - "@every 90s" (also 15m, 1h30m), 1 s to 10,000 h, counted from when the schedule was set.
     std::string when;
 
-    /// The time zone of the five fields, by its name in the machine's database, such as
-    /// Europe/Berlin; not a path. Default UTC. The zone's rules hold in any year. The database is
-    /// read when the zone is first used: an update of it needs a restart.
+    /// The time zone of the five fields, by its name in the machine's time zone database, such as
+    /// Europe/Berlin; not a path. The zone's rules hold in any year. The database is read when the
+    /// zone is first used: an update needs a restart. Default UTC.
     ///
-    /// When clocks are changed: a time that is skipped fires when they have been changed, a time
-    /// that comes twice fires the first time. A schedule for every hour (`*`) fires once in each
-    /// hour that really passes.
+    /// When clocks change, a time that is skipped fires right after the change, and a time that
+    /// occurs twice fires the first time. A schedule for every hour (`*`) fires once in each hour
+    /// that passes.
     std::string zone = "UTC";
 
-    /// The foreign id of the runs. Default: the schedule's name.
+    /// The foreign id of the runs. 1 to 900 bytes. Default: empty, the schedule's name.
     std::string foreign_id{};
 
-    /// When a slot comes while the run before it is unfinished. Default: that slot is skipped.
+    /// What happens when a slot comes while the last run is unfinished. Default: the slot is
+    /// skipped.
     overlap_policy overlap = overlap_policy::skip;
 
-    /// What becomes of slots that passed while no engine ran. Default: they are forgotten.
+    /// What happens to slots that passed while no engine ran. Default: they are dropped.
     catch_up_policy catch_up = catch_up_policy::none;
 
-    /// The most slots that catch_up_policy::all makes up for, the latest ones. 1 to 1,000.
+    /// Maximum number of slots that catch_up_policy::all fires; the latest ones. 1 to 1,000.
+    /// Default 100.
     std::size_t catch_up_limit = 100;
 
-    /// Where the runs begin. Default: the workflow's start.
+    /// The status in which the runs begin. Default: the workflow's start.
     std::optional<Status> start{};
 };
 
 /// Schedules that start runs of one workflow. A handle like client, from which it is made.
 ///
-/// A schedule is durable: it is itself a run, of a workflow of Pawl's named "pawl.schedules", in
-/// the same store. It fires each slot once, whatever crashes, by an idempotency key made of its
-/// name and the slot; slots are computed from slots, so that none drifts; and a schedule that waits
-/// takes no memory and no timer. There is no filter function: let the first step look, and
+/// A schedule is durable: it is itself a run, of the workflow "pawl.schedules", in the same store.
+/// Each slot fires once, even after a crash, by an idempotency key made of the schedule's name and
+/// the slot. Slots are computed from slots, so they do not drift. A schedule that waits needs no
+/// memory and no timer. To skip a slot by a condition of your own, let the first step check it and
 /// finish().
 ///
-/// A trigger that fails is repeated until it succeeds, 1 s to 1 min apart; schedule_info says why.
+/// A trigger that fails is retried after 1 s, with a growing interval of up to 1 min, until it
+/// succeeds; schedule_info::last_error holds the error.
 ///
-/// Functions complete as client's do, with the same errors for a stopped engine and a failed store.
-/// Names have 1 to 128 bytes.
+/// Functions named async_… take a completion token and complete as those of client do. A schedule's
+/// name has 1 to 128 bytes. Every operation can also fail with not_running (the engine was not
+/// started, or has been stopped) and with a store_* code (the store failed).
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 template <class Object, class Status>
 class schedules {
 public:
+    /// Manages the schedules of the client's workflow.
     explicit schedules(client<Object, Status> target) : target_(std::move(target)) {}
 
-    /// Makes a schedule, or changes the one of this name; with the same options and object as
-    /// before, it changes nothing: call it at each start of the program. Signature:
-    /// `void(error_code)`.
+    /// Makes a schedule, or changes the schedule of this name. With the same options and object it
+    /// changes nothing, so call it at each start of the program.
     ///
-    /// The first slot is the first one after now, also after a change. Each run starts with a copy
-    /// of `object`, which must be JSON or other UTF-8 text once it is encoded.
+    /// The first slot is the first one after now, also after a change. A paused schedule stays
+    /// paused. Each run starts with a copy of `object`, whose encoded form must be JSON or other
+    /// UTF-8 text.
     ///
-    /// Durability: when it completes without error, the schedule is in the store.
-    ///
-    /// Cancellation: none. Errors: invalid_argument (the log names the field and what is wrong with
-    /// it); invalid_status; too_large; encode_failed.
+    /// Completes: when the schedule is stored. Signature: `void(error_code)`.
+    /// Durability: when it completes without error, the schedule fires even if this process dies.
+    /// Errors: invalid_argument — the name or an option is out of its range (the log names it and
+    /// the reason); invalid_status — no run can start in `start`; too_large — the object has more
+    /// than engine_options::max_object_size; encode_failed — the codec cannot write the object.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_set(std::string name, const Object& object, schedule_options<Status> options,
                    Token&& token = {})
@@ -95,15 +106,17 @@ public:
             call.what.start = static_cast<int>(*options.start);
         call.early = detail::encode_into(object, call.what.object);
         return detail::initiate<Token>(
-            [](auto handler, client<Object, Status> target, detail::schedule_call what) {
-                target.engine()->set_schedule(target.definition().impl(), std::move(what),
+            [](auto handler, client<Object, Status> target, detail::schedule_call request) {
+                target.engine()->set_schedule(target.definition().impl(), std::move(request),
                                               detail::completion<>{std::move(handler)});
             },
             token, target_, std::move(call));
     }
 
-    /// Reads the schedules of this workflow, by name. Signature:
-    /// `void(error_code, std::vector<schedule_info>)`. Cancellation: none.
+    /// Reads the schedules of this workflow, sorted by name.
+    ///
+    /// Signature: `void(error_code, std::vector<schedule_info>)`.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(Token&& token = {})
     {
@@ -116,8 +129,11 @@ public:
             token, target_);
     }
 
-    /// Lets no slot fire until the schedule is resumed. Slots of the meantime are not caught up
-    /// with. Signature: `void(error_code)`. Cancellation: none. Errors: not_found; already_paused.
+    /// Stops a schedule from firing until it is resumed. Slots that pass meanwhile are dropped.
+    ///
+    /// Completes: when the pause is stored. Signature: `void(error_code)`.
+    /// Errors: not_found — no such schedule; already_paused — it is paused.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_pause(std::string name, Token&& token = {})
     {
@@ -125,7 +141,11 @@ public:
                        std::forward<Token>(token));
     }
 
-    /// As async_pause; not_paused when it is not.
+    /// Lets a paused schedule fire again, from the first slot after now.
+    ///
+    /// Completes: when the resume is stored. Signature: `void(error_code)`.
+    /// Errors: not_found — no such schedule; not_paused — it is not paused.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_resume(std::string name, Token&& token = {})
     {
@@ -133,7 +153,11 @@ public:
                        std::forward<Token>(token));
     }
 
-    /// Ends a schedule. Its runs go on. As async_pause.
+    /// Removes a schedule. Runs that it has started continue.
+    ///
+    /// Completes: when the removal is stored. Signature: `void(error_code)`.
+    /// Errors: not_found — no such schedule.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_remove(std::string name, Token&& token = {})
     {
@@ -143,15 +167,16 @@ public:
 
 private:
     template <class Token>
-    auto command(std::string name, detail::schedule_command what, Token&& token)
+    auto command(std::string name, detail::schedule_command action, Token&& token)
     {
         return detail::initiate<Token>(
-            [](auto handler, client<Object, Status> target, std::string of,
-               detail::schedule_command asked) {
-                target.engine()->command_schedule(target.definition().name(), std::move(of), asked,
+            [](auto handler, client<Object, Status> target, std::string schedule,
+               detail::schedule_command requested) {
+                target.engine()->command_schedule(target.definition().name(), std::move(schedule),
+                                                  requested,
                                                   detail::completion<>{std::move(handler)});
             },
-            token, target_, std::move(name), what);
+            token, target_, std::move(name), action);
     }
 
     client<Object, Status> target_;

@@ -5,15 +5,16 @@
 
 namespace pawl {
 
-/// A span of time as Pawl stores it: whole microseconds.
+/// A duration as Pawl stores it: whole microseconds.
 using duration = std::chrono::microseconds;
 
-/// A span of time as Pawl's functions take it: of any std::chrono type, cut to whole microseconds.
+/// A duration as Pawl's functions take it: of any std::chrono type, truncated to whole
+/// microseconds.
 ///
-/// A span that does not fit becomes the longest (or shortest) one that does, instead of
-/// overflowing: `async_stop(std::chrono::hours::max())` waits without limit. Members of option
-/// structs are of the type `duration`, which std::chrono converts to without a check: write
-/// `pawl::duration::max()` there.
+/// A value out of range becomes the nearest one in range instead of overflowing:
+/// `async_stop(std::chrono::hours::max())` waits without limit. Members of option structs are of
+/// type `duration`, to which std::chrono converts without a check: write `pawl::duration::max()`
+/// there.
 class any_duration {
 public:
     template <class Rep, class Period>
@@ -43,9 +44,8 @@ private:
 
 /// A wall-clock instant as Pawl stores it: microseconds since the Unix epoch, UTC.
 ///
-/// Wall-clock time appears in records and events only. What an engine waits for inside a process
-/// is measured on the steady clock (see clock.hpp), so that a stepped wall clock fires nothing
-/// early.
+/// Records and events hold wall-clock times. Waits inside a process are measured on the steady
+/// clock (see clock.hpp), so that setting the wall clock fires nothing early.
 using time_point = std::chrono::sys_time<duration>;
 
 } // namespace pawl

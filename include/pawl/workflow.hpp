@@ -9,11 +9,11 @@
 
 namespace pawl {
 
-/// A checked workflow: its graph, its rules and its handlers. Made by builder::build(), given to
-/// engines.
+/// A checked workflow: its graph, its rules and its handlers. Made by builder::build(), added to
+/// engines by engine::add().
 ///
-/// A handle on something that never changes: copies are cheap and share it, and an engine keeps it
-/// for as long as it needs.
+/// An immutable shared handle: copies are cheap, and an engine keeps one for as long as it needs
+/// it.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -29,12 +29,13 @@ public:
     {
     }
 
+    /// The name given to the builder.
     const std::string& name() const noexcept { return impl_->rules.name; }
 
     /// The workflow as data.
     const pawl::definition& rules() const noexcept { return impl_->rules; }
 
-    /// What an engine runs; not for users.
+    /// Internal.
     const std::shared_ptr<const detail::workflow_impl>& impl() const noexcept { return impl_; }
 
 private:
