@@ -3,7 +3,7 @@
 # - Each C++ block of the two main pages names a source file, in the comment above it or in a comment
 #   "// Title (path)." inside it, and its lines are in that file in the same order: so the blocks are compiled.
 # - The first block of README.md is the whole file that it names.
-# - Each link to a file of the repository leads to one, and the tests that tests/README.md names exist.
+# - Each link and each path in backticks leads to a file of the repository.
 # - Names of Pawl in backticks occur in include/ or src/, and members occur in the header of their type.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,10 +54,6 @@ while IFS= read -r page; do
     done < <(grep -o '](\([^)#:]*\)[)#]' "$page" | sed -E 's/^\]\(//; s/[)#]$//' | grep . | sort -u)
 done < <(find . -name README.md -not -path './build/*' -not -path './.git/*')
 
-while IFS= read -r file; do
-    [ -f "tests/$file" ] || { echo "tests/README.md: there is no tests/$file"; failed=1; }
-done < <(grep -o '`[a-z_]*/[a-z_]*\.cpp`' tests/README.md | tr -d '`' | sort -u)
-
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -77,6 +73,11 @@ while IFS= read -r page; do
         *) known=$scratch/tree ;;
     esac
     grep -oE '`[^`]+`' "$page" >"$scratch/spans" || continue
+    # Paths of sources, from the folder of the page, the root, include, src or tests.
+    while IFS= read -r file; do
+        [ -e "$(dirname "$page")/$file" ] || [ -e "$file" ] || [ -e "include/$file" ] || [ -e "src/$file" ] || [ -e "tests/$file" ] ||
+            { echo "$page: there is no file $file"; failed=1; }
+    done < <(grep -oE '[A-Za-z0-9_./-]+\.(cpp|hpp|sql|sh|service)\b' "$scratch/spans" | grep -vE '^(/|.*//)' | grep / | sort -u)
     # Names of several words; the page of a server's operation is full of the server's own.
     [ "$page" = ./src/stores/postgres/README.md ] || while IFS= read -r name; do
         echo "$page: no source has the name $name"; failed=1
