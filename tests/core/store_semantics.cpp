@@ -114,8 +114,9 @@ BOOST_AUTO_TEST_CASE(a_finished_run_takes_only_the_order_to_delete_its_data)
         const auto state = static_cast<run_state>(number);
         for (const auto kind : {message_kind::callback, message_kind::pause, message_kind::resume,
                                 message_kind::cancel})
-            BOOST_TEST(pawl::core::takes(state, kind) == !is_finished(state), to_string(state));
-        BOOST_TEST(pawl::core::takes(state, message_kind::delete_data), to_string(state));
+            BOOST_TEST(pawl::core::accepts_message(state, kind) == !is_finished(state),
+                       to_string(state));
+        BOOST_TEST(pawl::core::accepts_message(state, message_kind::delete_data), to_string(state));
     }
 }
 

@@ -1,8 +1,8 @@
 // Which changes of a batch are decided together, and batches that are too large for one statement.
-#include "stores/common/change_size.hpp"
-#include "stores/postgres/batch.hpp"
 #include "postgres/support.hpp"
 #include "sqlite/support.hpp"
+#include "stores/common/change_size.hpp"
+#include "stores/postgres/batch.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -92,15 +92,15 @@ BOOST_AUTO_TEST_CASE(what_follows_a_removal_waits_for_it)
 
 BOOST_AUTO_TEST_CASE(large_batches_are_cut)
 {
-    using pawl::postgres::fitting;
+    using pawl::postgres::count_fitting;
     auto run = make_run(1, "order-1");
     run.object = std::string(100, 'x');
     const std::vector<change> batch(5, store_as(run));
     const auto size = pawl::core::change_size(batch.front());
     BOOST_TEST(size > 100u);
-    BOOST_TEST(fitting(batch, 5 * size) == 5u);
-    BOOST_TEST(fitting(batch, 3 * size - 1) == 2u);
-    BOOST_TEST(fitting(batch, 10) == 1u);
+    BOOST_TEST(count_fitting(batch, 5 * size) == 5u);
+    BOOST_TEST(count_fitting(batch, 3 * size - 1) == 2u);
+    BOOST_TEST(count_fitting(batch, 10) == 1u);
 
     const auto store = open_fresh();
     std::vector<change> large;
@@ -120,16 +120,16 @@ BOOST_AUTO_TEST_CASE(large_batches_are_cut)
 
 BOOST_AUTO_TEST_CASE(a_storm_on_one_key_is_divided)
 {
-    using pawl::postgres::within_waves;
+    using pawl::postgres::count_within_waves;
     std::vector<change> batch;
     for (int i = 0; i < 40; ++i)
         batch.push_back(send(1, "key"));
-    BOOST_TEST(within_waves(batch, 16) == 16u);
-    BOOST_TEST(within_waves(std::span{batch}.first(10), 16) == 10u);
+    BOOST_TEST(count_within_waves(batch, 16) == 16u);
+    BOOST_TEST(count_within_waves(std::span{batch}.first(10), 16) == 10u);
     batch.clear();
     for (std::uint8_t i = 0; i < 40; ++i)
         batch.push_back(send(i, "key"));
-    BOOST_TEST(within_waves(batch, 16) == 40u);
+    BOOST_TEST(count_within_waves(batch, 16) == 40u);
 }
 
 BOOST_AUTO_TEST_CASE(each_start_of_a_storm_on_one_key_is_answered)

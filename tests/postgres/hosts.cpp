@@ -2,8 +2,8 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
-#include "stores/postgres/target.hpp"
 #include "sqlite/support.hpp"
+#include "stores/postgres/target.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -42,8 +42,8 @@ pawl::postgres_options without_notify()
 std::string hosts_of(const std::string& uri)
 {
     std::string all;
-    for (const auto& place : target{uri, {}}.places())
-        all += fmt::format("{}|{}|{} ", place.host, place.address, place.port);
+    for (const auto& address : target{uri, {}}.addresses())
+        all += fmt::format("{}|{}|{} ", address.host, address.ip, address.port);
     return all;
 }
 
@@ -68,16 +68,16 @@ BOOST_AUTO_TEST_CASE(lists_of_hosts_are_taken_apart)
     BOOST_TEST(hosts_of("host=/a,/b port=1,2,3") == "/a,/b||1,2,3 ");
 }
 
-BOOST_AUTO_TEST_CASE(the_place_of_the_latest_session_is_tried_first)
+BOOST_AUTO_TEST_CASE(the_address_of_the_latest_session_is_tried_first)
 {
     const target where{"host=/a,/b,/c port=1", {}};
-    const auto places = where.places();
-    BOOST_REQUIRE(places.size() == 3u);
-    BOOST_TEST(!where.is_latest(places[0]));
-    where.opened(places[2]);
-    BOOST_TEST(where.is_latest(places[2]));
-    const auto again = where.places();
-    BOOST_TEST((again == std::vector{places[2], places[0], places[1]}));
+    const auto addresses = where.addresses();
+    BOOST_REQUIRE(addresses.size() == 3u);
+    BOOST_TEST(!where.is_latest(addresses[0]));
+    where.set_latest(addresses[2]);
+    BOOST_TEST(where.is_latest(addresses[2]));
+    const auto again = where.addresses();
+    BOOST_TEST((again == std::vector{addresses[2], addresses[0], addresses[1]}));
 }
 
 BOOST_AUTO_TEST_CASE(a_silent_or_refusing_host_is_passed_over)

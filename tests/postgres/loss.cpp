@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
     const auto store = pawl::open_postgres(
         backend(), through(between), {.schema = schema, .poll_interval = 1h, .log = log.sink()});
     const auto listening = store->subscribe([](std::span<const pawl::shard_change>) {});
-    BOOST_TEST(log.wait_for("does not hear notifications"));
+    BOOST_TEST(log.wait_for("does not receive notifications"));
 
     auto run = make_run(1, "order-1");
     ask("CREATE SEQUENCE " + schema + ".times; CREATE FUNCTION " + schema +

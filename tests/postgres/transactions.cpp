@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(errors_of_the_server_reach_the_handler)
             } catch (const pawl::error&) {
             }
         },
-        "has returned all the same");
+        "has returned without an exception");
     says(
         [&](pawl::postgres_session& session) -> asio::awaitable<void> {
             co_await session.execute(insert, {"t", 1});

@@ -4,7 +4,7 @@ namespace pawl::core {
 
 namespace {
 
-/// Numbers, times and names of every change.
+/// Approximate bytes of the numbers, times and names of a change.
 constexpr std::size_t fixed_size = 128;
 
 std::size_t size_of(const transition& change) noexcept
@@ -41,14 +41,14 @@ std::size_t size_of(const auto&) noexcept
 std::size_t effects_size(const record& run) noexcept
 {
     std::size_t size = 0;
-    for (const effect& each : run.effects)
-        size += each.name.size() + each.value.size();
+    for (const effect& stored : run.effects)
+        size += stored.name.size() + stored.value.size();
     return size;
 }
 
-std::size_t change_size(const change& made) noexcept
+std::size_t change_size(const change& next) noexcept
 {
-    return fixed_size + std::visit([](const auto& one) { return size_of(one); }, made);
+    return fixed_size + std::visit([](const auto& one) { return size_of(one); }, next);
 }
 
 } // namespace pawl::core

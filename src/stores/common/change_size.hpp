@@ -6,10 +6,10 @@
 
 namespace pawl::core {
 
-/// What the effects of a run take: their names and values.
+/// Bytes of the names and values of a run's effects.
 std::size_t effects_size(const record& run) noexcept;
 
-/// About how many bytes a change brings to its store: texts, objects, effects and payloads.
-std::size_t change_size(const change& made) noexcept;
+/// Approximate bytes of a change: texts, objects, effects and payloads.
+std::size_t change_size(const change& next) noexcept;
 
 } // namespace pawl::core

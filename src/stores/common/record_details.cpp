@@ -13,8 +13,8 @@ namespace pawl::core {
 
 namespace {
 
-/// Version 2 added requested_by at the end. Version 3 is followed by optional fields: a tag and its
-/// value each, in order of their tags. What has nothing new is written in the older version.
+/// Version 2 added requested_by at the end. Version 3 added optional fields: pairs of tag and
+/// value, in order of their tags. Records without the additions are written in the older version.
 constexpr unsigned format_version = 3;
 
 /// The tags of the optional fields. Stored: never change a number.
@@ -26,13 +26,13 @@ enum class tag : unsigned char {
     scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
 };
 
-/// The shortest encodings, to refuse a count that the bytes cannot hold before it is believed.
-constexpr std::size_t shortest_deadline = 3;
-constexpr std::size_t shortest_effect = 3;
-constexpr std::size_t shortest_retry = 3;
+/// Minimum bytes of an element. They limit the counts that are accepted from the bytes.
+constexpr std::size_t min_deadline = 3;
+constexpr std::size_t min_effect = 3;
+constexpr std::size_t min_retry = 3;
 
-// Before timeouts had names, a deadline had the index of its timeout. The names that these indexes
-// stand for now are still written as the index.
+// Before timeouts had names, a deadline had the index of its timeout. The names that replaced these
+// indexes are still written as the index.
 
 std::string name_at(int index)
 {
@@ -136,7 +136,7 @@ void read_scopes(binary_reader& in, record& run)
 
 void read_callback_retries(binary_reader& in, record& run)
 {
-    run.callback_retries.resize(in.count(shortest_retry));
+    run.callback_retries.resize(in.count(min_retry));
     for (callback_retry& each : run.callback_retries) {
         each.message = in.number();
         each.attempt = in.small_number();
@@ -235,13 +235,13 @@ void decode_details(std::string_view bytes, record& run)
     run.auto_resumes = in.small_number();
     if (in.flag())
         run.resume_at = in.time();
-    run.deadlines.resize(in.count(shortest_deadline));
+    run.deadlines.resize(in.count(min_deadline));
     for (deadline& each : run.deadlines) {
         each.timeout = name_at(in.small_number());
         each.at = in.time();
         each.attempt = in.small_number();
     }
-    run.effects.resize(in.count(shortest_effect));
+    run.effects.resize(in.count(min_effect));
     for (effect& each : run.effects) {
         each.name = in.text();
         each.value = in.text();

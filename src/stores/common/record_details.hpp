@@ -7,22 +7,22 @@
 
 namespace pawl::core {
 
-/// The parts of a record that no query looks into, as one value: deadlines, effects, and how its
-/// error pauses resume. Empty when all of them are as in a new record.
+/// Encodes the fields of a record that no query uses as one value: deadlines, effects, and the
+/// resume of error pauses. Empty when all of them are as in a new record.
 ///
-/// Stored format, versions 1 to 3; the oldest one that can hold the record is written. Numbers are
-/// LEB128 varints, signed ones zigzag-coded; a text is its length and its bytes; a time is its
+/// Stored format, versions 1 to 3; the oldest version that can hold the record is written. Numbers
+/// are LEB128 varints, signed ones zigzag-coded; a text is its length and its bytes; a time is its
 /// microseconds.
 ///
 ///     byte     version
 ///     byte     pause kind
 ///     signed   automatic resumes
-///     byte     1 if the run resumes by itself, then time resume_at; else 0
+///     byte     1 and time resume_at if the run resumes automatically; else 0
 ///     number   of deadlines, each: signed timeout, time at, signed attempt
 ///     number   of effects, each: text name, text value, byte for_run
 ///     text     requested_by, from version 2 on
 ///     fields   from version 3 on, in order of their tags, each: byte tag, and its value
-///                1: per deadline text timeout; without it the name that its number stands for
+///                1: per deadline text timeout; without it the name for its number
 ///                2: per effect number version; without it 1
 ///                3: number suspicion; without it 0
 ///                4: number of callback retries, each: number message, signed attempt, time

@@ -101,7 +101,7 @@ const std::string& error_of(const transition& change)
     case event_kind::data_deletion_requested:
     case event_kind::data_deleted:
         return change.next.reason;
-    case event_kind::moved: // after used-up attempts
+    case event_kind::moved: // after exhausted retries
         return change.next.last_error;
     case event_kind::started:
     case event_kind::repeated:
@@ -142,22 +142,22 @@ event_entry make_event(const transition& change)
 event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_t sequence,
                      const run_id& run, std::string_view workflow, std::string_view foreign_id)
 {
-    event made;
-    made.shard = shard;
-    made.sequence = sequence;
-    made.kind = entry.kind;
-    made.run = run;
-    made.workflow = workflow;
-    made.foreign_id = foreign_id;
-    made.version = entry.version;
-    made.from = entry.from;
-    made.to = entry.to;
-    made.state = entry.state;
-    made.attempt = entry.attempt;
-    made.error = entry.error;
-    made.requested_by = entry.requested_by;
-    made.at = entry.at;
-    return made;
+    event completed;
+    completed.shard = shard;
+    completed.sequence = sequence;
+    completed.kind = entry.kind;
+    completed.run = run;
+    completed.workflow = workflow;
+    completed.foreign_id = foreign_id;
+    completed.version = entry.version;
+    completed.from = entry.from;
+    completed.to = entry.to;
+    completed.state = entry.state;
+    completed.attempt = entry.attempt;
+    completed.error = entry.error;
+    completed.requested_by = entry.requested_by;
+    completed.at = entry.at;
+    return completed;
 }
 
 std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept
@@ -178,7 +178,7 @@ time_point wake_after(const message& delivered, std::optional<time_point> wake_a
     return std::min(wake_at.value_or(time_point::max()), delivered.sent_at);
 }
 
-bool takes(run_state state, message_kind kind) noexcept
+bool accepts_message(run_state state, message_kind kind) noexcept
 {
     return !is_finished(state) || kind == message_kind::delete_data;
 }
@@ -197,7 +197,7 @@ std::string end_of_prefix(std::string_view prefix)
 {
     std::string end{prefix.substr(0, prefix.find_last_not_of('\xff') + 1)};
     if (end.empty())
-        return std::string(64, '\xff'); // no text begins so
+        return std::string(64, '\xff'); // no text has the byte 0xff
     end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
     return end;
 }
@@ -313,10 +313,10 @@ bool matches_nothing(const record_query& query) noexcept
 
 void check_batch(std::span<const change> batch, std::uint32_t shards)
 {
-    for (const change& each : batch) {
-        if (const auto* move = std::get_if<cursor_move>(&each)) {
+    for (const change& next : batch) {
+        if (const auto* move = std::get_if<cursor_move>(&next)) {
             check_shard(move->shard, shards);
-        } else if (const auto* step = std::get_if<transition>(&each)) {
+        } else if (const auto* step = std::get_if<transition>(&next)) {
             if (!step->next.id)
                 throw error{errc::invalid_argument, "a transition without a run id"};
             if (step->next.version != step->expected_version + 1)
@@ -326,7 +326,7 @@ void check_batch(std::span<const change> batch, std::uint32_t shards)
             for (const settlement& end : step->settled)
                 if (end.outcome == message_outcome::pending)
                     throw error{errc::invalid_argument, "a settlement whose outcome is pending"};
-        } else if (const auto* event = std::get_if<publication>(&each)) {
+        } else if (const auto* event = std::get_if<publication>(&next)) {
             check_topic(event->topic);
         }
     }

@@ -10,7 +10,7 @@
 
 namespace pawl::core {
 
-/// Writes numbers, times and texts in a compact form. Stored: never change.
+/// Writes numbers, times and texts as LEB128 varints and bytes. Stored format: never change.
 class binary_writer {
 public:
     explicit binary_writer(std::string& out) : out_(out) {}
@@ -42,23 +42,23 @@ private:
     std::string& out_;
 };
 
-/// Reads what binary_writer wrote. Throws error (store_corrupt), named by `what`, when it is cut
-/// off.
+/// Reads what binary_writer wrote. Throws error (store_corrupt), whose text begins with `name`,
+/// when the bytes are truncated or invalid.
 class binary_reader {
 public:
-    binary_reader(std::string_view bytes, std::string_view what) : rest_(bytes), what_(what) {}
+    binary_reader(std::string_view bytes, std::string_view name) : rest_(bytes), name_(name) {}
 
     std::size_t left() const noexcept { return rest_.size(); }
 
-    [[noreturn]] void fail(const char* why) const
+    [[noreturn]] void fail(const char* problem) const
     {
-        throw error{errc::store_corrupt, std::string{what_} + ": " + why};
+        throw error{errc::store_corrupt, std::string{name_} + ": " + problem};
     }
 
     unsigned byte()
     {
         if (rest_.empty())
-            fail("they end too early");
+            fail("the bytes end too early");
         const auto value = static_cast<unsigned char>(rest_.front());
         rest_.remove_prefix(1);
         return value;
@@ -120,17 +120,17 @@ public:
         return value;
     }
 
-    std::size_t count(std::size_t shortest)
+    std::size_t count(std::size_t min_element_size)
     {
         const std::uint64_t value = number();
-        if (value > rest_.size() / shortest)
+        if (value > rest_.size() / min_element_size)
             fail("a list is cut off");
         return value;
     }
 
 private:
     std::string_view rest_;
-    std::string_view what_;
+    std::string_view name_;
 };
 
 } // namespace pawl::core

@@ -9,18 +9,18 @@ namespace pawl::memory {
 
 namespace {
 
-/// Most runs have no more, and then one allocation is enough.
+/// The events of most runs: one allocation then suffices.
 constexpr std::size_t usual_events = 8;
 
 void settle(stored_message& message, message_outcome outcome, std::string_view detail)
 {
     message.end.outcome = outcome;
     message.end.detail = detail;
-    // A settled payload is not needed again, and deleting a run's data must not leave it behind.
+    // A settled payload is not needed again, and a data deletion must not leave it behind.
     message.content.payload = {};
 }
 
-/// What the idempotency key of a message is sought by; empty when it has none.
+/// The key in mailbox::by_key; empty when the message has no idempotency key.
 std::string key_of(const message& content)
 {
     return content.key.empty()
@@ -61,11 +61,11 @@ void settle_messages(const transition& change, run_entry& run)
     }
 }
 
-/// What a deletion of data leaves of what was said of a run: see transition.
-void forget_texts(run_entry& run, shard_entry& shard)
+/// Empties the texts that a data deletion erases besides the object: see transition.
+void erase_texts(run_entry& run, shard_entry& shard)
 {
     for (const auto sequence : run.sequences)
-        shard.at(sequence).forget_error();
+        shard.event_at(sequence).erase_error();
     if (run.inbox)
         for (stored_message& message : run.inbox->messages)
             if (message.end.outcome != message_outcome::pending)
@@ -74,7 +74,7 @@ void forget_texts(run_entry& run, shard_entry& shard)
 
 } // namespace
 
-void log_entry::forget_error()
+void stored_event::erase_error()
 {
     if (!texts_ || kind_ == event_kind::data_deletion_requested)
         return;
@@ -84,8 +84,8 @@ void log_entry::forget_error()
         texts_.reset(new texts{{}, texts_->requested_by});
 }
 
-log_entry::log_entry(run_entry& of, core::event_entry content)
-    : run(&of), version_(content.version), at_(content.at), from_(content.from), to_(content.to),
+stored_event::stored_event(run_entry& owner, core::event_entry content)
+    : run(&owner), version_(content.version), at_(content.at), from_(content.from), to_(content.to),
       attempt_(content.attempt), kind_(content.kind), state_(content.state)
 {
     if (!content.error.empty() || !content.requested_by.empty())
@@ -95,15 +95,15 @@ log_entry::log_entry(run_entry& of, core::event_entry content)
 std::vector<apply_result> state::apply(std::span<const change> batch)
 {
     core::check_batch(batch, shards());
-    // Before anything is changed: there may be no shards left.
-    for (const change& each : batch)
-        if (const auto* start = std::get_if<transition>(&each);
+    // Before anything is changed, because there may be no shards left.
+    for (const change& next : batch)
+        if (const auto* start = std::get_if<transition>(&next);
             start && start->expected_version == 0)
             shard_for(start->next);
     std::vector<apply_result> results;
     results.reserve(batch.size());
-    for (const change& each : batch)
-        results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, each));
+    for (const change& next : batch)
+        results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, next));
     return results;
 }
 
@@ -120,8 +120,8 @@ std::uint32_t state::first_shard(std::string_view workflow)
     const auto known = workflows_.find(workflow);
     if (known != workflows_.end() && known->second.first_shard)
         return *known->second.first_shard;
-    core::check_first_shard(workflow, next_first_, slices_);
-    const auto first = std::exchange(next_first_, next_first_ + slices_);
+    core::check_first_shard(workflow, next_first_, shards_per_workflow_);
+    const auto first = std::exchange(next_first_, next_first_ + shards_per_workflow_);
     if (shards_.size() < next_first_)
         shards_.resize(next_first_);
     workflows_[std::string{workflow}].first_shard = first;
@@ -131,36 +131,36 @@ std::uint32_t state::first_shard(std::string_view workflow)
 std::uint32_t state::shard_for(const record& run)
 {
     return first_shard(shard_home(run.workflow, run.foreign_id)) +
-           shard_of(run.foreign_id, slices_);
+           shard_of(run.foreign_id, shards_per_workflow_);
 }
 
-std::map<time_key, run_entry*>& state::finished(const run_entry& run)
+std::map<time_key, run_entry*>& state::finished_runs(const run_entry& run)
 {
     return shards_[run.shard].finished[run.workflow];
 }
 
-void state::tell(const run_entry& run, bool by_owner)
+void state::record_change(const run_entry& run, bool is_owners)
 {
-    if (!news_)
+    if (!changes_)
         return;
-    auto& due = (*news_)[run.shard];
+    auto& due = (*changes_)[run.shard];
     const auto wake_at = run.data.wake_at;
-    if (!by_owner && wake_at && (!due || *wake_at < *due))
+    if (!is_owners && wake_at && (!due || *wake_at < *due))
         due = wake_at;
 }
 
-std::vector<shard_change> state::take_news()
+std::vector<shard_change> state::take_changes()
 {
-    std::vector<shard_change> news;
-    if (!news_)
-        return news;
-    for (const auto& [shard, due] : *news_)
-        news.push_back({shard, due});
-    news_->clear();
-    return news;
+    std::vector<shard_change> changes;
+    if (!changes_)
+        return changes;
+    for (const auto& [shard, due] : *changes_)
+        changes.push_back({shard, due});
+    changes_->clear();
+    return changes;
 }
 
-bool state::fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
+bool state::is_fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
     return !PAWL_PLANTED(epoch_not_checked) && epoch != 0 && epoch != shards_[shard].epoch;
 }
@@ -169,14 +169,14 @@ apply_result state::apply_one(const transition& change)
 {
     if (change.expected_version == 0) {
         const auto shard = shard_for(change.next);
-        if (fenced(shard, change.epoch))
+        if (is_fenced(shard, change.epoch))
             return {.status = apply_status::fenced};
         return create(change, shard);
     }
     const auto found = runs_.find(change.next.id);
     if (found == runs_.end())
         return {.status = apply_status::not_found};
-    if (fenced(found->second.shard, change.epoch))
+    if (is_fenced(found->second.shard, change.epoch))
         return {.status = apply_status::fenced};
     const bool fits = found->second.data.version == change.expected_version;
     if (!fits && !PAWL_PLANTED(version_not_checked))
@@ -187,7 +187,7 @@ apply_result state::apply_one(const transition& change)
 apply_result state::create(const transition& change, std::uint32_t shard)
 {
     const record& next = change.next;
-    workflow_entry& workflow = workflows_[next.workflow];
+    workflow_runs& workflow = workflows_[next.workflow];
     foreign_entry& foreign = workflow.by_foreign_id[next.foreign_id];
     if (!next.start_key.empty() && !PAWL_PLANTED(start_key_not_checked))
         if (const auto same = foreign.by_start_key.find(next.start_key);
@@ -213,12 +213,12 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     set_wake(run, next.wake_at);
     created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
     ++workflow.counts[{next.status, next.state}];
-    const auto created = [](const run_entry* each) {
-        return creation_key{each->data.created_at, each->data.id};
+    const auto created = [](const run_entry* entry) {
+        return creation_key{entry->data.created_at, entry->data.id};
     };
     foreign.runs.insert(std::ranges::upper_bound(foreign.runs, created(&run), {}, created), &run);
     if (is_finished(next.state))
-        finished(run).emplace(time_key{next.updated_at, next.id}, &run);
+        finished_runs(run).emplace(time_key{next.updated_at, next.id}, &run);
     else
         foreign.unfinished = &run;
     if (!next.start_key.empty())
@@ -236,11 +236,11 @@ apply_result state::update(const transition& change, run_entry& run)
         ++run.workflow->counts[{next.status, next.state}];
     }
     if (is_finished(data.state))
-        finished(run).erase({data.updated_at, data.id});
+        finished_runs(run).erase({data.updated_at, data.id});
     else if (is_finished(next.state))
         run.workflow->by_foreign_id.find(data.foreign_id)->second.unfinished = nullptr;
     if (is_finished(next.state)) {
-        auto& ended = finished(run);
+        auto& ended = finished_runs(run);
         ended.emplace_hint(ended.end(), time_key{next.updated_at, data.id}, &run);
     }
 
@@ -254,7 +254,7 @@ apply_result state::update(const transition& change, run_entry& run)
     data.inbox_pending = inbox_pending;
     settle_messages(change, run);
     if (change.kind == event_kind::data_deleted)
-        forget_texts(run, shards_[run.shard]);
+        erase_texts(run, shards_[run.shard]);
     if (PAWL_PLANTED(event_lost) && change.kind == event_kind::checkpointed)
         return {.sequence = shards_[run.shard].end() - 1};
     return {.sequence = append_event(change, run)};
@@ -267,7 +267,7 @@ void state::set_wake(run_entry& run, std::optional<time_point> wake_at)
         return;
     auto& due = shards_[run.shard].due;
     if (old && wake_at) {
-        // The node is used again: this happens at almost every transition.
+        // The node is reused, because this happens at almost every transition.
         auto node = due.extract({*old, run.data.id});
         node.key().at = *wake_at;
         due.insert(std::move(node));
@@ -285,7 +285,7 @@ std::uint64_t state::append_event(const transition& change, run_entry& run)
     const auto sequence = shards_[run.shard].end();
     log.emplace_back(run, core::make_event(change));
     run.sequences.push_back(sequence);
-    tell(run, change.epoch != 0);
+    record_change(run, change.epoch != 0);
     return sequence;
 }
 
@@ -296,7 +296,7 @@ apply_result state::apply_one(const removal& change)
         return {.status = apply_status::not_found};
     run_entry& run = found->second;
     const record& data = run.data;
-    if (fenced(run.shard, change.epoch))
+    if (is_fenced(run.shard, change.epoch))
         return {.status = apply_status::fenced};
     if (data.version != change.expected_version)
         return {.status = apply_status::conflict};
@@ -306,12 +306,12 @@ apply_result state::apply_one(const removal& change)
     set_wake(run, {});
     shard_entry& shard = shards_[run.shard];
     for (const auto sequence : run.sequences)
-        shard.at(sequence) = {};
+        shard.event_at(sequence) = {};
     for (; !shard.log.empty() && !shard.log.front().run; ++shard.first)
         shard.log.pop_front();
-    workflow_entry& workflow = *run.workflow;
+    workflow_runs& workflow = *run.workflow;
     --workflow.counts[{data.status, data.state}];
-    finished(run).erase({data.updated_at, data.id});
+    finished_runs(run).erase({data.updated_at, data.id});
     created_.erase({data.created_at, data.id});
     const auto foreign = workflow.by_foreign_id.find(data.foreign_id);
     std::erase(foreign->second.runs, &run);
@@ -341,7 +341,7 @@ apply_result state::apply_one(const delivery& change)
                     .detail = end.detail};
         }
     }
-    if (!core::takes(run.data.state, change.content.kind))
+    if (!core::accepts_message(run.data.state, change.content.kind))
         return {.status = apply_status::finished};
     if (core::is_inbox_full(change, run.data.inbox_pending))
         return {.status = apply_status::inbox_full};
@@ -356,13 +356,13 @@ apply_result state::apply_one(const delivery& change)
     if (!key.empty())
         run.inbox->by_key.emplace(key, sequence);
     set_wake(run, core::wake_after(change.content, run.data.wake_at));
-    tell(run, false);
+    record_change(run, false);
     return {.sequence = sequence};
 }
 
 apply_result state::apply_one(const cursor_move& change)
 {
-    if (fenced(change.shard, change.epoch))
+    if (is_fenced(change.shard, change.epoch))
         return {.status = apply_status::fenced};
     auto& position = shards_[change.shard].cursors[change.name];
     position = std::max(position, change.position);
@@ -390,10 +390,10 @@ std::vector<lease> state::claim(std::span<const std::uint32_t> wanted, std::stri
 
 void state::release(std::span<const lease> held)
 {
-    for (const auto& each : held) {
-        core::check_shard(each.shard, shards());
-        shard_entry& entry = shards_[each.shard];
-        if (entry.epoch == each.epoch)
+    for (const auto& lease : held) {
+        core::check_shard(lease.shard, shards());
+        shard_entry& entry = shards_[lease.shard];
+        if (entry.epoch == lease.epoch)
             entry.owner.clear();
     }
 }

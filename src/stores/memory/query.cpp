@@ -8,14 +8,14 @@ namespace pawl::memory {
 
 namespace {
 
-/// Behind every run: no id of version 7 has all bits set.
+/// Greater than the key of every run: no id of version 7 has all bits set.
 const state::creation_key last_key = [] {
     state::creation_key key{time_point::max(), {}};
     key.second.bytes.fill(0xff);
     return key;
 }();
 
-/// True when no run from here on, in the order of the query, can match it.
+/// True when neither this run nor any later one in the order of the query can match.
 bool past_end(const record_query& query, time_point created_at)
 {
     if (query.order == sort_order::oldest_first)
@@ -49,9 +49,9 @@ std::vector<status_count> state::count(std::string_view workflow, bool unfinishe
     for (const auto& [name, entry] : workflows_) {
         if (!workflow.empty() && workflow != name)
             continue;
-        for (const auto& [where, runs] : entry.counts)
-            if (runs > 0 && !(unfinished_only && is_finished(where.second)))
-                counts.push_back({name, where.first, where.second, runs});
+        for (const auto& [key, runs] : entry.counts)
+            if (runs > 0 && !(unfinished_only && is_finished(key.second)))
+                counts.push_back({name, key.first, key.second, runs});
     }
     return counts;
 }
@@ -62,15 +62,15 @@ due_page state::due(std::uint32_t shard, const due_position& from, time_point un
     core::check_shard(shard, shards());
     const auto& index = shards_[shard].due;
     due_page page;
-    auto at = index.lower_bound(from);
-    for (; at != index.end() && at->first.at <= until && page.runs.size() < limit; ++at)
-        page.runs.push_back(at->second->data);
-    if (at != index.end())
-        page.next = at->first;
+    auto next = index.lower_bound(from);
+    for (; next != index.end() && next->first.at <= until && page.runs.size() < limit; ++next)
+        page.runs.push_back(next->second->data);
+    if (next != index.end())
+        page.next = next->first;
     return page;
 }
 
-core::event_entry log_entry::content() const
+core::event_entry stored_event::content() const
 {
     core::event_entry whole{kind_, version_, from_, to_, state_, attempt_, {}, {}, at_};
     if (texts_) {
@@ -82,7 +82,7 @@ core::event_entry log_entry::content() const
 
 event state::event_at(std::uint32_t shard, std::uint64_t sequence) const
 {
-    const log_entry& entry = shards_[shard].at(sequence);
+    const stored_event& entry = shards_[shard].event_at(sequence);
     const record& run = entry.run->data;
     return core::complete_event(entry.content(), shard, sequence, run.id, run.workflow,
                                 run.foreign_id);
@@ -113,10 +113,11 @@ std::vector<record> state::finished_behind(std::uint32_t shard, std::string_view
     const auto runs = by_workflow.find(&named->second);
     if (runs == by_workflow.end())
         return found;
-    for (auto at = runs->second.upper_bound({after.at, after.id}); at != runs->second.end(); ++at) {
-        if (at->first.first >= before || found.size() == limit)
+    for (auto next = runs->second.upper_bound({after.at, after.id}); next != runs->second.end();
+         ++next) {
+        if (next->first.first >= before || found.size() == limit)
             break;
-        found.push_back(at->second->data);
+        found.push_back(next->second->data);
     }
     return found;
 }
@@ -128,9 +129,10 @@ std::vector<event> state::events(std::uint32_t shard, std::uint64_t after, std::
     const shard_entry& from = shards_[shard];
     if (after == ~std::uint64_t{})
         return found;
-    for (auto at = std::max(after + 1, from.first); at < from.end() && found.size() < limit; ++at)
-        if (from.at(at).run)
-            found.push_back(event_at(shard, at));
+    for (auto sequence = std::max(after + 1, from.first);
+         sequence < from.end() && found.size() < limit; ++sequence)
+        if (from.event_at(sequence).run)
+            found.push_back(event_at(shard, sequence));
     return found;
 }
 
@@ -153,10 +155,10 @@ std::vector<message> state::inbox(run_id run, std::uint64_t after, std::size_t l
     if (entry == runs_.end() || !entry->second.inbox)
         return found;
     const mailbox& box = *entry->second.inbox;
-    for (std::uint64_t at = std::max<std::uint64_t>(after, box.first_pending);
-         at < box.messages.size() && found.size() < limit; ++at)
-        if (box.messages[at].end.outcome == message_outcome::pending)
-            found.push_back(box.messages[at].content);
+    for (std::uint64_t i = std::max<std::uint64_t>(after, box.first_pending);
+         i < box.messages.size() && found.size() < limit; ++i)
+        if (box.messages[i].end.outcome == message_outcome::pending)
+            found.push_back(box.messages[i].content);
     return found;
 }
 
@@ -188,20 +190,20 @@ state::scan state::begin_list(const record_query& query) const
     return {{query.created_from.value_or(time_point::min()), {}}, false};
 }
 
-bool state::continue_list(const record_query& query, scan& place, std::size_t budget,
+bool state::continue_list(const record_query& query, scan& position, std::size_t budget,
                           record_page& page) const
 {
     if (core::matches_nothing(query))
         return true;
     const bool newest_first = query.order == sort_order::newest_first;
-    // `at` stands at the next run to look at; newest first, just behind it.
-    auto at = newest_first || !place.started ? created_.lower_bound(place.at)
-                                             : created_.upper_bound(place.at);
+    // `next` is the next run to check, or for newest_first the one after it in the index.
+    auto next = newest_first || !position.started ? created_.lower_bound(position.key)
+                                                  : created_.upper_bound(position.key);
     for (; budget > 0; --budget) {
-        if (at == (newest_first ? created_.begin() : created_.end()))
+        if (next == (newest_first ? created_.begin() : created_.end()))
             return true;
-        const auto current = newest_first ? std::prev(at) : at;
-        place = {current->first, true};
+        const auto current = newest_first ? std::prev(next) : next;
+        position = {current->first, true};
         if (past_end(query, current->first.first))
             return true;
         if (core::matches(query, current->second->data)) {
@@ -211,7 +213,7 @@ bool state::continue_list(const record_query& query, scan& place, std::size_t bu
             }
             page.runs.push_back(current->second->data);
         }
-        at = newest_first ? current : std::next(current);
+        next = newest_first ? current : std::next(current);
     }
     return false;
 }

@@ -33,20 +33,20 @@ struct stored_message {
     settlement end;
 };
 
-/// A run's messages; the one of sequence n stands at n - 1.
+/// A run's messages; the message of sequence n has index n - 1.
 struct mailbox {
     std::vector<stored_message> messages;
-    std::size_t first_pending = 0;  ///< everything before it is settled
+    std::size_t first_pending = 0;  ///< all messages before it are settled
     text_map<std::uint64_t> by_key; ///< see key_of()
 };
 
-struct workflow_entry;
+struct workflow_runs;
 
 struct run_entry {
     record data;
     std::uint32_t shard = 0;
-    workflow_entry* workflow = nullptr;
-    std::vector<std::uint64_t> sequences; ///< of its events; the one of version n stands at n - 1
+    workflow_runs* workflow = nullptr;
+    std::vector<std::uint64_t> sequences; ///< of its events; version n has index n - 1
     std::unique_ptr<mailbox> inbox;
 };
 
@@ -57,25 +57,26 @@ struct foreign_entry {
     text_map<run_entry*> by_start_key;
 };
 
-/// When a run was created or last changed; its id breaks ties.
+/// The time of a run's creation or last change; the id breaks ties.
 using time_key = std::pair<time_point, run_id>;
 
-struct workflow_entry {
-    std::optional<std::uint32_t> first_shard; ///< empty: it has none yet
+/// What the runs of a workflow have in common.
+struct workflow_runs {
+    std::optional<std::uint32_t> first_shard; ///< empty: the workflow has no shards yet
     text_map<foreign_entry> by_foreign_id;
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
 };
 
-/// An event; its identity is its run's. Small, because there is one for each transition.
-class log_entry {
+/// An event; its identity is that of its run. It is small, because each transition adds one.
+class stored_event {
 public:
-    log_entry() = default;
-    log_entry(run_entry& of, core::event_entry content);
+    stored_event() = default;
+    stored_event(run_entry& owner, core::event_entry content);
 
     core::event_entry content() const;
-    void forget_error(); ///< unless it says why data was to be deleted
+    void erase_error(); ///< unless it is the reason of a data deletion request
 
-    run_entry* run = nullptr; ///< null when that was removed
+    run_entry* run = nullptr; ///< null after its removal
 
 private:
     struct texts {
@@ -85,7 +86,7 @@ private:
 
     std::uint64_t version_ = 0;
     time_point at_;
-    std::unique_ptr<const texts> texts_; ///< null when both are empty, as mostly
+    std::unique_ptr<const texts> texts_; ///< null when both are empty, which is usual
     int from_ = 0;
     int to_ = 0;
     int attempt_ = 0;
@@ -94,34 +95,34 @@ private:
 };
 
 struct shard_entry {
-    std::deque<log_entry> log; ///< the event of sequence n stands at n - first
+    std::deque<stored_event> log; ///< sequence n has index n - first
     std::uint64_t first = 1;
     std::map<due_position, run_entry*> due;
     std::map<std::string, std::uint64_t, std::less<>> cursors;
     /// Finished runs by their last commit.
-    std::unordered_map<const workflow_entry*, std::map<time_key, run_entry*>> finished;
-    std::string owner; ///< empty: nobody's
+    std::unordered_map<const workflow_runs*, std::map<time_key, run_entry*>> finished;
+    std::string owner; ///< empty: none
     std::uint64_t epoch = 0;
     time_point lease_until = time_point::max();
 
     std::uint64_t end() const noexcept { return first + log.size(); }
-    const log_entry& at(std::uint64_t sequence) const { return log[sequence - first]; }
-    log_entry& at(std::uint64_t sequence) { return log[sequence - first]; }
+    const stored_event& event_at(std::uint64_t sequence) const { return log[sequence - first]; }
+    stored_event& event_at(std::uint64_t sequence) { return log[sequence - first]; }
 };
 
 struct topic_entry {
-    std::deque<stream_event> events; ///< the one of position n stands at n - first
+    std::deque<stream_event> events; ///< position n has index n - first
     std::uint64_t first = 1;
     text_map<std::uint64_t> by_id;
 };
 
 struct role_entry {
-    std::string owner; ///< empty: nobody's
+    std::string owner; ///< empty: none
     std::uint64_t epoch = 0;
     time_point until;
 };
 
-/// All that a memory store holds. Pointers to the entries of runs are good until they are removed.
+/// The content of a memory store. Pointers to the entries of runs are valid until their removal.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
@@ -131,19 +132,19 @@ public:
     using creation_index = std::map<creation_key, run_entry*>;
 
     /// @param shards of each workflow.
-    /// @param own_shards Whether each workflow has shards of its own, or all have the same.
+    /// @param own_shards whether each workflow has shards of its own, or all share the same shards.
     state(std::uint32_t shards, bool own_shards)
-        : slices_(shards), own_shards_(own_shards), shards_(shards)
+        : shards_per_workflow_(shards), own_shards_(own_shards), shards_(shards)
     {
     }
 
-    /// Of each workflow.
-    std::uint32_t slices() const noexcept { return slices_; }
+    std::uint32_t shards_per_workflow() const noexcept { return shards_per_workflow_; }
 
-    /// Of all workflows.
+    /// Number of shards of all workflows.
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
-    /// Gives the workflow its shards, if it has none yet. Throws error (invalid_argument).
+    /// The first shard of the workflow, which gets its shards if it has none yet. Throws error
+    /// (invalid_argument).
     std::uint32_t first_shard(std::string_view workflow);
 
     std::vector<apply_result> apply(std::span<const change> batch);
@@ -158,9 +159,9 @@ public:
     std::vector<role_lease> roles(std::string_view prefix, time_point now) const;
     void forget_roles(std::string_view prefix, time_point now);
 
-    /// From now on, what is committed is kept for take_news().
-    void collect_news() { news_.emplace(); }
-    std::vector<shard_change> take_news();
+    /// Makes all later commits record their changes for take_changes().
+    void collect_changes() { changes_.emplace(); }
+    std::vector<shard_change> take_changes();
 
     const record* find(run_id id) const;
     const record* latest(std::string_view workflow, std::string_view foreign_id) const;
@@ -182,17 +183,18 @@ public:
                                            std::size_t limit) const;
     std::uint64_t topic_end(std::string_view topic) const;
 
-    /// Where a listing stands between two portions.
+    /// The position of a listing between two portions.
     struct scan {
-        creation_key at;
-        bool started = false; ///< `at` has been looked at
+        creation_key key;
+        bool started = false; ///< the run of `key` has been checked
     };
 
-    /// Where the listing begins. Throws error (invalid_argument) when an argument is out of range.
+    /// The start of a listing. Throws error (invalid_argument) when an argument is out of range.
     scan begin_list(const record_query& query) const;
 
-    /// Looks at up to `budget` runs, adds those that match, and says whether it is done.
-    bool continue_list(const record_query& query, scan& place, std::size_t budget,
+    /// Checks up to `budget` runs and adds the matching ones. Returns true at the end of the
+    /// listing.
+    bool continue_list(const record_query& query, scan& position, std::size_t budget,
                        record_page& page) const;
 
 private:
@@ -209,20 +211,20 @@ private:
     void set_wake(run_entry& run, std::optional<time_point> wake_at);
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
-    bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
-    void tell(const run_entry& run, bool by_owner);
-    std::map<time_key, run_entry*>& finished(const run_entry& run);
+    bool is_fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
+    void record_change(const run_entry& run, bool is_owners);
+    std::map<time_key, run_entry*>& finished_runs(const run_entry& run);
 
-    const std::uint32_t slices_;
+    const std::uint32_t shards_per_workflow_;
     const bool own_shards_;
     std::deque<shard_entry> shards_;
-    std::uint32_t next_first_ = 0; ///< of the next workflow that has none yet
+    std::uint32_t next_first_ = 0; ///< first shard of the next workflow that has none
     std::unordered_map<run_id, run_entry> runs_;
-    std::map<std::string, workflow_entry, std::less<>> workflows_;
+    std::map<std::string, workflow_runs, std::less<>> workflows_;
     creation_index created_;
     std::map<std::string, topic_entry, std::less<>> topics_;
     std::map<std::string, role_entry, std::less<>> roles_;
-    std::optional<std::map<std::uint32_t, std::optional<time_point>>> news_; ///< by shard
+    std::optional<std::map<std::uint32_t, std::optional<time_point>>> changes_; ///< by shard
 };
 
 } // namespace pawl::memory

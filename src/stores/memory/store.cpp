@@ -9,11 +9,11 @@ namespace pawl {
 
 namespace {
 
-/// How many runs a listing looks at before it lets others have the store.
+/// How many runs a listing checks before it releases the mutex for others.
 constexpr std::size_t list_portion = 1024;
 
-/// A mutex that is held for less time than it takes to put a thread to sleep: a thread that finds
-/// it locked tries for a while first.
+/// A mutex that is held for less time than it takes to block a thread, so lock() spins before it
+/// blocks.
 class brief_mutex {
 public:
     void lock()
@@ -34,7 +34,7 @@ private:
     std::mutex inner_;
 };
 
-/// Puts a mutex before the state. No call suspends, so that none changes threads.
+/// Guards the state with a mutex. No call suspends, so none changes threads while it is locked.
 class memory_store final : public record_store {
 public:
     explicit memory_store(memory_options options)
@@ -42,10 +42,10 @@ public:
           state_(options.shards, options.shared)
     {
         if (shared_)
-            state_.collect_news();
+            state_.collect_changes();
     }
 
-    std::uint32_t shards() const noexcept override { return state_.slices(); }
+    std::uint32_t shards() const noexcept override { return state_.shards_per_workflow(); }
     bool shared() const noexcept override { return shared_; }
 
     boost::asio::awaitable<std::vector<std::uint32_t>>
@@ -53,8 +53,8 @@ public:
     {
         std::vector<std::uint32_t> first;
         const std::lock_guard lock{mutex_};
-        for (const auto& each : workflows)
-            first.push_back(state_.first_shard(each));
+        for (const auto& workflow : workflows)
+            first.push_back(state_.first_shard(workflow));
         co_return first;
     }
 
@@ -67,7 +67,7 @@ public:
     {
         std::unique_lock lock{mutex_};
         auto results = state_.apply(batch);
-        tell_listeners(std::move(lock));
+        notify_subscribers(std::move(lock));
         co_return results;
     }
 
@@ -75,18 +75,18 @@ public:
     {
         std::unique_lock lock{mutex_};
         auto result = state_.apply(only);
-        tell_listeners(std::move(lock));
+        notify_subscribers(std::move(lock));
         return result;
     }
 
-    std::shared_ptr<void> subscribe(change_handler hear) override
+    std::shared_ptr<void> subscribe(change_handler handler) override
     {
         if (!shared_)
             return nullptr;
-        auto heard = std::make_shared<change_handler>(std::move(hear));
+        auto subscription = std::make_shared<change_handler>(std::move(handler));
         const std::lock_guard lock{mutex_};
-        listeners_.push_back(heard);
-        return heard;
+        subscribers_.push_back(subscription);
+        return subscription;
     }
 
     boost::asio::awaitable<std::optional<record>> find(run_id id) override
@@ -113,12 +113,12 @@ public:
     boost::asio::awaitable<record_page> list(const record_query& query) override
     {
         record_page page;
-        std::optional<memory::state::scan> place;
+        std::optional<memory::state::scan> position;
         for (bool done = false; !done;) {
             const std::lock_guard lock{mutex_};
-            if (!place)
-                place = state_.begin_list(query);
-            done = state_.continue_list(query, *place, list_portion, page);
+            if (!position)
+                position = state_.begin_list(query);
+            done = state_.continue_list(query, *position, list_portion, page);
         }
         co_return page;
     }
@@ -262,25 +262,25 @@ public:
     }
 
 private:
-    /// Tells what was committed under the lock, after it.
-    void tell_listeners(std::unique_lock<brief_mutex> lock)
+    /// Releases the lock, and then notifies the subscribers of the commits made under it.
+    void notify_subscribers(std::unique_lock<brief_mutex> lock)
     {
         if (!shared_)
             return;
-        const auto news = state_.take_news();
-        std::erase_if(listeners_, [](const auto& each) { return each.expired(); });
-        const auto listeners = listeners_;
+        const auto changes = state_.take_changes();
+        std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
+        const auto subscribers = subscribers_;
         lock.unlock();
-        for (const auto& each : listeners)
-            if (const auto hear = each.lock(); hear && !news.empty())
-                (*hear)(news);
+        for (const auto& subscriber : subscribers)
+            if (const auto handler = subscriber.lock(); handler && !changes.empty())
+                (*handler)(changes);
     }
 
     const std::shared_ptr<clock> clock_;
     const bool shared_;
     brief_mutex mutex_;
     memory::state state_;
-    std::vector<std::weak_ptr<change_handler>> listeners_;
+    std::vector<std::weak_ptr<change_handler>> subscribers_;
 };
 
 } // namespace

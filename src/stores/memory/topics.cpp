@@ -1,4 +1,4 @@
-// The part of a memory store that has nothing to do with runs: topics, and who holds which role.
+// The topics and roles of a memory store.
 #include "stores/memory/state.hpp"
 
 #include <algorithm>
@@ -40,9 +40,9 @@ std::vector<stream_event> state::topic_events(std::string_view topic, std::uint6
     if (named == topics_.end() || after == ~std::uint64_t{})
         return found;
     const topic_entry& entry = named->second;
-    for (auto at = std::max(after + 1, entry.first) - entry.first;
-         at < entry.events.size() && found.size() < limit; ++at)
-        found.push_back(entry.events[at]);
+    for (auto i = std::max(after + 1, entry.first) - entry.first;
+         i < entry.events.size() && found.size() < limit; ++i)
+        found.push_back(entry.events[i]);
     return found;
 }
 
@@ -58,10 +58,10 @@ std::optional<role_lease> state::claim_role(std::string_view role, std::string_v
     core::check_role(role);
     core::check_owner(owner);
     role_entry& entry = roles_[std::string{role}];
-    const bool is_own = entry.owner == owner;
-    if (!is_own && !entry.owner.empty() && entry.until > now)
+    const bool is_owner = entry.owner == owner;
+    if (!is_owner && !entry.owner.empty() && entry.until > now)
         return {};
-    if (!is_own)
+    if (!is_owner)
         ++entry.epoch;
     entry.owner = owner;
     entry.until = until;
@@ -78,20 +78,21 @@ void state::release_role(const role_lease& held)
 std::vector<role_lease> state::roles(std::string_view prefix, time_point now) const
 {
     std::vector<role_lease> held;
-    for (auto at = roles_.lower_bound(prefix); at != roles_.end() && at->first.starts_with(prefix);
-         ++at)
-        if (!at->second.owner.empty() && at->second.until > now)
-            held.push_back({at->first, at->second.epoch, at->second.owner, at->second.until});
+    for (auto role = roles_.lower_bound(prefix);
+         role != roles_.end() && role->first.starts_with(prefix); ++role)
+        if (const auto& entry = role->second; !entry.owner.empty() && entry.until > now)
+            held.push_back({role->first, entry.epoch, entry.owner, entry.until});
     return held;
 }
 
 void state::forget_roles(std::string_view prefix, time_point now)
 {
-    for (auto at = roles_.lower_bound(prefix); at != roles_.end() && at->first.starts_with(prefix);)
-        if (at->second.owner.empty() || at->second.until <= now)
-            at = roles_.erase(at);
+    for (auto role = roles_.lower_bound(prefix);
+         role != roles_.end() && role->first.starts_with(prefix);)
+        if (role->second.owner.empty() || role->second.until <= now)
+            role = roles_.erase(role);
         else
-            ++at;
+            ++role;
 }
 
 } // namespace pawl::memory

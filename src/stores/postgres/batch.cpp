@@ -18,24 +18,25 @@ namespace pawl::postgres {
 
 namespace {
 
-constexpr std::uint32_t int_max = std::numeric_limits<std::int32_t>::max();
+constexpr std::uint32_t max_int4 = std::numeric_limits<std::int32_t>::max();
 
-/// Keys of several kinds in one table: parts that are told apart by their lengths.
+/// A key of one of several kinds in one table. The length of the first part makes it unambiguous.
 std::string key_of(char kind, std::string_view first, std::string_view second)
 {
     return fmt::format("{}{}:{}{}", kind, first.size(), first, second);
 }
 
-/// Gives the changes their waves, in the order of the batch.
-class wave_giver {
+/// Assigns waves to the changes, in the order of the batch.
+class wave_assigner {
 public:
     int operator()(const transition& change)
     {
         const record& next = change.next;
-        int& run = at(transitions_, as_text(next.id));
+        int& run = wave_of(transitions_, as_text(next.id));
         // One run of a foreign id may end in the batch in which the next one starts.
-        int& foreign = at(others_, key_of('f', next.workflow, next.foreign_id));
-        const int wave = std::max({run, foreign, after(deliveries_, as_text(next.id)), barrier_});
+        int& foreign = wave_of(others_, key_of('f', next.workflow, next.foreign_id));
+        const int wave =
+            std::max({run, foreign, wave_after(deliveries_, as_text(next.id)), barrier_});
         last_ = std::max(last_, wave);
         run = foreign = wave + 1;
         return wave;
@@ -44,12 +45,12 @@ public:
     int operator()(const delivery& change)
     {
         const auto id = as_text(change.content.run);
-        int wave = std::max(after(transitions_, id) - 1, barrier_);
-        int& run = at(deliveries_, id);
+        int wave = std::max(wave_after(transitions_, id) - 1, barrier_);
+        int& run = wave_of(deliveries_, id);
         wave = std::max(wave, run - 1);
         if (!change.content.key.empty()) {
-            int& key =
-                at(others_, key_of('m', std::string{id} + change.content.name, change.content.key));
+            int& key = wave_of(
+                others_, key_of('m', std::string{id} + change.content.name, change.content.key));
             wave = std::max(wave, key);
             key = wave + 1;
         }
@@ -60,8 +61,8 @@ public:
 
     int operator()(const removal& change)
     {
-        // It frees a foreign id that is not known here.
-        int& run = at(others_, key_of('r', as_text(change.run), {}));
+        // A removal frees a foreign id that is unknown here.
+        int& run = wave_of(others_, key_of('r', as_text(change.run), {}));
         const int wave = std::max({last_, run, barrier_ - 1});
         last_ = wave;
         run = barrier_ = wave + 1;
@@ -72,14 +73,14 @@ public:
 
     int operator()(const publication& change)
     {
-        int& topic = at(others_, key_of('t', change.topic, {}));
+        int& topic = wave_of(others_, key_of('t', change.topic, {}));
         int wave = topic;
         if (!change.content.id.empty()) {
-            int& id = at(others_, key_of('e', change.topic, change.content.id));
+            int& id = wave_of(others_, key_of('e', change.topic, change.content.id));
             wave = std::max(wave, id);
             id = wave + 1;
         }
-        int& latest = at(publications_, change.topic);
+        int& latest = wave_of(publications_, change.topic);
         wave = std::max(wave, latest);
         latest = wave;
         return wave;
@@ -87,57 +88,57 @@ public:
 
     int operator()(const topic_trim& change)
     {
-        const int wave = after(publications_, change.topic);
-        int& topic = at(others_, key_of('t', change.topic, {}));
+        const int wave = wave_after(publications_, change.topic);
+        int& topic = wave_of(others_, key_of('t', change.topic, {}));
         topic = std::max(topic, wave + 1);
         return wave;
     }
 
 private:
-    /// By key: the first wave that a later change may be in; 0 at first.
+    /// By key, the first wave that a later change may have; 0 at first.
     using table = std::unordered_map<std::string, int>;
 
-    static int& at(table& where, std::string_view key) { return where[std::string{key}]; }
+    static int& wave_of(table& waves, std::string_view key) { return waves[std::string{key}]; }
 
-    static int after(const table& where, std::string_view key)
+    static int wave_after(const table& waves, std::string_view key)
     {
-        const auto found = where.find(std::string{key});
-        return found == where.end() ? 0 : found->second;
+        const auto found = waves.find(std::string{key});
+        return found == waves.end() ? 0 : found->second;
     }
 
     table transitions_;
     table deliveries_;
-    table publications_; ///< the wave of a topic's latest one
+    table publications_; ///< the wave of a topic's latest publication
     table others_;
     int last_ = 0;    ///< the latest wave of a change of a run
     int barrier_ = 0; ///< the first wave after the last removal
 };
 
-void add_event(row_array& to, const transition& change)
+void add_event(row_array& row, const transition& change)
 {
     const auto entry = core::make_event(change);
-    to.int2(static_cast<std::int16_t>(entry.kind))
+    row.int2(static_cast<std::int16_t>(entry.kind))
         .int4(entry.from)
         .bytes_or_null(entry.error)
         .bytes_or_null(entry.requested_by);
 }
 
-/// What never changes of a run is only sent when it starts.
-void add_identity(row_array& to, const record& next, bool starts)
+/// The fields that never change are sent only when the run starts.
+void add_identity(row_array& row, const record& next, bool starts)
 {
     const std::string_view none;
     if (starts)
-        to.bytes(next.foreign_id);
+        row.bytes(next.foreign_id);
     else
-        to.bytes_or_null(none);
-    to.bytes_or_null(starts ? std::string_view{next.start_key} : none);
-    to.bytes_or_null(starts ? std::string_view{next.trace_parent} : none);
-    to.time(next.created_at);
+        row.bytes_or_null(none);
+    row.bytes_or_null(starts ? std::string_view{next.start_key} : none);
+    row.bytes_or_null(starts ? std::string_view{next.trace_parent} : none);
+    row.time(next.created_at);
 }
 
-void add_progress(row_array& to, const record& next)
+void add_progress(row_array& row, const record& next)
 {
-    to.int8(clamp(next.version))
+    row.int8(clamp(next.version))
         .time(next.updated_at)
         .time(next.entered_at)
         .time(next.not_before)
@@ -155,10 +156,10 @@ void add_progress(row_array& to, const record& next)
         .bytes(next.object);
 }
 
-/// Writes the changes of a batch into the arrays of their kinds.
+/// Encodes the changes of a batch as one array for each kind.
 class batch_encoder {
 public:
-    batch_encoder(std::uint32_t shards, const type_numbers& types, const workflow_places& workflows)
+    batch_encoder(std::uint32_t shards, const type_numbers& types, const workflow_lookup& workflows)
         : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
           settlements_(types.settlement, 4), deliveries_(types.delivery, 12),
           cursors_(types.cursor, 5), removals_(types.removal, 5),
@@ -166,11 +167,11 @@ public:
     {
     }
 
-    void add(int place, int wave, const transition& change)
+    void add(int index, int wave, const transition& change)
     {
         const record& next = change.next;
         transitions_.row()
-            .int4(place)
+            .int4(index)
             .int4(wave)
             .id(next.id)
             .int4(static_cast<std::int32_t>(shard_for(next)))
@@ -184,17 +185,17 @@ public:
         add_progress(transitions_, next);
         for (const settlement& end : change.settled)
             settlements_.row()
-                .int4(place)
+                .int4(index)
                 .int8(clamp(end.sequence))
                 .int2(static_cast<std::int16_t>(end.outcome))
                 .bytes_or_null(end.detail);
     }
 
-    void add(int place, int wave, const delivery& change)
+    void add(int index, int wave, const delivery& change)
     {
         const message& content = change.content;
         deliveries_.row()
-            .int4(place)
+            .int4(index)
             .int4(wave)
             .id(content.run)
             .time(content.sent_at)
@@ -205,30 +206,30 @@ public:
             .bytes_or_null(content.requested_by)
             .int8(content.payload_version)
             .bytes(content.payload)
-            .int4(static_cast<std::int32_t>(std::min<std::uint32_t>(change.max_pending, int_max)));
+            .int4(static_cast<std::int32_t>(std::min<std::uint32_t>(change.max_pending, max_int4)));
     }
 
-    void add(int place, int, const cursor_move& change)
+    void add(int index, int, const cursor_move& change)
     {
         cursors_.row()
-            .int4(place)
+            .int4(index)
             .int4(static_cast<std::int32_t>(change.shard))
             .bytes(change.name)
             .text(std::to_string(change.position))
             .int8(clamp(change.epoch));
     }
 
-    void add(int place, int wave, const removal& change)
+    void add(int index, int wave, const removal& change)
     {
-        removals_.row().int4(place).int4(wave).id(change.run).int8(clamp(change.expected_version));
+        removals_.row().int4(index).int4(wave).id(change.run).int8(clamp(change.expected_version));
         removals_.int8(clamp(change.epoch));
     }
 
-    void add(int place, int wave, const publication& change)
+    void add(int index, int wave, const publication& change)
     {
         const stream_event& content = change.content;
         publications_.row()
-            .int4(place)
+            .int4(index)
             .int4(wave)
             .bytes(change.topic)
             .time(content.at)
@@ -240,17 +241,17 @@ public:
             .bytes(content.payload);
     }
 
-    void add(int place, int wave, const topic_trim& change)
+    void add(int index, int wave, const topic_trim& change)
     {
-        trims_.row().int4(place).int4(wave).bytes(change.topic).int8(clamp(change.up_to));
+        trims_.row().int4(index).int4(wave).bytes(change.topic).int8(clamp(change.up_to));
     }
 
     parameters finish(int last_wave)
     {
         parameters all;
-        for (row_array* each : {&transitions_, &settlements_, &deliveries_, &cursors_, &removals_,
+        for (row_array* rows : {&transitions_, &settlements_, &deliveries_, &cursors_, &removals_,
                                 &publications_, &trims_})
-            all.bytes(each->finish());
+            all.bytes(rows->finish());
         all.int4(last_wave);
         return all;
     }
@@ -263,7 +264,7 @@ private:
     }
 
     const std::uint32_t shards_;
-    const workflow_places& workflows_;
+    const workflow_lookup& workflows_;
     row_array transitions_;
     row_array settlements_;
     row_array deliveries_;
@@ -279,30 +280,30 @@ std::vector<int> waves_of(std::span<const change> batch)
 {
     std::vector<int> waves;
     waves.reserve(batch.size());
-    wave_giver give;
+    wave_assigner assign;
     for (const change& each : batch)
-        waves.push_back(std::visit(give, each));
+        waves.push_back(std::visit(assign, each));
     return waves;
 }
 
-std::size_t within_waves(std::span<const change> batch, int waves)
+std::size_t count_within_waves(std::span<const change> batch, int waves)
 {
     if (batch.size() <= static_cast<std::size_t>(waves))
         return batch.size();
-    wave_giver give;
+    wave_assigner assign;
     const auto over = std::ranges::find_if(
-        batch, [&](const change& each) { return std::visit(give, each) >= waves; });
+        batch, [&](const change& each) { return std::visit(assign, each) >= waves; });
     return static_cast<std::size_t>(over - batch.begin());
 }
 
-std::size_t through_trim(std::span<const change> batch) noexcept
+std::size_t count_through_trim(std::span<const change> batch) noexcept
 {
     const auto trim = std::ranges::find_if(
         batch, [](const change& each) { return std::holds_alternative<topic_trim>(each); });
     return static_cast<std::size_t>(trim - batch.begin()) + (trim == batch.end() ? 0 : 1);
 }
 
-std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
+std::size_t count_fitting(std::span<const change> batch, std::size_t bytes) noexcept
 {
     std::size_t count = 0;
     std::size_t sum = 0;
@@ -316,7 +317,7 @@ std::size_t fitting(std::span<const change> batch, std::size_t bytes) noexcept
 }
 
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
-                        const type_numbers& types, const workflow_places& workflows)
+                        const type_numbers& types, const workflow_lookup& workflows)
 {
     const auto waves = waves_of(batch);
     batch_encoder encoder{shards, types, workflows};
@@ -328,30 +329,30 @@ parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
 
 namespace {
 
-bool is_by_owner(const change& made)
+bool is_by_owner(const change& applied)
 {
-    const auto* step = std::get_if<transition>(&made);
+    const auto* step = std::get_if<transition>(&applied);
     return step && step->epoch != 0;
 }
 
 } // namespace
 
-std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> batch,
-                                          std::vector<stored_wake>& wakes,
-                                          std::vector<seen_event>& events)
+std::vector<apply_result> decode_results(result& rows, std::span<const change> batch,
+                                         std::vector<stored_wake>& wakes,
+                                         std::vector<seen_event>& events)
 {
     const auto changes = batch.size();
     std::vector<apply_result> results(changes);
-    std::size_t decided = 0;
+    std::size_t decided_count = 0;
     while (rows.next()) {
-        const auto place = static_cast<std::size_t>(rows.integer());
-        const auto verdict = rows.integer();
-        if (place >= changes || verdict < 0 ||
-            verdict > static_cast<std::int64_t>(apply_status::inbox_full))
-            rows.damaged("apply() gave a verdict that makes no sense");
-        ++decided;
-        apply_result& result = results[place];
-        result.status = static_cast<apply_status>(verdict);
+        const auto index = static_cast<std::size_t>(rows.integer());
+        const auto status = rows.integer();
+        if (index >= changes || status < 0 ||
+            status > static_cast<std::int64_t>(apply_status::inbox_full))
+            rows.throw_corrupt(fmt::format("apply() returned unknown status {}", status));
+        ++decided_count;
+        apply_result& result = results[index];
+        result.status = static_cast<apply_status>(status);
         const auto number_or_0 = [&rows]() -> std::int64_t {
             if (!rows.is_null())
                 return rows.integer();
@@ -366,16 +367,16 @@ std::vector<apply_result> decode_verdicts(result& rows, std::span<const change> 
         const bool has_shard = !rows.is_null();
         wake.shard = static_cast<std::uint32_t>(number_or_0());
         rows.read(wake.at);
-        if (is_by_owner(batch[place]))
+        if (is_by_owner(batch[index]))
             wake.at.reset();
         if (!has_shard || result.status != apply_status::accepted)
             continue;
         wakes.push_back(wake);
-        if (const auto* step = std::get_if<transition>(&batch[place]))
+        if (const auto* step = std::get_if<transition>(&batch[index]))
             events.push_back({wake.shard, result.sequence, step->next.id, step->next.version});
     }
-    if (decided != changes)
-        rows.damaged(fmt::format("apply() decided {} of {} changes", decided, changes));
+    if (decided_count != changes)
+        rows.throw_corrupt(fmt::format("apply() decided {} of {} changes", decided_count, changes));
     return results;
 }
 

@@ -33,22 +33,25 @@ bool is_lock_timeout(const std::exception_ptr& failure)
     }
 }
 
-batch_writer::batch_writer(parts all) : all_(std::move(all)), all_shards_(all_.schema->shards())
+batch_writer::batch_writer(parts dependencies)
+    : parts_(std::move(dependencies)), all_shards_(parts_.schema->shards())
 {
-    know_shards({});
+    add_shards({});
 }
 
-asio::awaitable<std::vector<apply_result>>
-batch_writer::apply(std::shared_ptr<pool> sessions, std::span<const change> part, duration patience)
+asio::awaitable<std::vector<apply_result>> batch_writer::apply(std::shared_ptr<pool> sessions,
+                                                               std::span<const change> part,
+                                                               duration lock_timeout)
 {
-    auto results = co_await apply_statement(sessions, part, patience);
-    co_await delete_rest(sessions, part, patience, results);
+    auto results = co_await apply_statement(sessions, part, lock_timeout);
+    co_await delete_rest(sessions, part, lock_timeout, results);
     co_return results;
 }
 
-/// A statement deletes only so much: the rest of what the part removes and trims goes now.
+/// Deletes what a statement's limit has left of the runs and events that the part removes and
+/// trims.
 asio::awaitable<void> batch_writer::delete_rest(std::shared_ptr<pool> sessions,
-                                                std::span<const change> part, duration patience,
+                                                std::span<const change> part, duration lock_timeout,
                                                 std::vector<apply_result>& decided)
 {
     bool sweeps = false;
@@ -56,97 +59,98 @@ asio::awaitable<void> batch_writer::delete_rest(std::shared_ptr<pool> sessions,
         if (std::holds_alternative<removal>(part[i]))
             sweeps = std::exchange(decided[i].sequence, 0) != 0 || sweeps;
     while (sweeps) {
-        auto rows = co_await sessions->run(all_.statements->sweep_removed());
+        auto rows = co_await sessions->run(parts_.statements->sweep_removed());
         sweeps = rows.next() && rows.integer() != 0;
     }
     if (part.empty() || !std::holds_alternative<topic_trim>(part.back()))
         co_return;
     while (decided.back().sequence != 0) {
-        const auto again = co_await apply_statement(sessions, part.last(1), patience);
-        decided.back() = again.front();
+        const auto repeated = co_await apply_statement(sessions, part.last(1), lock_timeout);
+        decided.back() = repeated.front();
     }
 }
 
-/// Again when the schema turns out to have been made again.
+/// Repeats the statement when the schema turns out to have been replaced.
 asio::awaitable<std::vector<apply_result>>
 batch_writer::apply_statement(std::shared_ptr<pool> sessions, std::span<const change> part,
-                              duration patience)
+                              duration lock_timeout)
 {
-    constexpr int most_times = 3;
-    for (int times = 1;; ++times) {
-        co_await learn_workflows(part);
+    constexpr int max_attempts = 3;
+    for (int attempt = 1;; ++attempt) {
+        co_await ensure_workflows(part);
         try {
-            auto results = co_await apply_once(sessions, part, patience);
+            auto results = co_await apply_once(sessions, part, lock_timeout);
             co_return results;
         } catch (const stale_request&) {
-            if (times == most_times)
+            if (attempt == max_attempts)
                 throw;
         }
     }
 }
 
-request batch_writer::apply_request(std::span<const change> part, duration patience) const
+request batch_writer::apply_request(std::span<const change> part, duration lock_timeout) const
 {
-    const auto version = all_.schema->version();
-    const workflow_places places = [this](std::string_view name) {
-        const auto known = all_.schema->workflow(name);
+    const auto version = parts_.schema->version();
+    const workflow_lookup find_workflow = [this](std::string_view name) {
+        const auto known = parts_.schema->workflow(name);
         if (!known)
             throw stale_request{};
         return *known;
     };
-    auto values = encode_batch(part, all_.schema->shards(), all_.schema->types(), places);
-    auto made = all_.statements->apply(std::move(values), patience);
-    made.schema_version = version;
-    return made;
+    auto values =
+        encode_batch(part, parts_.schema->shards(), parts_.schema->types(), find_workflow);
+    auto statement = parts_.statements->apply(std::move(values), lock_timeout);
+    statement.schema_version = version;
+    return statement;
 }
 
 asio::awaitable<apply_result> batch_writer::apply_in(transaction_session& session,
-                                                     const change& only, duration patience)
+                                                     const change& only, duration lock_timeout)
 {
     const std::span part{&only, 1};
-    co_await learn_workflows(part);
-    auto rows = co_await session.execute(apply_request(part, patience));
+    co_await ensure_workflows(part);
+    auto rows = co_await session.execute(apply_request(part, lock_timeout));
     std::vector<stored_wake> wakes;
     std::vector<seen_event> events;
-    auto decided = decode_verdicts(rows, part, wakes, events);
+    auto decided = decode_results(rows, part, wakes, events);
     const bool is_accepted = decided.front().status == apply_status::accepted;
     if (!is_accepted) {
         co_await session.roll_back();
     } else {
         co_await session.commit();
-        if (all_.lost->positions().note(events))
-            co_await all_.lost->look_for(*all_.writers);
-        all_.told->committed(wakes);
+        if (parts_.detector->positions().record(events))
+            co_await parts_.detector->fence_lost_shards(*parts_.writers);
+        parts_.notifications->notify_commit(wakes);
     }
     co_return std::move(decided.front());
 }
 
 asio::awaitable<std::vector<apply_result>> batch_writer::apply_once(std::shared_ptr<pool> sessions,
                                                                     std::span<const change> part,
-                                                                    duration patience)
+                                                                    duration lock_timeout)
 {
-    auto request = apply_request(part, patience);
+    auto request = apply_request(part, lock_timeout);
     auto rows = co_await sessions->run(std::move(request));
     std::vector<stored_wake> wakes;
     std::vector<seen_event> events;
-    auto results = decode_verdicts(rows, part, wakes, events);
-    // Before anything else is stored from what was known of the log.
-    if (all_.lost->positions().note(events))
-        co_await all_.lost->look_for(*sessions);
-    all_.told->committed(wakes);
+    auto results = decode_results(rows, part, wakes, events);
+    // Lost commits must be detected before a change that depends on them is stored.
+    if (parts_.detector->positions().record(events))
+        co_await parts_.detector->fence_lost_shards(*sessions);
+    parts_.notifications->notify_commit(wakes);
     co_return results;
 }
 
 std::uint32_t batch_writer::shard_for(const record& run) const
 {
     return first_shard(shard_home(run.workflow, run.foreign_id)) +
-           shard_of(run.foreign_id, all_.schema->shards());
+           shard_of(run.foreign_id, parts_.schema->shards());
 }
 
 asio::awaitable<std::vector<std::vector<lock_key>>>
 batch_writer::keys_of(std::span<const change> changes)
 {
-    co_await learn_workflows(changes);
+    co_await ensure_workflows(changes);
     std::map<run_id, std::uint32_t> shards;
     std::vector<run_id> unknown;
     for (const change& each : changes) {
@@ -159,7 +163,7 @@ batch_writer::keys_of(std::span<const change> changes)
     }
     std::erase_if(unknown, [&](const run_id& run) { return shards.contains(run); });
     if (!unknown.empty()) {
-        auto rows = co_await all_.readers->run(all_.statements->shards_of(unknown));
+        auto rows = co_await parts_.readers->run(parts_.statements->shards_of(unknown));
         while (rows.next()) {
             const auto run = rows.id();
             rows.read(shards[run]);
@@ -191,8 +195,8 @@ asio::awaitable<std::set<lock_key>> batch_writer::find_locked(std::set<lock_key>
 {
     std::set<lock_key> locked;
     try {
-        auto rows =
-            co_await all_.writers->run(all_.statements->find_locked({keys.begin(), keys.end()}));
+        auto rows = co_await parts_.writers->run(
+            parts_.statements->find_locked({keys.begin(), keys.end()}));
         while (rows.next()) {
             lock_key key;
             if (rows.is_null())
@@ -211,7 +215,7 @@ asio::awaitable<std::set<lock_key>> batch_writer::find_locked(std::set<lock_key>
 }
 
 /// Those of the batch.
-asio::awaitable<void> batch_writer::learn_workflows(std::span<const change> batch)
+asio::awaitable<void> batch_writer::ensure_workflows(std::span<const change> batch)
 {
     for (const change& each : batch) {
         const auto* step = std::get_if<transition>(&each);
@@ -219,46 +223,47 @@ asio::awaitable<void> batch_writer::learn_workflows(std::span<const change> batc
             continue;
         const auto& name = step->next.workflow;
         const auto home = shard_home(name, step->next.foreign_id);
-        co_await learn_workflow(name, name == home);
+        co_await ensure_workflow(name, name == home);
         if (name != home)
-            co_await learn_workflow(home, true);
+            co_await ensure_workflow(home, true);
     }
 }
 
-asio::awaitable<void> batch_writer::learn_workflow(std::string_view name, bool with_shards)
+asio::awaitable<void> batch_writer::ensure_workflow(std::string_view name, bool with_shards)
 {
     for (;;) {
-        const auto known = all_.schema->workflow(name);
+        const auto known = parts_.schema->workflow(name);
         if (known && (known->first_shard || !with_shards))
             co_return;
-        auto found = co_await all_.readers->run(all_.statements->find_workflow(name));
+        auto found = co_await parts_.readers->run(parts_.statements->find_workflow(name));
         if (found.next()) {
-            const auto place = queries::read_place(found);
-            all_.schema->add(name, place);
-            know_shards(place);
-            if (place.first_shard || !with_shards)
+            const auto location = queries::read_workflow(found);
+            parts_.schema->add(name, location);
+            add_shards(location);
+            if (location.first_shard || !with_shards)
                 co_return;
         }
-        auto added = co_await all_.writers->run(all_.statements->add_workflow(name, with_shards));
+        auto added =
+            co_await parts_.writers->run(parts_.statements->add_workflow(name, with_shards));
         if (added.next() && !added.is_null())
             core::check_first_shard(name, static_cast<std::uint32_t>(added.integer()),
-                                    all_.schema->shards());
+                                    parts_.schema->shards());
     }
 }
 
 std::uint32_t batch_writer::first_shard(std::string_view workflow) const
 {
-    const auto known = all_.schema->workflow(workflow);
+    const auto known = parts_.schema->workflow(workflow);
     if (!known)
         throw stale_request{};
     return known->first_shard.value();
 }
 
-void batch_writer::know_shards(const workflow_place& of)
+void batch_writer::add_shards(const workflow_location& location)
 {
-    if (of.first_shard)
-        all_shards_ = std::max(all_shards_.load(), *of.first_shard + all_.schema->shards());
-    all_.told->know_shards(all_shards_);
+    if (location.first_shard)
+        all_shards_ = std::max(all_shards_.load(), *location.first_shard + parts_.schema->shards());
+    parts_.notifications->set_shard_count(all_shards_);
 }
 
 } // namespace pawl::postgres

@@ -4,7 +4,7 @@
 #include "stores/postgres/encode.hpp"
 #include "stores/postgres/result.hpp"
 #include "stores/postgres/target.hpp"
-#include "stores/postgres/trouble_log.hpp"
+#include "stores/postgres/warning_log.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -23,11 +23,11 @@ namespace pawl::postgres {
 
 /// A statement with its parameters.
 struct request {
-    const char* name = ""; ///< that it is prepared under, once a connection; empty: it is not
+    const char* name = ""; ///< of the prepared statement, one per connection; empty: not prepared
     std::string sql;
     parameters values;
     std::string_view doing;           ///< for errors: "writing a batch"
-    std::uint64_t schema_version = 0; ///< of the schema_memory that it was made from; 0: of none
+    std::uint64_t schema_version = 0; ///< of the schema_memory that it depends on; 0: none
 };
 
 struct finish_connection {
@@ -35,38 +35,38 @@ struct finish_connection {
 };
 using connection_pointer = std::unique_ptr<PGconn, finish_connection>;
 
-/// One connection to the server, used by one coroutine at a time, on `strand`. Made anew after it
-/// was lost.
+/// One connection to the server, used by one coroutine at a time, on `strand`. open() connects
+/// again after a loss.
 class connection : public std::enable_shared_from_this<connection> {
 public:
     using clock = std::chrono::steady_clock;
 
-    connection(boost::asio::any_io_executor strand, std::shared_ptr<const target> where,
-               std::shared_ptr<trouble_log> troubles, bool prepares, clock::duration answer_limit);
+    connection(boost::asio::any_io_executor strand, std::shared_ptr<const target> server,
+               std::shared_ptr<warning_log> warnings, bool prepares, clock::duration answer_limit);
     ~connection();
 
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
-    /// Whether it is open, as far as can be seen without asking the server, and where sessions are
-    /// opened now: none stays behind at a server that others have left.
+    /// Whether the connection is open, as far as the client knows, and leads to the address that
+    /// was opened last: no session stays at a server that the others have left.
     bool is_open() noexcept;
 
-    /// Tries the places of the target in turn, each within its time. Throws server_error when none
-    /// serves.
+    /// Tries the addresses of the target in turn, each for its connect timeout. Throws server_error
+    /// when none can be used.
     boost::asio::awaitable<void> open();
     void close() noexcept;
 
-    /// Precondition: it is open. Throws lost_connection or server_error; whether it is still open
-    /// then, is_open() tells.
-    boost::asio::awaitable<result> execute(const request& what);
+    /// Precondition: is_open(). Throws lost_connection or server_error, after which is_open() says
+    /// whether the connection can be used.
+    boost::asio::awaitable<result> execute(const request& statement);
 
-    /// As execute(), of a statement of the program's: texts in, texts out, and never prepared.
+    /// Executes a statement of the application: values are texts, and it is never prepared.
     boost::asio::awaitable<result_pointer> execute(const std::string& sql,
                                                    const std::vector<postgres_value>& values,
                                                    std::string_view doing);
 
-    /// The same with several statements and no parameters; none gives rows.
+    /// Executes several statements without parameters and without rows.
     boost::asio::awaitable<void> run_script(std::string sql, std::string_view doing,
                                             clock::duration limit);
 
@@ -74,36 +74,36 @@ public:
     /// connection is lost, or interrupt() was called.
     boost::asio::awaitable<bool> wait_for_input();
 
-    /// Ends what goes on, and all that is tried later. On the strand.
+    /// Ends the current operation and all later ones. Must be called on the strand.
     void interrupt();
 
     PGconn* handle() const noexcept { return handle_.get(); }
 
 private:
-    enum class event { readable, writable };
+    enum class readiness { readable, writable };
 
-    boost::asio::awaitable<void> wait_for(event what);
-    boost::asio::awaitable<result_pointer> answer(std::string_view doing);
+    boost::asio::awaitable<void> wait_for_socket(readiness condition);
+    boost::asio::awaitable<result_pointer> read_answer(std::string_view doing);
     void end_statement(const std::exception_ptr& failure);
-    boost::asio::awaitable<void> open_at(target::place where);
+    boost::asio::awaitable<void> open_address(host_address address);
     boost::asio::awaitable<void> connect();
-    boost::asio::awaitable<void> set_up();
+    boost::asio::awaitable<void> set_up_session();
     void end_attempt(const std::exception_ptr& failure);
     void watch_socket();
-    void arm(clock::duration limit);
-    void disarm();
+    void start_time_limit(clock::duration limit);
+    void stop_time_limit();
     void check_sent(int sent, std::string_view doing);
 
     const boost::asio::any_io_executor strand_;
-    const std::shared_ptr<const target> where_;
-    const std::shared_ptr<trouble_log> troubles_;
+    const std::shared_ptr<const target> server_;
+    const std::shared_ptr<warning_log> warnings_;
     const bool prepares_;
     const clock::duration answer_limit_;
-    target::place place_;
+    host_address address_;
     connection_pointer handle_;
     boost::asio::posix::stream_descriptor socket_;
     boost::asio::steady_timer limit_;
-    std::uint64_t armed_ = 0; ///< which arm() it is
+    std::uint64_t limit_number_ = 0; ///< of the current time limit
     bool is_late_ = false;
     bool is_interrupted_ = false;
     std::unordered_set<std::string_view> prepared_;

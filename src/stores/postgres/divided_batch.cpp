@@ -14,11 +14,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// How often a part is tried again because of locks that are gone when they are looked for.
-constexpr int most_rounds = 8;
+/// How often a part is tried again when a lock was released before its holder could be found.
+constexpr int max_rounds = 8;
 
-/// What a server refuses for one change's sake says that nothing was stored of all of them; that
-/// cannot be said of a batch some of whose changes are stored.
+/// An error that the server reports for one change means that no change was stored. When other
+/// changes of the batch are stored, the error is reported as store_unavailable instead.
 std::exception_ptr as_unavailable(const std::exception_ptr& failure)
 {
     try {
@@ -34,9 +34,10 @@ std::exception_ptr as_unavailable(const std::exception_ptr& failure)
 
 } // namespace
 
-divided_batch::divided_batch(parts all)
-    : all_(std::move(all)), until_(std::chrono::steady_clock::now() + all_.lock_timeout),
-      patience_(std::min(all_.lock_timeout, lock_queue::patience))
+divided_batch::divided_batch(parts dependencies)
+    : parts_(std::move(dependencies)),
+      until_(std::chrono::steady_clock::now() + parts_.lock_timeout),
+      short_timeout_(std::min(parts_.lock_timeout, lock_queue::short_lock_timeout))
 {
 }
 
@@ -45,9 +46,9 @@ asio::awaitable<void> divided_batch::apply(std::span<const change> part)
     first_ = applied_.results.size();
     applied_.results.resize(first_ + part.size());
     std::exception_ptr failure;
-    if (all_.queue->is_empty()) {
+    if (parts_.queue->is_empty()) {
         try {
-            auto results = co_await all_.writer->apply(all_.sessions, part, patience_);
+            auto results = co_await parts_.writer->apply(parts_.sessions, part, short_timeout_);
             std::ranges::move(results,
                               applied_.results.begin() + static_cast<std::ptrdiff_t>(first_));
         } catch (...) {
@@ -63,14 +64,14 @@ asio::awaitable<void> divided_batch::apply(std::span<const change> part)
     co_await apply_unlocked(part, failure);
 }
 
-/// @param timeout of a lock, if the part has been tried.
+/// @param timeout the lock timeout with which the part failed before, if any.
 asio::awaitable<void> divided_batch::apply_unlocked(std::span<const change> part,
                                                     std::exception_ptr timeout)
 {
     std::vector<unit> units;
     std::exception_ptr failure;
     try {
-        const auto keys = co_await all_.writer->keys_of(part);
+        const auto keys = co_await parts_.writer->keys_of(part);
         units = divide(part, keys);
     } catch (...) {
         failure = std::current_exception();
@@ -80,19 +81,19 @@ asio::awaitable<void> divided_batch::apply_unlocked(std::span<const change> part
         co_return;
     }
     for (int round = 1;; ++round) {
-        const bool is_last = round > most_rounds;
+        const bool is_last = round > max_rounds;
         failure = nullptr;
         try {
             const auto waiting = applied_.waiting.size();
             std::set<lock_key> locked;
             if (timeout)
                 locked = co_await find_locked(units);
-            leave_waiting(part, units, locked);
-            // Nobody has a lock that could be waited for apart.
+            queue_locked(part, units, locked);
+            // No lock was found that some of the changes could wait for alone.
             if (timeout && applied_.waiting.size() == waiting && is_late())
                 std::rethrow_exception(timeout);
             if (!units.empty())
-                co_await apply_units(part, units, is_last ? all_.lock_timeout : patience_);
+                co_await apply_units(part, units, is_last ? parts_.lock_timeout : short_timeout_);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -106,7 +107,7 @@ asio::awaitable<void> divided_batch::apply_unlocked(std::span<const change> part
     }
 }
 
-/// @param keys of each change; empty: they are not known.
+/// @param keys of each change; empty: unknown.
 std::vector<divided_batch::unit>
 divided_batch::divide(std::span<const change> part, const std::vector<std::vector<lock_key>>& keys)
 {
@@ -127,51 +128,53 @@ asio::awaitable<std::set<lock_key>> divided_batch::find_locked(const std::vector
     std::set<lock_key> keys;
     for (const auto& each : units)
         keys.insert(each.keys.begin(), each.keys.end());
-    auto locked = co_await all_.writer->find_locked(std::move(keys));
+    auto locked = co_await parts_.writer->find_locked(std::move(keys));
     if (!locked.empty())
-        all_.troubles->tell(trouble::row_locked,
-                            fmt::format("{}{}", to_string(*locked.begin()),
-                                        locked.size() == 1
-                                            ? std::string{}
-                                            : fmt::format(" and {} more", locked.size() - 1)));
+        parts_.warnings->report(warning::row_locked,
+                                fmt::format("{}{}", to_string(*locked.begin()),
+                                            locked.size() == 1
+                                                ? std::string{}
+                                                : fmt::format(" and {} more", locked.size() - 1)));
     co_return locked;
 }
 
-/// Takes those units out that need a lock that another session has, or come after such a unit.
-void divided_batch::leave_waiting(std::span<const change> part, std::vector<unit>& units,
-                                  const std::set<lock_key>& locked)
+/// Moves the units to the queue that need a row locked by another session, or follow such a unit.
+void divided_batch::queue_locked(std::span<const change> part, std::vector<unit>& units,
+                                 const std::set<lock_key>& locked)
 {
-    const auto waits = [&](unit& each) {
+    const auto queue_if_locked = [&](unit& candidate) {
         const bool is_locked = std::ranges::any_of(
-            each.keys, [&](const lock_key& key) { return locked.contains(key); });
-        if (!is_locked && !all_.queue->has(each.keys))
+            candidate.keys, [&](const lock_key& key) { return locked.contains(key); });
+        if (!is_locked && !parts_.queue->has(candidate.keys))
             return false;
         if (!pending_)
             pending_ = std::make_shared<waiting_batch>();
-        waiting_unit left;
-        for (const auto i : each.indexes) {
-            left.changes.push_back(part[i]);
-            left.indexes.push_back(first_ + i);
+        waiting_unit queued;
+        for (const auto i : candidate.indexes) {
+            queued.changes.push_back(part[i]);
+            queued.indexes.push_back(first_ + i);
             applied_.waiting.push_back(first_ + i);
         }
-        // A shard's changes keep their order. Of topics only one that is locked is waited for.
-        for (auto& key : each.keys)
-            if (key.topic.empty() || locked.contains(key) || all_.queue->has(std::span{&key, 1}))
-                left.keys.insert(std::move(key));
-        left.owner = pending_;
-        left.until = until_;
-        all_.queue->push(std::move(left));
+        // Changes of a shard keep their order; for topics, only locked ones make later changes
+        // wait.
+        for (auto& key : candidate.keys)
+            if (key.topic.empty() || locked.contains(key) || parts_.queue->has(std::span{&key, 1}))
+                queued.keys.insert(std::move(key));
+        queued.owner = pending_;
+        queued.until = until_;
+        parts_.queue->push(std::move(queued));
         return true;
     };
     std::vector<unit> free;
-    for (auto& each : units)
-        if (!waits(each))
-            free.push_back(std::move(each));
+    for (auto& candidate : units)
+        if (!queue_if_locked(candidate))
+            free.push_back(std::move(candidate));
     units = std::move(free);
 }
 
 asio::awaitable<void> divided_batch::apply_units(std::span<const change> part,
-                                                 const std::vector<unit>& units, duration patience)
+                                                 const std::vector<unit>& units,
+                                                 duration lock_timeout)
 {
     std::vector<std::size_t> indexes;
     std::vector<change> changes;
@@ -181,12 +184,12 @@ asio::awaitable<void> divided_batch::apply_units(std::span<const change> part,
             changes.push_back(part[i]);
         }
     }
-    auto results = co_await all_.writer->apply(all_.sessions, changes, patience);
+    auto results = co_await parts_.writer->apply(parts_.sessions, changes, lock_timeout);
     for (std::size_t i = 0; i < results.size(); ++i)
         applied_.results[first_ + indexes[i]] = std::move(results[i]);
 }
 
-/// Once other changes of the call are decided, these fail by themselves.
+/// Fails these units alone if other changes of the call have been decided; otherwise throws.
 void divided_batch::fail(const std::vector<unit>& units, const std::exception_ptr& failure)
 {
     if (first_ == 0 && !pending_)

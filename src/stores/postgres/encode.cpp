@@ -6,7 +6,7 @@ namespace pawl::postgres {
 
 namespace {
 
-// The numbers of PostgreSQL's own types, which never change.
+// The object ids of PostgreSQL's own types, which never change.
 constexpr std::uint32_t bool_type = 16;
 constexpr std::uint32_t bytea_type = 17;
 constexpr std::uint32_t int8_type = 20;
@@ -22,8 +22,8 @@ void append_big(std::string& bytes, Number value)
     bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// What an array begins with: dimensions, whether it has NULLs, its type; then length and first
-/// index of its one dimension.
+/// Appends the head of an array: number of dimensions, whether it has NULLs, element type; then the
+/// length and lower bound of the dimension.
 void append_array_head(std::string& bytes, std::uint32_t type, std::size_t length)
 {
     append_int4(bytes, length > 0 ? 1 : 0);
@@ -44,7 +44,7 @@ void append_texts(std::string& bytes, std::uint32_t type, const std::vector<std:
     }
 }
 
-constexpr std::size_t array_length_at = 12;
+constexpr std::size_t array_length_offset = 12;
 
 constexpr std::int32_t null_length = -1;
 
@@ -73,31 +73,31 @@ void append_int8(std::string& bytes, std::int64_t value)
 template <typename Append>
 parameters& parameters::add(Append append)
 {
-    place added{.begin = buffer_.size()};
+    value_range added{.begin = buffer_.size()};
     append(buffer_);
     added.length = buffer_.size() - added.begin;
-    places_.push_back(added);
+    ranges_.push_back(added);
     return *this;
 }
 
 parameters& parameters::int4(std::int32_t value)
 {
-    return add([value](std::string& to) { append_int4(to, value); });
+    return add([value](std::string& out) { append_int4(out, value); });
 }
 
 parameters& parameters::int8(std::int64_t value)
 {
-    return add([value](std::string& to) { append_int8(to, value); });
+    return add([value](std::string& out) { append_int8(out, value); });
 }
 
 parameters& parameters::boolean(bool value)
 {
-    return add([value](std::string& to) { to.push_back(value ? 1 : 0); });
+    return add([value](std::string& out) { out.push_back(value ? 1 : 0); });
 }
 
 parameters& parameters::bytes(std::string_view value)
 {
-    return add([value](std::string& to) { to.append(value); });
+    return add([value](std::string& out) { out.append(value); });
 }
 
 parameters& parameters::id(const run_id& value)
@@ -107,51 +107,51 @@ parameters& parameters::id(const run_id& value)
 
 parameters& parameters::null()
 {
-    places_.push_back({.is_null = true});
+    ranges_.push_back({.is_null = true});
     return *this;
 }
 
 parameters& parameters::int4_array(const std::vector<std::int32_t>& values)
 {
-    return add([&values](std::string& to) {
-        append_array_head(to, int4_type, values.size());
+    return add([&values](std::string& out) {
+        append_array_head(out, int4_type, values.size());
         for (const auto value : values) {
-            append_int4(to, 4);
-            append_int4(to, value);
+            append_int4(out, 4);
+            append_int4(out, value);
         }
     });
 }
 
 parameters& parameters::int8_array(const std::vector<std::int64_t>& values)
 {
-    return add([&values](std::string& to) {
-        append_array_head(to, int8_type, values.size());
+    return add([&values](std::string& out) {
+        append_array_head(out, int8_type, values.size());
         for (const auto value : values) {
-            append_int4(to, 8);
-            append_int8(to, value);
+            append_int4(out, 8);
+            append_int8(out, value);
         }
     });
 }
 
 parameters& parameters::id_array(const std::vector<run_id>& values)
 {
-    return add([&values](std::string& to) {
-        append_array_head(to, uuid_type, values.size());
+    return add([&values](std::string& out) {
+        append_array_head(out, uuid_type, values.size());
         for (const auto& value : values) {
-            append_int4(to, 16);
-            to.append(as_text(value));
+            append_int4(out, 16);
+            out.append(as_text(value));
         }
     });
 }
 
 parameters& parameters::bytes_array(const std::vector<std::string>& values)
 {
-    return add([&values](std::string& to) { append_texts(to, bytea_type, values); });
+    return add([&values](std::string& out) { append_texts(out, bytea_type, values); });
 }
 
 parameters& parameters::text_array(const std::vector<std::string>& values)
 {
-    return add([&values](std::string& to) { append_texts(to, text_type, values); });
+    return add([&values](std::string& out) { append_texts(out, text_type, values); });
 }
 
 row_array::row_array(Oid element, int fields) : fields_(fields)
@@ -255,10 +255,10 @@ std::string_view row_array::finish()
     const auto rows = rows_;
     if (rows == 0) {
         boost::endian::store_big_s32(reinterpret_cast<unsigned char*>(bytes_.data()), 0);
-        bytes_.resize(array_length_at);
+        bytes_.resize(array_length_offset);
     } else {
         boost::endian::store_big_s32(
-            reinterpret_cast<unsigned char*>(bytes_.data() + array_length_at), rows);
+            reinterpret_cast<unsigned char*>(bytes_.data() + array_length_offset), rows);
     }
     return bytes_;
 }

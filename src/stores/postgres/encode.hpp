@@ -17,14 +17,14 @@
 // the send and receive functions of its types.
 namespace pawl::postgres {
 
-/// Unsigned numbers are stored in signed columns; what does not fit is as good as the greatest.
+/// Unsigned numbers are stored in signed columns; larger ones become the maximum.
 constexpr std::int64_t clamp(std::uint64_t number) noexcept
 {
     constexpr std::uint64_t greatest = INT64_MAX;
     return static_cast<std::int64_t>(number < greatest ? number : greatest);
 }
 
-/// The 16 bytes of `id`, which must outlive them.
+/// The 16 bytes of `id`, which must outlive the view.
 std::string_view as_text(const run_id& id);
 
 void append_int2(std::string& bytes, std::int16_t value);
@@ -47,7 +47,7 @@ public:
     parameters& bytes_array(const std::vector<std::string>& values);
     parameters& text_array(const std::vector<std::string>& values);
 
-    int count() const noexcept { return static_cast<int>(places_.size()); }
+    int count() const noexcept { return static_cast<int>(ranges_.size()); }
     std::size_t size() const noexcept { return buffer_.size(); }
 
     /// Calls `use(values, lengths, formats)`, arrays as libpq takes them.
@@ -56,16 +56,16 @@ public:
     {
         std::vector<const char*> values;
         std::vector<int> lengths;
-        for (const place& each : places_) {
-            values.push_back(each.is_null ? nullptr : buffer_.data() + each.begin);
-            lengths.push_back(static_cast<int>(each.length));
+        for (const value_range& range : ranges_) {
+            values.push_back(range.is_null ? nullptr : buffer_.data() + range.begin);
+            lengths.push_back(static_cast<int>(range.length));
         }
-        const std::vector<int> formats(places_.size(), 1);
+        const std::vector<int> formats(ranges_.size(), 1);
         return use(values.data(), lengths.data(), formats.data());
     }
 
 private:
-    struct place {
+    struct value_range {
         std::size_t begin = 0;
         std::size_t length = 0;
         bool is_null = false;
@@ -75,15 +75,15 @@ private:
     parameters& add(Append append);
 
     std::string buffer_;
-    std::vector<place> places_;
+    std::vector<value_range> ranges_;
 };
 
-/// An array of a composite type, row by row. The fields are added in the order of the type's.
+/// An array of a composite type, built row by row. Fields are added in the order of the type.
 class row_array {
 public:
     row_array(Oid element, int fields);
 
-    /// Ends the row before it, if any.
+    /// Begins a row, and ends the previous one.
     row_array& row();
 
     row_array& int2(std::int16_t value);
@@ -96,12 +96,12 @@ public:
     row_array& time(time_point value) { return int8(value.time_since_epoch().count()); }
     row_array& time(const std::optional<time_point>& value);
 
-    /// NULL when it is empty.
+    /// NULL when the value is empty.
     row_array& bytes_or_null(std::string_view value);
 
     bool empty() const noexcept { return rows_ == 0; }
 
-    /// Ends the array; nothing may be added after.
+    /// Ends the array; nothing may be added afterwards.
     std::string_view finish();
 
 private:

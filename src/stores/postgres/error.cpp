@@ -17,7 +17,7 @@ errc meaning(std::string_view state)
         std::string_view prefix;
         errc code;
     };
-    // The first one that fits.
+    // The first match counts.
     static constexpr rule rules[] = {
         {"22", errc::invalid_argument}, // a value that the server does not take
         {"23", errc::invalid_argument}, // a constraint that is not Pawl's
@@ -36,11 +36,11 @@ errc meaning(std::string_view state)
         {"XX002", errc::store_corrupt},
     };
     const auto* const found = std::ranges::find_if(
-        rules, [state](const rule& each) { return state.starts_with(each.prefix); });
+        rules, [state](const rule& candidate) { return state.starts_with(candidate.prefix); });
     return found == std::end(rules) ? errc::store_unavailable : found->code;
 }
 
-/// What to do about it, where the server's own text does not tell.
+/// What the user can do, where the server's own text does not say it.
 std::string_view advice(std::string_view state)
 {
     if (state == "57014")
@@ -53,7 +53,7 @@ std::string_view advice(std::string_view state)
     return "";
 }
 
-/// One line, without what PostgreSQL adds for its developers.
+/// The text as one line, without the source location.
 std::string one_line(std::string_view text)
 {
     std::string line;
@@ -79,9 +79,9 @@ std::string field(const PGresult* result, int code)
 
 } // namespace
 
-bool server_error::is_passing() const noexcept
+bool server_error::is_conflict() const noexcept
 {
-    // Two batches that waited for each other, or made the same row at the same time.
+    // Two batches waited for each other, or inserted the same row at the same time.
     return state_ == "40001" || state_ == "40P01" || state_ == "23505";
 }
 
@@ -90,58 +90,58 @@ bool server_error::ends_session() const noexcept
     static constexpr std::string_view states[] = {
         "0A000",          // the result of a prepared statement has changed
         "25006",          // the server takes no writes
-        "26000", "42P05", // the prepared statements are another's
-        "3F000", "42704", "42804", "42883", "42P01", // the schema was made again
-        "XX000",                                     // as those, or an error that passes
+        "26000", "42P05", // the pooler has changed the server session
+        "3F000", "42704", "42804", "42883", "42P01", // the schema was replaced
+        "XX000", // the schema was replaced, or a temporary error
     };
     return std::ranges::find(states, state_) != std::end(states);
 }
 
-void throw_connect_error(PGconn* failed, const std::string& where)
+void throw_connect_error(PGconn* failed, const std::string& server)
 {
     const auto text = one_line(PQerrorMessage(failed));
     static const std::regex code{R"(:  ([0-9A-Z]{5}): )"};
     std::smatch found;
-    // The last one: a list of hosts tells of each in turn.
+    // The last code counts: the text lists the failures of all hosts.
     std::string state;
     for (auto at = text.cbegin(); std::regex_search(at, text.cend(), found, code);
          at = found.suffix().first)
         state = found[1];
-    // PgBouncer has one SQLSTATE for all that it says itself, and one language.
+    // All errors of PgBouncer itself have the same SQLSTATE; their texts are not translated.
     if (state == "08P01" && text.find("unsupported startup parameter") != text.npos)
         throw server_error{errc::store_access_denied,
                            fmt::format("PostgreSQL at {}: {}: let PgBouncer ignore it "
-                                       "(ignore_startup_parameters) and set what it was for with "
+                                       "(ignore_startup_parameters) and make its settings with "
                                        "ALTER ROLE ... SET, or do not send it",
-                                       where, text),
+                                       server, text),
                            state};
     throw server_error{state.empty() ? errc::store_unavailable : meaning(state),
-                       fmt::format("PostgreSQL at {}: {}", where, text), state};
+                       fmt::format("PostgreSQL at {}: {}", server, text), state};
 }
 
-void throw_result_error(PGconn* on, const PGresult* result, const std::string& where,
+void throw_result_error(PGconn* link, const PGresult* result, const std::string& server,
                         std::string_view doing)
 {
     const auto state = result ? field(result, PG_DIAG_SQLSTATE) : std::string{};
     const auto severity = result ? field(result, PG_DIAG_SEVERITY_NONLOCALIZED) : std::string{};
-    // A session that the server ends is told so, and closed after that.
+    // A server that ends a session reports an error first, and then closes the connection.
     if (state.empty() || severity == "FATAL" || severity == "PANIC" || state.starts_with("08") ||
-        PQstatus(on) == CONNECTION_BAD)
+        PQstatus(link) == CONNECTION_BAD)
         throw lost_connection{
-            fmt::format("PostgreSQL at {}: {}: the connection was lost: {}", where, doing,
-                        one_line(result ? PQresultErrorMessage(result) : PQerrorMessage(on)))};
+            fmt::format("PostgreSQL at {}: {}: the connection was lost: {}", server, doing,
+                        one_line(result ? PQresultErrorMessage(result) : PQerrorMessage(link)))};
     auto text = field(result, PG_DIAG_MESSAGE_PRIMARY);
     if (const auto detail = field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty())
         text += fmt::format(" ({})", detail);
     throw server_error{meaning(state),
-                       fmt::format("PostgreSQL at {}: {}: {} (SQLSTATE {}){}", where, doing,
+                       fmt::format("PostgreSQL at {}: {}: {} (SQLSTATE {}){}", server, doing,
                                    one_line(text), state, advice(state)),
                        state};
 }
 
-void throw_damaged(std::string_view where, std::string_view what)
+void throw_corrupt(std::string_view server, std::string_view problem)
 {
-    throw error{errc::store_corrupt, fmt::format("PostgreSQL at {}: {}", where, what)};
+    throw error{errc::store_corrupt, fmt::format("PostgreSQL at {}: {}", server, problem)};
 }
 
 } // namespace pawl::postgres

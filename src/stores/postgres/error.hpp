@@ -9,13 +9,13 @@
 
 namespace pawl::postgres {
 
-/// The connection is gone. What was sent last may have been done or not.
+/// The connection is lost. The effect of the last statement is unknown.
 class lost_connection : public error {
 public:
     explicit lost_connection(const std::string& detail) : error(errc::store_unavailable, detail) {}
 };
 
-/// The server has refused a statement, which it rolled back.
+/// The server has failed a statement and rolled it back.
 class server_error : public error {
 public:
     server_error(errc code, const std::string& detail, std::string state)
@@ -26,24 +26,25 @@ public:
     /// The five characters of SQLSTATE.
     const std::string& state() const noexcept { return state_; }
 
-    /// True when the same statement may well succeed if it is sent again.
-    bool is_passing() const noexcept;
+    /// True after a conflict with another transaction: the same statement may succeed if it is sent
+    /// again.
+    bool is_conflict() const noexcept;
 
-    /// True when another session may do better: on another server, or with what it knows of the
-    /// schema read again.
+    /// True when the statement may succeed in another session: on another server, or after the
+    /// schema was read again.
     bool ends_session() const noexcept;
 
 private:
     std::string state_;
 };
 
-/// Of a connection that could not be made. `where` is a target's name.
-[[noreturn]] void throw_connect_error(PGconn* failed, const std::string& where);
+/// Reports a connection that could not be opened. `server` is a target's name.
+[[noreturn]] void throw_connect_error(PGconn* failed, const std::string& server);
 
-/// Of a statement that failed: lost_connection or server_error.
-[[noreturn]] void throw_result_error(PGconn* on, const PGresult* result, const std::string& where,
-                                     std::string_view doing);
+/// Reports a failed statement: throws lost_connection or server_error.
+[[noreturn]] void throw_result_error(PGconn* link, const PGresult* result,
+                                     const std::string& server, std::string_view doing);
 
-[[noreturn]] void throw_damaged(std::string_view where, std::string_view what);
+[[noreturn]] void throw_corrupt(std::string_view server, std::string_view problem);
 
 } // namespace pawl::postgres

@@ -18,8 +18,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Runs in one statement: their objects have to fit into one answer.
-constexpr std::size_t most_runs = 256;
+/// Runs in one statement: their objects must fit into one answer.
+constexpr std::size_t max_runs = 256;
 
 } // namespace
 
@@ -31,14 +31,14 @@ finder::finder(asio::any_io_executor executor, std::shared_ptr<pool> readers,
 }
 
 struct finder::enqueue {
-    finder* where;
-    wanted* run;
+    finder* owner;
+    lookup* run;
 
     template <typename Handler>
     void operator()(Handler handler) const
     {
         run->done.emplace(std::move(handler));
-        where->submit(*run);
+        owner->submit(*run);
     }
 };
 
@@ -46,9 +46,9 @@ asio::awaitable<std::optional<record>> finder::find(run_id id)
 {
     const auto self = shared_from_this();
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    wanted run;
+    lookup run;
     run.id = id;
-    // While the server works, nothing else may tell the context that somebody still waits.
+    // Only this work keeps the caller's context running while the server works.
     run.executor = asio::prefer(executor, asio::execution::outstanding_work.tracked);
     asio::use_awaitable_t<> token;
     co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(enqueue{this, &run}, token);
@@ -57,83 +57,83 @@ asio::awaitable<std::optional<record>> finder::find(run_id id)
     co_return std::move(run.found);
 }
 
-void finder::submit(wanted& run)
+void finder::submit(lookup& run)
 {
-    // Once it stands in the queue, it may be read, and its caller be gone.
+    // As soon as the request is queued, it may be read and its caller be gone.
     auto self = shared_from_this();
     {
         const std::lock_guard lock{mutex_};
         waiting_.push_back(&run);
-        if (std::exchange(is_asking_, true))
+        if (std::exchange(is_reading_, true))
             return;
     }
-    asio::co_spawn(executor_, ask(std::move(self)), [](const std::exception_ptr& escaped) {
+    asio::co_spawn(executor_, read_waiting(std::move(self)), [](const std::exception_ptr& escaped) {
         assert(!escaped);
         static_cast<void>(escaped);
     });
 }
 
-std::vector<finder::wanted*> finder::take()
+std::vector<finder::lookup*> finder::take_waiting()
 {
     const std::lock_guard lock{mutex_};
-    const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), most_runs));
-    std::vector<wanted*> taken{waiting_.begin(), waiting_.begin() + count};
+    const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), max_runs));
+    std::vector<lookup*> taken{waiting_.begin(), waiting_.begin() + count};
     waiting_.erase(waiting_.begin(), waiting_.begin() + count);
-    is_asking_ = !taken.empty();
+    is_reading_ = !taken.empty();
     return taken;
 }
 
-asio::awaitable<void> finder::ask(std::shared_ptr<finder> self)
+asio::awaitable<void> finder::read_waiting(std::shared_ptr<finder> self)
 {
-    for (auto runs = self->take(); !runs.empty(); runs = self->take()) {
-        const bool is_damaged = co_await self->read(runs);
-        // A record that cannot be read is of no concern to those who want others.
-        if (is_damaged && runs.size() > 1)
-            for (wanted*& run : runs)
-                co_await self->read({&run, 1});
-        for (wanted* run : runs)
+    for (auto runs = self->take_waiting(); !runs.empty(); runs = self->take_waiting()) {
+        const bool is_corrupt = co_await self->read_runs(runs);
+        // A corrupt record must not fail the requests for other runs.
+        if (is_corrupt && runs.size() > 1)
+            for (lookup*& run : runs)
+                co_await self->read_runs({&run, 1});
+        for (lookup* run : runs)
             finish(*run);
     }
 }
 
-void finder::finish(wanted& run)
+void finder::finish(lookup& run)
 {
-    // Once it is posted, it may be gone: nothing that post() uses may stand in it.
+    // As soon as the completion is posted, the request may be gone: post() must not use it.
     const auto executor = std::move(run.executor);
     asio::post(executor, [done = std::move(*run.done)]() mutable { std::move(done)(); });
 }
 
-/// True when something that was read makes no sense.
-asio::awaitable<bool> finder::read(std::span<wanted* const> runs)
+/// True when a record is corrupt.
+asio::awaitable<bool> finder::read_runs(std::span<lookup* const> runs)
 {
     std::exception_ptr failure;
-    bool is_damaged = false;
+    bool is_corrupt = false;
     try {
-        co_await fill(runs);
+        co_await query_runs(runs);
     } catch (const error& failed) {
         failure = std::current_exception();
-        is_damaged = failed.code() == errc::store_corrupt;
+        is_corrupt = failed.code() == errc::store_corrupt;
     } catch (...) {
         failure = std::current_exception();
     }
-    for (wanted* run : runs)
+    for (lookup* run : runs)
         run->failure = failure;
-    co_return is_damaged;
+    co_return is_corrupt;
 }
 
-asio::awaitable<void> finder::fill(std::span<wanted* const> runs)
+asio::awaitable<void> finder::query_runs(std::span<lookup* const> runs)
 {
     std::vector<run_id> ids;
     ids.reserve(runs.size());
-    for (const wanted* run : runs)
+    for (const lookup* run : runs)
         ids.push_back(run->id);
     auto rows = co_await readers_->run(statements_->find(ids));
     auto found = queries::read_records(std::move(rows));
     std::ranges::sort(found, {}, &record::id);
-    for (wanted* run : runs) {
-        const auto at = std::ranges::lower_bound(found, run->id, {}, &record::id);
-        if (at != found.end() && at->id == run->id)
-            run->found = *at;
+    for (lookup* run : runs) {
+        const auto match = std::ranges::lower_bound(found, run->id, {}, &record::id);
+        if (match != found.end() && match->id == run->id)
+            run->found = *match;
     }
 }
 

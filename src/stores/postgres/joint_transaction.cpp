@@ -25,10 +25,10 @@ asio::awaitable<void> joint_transaction::run()
 }
 
 asio::awaitable<apply_result>
-joint_transaction::commit(transition& made, const std::function<void(transition&)>& complete)
+joint_transaction::commit(transition& next, const std::function<void(transition&)>& complete)
 {
-    complete(made);
-    change only{std::move(made)};
+    complete(next);
+    change only{std::move(next)};
     apply_result decided;
     std::exception_ptr failure;
     try {
@@ -36,7 +36,7 @@ joint_transaction::commit(transition& made, const std::function<void(transition&
     } catch (...) {
         failure = std::current_exception();
     }
-    made = std::move(std::get<transition>(only));
+    next = std::move(std::get<transition>(only));
     session_.reset();
     if (failure)
         std::rethrow_exception(failure);

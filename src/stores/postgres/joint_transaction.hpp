@@ -9,8 +9,8 @@
 
 namespace pawl::postgres {
 
-/// A program's work and a transition of a run, in one transaction. The work is done first, while
-/// nothing of Pawl's is locked.
+/// The work of the application and a transition of a run, in one transaction. The work comes first,
+/// while no row of Pawl is locked.
 class joint_transaction final : public store_transaction {
 public:
     using work_function = std::function<boost::asio::awaitable<void>(postgres_session&)>;
@@ -21,14 +21,14 @@ public:
 
     boost::asio::awaitable<void> run() override;
     boost::asio::awaitable<apply_result>
-    commit(transition& made, const std::function<void(transition&)>& complete) override;
+    commit(transition& next, const std::function<void(transition&)>& complete) override;
 
 private:
     const std::shared_ptr<transaction_sessions> sessions_;
     const std::shared_ptr<batch_writer> writer_;
     const duration lock_timeout_;
     const work_function work_;
-    transaction_sessions::lease session_; ///< gives it back, and so rolls back
+    transaction_sessions::lease session_; ///< its destruction rolls back
 };
 
 } // namespace pawl::postgres

@@ -22,26 +22,26 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Of one turn.
-constexpr duration shortest_patience = std::chrono::milliseconds{20};
-constexpr std::size_t most_changes = 1024;
+/// Limits of one turn.
+constexpr duration min_lock_timeout = std::chrono::milliseconds{20};
+constexpr std::size_t max_changes = 1024;
 
 bool share_a_key(const std::set<lock_key>& some, const std::set<lock_key>& others)
 {
     return std::ranges::any_of(some, [&](const lock_key& key) { return others.contains(key); });
 }
 
-/// What came of a unit: results, or its failure.
+/// The results of a unit, or its failure.
 std::vector<late_result> results_of(const waiting_unit& unit, std::vector<apply_result> results,
                                     const std::exception_ptr& failure)
 {
     std::vector<late_result> known;
     for (std::size_t i = 0; i < unit.indexes.size(); ++i) {
-        auto& one = known.emplace_back();
-        one.index = unit.indexes[i];
-        one.failure = failure;
+        auto& late = known.emplace_back();
+        late.index = unit.indexes[i];
+        late.failure = failure;
         if (!failure)
-            one.result = std::move(results[i]);
+            late.result = std::move(results[i]);
     }
     return known;
 }
@@ -57,7 +57,7 @@ struct waiting_batch::wait_for_results {
         std::optional<asio::any_completion_handler<void()>> ready;
         const std::lock_guard lock{batch->mutex_};
         batch->waiter_.emplace(std::move(handler));
-        if (batch->known_.empty() && batch->unknown_ > 0)
+        if (batch->known_.empty() && batch->missing_ > 0)
             return;
         asio::post(batch->executor_,
                    [done = std::move(*batch->waiter_)]() mutable { std::move(done)(); });
@@ -82,13 +82,13 @@ asio::awaitable<std::vector<late_result>> waiting_batch::next()
 void waiting_batch::expect(std::size_t changes)
 {
     const std::lock_guard lock{mutex_};
-    unknown_ += changes;
+    missing_ += changes;
 }
 
 void waiting_batch::add(std::vector<late_result> known)
 {
     const std::lock_guard lock{mutex_};
-    unknown_ -= known.size();
+    missing_ -= known.size();
     std::ranges::move(known, std::back_inserter(known_));
     if (!waiter_)
         return;
@@ -137,7 +137,7 @@ asio::awaitable<void> lock_queue::work(std::shared_ptr<lock_queue> self)
         std::vector<apply_result> results;
         std::exception_ptr failure;
         try {
-            results = co_await self->writer_->apply(self->sessions_, now.changes, now.patience);
+            results = co_await self->writer_->apply(self->sessions_, now.changes, now.lock_timeout);
         } catch (...) {
             failure = std::current_exception();
         }
@@ -148,7 +148,7 @@ asio::awaitable<void> lock_queue::work(std::shared_ptr<lock_queue> self)
     }
 }
 
-/// Of the units that have none with one of their keys before them, the one whose last turn is the
+/// Of the units that share no key with an earlier unit, chooses the one whose last turn was the
 /// longest ago.
 lock_queue::turn lock_queue::next_turn()
 {
@@ -170,47 +170,48 @@ lock_queue::turn lock_queue::next_turn()
         is_working_ = false;
         return next;
     }
-    next.patience = std::max(patience / ready, shortest_patience);
-    add_followers(next, first);
+    next.lock_timeout = std::max(short_lock_timeout / ready, min_lock_timeout);
+    add_units(next, first);
     ++turns_;
     for (const auto& unit : next.units)
         unit->last_turn = turns_;
     return next;
 }
 
-/// Adds the unit, and what waits behind it for the same locks.
-void lock_queue::add_followers(turn& to, unit_list::iterator first)
+/// Adds the unit, and the units behind it that wait for the same locks.
+void lock_queue::add_units(turn& next, unit_list::iterator first)
 {
-    to.units.push_back(first);
-    to.changes = first->changes;
+    next.units.push_back(first);
+    next.changes = first->changes;
     if (first->is_alone || first->keys.empty())
         return;
-    std::set<lock_key> passed; // the keys of units that are not taken
+    std::set<lock_key> skipped; // the keys of units that are not added
     for (auto unit = std::next(first); unit != units_.end(); ++unit) {
         if (unit->keys.empty())
             continue;
         const bool fits = std::ranges::includes(first->keys, unit->keys) && !unit->is_alone &&
-                          !share_a_key(unit->keys, passed) &&
-                          to.changes.size() + unit->changes.size() <= most_changes;
+                          !share_a_key(unit->keys, skipped) &&
+                          next.changes.size() + unit->changes.size() <= max_changes;
         if (!fits) {
-            passed.insert(unit->keys.begin(), unit->keys.end());
+            skipped.insert(unit->keys.begin(), unit->keys.end());
             continue;
         }
-        const auto before = to.changes.size();
-        to.changes.insert(to.changes.end(), unit->changes.begin(), unit->changes.end());
-        const auto size = to.changes.size();
-        if (through_trim(to.changes) < size || within_waves(to.changes, most_waves) < size ||
-            fitting(to.changes, largest_statement) < size) {
-            to.changes.resize(before);
+        const auto before = next.changes.size();
+        next.changes.insert(next.changes.end(), unit->changes.begin(), unit->changes.end());
+        const auto size = next.changes.size();
+        if (count_through_trim(next.changes) < size ||
+            count_within_waves(next.changes, max_waves) < size ||
+            count_fitting(next.changes, max_statement_bytes) < size) {
+            next.changes.resize(before);
             return;
         }
-        to.units.push_back(unit);
+        next.units.push_back(unit);
     }
 }
 
-void lock_queue::take_out(unit_list& to, unit_list::iterator unit)
+void lock_queue::move_unit(unit_list::iterator unit, unit_list& destination)
 {
-    to.splice(to.end(), units_, unit);
+    destination.splice(destination.end(), units_, unit);
     size_ = units_.size();
 }
 
@@ -220,7 +221,7 @@ void lock_queue::finish(const turn& done, std::vector<apply_result> results)
     {
         const std::lock_guard lock{mutex_};
         for (const auto& unit : done.units)
-            take_out(stored, unit);
+            move_unit(unit, stored);
     }
     auto next = std::make_move_iterator(results.begin());
     for (const auto& unit : stored) {
@@ -242,7 +243,7 @@ void lock_queue::fail(const turn& tried, const std::exception_ptr& failure)
             if (divides)
                 unit->is_alone = true;
             else if (!is_locked || now >= unit->until)
-                take_out(failed, unit);
+                move_unit(unit, failed);
         }
     }
     for (const auto& unit : failed)

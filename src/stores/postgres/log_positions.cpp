@@ -2,30 +2,30 @@
 
 namespace pawl::postgres {
 
-bool log_positions::note(std::span<const seen_event> events)
+bool log_positions::record(std::span<const seen_event> events)
 {
     const std::lock_guard lock{mutex_};
-    bool is_known = false;
-    for (const auto& each : events) {
-        auto& last = last_[each.shard];
-        if (each.sequence > last.sequence)
-            last = each;
+    bool may_have_lost = false;
+    for (const auto& seen : events) {
+        auto& last = last_[seen.shard];
+        if (seen.sequence > last.sequence)
+            last = seen;
         else
-            is_known = true;
+            may_have_lost = true;
     }
-    return is_known;
+    return may_have_lost;
 }
 
-void log_positions::note(std::span<const event> page)
+void log_positions::record(std::span<const event> page)
 {
     if (page.empty())
         return;
     const event& last = page.back();
     const seen_event seen{last.shard, last.sequence, last.run, last.version};
-    note(std::span{&seen, 1});
+    record(std::span{&seen, 1});
 }
 
-void log_positions::forget(std::uint32_t shard)
+void log_positions::discard(std::uint32_t shard)
 {
     const std::lock_guard lock{mutex_};
     last_.erase(shard);

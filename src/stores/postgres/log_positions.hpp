@@ -19,19 +19,19 @@ struct seen_event {
     std::uint64_t version = 0;
 };
 
-/// The last event that a store has seen in each shard's log. A database whose log does not have it
-/// has gone back: to a standby that was behind, or to an earlier state. Thread-safe.
+/// The last event that a store has seen in each shard's log. A database without this event has lost
+/// commits: a standby that lagged took over, or a backup was restored. Thread-safe.
 class log_positions {
 public:
-    /// True when the sequence of one of them is not greater than the last one seen. Then the log
-    /// may have lost events; or a later event was noted first.
-    bool note(std::span<const seen_event> events);
+    /// True when the sequence of an event is not greater than the last one seen. Then the log may
+    /// have lost events, or a later event was recorded first.
+    bool record(std::span<const seen_event> events);
 
-    /// Of one shard, in order.
-    void note(std::span<const event> page);
+    /// Records a page of one shard, in order.
+    void record(std::span<const event> page);
 
-    /// Discards what was seen of a shard, whose log has lost events.
-    void forget(std::uint32_t shard);
+    /// Discards the position of a shard whose log has lost events.
+    void discard(std::uint32_t shard);
 
     std::vector<seen_event> all() const;
 

@@ -13,7 +13,7 @@ namespace pawl::postgres {
 namespace {
 
 /// PostgreSQL's limit is 7999 bytes.
-constexpr std::size_t longest_payload = 7000;
+constexpr std::size_t max_payload_bytes = 7000;
 
 constexpr std::size_t origin_length = 16;
 
@@ -28,7 +28,7 @@ bool is_origin(std::string_view text)
     return text.size() == origin_length && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
-/// Reads a number off the front; empty when there is none that fits.
+/// Takes a number from the front; empty when there is none or it is out of range.
 template <typename Number>
 std::optional<Number> take_number(std::string_view& text)
 {
@@ -40,7 +40,7 @@ std::optional<Number> take_number(std::string_view& text)
     return number;
 }
 
-bool take(std::string_view& text, char wanted)
+bool take_char(std::string_view& text, char wanted)
 {
     if (!text.starts_with(wanted))
         return false;
@@ -50,10 +50,10 @@ bool take(std::string_view& text, char wanted)
 
 } // namespace
 
-void merge(std::optional<time_point>& into, const std::optional<time_point>& other)
+void merge(std::optional<time_point>& earliest, const std::optional<time_point>& other)
 {
-    if (other && (!into || *other < *into))
-        into = other;
+    if (other && (!earliest || *other < *earliest))
+        earliest = other;
 }
 
 std::string random_origin()
@@ -66,7 +66,7 @@ std::vector<std::string> payloads_of(std::string_view origin, const due_by_shard
 {
     std::vector<std::string> payloads;
     for (const auto& [shard, due] : changed) {
-        if (payloads.empty() || payloads.back().size() > longest_payload)
+        if (payloads.empty() || payloads.back().size() > max_payload_bytes)
             payloads.emplace_back(origin);
         payloads.back() += entry_of(shard, due);
     }
@@ -81,10 +81,10 @@ std::optional<notification> parse_notification(std::string_view payload)
     if (!is_origin(read.origin))
         return {};
     while (!payload.empty()) {
-        if (!take(payload, ' '))
+        if (!take_char(payload, ' '))
             return {};
         const auto shard = take_number<std::uint32_t>(payload);
-        if (!shard || *shard >= core::max_shards_of_all || !take(payload, ':'))
+        if (!shard || *shard >= core::max_shards_of_all || !take_char(payload, ':'))
             return {};
         auto& due = read.changed[*shard];
         if (payload.empty() || payload.starts_with(' '))

@@ -9,29 +9,29 @@
 #include <string_view>
 #include <vector>
 
-// The payloads of NOTIFY: "origin shard:due shard:", where an empty due means none.
+// The payloads of NOTIFY: "origin shard:due shard:". An empty due time means that no run is due.
 namespace pawl::postgres {
 
-/// When a run of each shard is due; empty: nobody needs to be woken.
+/// When a run of each shard is due; empty: nobody needs to wake up.
 using due_by_shard = std::map<std::uint32_t, std::optional<time_point>>;
 
-/// Keeps the earlier one.
-void merge(std::optional<time_point>& into, const std::optional<time_point>& other);
+/// Sets `earliest` to the earlier of the two times.
+void merge(std::optional<time_point>& earliest, const std::optional<time_point>& other);
 
-/// A name that no other store has.
+/// A name that no other store has: 16 hexadecimal digits.
 std::string random_origin();
 
-/// What tells of these shards: as many payloads as PostgreSQL's limit makes necessary.
+/// The payloads for these shards, as many as PostgreSQL's size limit requires.
 std::vector<std::string> payloads_of(std::string_view origin, const due_by_shard& changed);
 
-/// A payload, read.
+/// A parsed payload.
 struct notification {
-    std::string_view origin; ///< a part of the payload
+    std::string_view origin; ///< refers to the payload
     due_by_shard changed;
 };
 
-/// Empty unless all of the payload is what a store of this or an older Pawl sends: every role that
-/// may connect to the database may send anything.
+/// Empty unless the whole payload has the form that this or an older Pawl sends: every role that
+/// may connect to the database may send notifications.
 std::optional<notification> parse_notification(std::string_view payload);
 
 } // namespace pawl::postgres

@@ -14,10 +14,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t longest_schema = 48;
-constexpr std::size_t most_connections = 100;
+constexpr std::size_t max_schema_name = 48;
+constexpr std::size_t max_connections = 100;
 
-/// "250ms" or "10s", whichever says it exactly.
+/// "10 s", or "250 ms" unless the time is in whole seconds.
 std::string text_of(duration time)
 {
     if (time % 1s == duration{0})
@@ -25,11 +25,11 @@ std::string text_of(duration time)
     return fmt::format("{} ms", std::chrono::duration<double, std::milli>{time}.count());
 }
 
-void check_time(std::string_view name, duration given, duration least, duration most)
+void check_time(std::string_view name, duration value, duration least, duration most)
 {
-    if (given < least || given > most)
+    if (value < least || value > most)
         throw definition_error{fmt::format("option {} is {}: it must be from {} to {}", name,
-                                           text_of(given), text_of(least), text_of(most))};
+                                           text_of(value), text_of(least), text_of(most))};
 }
 
 void check_schema_name(std::string_view name)
@@ -37,15 +37,15 @@ void check_schema_name(std::string_view name)
     const auto is_letter = [](char c) {
         return (c >= 'a' && c <= 'z') || c == '_';
     };
-    const auto is_good = [&](char c) {
+    const auto is_allowed = [&](char c) {
         return is_letter(c) || (c >= '0' && c <= '9');
     };
-    if (name.empty() || name.size() > longest_schema || !is_letter(name.front()) ||
-        !std::ranges::all_of(name, is_good) || name.starts_with("pg_"))
+    if (name.empty() || name.size() > max_schema_name || !is_letter(name.front()) ||
+        !std::ranges::all_of(name, is_allowed) || name.starts_with("pg_"))
         throw definition_error{
             fmt::format("option schema is \"{}\": it must have 1 to {} lower-case letters, digits "
                         "and '_', and begin neither with a digit nor with \"pg_\"",
-                        name, longest_schema)};
+                        name, max_schema_name)};
 }
 
 } // namespace
@@ -54,13 +54,13 @@ void check(const postgres_options& options)
 {
     core::check_shard_count(options.shards);
     check_schema_name(options.schema);
-    if (options.transaction_connections == 0 || options.transaction_connections > most_connections)
+    if (options.transaction_connections == 0 || options.transaction_connections > max_connections)
         throw definition_error{
             fmt::format("option transaction_connections is {}: it must be from 1 to {}",
-                        options.transaction_connections, most_connections)};
-    if (options.read_connections == 0 || options.read_connections > most_connections)
+                        options.transaction_connections, max_connections)};
+    if (options.read_connections == 0 || options.read_connections > max_connections)
         throw definition_error{fmt::format("option read_connections is {}: it must be from 1 to {}",
-                                           options.read_connections, most_connections)};
+                                           options.read_connections, max_connections)};
     check_time("connect_timeout", options.connect_timeout, 1s, 10min);
     check_time("statement_timeout", options.statement_timeout, 10ms, 1h);
     check_time("lock_timeout", options.lock_timeout, 10ms, 1h);

@@ -18,7 +18,7 @@ namespace pawl::postgres {
 
 namespace asio = boost::asio;
 
-duration back_off::next()
+duration reconnect_backoff::next()
 {
     auto longest = first_;
     for (unsigned i = 0; i < failures_ && longest < longest_; ++i)
@@ -31,9 +31,9 @@ duration back_off::next()
 
 pool::session::session(asio::any_io_executor executor, const settings& options)
     : strand(asio::make_strand(std::move(executor))),
-      link(std::make_shared<connection>(strand, options.where, options.troubles, options.prepares,
+      link(std::make_shared<connection>(strand, options.server, options.warnings, options.prepares,
                                         options.answer_limit)),
-      waits(options.reconnect_backoff_initial, options.reconnect_backoff_max)
+      backoff(options.reconnect_backoff_initial, options.reconnect_backoff_max)
 {
 }
 
@@ -43,25 +43,25 @@ pool::pool(asio::any_io_executor executor, settings options)
 }
 
 struct pool::enqueue {
-    pool* where;
+    pool* target_pool;
     job* work;
 
     template <typename Handler>
     void operator()(Handler handler) const
     {
         work->done.emplace(std::move(handler));
-        where->submit(*work);
+        target_pool->submit(*work);
     }
 };
 
-asio::awaitable<result> pool::run(request what)
+asio::awaitable<result> pool::run(request statement)
 {
-    // The pool lives until the statement has ended, whatever becomes of the store.
+    // The pool must live until the statement has ended, even if the store is destroyed.
     const auto self = shared_from_this();
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     job work;
-    work.what = std::move(what);
-    // While the server works, nothing else may tell the context that somebody still waits.
+    work.statement = std::move(statement);
+    // Only this work keeps the caller's context running while the server works.
     work.executor = asio::prefer(executor, asio::execution::outstanding_work.tracked);
     asio::use_awaitable_t<> token;
     co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(enqueue{this, &work}, token);
@@ -72,96 +72,98 @@ asio::awaitable<result> pool::run(request what)
 
 void pool::submit(job& work)
 {
-    // Once it stands in the queue, the statement may end, and its caller and the pool with it.
+    // As soon as the job is queued, its statement may end and its caller release the pool.
     auto self = shared_from_this();
-    session* by = nullptr;
+    session* worker = nullptr;
     {
         const std::lock_guard lock{mutex_};
-        work.since = connection::clock::now();
+        work.queued_at = connection::clock::now();
         waiting_.push_back(&work);
         if (!idle_.empty()) {
-            by = idle_.back();
+            worker = idle_.back();
             idle_.pop_back();
         } else if (sessions_.size() < settings_.connections) {
-            by = &sessions_.emplace_back(executor_, settings_);
+            worker = &sessions_.emplace_back(executor_, settings_);
         }
     }
-    if (by)
-        self->begin(*by);
+    if (worker)
+        self->begin(*worker);
 }
 
-void pool::begin(session& by)
+void pool::begin(session& worker)
 {
-    asio::co_spawn(by.strand, pool::work(shared_from_this(), by),
+    asio::co_spawn(worker.strand, pool::work(shared_from_this(), worker),
                    [](const std::exception_ptr& escaped) {
                        assert(!escaped);
                        static_cast<void>(escaped);
                    });
 }
 
-bool pool::has_work(session& by)
+bool pool::has_jobs(session& worker)
 {
     const std::lock_guard lock{mutex_};
     if (waiting_.empty())
-        idle_.push_back(&by);
+        idle_.push_back(&worker);
     return !waiting_.empty();
 }
 
-/// Null when there is none; then it is idle.
-pool::job* pool::take(session& by)
+/// Null when no job waits; the session is idle then.
+pool::job* pool::take_job(session& worker)
 {
     std::vector<job*> late;
     job* next = nullptr;
     {
         const std::lock_guard lock{mutex_};
-        by.serves = true;
+        worker.connects = true;
         const auto oldest = connection::clock::now() - settings_.answer_limit;
         while (!waiting_.empty() && !next) {
             auto* const first = waiting_.front();
             waiting_.pop_front();
-            if (first->since < oldest)
+            if (first->queued_at < oldest)
                 late.push_back(first);
             else
                 next = first;
         }
         if (!next)
-            idle_.push_back(&by);
+            idle_.push_back(&worker);
     }
     if (!late.empty())
         fail(late, std::make_exception_ptr(
                        error{errc::store_unavailable,
                              fmt::format("PostgreSQL at {}: no connection became free in time",
-                                         settings_.where->name())}));
+                                         settings_.server->name())}));
     return next;
 }
 
-/// Of a session that cannot connect: leaves what waits to those that could, if any. False when it
-/// is idle then. Otherwise what was asked for before it tried fails.
-bool pool::leave_work(session& by, connection::clock::time_point since, std::exception_ptr failure)
+/// Called for a session that cannot connect. If other sessions can, leaves the waiting jobs to
+/// them, makes this session idle, and returns false. Otherwise fails the jobs that were queued
+/// before it tried to connect.
+bool pool::leave_jobs(session& worker, connection::clock::time_point tried_at,
+                      std::exception_ptr failure)
 {
     std::vector<job*> failed;
     session* other = nullptr;
     bool is_alone = true;
     {
         const std::lock_guard lock{mutex_};
-        by.serves = false;
-        const auto serves = [](const session& each) {
-            return each.serves;
+        worker.connects = false;
+        const auto connects = [](const session& candidate) {
+            return candidate.connects;
         };
-        is_alone = std::ranges::none_of(sessions_, serves);
+        is_alone = std::ranges::none_of(sessions_, connects);
         if (is_alone) {
-            while (!waiting_.empty() && waiting_.front()->since <= since) {
+            while (!waiting_.empty() && waiting_.front()->queued_at <= tried_at) {
                 failed.push_back(waiting_.front());
                 waiting_.pop_front();
             }
         } else {
-            const auto idle =
-                std::ranges::find_if(idle_, [&](const session* each) { return serves(*each); });
+            const auto idle = std::ranges::find_if(
+                idle_, [&](const session* session) { return connects(*session); });
             if (!waiting_.empty() && idle != idle_.end()) {
                 other = *idle;
                 idle_.erase(idle);
             }
-            idle_.insert(idle_.begin(), &by); // the last that is chosen
+            idle_.insert(idle_.begin(), &worker); // it is chosen last
         }
     }
     if (other)
@@ -170,27 +172,27 @@ bool pool::leave_work(session& by, connection::clock::time_point since, std::exc
     return is_alone;
 }
 
-/// It connects before it takes a statement: a session that cannot keeps none from the others.
-asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
+/// Connects before it takes a job, so that a session that cannot connect holds no job.
+asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& worker)
 {
-    while (self->has_work(by)) {
-        const auto begun = connection::clock::now();
+    while (self->has_jobs(worker)) {
+        const auto tried_at = connection::clock::now();
         std::exception_ptr failure;
         try {
-            co_await self->ensure_open(by);
+            co_await self->ensure_open(worker);
         } catch (...) {
             failure = std::current_exception();
         }
         if (failure) {
-            if (!self->leave_work(by, begun, std::move(failure)))
+            if (!self->leave_jobs(worker, tried_at, std::move(failure)))
                 co_return;
             continue;
         }
-        auto* const next = self->take(by);
+        auto* const next = self->take_job(worker);
         if (!next)
             co_return;
         try {
-            next->rows = co_await self->execute(by, next->what);
+            next->rows = co_await self->execute(worker, next->statement);
         } catch (...) {
             next->failure = std::current_exception();
         }
@@ -198,84 +200,85 @@ asio::awaitable<void> pool::work(std::shared_ptr<pool> self, session& by)
     }
 }
 
-/// Completes the calls with the failure. The last call takes it over, so that the pool keeps no
+/// Completes the jobs with the failure. The last job takes it over, so that the pool keeps no
 /// reference to an exception that a caller reads.
-void pool::fail(const std::vector<job*>& all, std::exception_ptr failure)
+void pool::fail(const std::vector<job*>& jobs, std::exception_ptr failure)
 {
-    for (job* each : all) {
-        each->failure = each == all.back() ? std::move(failure) : failure;
-        finish(*each);
+    for (job* failed : jobs) {
+        failed->failure = failed == jobs.back() ? std::move(failure) : failure;
+        finish(*failed);
     }
 }
 
 void pool::finish(job& work)
 {
-    // Once it is posted, the job may be gone: nothing that post() uses may stand in it.
+    // As soon as the completion is posted, the job may be gone: post() must not use it.
     const auto executor = std::move(work.executor);
     asio::post(executor, [done = std::move(*work.done)]() mutable { std::move(done)(); });
 }
 
-void pool::lost(session& by, std::string_view why)
+void pool::report_loss(session& worker, std::string_view reason)
 {
-    if (std::exchange(by.was_open, false))
-        settings_.troubles->tell(trouble::connection_lost, why);
+    if (std::exchange(worker.was_open, false))
+        settings_.warnings->report(warning::connection_lost, reason);
 }
 
-asio::awaitable<void> pool::ensure_open(session& by)
+asio::awaitable<void> pool::ensure_open(session& worker)
 {
-    if (by.link->is_open())
+    if (worker.link->is_open())
         co_return;
-    by.link->close();
-    lost(by, "it ended while nothing was asked, or another server is used now");
-    if (by.not_before) {
-        asio::steady_timer wait{by.strand, *by.not_before};
+    worker.link->close();
+    report_loss(worker, "the idle session ended, or the store now uses another server");
+    if (worker.not_before) {
+        asio::steady_timer wait{worker.strand, *worker.not_before};
         asio::use_awaitable_t<> token;
         co_await wait.async_wait(asio::as_tuple(token));
     }
     try {
-        co_await by.link->open();
+        co_await worker.link->open();
         if (settings_.schema)
-            co_await settings_.schema->read_again(*by.link);
+            co_await settings_.schema->read_again(*worker.link);
         if (settings_.on_open)
-            co_await settings_.on_open(*by.link);
+            co_await settings_.on_open(*worker.link);
     } catch (...) {
-        by.link->close();
-        settings_.troubles->tell(trouble::connection_failed, std::current_exception());
-        by.not_before = connection::clock::now() + by.waits.next();
+        worker.link->close();
+        settings_.warnings->report(warning::connection_failed, std::current_exception());
+        worker.not_before = connection::clock::now() + worker.backoff.next();
         throw;
     }
-    by.was_open = true;
-    by.not_before.reset();
-    by.waits.reset();
+    worker.was_open = true;
+    worker.not_before.reset();
+    worker.backoff.reset();
 }
 
-asio::awaitable<result> pool::execute(session& by, const request& what)
+asio::awaitable<result> pool::execute(session& worker, const request& statement)
 {
-    /// The same statement, after one that the server rolled back for another's sake.
-    constexpr int most_passing = 4;
-    bool repeats = settings_.how == repeating::twice;
-    bool changes_session = true;
-    for (int passing = 0;; ++passing) {
-        co_await ensure_open(by);
-        if (what.schema_version != 0 && what.schema_version != settings_.schema->version())
+    // How often a statement is sent again after a conflict with another transaction.
+    constexpr int max_conflicts = 4;
+    bool resends = settings_.on_lost_answer == lost_answer::resend;
+    bool may_change_session = true;
+    for (int conflicts = 0;; ++conflicts) {
+        co_await ensure_open(worker);
+        if (statement.schema_version != 0 &&
+            statement.schema_version != settings_.schema->version())
             throw stale_request{};
         try {
-            auto rows = co_await by.link->execute(what);
+            auto rows = co_await worker.link->execute(statement);
             co_return rows;
         } catch (const lost_connection& failed) {
-            lost(by, failed.detail());
-            if (!std::exchange(repeats, false))
+            report_loss(worker, failed.detail());
+            if (!std::exchange(resends, false))
                 throw;
         } catch (const server_error& refused) {
-            // Either way the server has rolled the statement back.
+            // The server has rolled the statement back in both cases.
             if (refused.ends_session())
-                lost(by, refused.detail());
-            const bool is_other_session =
-                refused.ends_session() && std::exchange(changes_session, false);
-            const bool is_passing = refused.is_passing() && passing < most_passing;
-            if (!is_other_session && !is_passing)
+                report_loss(worker, refused.detail());
+            const bool changes_session =
+                refused.ends_session() && std::exchange(may_change_session, false);
+            const bool is_conflict = refused.is_conflict() && conflicts < max_conflicts;
+            if (!changes_session && !is_conflict)
                 throw;
-            settings_.troubles->tell(trouble::statement_repeated, refused.detail());
+            settings_.warnings->report(warning::statement_repeated, refused.detail());
         }
     }
 }

@@ -15,12 +15,12 @@
 
 namespace pawl::postgres {
 
-/// How long to wait before a lost connection is made anew.
-class back_off {
+/// How long to wait before the next attempt to connect.
+class reconnect_backoff {
 public:
-    back_off(duration first, duration longest) : first_(first), longest_(longest) {}
+    reconnect_backoff(duration first, duration longest) : first_(first), longest_(longest) {}
 
-    /// After one more failure; shortened at random by up to a half.
+    /// The wait after one more failure: exponential, and shortened at random by up to a half.
     duration next();
     void reset() noexcept { failures_ = 0; }
 
@@ -31,26 +31,26 @@ private:
     std::minstd_rand random_{std::random_device{}()};
 };
 
-/// How the statements of a pool may be repeated.
-enum class repeating : std::uint8_t {
-    once,  ///< a write: when its answer is lost, the caller learns it
-    twice, ///< a read: when its answer is lost, it is sent again
+/// What a pool does when the answer to a statement is lost.
+enum class lost_answer : std::uint8_t {
+    fail,   ///< a write: the call fails
+    resend, ///< a read: the statement is sent once more
 };
 
-/// Connections of one kind, and the statements that wait for one. Its coroutines keep it alive;
-/// while nothing is asked of it, it has none.
+/// Connections of one kind, and the statements that wait for one. Its coroutines keep it alive; an
+/// idle pool has none.
 class pool : public std::enable_shared_from_this<pool> {
 public:
     struct settings {
-        std::shared_ptr<const target> where;
-        std::shared_ptr<trouble_log> troubles;
+        std::shared_ptr<const target> server;
+        std::shared_ptr<warning_log> warnings;
         std::size_t connections = 1;
         bool prepares = true;
         connection::clock::duration answer_limit{};
         duration reconnect_backoff_initial{};
         duration reconnect_backoff_max{};
-        repeating how = repeating::once;
-        std::shared_ptr<schema_memory> schema; ///< read again for each session; null: not
+        lost_answer on_lost_answer = lost_answer::fail;
+        std::shared_ptr<schema_memory> schema; ///< read again for each session, unless null
 
         /// Called with each session before its first statement; may be empty.
         std::function<boost::asio::awaitable<void>(connection&)> on_open;
@@ -59,15 +59,15 @@ public:
     pool(boost::asio::any_io_executor executor, settings options);
 
     /// From any executor; completes on the caller's. Throws error.
-    boost::asio::awaitable<result> run(request what);
+    boost::asio::awaitable<result> run(request statement);
 
 private:
-    /// A statement that somebody waits for, in the frame of the coroutine that waits.
+    /// A statement in the frame of the coroutine that waits for it.
     struct job {
-        request what;
+        request statement;
         result rows;
         std::exception_ptr failure;
-        connection::clock::time_point since; ///< when it was asked for
+        connection::clock::time_point queued_at;
         boost::asio::any_io_executor executor;
         std::optional<boost::asio::any_completion_handler<void()>> done;
     };
@@ -79,24 +79,25 @@ private:
         boost::asio::any_io_executor strand;
         std::shared_ptr<connection> link;
         bool was_open = false;
-        bool serves = false; ///< it could connect when it last had to; guarded by the mutex
-        back_off waits;
+        bool connects = false; ///< its last attempt to connect succeeded; guarded by the mutex
+        reconnect_backoff backoff;
         std::optional<connection::clock::time_point> not_before; ///< after a failure to connect
     };
 
     struct enqueue;
 
     void submit(job& work);
-    void begin(session& by);
-    bool has_work(session& by);
-    job* take(session& by);
-    bool leave_work(session& by, connection::clock::time_point since, std::exception_ptr failure);
-    static boost::asio::awaitable<void> work(std::shared_ptr<pool> self, session& by);
-    boost::asio::awaitable<result> execute(session& by, const request& what);
-    boost::asio::awaitable<void> ensure_open(session& by);
-    void lost(session& by, std::string_view why);
+    void begin(session& worker);
+    bool has_jobs(session& worker);
+    job* take_job(session& worker);
+    bool leave_jobs(session& worker, connection::clock::time_point tried_at,
+                    std::exception_ptr failure);
+    static boost::asio::awaitable<void> work(std::shared_ptr<pool> self, session& worker);
+    boost::asio::awaitable<result> execute(session& worker, const request& statement);
+    boost::asio::awaitable<void> ensure_open(session& worker);
+    void report_loss(session& worker, std::string_view reason);
     static void finish(job& work);
-    static void fail(const std::vector<job*>& all, std::exception_ptr failure);
+    static void fail(const std::vector<job*>& jobs, std::exception_ptr failure);
 
     const boost::asio::any_io_executor executor_;
     const settings settings_;

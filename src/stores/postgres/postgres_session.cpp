@@ -53,16 +53,16 @@ std::optional<std::string_view> postgres_rows::text(std::size_t row, std::size_t
                             static_cast<std::size_t>(PQgetlength(rows, r, c))};
 }
 
-void postgres_rows::refuse(std::size_t row, std::size_t column, const char* why)
+void postgres_rows::refuse(std::size_t row, std::size_t column, const char* reason)
 {
     throw error{errc::invalid_argument,
-                fmt::format("postgres_rows: row {}, column {} {}", row, column, why)};
+                fmt::format("postgres_rows: row {}, column {} {}", row, column, reason)};
 }
 
 namespace {
 
-/// Without the white space and the comments that it begins with.
-std::string_view without_space(std::string_view sql)
+/// Removes leading white space and comments.
+std::string_view trim_front(std::string_view sql)
 {
     for (;;) {
         sql.remove_prefix(std::min(sql.find_first_not_of(" \t\r\n\f\v;"), sql.size()));
@@ -75,10 +75,10 @@ std::string_view without_space(std::string_view sql)
     }
 }
 
-/// The next word of a statement, in capitals; empty when something else comes next.
+/// Takes the next word of a statement, in upper case; empty when no word follows.
 std::string take_word(std::string_view& sql)
 {
-    sql = without_space(sql);
+    sql = trim_front(sql);
     std::string word;
     while (!sql.empty() && std::isalpha(static_cast<unsigned char>(sql.front()))) {
         word += static_cast<char>(std::toupper(static_cast<unsigned char>(sql.front())));
@@ -87,7 +87,7 @@ std::string take_word(std::string_view& sql)
     return word;
 }
 
-/// True of statements that begin or end transactions; ROLLBACK TO a savepoint does neither.
+/// Whether a statement begins or ends a transaction; ROLLBACK TO a savepoint does neither.
 bool controls_transactions(std::string_view sql)
 {
     const auto first = take_word(sql);
@@ -103,15 +103,15 @@ bool controls_transactions(std::string_view sql)
     return std::ranges::find(others, first) != std::end(others);
 }
 
-/// What the server says of the program's own statement: a class of errors that is not the
-/// database's or the moment's is the program's.
-[[noreturn]] void throw_to_program(const postgres::server_error& refused)
+/// Reports the failure of a statement of the application. Errors that neither the database nor a
+/// temporary condition causes are the application's: invalid_argument.
+[[noreturn]] void throw_to_application(const postgres::server_error& refused)
 {
     static constexpr std::string_view others[] = {"40", "53", "55P03", "57", "58", "XX"};
     const auto code = refused.code();
-    const bool is_other = std::ranges::any_of(
+    const bool is_servers_fault = std::ranges::any_of(
         others, [&](std::string_view prefix) { return refused.state().starts_with(prefix); });
-    if (!is_other && (code == errc::store_corrupt || code == errc::store_unavailable))
+    if (!is_servers_fault && (code == errc::store_corrupt || code == errc::store_unavailable))
         throw error{errc::invalid_argument, refused.detail()};
     throw refused;
 }
@@ -121,16 +121,16 @@ bool controls_transactions(std::string_view sql)
 boost::asio::awaitable<postgres_rows>
 postgres_session::execute(std::string sql, std::vector<postgres_value> parameters)
 {
-    constexpr std::size_t most_parameters = 65'535;
+    constexpr std::size_t max_parameters = 65'535;
     if (controls_transactions(sql))
         throw error{errc::invalid_argument,
                     fmt::format("postgres_session::execute: the function of postgres_transaction() "
                                 "must not begin or end transactions: {}",
                                 sql.substr(0, 80))};
-    if (parameters.size() > most_parameters)
+    if (parameters.size() > max_parameters)
         throw error{errc::invalid_argument,
                     fmt::format("postgres_session::execute: {} parameters are more than {}",
-                                parameters.size(), most_parameters)};
+                                parameters.size(), max_parameters)};
     postgres::result_pointer rows;
     std::optional<postgres::server_error> refused;
     try {
@@ -139,7 +139,7 @@ postgres_session::execute(std::string sql, std::vector<postgres_value> parameter
         refused = failed;
     }
     if (refused)
-        throw_to_program(*refused);
+        throw_to_application(*refused);
     co_return postgres_rows{std::shared_ptr<const PGresult>{std::move(rows)}};
 }
 

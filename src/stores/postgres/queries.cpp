@@ -12,7 +12,7 @@ namespace pawl::postgres {
 
 namespace {
 
-/// Of the table runs, joined with workflows as `flow`, as core::read_record() reads them.
+/// Columns of runs, joined with workflows as `flow`, in the order of core::read_record().
 constexpr std::string_view record_columns =
     "runs.id, flow.name, runs.foreign_id, runs.version, runs.state, runs.status, runs.visit, "
     "runs.entered_at, runs.attempt, runs.step_done, runs.not_before, runs.wake_at, "
@@ -20,12 +20,12 @@ constexpr std::string_view record_columns =
     "runs.reason, runs.start_key, runs.trace_parent, runs.object_version, runs.details, "
     "runs.object";
 
-/// Of the table events as `e`, joined with runs and workflows, as core::read_event() reads them.
+/// Columns of events as `e`, joined with runs and workflows, in the order of core::read_event().
 constexpr std::string_view event_columns =
     "e.position, e.kind, runs.id, flow.name, runs.foreign_id, e.version, e.from_status, "
     "e.to_status, e.state, e.attempt, e.error, e.requested_by, e.at";
 
-/// Of the table messages, as core::read_message() reads them.
+/// Columns of messages, in the order of core::read_message().
 constexpr std::string_view message_columns =
     "sequence, kind, sent_at, expires_at, name, key, requested_by, payload_version, payload";
 
@@ -41,13 +41,13 @@ std::string select_runs(std::string_view rest)
     return fmt::format("SELECT {{1}} {} {}", from_runs, rest);
 }
 
-/// In microseconds. The end of a lease has to fit into its column.
+/// Microseconds, limited so that the end of the lease fits into its column.
 std::int64_t microseconds_of(duration lease_duration)
 {
     return std::min(lease_duration, duration::max() / 2).count();
 }
 
-/// A limit with one more row, which tells whether another page follows.
+/// The limit plus one: the additional row shows whether another page follows.
 std::int64_t one_more(std::size_t limit)
 {
     return clamp(std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max() - 1) + 1);
@@ -71,8 +71,8 @@ public:
         add_time("runs.updated_at >= ${2}::bigint", query.updated_from);
         add_time("runs.updated_at < ${2}::bigint", query.updated_to);
         if (query.has_error)
-            where_ += *query.has_error ? " AND runs.last_error IS NOT NULL"
-                                       : " AND runs.last_error IS NULL";
+            filters_ += *query.has_error ? " AND runs.last_error IS NOT NULL"
+                                         : " AND runs.last_error IS NULL";
         if (!query.error_text.empty())
             add("position(${2}::bytea IN runs.last_error) > 0").bytes(query.error_text);
         if (query.after) {
@@ -83,8 +83,8 @@ public:
         }
     }
 
-    /// Runs are sought workflow by workflow, or foreign id by foreign id, in the order of the index
-    /// on each one's runs.
+    /// Searches the runs of each workflow, or of each foreign id, in the order of the index on
+    /// them.
     std::string sql()
     {
         const std::string order = is_newest_first() ? "DESC" : "ASC";
@@ -94,21 +94,21 @@ public:
             flows = fmt::format("flow.name = ${}::bytea", values_.count());
         }
         std::string ids;
-        std::string sought = sought_by_workflow();
+        std::string condition = workflow_condition();
         if (query_.foreign_ids) {
             values_.bytes_array(*query_.foreign_ids);
             ids =
                 fmt::format("CROSS JOIN (SELECT DISTINCT id FROM unnest(${}::bytea[]) id) wanted ",
                             values_.count());
-            sought = "{0}.index_key(int4send(runs.workflow), runs.foreign_id) = "
-                     "{0}.index_key(int4send(flow.workflow), wanted.id)";
+            condition = "{0}.index_key(int4send(runs.workflow), runs.foreign_id) = "
+                        "{0}.index_key(int4send(flow.workflow), wanted.id)";
         }
         values_.int8(one_more(query_.limit));
         return fmt::format(
             "SELECT {{1}} FROM {{0}}.workflows flow {0}CROSS JOIN LATERAL (SELECT * FROM "
             "{{0}}.runs WHERE {1}{2} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}) runs "
             "WHERE {5} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}",
-            ids, sought, where_, order, values_.count(), flows);
+            ids, condition, filters_, order, values_.count(), flows);
     }
 
     parameters values() && { return std::move(values_); }
@@ -116,10 +116,10 @@ public:
 private:
     bool is_newest_first() const { return query_.order == sort_order::newest_first; }
 
-    /// The runs of a workflow, by the index that has the fewest of them.
-    std::string sought_by_workflow() const
+    /// The condition for the runs of a workflow that selects the smallest index.
+    std::string workflow_condition() const
     {
-        const auto by = [](std::string_view mark, std::string_view condition) {
+        const auto use_index = [](std::string_view mark, std::string_view condition) {
             return fmt::format("int4send(runs.workflow) || '\\x{0}' = int4send(flow.workflow) || "
                                "'\\x{0}' AND {1}",
                                mark, condition);
@@ -127,15 +127,15 @@ private:
         if (query_.states && std::ranges::all_of(*query_.states, [](run_state state) {
                 return state == run_state::paused;
             }))
-            return by("03", "runs.paused");
+            return use_index("03", "runs.paused");
         if (query_.has_error.value_or(false) || !query_.error_text.empty())
-            return by("04", "runs.last_error IS NOT NULL");
+            return use_index("04", "runs.last_error IS NOT NULL");
         if (query_.states && std::ranges::none_of(*query_.states, is_finished))
-            return by("02", "coalesce(runs.finished_at, 0) = 0");
+            return use_index("02", "coalesce(runs.finished_at, 0) = 0");
         return "runs.workflow = flow.workflow";
     }
 
-    /// "{2}" and "{3}" stand for the numbers of the next parameters.
+    /// "{2}" and "{3}" stand for the numbers of the next two parameters.
     parameters& add(std::string_view condition)
     {
         std::string numbered{condition};
@@ -145,7 +145,7 @@ private:
         };
         replace("{2}", values_.count() + 1);
         replace("{3}", values_.count() + 2);
-        where_ += " AND " + numbered;
+        filters_ += " AND " + numbered;
         return values_;
     }
 
@@ -156,7 +156,7 @@ private:
     }
 
     const record_query& query_;
-    std::string where_;
+    std::string filters_;
     parameters values_;
 };
 
@@ -171,9 +171,9 @@ request queries::make(const char* name, std::string_view doing, std::string_view
                       parameters values) const
 {
     std::string text{sql};
-    const auto replace = [&text](std::string_view from, std::string_view by) {
-        for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += by.size())
-            text.replace(at, from.size(), by);
+    const auto replace = [&text](std::string_view from, std::string_view value) {
+        for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += value.size())
+            text.replace(at, from.size(), value);
     };
     replace("{1}", record_columns);
     replace("{0}", schema_);
@@ -206,7 +206,7 @@ request queries::list(const record_query& query) const
 {
     list_filter filter{query};
     const auto sql = filter.sql();
-    // Listings come in too many shapes to keep each prepared.
+    // There are too many forms of listings to prepare each.
     return make("", "listing runs", sql, std::move(filter).values());
 }
 
@@ -238,8 +238,8 @@ request queries::finished_before(std::uint32_t shard, std::string_view workflow,
 request queries::due(std::uint32_t shard, const due_position& from, time_point until,
                      std::size_t limit) const
 {
-    // The runs that are due and one more, then the first that is not yet: that is where the next
-    // page begins, if it is there.
+    // The due runs and one more, and then the first run that is not due yet: the next page begins
+    // at the row after the limit, if any.
     return make("pawl_due", "reading due runs",
                 "WITH page AS ((SELECT wake_at, run FROM {0}.due WHERE shard = $1::integer AND "
                 "(wake_at, run) >= ($2::bigint, $3::uuid) AND wake_at <= $4::bigint "
@@ -436,9 +436,9 @@ request queries::roles(std::string_view prefix) const
 
 request queries::forget_roles(std::string_view prefix) const
 {
-    // Those that somebody is claiming at the moment are left alone.
+    // Roles that are being claimed at the moment are skipped.
     return make(
-        "pawl_forget_roles", "forgetting roles",
+        "pawl_forget_roles", "deleting roles",
         "DELETE FROM {0}.roles WHERE name = ANY (ARRAY(SELECT name FROM {0}.roles WHERE "
         "name >= $1::bytea AND name < $2::bytea AND (owner IS NULL OR "
         "{0}.is_lapsed(lease_until, lease_duration, {0}.now_us())) FOR UPDATE SKIP LOCKED)) "
@@ -472,9 +472,9 @@ request queries::add_workflow(std::string_view name, bool with_shards) const
                 parameters{}.bytes(name).boolean(with_shards).int4(core::max_shards_of_all));
 }
 
-request queries::apply(parameters batch, duration patience) const
+request queries::apply(parameters batch, duration lock_timeout) const
 {
-    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(lock_timeout).count();
     batch.int4(static_cast<std::int32_t>(limit));
     return make("pawl_apply", "storing a batch",
                 "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", std::move(batch));
@@ -504,8 +504,8 @@ request queries::find_locked(const std::vector<lock_key>& keys) const
 
 request queries::notify(const std::vector<std::string>& payloads) const
 {
-    return make("pawl_notify", "telling of commits",
-                // It need not be durable: those whom a crash keeps from hearing it ask later.
+    return make("pawl_notify", "notifying of commits",
+                // Notifications need not be durable: polling finds what a crash has lost.
                 fmt::format("SELECT set_config('synchronous_commit', 'off', true) UNION ALL "
                             "SELECT pg_notify('{}', payload)::text FROM unnest($1::text[]) "
                             "payload",
@@ -515,7 +515,7 @@ request queries::notify(const std::vector<std::string>& payloads) const
 
 request queries::commits() const
 {
-    return make("pawl_commits", "asking for commits",
+    return make("pawl_commits", "polling for commits",
                 "SELECT s.shard, s.commits, (SELECT min(d.wake_at) FROM {0}.due d WHERE "
                 "d.shard = s.shard) FROM {0}.shards s ORDER BY s.shard",
                 parameters{});

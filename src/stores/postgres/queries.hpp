@@ -23,7 +23,8 @@ struct lock_key {
     friend auto operator<=>(const lock_key&, const lock_key&) = default;
 };
 
-/// Everything that is asked of a database but apply(): the statements, and how their rows are read.
+/// The statements of a store, and the readers of their rows; batch.hpp encodes apply()'s
+/// parameters.
 class queries {
 public:
     queries(std::string_view schema, std::uint32_t shards);
@@ -61,14 +62,14 @@ public:
     request sweep_removed() const;
     request find_workflow(std::string_view name) const;
     request add_workflow(std::string_view name, bool with_shards) const;
-    /// @param patience for each of its locks.
-    request apply(parameters batch, duration patience) const;
+    /// @param lock_timeout the limit for each lock.
+    request apply(parameters batch, duration lock_timeout) const;
     request shards_of(const std::vector<run_id>& runs) const;
     request find_locked(const std::vector<lock_key>& keys) const;
     request notify(const std::vector<std::string>& payloads) const;
     request commits() const;
 
-    /// Of each workflow.
+    /// Number of shards of each workflow.
     std::uint32_t shards() const noexcept { return shards_; }
 
     /// The channel of the schema's notifications.
@@ -86,11 +87,11 @@ public:
     static std::vector<stream_event> read_topic_events(result rows);
     static std::vector<lease> read_leases(result rows);
     static std::vector<role_lease> read_roles(result rows);
-    /// Of the columns workflow, first_shard.
-    static workflow_place read_place(result& row);
+    /// Reads the columns workflow and first_shard.
+    static workflow_location read_workflow(result& row);
 
 private:
-    /// Puts the schema in the place of "{0}" and the columns of a record in that of "{1}".
+    /// Replaces "{0}" by the schema and "{1}" by the columns of a record.
     request make(const char* name, std::string_view doing, std::string_view sql,
                  parameters values) const;
 

@@ -1,5 +1,4 @@
-// How the rows of queries are read.
-#include "core/stream_headers.hpp"
+// Reads the rows that queries return.
 #include "pawl/error.hpp"
 #include "stores/common/row_mapping.hpp"
 #include "stores/common/store_semantics.hpp"
@@ -13,8 +12,6 @@
 namespace pawl::postgres {
 
 namespace {
-
-constexpr auto last_outcome = message_outcome::expired;
 
 template <typename Row, typename Read>
 std::vector<Row> read_all(result& rows, Read read)
@@ -57,13 +54,9 @@ std::vector<status_count> queries::read_counts(result rows, bool unfinished_only
 {
     std::vector<status_count> counts;
     while (rows.next()) {
-        status_count where;
-        rows.read(where.workflow);
-        rows.read(where.status);
-        where.state = core::read_run_state(rows);
-        rows.read(where.runs);
-        if (!unfinished_only || !is_finished(where.state))
-            counts.push_back(std::move(where));
+        auto counted = core::read_status_count(rows);
+        if (!unfinished_only || !is_finished(counted.state))
+            counts.push_back(std::move(counted));
     }
     return counts;
 }
@@ -72,11 +65,11 @@ due_page queries::read_due(result rows, time_point until, std::size_t limit)
 {
     due_page page;
     while (rows.next()) {
-        due_position place;
-        rows.read(place.at);
-        rows.read(place.id);
-        if (page.runs.size() == limit || place.at > until) {
-            page.next = place;
+        due_position position;
+        rows.read(position.at);
+        rows.read(position.id);
+        if (page.runs.size() == limit || position.at > until) {
+            page.next = position;
             break;
         }
         page.runs.push_back(core::read_record(rows));
@@ -98,14 +91,7 @@ std::optional<settlement> queries::read_settlement(result rows)
 {
     if (!rows.next())
         return {};
-    settlement end;
-    rows.read(end.sequence);
-    const auto outcome = rows.integer();
-    if (outcome < 0 || outcome > static_cast<std::int64_t>(last_outcome))
-        rows.damaged(fmt::format("a message has the unknown outcome {}", outcome));
-    end.outcome = static_cast<message_outcome>(outcome);
-    rows.read(end.detail);
-    return end;
+    return core::read_settlement(rows);
 }
 
 std::uint64_t queries::read_position(result rows)
@@ -117,24 +103,13 @@ std::uint64_t queries::read_position(result rows)
     const auto end = text.data() + text.size();
     if (const auto read = std::from_chars(text.data(), end, position);
         read.ec != std::errc{} || read.ptr != end)
-        rows.damaged("a position is none");
+        rows.throw_corrupt(fmt::format("expected a position, found \"{}\"", text));
     return position;
 }
 
 std::vector<stream_event> queries::read_topic_events(result rows)
 {
-    return read_all<stream_event>(rows, [](result& row) {
-        stream_event read;
-        row.read(read.position);
-        row.read(read.id);
-        row.read(read.key);
-        row.read(read.type);
-        read.headers = core::decode_headers(row.bytes());
-        row.read(read.payload);
-        row.read(read.trace_parent);
-        row.read(read.at);
-        return read;
-    });
+    return read_all<stream_event>(rows, core::read_stream_event<result>);
 }
 
 std::vector<lease> queries::read_leases(result rows)
@@ -153,29 +128,23 @@ std::vector<lease> queries::read_leases(result rows)
 
 std::vector<role_lease> queries::read_roles(result rows)
 {
-    return read_all<role_lease>(rows, [](result& row) {
-        role_lease read;
-        row.read(read.role);
-        row.read(read.epoch);
-        row.read(read.owner);
-        row.read(read.until);
-        return read;
-    });
+    return read_all<role_lease>(rows, core::read_role_lease<result>);
 }
 
-workflow_place queries::read_place(result& row)
+workflow_location queries::read_workflow(result& row)
 {
-    workflow_place place;
-    row.read(place.number);
+    workflow_location location;
+    row.read(location.number);
     if (row.is_null()) {
         row.skip();
-        return place;
+        return location;
     }
     const auto first = row.integer();
     if (first < 0 || first >= core::max_shards_of_all)
-        row.damaged(fmt::format("a workflow has shards from {} on, which cannot exist", first));
-    place.first_shard = static_cast<std::uint32_t>(first);
-    return place;
+        row.throw_corrupt(
+            fmt::format("a workflow has the first shard {}, which is out of range", first));
+    location.first_shard = static_cast<std::uint32_t>(first);
+    return location;
 }
 
 } // namespace pawl::postgres

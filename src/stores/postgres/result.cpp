@@ -1,10 +1,9 @@
 #include "stores/postgres/result.hpp"
 
+#include "stores/common/row_mapping.hpp"
 #include "stores/postgres/error.hpp"
 
 #include <boost/endian/conversion.hpp>
-
-#include <algorithm>
 
 namespace pawl::postgres {
 
@@ -27,24 +26,24 @@ std::string_view result::bytes()
     return {begin, static_cast<std::size_t>(length)};
 }
 
-void result::damaged(std::string_view what) const
+void result::throw_corrupt(std::string_view problem) const
 {
-    throw_damaged(where_, what);
+    postgres::throw_corrupt(server_, problem);
 }
 
 std::int64_t result::integer()
 {
     const auto value = bytes();
-    const auto* at = reinterpret_cast<const unsigned char*>(value.data());
+    const auto* first = reinterpret_cast<const unsigned char*>(value.data());
     switch (value.size()) {
     case 2:
-        return boost::endian::load_big_s16(at);
+        return boost::endian::load_big_s16(first);
     case 4:
-        return boost::endian::load_big_s32(at);
+        return boost::endian::load_big_s32(first);
     case 8:
-        return boost::endian::load_big_s64(at);
+        return boost::endian::load_big_s64(first);
     default:
-        damaged("a number is missing, or is none");
+        throw_corrupt("expected a number");
     }
 }
 
@@ -52,20 +51,14 @@ bool result::boolean()
 {
     const auto value = bytes();
     if (value.size() != 1)
-        damaged("a boolean is missing, or is none");
+        throw_corrupt("expected a boolean");
     return value.front() != 0;
 }
 
 run_id result::id()
 {
-    run_id read;
     const auto value = bytes();
-    if (value.empty())
-        return read;
-    if (value.size() != read.bytes.size())
-        damaged("a run's id is none");
-    std::ranges::copy(value, read.bytes.begin());
-    return read;
+    return value.empty() ? run_id{} : core::decode_run_id(*this, value);
 }
 
 void result::read(std::optional<time_point>& value)

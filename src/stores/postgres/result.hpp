@@ -19,36 +19,38 @@ struct free_result {
 };
 using result_pointer = std::unique_ptr<PGresult, free_result>;
 
-/// What a statement gave: its rows, read column by column in their order, in binary.
+/// The rows of a statement, in binary. Columns are read one after another.
 ///
 ///     while (rows.next()) { rows.read(a); rows.read(b); }
 class result {
 public:
     result() = default;
 
-    /// `where` outlives it: it is named in errors.
-    result(result_pointer rows, std::string_view where) : rows_(std::move(rows)), where_(where) {}
+    /// `server`, the name for errors, must outlive the result.
+    result(result_pointer rows, std::string_view server) : rows_(std::move(rows)), server_(server)
+    {
+    }
 
     int size() const noexcept { return rows_ ? PQntuples(rows_.get()) : 0; }
-    [[noreturn]] void damaged(std::string_view what) const;
+    [[noreturn]] void throw_corrupt(std::string_view problem) const;
 
-    /// Goes to the next row, at first to the first; false past the last.
+    /// Moves to the next row, first to row 0; false after the last.
     bool next() noexcept;
 
-    // Each reads the next column. Throws error (store_corrupt) when it is not of that type.
+    // Each function reads the next column and throws error (store_corrupt) if its type is another.
     bool is_null() const noexcept;
     void skip() noexcept { ++column_; }
     std::int64_t integer(); ///< of int2, int4 and int8
     bool boolean();
     std::string_view bytes(); ///< empty for NULL; good while the result lives
-    run_id id();              ///< none for NULL
+    run_id id();              ///< the null id for NULL
 
     template <typename Number>
     void read(Number& value)
     {
         const auto stored = integer();
         if (!std::in_range<Number>(stored))
-            damaged("a number is out of its range");
+            throw_corrupt("a number is out of its range");
         value = static_cast<Number>(stored);
     }
     void read(bool& value) { value = boolean(); }
@@ -59,7 +61,7 @@ public:
 
 private:
     result_pointer rows_;
-    std::string_view where_;
+    std::string_view server_;
     int row_ = -1;
     int column_ = 0;
 };

@@ -26,16 +26,16 @@ extern const std::string_view schema_script;
 
 namespace {
 
-/// How long making or migrating a schema may take, and waiting for another process that does.
-constexpr std::chrono::hours longest_change{1};
+/// How long creating or migrating a schema may take, and waiting for another process that does so.
+constexpr std::chrono::hours max_change_time{1};
 
-/// How much longer than its limit in the server the answer to a statement may take.
+/// How long after a statement's time limit in the server its answer may arrive.
 constexpr std::chrono::seconds answer_grace{5};
 
-/// The advisory lock under which schemas are made: "Pawl" in ASCII, then the schema's name hashed.
+/// The advisory lock for creating schemas: "Pawl" in ASCII, then the hash of the schema's name.
 constexpr int lock_number = 0x5061'776c;
 
-/// How many parts the script has.
+/// The number of parts of the script.
 int newest_version()
 {
     int parts = 0;
@@ -45,40 +45,40 @@ int newest_version()
     return parts;
 }
 
-void refuse_newer(std::string_view where, std::string_view schema, std::int64_t version)
+void refuse_newer(std::string_view server, std::string_view schema, std::int64_t version)
 {
     if (version > newest_version())
         throw error{errc::store_version_unsupported,
                     fmt::format("PostgreSQL at {}: the schema {} is version {}, this Pawl knows up "
                                 "to {}",
-                                where, schema, version, newest_version())};
+                                server, schema, version, newest_version())};
 }
 
-asio::awaitable<result> ask(connection& link, std::string sql, std::string_view doing)
+asio::awaitable<result> query(connection& link, std::string sql, std::string_view doing)
 {
-    request question;
-    question.sql = std::move(sql);
-    question.doing = doing;
-    auto rows = co_await link.execute(question);
+    request statement;
+    statement.sql = std::move(sql);
+    statement.doing = doing;
+    auto rows = co_await link.execute(statement);
     co_return rows;
 }
 
-/// The process that serves a connection now.
-asio::awaitable<std::int64_t> ask_process(connection& link)
+/// The process id of the server session behind a connection.
+asio::awaitable<std::int64_t> query_process(connection& link)
 {
     auto rows =
-        co_await ask(link, "SELECT pg_catalog.pg_backend_pid()::bigint", "looking for a pooler");
+        co_await query(link, "SELECT pg_catalog.pg_backend_pid()::bigint", "detecting a pooler");
     rows.next();
     co_return rows.integer();
 }
 
-/// The statements that opening a store needs. Its coroutines end before it does.
-class opening {
+/// The statements that open a store. The coroutines end before the object is destroyed.
+class schema_opener {
 public:
-    opening(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
-            const std::shared_ptr<trouble_log>& troubles, const postgres_options& options)
-        : where_(std::move(where)), options_(options), link_(connect(executor, troubles)),
-          second_link_(connect(executor, troubles))
+    schema_opener(const asio::any_io_executor& executor, std::shared_ptr<const target> server,
+                  const std::shared_ptr<warning_log>& warnings, const postgres_options& options)
+        : server_(std::move(server)), options_(options), link_(connect(executor, warnings)),
+          second_link_(connect(executor, warnings))
     {
     }
 
@@ -86,98 +86,99 @@ public:
 
 private:
     std::shared_ptr<connection> connect(const asio::any_io_executor& executor,
-                                        const std::shared_ptr<trouble_log>& troubles) const
+                                        const std::shared_ptr<warning_log>& warnings) const
     {
-        return std::make_shared<connection>(executor, where_, troubles, false,
+        return std::make_shared<connection>(executor, server_, warnings, false,
                                             options_.statement_timeout + answer_grace);
     }
 
-    asio::awaitable<result> ask(std::string sql, std::string_view doing)
+    asio::awaitable<result> query(std::string sql, std::string_view doing)
     {
-        return postgres::ask(*link_, std::move(sql), doing);
+        return postgres::query(*link_, std::move(sql), doing);
     }
     asio::awaitable<void> check_pooler();
-    asio::awaitable<int> version();
+    asio::awaitable<int> stored_version();
     asio::awaitable<bool> exists();
-    asio::awaitable<void> create();
-    asio::awaitable<void> make_missing();
+    asio::awaitable<void> create_or_migrate();
+    asio::awaitable<void> apply_migrations();
     asio::awaitable<void> begin_change();
 
     std::string literal() const { return fmt::format("'{}'", options_.schema); }
     void refuse_newer(int version) const
     {
-        postgres::refuse_newer(where_->name(), options_.schema, version);
+        postgres::refuse_newer(server_->name(), options_.schema, version);
     }
 
-    const std::shared_ptr<const target> where_;
+    const std::shared_ptr<const target> server_;
     const postgres_options& options_;
     const std::shared_ptr<connection> link_;
     const std::shared_ptr<connection> second_link_; ///< open only where there is a pooler
 };
 
-/// A pooler that changes sessions between transactions would lose LISTEN and prepared statements,
-/// but only later. While the pool is quiet, it shows: it serves two connections with one session.
-asio::awaitable<void> opening::check_pooler()
+/// Behind a pooler that changes sessions between transactions, LISTEN and prepared statements would
+/// be lost later. An idle pool gives itself away: it serves two connections with one session.
+asio::awaitable<void> schema_opener::check_pooler()
 {
     if (options_.poll_only)
         co_return;
-    const auto first = co_await ask_process(*link_);
-    // A pooler has told the client a number of its own.
+    const auto first = co_await query_process(*link_);
+    // A pooler reports process ids of its own to the client.
     if (first == PQbackendPID(link_->handle()))
         co_return;
     co_await second_link_->open();
-    const auto second = co_await ask_process(*second_link_);
+    const auto second = co_await query_process(*second_link_);
     if (first != second) {
         second_link_->close();
         co_return;
     }
-    // The settings of this store are not for the pool's other clients.
+    // Other clients of the pool must not inherit the settings of this store.
     co_await second_link_->run_script("RESET ALL", "leaving the pool", answer_grace);
     throw error{errc::store_access_denied,
                 fmt::format("PostgreSQL at {}: a pooler changes sessions between transactions: set "
                             "postgres_options::poll_only, or let it pool sessions "
                             "(pool_mode=session)",
-                            where_->name())};
+                            server_->name())};
 }
 
-/// 0 when there is no such schema, or nothing in it.
-asio::awaitable<int> opening::version()
+/// 0 when the schema does not exist or is empty.
+asio::awaitable<int> schema_opener::stored_version()
 {
     constexpr std::string_view doing = "looking for the schema";
-    // Asked of the catalogue first: a missing table must not be an error in the server's log.
+    // The catalog is queried first: a missing table would be an error in the server's log.
     auto tables =
-        co_await ask(fmt::format("SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) "
-                                 "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-                                 "ON n.oid = c.relnamespace WHERE n.nspname = {}",
-                                 literal()),
-                     doing);
+        co_await query(fmt::format("SELECT count(*) FILTER (WHERE c.relname = 'meta'), count(*) "
+                                   "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                                   "ON n.oid = c.relnamespace WHERE n.nspname = {}",
+                                   literal()),
+                       doing);
     tables.next();
     const auto metas = tables.integer();
     const auto all = tables.integer();
     if (all == 0)
         co_return 0;
     if (metas == 0)
-        throw_damaged(where_->name(), fmt::format("the schema {} has tables, but none of Pawl's: "
-                                                  "use another one",
-                                                  options_.schema));
+        throw_corrupt(server_->name(), fmt::format("the schema {} has tables, but none of Pawl's: "
+                                                   "use another one",
+                                                   options_.schema));
     auto meta =
-        co_await ask(fmt::format("SELECT version FROM {}.meta", quoted(options_.schema)), doing);
+        co_await query(fmt::format("SELECT version FROM {}.meta", quoted(options_.schema)), doing);
     if (!meta.next())
-        throw_damaged(where_->name(), fmt::format("the schema {} has no version", options_.schema));
+        throw_corrupt(server_->name(),
+                      fmt::format("the schema {} has no version", options_.schema));
     co_return static_cast<int>(meta.integer());
 }
 
-/// Whether the schema is there, be it empty.
-asio::awaitable<bool> opening::exists()
+/// Whether the schema exists, even if it is empty.
+asio::awaitable<bool> schema_opener::exists()
 {
-    auto found = co_await ask(
+    auto found = co_await query(
         fmt::format("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = {}", literal()),
         "looking for the schema");
     found.next();
     co_return found.integer() != 0;
 }
 
-/// The parts of the script, each of which brings a schema to the next version, which is there.
+/// The parts of the script. Each part brings an existing schema to the next version.
 std::vector<std::string> migrations(const postgres_options& options)
 {
     std::vector<std::string> parts;
@@ -194,42 +195,42 @@ std::vector<std::string> migrations(const postgres_options& options)
             parts.back().push_back('\n');
         }
     }
-    const auto replace = [&parts](std::string_view name, const std::string& by) {
+    const auto replace = [&parts](std::string_view name, const std::string& value) {
         for (auto& part : parts)
-            for (std::size_t at = 0; (at = part.find(name, at)) != part.npos; at += by.size())
-                part.replace(at, name.size(), by);
+            for (std::size_t at = 0; (at = part.find(name, at)) != part.npos; at += value.size())
+                part.replace(at, name.size(), value);
     };
     replace(":\"schema\"", quoted(options.schema));
     replace(":shards", std::to_string(options.shards));
     return parts;
 }
 
-/// Begins the transaction in which the schema is changed, when no other process is doing so.
-asio::awaitable<void> opening::begin_change()
+/// Begins the transaction that changes the schema, once no other process changes it.
+asio::awaitable<void> schema_opener::begin_change()
 {
-    const auto limit = std::chrono::milliseconds{longest_change}.count();
+    const auto limit = std::chrono::milliseconds{max_change_time}.count();
     const auto lock_timeout =
         std::chrono::ceil<std::chrono::milliseconds>(options_.lock_timeout).count();
-    // A change that waits for a lock holds up whoever comes after it.
+    // A change that waits for a table's lock blocks every later statement on the table.
     co_await link_->run_script(
         fmt::format("BEGIN; SET LOCAL statement_timeout = {0}; SET LOCAL lock_timeout = {0}; "
                     "SELECT pg_advisory_xact_lock({1}, hashtext({2})); "
                     "SET LOCAL lock_timeout = {3}",
                     limit, lock_number, literal(), lock_timeout),
-        "waiting for another process that makes the schema", longest_change + answer_grace);
+        "waiting for another process that creates the schema", max_change_time + answer_grace);
 }
 
-asio::awaitable<void> opening::make_missing()
+asio::awaitable<void> schema_opener::apply_migrations()
 {
-    constexpr auto limit = longest_change + answer_grace;
-    const auto doing = fmt::format("making the schema {}", options_.schema);
+    constexpr auto limit = max_change_time + answer_grace;
+    const auto doing = fmt::format("creating the schema {}", options_.schema);
     co_await begin_change();
-    // Another process may have made it meanwhile.
-    const auto stored = co_await version();
+    // Another process may have created it meanwhile.
+    const auto stored = co_await stored_version();
     refuse_newer(stored);
-    // It needs a right in the database, which a role that was given its schema may not have.
-    const bool is_there = co_await exists();
-    if (!is_there)
+    // CREATE SCHEMA needs a privilege that the owner of an existing schema may not have.
+    const bool is_existing = co_await exists();
+    if (!is_existing)
         co_await link_->run_script(fmt::format("CREATE SCHEMA {}", quoted(options_.schema)), doing,
                                    limit);
     const auto parts = migrations(options_);
@@ -238,38 +239,38 @@ asio::awaitable<void> opening::make_missing()
     co_await link_->run_script("COMMIT", doing, limit);
 }
 
-asio::awaitable<void> opening::create()
+asio::awaitable<void> schema_opener::create_or_migrate()
 {
     const auto newest = newest_version();
-    const auto stored = co_await version();
+    const auto stored = co_await stored_version();
     refuse_newer(stored);
     if (stored == newest)
         co_return;
-    const auto how_to_go_on =
+    const auto advice =
         fmt::format("have an administrator run pawl_schema.sql with -v schema={}", options_.schema);
     if (!options_.create_schema)
         throw error{errc::store_access_denied,
                     fmt::format("PostgreSQL at {}: the schema {} is {}, and the option "
                                 "create_schema forbids to change that: {}",
-                                where_->name(), options_.schema,
-                                stored == 0 ? "missing" : "of an older Pawl", how_to_go_on)};
+                                server_->name(), options_.schema,
+                                stored == 0 ? "missing" : "of an older Pawl", advice)};
     try {
-        co_await make_missing();
+        co_await apply_migrations();
     } catch (const server_error& refused) {
         if (refused.state() != "42501")
             throw;
         throw error{errc::store_access_denied,
-                    fmt::format("{}: the role may not make the schema {}: {}", refused.detail(),
-                                options_.schema, how_to_go_on)};
+                    fmt::format("{}: the role may not create the schema {}: {}", refused.detail(),
+                                options_.schema, advice)};
     }
 }
 
-asio::awaitable<schema_facts> opening::run()
+asio::awaitable<schema_facts> schema_opener::run()
 {
     co_await link_->open();
     co_await check_pooler();
-    co_await create();
-    auto found = co_await read_facts(*link_, options_.schema, where_->name());
+    co_await create_or_migrate();
+    auto found = co_await read_facts(*link_, options_.schema, server_->name());
     co_return found;
 }
 
@@ -281,27 +282,27 @@ std::string quoted(std::string_view schema)
 }
 
 asio::awaitable<schema_facts> read_facts(connection& link, std::string schema_name,
-                                         std::string where)
+                                         std::string server)
 {
     schema_facts facts;
     const auto schema = quoted(schema_name);
     constexpr std::string_view doing = "reading the schema";
     auto meta =
-        co_await ask(link, fmt::format("SELECT shards, version FROM {}.meta", schema), doing);
+        co_await query(link, fmt::format("SELECT shards, version FROM {}.meta", schema), doing);
     if (!meta.next())
-        throw_damaged(where, fmt::format("the schema {} has no version", schema_name));
+        throw_corrupt(server, fmt::format("the schema {} has no version", schema_name));
     meta.read(facts.shards);
     const auto version = meta.integer();
-    refuse_newer(where, schema_name, version);
+    refuse_newer(server, schema_name, version);
     if (facts.shards == 0 || facts.shards > core::max_shards)
-        throw_damaged(where, fmt::format("the schema {} has {} shards: there are 1 to {}",
-                                         schema_name, facts.shards, core::max_shards));
+        throw_corrupt(server, fmt::format("the schema {} has {} shards: there are 1 to {}",
+                                          schema_name, facts.shards, core::max_shards));
 
-    auto workflows = co_await ask(
+    auto workflows = co_await query(
         link, fmt::format("SELECT name, workflow, first_shard FROM {}.workflows", schema), doing);
     while (workflows.next()) {
         const std::string name{workflows.bytes()};
-        facts.workflows[name] = queries::read_place(workflows);
+        facts.workflows[name] = queries::read_workflow(workflows);
     }
 
     const std::pair<std::string_view, Oid*> types[] = {
@@ -316,19 +317,19 @@ asio::awaitable<schema_facts> read_facts(connection& link, std::string schema_na
     for (const auto& [name, number] : types)
         columns += fmt::format("{}'{}.{}'::regtype::oid::bigint", columns.empty() ? "" : ", ",
                                schema, name);
-    auto numbers = co_await ask(link, "SELECT " + columns, doing);
+    auto numbers = co_await query(link, "SELECT " + columns, doing);
     numbers.next();
     for (const auto& [name, number] : types)
         numbers.read(*number);
     co_return facts;
 }
 
-schema_facts prepare_schema(std::shared_ptr<const target> where,
-                            std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+schema_facts prepare_schema(std::shared_ptr<const target> server,
+                            std::shared_ptr<warning_log> warnings, const postgres_options& options)
 {
     asio::io_context context;
-    opening database{context.get_executor(), std::move(where), troubles, options};
-    auto facts = asio::co_spawn(context, database.run(), asio::use_future);
+    schema_opener opener{context.get_executor(), std::move(server), warnings, options};
+    auto facts = asio::co_spawn(context, opener.run(), asio::use_future);
     context.run();
     return facts.get();
 }

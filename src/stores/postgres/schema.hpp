@@ -2,7 +2,7 @@
 
 #include "stores/postgres/connection.hpp"
 #include "stores/postgres/target.hpp"
-#include "stores/postgres/trouble_log.hpp"
+#include "stores/postgres/warning_log.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -15,7 +15,7 @@
 
 namespace pawl::postgres {
 
-/// The types that apply() takes, by their numbers in this database.
+/// The object ids of the types that apply() takes, in this database.
 struct type_numbers {
     Oid transition = 0;
     Oid settlement = 0;
@@ -28,31 +28,31 @@ struct type_numbers {
     bool operator==(const type_numbers&) const = default;
 };
 
-/// How a workflow is known in a database; neither number ever changes.
-struct workflow_place {
+/// The numbers of a workflow in a database, which never change.
+struct workflow_location {
     int number = 0;
-    std::optional<std::uint32_t> first_shard; ///< empty: it has no shards of its own yet
+    std::optional<std::uint32_t> first_shard; ///< empty: the workflow has no shards yet
 
-    bool operator==(const workflow_place&) const = default;
+    bool operator==(const workflow_location&) const = default;
 };
 
-/// What a store needs to know of its schema.
+/// What a store needs to know about its schema.
 struct schema_facts {
     std::uint32_t shards = 0; ///< of each workflow
     type_numbers types;
-    std::map<std::string, workflow_place, std::less<>> workflows;
+    std::map<std::string, workflow_location, std::less<>> workflows;
 };
 
-/// The name as SQL has it: also of one that is a word of SQL.
+/// The name as a quoted identifier, because it may be a keyword of SQL.
 std::string quoted(std::string_view schema);
 
-/// Of a schema that is there. @param where a target's name, for errors.
+/// Reads an existing schema. @param server a target's name, for errors.
 boost::asio::awaitable<schema_facts> read_facts(connection& link, std::string schema,
-                                                std::string where);
+                                                std::string server);
 
-/// Connects, looks at the schema, and makes or migrates it where the options allow. Blocks. Throws
+/// Connects, checks the schema, and creates or migrates it if the options allow. Blocks. Throws
 /// error; see open_postgres().
-schema_facts prepare_schema(std::shared_ptr<const target> where,
-                            std::shared_ptr<trouble_log> troubles, const postgres_options& options);
+schema_facts prepare_schema(std::shared_ptr<const target> server,
+                            std::shared_ptr<warning_log> warnings, const postgres_options& options);
 
 } // namespace pawl::postgres

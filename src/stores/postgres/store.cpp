@@ -8,15 +8,15 @@
 #include "stores/postgres/finder.hpp"
 #include "stores/postgres/joint_transaction.hpp"
 #include "stores/postgres/lock_queue.hpp"
-#include "stores/postgres/lost_commits.hpp"
-#include "stores/postgres/news.hpp"
+#include "stores/postgres/lost_commit_detector.hpp"
+#include "stores/postgres/notifier.hpp"
 #include "stores/postgres/options.hpp"
 #include "stores/postgres/pool.hpp"
 #include "stores/postgres/queries.hpp"
 #include "stores/postgres/schema.hpp"
 #include "stores/postgres/schema_memory.hpp"
 #include "stores/postgres/transaction_sessions.hpp"
-#include "stores/postgres/trouble_log.hpp"
+#include "stores/postgres/warning_log.hpp"
 
 #include <fmt/format.h>
 
@@ -34,14 +34,14 @@ namespace {
 namespace asio = boost::asio;
 using namespace postgres;
 
-/// How much longer than statement_timeout the answer of a living server may take.
+/// How long after statement_timeout the answer of a live server may arrive.
 constexpr std::chrono::seconds answer_grace{5};
 
-pool::settings pool_settings(std::shared_ptr<const target> where,
-                             std::shared_ptr<trouble_log> troubles, const postgres_options& options)
+pool::settings pool_settings(std::shared_ptr<const target> server,
+                             std::shared_ptr<warning_log> warnings, const postgres_options& options)
 {
-    return {.where = std::move(where),
-            .troubles = std::move(troubles),
+    return {.server = std::move(server),
+            .warnings = std::move(warnings),
             .prepares = !options.poll_only,
             .answer_limit = options.statement_timeout + answer_grace,
             .reconnect_backoff_initial = options.reconnect_backoff_initial,
@@ -49,68 +49,68 @@ pool::settings pool_settings(std::shared_ptr<const target> where,
 }
 
 std::shared_ptr<pool>
-make_writers(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
-             std::shared_ptr<trouble_log> troubles, std::shared_ptr<schema_memory> schema,
-             std::shared_ptr<lost_commits> lost, const postgres_options& options)
+make_writers(const asio::any_io_executor& executor, std::shared_ptr<const target> server,
+             std::shared_ptr<warning_log> warnings, std::shared_ptr<schema_memory> schema,
+             std::shared_ptr<lost_commit_detector> detector, const postgres_options& options)
 {
-    auto settings = pool_settings(std::move(where), std::move(troubles), options);
+    auto settings = pool_settings(std::move(server), std::move(warnings), options);
     settings.schema = std::move(schema);
-    // The database may have gone back while there was no session.
-    settings.on_open = [lost = std::move(lost)](connection& link) {
-        return lost->look_for(link);
+    // The database may have lost commits while there was no session.
+    settings.on_open = [detector = std::move(detector)](connection& link) {
+        return detector->fence_lost_shards(link);
     };
     return std::make_shared<pool>(executor, std::move(settings));
 }
 
 std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
-                                   std::shared_ptr<const target> where,
-                                   std::shared_ptr<trouble_log> troubles,
+                                   std::shared_ptr<const target> server,
+                                   std::shared_ptr<warning_log> warnings,
                                    const postgres_options& options)
 {
-    auto settings = pool_settings(std::move(where), std::move(troubles), options);
+    auto settings = pool_settings(std::move(server), std::move(warnings), options);
     settings.connections = options.read_connections;
-    settings.how = repeating::twice;
+    settings.on_lost_answer = lost_answer::resend;
     return std::make_shared<pool>(executor, std::move(settings));
 }
 
-/// For the leases alone: a renewal waits for no batch.
-std::shared_ptr<pool> make_keepers(const asio::any_io_executor& executor,
-                                   std::shared_ptr<const target> where,
-                                   std::shared_ptr<trouble_log> troubles,
-                                   const postgres_options& options)
+/// Sessions for leases alone, so that a renewal waits for no batch.
+std::shared_ptr<pool> make_lease_sessions(const asio::any_io_executor& executor,
+                                          std::shared_ptr<const target> server,
+                                          std::shared_ptr<warning_log> warnings,
+                                          const postgres_options& options)
 {
     return std::make_shared<pool>(executor,
-                                  pool_settings(std::move(where), std::move(troubles), options));
+                                  pool_settings(std::move(server), std::move(warnings), options));
 }
 
-/// Has only what never changes, and what others own: each call is a coroutine of its caller that
-/// asks a pool.
+/// Holds only immutable and shared parts: each call is a coroutine of its caller that uses a pool.
 class postgres_store final : public record_store {
 public:
-    postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> where,
-                   std::shared_ptr<trouble_log> troubles, const postgres_options& options,
+    postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> server,
+                   std::shared_ptr<warning_log> warnings, const postgres_options& options,
                    const schema_facts& facts)
-        : lock_timeout_(options.lock_timeout), troubles_(std::move(troubles)),
-          schema_(std::make_shared<schema_memory>(options.schema, where->name(), facts)),
+        : lock_timeout_(options.lock_timeout), warnings_(std::move(warnings)),
+          schema_(std::make_shared<schema_memory>(options.schema, server->name(), facts)),
           statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
-          lost_(std::make_shared<lost_commits>(statements_, troubles_)),
-          writers_(make_writers(executor, where, troubles_, schema_, lost_, options)),
-          keepers_(make_keepers(executor, where, troubles_, options)),
-          readers_(make_readers(executor, where, troubles_, options)),
+          detector_(std::make_shared<lost_commit_detector>(statements_, warnings_)),
+          writers_(make_writers(executor, server, warnings_, schema_, detector_, options)),
+          lease_sessions_(make_lease_sessions(executor, server, warnings_, options)),
+          readers_(make_readers(executor, server, warnings_, options)),
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
-          news_(std::make_shared<news>(executor, readers_, where, statements_, troubles_, options)),
+          notifier_(std::make_shared<notifier>(executor, readers_, server, statements_, warnings_,
+                                               options)),
           writer_(std::make_shared<batch_writer>(
-              batch_writer::parts{statements_, schema_, lost_, writers_, readers_, news_})),
-          blocked_(std::make_shared<lock_queue>(
+              batch_writer::parts{statements_, schema_, detector_, writers_, readers_, notifier_})),
+          lock_queue_(std::make_shared<lock_queue>(
               executor, writer_,
-              make_writers(executor, where, troubles_, schema_, lost_, options))),
+              make_writers(executor, server, warnings_, schema_, detector_, options))),
           transactions_(std::make_shared<transaction_sessions>(
               executor, transaction_sessions::settings{
-                            where, troubles_, schema_, lost_, options.transaction_connections,
+                            server, warnings_, schema_, detector_, options.transaction_connections,
                             !options.poll_only, options.statement_timeout + answer_grace}))
     {
-        for (const auto& [name, place] : facts.workflows)
-            writer_->know_shards(place);
+        for (const auto& [name, location] : facts.workflows)
+            writer_->add_shards(location);
     }
 
     std::uint32_t shards() const noexcept override { return schema_->shards(); }
@@ -121,7 +121,7 @@ public:
     {
         std::vector<std::uint32_t> first;
         for (const auto& name : workflows) {
-            co_await writer_->learn_workflow(name, true);
+            co_await writer_->ensure_workflow(name, true);
             first.push_back(writer_->first_shard(name));
         }
         co_return first;
@@ -143,7 +143,7 @@ public:
         results.reserve(batch.size());
         while (!batch.empty()) {
             const auto part = first_part(batch);
-            auto decided = co_await apply_as_one_of(results.size(), part);
+            auto decided = co_await apply_later_part(results.size(), part);
             std::ranges::move(decided, std::back_inserter(results));
             batch = batch.subspan(part.size());
         }
@@ -153,7 +153,7 @@ public:
     asio::awaitable<applied_batch> apply_apart(std::span<const change> batch) override
     {
         core::check_batch(batch, writer_->all_shards());
-        divided_batch divided{{writer_, blocked_, writers_, troubles_, lock_timeout_}};
+        divided_batch divided{{writer_, lock_queue_, writers_, warnings_, lock_timeout_}};
         while (!batch.empty()) {
             const auto part = first_part(batch);
             co_await divided.apply(part);
@@ -164,9 +164,9 @@ public:
 
     std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
     {
-        if (auto* const own = std::get_if<joint_transaction::work_function>(&work))
+        if (auto* const function = std::get_if<joint_transaction::work_function>(&work))
             return std::make_unique<joint_transaction>(transactions_, writer_, lock_timeout_,
-                                                       std::move(*own));
+                                                       std::move(*function));
         return record_store::make_transaction(std::move(work));
     }
 
@@ -238,7 +238,7 @@ public:
         core::check_shard(shard, writer_->all_shards());
         auto rows = co_await readers_->run(statements_->events(shard, after, limit));
         auto page = queries::read_events(std::move(rows));
-        lost_->positions().note(page);
+        detector_->positions().record(page);
         co_return page;
     }
 
@@ -276,8 +276,9 @@ public:
         core::check_claim(wanted, owner, writer_->all_shards());
         if (wanted.empty())
             co_return std::vector<lease>{};
-        co_await lost_->look_for(*keepers_);
-        auto rows = co_await keepers_->run(statements_->claim(wanted, owner, lease_duration));
+        co_await detector_->fence_lost_shards(*lease_sessions_);
+        auto rows =
+            co_await lease_sessions_->run(statements_->claim(wanted, owner, lease_duration));
         co_return queries::read_leases(std::move(rows));
     }
 
@@ -286,7 +287,7 @@ public:
         for (const auto& each : held)
             core::check_shard(each.shard, writer_->all_shards());
         if (!held.empty())
-            co_await keepers_->run(statements_->release(held));
+            co_await lease_sessions_->run(statements_->release(held));
     }
 
     asio::awaitable<std::vector<lease>> leases() override
@@ -300,7 +301,8 @@ public:
     {
         core::check_role(role);
         core::check_owner(owner);
-        auto rows = co_await keepers_->run(statements_->claim_role(role, owner, lease_duration));
+        auto rows =
+            co_await lease_sessions_->run(statements_->claim_role(role, owner, lease_duration));
         auto taken = queries::read_roles(std::move(rows));
         if (taken.empty())
             co_return std::nullopt;
@@ -309,7 +311,7 @@ public:
 
     asio::awaitable<void> release_role(role_lease held) override
     {
-        co_await keepers_->run(statements_->release_role(held));
+        co_await lease_sessions_->run(statements_->release_role(held));
     }
 
     asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
@@ -320,12 +322,12 @@ public:
 
     asio::awaitable<void> forget_roles(std::string_view prefix) override
     {
-        co_await keepers_->run(statements_->forget_roles(prefix));
+        co_await lease_sessions_->run(statements_->forget_roles(prefix));
     }
 
-    std::shared_ptr<void> subscribe(change_handler hear) override
+    std::shared_ptr<void> subscribe(change_handler handler) override
     {
-        return news_->subscribe(std::move(hear));
+        return notifier_->subscribe(std::move(handler));
     }
 
     asio::awaitable<std::vector<stream_event>>
@@ -342,22 +344,22 @@ public:
     }
 
 private:
-    /// The changes that are stored next, in one statement.
+    /// The changes to store next, in one statement.
     std::span<const change> first_part(std::span<const change> batch) const
     {
-        const auto few = batch.first(through_trim(batch));
-        const auto quick = few.first(within_waves(few, most_waves));
-        const auto part = quick.first(fitting(quick, largest_statement));
-        if (part.size() < few.size())
-            troubles_->tell(trouble::batch_divided,
-                            fmt::format("{} of {} changes come first", part.size(), batch.size()));
+        const auto up_to_trim = batch.first(count_through_trim(batch));
+        const auto in_waves = up_to_trim.first(count_within_waves(up_to_trim, max_waves));
+        const auto part = in_waves.first(count_fitting(in_waves, max_statement_bytes));
+        if (part.size() < up_to_trim.size())
+            warnings_->report(warning::batch_divided, fmt::format("{} of {} changes come first",
+                                                                  part.size(), batch.size()));
         return part;
     }
 
-    /// What the server refuses for one change's sake says that nothing of the batch was stored;
-    /// that cannot be said once `done` changes of it have been.
-    asio::awaitable<std::vector<apply_result>> apply_as_one_of(std::size_t done,
-                                                               std::span<const change> part)
+    /// An error that the server reports for one change means that nothing of the batch was stored.
+    /// Once `done` changes are stored, the error is reported as store_unavailable instead.
+    asio::awaitable<std::vector<apply_result>> apply_later_part(std::size_t done,
+                                                                std::span<const change> part)
     {
         try {
             auto results = co_await apply_whole_part(part);
@@ -371,16 +373,16 @@ private:
         }
     }
 
-    /// In one transaction. Once its locks are not given soon, it waits for them in the queue.
+    /// Applies the part in one transaction. It waits in the queue for locks that are not free soon.
     asio::awaitable<std::vector<apply_result>> apply_whole_part(std::span<const change> part)
     {
         const auto until = std::chrono::steady_clock::now() + lock_timeout_;
-        const bool waits = co_await has_keys_that_wait(part);
+        const bool waits = co_await has_queued_keys(part);
         if (!waits) {
             std::exception_ptr failure;
             try {
-                const auto patience = std::min(lock_timeout_, lock_queue::patience);
-                auto results = co_await writer_->apply(writers_, part, patience);
+                const auto short_timeout = std::min(lock_timeout_, lock_queue::short_lock_timeout);
+                auto results = co_await writer_->apply(writers_, part, short_timeout);
                 co_return results;
             } catch (...) {
                 failure = std::current_exception();
@@ -392,16 +394,16 @@ private:
         co_return results;
     }
 
-    asio::awaitable<bool> has_keys_that_wait(std::span<const change> part)
+    asio::awaitable<bool> has_queued_keys(std::span<const change> part)
     {
-        if (blocked_->is_empty())
+        if (lock_queue_->is_empty())
             co_return false;
         const auto keys = co_await writer_->keys_of(part);
         co_return std::ranges::any_of(keys,
-                                      [this](const auto& each) { return blocked_->has(each); });
+                                      [this](const auto& key) { return lock_queue_->has(key); });
     }
 
-    /// No change comes after these for their keys' sake: many of them may not be locked.
+    /// The unit has no keys, so later changes do not wait for it: many of its rows may be unlocked.
     asio::awaitable<std::vector<apply_result>>
     apply_in_queue(std::span<const change> part, std::chrono::steady_clock::time_point until)
     {
@@ -412,29 +414,29 @@ private:
         const auto pending = std::make_shared<waiting_batch>();
         unit.owner = pending;
         unit.until = until;
-        blocked_->push(std::move(unit));
-        auto known = co_await pending->next(); // it has one unit: all of them
+        lock_queue_->push(std::move(unit));
+        auto known = co_await pending->next(); // the results of the only unit, all at once
         std::vector<apply_result> results;
-        for (auto& each : known) {
-            if (each.failure)
-                std::rethrow_exception(each.failure);
-            results.push_back(std::move(each.result));
+        for (auto& late : known) {
+            if (late.failure)
+                std::rethrow_exception(late.failure);
+            results.push_back(std::move(late.result));
         }
         co_return results;
     }
 
     const duration lock_timeout_;
-    const std::shared_ptr<trouble_log> troubles_;
+    const std::shared_ptr<warning_log> warnings_;
     const std::shared_ptr<schema_memory> schema_;
     const std::shared_ptr<const queries> statements_;
-    const std::shared_ptr<lost_commits> lost_;
+    const std::shared_ptr<lost_commit_detector> detector_;
     const std::shared_ptr<pool> writers_;
-    const std::shared_ptr<pool> keepers_;
+    const std::shared_ptr<pool> lease_sessions_;
     const std::shared_ptr<pool> readers_;
     const std::shared_ptr<finder> finder_;
-    const std::shared_ptr<news> news_;
+    const std::shared_ptr<notifier> notifier_;
     const std::shared_ptr<batch_writer> writer_;
-    const std::shared_ptr<lock_queue> blocked_;
+    const std::shared_ptr<lock_queue> lock_queue_;
     const std::shared_ptr<transaction_sessions> transactions_;
 };
 
@@ -444,10 +446,10 @@ std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std:
                                             postgres_options options)
 {
     check(options);
-    auto where = std::make_shared<const target>(uri, options);
-    auto troubles = std::make_shared<trouble_log>(options.log);
-    const auto facts = prepare_schema(where, troubles, options);
-    return std::make_shared<postgres_store>(executor, std::move(where), std::move(troubles),
+    auto server = std::make_shared<const target>(uri, options);
+    auto warnings = std::make_shared<warning_log>(options.log);
+    const auto facts = prepare_schema(server, warnings, options);
+    return std::make_shared<postgres_store>(executor, std::move(server), std::move(warnings),
                                             options, facts);
 }
 

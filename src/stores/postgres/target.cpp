@@ -29,16 +29,17 @@ std::int64_t milliseconds(duration time)
     return std::chrono::ceil<std::chrono::milliseconds>(time).count();
 }
 
-/// Sets what the sessions of a store have, and asks whether they are read-only. By a statement: a
-/// pooler may refuse settings in the startup packet. Those that the user gave there stay.
+/// Makes the settings of a store's session and asks whether the session is read-only. It is a
+/// statement, because a pooler may refuse settings in the startup packet. Settings that the user
+/// gave in the startup packet are kept.
 std::string setup_statement(const postgres_options& options)
 {
     const std::string question = "SELECT pg_catalog.current_setting('transaction_read_only')";
     if (options.poll_only)
         return question;
-    // Compiling a plan takes longer than any of these statements. READ COMMITTED is what apply()
-    // is written for, whatever the database's default is. Each read has an index to go by, also in
-    // the first minute of a table, in which the planner has no statistics and thinks it small.
+    // JIT compilation takes longer than any of these statements. apply() requires READ COMMITTED,
+    // whatever the database's default is. Each read must use an index also in the first minute of a
+    // table, in which the planner has no statistics and assumes that the table is small.
     return fmt::format(
         "{}, count(pg_catalog.set_config(name, value, false)) FROM (VALUES "
         "('statement_timeout', '{}'), ('lock_timeout', '{}'), "
@@ -94,29 +95,29 @@ std::vector<std::string> split(std::string_view list)
     }
 }
 
-std::vector<target::place> split_hosts(const std::string& hosts, const std::string& addresses,
-                                       const std::string& ports)
+std::vector<host_address> split_hosts(const std::string& hosts, const std::string& addresses,
+                                      const std::string& ports)
 {
     const auto names = split(hosts);
     const auto numbers = split(addresses);
-    const auto doors = split(ports);
+    const auto port_list = split(ports);
     const auto count = std::max<std::size_t>(1, numbers.empty() ? names.size() : numbers.size());
     const auto fits = [count](const auto& list) {
         return list.empty() || list.size() == count;
     };
-    // It is libpq that says what is wrong with them.
-    if (!fits(names) || (!fits(doors) && doors.size() != 1))
-        return {{.host = hosts, .address = addresses, .port = ports, .attributes = {}}};
-    std::vector<target::place> places(count);
+    // libpq reports what is wrong with the lists.
+    if (!fits(names) || (!fits(port_list) && port_list.size() != 1))
+        return {{.host = hosts, .ip = addresses, .port = ports, .attributes = {}}};
+    std::vector<host_address> parsed(count);
     for (std::size_t i = 0; i < count; ++i) {
         if (!names.empty())
-            places[i].host = names[i];
+            parsed[i].host = names[i];
         if (!numbers.empty())
-            places[i].address = numbers[i];
-        if (!doors.empty())
-            places[i].port = doors.size() == 1 ? doors.front() : doors[i];
+            parsed[i].ip = numbers[i];
+        if (!port_list.empty())
+            parsed[i].port = port_list.size() == 1 ? port_list.front() : port_list[i];
     }
-    return places;
+    return parsed;
 }
 
 bool is_network_name(const std::string& host)
@@ -146,7 +147,7 @@ std::vector<std::string> addresses_of(const std::string& host)
 
 } // namespace
 
-/// What the URI itself says.
+/// The settings of the URI itself.
 target::settings target::parse(const std::string& uri)
 {
     char* problem = nullptr;
@@ -157,20 +158,20 @@ target::settings target::parse(const std::string& uri)
     return values_of(parsed);
 }
 
-/// What libpq would connect with: also what service files, the environment and its own defaults
-/// say. There is no other way to learn that than to begin to connect; `spoiled` is a keyword whose
-/// value libpq refuses before it does, and is lost.
-target::settings target::resolve(settings given, const std::string& spoiled)
+/// The settings that libpq would connect with, including those of service files, the environment
+/// and its own defaults. libpq reveals them only to a connection that was started, so the value of
+/// `invalid_keyword` is made invalid: libpq then refuses to connect. That value is lost.
+target::settings target::resolve(settings given, const std::string& invalid_keyword)
 {
     const std::string refused = "?";
-    given[spoiled] = refused;
-    const std::unique_ptr<PGconn, decltype(&PQfinish)> begun{start_with(given), &PQfinish};
-    if (!begun)
+    given[invalid_keyword] = refused;
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> started{start_with(given), &PQfinish};
+    if (!started)
         throw std::bad_alloc{};
-    auto all = values_of({PQconninfo(begun.get()), &PQconninfoFree});
-    if (all[spoiled] != refused)
-        refuse(PQerrorMessage(begun.get()));
-    all.erase(spoiled);
+    auto all = values_of({PQconninfo(started.get()), &PQconninfoFree});
+    if (all[invalid_keyword] != refused)
+        refuse(PQerrorMessage(started.get()));
+    all.erase(invalid_keyword);
     return all;
 }
 
@@ -192,25 +193,25 @@ target::target(const std::string& uri, const postgres_options& options)
     add_default("tcp_user_timeout", std::to_string(milliseconds(options.network_timeout)));
     setup_ = setup_statement(options);
 
-    const auto hosts = take("host");
-    const auto addresses = take("hostaddr");
-    const auto ports = take("port");
+    const auto hosts = extract_setting("host");
+    const auto addresses = extract_setting("hostaddr");
+    const auto ports = extract_setting("port");
     hosts_ = split_hosts(hosts, addresses, ports);
-    name_ = name({.host = hosts, .address = addresses, .port = ports, .attributes = {}});
-    choose_attributes(take("target_session_attrs"),
+    name_ = name({.host = hosts, .ip = addresses, .port = ports, .attributes = {}});
+    choose_attributes(extract_setting("target_session_attrs"),
                       given.contains("target_session_attrs") ||
                           std::getenv("PGTARGETSESSIONATTRS") != nullptr);
 
-    // libpq leaves it to those who connect without blocking.
+    // libpq does not apply connect_timeout to a connection that does not block.
     int whole = 0;
-    const auto text = take("connect_timeout");
+    const auto text = extract_setting("connect_timeout");
     std::from_chars(text.data(), text.data() + text.size(), whole);
     connect_timeout_ = options.connect_timeout;
     if (whole > 0)
         connect_timeout_ = std::chrono::seconds{whole};
 }
 
-std::string target::take(const std::string& keyword)
+std::string target::extract_setting(const std::string& keyword)
 {
     auto found = settings_.extract(keyword);
     return found ? std::move(found.mapped()) : std::string{};
@@ -233,18 +234,18 @@ void target::choose_attributes(const std::string& resolved, bool is_given)
         each.attributes = wants_writable_ ? "any" : resolved;
 }
 
-std::vector<target::place> target::places() const
+std::vector<host_address> target::addresses() const
 {
-    std::vector<place> all;
+    std::vector<host_address> all;
     for (const auto& host : hosts_) {
-        std::vector<std::string> addresses;
-        if (host.address.empty() && is_network_name(host.host))
-            addresses = addresses_of(host.host);
-        if (addresses.empty())
-            addresses.push_back(host.address);
-        for (auto& address : addresses) {
+        std::vector<std::string> numbers;
+        if (host.ip.empty() && is_network_name(host.host))
+            numbers = addresses_of(host.host);
+        if (numbers.empty())
+            numbers.push_back(host.ip);
+        for (auto& ip : numbers) {
             all.push_back(host);
-            all.back().address = std::move(address);
+            all.back().ip = std::move(ip);
         }
     }
     const std::lock_guard lock{mutex_};
@@ -254,19 +255,19 @@ std::vector<target::place> target::places() const
     return all;
 }
 
-void target::opened(const place& at) const
+void target::set_latest(const host_address& address) const
 {
     const std::lock_guard lock{mutex_};
-    latest_ = at;
+    latest_ = address;
 }
 
-bool target::is_latest(const place& at) const
+bool target::is_latest(const host_address& address) const
 {
     const std::lock_guard lock{mutex_};
-    return latest_ == at;
+    return latest_ == address;
 }
 
-std::string target::name(const place& at) const
+std::string target::name(const host_address& address) const
 {
     const auto value = [this](const std::string& keyword) -> std::string_view {
         const auto found = settings_.find(keyword);
@@ -275,25 +276,25 @@ std::string target::name(const place& at) const
     const auto first = [](std::initializer_list<std::string_view> choices) {
         return *std::ranges::find_if(choices, [](auto each) { return !each.empty(); });
     };
-    std::string host{first({at.host, at.address, "the default host"})};
-    if (!at.address.empty() && at.address != at.host && !at.host.empty())
-        host += fmt::format(" ({})", at.address);
-    return fmt::format("{}:{}/{}", host, first({at.port, "5432"}),
+    std::string host{first({address.host, address.ip, "the default host"})};
+    if (!address.ip.empty() && address.ip != address.host && !address.host.empty())
+        host += fmt::format(" ({})", address.ip);
+    return fmt::format("{}:{}/{}", host, first({address.port, "5432"}),
                        first({value("dbname"), value("user"), "the user's database"}));
 }
 
-PGconn* target::start(const place& at) const
+PGconn* target::start(const host_address& address) const
 {
     auto settings = settings_;
-    settings["host"] = at.host;
-    settings["hostaddr"] = at.address;
-    settings["port"] = at.port;
-    settings["target_session_attrs"] = at.attributes;
-    PGconn* begun = start_with(settings);
-    // The only way to learn the code of an error that comes while connecting: it is in the text.
-    if (begun)
-        PQsetErrorVerbosity(begun, PQERRORS_VERBOSE);
-    return begun;
+    settings["host"] = address.host;
+    settings["hostaddr"] = address.ip;
+    settings["port"] = address.port;
+    settings["target_session_attrs"] = address.attributes;
+    PGconn* started = start_with(settings);
+    // The SQLSTATE of an error while connecting is only in its verbose text.
+    if (started)
+        PQsetErrorVerbosity(started, PQERRORS_VERBOSE);
+    return started;
 }
 
 } // namespace pawl::postgres

@@ -25,60 +25,61 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::string_view doing = "a program's transaction";
+constexpr std::string_view doing = "running a transaction of the application";
 
-/// What sessions of Pawl's have for Pawl's own statements does others no good.
+/// The planner settings for Pawl's own statements are wrong for other statements.
 constexpr const char* default_plans = "RESET jit; RESET enable_seqscan; RESET enable_bitmapscan; "
                                       "RESET enable_hashjoin; RESET enable_mergejoin";
 
-/// What a coroutine on another strand led to, for the one that waits for it.
+/// The result of a coroutine on another strand, for the coroutine that waits for it.
 template <typename Result>
-struct outcome_elsewhere {
+struct strand_result {
     Result value;
     std::exception_ptr failure;
-    asio::any_io_executor executor; ///< of who waits
+    asio::any_io_executor executor; ///< of the coroutine that waits
     std::optional<asio::any_completion_handler<void()>> done;
 };
 
 template <typename Result>
-struct launch_elsewhere {
+struct launch_on_strand {
     asio::any_io_executor strand;
     asio::awaitable<Result>* work;
-    outcome_elsewhere<Result>* to;
+    strand_result<Result>* outcome;
 
     template <typename Handler>
     void operator()(Handler handler)
     {
-        to->done.emplace(std::move(handler));
-        asio::co_spawn(
-            strand, std::move(*work), [to = to](std::exception_ptr failure, Result value) {
-                to->failure = std::move(failure);
-                to->value = std::move(value);
-                // Once it is posted, `to` may be gone.
-                const auto executor = std::move(to->executor);
-                asio::post(executor,
-                           [done = std::move(*to->done)]() mutable { std::move(done)(); });
-            });
+        outcome->done.emplace(std::move(handler));
+        asio::co_spawn(strand, std::move(*work),
+                       [outcome = outcome](std::exception_ptr failure, Result value) {
+                           outcome->failure = std::move(failure);
+                           outcome->value = std::move(value);
+                           // As soon as the completion is posted, `outcome` may be gone.
+                           const auto executor = std::move(outcome->executor);
+                           asio::post(executor, [done = std::move(*outcome->done)]() mutable {
+                               std::move(done)();
+                           });
+                       });
     }
 };
 
-/// Runs `work` on the strand and completes on the caller's executor. No cancellation reaches it: a
-/// statement that was sent has an answer.
+/// Runs `work` on the strand and completes on the caller's executor. It ignores cancellation: the
+/// answer to a statement that was sent must be read.
 template <typename Result>
 asio::awaitable<Result> run_on(asio::any_io_executor strand, asio::awaitable<Result> work)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    outcome_elsewhere<Result> known;
+    strand_result<Result> known;
     known.executor = asio::prefer(executor, asio::execution::outstanding_work.tracked);
     asio::use_awaitable_t<> token;
     co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(
-        launch_elsewhere<Result>{std::move(strand), &work, &known}, token);
+        launch_on_strand<Result>{std::move(strand), &work, &known}, token);
     if (known.failure)
         std::rethrow_exception(known.failure);
     co_return std::move(known.value);
 }
 
-/// With it, a transaction can tell that it is still the one that was begun.
+/// The savepoint proves that the transaction is still the one that begin() began.
 constexpr const char* begin_script = "BEGIN; SAVEPOINT pawl_transaction";
 constexpr const char* commit_script = "RELEASE SAVEPOINT pawl_transaction; COMMIT";
 
@@ -97,14 +98,14 @@ asio::awaitable<int> check_link(std::shared_ptr<connection> link)
                     "postgres_options::idle_in_transaction_timeout"};
     if (PQtransactionStatus(link->handle()) == PQTRANS_INERROR)
         throw error{errc::invalid_argument,
-                    "postgres_transaction: a statement of the function has failed, and the "
-                    "function has returned all the same"};
+                    "postgres_transaction: a statement of the function has failed, but the "
+                    "function has returned without an exception"};
     co_return 0;
 }
 
-asio::awaitable<result> run_request(std::shared_ptr<connection> link, request what)
+asio::awaitable<result> run_request(std::shared_ptr<connection> link, request statement)
 {
-    auto rows = co_await link->execute(what);
+    auto rows = co_await link->execute(statement);
     co_return rows;
 }
 
@@ -124,9 +125,9 @@ transaction_session::transaction_session(asio::any_io_executor strand,
 {
 }
 
-asio::awaitable<result> transaction_session::execute(request what)
+asio::awaitable<result> transaction_session::execute(request statement)
 {
-    return run_on(strand_, run_request(link_, std::move(what)));
+    return run_on(strand_, run_request(link_, std::move(statement)));
 }
 
 asio::awaitable<result_pointer> transaction_session::execute(std::string sql,
@@ -152,15 +153,15 @@ asio::awaitable<void> transaction_session::roll_back()
 
 asio::awaitable<void> transaction_session::commit()
 {
-    bool is_another = false;
+    bool is_ended = false;
     try {
         co_await run(commit_script);
     } catch (const server_error& refused) {
-        is_another = refused.state() == "3B001";
-        if (!is_another)
+        is_ended = refused.state() == "3B001";
+        if (!is_ended)
             throw;
     }
-    if (is_another)
+    if (is_ended)
         throw error{errc::invalid_argument,
                     "postgres_transaction: a statement of the function has ended the transaction"};
 }
@@ -180,43 +181,43 @@ transaction_sessions::transaction_sessions(asio::any_io_executor executor, setti
 {
 }
 
-std::shared_ptr<transaction_session> transaction_sessions::take_now()
+std::shared_ptr<transaction_session> transaction_sessions::try_take_session()
 {
     if (!idle_.empty()) {
         auto session = std::move(idle_.back());
         idle_.pop_back();
         return session;
     }
-    if (made_ == settings_.most)
+    if (session_count_ == settings_.max_sessions)
         return nullptr;
-    ++made_;
+    ++session_count_;
     const asio::any_io_executor strand = asio::make_strand(executor_);
     return std::make_shared<transaction_session>(
         strand,
-        std::make_shared<connection>(strand, settings_.where, settings_.troubles,
+        std::make_shared<connection>(strand, settings_.server, settings_.warnings,
                                      settings_.prepares, settings_.answer_limit),
         settings_.answer_limit);
 }
 
-asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take()
+asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take_session()
 {
-    const auto place = std::make_shared<waiter>(co_await asio::this_coro::executor);
+    const auto request = std::make_shared<waiter>(co_await asio::this_coro::executor);
     {
         const std::lock_guard lock{mutex_};
         if (waiting_.empty())
-            place->given = take_now();
-        if (place->given)
-            co_return place->given;
-        waiting_.push_back(place);
+            request->session = try_take_session();
+        if (request->session)
+            co_return request->session;
+        waiting_.push_back(request);
     }
-    place->timer.expires_after(settings_.answer_limit);
+    request->timer.expires_after(settings_.answer_limit);
     asio::use_awaitable_t<> token;
-    const auto ended = co_await place->timer.async_wait(asio::as_tuple(token));
+    const auto ended = co_await request->timer.async_wait(asio::as_tuple(token));
     {
         const std::lock_guard lock{mutex_};
-        std::erase(waiting_, place);
-        if (place->given)
-            co_return std::exchange(place->given, nullptr);
+        std::erase(waiting_, request);
+        if (request->session)
+            co_return std::exchange(request->session, nullptr);
     }
     if (std::get<0>(ended)) // the caller has been cancelled
         throw system_error(asio::error::operation_aborted);
@@ -224,22 +225,23 @@ asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take
         errc::store_unavailable,
         fmt::format("PostgreSQL at {}: none of the {} sessions for transactions became free "
                     "in time; see postgres_options::transaction_connections",
-                    settings_.where->name(), settings_.most)};
+                    settings_.server->name(), settings_.max_sessions)};
 }
 
-/// From any thread. A transaction that is open is rolled back, by the end of the session if need
-/// be.
-void transaction_sessions::give_back(std::shared_ptr<transaction_session> session)
+/// May be called from any thread. Rolls back an open transaction, by closing the session if
+/// necessary.
+void transaction_sessions::return_session(std::shared_ptr<transaction_session> session)
 {
-    asio::co_spawn(session->strand_, clean(shared_from_this(), session),
+    asio::co_spawn(session->strand_, clean_session(shared_from_this(), session),
                    [](const std::exception_ptr& escaped) {
                        assert(!escaped);
                        static_cast<void>(escaped);
                    });
 }
 
-asio::awaitable<void> transaction_sessions::clean(std::shared_ptr<transaction_sessions> self,
-                                                  std::shared_ptr<transaction_session> session)
+asio::awaitable<void>
+transaction_sessions::clean_session(std::shared_ptr<transaction_sessions> self,
+                                    std::shared_ptr<transaction_session> session)
 {
     const auto status = session->status();
     bool is_clean = status == PQTRANS_IDLE;
@@ -247,15 +249,15 @@ asio::awaitable<void> transaction_sessions::clean(std::shared_ptr<transaction_se
         try {
             co_await run_script(session->link_, "ROLLBACK", self->settings_.answer_limit);
             is_clean = true;
-        } catch (...) { // closing it has the same effect
+        } catch (...) { // closing the session has the same effect
         }
     }
     if (!is_clean)
         session->link_->close();
-    self->pass_on(std::move(session));
+    self->hand_over(std::move(session));
 }
 
-void transaction_sessions::pass_on(std::shared_ptr<transaction_session> session)
+void transaction_sessions::hand_over(std::shared_ptr<transaction_session> session)
 {
     std::shared_ptr<waiter> next;
     {
@@ -265,22 +267,24 @@ void transaction_sessions::pass_on(std::shared_ptr<transaction_session> session)
         } else {
             next = std::move(waiting_.front());
             waiting_.pop_front();
-            next->given = std::move(session);
+            next->session = std::move(session);
         }
     }
     if (next)
         asio::post(next->timer.get_executor(), [next] { next->timer.cancel(); });
 }
 
-transaction_sessions::lease transaction_sessions::lend(std::shared_ptr<transaction_session> session)
+transaction_sessions::lease
+transaction_sessions::make_lease(std::shared_ptr<transaction_session> session)
 {
     auto* const lent = session.get();
     return {lent, [self = shared_from_this(), session = std::move(session)](auto*) mutable {
-                self->give_back(std::move(session));
+                self->return_session(std::move(session));
             }};
 }
 
-asio::awaitable<void> transaction_sessions::open(std::shared_ptr<transaction_session> session)
+asio::awaitable<void>
+transaction_sessions::ensure_open(std::shared_ptr<transaction_session> session)
 {
     const auto connect = [](std::shared_ptr<transaction_sessions> self,
                             std::shared_ptr<connection> link) -> asio::awaitable<int> {
@@ -290,15 +294,15 @@ asio::awaitable<void> transaction_sessions::open(std::shared_ptr<transaction_ses
         try {
             co_await link->open();
             co_await self->settings_.schema->read_again(*link);
-            co_await self->settings_.lost->look_for(*link);
-            if (self->settings_.prepares) // else Pawl has set nothing
+            co_await self->settings_.detector->fence_lost_shards(*link);
+            if (self->settings_.prepares) // otherwise Pawl has made no settings
                 co_await link->run_script(default_plans, doing, self->settings_.answer_limit);
         } catch (...) {
             failure = std::current_exception();
         }
         if (failure) {
             link->close();
-            self->settings_.troubles->tell(trouble::connection_failed, failure);
+            self->settings_.warnings->report(warning::connection_failed, failure);
             std::rethrow_exception(failure);
         }
         co_return 0;
@@ -309,9 +313,9 @@ asio::awaitable<void> transaction_sessions::open(std::shared_ptr<transaction_ses
 asio::awaitable<transaction_sessions::lease> transaction_sessions::begin()
 {
     const auto self = shared_from_this();
-    auto taken = co_await take();
-    auto session = lend(std::move(taken));
-    co_await open(session);
+    auto taken = co_await take_session();
+    auto session = make_lease(std::move(taken));
+    co_await ensure_open(session);
     co_await session->begin();
     co_return session;
 }

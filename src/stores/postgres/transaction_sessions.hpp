@@ -2,7 +2,7 @@
 
 #include "pawl/postgres_session.hpp"
 #include "stores/postgres/connection.hpp"
-#include "stores/postgres/lost_commits.hpp"
+#include "stores/postgres/lost_commit_detector.hpp"
 #include "stores/postgres/schema_memory.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,30 +18,30 @@
 
 namespace pawl::postgres {
 
-/// One session in which a program's transaction is open, for one coroutine at a time, which may run
-/// anywhere. It never connects again: a transaction is over when its session is.
+/// A session with an open transaction of the application, used by one coroutine at a time on any
+/// executor. It never reconnects: a transaction ends with its session.
 class transaction_session {
 public:
     transaction_session(boost::asio::any_io_executor strand, std::shared_ptr<connection> link,
                         connection::clock::duration answer_limit);
 
-    /// A statement of Pawl's.
-    boost::asio::awaitable<result> execute(request what);
+    /// Executes a statement of Pawl.
+    boost::asio::awaitable<result> execute(request statement);
 
-    /// A statement of the program's; texts in, texts out.
+    /// Executes a statement of the application; values are texts.
     boost::asio::awaitable<result_pointer> execute(std::string sql,
                                                    std::vector<postgres_value> parameters);
 
     boost::asio::awaitable<void> begin();
     boost::asio::awaitable<void> roll_back();
 
-    /// Throws when the program has ended the transaction that begin() began: nothing is committed.
+    /// Throws, without committing, when the application has ended the transaction of begin().
     boost::asio::awaitable<void> commit();
 
-    /// Throws when the session has ended, or a statement of the program's has failed.
+    /// Throws when the session has ended, or a statement of the application has failed.
     boost::asio::awaitable<void> check();
 
-    /// Between statements: PQTRANS_INTRANS and the like.
+    /// The status between statements, such as PQTRANS_INTRANS.
     PGTransactionStatusType status() const noexcept;
 
 private:
@@ -54,27 +54,27 @@ private:
     const connection::clock::duration answer_limit_;
 };
 
-/// Sessions for programs' transactions, which are slow: apart from those of the store. Its
-/// coroutines keep it alive; it must be held by a shared_ptr.
+/// Sessions for transactions of the application. They may be slow, so they have sessions of their
+/// own. Its coroutines keep it alive; it must be held by a shared_ptr.
 class transaction_sessions : public std::enable_shared_from_this<transaction_sessions> {
 public:
     struct settings {
-        std::shared_ptr<const target> where;
-        std::shared_ptr<trouble_log> troubles;
+        std::shared_ptr<const target> server;
+        std::shared_ptr<warning_log> warnings;
         std::shared_ptr<schema_memory> schema;
-        std::shared_ptr<lost_commits> lost;
-        std::size_t most = 1;
+        std::shared_ptr<lost_commit_detector> detector;
+        std::size_t max_sessions = 1;
         bool prepares = true;
         connection::clock::duration answer_limit{};
     };
 
     transaction_sessions(boost::asio::any_io_executor executor, settings options);
 
-    /// Gives itself back when it is destroyed, which rolls back a transaction that is open.
+    /// Its destruction returns the session and rolls back an open transaction.
     using lease = std::shared_ptr<transaction_session>;
 
-    /// A session with a transaction that has just begun; waits for a free one, for as long as the
-    /// server may take to answer. Throws error.
+    /// Begins a transaction in a free session; waits for one for at most answer_limit. Throws
+    /// error.
     boost::asio::awaitable<lease> begin();
 
 private:
@@ -82,22 +82,22 @@ private:
         explicit waiter(const boost::asio::any_io_executor& executor) : timer(executor) {}
 
         boost::asio::steady_timer timer;
-        std::shared_ptr<transaction_session> given; ///< guarded by the mutex
+        std::shared_ptr<transaction_session> session; ///< guarded by the mutex
     };
 
-    boost::asio::awaitable<std::shared_ptr<transaction_session>> take();
-    std::shared_ptr<transaction_session> take_now();
-    lease lend(std::shared_ptr<transaction_session> session);
-    void give_back(std::shared_ptr<transaction_session> session);
-    static boost::asio::awaitable<void> clean(std::shared_ptr<transaction_sessions> self,
-                                              std::shared_ptr<transaction_session> session);
-    void pass_on(std::shared_ptr<transaction_session> session);
-    boost::asio::awaitable<void> open(std::shared_ptr<transaction_session> session);
+    boost::asio::awaitable<std::shared_ptr<transaction_session>> take_session();
+    std::shared_ptr<transaction_session> try_take_session();
+    lease make_lease(std::shared_ptr<transaction_session> session);
+    void return_session(std::shared_ptr<transaction_session> session);
+    static boost::asio::awaitable<void> clean_session(std::shared_ptr<transaction_sessions> self,
+                                                      std::shared_ptr<transaction_session> session);
+    void hand_over(std::shared_ptr<transaction_session> session);
+    boost::asio::awaitable<void> ensure_open(std::shared_ptr<transaction_session> session);
 
     const boost::asio::any_io_executor executor_;
     const settings settings_;
     std::mutex mutex_;
-    std::size_t made_ = 0;
+    std::size_t session_count_ = 0;
     std::vector<std::shared_ptr<transaction_session>> idle_;
     std::deque<std::shared_ptr<waiter>> waiting_;
 };

@@ -1,6 +1,7 @@
 #include "stores/sqlite/connection.hpp"
 
 #include "pawl/error.hpp"
+#include "stores/common/row_mapping.hpp"
 #include "stores/sqlite/error.hpp"
 
 #include <algorithm>
@@ -13,42 +14,43 @@ namespace {
 
 using namespace std::string_view_literals;
 
-/// How long a statement waits for a program outside that is in the middle of a write.
+/// How long a statement waits for another program's write transaction.
 constexpr int busy_milliseconds = 1000;
 
-constexpr const char* nothing = "";
+constexpr const char* empty_text = "";
 
-constexpr std::array own_tables{"shards"sv, "workflows"sv, "runs"sv,        "events"sv,
-                                "marks"sv,  "messages"sv,  "cursors"sv,     "counts"sv,
-                                "topics"sv, "roles"sv,     "topic_events"sv};
+constexpr std::array pawl_tables{"shards"sv, "workflows"sv, "runs"sv,        "events"sv,
+                                 "marks"sv,  "messages"sv,  "cursors"sv,     "counts"sv,
+                                 "topics"sv, "roles"sv,     "topic_events"sv};
 
-bool is_own_table(const char* name) noexcept
+bool is_pawl_table(const char* name) noexcept
 {
     const std::string_view table = name ? name : "";
     return sqlite3_strnicmp(table.data(), "pawl_", 5) == 0 ||
-           std::ranges::find(own_tables, table) != own_tables.end();
+           std::ranges::find(pawl_tables, table) != pawl_tables.end();
 }
 
-/// Pragmas that tell something and set nothing.
-constexpr std::array harmless_pragmas{"table_info"sv,  "table_xinfo"sv,      "table_list"sv,
-                                      "index_info"sv,  "index_list"sv,       "foreign_key_list"sv,
-                                      "index_xinfo"sv, "foreign_key_check"sv};
+/// Pragmas that only read.
+constexpr std::array read_only_pragmas{"table_info"sv,  "table_xinfo"sv,      "table_list"sv,
+                                       "index_info"sv,  "index_list"sv,       "foreign_key_list"sv,
+                                       "index_xinfo"sv, "foreign_key_check"sv};
 
-/// What a program's function may do. `first` and `second` are what SQLite says of the action.
+/// Whether a function of the application may take the action. `first` and `second` are SQLite's
+/// parameters of the action.
 bool is_allowed(int action, const char* first, const char* second) noexcept
 {
     switch (action) {
     case SQLITE_TRANSACTION:
     case SQLITE_ATTACH:
     case SQLITE_DETACH:
-    case SQLITE_CREATE_TEMP_TABLE: // it would hide a table of Pawl's that has its name
+    case SQLITE_CREATE_TEMP_TABLE: // it could hide a table of Pawl
     case SQLITE_CREATE_TEMP_VIEW:
     case SQLITE_CREATE_TEMP_INDEX:
     case SQLITE_CREATE_TEMP_TRIGGER:
         return false;
     case SQLITE_PRAGMA:
-        return std::ranges::find(harmless_pragmas, std::string_view{first}) !=
-               harmless_pragmas.end();
+        return std::ranges::find(read_only_pragmas, std::string_view{first}) !=
+               read_only_pragmas.end();
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
     case SQLITE_DELETE:
@@ -56,13 +58,13 @@ bool is_allowed(int action, const char* first, const char* second) noexcept
     case SQLITE_CREATE_VIEW:
     case SQLITE_CREATE_VTABLE:
     case SQLITE_DROP_TABLE:
-        return !is_own_table(first);
+        return !is_pawl_table(first);
     case SQLITE_ALTER_TABLE:
     case SQLITE_CREATE_INDEX:
     case SQLITE_CREATE_TRIGGER:
     case SQLITE_DROP_INDEX:
     case SQLITE_DROP_TRIGGER:
-        return !is_own_table(second);
+        return !is_pawl_table(second);
     default:
         return true;
     }
@@ -82,21 +84,21 @@ connection::connection(std::string path) : path_(std::move(path))
         fail(code, "open");
     sqlite3_busy_timeout(opened, busy_milliseconds);
     sqlite3_set_authorizer(opened, &connection::authorize, this);
-    sqlite3_commit_hook(opened, &connection::may_commit, this);
+    sqlite3_commit_hook(opened, &connection::reject_commit, this);
 }
 
-/// After some errors SQLite has rolled back by itself: what a program does then must not be
-/// committed alone. Anything but 0 rolls it back.
-int connection::may_commit(void* self)
+/// After some errors SQLite has rolled back by itself, and later statements of the application must
+/// not be committed alone. Any value but 0 rolls them back.
+int connection::reject_commit(void* self)
 {
     return static_cast<const connection*>(self)->is_called_ ? 1 : 0;
 }
 
 int connection::authorize(void* self, int action, const char* first, const char* second,
-                          const char* /*database*/, const char* /*inner*/)
+                          const char* /*database*/, const char* /*trigger*/)
 {
-    const bool is_own = !static_cast<const connection*>(self)->is_called_;
-    return is_own || is_allowed(action, first, second) ? SQLITE_OK : SQLITE_DENY;
+    const bool is_pawl = !static_cast<const connection*>(self)->is_called_;
+    return is_pawl || is_allowed(action, first, second) ? SQLITE_OK : SQLITE_DENY;
 }
 
 void connection::call(const std::function<void(sqlite3*)>& function)
@@ -110,23 +112,23 @@ void connection::call(const std::function<void(sqlite3*)>& function)
     }
     is_called_ = false;
     bool is_unfinished = false;
-    for (auto* each = sqlite3_next_stmt(handle(), nullptr); each;
-         each = sqlite3_next_stmt(handle(), each)) {
-        if (sqlite3_stmt_busy(each) == 0)
+    for (auto* open = sqlite3_next_stmt(handle(), nullptr); open;
+         open = sqlite3_next_stmt(handle(), open)) {
+        if (sqlite3_stmt_busy(open) == 0)
             continue;
         is_unfinished = true;
-        sqlite3_reset(each);
+        sqlite3_reset(open);
     }
     if (failure)
         std::rethrow_exception(failure);
     // SQLite itself rolls back after some failures, a full disk for example.
     if (sqlite3_get_autocommit(handle()) != 0)
         throw error{errc::invalid_argument,
-                    path_ + ": a statement of the program has ended the transaction"};
+                    path_ + ": a statement of the application has ended the transaction"};
     if (is_unfinished)
         throw error{errc::invalid_argument,
-                    path_ + ": the program has left a statement unfinished: finalize what it "
-                            "prepares"};
+                    path_ + ": the application has left a statement unfinished: finalize what "
+                            "it prepares"};
 }
 
 void connection::execute(const char* sql)
@@ -147,23 +149,23 @@ void connection::note_failure(int code) noexcept
     if (!is_failed_flush(code))
         return;
     flush_failed_ = true;
-    // The log is what the database can be made whole from: it must not be removed.
+    // The database can be recovered from the log only: closing must not remove it.
     sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
-void connection::move_log_from(int pages)
+void connection::set_autocheckpoint(int pages)
 {
-    most_log_pages_ = pages;
-    sqlite3_wal_hook(handle(), &connection::committed, this);
+    autocheckpoint_pages_ = pages;
+    sqlite3_wal_hook(handle(), &connection::checkpoint_if_due, this);
 }
 
-/// What SQLite does by itself if it is let, but for looking at what came of it.
-int connection::committed(void* self, sqlite3* handle, const char* name, int pages)
+/// Like SQLite's own automatic checkpoint, except that a failed flush is recorded.
+int connection::checkpoint_if_due(void* self, sqlite3* handle, const char* name, int pages)
 {
     auto& database = *static_cast<connection*>(self);
-    if (pages < database.most_log_pages_)
+    if (pages < database.autocheckpoint_pages_)
         return SQLITE_OK;
-    // Any other failure leaves the log as it is, and the next commit tries again.
+    // After any other failure the log is unchanged, and the next commit tries again.
     database.note_failure(
         sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr));
     return SQLITE_OK;
@@ -213,7 +215,7 @@ execution& execution::bind(std::optional<time_point> value)
 execution& execution::bind(std::string_view text)
 {
     // A null pointer would bind NULL.
-    return check(sqlite3_bind_text64(handle(), ++parameter_, text.data() ? text.data() : nothing,
+    return check(sqlite3_bind_text64(handle(), ++parameter_, text.data() ? text.data() : empty_text,
                                      text.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
 
@@ -225,8 +227,9 @@ execution& execution::bind(const run_id& id)
 
 execution& execution::blob(std::string_view bytes)
 {
-    return check(sqlite3_bind_blob64(handle(), ++parameter_, bytes.data() ? bytes.data() : nothing,
-                                     bytes.size(), SQLITE_STATIC));
+    return check(sqlite3_bind_blob64(handle(), ++parameter_,
+                                     bytes.data() ? bytes.data() : empty_text, bytes.size(),
+                                     SQLITE_STATIC));
 }
 
 execution& execution::blob_or_null(std::string_view bytes)
@@ -268,17 +271,14 @@ void execution::read(std::string& value)
     value = bytes();
 }
 
-void execution::damaged(std::string_view what) const
+void execution::throw_corrupt(std::string_view problem) const
 {
-    throw_damaged(prepared_.database_->path(), what);
+    sqlite::throw_corrupt(prepared_.database_->path(), problem);
 }
 
 void execution::read(run_id& value)
 {
-    const auto stored = bytes();
-    if (stored.size() != value.bytes.size())
-        damaged("a run id does not have 16 bytes");
-    std::ranges::copy(stored, value.bytes.begin());
+    value = core::decode_run_id(*this, bytes());
 }
 
 transaction::transaction(connection& database) : database_(database)
@@ -294,7 +294,7 @@ void transaction::commit()
 
 transaction::~transaction()
 {
-    // Many errors have rolled back already; then this one fails, and that is as it should be.
+    // After many errors SQLite has rolled back already, and ROLLBACK fails harmlessly.
     if (open_)
         sqlite3_exec(database_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
 }

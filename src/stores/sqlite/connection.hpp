@@ -18,18 +18,19 @@ namespace pawl::sqlite {
 /// An open database file. Used by one thread at a time.
 class connection {
 public:
-    /// Opens for reading and writing, and makes the file if there is none. Throws error.
+    /// Opens for reading and writing, and creates a missing file. Throws error.
     explicit connection(std::string path);
 
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
-    /// Runs statements that return nothing of interest.
+    /// Runs statements and ignores their rows.
     void execute(const char* sql);
 
-    /// Calls a program's function in the open transaction, and undoes nothing of what it does.
-    /// Pawl's tables, the transaction and the settings of the connection are kept from it. Throws
-    /// what it throws, and error (invalid_argument) when the transaction is not as it was.
+    /// Calls a function of the application in the open transaction, and undoes none of its effects.
+    /// The function cannot change Pawl's tables, the transaction or the connection's settings.
+    /// Throws what it throws, and error (invalid_argument) when it has ended the transaction or
+    /// left a statement unfinished.
     void call(const std::function<void(sqlite3*)>& function);
 
     /// The first column of the first row; 0 when there is none.
@@ -38,21 +39,21 @@ public:
     sqlite3* handle() const noexcept { return handle_.get(); }
     const std::string& path() const noexcept { return path_; }
 
-    /// Throws the error that a code of SQLite stands for. A failed flush is remembered.
+    /// Throws the error for a code of SQLite. Records a failed flush.
     [[noreturn]] void fail(int code, std::string_view doing);
 
-    /// Moves the log to the database whenever a commit has filled so many pages of it.
-    void move_log_from(int pages);
+    /// Checkpoints the WAL after each commit that leaves at least `pages` pages in it.
+    void set_autocheckpoint(int pages);
 
-    /// Throws when a flush has failed: of the log by a commit, or of the database as the log was
-    /// moved. What the system dropped then is not written by a later flush.
+    /// Throws when a flush has failed, of the WAL by a commit or of the database by a checkpoint.
+    /// The system may have dropped data then, which a later flush does not write.
     void check_flushes() const;
 
 private:
     static int authorize(void* self, int action, const char* first, const char* second,
-                         const char* database, const char* inner);
-    static int may_commit(void* self);
-    static int committed(void* self, sqlite3* handle, const char* name, int pages);
+                         const char* database, const char* trigger);
+    static int reject_commit(void* self);
+    static int checkpoint_if_due(void* self, sqlite3* handle, const char* name, int pages);
     void note_failure(int code) noexcept;
 
     struct closer {
@@ -61,9 +62,9 @@ private:
 
     std::string path_;
     std::unique_ptr<sqlite3, closer> handle_;
-    int most_log_pages_ = 0;
+    int autocheckpoint_pages_ = 0;
     bool flush_failed_ = false;
-    bool is_called_ = false; ///< a program's function uses it
+    bool is_called_ = false; ///< a function of the application runs
 };
 
 /// A prepared statement. Must not outlive its connection.
@@ -82,8 +83,8 @@ private:
     std::unique_ptr<sqlite3_stmt, finalizer> handle_;
 };
 
-/// One use of a statement: binds its parameters in order, steps, reads columns in order, and makes
-/// the statement ready again when it ends. What is bound must live until then.
+/// One execution of a statement: binds its parameters in order, steps, and reads columns in order.
+/// The destructor resets the statement. Bound texts must live until then.
 class execution {
 public:
     explicit execution(statement& prepared) noexcept : prepared_(prepared) {}
@@ -119,9 +120,9 @@ public:
     void read(std::optional<time_point>& value);
     void read(std::string& value);
     void read(run_id& value);
-    std::string_view bytes(); ///< good until the next row
+    std::string_view bytes(); ///< valid until the next row
 
-    [[noreturn]] void damaged(std::string_view what) const;
+    [[noreturn]] void throw_corrupt(std::string_view problem) const;
 
 private:
     sqlite3_stmt* handle() const noexcept { return prepared_.handle_.get(); }
@@ -133,7 +134,7 @@ private:
     int column_ = 0;
 };
 
-/// A write transaction; rolled back unless committed.
+/// A write transaction. The destructor rolls it back unless it was committed.
 class transaction {
 public:
     explicit transaction(connection& database);

@@ -26,18 +26,19 @@ namespace {
 
 using identity = database_file::identity;
 
-/// The databases that are open in this process, each with the descriptor of its locked lock file.
+/// The open databases of this process, with the descriptors of their locked lock files.
 struct open_databases {
     std::mutex mutex;
     std::map<identity, int> locks;
 };
 
-/// Never destroyed: a store may be closed as late as any static object.
+/// Never destroyed, because a store may be closed by the destructor of any static object.
 open_databases& databases()
 {
     static auto& all = *new open_databases;
-    // A child that was forked shares the locks, and would keep them after its parent's end. The
-    // databases count as open there: their connections must not be used, nor made again.
+    // A forked child shares the locks and would keep them after its parent's end, so it closes
+    // them. The databases count as open in the child, which must neither use nor open connections
+    // to them.
     static const int registered =
         ::pthread_atfork([] { all.mutex.lock(); }, [] { all.mutex.unlock(); },
                          [] {
@@ -68,13 +69,13 @@ identity identity_of(const struct stat& file)
     return {file.st_dev, file.st_ino};
 }
 
-/// To close any descriptor of a database gives up the locks that SQLite has on it in this process:
-/// a file that is there is not opened. Precondition: no other thread opens databases.
+/// Closing any descriptor of a database releases the locks of SQLite in this process, so an
+/// existing file is not opened. Precondition: no other thread opens databases.
 struct stat create_if_missing(const std::string& path)
 {
     if (const auto found = status_of(path))
         return *found;
-    // Also through a symbolic link that leads to nothing yet.
+    // open() also creates the target of a dangling symbolic link.
     const int created = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (created < 0)
         fail(path, errno, errc::store_read_only);
@@ -93,11 +94,11 @@ std::string real_path(const std::string& path)
     return real.get();
 }
 
-/// Throws error unless the path still leads to the file.
-void check_name(const std::string& path, const identity& file)
+/// Throws error unless the path still names the file.
+void check_identity(const std::string& path, const identity& file)
 {
     const auto named = status_of(path);
-    // What hinders the look itself, such as rights, is not the file's.
+    // Other failures of stat(), such as missing rights, say nothing about the file.
     const bool is_missing = !named && (errno == ENOENT || errno == ENOTDIR);
     if (is_missing || (named && identity_of(*named) != file))
         throw error{errc::store_unavailable,
@@ -106,7 +107,7 @@ void check_name(const std::string& path, const identity& file)
                                 path, is_missing ? "removed" : "replaced")};
 }
 
-/// Returns the descriptor that has the lock.
+/// Locks the database for this process. Returns the descriptor that holds the lock.
 int lock_for_process(const std::string& database)
 {
     const auto path = database + ".lock";
@@ -123,7 +124,8 @@ int lock_for_process(const std::string& database)
                         fmt::format("{} is open in another process (find it with: fuser {})",
                                     database, path)};
         }
-        // Somebody may have removed it between the two calls, and the next opener makes a new one.
+        // The file may have been removed between the two calls; the next opener would create
+        // another.
         struct stat locked{};
         const auto named = status_of(path);
         if (named && ::fstat(lock, &locked) == 0 && identity_of(locked) == identity_of(*named))
@@ -144,14 +146,14 @@ database_file::database_file(const std::string& path)
                     fmt::format("{}: this is {}", path,
                                 S_ISDIR(found.st_mode) ? "a folder" : "not a regular file")};
     path_ = real_path(path);
-    log_path_ = path_ + "-wal";
+    wal_path_ = path_ + "-wal";
     identity_ = identity_of(found);
     if (open.locks.contains(identity_))
         throw error{errc::store_locked,
                     fmt::format("{} is open in this process: share the store that has it open, or "
                                 "destroy that one first",
                                 path_)};
-    // SQLite keeps a log beside each name: two programs with two names destroy the database.
+    // SQLite has one WAL for each name: two programs with two names would corrupt the database.
     if (found.st_nlink > 1)
         throw error{errc::store_locked,
                     fmt::format("{} has {} hard links, and may be open by another name: remove the "
@@ -160,7 +162,7 @@ database_file::database_file(const std::string& path)
     const auto entry = open.locks.emplace(identity_, -1).first;
     try {
         entry->second = lock_for_process(path_);
-        check_name(path_, identity_);
+        check_identity(path_, identity_);
     } catch (...) {
         if (entry->second >= 0)
             ::close(entry->second);
@@ -180,17 +182,17 @@ database_file::~database_file()
     }
 }
 
-void database_file::watch_log()
+void database_file::watch_wal()
 {
-    if (const auto found = status_of(log_path_))
-        log_ = identity_of(*found);
+    if (const auto found = status_of(wal_path_))
+        wal_ = identity_of(*found);
 }
 
 void database_file::check()
 {
-    check_name(path_, identity_);
-    if (log_)
-        check_name(log_path_, *log_);
+    check_identity(path_, identity_);
+    if (wal_)
+        check_identity(wal_path_, *wal_);
     auto& open = databases();
     const std::lock_guard guard{open.mutex};
     int& lock = open.locks.at(identity_);

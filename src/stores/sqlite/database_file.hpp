@@ -8,16 +8,16 @@
 
 namespace pawl::sqlite {
 
-/// A database file that this store alone has open, in this process and in others, until the object
-/// is destroyed.
+/// Exclusive use of a database file, within this process and among processes, until the object is
+/// destroyed.
 ///
-/// Within the process a file is known by its device and inode, so by any of its names. Other
-/// processes are kept out by a lock on a file beside it, `path`.lock: a lock on the database itself
-/// would be lost whenever the process closes any descriptor of it. The system drops the lock when
-/// the process ends in any way. The lock file stays: to remove it would race with the next opener.
+/// Within the process, device and inode identify the file under any of its names. A lock on a
+/// second file, `path`.lock, excludes other processes: a lock on the database itself would be lost
+/// whenever the process closes any descriptor of it. The system releases the lock when the process
+/// ends. The lock file is never removed, because removal would race with the next opener.
 class database_file {
 public:
-    /// Creates the file if there is none. Throws error: store_locked when another store has the
+    /// Creates a missing file. Throws error: store_locked when another store has the
     /// file open, or the file has several names; store_read_only when it cannot be created or is
     /// not a regular file; store_full, store_unavailable.
     explicit database_file(const std::string& path);
@@ -29,15 +29,14 @@ public:
     /// Absolute and without symbolic links.
     const std::string& path() const noexcept { return path_; }
 
-    /// From now on, check() looks after the write-ahead log as well. Precondition: it is there.
-    void watch_log();
+    /// Makes check() check the write-ahead log as well. Precondition: it exists.
+    void watch_wal();
 
-    /// Throws store_unavailable when the path does not lead to this file any longer, or that of its
-    /// log to this log. When the lock file was removed, makes it again; throws store_locked when
-    /// another process was faster.
+    /// Throws store_unavailable when the path no longer names this file, or that of the WAL this
+    /// WAL. Creates a removed lock file again; throws store_locked when another process was faster.
     void check();
 
-    /// What the file system knows a file by.
+    /// The file system's identity of a file.
     struct identity {
         dev_t device{};
         ino_t inode{};
@@ -47,9 +46,9 @@ public:
 
 private:
     std::string path_;
-    std::string log_path_;
+    std::string wal_path_;
     identity identity_;
-    std::optional<identity> log_;
+    std::optional<identity> wal_;
 };
 
 } // namespace pawl::sqlite

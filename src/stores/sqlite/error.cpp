@@ -30,8 +30,8 @@ errc meaning_of_errno(int number, errc otherwise) noexcept
 
 namespace {
 
-/// The system's error behind a failure. What SQLite keeps of it is not set by a commit that fails;
-/// the files know of their last writes.
+/// The system's error that caused a failure. A failed commit does not set sqlite3_system_errno();
+/// the files record the error of their last write.
 int errno_behind(sqlite3* connection, int code)
 {
     if (code != SQLITE_IOERR_WRITE)
@@ -54,8 +54,8 @@ errc meaning(sqlite3* connection, int code)
     case SQLITE_IOERR:
         if (is_failed_flush(code))
             return errc::store_flush_failed;
-        // Some files (the shared memory of the log) report a full disk this way, and all of them a
-        // limit of the user or of the process.
+        // The shared memory of the WAL reports a full disk as an I/O error; every file reports a
+        // quota or a limit of the process so.
         return meaning_of_errno(connection ? errno_behind(connection, code) : 0,
                                 errc::store_unavailable);
     case SQLITE_CANTOPEN:
@@ -87,14 +87,14 @@ errc meaning(sqlite3* connection, int code)
 
 void throw_error(sqlite3* connection, int code, std::string_view path, std::string_view doing)
 {
-    const auto code_of_pawl = meaning(connection, code);
+    const auto pawl_code = meaning(connection, code);
     const char* message = connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code);
-    throw error{code_of_pawl, fmt::format("{}: {}: {} (SQLite {})", path, doing, message, code)};
+    throw error{pawl_code, fmt::format("{}: {}: {} (SQLite {})", path, doing, message, code)};
 }
 
-void throw_damaged(std::string_view path, std::string_view what)
+void throw_corrupt(std::string_view path, std::string_view problem)
 {
-    throw error{errc::store_corrupt, fmt::format("{}: {}", path, what)};
+    throw error{errc::store_corrupt, fmt::format("{}: {}", path, problem)};
 }
 
 } // namespace pawl::sqlite

@@ -9,19 +9,19 @@
 
 namespace pawl::sqlite {
 
-/// Throws pawl::error with the code that an (extended) result code of SQLite stands for. `what()`
-/// names the file, what was being done, and SQLite's message.
+/// Throws pawl::error with the code for an (extended) result code of SQLite. Its text has the file,
+/// the operation, and SQLite's message.
 [[noreturn]] void throw_error(sqlite3* connection, int code, std::string_view path,
                               std::string_view doing);
 
-/// Throws pawl::error (store_corrupt) for content that SQLite finds valid and Pawl does not.
-[[noreturn]] void throw_damaged(std::string_view path, std::string_view what);
+/// Throws pawl::error (store_corrupt) for content that is valid for SQLite but not for Pawl.
+[[noreturn]] void throw_corrupt(std::string_view path, std::string_view problem);
 
-/// Whether the system says that a flush to disk has failed.
+/// Whether the code reports a failed flush to disk.
 bool is_failed_flush(int code) noexcept;
 
-/// What the system's error says of the store: it is full, or something that ends is used up.
-/// `otherwise` for all others, 0 included.
+/// The code for an error of the system: store_full, store_unavailable for a temporary one, and
+/// `otherwise` for all others, including 0.
 errc meaning_of_errno(int number, errc otherwise) noexcept;
 
 } // namespace pawl::sqlite

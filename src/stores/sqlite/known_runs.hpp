@@ -10,7 +10,7 @@
 
 namespace pawl::sqlite {
 
-/// What a change needs to know of its run.
+/// What a change needs to know about its run.
 struct stored_run {
     std::int64_t row = 0;
     std::uint32_t shard = 0;
@@ -24,18 +24,18 @@ struct stored_run {
     std::int64_t last_event = 0;
 };
 
-/// Runs that were changed lately, so that the next change of each need not read it again. There are
-/// a younger and an older half; when the younger one is full, the older one is forgotten.
+/// A cache of recently changed runs, so that the next change of a run need not read it again. It
+/// has a younger and an older half; when the younger one is full, the older one is discarded.
 class known_runs {
 public:
-    /// @param capacity at most so many runs, about 150 bytes each.
+    /// @param capacity maximum number of runs, of about 150 bytes each.
     explicit known_runs(std::size_t capacity) : half_(capacity / 2) {}
 
-    /// Null when it is not known. Good until another run is looked up or remembered.
+    /// Null when the run is unknown. Valid until the next find() or remember().
     stored_run* find(const run_id& id)
     {
-        if (const auto at = young_.find(id); at != young_.end())
-            return &at->second;
+        if (const auto known = young_.find(id); known != young_.end())
+            return &known->second;
         auto node = old_.extract(id);
         if (node.empty())
             return nullptr;

@@ -1,6 +1,5 @@
 #include "stores/sqlite/reader.hpp"
 
-#include "core/stream_headers.hpp"
 #include "pawl/error.hpp"
 #include "stores/common/row_mapping.hpp"
 #include "stores/common/store_semantics.hpp"
@@ -15,7 +14,7 @@ namespace pawl::sqlite {
 
 namespace {
 
-/// Of the table runs, as core::read_record() reads them.
+/// Columns of runs, in the order of core::read_record().
 constexpr std::string_view record_columns =
     "runs.id, (SELECT name FROM workflows WHERE workflow = runs.workflow), runs.foreign_id, "
     "runs.version, runs.state, runs.status, runs.visit, runs.entered_at, runs.attempt, "
@@ -23,26 +22,26 @@ constexpr std::string_view record_columns =
     "runs.inbox_last, runs.inbox_pending, runs.last_error, runs.reason, runs.start_key, "
     "runs.trace_parent, runs.object_version, runs.details, runs.object";
 
-/// Of the table events, joined with runs, as core::read_event() reads them.
+/// Columns of events, joined with runs, in the order of core::read_event().
 constexpr std::string_view event_columns =
     "events.position, events.kind, runs.id, "
     "(SELECT name FROM workflows WHERE workflow = runs.workflow), runs.foreign_id, "
     "events.version, events.from_status, events.to_status, events.state, events.attempt, "
     "events.error, events.requested_by, events.at";
 
-/// Of the table messages, as core::read_message() reads them.
+/// Columns of messages, in the order of core::read_message().
 constexpr std::string_view message_columns =
     "sequence, kind, sent_at, expires_at, name, key, requested_by, payload_version, payload";
 
-/// A limit as SQLite understands it, where negative ones mean none.
-std::int64_t at_most(std::size_t limit)
+/// The limit for SQLite, to which a negative one would mean no limit.
+std::int64_t sql_limit(std::size_t limit)
 {
     return static_cast<std::int64_t>(
         std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max() - 1));
 }
 
-/// A lower bound: sequences and versions beyond what SQLite can hold do not exist.
-std::int64_t bound(std::uint64_t number)
+/// A sequence or version as a lower bound. Those above SQLite's integers do not exist.
+std::int64_t lower_bound(std::uint64_t number)
 {
     return static_cast<std::int64_t>(
         std::min<std::uint64_t>(number, std::numeric_limits<std::int64_t>::max()));
@@ -61,7 +60,8 @@ std::string list_sql(const record_query& query)
 {
     const bool newest_first = query.order == sort_order::newest_first;
     std::string where = "1";
-    // The index on foreign ids begins with the workflow, so one is named even when any will do.
+    // The index on foreign ids begins with the workflow, so the query names all workflows if need
+    // be.
     if (!query.workflow.empty())
         where += " AND workflow = (SELECT workflow FROM workflows WHERE name = ?)";
     else if (query.foreign_ids)
@@ -116,7 +116,7 @@ void bind_list(execution& rows, const record_query& query)
         rows.bind(query.error_text);
     if (query.after)
         rows.bind(query.after.created_at).bind(query.after.run);
-    // One more than asked for tells whether another page follows.
+    // The additional row shows whether another page follows.
     rows.bind(query.limit + 1);
 }
 
@@ -197,7 +197,7 @@ record_page reader::list(const record_query& query)
     core::check_query(query);
     if (core::matches_nothing(query))
         return {};
-    // Listings come in too many shapes to keep each prepared.
+    // There are too many forms of listings to keep each prepared.
     statement prepared{database_, list_sql(query)};
     execution rows{prepared};
     bind_list(rows, query);
@@ -218,13 +218,9 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
     execution row{count_};
     row.bind(workflow);
     while (row.row()) {
-        status_count where;
-        row.read(where.workflow);
-        row.read(where.status);
-        where.state = core::read_run_state(row);
-        row.read(where.runs);
-        if (!unfinished_only || !is_finished(where.state))
-            counts.push_back(std::move(where));
+        auto counted = core::read_status_count(row);
+        if (!unfinished_only || !is_finished(counted.state))
+            counts.push_back(std::move(counted));
     }
     return counts;
 }
@@ -249,7 +245,8 @@ std::vector<record> reader::finished_behind(std::uint32_t shard, std::string_vie
     core::check_shard(shard, shards_);
     std::vector<record> found;
     execution rows{finished_behind_};
-    rows.bind(workflow).bind(after.at).bind(after.id).bind(before).bind(shard).bind(at_most(limit));
+    rows.bind(workflow).bind(after.at).bind(after.id).bind(before).bind(shard).bind(
+        sql_limit(limit));
     while (rows.row())
         found.push_back(core::read_record(rows));
     return found;
@@ -260,18 +257,9 @@ std::vector<stream_event> reader::topic_events(std::string_view topic, std::uint
 {
     std::vector<stream_event> found;
     execution rows{topic_events_};
-    rows.bind(topic).bind(bound(after)).bind(at_most(limit));
-    while (rows.row()) {
-        stream_event& read = found.emplace_back();
-        rows.read(read.position);
-        rows.read(read.id);
-        rows.read(read.key);
-        rows.read(read.type);
-        read.headers = core::decode_headers(rows.bytes());
-        rows.read(read.payload);
-        rows.read(read.trace_parent);
-        rows.read(read.at);
-    }
+    rows.bind(topic).bind(lower_bound(after)).bind(sql_limit(limit));
+    while (rows.row())
+        found.push_back(core::read_stream_event(rows));
     return found;
 }
 
@@ -308,7 +296,7 @@ std::vector<event> reader::events(std::uint32_t shard, std::uint64_t after, std:
     execution rows{events_};
     rows.bind(core::position_of(shard, after))
         .bind(core::position_of(shard, core::last_sequence))
-        .bind(at_most(limit));
+        .bind(sql_limit(limit));
     while (rows.row())
         found.push_back(core::read_event(rows));
     return found;
@@ -318,11 +306,11 @@ std::vector<event> reader::history(run_id run, std::uint64_t after, std::size_t 
 {
     std::vector<event> found;
     const auto last = after + std::min<std::uint64_t>(limit, ~after);
-    // All is read as of one moment: while one of these rows is open, the connection's snapshot is.
+    // The open statements keep the connection's snapshot, so all rows are read from one state.
     execution mark{mark_};
     execution newest{newest_event_};
     std::int64_t position = 0;
-    if (mark.bind(run).bind(bound(last)).row())
+    if (mark.bind(run).bind(lower_bound(last)).row())
         position = mark.integer();
     else if (newest.bind(run).row())
         position = newest.integer();
@@ -345,7 +333,7 @@ std::vector<message> reader::inbox(run_id run, std::uint64_t after, std::size_t 
 {
     std::vector<message> found;
     execution rows{inbox_};
-    rows.bind(run).bind(bound(after)).bind(at_most(limit));
+    rows.bind(run).bind(lower_bound(after)).bind(sql_limit(limit));
     while (rows.row())
         found.push_back(core::read_message(rows, run));
     return found;
@@ -354,13 +342,9 @@ std::vector<message> reader::inbox(run_id run, std::uint64_t after, std::size_t 
 std::optional<settlement> reader::outcome(run_id run, std::uint64_t sequence)
 {
     execution row{outcome_};
-    if (!row.bind(run).bind(bound(sequence)).row())
+    if (!row.bind(run).bind(lower_bound(sequence)).row())
         return {};
-    settlement end;
-    row.read(end.sequence);
-    end.outcome = static_cast<message_outcome>(row.integer());
-    row.read(end.detail);
-    return end;
+    return core::read_settlement(row);
 }
 
 std::uint64_t reader::cursor(std::string_view name, std::uint32_t shard)

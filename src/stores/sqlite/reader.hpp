@@ -10,8 +10,8 @@
 
 namespace pawl::sqlite {
 
-/// Everything that only reads a database. Used by one thread at a time; sees what was committed
-/// before each call.
+/// The reading operations of a database. Used by one thread at a time; each call sees all earlier
+/// commits.
 class reader {
 public:
     reader(connection& database, std::uint32_t shards);

@@ -14,28 +14,27 @@ namespace {
 /// "Pawl" in ASCII. Stored: never change.
 constexpr std::int64_t application_id = 0x5061'776c;
 
-// The format of the file, as its first version had it; what later ones added follows.
+// Version 1 of the file's format. The additions of later versions follow.
 //
-// Every time is microseconds since the Unix epoch, UTC. Enumerations are stored as the numbers that
-// the public headers give them. Texts are UTF-8 by intent, but their bytes come back as they were
-// given, NUL included.
+// Times are microseconds since the Unix epoch, UTC. Enumerations are the numbers of the public
+// headers. Texts should be UTF-8, but any bytes are stored unchanged, including NUL.
 //
-// shards    One row a shard; their number is fixed when the file is made. next_sequence is the
-//           sequence of the shard's next event; rejected changes take none. owner is '' when the
-//           shard is free; epoch grows with each owner and is never set back.
-// workflows Gives each workflow's name a small number.
-// runs      The last record of each run. `row` is its name inside the file; `id` the UUID's 16
-//           bytes. finished says whether `state` is a final one; the index on it is what allows
-//           one unfinished run per foreign id. last_event is the position of the run's newest
+// shards    One row per shard; their number is fixed when the file is created. next_sequence is the
+//           sequence of the shard's next event; rejected changes use none. owner is '' when the
+//           shard is free; epoch grows with each owner and never decreases.
+// workflows The number of each workflow.
+// runs      The current record of each run. `row` identifies it within the file; `id` is the UUID's
+//           16 bytes. finished says whether `state` is final; the index on it allows one unfinished
+//           run per foreign id. last_event is the position of the run's newest
 //           event. details: see stores/common/record_details.hpp; NULL when there are none.
-// events    The log. position = shard << 48 | sequence, so that a shard's events lie together and
-//           are appended. before is the position of the same run's event before it, 0 at the first:
-//           a history is read backwards along it, because an index on the run would be written at
-//           a random place with each transition.
-// marks     The position of every 64th event of a run: where reading a part of a history begins.
+// events    The log. position = shard << 48 | sequence, so that a shard's events are adjacent and
+//           appended. before is the position of the run's previous event, 0 for the first one:
+//           histories are read backwards, because an index on the run would have to be written
+//           at a random page with each transition.
+// marks     The position of every 64th event of a run, to read a part of a history.
 // messages  The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload.
-// cursors   Named positions in a shard's log; a 64-bit number without sign in a signed column.
-// counts    How many runs of a workflow stand where, kept with each transition.
+// cursors   Named positions in a shard's log; an unsigned 64-bit number in a signed column.
+// counts    The number of runs of each workflow, status and state.
 constexpr const char* creation = R"(
 CREATE TABLE shards (
     shard INTEGER PRIMARY KEY,
@@ -144,15 +143,15 @@ void create(connection& database)
     database.execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
 }
 
-// What version 2 added.
+// Version 2 adds:
 //
-// requested_by    Who asked for a command.
-// object_version  Which schema of the workflow's object a run's object is written in.
+// requested_by    The requester of a command.
+// object_version  The schema version of a run's object.
 // runs_finished   Finished runs by their last commit, for retention. Transitions of unfinished runs
 //                 write nothing to it.
-// topics, topic_events  Streams of events. next_position is that of a topic's next event; headers:
-//                 see core/stream_headers.hpp.
-// roles           As shards, for roles that have a name.
+// topics, topic_events  Streams of events. next_position is the position of a topic's next event;
+//                 headers: see core/stream_headers.hpp.
+// roles           Like shards, for named roles.
 constexpr const char* second = R"(
 ALTER TABLE runs ADD COLUMN object_version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE events ADD COLUMN requested_by TEXT NOT NULL DEFAULT '';
@@ -192,7 +191,7 @@ void to_second(connection& database)
     database.execute(second);
 }
 
-// What version 3 changed: the idempotency keys of callbacks are per name.
+// Version 3: the idempotency keys of callbacks are unique per name.
 constexpr const char* third = R"(
 DROP INDEX messages_key;
 CREATE UNIQUE INDEX messages_key ON messages (run, name, key) WHERE key <> '';
@@ -203,9 +202,9 @@ void to_third(connection& database)
     database.execute(third);
 }
 
-// What version 4 added.
+// Version 4 adds:
 //
-// payload_version  Which schema of its type a callback's payload is written in.
+// payload_version  The schema version of a callback's payload.
 constexpr const char* fourth = R"(
 ALTER TABLE messages ADD COLUMN payload_version INTEGER NOT NULL DEFAULT 1;
 )";
@@ -215,7 +214,7 @@ void to_fourth(connection& database)
     database.execute(fourth);
 }
 
-/// The migration at index n brings a file of version n to n + 1. Append, never change.
+/// The migration at index n brings a file of version n to n + 1. Never change an entry.
 using migration = void (*)(connection&);
 constexpr std::array<migration, 4> migrations{create, to_second, to_third, to_fourth};
 
@@ -235,7 +234,7 @@ std::size_t stored_version(connection& database)
     if (is_empty && owner == 0 && version == 0)
         return 0;
     if (owner != application_id || version < 1)
-        throw_damaged(database.path(), "this is a database of another program");
+        throw_corrupt(database.path(), "this is a database of another program");
     if (static_cast<std::uint64_t>(version) > migrations.size())
         throw error{errc::store_version_unsupported,
                     fmt::format("{}: its format is version {}, this Pawl knows up to {}",
@@ -248,12 +247,12 @@ std::size_t stored_version(connection& database)
 void check_schema(connection& database)
 {
     if (stored_version(database) != migrations.size())
-        throw_damaged(database.path(), "another program has changed its format");
+        throw_corrupt(database.path(), "another program has changed its format");
 }
 
 void prepare_schema(connection& database, std::uint32_t shards)
 {
-    // Looked at before anything is written: a file of somebody else's stays as it is.
+    // The version is checked before anything is written, so another program's file is not changed.
     auto version = stored_version(database);
     if (version == migrations.size())
         return;

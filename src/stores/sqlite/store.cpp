@@ -25,7 +25,7 @@ using sqlite::run_on;
 
 constexpr const char* in_memory = ":memory:";
 
-/// Null in memory.
+/// Null for a database in memory.
 std::unique_ptr<sqlite::database_file> open_file(const std::string& path)
 {
     if (path.empty())
@@ -33,39 +33,39 @@ std::unique_ptr<sqlite::database_file> open_file(const std::string& path)
     return path == in_memory ? nullptr : std::make_unique<sqlite::database_file>(path);
 }
 
-constexpr std::uint32_t most_log_pages = 1'000'000;
+constexpr std::uint32_t max_checkpoint_pages = 1'000'000;
 
-/// The pages of a batch of a thousand scattered runs and their indexes should fit.
+/// Holds the pages of a batch of a thousand random runs and their indexes.
 constexpr const char* writer_cache = "PRAGMA cache_size = -65536";
 
-/// Writes the log's own bytes to it again, and flushes them.
-void rewrite_log(sqlite::connection& database)
+/// Rewrites the WAL with its own bytes, and flushes it.
+void rewrite_wal(sqlite::connection& database)
 {
-    const sqlite::transaction writing{database}; // nobody changes the log meanwhile
-    sqlite3_file* log = nullptr;
-    sqlite3_file_control(database.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    const sqlite::transaction writing{database}; // excludes other writers of the WAL
+    sqlite3_file* wal = nullptr;
+    sqlite3_file_control(database.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
     const auto check = [&database](int code) {
         if (code != SQLITE_OK)
-            database.fail(code, "writing the log again");
+            database.fail(code, "rewriting the WAL");
     };
     sqlite3_int64 size = 0;
-    check(log->pMethods->xFileSize(log, &size));
-    std::vector<char> block(64 * 1024); // SQLite writes less than 128 KiB at once
+    check(wal->pMethods->xFileSize(wal, &size));
+    std::vector<char> block(64 * 1024); // the size must be less than SQLite's limit of 128 KiB
     for (sqlite3_int64 offset = 0; offset < size;) {
         const auto part = static_cast<int>(
             std::min<sqlite3_int64>(static_cast<sqlite3_int64>(block.size()), size - offset));
-        check(log->pMethods->xRead(log, block.data(), part, offset));
-        check(log->pMethods->xWrite(log, block.data(), part, offset));
+        check(wal->pMethods->xRead(wal, block.data(), part, offset));
+        check(wal->pMethods->xWrite(wal, block.data(), part, offset));
         offset += part;
     }
-    check(log->pMethods->xSync(log, SQLITE_SYNC_NORMAL));
+    check(wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL));
 }
 
-/// Uses the log, and begins a new one. What a process before left in it may be what a flush of that
-/// process failed to write, which only the system's memory has; more behind it would be lost with
-/// it. Moving all of it writes it again. When an outside reader keeps a part of it in use, the log
-/// goes on, and is itself written again.
-void use_log(sqlite::connection& database)
+/// Enables the WAL and starts an empty one. A WAL of an earlier process may contain pages that a
+/// failed flush did not write and only the system's cache holds; later commits behind them would be
+/// lost with them. A checkpoint of the whole WAL writes them again. If another program's reader
+/// prevents that, the WAL is kept and rewritten.
+void enable_wal(sqlite::connection& database)
 {
     {
         sqlite::statement prepared{database, "PRAGMA journal_mode = WAL"};
@@ -73,17 +73,17 @@ void use_log(sqlite::connection& database)
         if (!mode.row() || mode.bytes() != "wal")
             throw error{errc::store_unavailable,
                         database.path() + ": its file system does not allow a write-ahead log"};
-        mode.row(); // the change is committed behind the row
+        mode.row(); // the last step commits the change
     }
     const int code = sqlite3_wal_checkpoint_v2(database.handle(), "main",
                                                SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     if (code == SQLITE_BUSY)
-        rewrite_log(database);
+        rewrite_wal(database);
     else if (code != SQLITE_OK)
-        database.fail(code, "moving the log to the database");
+        database.fail(code, "checkpointing the WAL");
 }
 
-/// The connection, ready for writing.
+/// Prepares the connection for writing, and returns it.
 sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& options)
 {
     const auto& path = database.path();
@@ -101,8 +101,8 @@ sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& 
     database.execute(writer_cache);
     sqlite::prepare_schema(database, options.shards);
     if (path != in_memory) {
-        use_log(database);
-        // A log that grew past its usual size, because a reader outside kept it in use, is cut.
+        enable_wal(database);
+        // Truncates a WAL that grew past its usual size because another program's reader used it.
         const auto page = database.integer("PRAGMA page_size") + 24;
         database.execute(fmt::format("PRAGMA journal_size_limit = {}",
                                      2 * page * options.wal_autocheckpoint_pages)
@@ -113,7 +113,7 @@ sqlite::connection& prepare(sqlite::connection& database, const sqlite_options& 
 
 using sqlite_work = std::function<void(sqlite3*)>;
 
-/// A program's work and a transition of a run: one job of the thread that writes.
+/// The work of the application and a transition of a run, as one job of the writing thread.
 class joint_transaction final : public store_transaction {
 public:
     joint_transaction(sqlite::writer& writer, sqlite::worker& thread, sqlite_work work)
@@ -123,11 +123,11 @@ public:
 
     asio::awaitable<void> run() override { co_return; }
 
-    asio::awaitable<apply_result> commit(transition& made,
+    asio::awaitable<apply_result> commit(transition& next,
                                          const std::function<void(transition&)>& complete) override
     {
         return run_on(thread_,
-                      [this, &made, &complete] { return writer_.apply_in(work_, made, complete); });
+                      [this, &next, &complete] { return writer_.apply_in(work_, next, complete); });
     }
 
 private:
@@ -136,7 +136,7 @@ private:
     const sqlite_work work_;
 };
 
-/// Gives the work to the threads. In memory there is one connection, and so one thread.
+/// Passes each call to a thread. A database in memory has one connection and so one thread.
 class sqlite_store final : public record_store {
 public:
     sqlite_store(const std::string& path, const sqlite_options& options)
@@ -150,8 +150,8 @@ public:
             reader_.emplace(write_database_, shards_);
             return;
         }
-        file_->watch_log();
-        write_database_.move_log_from(static_cast<int>(options.wal_autocheckpoint_pages));
+        file_->watch_wal();
+        write_database_.set_autocheckpoint(static_cast<int>(options.wal_autocheckpoint_pages));
         read_database_.emplace(file_->path());
         read_database_->execute("PRAGMA query_only = 1");
         reader_.emplace(*read_database_, shards_);
@@ -168,33 +168,34 @@ public:
 
     std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
     {
-        if (auto* const own = std::get_if<sqlite_work>(&work))
-            return std::make_unique<joint_transaction>(writer_, write_thread_, std::move(*own));
+        if (auto* const function = std::get_if<sqlite_work>(&work))
+            return std::make_unique<joint_transaction>(writer_, write_thread_,
+                                                       std::move(*function));
         return record_store::make_transaction(std::move(work));
     }
 
     asio::awaitable<std::optional<record>> find(run_id id) override
     {
-        return run_on(reading(), [this, id] { return reader_->find(id); });
+        return run_on(read_thread(), [this, id] { return reader_->find(id); });
     }
 
     asio::awaitable<std::optional<record>> latest(std::string_view workflow,
                                                   std::string_view foreign_id) override
     {
-        return run_on(reading(), [this, workflow, foreign_id] {
+        return run_on(read_thread(), [this, workflow, foreign_id] {
             return reader_->latest(workflow, foreign_id);
         });
     }
 
     asio::awaitable<record_page> list(const record_query& query) override
     {
-        return run_on(reading(), [this, &query] { return reader_->list(query); });
+        return run_on(read_thread(), [this, &query] { return reader_->list(query); });
     }
 
     asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
                                                      bool unfinished_only) override
     {
-        return run_on(reading(), [this, workflow, unfinished_only] {
+        return run_on(read_thread(), [this, workflow, unfinished_only] {
             return reader_->count(workflow, unfinished_only);
         });
     }
@@ -202,7 +203,7 @@ public:
     asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                   std::size_t limit) override
     {
-        return run_on(reading(), [this, shard, from, until, limit] {
+        return run_on(read_thread(), [this, shard, from, until, limit] {
             return reader_->due(shard, from, until, limit);
         });
     }
@@ -210,32 +211,33 @@ public:
     asio::awaitable<std::vector<event>> events(std::uint32_t shard, std::uint64_t after,
                                                std::size_t limit) override
     {
-        return run_on(reading(),
+        return run_on(read_thread(),
                       [this, shard, after, limit] { return reader_->events(shard, after, limit); });
     }
 
     asio::awaitable<std::vector<event>> history(run_id run, std::uint64_t after,
                                                 std::size_t limit) override
     {
-        return run_on(reading(),
+        return run_on(read_thread(),
                       [this, run, after, limit] { return reader_->history(run, after, limit); });
     }
 
     asio::awaitable<std::vector<message>> inbox(run_id run, std::uint64_t after,
                                                 std::size_t limit) override
     {
-        return run_on(reading(),
+        return run_on(read_thread(),
                       [this, run, after, limit] { return reader_->inbox(run, after, limit); });
     }
 
     asio::awaitable<std::optional<settlement>> outcome(run_id run, std::uint64_t sequence) override
     {
-        return run_on(reading(), [this, run, sequence] { return reader_->outcome(run, sequence); });
+        return run_on(read_thread(),
+                      [this, run, sequence] { return reader_->outcome(run, sequence); });
     }
 
     asio::awaitable<std::uint64_t> cursor(std::string_view name, std::uint32_t shard) override
     {
-        return run_on(reading(), [this, name, shard] { return reader_->cursor(name, shard); });
+        return run_on(read_thread(), [this, name, shard] { return reader_->cursor(name, shard); });
     }
 
     asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
@@ -243,7 +245,7 @@ public:
                                                          time_point before,
                                                          std::size_t limit) override
     {
-        return run_on(reading(), [this, shard, workflow, before, limit] {
+        return run_on(read_thread(), [this, shard, workflow, before, limit] {
             return reader_->finished_before(shard, workflow, before, limit);
         });
     }
@@ -253,27 +255,27 @@ public:
                                                          finished_position after, time_point before,
                                                          std::size_t limit) override
     {
-        return run_on(reading(), [this, shard, workflow, after, before, limit] {
+        return run_on(read_thread(), [this, shard, workflow, after, before, limit] {
             return reader_->finished_behind(shard, workflow, after, before, limit);
         });
     }
 
     asio::awaitable<std::uint64_t> log_end(std::uint32_t shard) override
     {
-        return run_on(reading(), [this, shard] { return reader_->log_end(shard); });
+        return run_on(read_thread(), [this, shard] { return reader_->log_end(shard); });
     }
 
     asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {
-        return run_on(reading(), [this, topic, after, limit] {
+        return run_on(read_thread(), [this, topic, after, limit] {
             return reader_->topic_events(topic, after, limit);
         });
     }
 
     asio::awaitable<std::uint64_t> topic_end(std::string_view topic) override
     {
-        return run_on(reading(), [this, topic] { return reader_->topic_end(topic); });
+        return run_on(read_thread(), [this, topic] { return reader_->topic_end(topic); });
     }
 
     asio::awaitable<std::optional<role_lease>>
@@ -310,7 +312,7 @@ public:
         return run_on(write_thread_, [this, prefix, now] { return writer_.roles(prefix, now); });
     }
 
-    // Nobody else can be waiting for the shards in another process: leases do not lapse.
+    // No other process can use the file, so leases do not expire.
     asio::awaitable<std::vector<lease>> claim(std::vector<std::uint32_t> shards,
                                               std::string_view owner, duration) override
     {
@@ -334,11 +336,11 @@ public:
     }
 
 private:
-    sqlite::worker& reading() noexcept { return read_thread_ ? *read_thread_ : write_thread_; }
+    sqlite::worker& read_thread() noexcept { return read_thread_ ? *read_thread_ : write_thread_; }
 
     const std::shared_ptr<clock> clock_;
 
-    // The threads end first, then the statements, the connections, and last the file's lock.
+    // Destroyed in reverse order: the threads, the statements, the connections, and last the lock.
     std::unique_ptr<sqlite::database_file> file_;
     sqlite::connection write_database_;
     sqlite::writer writer_;
@@ -354,9 +356,10 @@ private:
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
 {
     core::check_shard_count(options.shards);
-    if (options.wal_autocheckpoint_pages < 1 || options.wal_autocheckpoint_pages > most_log_pages)
+    if (options.wal_autocheckpoint_pages < 1 ||
+        options.wal_autocheckpoint_pages > max_checkpoint_pages)
         throw definition_error{fmt::format(
-            "sqlite_options::wal_autocheckpoint_pages must be 1 to {}", most_log_pages)};
+            "sqlite_options::wal_autocheckpoint_pages must be 1 to {}", max_checkpoint_pages)};
     core::check_clock(options.clock);
     return std::make_shared<sqlite_store>(path, options);
 }

@@ -9,16 +9,16 @@ namespace pawl::sqlite {
 namespace asio = boost::asio;
 
 struct worker::enqueue {
-    worker* where;
+    worker* thread;
     job* work;
 
     template <typename Handler>
     void operator()(Handler handler) const
     {
-        worker& target = *where;
+        worker& target = *thread;
         work->done_.emplace(std::move(handler));
-        // Once the mutex is free the job may run and end, and the coroutine with it: this object
-        // and even the worker may then be gone.
+        // As soon as the mutex is free, the job may run and its coroutine end: this object and even
+        // the worker may then be gone.
         const std::lock_guard lock{target.mutex_};
         target.queue_.push_back(work);
         target.wake_.notify_one();
@@ -42,7 +42,7 @@ worker::~worker()
 asio::awaitable<void> worker::execute(job& work)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    // While the thread works, nothing else may tell the context that somebody still waits.
+    // Only this work keeps the caller's context running while the thread works.
     work.executor_ = asio::prefer(executor, asio::execution::outstanding_work.tracked);
     asio::use_awaitable_t<> token;
     co_await asio::async_initiate<asio::use_awaitable_t<>, void()>(enqueue{this, &work}, token);
@@ -66,7 +66,7 @@ void worker::loop()
 
 void worker::finish(job& work)
 {
-    // Once it is posted, the job may be gone: nothing that post() uses may stand in it.
+    // As soon as the completion is posted, the job may be gone: post() must not use it.
     const auto executor = std::move(work.executor_);
     asio::post(executor, [done = std::move(*work.done_)]() mutable { std::move(done)(); });
 }

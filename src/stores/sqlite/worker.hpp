@@ -15,7 +15,7 @@
 
 namespace pawl::sqlite {
 
-/// Something for a worker to do. It lives in the frame of the coroutine that waits for it.
+/// Work for a worker, in the frame of the coroutine that waits for it.
 class job {
 public:
     virtual void run() noexcept = 0;
@@ -29,7 +29,7 @@ private:
     std::optional<boost::asio::any_completion_handler<void()>> done_;
 };
 
-/// A thread that does jobs in their order. The destructor lets it finish what it was given.
+/// A thread that runs jobs in order. The destructor waits until all jobs have run.
 class worker {
 public:
     worker();
@@ -70,7 +70,7 @@ public:
         }
     }
 
-    result take()
+    result take_result()
     {
         if (error_)
             std::rethrow_exception(error_);
@@ -85,11 +85,11 @@ private:
 
 /// Runs `work` on the worker's thread and completes with its result on the caller's executor.
 template <typename Work>
-boost::asio::awaitable<std::invoke_result_t<Work&>> run_on(worker& where, Work work)
+boost::asio::awaitable<std::invoke_result_t<Work&>> run_on(worker& thread, Work work)
 {
     job_of<Work> job{std::move(work)};
-    co_await where.execute(job);
-    co_return job.take();
+    co_await thread.execute(job);
+    co_return job.take_result();
 }
 
 } // namespace pawl::sqlite

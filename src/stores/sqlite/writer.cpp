@@ -12,8 +12,8 @@ namespace pawl::sqlite {
 
 namespace {
 
-/// The columns that change with a transition, in the order of bind_progress. Of an unfinished run,
-/// none is in an index.
+/// The columns that a transition changes, in the order of bind_progress. No index of unfinished
+/// runs has one of them.
 constexpr std::string_view progress =
     "version = ?, state = ?, status = ?, visit = ?, entered_at = ?, attempt = ?, step_done = ?, "
     "not_before = ?, updated_at = ?, inbox_pending = ?, last_event = ?, last_error = ?, "
@@ -40,7 +40,7 @@ execution& bind_progress(execution& row, const record& next, std::uint32_t inbox
         .blob(next.object);
 }
 
-// Past the constraint, nothing is inserted: the caller then finds out which one it was.
+// When a constraint is violated, nothing is inserted and the caller determines which one it was.
 constexpr std::string_view insert_run =
     "INSERT INTO runs (version, state, status, visit, entered_at, attempt, step_done, not_before, "
     "updated_at, inbox_pending, last_event, last_error, reason, object_version, details, object, "
@@ -62,8 +62,8 @@ writer::writer(connection& database, database_file* file)
       find_latest_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? "
                              "ORDER BY created_at DESC, id DESC LIMIT 1"),
       insert_run_(database, insert_run),
-      // SQLite writes an index anew whenever one of its columns is set, changed or not: there is a
-      // statement for each set of indexed columns that a transition may change.
+      // SQLite updates an index whenever one of its columns is set, even to the same value: there
+      // is a statement for each set of indexed columns that a transition may change.
       update_run_(database, fmt::format("UPDATE runs SET {} WHERE row = ?", progress)),
       update_run_and_wake_(database,
                            fmt::format("UPDATE runs SET {}, wake_at = ? WHERE row = ?", progress)),
@@ -97,9 +97,9 @@ writer::writer(connection& database, database_file* file)
                              "position = excluded.position"),
       find_before_(database, "SELECT before FROM events WHERE position = ?"),
       remove_event_(database, "DELETE FROM events WHERE position = ?"),
-      forget_error_(database, "UPDATE events SET error = '' WHERE position = ? AND error <> '' "
-                              "AND kind <> ?"),
-      forget_details_(database, "UPDATE messages SET detail = '' WHERE run = ? AND outcome <> 0"),
+      erase_error_(database, "UPDATE events SET error = '' WHERE position = ? AND error <> '' "
+                             "AND kind <> ?"),
+      erase_details_(database, "UPDATE messages SET detail = '' WHERE run = ? AND outcome <> 0"),
       remove_marks_(database, "DELETE FROM marks WHERE run = ?"),
       remove_messages_(database, "DELETE FROM messages WHERE run = ?"),
       remove_run_(database, "DELETE FROM runs WHERE row = ?"),
@@ -116,7 +116,7 @@ writer::writer(connection& database, database_file* file)
       store_role_(database, "INSERT INTO roles VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                             "owner = excluded.owner, epoch = excluded.epoch, "
                             "lease_until = excluded.lease_until"),
-      list_roles_(database, "SELECT name, owner, epoch, lease_until FROM roles WHERE name >= ? "
+      list_roles_(database, "SELECT name, epoch, owner, lease_until FROM roles WHERE name >= ? "
                             "AND owner <> '' AND lease_until > ? ORDER BY name"),
       forget_roles_(database, "DELETE FROM roles WHERE name >= ? AND name < ? AND "
                               "(owner = '' OR lease_until IS NULL OR lease_until <= ?)")
@@ -164,9 +164,9 @@ void writer::load()
         row.read(shard.lapsed);
     }
     if (stored.empty())
-        throw_damaged(database_.path(), "it has no shards");
+        throw_corrupt(database_.path(), "it has no shards");
     if (!shards_.empty() && shards_.size() != stored.size())
-        throw_damaged(database_.path(), "another program has changed its number of shards");
+        throw_corrupt(database_.path(), "another program has changed its number of shards");
     shards_ = std::move(stored);
     statement workflows{database_, "SELECT name, workflow FROM workflows"};
     for (execution row{workflows}; row.row();) {
@@ -184,8 +184,8 @@ void writer::write_changes()
             continue;
         execution{update_sequence_}.bind(shard.next_sequence).bind(number).run();
     }
-    for (const auto& [where, difference] : counts_) {
-        const auto& [workflow, status, state] = where;
+    for (const auto& [key, difference] : counts_) {
+        const auto& [workflow, status, state] = key;
         if (difference != 0)
             execution{update_count_}
                 .bind(workflow)
@@ -203,8 +203,8 @@ std::vector<apply_result> writer::apply(std::span<const change> batch)
     return in_transaction([&] {
         std::vector<apply_result> results;
         results.reserve(batch.size());
-        for (const change& each : batch)
-            results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, each));
+        for (const change& next : batch)
+            results.push_back(std::visit([this](const auto& one) { return apply_one(one); }, next));
         return results;
     });
 }
@@ -217,16 +217,16 @@ void writer::prepare(const std::function<void(sqlite3*)>& work)
     });
 }
 
-apply_result writer::apply_in(const std::function<void(sqlite3*)>& work, transition& made,
+apply_result writer::apply_in(const std::function<void(sqlite3*)>& work, transition& change,
                               const std::function<void(transition&)>& complete)
 {
     return in_transaction([&] {
-        auto* const run = find(made.next.id);
-        if (auto refused = refusal_of_update(made, run))
-            return std::move(*refused);
+        auto* const run = find(change.next.id);
+        if (auto rejected = check_update(change, run))
+            return std::move(*rejected);
         database_.call(work);
-        complete(made);
-        return update(made, *run);
+        complete(change);
+        return update(change, *run);
     });
 }
 
@@ -275,13 +275,12 @@ apply_result writer::apply_one(const transition& change)
     if (change.expected_version == 0)
         return create(change);
     auto* const run = find(change.next.id);
-    if (const auto refused = refusal_of_update(change, run))
-        return *refused;
+    if (const auto rejected = check_update(change, run))
+        return *rejected;
     return update(change, *run);
 }
 
-std::optional<apply_result> writer::refusal_of_update(const transition& change,
-                                                      const stored_run* run)
+std::optional<apply_result> writer::check_update(const transition& change, const stored_run* run)
 {
     if (!run)
         return apply_result{.status = apply_status::not_found};
@@ -292,7 +291,7 @@ std::optional<apply_result> writer::refusal_of_update(const transition& change,
     return {};
 }
 
-std::optional<apply_result> writer::refusal(const transition& change, std::int64_t workflow)
+std::optional<apply_result> writer::find_conflict(const transition& change, std::int64_t workflow)
 {
     const record& next = change.next;
     run_id existing;
@@ -324,10 +323,10 @@ apply_result writer::create(const transition& change)
         return {.status = apply_status::fenced};
     const auto workflow = workflow_number(next.workflow);
     const bool finished = is_finished(next.state);
-    // The unique indexes decide the usual case alone; they say nothing of finished runs.
+    // In the usual case, the unique indexes suffice; they do not include finished runs.
     if (change.start == id_reuse_policy::reject_duplicate || finished)
-        if (const auto refused = refusal(change, workflow))
-            return *refused;
+        if (const auto rejected = find_conflict(change, workflow))
+            return *rejected;
 
     const auto sequence = shards_[shard].next_sequence;
     const auto position = core::position_of(shard, sequence);
@@ -345,9 +344,10 @@ apply_result writer::create(const transition& change)
         .bind(next.trace_parent)
         .run();
     if (sqlite3_changes(database_.handle()) == 0) {
-        if (const auto refused = refusal(change, workflow))
-            return *refused;
-        throw_damaged(database_.path(), "an index refuses a run that no row stands against");
+        if (const auto rejected = find_conflict(change, workflow))
+            return *rejected;
+        throw_corrupt(database_.path(),
+                      "unique index rejected the run but no conflicting row exists");
     }
     next_sequence(shard);
     ++counts_[{workflow, next.status, next.state}];
@@ -378,7 +378,7 @@ apply_result writer::update(const transition& change, stored_run& run)
     execution row{finishes                 ? finish_run_
                   : wake_at != run.wake_at ? update_run_and_wake_
                                            : update_run_};
-    const auto pending = settle(change, run);
+    const auto pending = settle_messages(change, run);
     bind_progress(row, next, pending, position, details);
     if (finishes)
         row.bind(wake_at).bind(finished);
@@ -391,7 +391,7 @@ apply_result writer::update(const transition& change, stored_run& run)
         ++counts_[{run.workflow, next.status, next.state}];
     }
     if (change.kind == event_kind::data_deleted)
-        forget_texts(run);
+        erase_texts(run);
     append_event(change, run.row, position, run.last_event);
     run.version = next.version;
     run.state = next.state;

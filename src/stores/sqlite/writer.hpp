@@ -18,22 +18,23 @@
 
 namespace pawl::sqlite {
 
-/// Everything that changes a database. Used by one thread at a time. When another program has
-/// written to the file, the next transaction reads again what is remembered of it here.
+/// The writing operations of a database. Used by one thread at a time. After another program has
+/// written to the file, the next transaction reloads what is cached here.
 class writer {
 public:
-    /// Ends the leases of the process before. `file` is null in memory.
+    /// Ends the leases of the previous process. `file` is null for a database in memory.
     writer(connection& database, database_file* file);
 
     std::uint32_t shards() const noexcept { return static_cast<std::uint32_t>(shards_.size()); }
 
     std::vector<apply_result> apply(std::span<const change> batch);
 
-    /// The work of a program, then `complete(made)`, then `made`: all of it is stored, or nothing.
-    apply_result apply_in(const std::function<void(sqlite3*)>& work, transition& made,
+    /// Runs the work of the application and `complete(change)`, then stores `next`, in one
+    /// transaction.
+    apply_result apply_in(const std::function<void(sqlite3*)>& work, transition& change,
                           const std::function<void(transition&)>& complete);
 
-    /// What a program does to its own tables when the database is opened.
+    /// Runs the work that the application does on its own tables when the database is opened.
     void prepare(const std::function<void(sqlite3*)>& work);
     std::vector<lease> claim(std::span<const std::uint32_t> wanted, std::string_view owner);
     void release(std::span<const lease> held);
@@ -45,16 +46,16 @@ public:
     void forget_roles(std::string_view prefix, time_point now);
 
 private:
-    /// Those that are in flight should fit: then each is read once, when it comes back to memory.
+    /// Should hold all runs in flight: each run is then read only once, when it is loaded.
     static constexpr std::size_t max_known_runs = 32'768;
 
-    /// A row of the table shards, as it will be when the transaction commits.
+    /// A row of the table shards, including the changes of the open transaction.
     struct shard_row {
         std::uint64_t next_sequence = 1;
         std::string owner;
         std::uint64_t epoch = 0;
-        bool lapsed = false;  ///< the owner was a process that had the file before
-        bool changed = false; ///< next_sequence is not what the file says
+        bool lapsed = false;  ///< the owner is an earlier process
+        bool changed = false; ///< next_sequence is not stored yet
     };
 
     void check_file();
@@ -64,7 +65,7 @@ private:
     auto in_transaction(Work work);
     void write_changes();
 
-    std::optional<apply_result> refusal_of_update(const transition& change, const stored_run* run);
+    std::optional<apply_result> check_update(const transition& change, const stored_run* run);
     apply_result apply_one(const transition& change);
     apply_result apply_one(const delivery& change);
     apply_result apply_one(const cursor_move& change);
@@ -73,17 +74,17 @@ private:
     apply_result apply_one(const topic_trim& change);
     apply_result create(const transition& change);
     apply_result update(const transition& change, stored_run& run);
-    std::optional<apply_result> refusal(const transition& change, std::int64_t workflow);
-    /// Null when there is no such run. Good until the next one is looked up.
+    std::optional<apply_result> find_conflict(const transition& change, std::int64_t workflow);
+    /// Null when there is no such run. Valid until the next find().
     stored_run* find(const run_id& id);
 
     void append_event(const transition& change, std::int64_t row, std::int64_t position,
                       std::int64_t before);
-    /// Ends messages and says how many are still pending.
-    std::uint32_t settle(const transition& change, const stored_run& run);
-    std::optional<apply_result> first_delivery(const delivery& change, std::int64_t run);
+    /// Settles messages and returns the number of those still pending.
+    std::uint32_t settle_messages(const transition& change, const stored_run& run);
+    std::optional<apply_result> find_duplicate(const delivery& change, std::int64_t run);
     void remove_events(const stored_run& run);
-    void forget_texts(const stored_run& run);
+    void erase_texts(const stored_run& run);
     std::int64_t workflow_number(const std::string& name);
     std::uint64_t next_sequence(std::uint32_t shard);
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
@@ -92,14 +93,15 @@ private:
     connection& database_;
     database_file* const file_;
 
-    // What the file says, plus what the open transaction adds to it. If a transaction fails, or
-    // another connection has written, they are read again before the next change.
+    // The content of the file and the changes of the open transaction. It is reloaded before the
+    // next change when a transaction has failed or another connection has written.
     bool stale_ = true;
-    std::int64_t data_version_ = 0; ///< another one after each commit of another connection
+    std::int64_t data_version_ = 0; ///< changes with each commit of another connection
     std::vector<shard_row> shards_;
     known_runs known_{max_known_runs};
     std::unordered_map<std::string, std::int64_t> workflows_;
-    std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t> counts_; ///< differences only
+    std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t>
+        counts_; ///< differences to the file
 
     statement read_data_version_;
     statement find_run_;
@@ -127,8 +129,8 @@ private:
     statement move_cursor_;
     statement find_before_;
     statement remove_event_;
-    statement forget_error_;
-    statement forget_details_;
+    statement erase_error_;
+    statement erase_details_;
     statement remove_marks_;
     statement remove_messages_;
     statement remove_run_;

@@ -1,4 +1,4 @@
-// The writer's part that has to do with inboxes, cursors and leases.
+// The operations of the writer on inboxes, cursors and leases.
 #include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/error.hpp"
 #include "stores/sqlite/writer.hpp"
@@ -7,7 +7,7 @@
 
 namespace pawl::sqlite {
 
-std::uint32_t writer::settle(const transition& change, const stored_run& run)
+std::uint32_t writer::settle_messages(const transition& change, const stored_run& run)
 {
     if (run.inbox_pending == 0)
         return 0;
@@ -33,11 +33,11 @@ std::uint32_t writer::settle(const transition& change, const stored_run& run)
         pending -= sqlite3_changes(database_.handle());
     }
     if (pending < 0)
-        throw_damaged(database_.path(), "an inbox holds more messages than its run counts");
+        throw_corrupt(database_.path(), "an inbox has more pending messages than its run counts");
     return static_cast<std::uint32_t>(pending);
 }
 
-std::optional<apply_result> writer::first_delivery(const delivery& change, std::int64_t run)
+std::optional<apply_result> writer::find_duplicate(const delivery& change, std::int64_t run)
 {
     if (change.content.key.empty())
         return {};
@@ -57,9 +57,9 @@ apply_result writer::apply_one(const delivery& change)
     auto* const run = find(content.run);
     if (!run)
         return {.status = apply_status::not_found};
-    if (const auto first = first_delivery(change, run->row))
-        return *first;
-    if (!core::takes(run->state, content.kind))
+    if (const auto duplicate = find_duplicate(change, run->row))
+        return *duplicate;
+    if (!core::accepts_message(run->state, content.kind))
         return {.status = apply_status::finished};
     if (core::is_inbox_full(change, run->inbox_pending))
         return {.status = apply_status::inbox_full};

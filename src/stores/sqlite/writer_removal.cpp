@@ -1,9 +1,9 @@
-// The writer's part that removes runs, and what was said of them.
+// The operations of the writer that remove runs and erase texts.
 #include "stores/sqlite/writer.hpp"
 
 namespace pawl::sqlite {
 
-/// Along the chain of the run's events, the newest first.
+/// Follows the chain of the run's events, newest first.
 void writer::remove_events(const stored_run& run)
 {
     for (auto position = run.last_event; position != 0;) {
@@ -18,8 +18,8 @@ void writer::remove_events(const stored_run& run)
     }
 }
 
-/// See transition: what a deletion of data empties beside the object.
-void writer::forget_texts(const stored_run& run)
+/// Empties the texts that a data deletion erases besides the object: see transition.
+void writer::erase_texts(const stored_run& run)
 {
     for (auto position = run.last_event; position != 0;) {
         std::int64_t before = 0;
@@ -28,13 +28,13 @@ void writer::forget_texts(const stored_run& run)
             if (row.bind(position).row())
                 row.read(before);
         }
-        execution{forget_error_}
+        execution{erase_error_}
             .bind(position)
             .bind(static_cast<int>(event_kind::data_deletion_requested))
             .run();
         position = before;
     }
-    execution{forget_details_}.bind(run.row).run();
+    execution{erase_details_}.bind(run.row).run();
 }
 
 apply_result writer::apply_one(const removal& change)

@@ -1,5 +1,6 @@
-// The writer's part that has nothing to do with runs: topics, and who holds which role.
+// The operations of the writer on topics and roles.
 #include "core/stream_headers.hpp"
+#include "stores/common/row_mapping.hpp"
 #include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/writer.hpp"
 
@@ -106,16 +107,11 @@ std::vector<role_lease> writer::roles(std::string_view prefix, time_point now)
         execution rows{list_roles_};
         rows.bind(prefix).bind(now);
         while (rows.row()) {
-            role_lease& each = held.emplace_back();
-            rows.read(each.role);
-            rows.read(each.owner);
-            rows.read(each.epoch);
-            rows.read(each.until);
-            // The first name that does not begin so ends the list: they come in order.
-            if (!each.role.starts_with(prefix)) {
-                held.pop_back();
+            auto lease = core::read_role_lease(rows);
+            // Names are in order, so the first one without the prefix ends the list.
+            if (!lease.role.starts_with(prefix))
                 break;
-            }
+            held.push_back(std::move(lease));
         }
         return held;
     });

@@ -1,4 +1,4 @@
-#include "stores/postgres/trouble_log.hpp"
+#include "stores/postgres/warning_log.hpp"
 
 #include "pawl/error.hpp"
 
@@ -10,39 +10,39 @@ namespace pawl::postgres {
 
 namespace {
 
-constexpr std::chrono::minutes silence{1};
+constexpr std::chrono::minutes min_interval{1};
 
-/// Of a detail, in bytes: a stranger may have chosen it.
-constexpr std::size_t longest_detail = 500;
+/// Maximum bytes of a detail, whose text may come from another program.
+constexpr std::size_t max_detail_bytes = 500;
 
-std::string_view sentence(trouble kind)
+std::string_view sentence(warning kind)
 {
     switch (kind) {
-    case trouble::foreign_notification:
+    case warning::unknown_notification:
         return "ignored a notification that is not one of Pawl's";
-    case trouble::foreign_row:
-        return "ignored a row with a number out of its range";
-    case trouble::not_listening:
-        return "does not hear notifications, and only polls";
-    case trouble::not_asking:
-        return "could not ask for the commits of other processes";
-    case trouble::not_notifying:
+    case warning::invalid_row:
+        return "ignored a row with a number out of range";
+    case warning::listen_failed:
+        return "does not receive notifications, and only polls";
+    case warning::poll_failed:
+        return "could not poll for the commits of other processes";
+    case warning::notify_failed:
         return "could not notify other processes of commits, which find them by polling";
-    case trouble::connection_lost:
+    case warning::connection_lost:
         return "lost a connection";
-    case trouble::connection_failed:
+    case warning::connection_failed:
         return "could not connect";
-    case trouble::statement_repeated:
-        return "sends a statement again that the server has rolled back";
-    case trouble::batch_divided:
+    case warning::statement_repeated:
+        return "repeats a statement that the server has rolled back";
+    case warning::batch_divided:
         return "divided a batch into several transactions";
-    case trouble::server_warning:
+    case warning::server_warning:
         return "the server warns";
-    case trouble::hearer_failed:
-        return "a function that was given to subscribe() threw";
-    case trouble::commits_lost:
+    case warning::handler_failed:
+        return "a handler that was passed to subscribe() threw";
+    case warning::commits_lost:
         return "the database has lost commits";
-    case trouble::row_locked:
+    case warning::row_locked:
         return "changes wait for a row that another session has locked";
     }
     return "";
@@ -50,7 +50,7 @@ std::string_view sentence(trouble kind)
 
 } // namespace
 
-void trouble_log::tell(trouble kind, std::string_view detail) noexcept
+void warning_log::report(warning kind, std::string_view detail) noexcept
 try {
     if (!sink_)
         return;
@@ -62,13 +62,13 @@ try {
         const auto now = clock::now();
         if (now < tally.silent_until)
             return;
-        tally.silent_until = now + silence;
+        tally.silent_until = now + min_interval;
     }
     const auto text = times == 1
                           ? fmt::format("PostgreSQL: {}", sentence(kind))
                           : fmt::format("PostgreSQL: {} ({} times so far)", sentence(kind), times);
     const log_entry entry{
-        .level = log_level::warn, .text = text, .error = detail.substr(0, longest_detail)};
+        .level = log_level::warn, .text = text, .error = detail.substr(0, max_detail_bytes)};
     try {
         sink_(entry);
     } catch (...) {
@@ -77,16 +77,16 @@ try {
 } catch (...) { // no memory for a line
 }
 
-void trouble_log::tell(trouble kind, const std::exception_ptr& failure) noexcept
+void warning_log::report(warning kind, const std::exception_ptr& failure) noexcept
 {
     try {
         std::rethrow_exception(failure);
     } catch (const error& thrown) {
-        tell(kind, thrown.detail());
+        report(kind, thrown.detail());
     } catch (const std::exception& thrown) {
-        tell(kind, std::string_view{thrown.what()});
+        report(kind, std::string_view{thrown.what()});
     } catch (...) {
-        tell(kind, std::string_view{"an exception of an unknown type"});
+        report(kind, std::string_view{"an exception of an unknown type"});
     }
 }
 
