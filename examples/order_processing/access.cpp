@@ -25,7 +25,7 @@ bool is_token(std::string_view text)
     return text.size() >= 16 && text.size() <= 512 && text.find_first_not_of(allowed) == text.npos;
 }
 
-/// The length of a token is no secret.
+/// The length of a token is not secret.
 bool equal_in_constant_time(std::string_view a, std::string_view b)
 {
     if (a.size() != b.size())
@@ -44,10 +44,10 @@ std::ifstream open(const std::string& file)
     return in;
 }
 
-std::string_view bearer_token(const request& asked)
+std::string_view bearer_token(const request& req)
 {
     constexpr std::string_view scheme = "Bearer ";
-    auto credentials = asked.header("authorization");
+    auto credentials = req.header("authorization");
     if (!boost::algorithm::istarts_with(credentials, scheme))
         return {};
     credentials.remove_prefix(scheme.size());
@@ -71,8 +71,8 @@ token_set::token_set(const std::string& file)
         boost::algorithm::trim(line);
         if (line.empty() || line.starts_with('#'))
             continue;
-        const auto refuse_line = [&](std::string_view why) {
-            throw pawl::definition_error{fmt::format("{}:{}: {}", file, number, why)};
+        const auto refuse_line = [&](std::string_view reason) {
+            throw pawl::definition_error{fmt::format("{}:{}: {}", file, number, reason)};
         };
         const auto space = std::min(line.find_first_of(" \t"), line.size());
         entry added{line.substr(0, space), line.substr(space)};
@@ -81,8 +81,8 @@ token_set::token_set(const std::string& file)
             refuse_line(
                 "a line is NAME TOKEN, where TOKEN has 16 to 512 of the letters, digits and "
                 "-._~+/=");
-        for (const auto& each : entries_)
-            if (each.owner == added.owner || each.token == added.token)
+        for (const auto& entry : entries_)
+            if (entry.owner == added.owner || entry.token == added.token)
                 refuse_line("the name or the token is there already");
         entries_.push_back(std::move(added));
     }
@@ -93,9 +93,9 @@ token_set::token_set(const std::string& file)
 std::optional<std::string> token_set::owner_of(std::string_view token) const
 {
     std::optional<std::string> owner;
-    for (const auto& each : entries_)
-        if (equal_in_constant_time(each.token, token))
-            owner = each.owner;
+    for (const auto& entry : entries_)
+        if (equal_in_constant_time(entry.token, token))
+            owner = entry.owner;
     return owner;
 }
 
@@ -116,11 +116,11 @@ authorize_by(std::shared_ptr<const access_rules> rules,
              std::set<std::string, std::less<>> for_operators)
 {
     return [rules = std::move(rules), for_operators = std::move(for_operators)](
-               request& asked, std::string_view route) -> std::optional<response> {
-        const auto token = bearer_token(asked);
+               request& req, std::string_view route) -> std::optional<response> {
+        const auto token = bearer_token(req);
         const auto an_operator = rules->operators.owner_of(token);
         const auto customer = rules->customers.owner_of(token);
-        asked.user = an_operator.value_or(customer.value_or(""));
+        req.user = an_operator.value_or(customer.value_or(""));
 
         const bool needs_operator = for_operators.contains(route);
         const bool needs_token =
@@ -131,7 +131,7 @@ authorize_by(std::shared_ptr<const access_rules> rules,
         if (customer)
             return refuse(403, "this token is a customer's, and the request needs an operator's",
                           ", error=\"insufficient_scope\"");
-        if (asked.headers.contains("authorization"))
+        if (req.headers.contains("authorization"))
             return refuse(401, "the token is not known", ", error=\"invalid_token\"");
         return refuse(401, "the request needs a token: Authorization: Bearer TOKEN", "");
     };

@@ -15,7 +15,7 @@ namespace order_processing {
 /// Bearer tokens, each with the name of its owner.
 class token_set {
 public:
-    /// No token: nobody has to have one.
+    /// Without tokens: no request needs one.
     token_set() = default;
 
     /// Reads a file with a line "NAME TOKEN" for each. Empty lines and lines that begin with '#'
@@ -40,7 +40,7 @@ private:
 /// @throws pawl::definition_error that names the file.
 std::string read_secret(const std::string& file);
 
-/// Who may send which requests. Operators may send those of customers, too.
+/// Who may send which requests. Operators may send the requests of customers, too.
 struct access_rules {
     token_set customers;
     token_set operators;

@@ -27,7 +27,7 @@ using pawl::http::request;
 using pawl::http::response;
 
 constexpr std::size_t max_id_size = 200;
-constexpr std::size_t max_key_size = 1'024; // what the engine takes
+constexpr std::size_t max_key_size = 1'024; // the engine's limit
 constexpr std::size_t max_reason_size = 1'000;
 
 template <class T>
@@ -47,12 +47,12 @@ response text(std::string body, std::string content_type)
     return answer;
 }
 
-/// Collects the items of a page up to a size in bytes; the first one always has a place.
+/// Collects the items of a page up to a size in bytes; the first item always fits.
 class page_text {
 public:
     explicit page_text(std::size_t most) : most_(most) {}
 
-    /// False when the page is full; then the item is not on it.
+    /// False when the page is full; the item is then not on the page.
     template <class T>
     bool add(const T& item)
     {
@@ -84,7 +84,7 @@ response accepted(const order_snapshot& order)
     return json(202, accepted_order{order.foreign_id, to_string(order.id)});
 }
 
-/// An order without an id that one can ask for by is none, so it is not even stored.
+/// Rejects an order whose id cannot be used in a path: such an order could not be found again.
 void check_id(const std::string& id)
 {
     const auto is_control = [](unsigned char c) {
@@ -101,17 +101,18 @@ void check_id(const std::string& id)
         throw refusal{422, "id: must not be . or .."};
 }
 
-/// The same bytes as the first time? 64-bit FNV-1a (Fowler, Noll, Vo). Stored: never change.
-std::string digest_of(const request& asked)
+/// Tells whether a repeated request has the same bytes. 64-bit FNV-1a (Fowler, Noll, Vo). Stored:
+/// never change.
+std::string digest_of(const request& req)
 {
     std::uint64_t hash = 14695981039346656037ull;
-    for (const auto* part : {&asked.body, &asked.path})
+    for (const auto* part : {&req.body, &req.path})
         for (const char byte : *part)
             hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211ull;
     return fmt::format("{:016x}", hash);
 }
 
-/// The key of a request names the order's run that the request has started. Refuses the key for
+/// The key of a request names the order's run that the request has started. Rejects the key for
 /// another request. @return False when an earlier request has started the run.
 awaitable<bool> check_repetition(shared_context context, pawl::run_id run, Order sent)
 {
@@ -124,19 +125,19 @@ awaitable<bool> check_repetition(shared_context context, pawl::run_id run, Order
     co_return found->object.created_at == sent.created_at;
 }
 
-std::string read_key(const request& asked)
+std::string read_key(const request& req)
 {
-    std::string key{asked.header("idempotency-key")};
+    std::string key{req.header("idempotency-key")};
     if (key.size() > max_key_size)
         throw refusal{400, "Idempotency-Key: must have at most " + std::to_string(max_key_size) +
                                " bytes"};
     return key;
 }
 
-awaitable<response> submit(shared_context context, const request& asked)
+awaitable<response> submit(shared_context context, const request& req)
 {
-    api::allow_query(asked, {"new_run"});
-    auto sent = api::read_body<order_request>(asked);
+    api::allow_query(req, {"new_run"});
+    auto sent = api::read_body<order_request>(req);
     check_id(sent.id);
     if (sent.items.size() > max_items)
         throw refusal{422, "items: must have at most " + std::to_string(max_items) + " lines"};
@@ -144,12 +145,12 @@ awaitable<response> submit(shared_context context, const request& asked)
 
     pawl::trigger_options<OrderStatus> options;
     options.start = OrderStatus::Created;
-    options.id_reuse = api::query_flag(asked, "new_run") ? pawl::id_reuse_policy::allow_after_finish
-                                                         : pawl::id_reuse_policy::reject_duplicate;
-    options.idempotency_key = read_key(asked);
+    options.id_reuse = api::query_flag(req, "new_run") ? pawl::id_reuse_policy::allow_after_finish
+                                                       : pawl::id_reuse_policy::reject_duplicate;
+    options.idempotency_key = read_key(req);
     if (!options.idempotency_key.empty())
-        order.request_digest = digest_of(asked);
-    options.trace_parent = asked.header("traceparent");
+        order.request_digest = digest_of(req);
+    options.trace_parent = req.header("traceparent");
 
     auto orders = context->orders;
     pawl::run_id run;
@@ -174,20 +175,20 @@ awaitable<response> submit(shared_context context, const request& asked)
     co_return answer;
 }
 
-awaitable<response> show(shared_context context, const request& asked)
+awaitable<response> show(shared_context context, const request& req)
 {
-    api::allow_query(asked, {});
-    const order_snapshot order = co_await api::find_order(context, asked);
+    api::allow_query(req, {});
+    const order_snapshot order = co_await api::find_order(context, req);
     co_return json(200, view_of(order));
 }
 
-awaitable<response> history(shared_context context, const request& asked)
+awaitable<response> history(shared_context context, const request& req)
 {
-    api::allow_query(asked, {"limit", "after"});
-    const auto limit = static_cast<std::size_t>(api::query_number(asked, "limit", 1'000, 1, 1'000));
+    api::allow_query(req, {"limit", "after"});
+    const auto limit = static_cast<std::size_t>(api::query_number(req, "limit", 1'000, 1, 1'000));
     auto after = static_cast<std::uint64_t>(
-        api::query_number(asked, "after", 0, 0, std::numeric_limits<std::int64_t>::max()));
-    const order_snapshot order = co_await api::find_order(context, asked);
+        api::query_number(req, "after", 0, 0, std::numeric_limits<std::int64_t>::max()));
+    const order_snapshot order = co_await api::find_order(context, req);
     auto orders = context->orders;
     const auto events = co_await orders.async_history(order.id, after, limit, use_awaitable);
     page_text page{context->max_page_bytes};
@@ -199,30 +200,30 @@ awaitable<response> history(shared_context context, const request& asked)
         }
         after = event.version;
     }
-    const accepted_order of{order.foreign_id, to_string(order.id)};
-    auto members = to_json(of).substr(1);
+    const accepted_order accepted{order.foreign_id, to_string(order.id)};
+    auto members = to_json(accepted).substr(1);
     members.back() = ',';
     co_return page.finish(members, "transitions", more ? std::to_string(after) : "");
 }
 
-pawl::record_query read_query(const request& asked)
+pawl::record_query read_query(const request& req)
 {
-    api::allow_query(asked, {"status", "run_state", "limit", "after"});
+    api::allow_query(req, {"status", "run_state", "limit", "after"});
     pawl::record_query query;
-    query.limit = static_cast<std::size_t>(api::query_number(asked, "limit", 25, 1, 1'000));
-    if (const auto name = api::query_text(asked, "status"); !name.empty()) {
+    query.limit = static_cast<std::size_t>(api::query_number(req, "limit", 25, 1, 1'000));
+    if (const auto name = api::query_text(req, "status"); !name.empty()) {
         const auto status = parse_order_status(name);
         if (!status)
             throw refusal{400, "the query parameter status: there is no status " + name};
         query.statuses = {{static_cast<int>(*status)}};
     }
-    if (const auto name = api::query_text(asked, "run_state"); !name.empty()) {
+    if (const auto name = api::query_text(req, "run_state"); !name.empty()) {
         const auto state = pawl::parse_run_state(name);
         if (!state)
             throw refusal{400, "the query parameter run_state: there is no run state " + name};
         query.states = {{*state}};
     }
-    if (const auto id = api::query_text(asked, "after"); !id.empty()) {
+    if (const auto id = api::query_text(req, "after"); !id.empty()) {
         const auto after = pawl::parse_list_position(id);
         if (!after)
             throw refusal{400, "the query parameter after must be the `next` of a page"};
@@ -231,11 +232,11 @@ pawl::record_query read_query(const request& asked)
     return query;
 }
 
-/// Reads a few orders at a time: how large they are is known only then.
-awaitable<response> list(shared_context context, const request& asked)
+/// Reads a few orders at a time, because their size is known only after reading.
+awaitable<response> list(shared_context context, const request& req)
 {
     constexpr std::size_t at_once = 25;
-    auto query = read_query(asked);
+    auto query = read_query(req);
     auto left = query.limit;
     auto orders = context->orders;
     page_text shown{context->max_page_bytes};
@@ -258,11 +259,11 @@ awaitable<response> list(shared_context context, const request& asked)
 }
 
 /// The reason in a body that may be left out.
-std::string read_reason(const request& asked)
+std::string read_reason(const request& req)
 {
-    if (asked.body.empty())
+    if (req.body.empty())
         return {};
-    auto reason = api::read_body<cancel_request>(asked).reason;
+    auto reason = api::read_body<cancel_request>(req).reason;
     if (reason.size() > max_reason_size)
         throw refusal{422,
                       "reason: must have at most " + std::to_string(max_reason_size) + " bytes"};
@@ -274,13 +275,13 @@ response cancel_outcome(const order_snapshot& order, const char* outcome)
     return json(202, cancel_answer{order.foreign_id, to_string(order.id), outcome});
 }
 
-/// Answers at once what is known: too late, or not before somebody resumes the order. Else waits
-/// for the order's present step, which decides.
-awaitable<response> cancel(shared_context context, const request& asked)
+/// Answers at once if it is too late, or if the order is paused and has to be resumed first.
+/// Otherwise waits for the order's current step, which decides.
+awaitable<response> cancel(shared_context context, const request& req)
 {
-    api::allow_query(asked, {});
-    const cancel_request wish{read_reason(asked)};
-    const order_snapshot order = co_await api::find_order(context, asked);
+    api::allow_query(req, {});
+    const cancel_request wish{read_reason(req)};
+    const order_snapshot order = co_await api::find_order(context, req);
     if (is_finished(order.state))
         throw refusal{409,
                       "too late: the order has ended as " + std::string{to_string(order.status)}};
@@ -290,8 +291,8 @@ awaitable<response> cancel(shared_context context, const request& asked)
         throw refusal{409, "too late: the order is being shipped"};
 
     auto orders = context->orders;
-    // A repeated request joins the one that waits already. One that came too late for an attempt to
-    // ship counts for that attempt only.
+    // A repeated request joins the callback that is waiting. A request that came too late for an
+    // attempt to ship counts for that attempt only.
     pawl::callback_options once;
     once.idempotency_key =
         fmt::format("cancel-{}-{}", static_cast<int>(order.status), order.attempt);
@@ -312,34 +313,34 @@ awaitable<response> cancel(shared_context context, const request& asked)
     co_return cancel_outcome(order, "cancelled");
 }
 
-awaitable<response> pause(shared_context context, const request& asked)
+awaitable<response> pause(shared_context context, const request& req)
 {
-    api::allow_query(asked, {});
-    std::string reason = read_reason(asked);
+    api::allow_query(req, {});
+    std::string reason = read_reason(req);
     if (reason.empty())
         reason = "paused by an operator";
-    const order_snapshot order = co_await api::find_order(context, asked);
+    const order_snapshot order = co_await api::find_order(context, req);
     auto orders = context->orders;
-    pawl::command_reason why{std::move(reason), asked.user};
-    co_await orders.async_pause(order.id, std::move(why), use_awaitable);
+    pawl::command_reason command{std::move(reason), req.user};
+    co_await orders.async_pause(order.id, std::move(command), use_awaitable);
     co_return accepted(order);
 }
 
-awaitable<response> resume(shared_context context, const request& asked)
+awaitable<response> resume(shared_context context, const request& req)
 {
-    api::allow_query(asked, {});
-    const order_snapshot order = co_await api::find_order(context, asked);
+    api::allow_query(req, {});
+    const order_snapshot order = co_await api::find_order(context, req);
     auto orders = context->orders;
-    pawl::command_reason why{"resumed by an operator", asked.user};
-    co_await orders.async_resume(order.id, std::move(why), use_awaitable);
+    pawl::command_reason command{"resumed by an operator", req.user};
+    co_await orders.async_resume(order.id, std::move(command), use_awaitable);
     co_return accepted(order);
 }
 
 /// Scrubs every run of the order: personal data is in all of them.
-awaitable<response> delete_data(shared_context context, const request& asked)
+awaitable<response> delete_data(shared_context context, const request& req)
 {
-    api::allow_query(asked, {});
-    const order_snapshot order = co_await api::find_order(context, asked);
+    api::allow_query(req, {});
+    const order_snapshot order = co_await api::find_order(context, req);
     if (!is_finished(order.state))
         throw refusal{409, "the order has not ended"};
     auto orders = context->orders;
@@ -347,24 +348,24 @@ awaitable<response> delete_data(shared_context context, const request& asked)
     query.foreign_ids = {order.foreign_id};
     query.states = {pawl::run_state::completed, pawl::run_state::cancelled};
     query.limit = 1'000;
-    const pawl::command_reason why{"requested", asked.user};
+    const pawl::command_reason command{"requested", req.user};
     do {
         const auto page = co_await orders.async_list(query, use_awaitable);
         for (const order_snapshot& run : page.runs)
-            co_await orders.async_delete_data(run.id, why, use_awaitable);
+            co_await orders.async_delete_data(run.id, command, use_awaitable);
         query.after = page.next;
     } while (query.after);
     co_return accepted(order);
 }
 
-awaitable<response> wait(shared_context context, const request& asked)
+awaitable<response> wait(shared_context context, const request& req)
 {
-    api::allow_query(asked, {"timeout_ms"});
+    api::allow_query(req, {"timeout_ms"});
     using std::chrono::milliseconds;
     const auto most = std::chrono::duration_cast<milliseconds>(context->max_wait);
     const milliseconds limit{api::query_number(
-        asked, "timeout_ms", std::min<std::int64_t>(30'000, most.count()), 0, most.count())};
-    const order_snapshot order = co_await api::find_order(context, asked);
+        req, "timeout_ms", std::min<std::int64_t>(30'000, most.count()), 0, most.count())};
+    const order_snapshot order = co_await api::find_order(context, req);
     if (is_finished(order.state)) // also where there is no time to wait
         co_return json(200, view_of(order));
     auto orders = context->orders;
@@ -454,9 +455,9 @@ std::vector<pawl::http::route> operator_routes(api_context context)
 std::vector<pawl::http::route> order_routes(api_context context)
 {
     auto all = customer_routes(context);
-    for (auto& each : operator_routes(std::move(context)))
-        if (each.pattern != "/healthz" && each.pattern != "/openapi.json")
-            all.push_back(std::move(each));
+    for (auto& added : operator_routes(std::move(context)))
+        if (added.pattern != "/healthz" && added.pattern != "/openapi.json")
+            all.push_back(std::move(added));
     return all;
 }
 

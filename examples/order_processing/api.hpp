@@ -18,12 +18,12 @@ namespace order_processing {
 
 using orders_client = pawl::client<Order, OrderStatus>;
 
-/// What the routes work on.
+/// The objects that the routes use.
 struct api_context {
     orders_client orders;
     metrics& counters; ///< outlives the server
 
-    /// Why orders are not taken and driven; no error while they are.
+    /// Why the server does not accept and process orders; no error while it does.
     std::function<pawl::error_code()> readiness;
 
     /// Brings the engine's metrics in the registry of `counters` up to date. Default: nothing.
@@ -32,11 +32,11 @@ struct api_context {
     /// Which servers share the database, as JSON. Default: 404.
     std::function<boost::asio::awaitable<std::string>()> cluster{};
 
-    /// Tells when an order came in. Default: the machine's.
+    /// The clock for the arrival of orders. Default: the machine's clock.
     std::shared_ptr<pawl::clock> clock = pawl::default_clock();
 
-    /// How long a cancel waits for its effect. After that it is answered 202 as pending: it is
-    /// stored, and is decided when the order's present step ends. Default 5 s.
+    /// How long a cancel waits for its effect. After that the answer is 202 with `pending`: the
+    /// cancel is stored, and is decided when the order's current step ends. Default 5 s.
     pawl::duration cancel_wait = std::chrono::seconds{5};
 
     /// The longest `GET /orders/{id}/wait`. Default 10 min.
@@ -60,11 +60,11 @@ struct api_context {
 /// Errors are application/problem+json; 503 means that the same request may succeed later.
 std::vector<pawl::http::route> order_routes(api_context context);
 
-/// Those of order_routes() that customers use.
+/// The routes of order_routes() for customers.
 std::vector<pawl::http::route> customer_routes(api_context context);
 
-/// The others: metrics, the cluster, pausing, resuming, deleting data. Health and the description
-/// of the interface are among both.
+/// The routes for operators: metrics, the cluster, pausing, resuming, deleting data. Health and the
+/// description of the interface are in both sets.
 std::vector<pawl::http::route> operator_routes(api_context context);
 
 /// The interface, as OpenAPI 3.1 describes it: openapi.json of this folder.

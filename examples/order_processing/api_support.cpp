@@ -15,7 +15,7 @@ using pawl::http::problem;
 using pawl::http::request;
 using pawl::http::response;
 
-/// The status that an error of the engine is answered with; 0 when it is the server's own fault.
+/// The HTTP status for an error of the engine; 0 when the server itself is at fault.
 int status_of(const pawl::error_code& code)
 {
     if (code.category() != pawl::pawl_category())
@@ -38,7 +38,7 @@ int status_of(const pawl::error_code& code)
         return 422;
     case errc::stalled:
     case errc::store_flush_failed:
-        return 503; // until somebody has looked at the disk and started the server again
+        return 503; // until an operator has checked the disk and restarted the server
     default:
         return pawl::is_retryable(code) || code == errc::not_running ? 503 : 0;
     }
@@ -52,10 +52,10 @@ response refuse(int status, std::string_view detail)
     return answer;
 }
 
-awaitable<response> guarded(shared_context context, route_function answer, const request& asked)
+awaitable<response> guarded(shared_context context, route_function answer, const request& req)
 {
     try {
-        response answered = co_await answer(std::move(context), asked);
+        response answered = co_await answer(std::move(context), req);
         co_return answered;
     } catch (const refusal& refused) {
         co_return refuse(refused.status(), refused.what());
@@ -77,24 +77,24 @@ awaitable<response> guarded(shared_context context, route_function answer, const
 pawl::http::route make_route(shared_context context, std::string method, std::string pattern,
                              route_function answer, std::size_t max_requests)
 {
-    auto handler = [=](const request& asked) {
-        return guarded(context, answer, asked);
+    auto handler = [=](const request& req) {
+        return guarded(context, answer, req);
     };
     return {std::move(method), std::move(pattern), std::move(handler), max_requests};
 }
 
-void allow_query(const request& asked, std::initializer_list<std::string_view> names)
+void allow_query(const request& req, std::initializer_list<std::string_view> names)
 {
-    for (const auto& [name, value] : asked.query)
+    for (const auto& [name, value] : req.query)
         if (std::find(names.begin(), names.end(), name) == names.end())
             throw refusal{400, "there is no query parameter " + name};
 }
 
-std::int64_t query_number(const request& asked, std::string_view name, std::int64_t otherwise,
+std::int64_t query_number(const request& req, std::string_view name, std::int64_t otherwise,
                           std::int64_t lowest, std::int64_t highest)
 {
-    const auto found = asked.query.find(name);
-    if (found == asked.query.end())
+    const auto found = req.query.find(name);
+    if (found == req.query.end())
         return otherwise;
     const std::string& text = found->second;
     std::int64_t value = 0;
@@ -106,31 +106,31 @@ std::int64_t query_number(const request& asked, std::string_view name, std::int6
     return value;
 }
 
-bool query_flag(const request& asked, std::string_view name)
+bool query_flag(const request& req, std::string_view name)
 {
-    const auto found = asked.query.find(name);
-    if (found == asked.query.end() || found->second == "false" || found->second == "0")
+    const auto found = req.query.find(name);
+    if (found == req.query.end() || found->second == "false" || found->second == "0")
         return false;
     if (found->second != "true" && found->second != "1")
         refuse_query(name, "true or false");
     return true;
 }
 
-std::string query_text(const request& asked, std::string_view name)
+std::string query_text(const request& req, std::string_view name)
 {
-    const auto found = asked.query.find(name);
-    return found == asked.query.end() ? std::string{} : found->second;
+    const auto found = req.query.find(name);
+    return found == req.query.end() ? std::string{} : found->second;
 }
 
-void require_json(const request& asked)
+void require_json(const request& req)
 {
-    if (!is_json(asked))
+    if (!is_json(req))
         throw refusal{415, "the body must be application/json"};
 }
 
-awaitable<order_snapshot> find_order(shared_context context, const request& asked)
+awaitable<order_snapshot> find_order(shared_context context, const request& req)
 {
-    const std::string id = asked.captures.at("id");
+    const std::string id = req.captures.at("id");
     auto orders = context->orders;
     auto found = co_await orders.async_find_latest(id, boost::asio::use_awaitable);
     if (!found)

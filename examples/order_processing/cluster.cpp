@@ -25,7 +25,7 @@ struct shard_entry {
     std::uint32_t shard = 0;
     std::string owner;
     std::uint64_t epoch = 0;
-    std::optional<pawl::time_point> lease_until; ///< none where leases do not lapse
+    std::optional<pawl::time_point> lease_until; ///< empty where leases do not expire
 };
 BOOST_DESCRIBE_STRUCT(shard_entry, (), (shard, owner, epoch, lease_until))
 
@@ -48,10 +48,10 @@ boost::asio::awaitable<std::string> read_cluster(pawl::engine& engine)
     for (const auto& name : view.engines)
         document.engines.push_back(
             {name, std::ranges::count(view.shards, name, &pawl::lease::owner)});
-    for (const auto& each : view.shards) {
-        shard_entry entry{each.shard, each.owner, each.epoch, {}};
-        if (!each.owner.empty() && each.until != pawl::time_point::max())
-            entry.lease_until = each.until;
+    for (const auto& shard : view.shards) {
+        shard_entry entry{shard.shard, shard.owner, shard.epoch, {}};
+        if (!shard.owner.empty() && shard.until != pawl::time_point::max())
+            entry.lease_until = shard.until;
         document.shards.push_back(std::move(entry));
     }
     document.due_lag_ms =

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Three order servers share one PostgreSQL: orders go to any of them, one server is killed, and the others go on with
-# its orders. Starts everything on free ports in a temporary folder, and ends with 0 if every order was fulfilled.
+# Three order servers share one PostgreSQL database: orders go to each of them, one server is killed, and the others
+# continue its orders. Starts everything on free ports in a temporary folder, and exits with 0 if every order was
+# fulfilled.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -68,14 +69,14 @@ show_cluster() {
 }
 count() { curl -sf "${servers[0]}/orders?status=$1&limit=1000" | { grep -o '"order_id"' || true; } | wc -l; }
 
-echo "The shards are shared out:"
+echo "The shards are distributed:"
 for _ in $(seq 100); do
     [ "$(curl -sf "${servers[0]}/cluster" | grep -o '"shards":2[0-9]}' | wc -l)" -lt 3 ] || break
     sleep 0.2
 done
 show_cluster "${servers[0]}"
 
-# Slow services, so that many orders are under way when the server is killed.
+# Slow services, so that many orders are unfinished when the server is killed.
 curl -sf -X PUT "$payment/faults" -H 'Content-Type: application/json' -d '{"latency_ms":400}' >/dev/null
 curl -sf -X PUT "$shipping/faults" -H 'Content-Type: application/json' -d '{"latency_ms":400}' >/dev/null
 echo "$orders orders go to all three servers"
@@ -98,9 +99,9 @@ for _ in $(seq 300); do
     sleep 0.2
 done
 echo "    fulfilled: $fulfilled of $orders, $(($(($(date +%s%N) - killed)) / 1000000)) ms after (its lease was $lease)"
-echo "The others have its shards:"
+echo "The others own its shards:"
 show_cluster "${servers[0]}"
 [ "$fulfilled" -eq "$orders" ]
 shipped=$(curl -sf "$shipping/ledger?limit=1000" | grep -o '"kind":"shipment"' | wc -l)
-echo "Shipments in the ledger: $shipped, one an order"
+echo "Shipments in the ledger: $shipped, one per order"
 [ "$shipped" -eq "$orders" ]

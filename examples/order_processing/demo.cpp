@@ -23,11 +23,11 @@ namespace {
 using boost::asio::awaitable;
 using boost::asio::use_awaitable;
 
-/// Far longer than the orders take, so that a mistake ends the demonstration.
-constexpr std::chrono::minutes patience{2};
+/// Far longer than the orders take, so that the demonstration ends even after a defect.
+constexpr std::chrono::minutes order_timeout{2};
 
 struct demo_run {
-    demo_order what;
+    demo_order order;
     pawl::run_id id;
     order_view end;
 };
@@ -42,14 +42,14 @@ awaitable<order_view> show(pawl::http::client& server, std::string order_id, std
     co_return pawl::codec<order_view>::decode(answer.body);
 }
 
-/// Sends an order, or finds the one that was sent before.
+/// Sends an order, or finds the order that was sent before.
 awaitable<void> submit(pawl::http::client& server, demo_run& run, std::ostream& out)
 {
     pawl::http::client_request post;
     post.method = "POST";
     post.target = "/orders";
-    post.body = to_json(run.what.request);
-    const std::string& id = run.what.request.id;
+    post.body = to_json(run.order.request);
+    const std::string& id = run.order.request.id;
     const auto answer = co_await server.request(std::move(post));
     if (answer.status == 409)
         out << id << " is in the database already\n";
@@ -60,25 +60,25 @@ awaitable<void> submit(pawl::http::client& server, demo_run& run, std::ostream& 
     run.id = pawl::parse_run_id(order.run_id).value_or(pawl::run_id{});
 }
 
-/// True for a commit that leaves the order where it is, to be tried again.
+/// True for a commit after which the order stays in its status and is tried again.
 bool is_repetition(const pawl::event& event) noexcept
 {
     return event.kind == pawl::event_kind::repeated ||
            event.kind == pawl::event_kind::attempt_failed;
 }
 
-/// What to show of an event.
+/// The text that is shown for an event.
 std::string describe(const pawl::event& event, int repetitions)
 {
-    const auto from = to_string(static_cast<OrderStatus>(event.from));
-    const auto to = to_string(static_cast<OrderStatus>(event.to));
+    const auto source = to_string(static_cast<OrderStatus>(event.from));
+    const auto destination = to_string(static_cast<OrderStatus>(event.to));
     if (event.kind == pawl::event_kind::started)
-        return std::string{to};
+        return std::string{destination};
     if (event.from == event.to)
-        return fmt::format("{}: {} {}", to, to_string(event.kind), event.error);
+        return fmt::format("{}: {} {}", destination, to_string(event.kind), event.error);
     if (repetitions == 0)
-        return fmt::format("{} -> {}", from, to);
-    return fmt::format("{} -> {}  ({} tries)", from, to, repetitions + 1);
+        return fmt::format("{} -> {}", source, destination);
+    return fmt::format("{} -> {}  ({} tries)", source, destination, repetitions + 1);
 }
 
 std::vector<OrderStatus> all_but(OrderStatus status)
@@ -98,7 +98,7 @@ awaitable<void> wait_for_change(orders_client& orders, pawl::run_id run, OrderSt
         return orders.async_await(run, others, token);
     };
     try {
-        const auto changed = co_await within<order_snapshot>(patience, change);
+        const auto changed = co_await within<order_snapshot>(order_timeout, change);
         if (!changed)
             throw std::runtime_error("an order did not move in time");
     } catch (const pawl::system_error& error) {
@@ -107,30 +107,31 @@ awaitable<void> wait_for_change(orders_client& orders, pawl::run_id run, OrderSt
     }
 }
 
-/// Shows what happens to an order until it has ended.
+/// Shows the transitions of an order until it has ended.
 awaitable<void> watch(orders_client orders, demo_run& run, pawl::time_point start,
                       std::ostream& out)
 {
-    std::uint64_t seen = 0;
+    std::uint64_t last_version = 0;
     int repetitions = 0;
     for (;;) {
-        const auto events = co_await orders.async_history(run.id, seen, 1'000, use_awaitable);
+        const auto events =
+            co_await orders.async_history(run.id, last_version, 1'000, use_awaitable);
         for (const pawl::event& event : events) {
             if (is_repetition(event)) {
                 ++repetitions;
                 continue;
             }
             if (event.kind == pawl::event_kind::checkpointed)
-                continue; // inside of a step
+                continue; // within a step
             const std::chrono::duration<double> after = event.at - start;
-            out << fmt::format("{:>+8.3f} s  {}  {}\n", after.count(), run.what.request.id,
+            out << fmt::format("{:>+8.3f} s  {}  {}\n", after.count(), run.order.request.id,
                                describe(event, repetitions))
                 << std::flush;
             repetitions = 0;
         }
         if (events.empty())
-            throw std::runtime_error(run.what.request.id + " has no history");
-        seen = events.back().version;
+            throw std::runtime_error(run.order.request.id + " has no history");
+        last_version = events.back().version;
         if (is_finished(events.back().state))
             co_return;
         co_await wait_for_change(orders, run.id, static_cast<OrderStatus>(events.back().to));
@@ -146,16 +147,16 @@ money total_of(const std::vector<ledger_entry>& effects, std::string_view kind)
     return sum;
 }
 
-/// A row of the table. @return True when the order ended as it has to.
+/// Prints a row of the table. @return True when the order ended as expected.
 bool report(const demo_run& run, const std::vector<ledger_entry>& effects, std::ostream& out)
 {
-    const auto wrong = differences(run.what, run.end, effects);
+    const auto wrong = differences(run.order, run.end, effects);
     const auto declines =
         std::count_if(effects.begin(), effects.end(),
                       [](const ledger_entry& entry) { return entry.kind == "decline"; });
     const std::chrono::duration<double> took = run.end.updated_at - run.end.created_at;
     const auto& tracking = run.end.order.tracking_number;
-    out << fmt::format("{:<11}{:<12}{:>9}{:>10}{:>10}  {:<17}{:>7.3f}  {}\n", run.what.request.id,
+    out << fmt::format("{:<11}{:<12}{:>9}{:>10}{:>10}  {:<17}{:>7.3f}  {}\n", run.order.request.id,
                        to_string(run.end.status), declines, to_string(total_of(effects, "charge")),
                        to_string(total_of(effects, "refund")), tracking.empty() ? "-" : tracking,
                        took.count(), wrong.empty() ? "as expected" : "WRONG");
@@ -164,7 +165,7 @@ bool report(const demo_run& run, const std::vector<ledger_entry>& effects, std::
     return wrong.empty();
 }
 
-/// The ends, read over HTTP, against what they have to be.
+/// Compares the final orders, read over HTTP, with the expected ones.
 awaitable<bool> compare(boost::asio::any_io_executor executor, pawl::http::client& server,
                         service_urls urls, std::vector<demo_run>& runs, std::ostream& out)
 {
@@ -175,7 +176,7 @@ awaitable<bool> compare(boost::asio::any_io_executor executor, pawl::http::clien
     std::vector<order_view> ends;
     std::vector<ledger_entry> all_effects;
     for (demo_run& run : runs) {
-        auto end = co_await show(server, run.what.request.id, "/wait?timeout_ms=0");
+        auto end = co_await show(server, run.order.request.id, "/wait?timeout_ms=0");
         run.end = std::move(end);
         const auto effects = entries_of(ledgers, run.end.run_id);
         good = report(run, effects, out) && good;
@@ -213,7 +214,7 @@ awaitable<bool> run_demo(boost::asio::any_io_executor executor, const order_serv
               watch(server.orders(), runs[2], start, out));
 
     const bool good = co_await compare(executor, client, server.services(), runs, out);
-    out << (good ? "\nEvery order ended as it must.\n" : "\nNot every order ended as it must.\n");
+    out << (good ? "\nEvery order ended as expected.\n" : "\nNot every order ended as expected.\n");
     co_return good;
 }
 

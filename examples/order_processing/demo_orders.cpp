@@ -69,18 +69,18 @@ std::vector<std::string> differences(const demo_order& expected, const order_vie
     if (end.order.tracking_number != expected.tracking_number)
         found.push_back(fmt::format("has the tracking number \"{}\", not \"{}\"",
                                     end.order.tracking_number, expected.tracking_number));
-    for (const expected_effect& each : expected.effects) {
+    for (const expected_effect& wanted : expected.effects) {
         const auto times =
             std::count_if(effects.begin(), effects.end(),
-                          [&](const ledger_entry& entry) { return fits(each, entry); });
-        if (times != each.times)
-            found.push_back(fmt::format("{} {} of {} in the ledgers, not {}", times, each.kind,
-                                        to_string(each.amount), each.times));
+                          [&](const ledger_entry& entry) { return fits(wanted, entry); });
+        if (times != wanted.times)
+            found.push_back(fmt::format("{} {} of {} in the ledgers, not {}", times, wanted.kind,
+                                        to_string(wanted.amount), wanted.times));
     }
     for (const ledger_entry& entry : effects) {
         const bool known =
             std::any_of(expected.effects.begin(), expected.effects.end(),
-                        [&](const expected_effect& each) { return fits(each, entry); });
+                        [&](const expected_effect& wanted) { return fits(wanted, entry); });
         if (!known)
             found.push_back(fmt::format("an unexpected {} in the ledgers", entry.kind));
     }

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-/// The seed's three orders, and how they have to end.
+/// The three orders of the demonstration, and their expected ends.
 namespace order_processing {
 
-/// An effect that a ledger has to show, so many times.
+/// An effect that a ledger must show, and how often.
 struct expected_effect {
     std::string kind;   ///< see ledger_entry
     std::string method; ///< the payment method; empty: there is none
@@ -27,7 +27,7 @@ struct demo_order {
 
 std::vector<demo_order> demo_orders();
 
-/// What is not as it has to be, in sentences; empty when everything is. `effects` are those of the
+/// Sentences that describe each difference; empty when there is none. `effects` are those of the
 /// order's run.
 std::vector<std::string> differences(const demo_order& expected, const order_view& end,
                                      const std::vector<ledger_entry>& effects);

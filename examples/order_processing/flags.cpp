@@ -29,12 +29,12 @@ std::optional<std::int64_t> to_number(std::string_view text)
     return value;
 }
 
-pawl::duration read_time_span(std::string_view given)
+pawl::duration read_time_span(std::string_view value_text)
 {
     for (const auto& unit : time_units) {
-        if (!given.ends_with(unit.name))
+        if (!value_text.ends_with(unit.name))
             continue;
-        const auto count = to_number(given.substr(0, given.size() - unit.name.size()));
+        const auto count = to_number(value_text.substr(0, value_text.size() - unit.name.size()));
         std::int64_t microseconds = 0;
         if (!count || *count < 0 ||
             __builtin_mul_overflow(*count, unit.microseconds, &microseconds))
@@ -53,22 +53,23 @@ std::string to_text(pawl::duration span)
     return std::to_string(span.count()) + "us";
 }
 
-bool read_toggle(std::string_view given)
+bool read_toggle(std::string_view value_text)
 {
-    if (given == "true" || given == "1")
+    if (value_text == "true" || value_text == "1")
         return true;
-    if (given == "false" || given == "0")
+    if (value_text == "false" || value_text == "0")
         return false;
     throw flag_error("must be true, false, 1 or 0");
 }
 
 template <class Set>
-void set_named(const std::string& shown, std::string_view given, const Set& set)
+void set_named(const std::string& shown, std::string_view value_text, const Set& set)
 {
     try {
-        set(given);
+        set(value_text);
     } catch (const flag_error& error) {
-        throw flag_error(shown + " " + error.what() + ", and is \"" + std::string{given} + "\".");
+        throw flag_error(shown + " " + error.what() + ", and is \"" + std::string{value_text} +
+                         "\".");
     }
 }
 
@@ -85,10 +86,10 @@ void flag_set::text(std::string name, std::string& value, std::string value_name
          .value_name = std::move(value_name),
          .help = std::move(help),
          .shown_default = value,
-         .set = [&value](std::string_view given) {
-             if (given.empty())
+         .set = [&value](std::string_view value_text) {
+             if (value_text.empty())
                  throw flag_error("must not be empty");
-             value = given;
+             value = value_text;
          }});
 }
 
@@ -98,8 +99,8 @@ void flag_set::secret(std::string name, std::string& value, std::string help)
          .value_name = "SECRET",
          .help = std::move(help),
          .only_variable = true,
-         .set = [&value](std::string_view given) {
-             value = given;
+         .set = [&value](std::string_view value_text) {
+             value = value_text;
          }});
 }
 
@@ -109,8 +110,8 @@ void flag_set::time_span(std::string name, pawl::duration& value, std::string he
          .value_name = "TIME",
          .help = std::move(help),
          .shown_default = to_text(value),
-         .set = [&value](std::string_view given) {
-             value = read_time_span(given);
+         .set = [&value](std::string_view value_text) {
+             value = read_time_span(value_text);
          }});
 }
 
@@ -119,8 +120,8 @@ void flag_set::toggle(std::string name, bool& value, std::string help)
     add({.name = std::move(name),
          .value_name = {},
          .help = std::move(help),
-         .set = [&value](std::string_view given) {
-             value = read_toggle(given);
+         .set = [&value](std::string_view value_text) {
+             value = read_toggle(value_text);
          }});
 }
 
@@ -132,8 +133,8 @@ void flag_set::optional_text(std::string name, std::string& value, std::string b
          .bare = std::move(bare),
          .help = std::move(help),
          .shown_default = value,
-         .set = [&value](std::string_view given) {
-             value = given;
+         .set = [&value](std::string_view value_text) {
+             value = value_text;
          }});
 }
 
@@ -141,8 +142,9 @@ std::vector<std::string> flag_set::unknown_variables(const std::vector<std::stri
 {
     std::vector<std::string> unknown;
     for (const auto& name : names) {
-        const bool known = std::any_of(flags_.begin(), flags_.end(),
-                                       [&](const flag& each) { return variable_of(each) == name; });
+        const bool known = std::any_of(flags_.begin(), flags_.end(), [&](const flag& candidate) {
+            return variable_of(candidate) == name;
+        });
         if (name.starts_with(prefix_) && !known)
             unknown.push_back(name);
     }
@@ -154,15 +156,15 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
     for (const auto& argument : arguments)
         if (argument == "--help" || argument == "-h")
             return false;
-    for (const auto& each : flags_)
-        if (const auto given = variables(variable_of(each)))
-            set_named(variable_of(each), *given, each.set);
+    for (const auto& declared : flags_)
+        if (const auto value_text = variables(variable_of(declared)))
+            set_named(variable_of(declared), *value_text, declared.set);
 
-    for (auto at = arguments.begin(); at != arguments.end(); ++at) {
-        if (!at->starts_with("--"))
-            throw flag_error("\"" + *at + "\" is no flag; see --help.");
-        const auto equals = at->find('=');
-        const auto shown = at->substr(0, equals);
+    for (auto argument_at = arguments.begin(); argument_at != arguments.end(); ++argument_at) {
+        if (!argument_at->starts_with("--"))
+            throw flag_error("\"" + *argument_at + "\" is no flag; see --help.");
+        const auto equals = argument_at->find('=');
+        const auto shown = argument_at->substr(0, equals);
         const auto* found = find(std::string_view{shown}.substr(2));
         if (found == nullptr)
             throw flag_error("Unknown flag " + shown + "; see --help.");
@@ -174,14 +176,15 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
                 throw flag_error(shown + " takes no value.");
             found->set("true");
         } else if (equals != std::string::npos) {
-            set_named(shown, std::string_view{*at}.substr(equals + 1), found->set);
+            set_named(shown, std::string_view{*argument_at}.substr(equals + 1), found->set);
         } else if (!found->bare.empty()) {
             found->set(found->bare);
-        } else if (std::next(at) == arguments.end() || std::next(at)->starts_with("--")) {
+        } else if (std::next(argument_at) == arguments.end() ||
+                   std::next(argument_at)->starts_with("--")) {
             throw flag_error(shown + " needs a value: " + shown + " " + found->value_name + ".");
         } else {
-            ++at;
-            set_named(shown, *at, found->set);
+            ++argument_at;
+            set_named(shown, *argument_at, found->set);
         }
     }
     return true;
@@ -199,30 +202,30 @@ bool flag_set::parse(int argc, const char* const* argv)
 std::string flag_set::help() const
 {
     std::string lines = usage_ + "\n\n";
-    for (const auto& each : flags_) {
-        auto line = each.only_variable ? "  " + variable_of(each) : "  --" + each.name;
-        if (!each.bare.empty())
-            line += "[=" + each.value_name + "]";
-        else if (!each.value_name.empty() && !each.only_variable)
-            line += " " + each.value_name;
+    for (const auto& declared : flags_) {
+        auto line = declared.only_variable ? "  " + variable_of(declared) : "  --" + declared.name;
+        if (!declared.bare.empty())
+            line += "[=" + declared.value_name + "]";
+        else if (!declared.value_name.empty() && !declared.only_variable)
+            line += " " + declared.value_name;
         constexpr std::size_t help_column = 28;
         line.append(line.size() + 2 <= help_column ? help_column - line.size() : 2, ' ');
-        line += each.help;
-        if (!each.shown_default.empty())
-            line += " (default " + each.shown_default + ")";
+        line += declared.help;
+        if (!declared.shown_default.empty())
+            line += " (default " + declared.shown_default + ")";
         lines += line + "\n";
     }
     lines += "  --help                    Show this text.\n\nEach flag can also come from the "
              "environment: ";
-    for (const auto& each : flags_)
-        lines += variable_of(each) + (&each == &flags_.back() ? ".\n" : ", ");
+    for (const auto& declared : flags_)
+        lines += variable_of(declared) + (&declared == &flags_.back() ? ".\n" : ", ");
     return lines;
 }
 
-std::int64_t flag_set::read_number(std::string_view given, std::int64_t lowest,
+std::int64_t flag_set::read_number(std::string_view value_text, std::int64_t lowest,
                                    std::int64_t highest)
 {
-    const auto value = to_number(given);
+    const auto value = to_number(value_text);
     if (!value || *value < lowest || *value > highest)
         throw flag_error("must be a whole number from " + std::to_string(lowest) + " to " +
                          std::to_string(highest));
@@ -238,16 +241,16 @@ void flag_set::add(flag added)
 
 const flag_set::flag* flag_set::find(std::string_view name) const
 {
-    for (const auto& each : flags_)
-        if (each.name == name)
-            return &each;
+    for (const auto& declared : flags_)
+        if (declared.name == name)
+            return &declared;
     return nullptr;
 }
 
-std::string flag_set::variable_of(const flag& which) const
+std::string flag_set::variable_of(const flag& declared) const
 {
     auto name = prefix_;
-    for (const char c : which.name)
+    for (const char c : declared.name)
         name.push_back(c == '-' ? '_'
                                 : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c));
     return name;

@@ -22,16 +22,16 @@ public:
 };
 
 /// The flags of a program: `--name value` or `--name=value`, each also taken from an environment
-/// variable. A flag beats its variable, and the last of a repeated flag counts.
+/// variable. A flag overrides its variable, and the last occurrence of a repeated flag counts.
 ///
-/// Each flag writes to a variable of the caller, which must outlive parse(); its value before is
+/// Each flag writes to a variable of the caller, which must outlive parse(); its initial value is
 /// the default that help() shows.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class flag_set {
 public:
-    /// Looks a variable of the environment up.
+    /// Looks up a variable of the environment.
     using environment = std::function<std::optional<std::string>(const std::string& name)>;
 
     /// @param usage The first lines of the help text.
@@ -51,13 +51,13 @@ public:
              .value_name = "N",
              .help = std::move(help),
              .shown_default = std::to_string(value),
-             .set = [&value, lowest, highest](std::string_view given) {
-                 value = static_cast<T>(read_number(given, lowest, highest));
+             .set = [&value, lowest, highest](std::string_view value_text) {
+                 value = static_cast<T>(read_number(value_text, lowest, highest));
              }});
     }
 
-    /// A text that other users of the machine must not read in the list of processes: only its
-    /// variable of the environment is read.
+    /// A text that other users must not see in the list of processes: it is read only from the
+    /// environment.
     void secret(std::string name, std::string& value, std::string help);
 
     /// A flag that takes a span of time with its unit: "250ms", "5s", "2min", "0s".
@@ -71,16 +71,16 @@ public:
     void optional_text(std::string name, std::string& value, std::string bare,
                        std::string value_name, std::string help);
 
-    /// Those of `names` that begin as the variables of these flags do, and belong to none: perhaps
-    /// misspelt.
+    /// The `names` that have the prefix of these flags' variables but belong to no flag: they may
+    /// be misspelled.
     std::vector<std::string> unknown_variables(const std::vector<std::string>& names) const;
 
     /// Reads the environment, then the arguments (without the program's name).
     ///
     /// `--help` or `-h` anywhere ends the reading.
-    /// @return False when help was asked for.
-    /// @throws flag_error for an unknown flag, a missing or unfit value, and an argument that is
-    /// no flag.
+    /// @return False when help was requested.
+    /// @throws flag_error for an unknown flag, a missing or invalid value, and an argument that is
+    /// not a flag.
     bool parse(const std::vector<std::string>& arguments, const environment& variables);
 
     /// As above, with main()'s arguments and the process's environment.
@@ -92,19 +92,19 @@ public:
 private:
     struct flag {
         std::string name;
-        std::string value_name; ///< empty: takes none
-        std::string bare{};     ///< not empty: what it means without a value
+        std::string value_name; ///< empty: the flag takes no value
+        std::string bare{};     ///< not empty: its value if none is given
         std::string help;
-        std::string shown_default{}; ///< empty: none is shown
+        std::string shown_default{}; ///< empty: no default is shown
         bool only_variable = false;
         std::function<void(std::string_view)> set; ///< throws flag_error: "must be …"
     };
 
-    static std::int64_t read_number(std::string_view given, std::int64_t lowest,
+    static std::int64_t read_number(std::string_view value_text, std::int64_t lowest,
                                     std::int64_t highest);
     void add(flag added);
     const flag* find(std::string_view name) const;
-    std::string variable_of(const flag& which) const;
+    std::string variable_of(const flag& declared) const;
 
     std::string usage_;
     std::string prefix_;

@@ -71,7 +71,7 @@ money sum_of(const ledger_entries& of_run, std::initializer_list<std::string_vie
 const ledger_entry* find_kind(const ledger_entries& of_run, std::string_view kind)
 {
     const auto found = std::find_if(of_run.begin(), of_run.end(),
-                                    [&](const ledger_entry& each) { return each.kind == kind; });
+                                    [&](const ledger_entry& entry) { return entry.kind == kind; });
     return found == of_run.end() ? nullptr : &*found;
 }
 
@@ -148,9 +148,9 @@ void check_effects(const order_view& order, const ledger_entries& of_run,
 
 void check_keys(const ledger_entries& ledgers, std::vector<std::string>& broken)
 {
-    std::set<std::pair<std::string, std::string>> seen;
+    std::set<std::pair<std::string, std::string>> keys;
     for (const ledger_entry& entry : ledgers)
-        if (!seen.emplace(entry.service, entry.key).second)
+        if (!keys.emplace(entry.service, entry.key).second)
             broken.push_back("the " + entry.service + " ledger has two effects with the key " +
                              entry.key);
 }

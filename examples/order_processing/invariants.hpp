@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-/// What must hold of every order, whatever failed on the way, read off the services' ledgers.
+/// Invariants of every order, whatever failed in between, checked against the services' ledgers.
 namespace order_processing {
 
-/// One effect that a service has made.
+/// One effect of a service.
 struct ledger_entry {
     std::uint64_t sequence = 0;
     std::string service; ///< "payment", "inventory", "shipping"

@@ -1,5 +1,5 @@
-// The payment, inventory and shipping services alone, so that the order server can be killed
-// without them.
+// The payment, inventory and shipping services in a process of their own, so that the order server
+// can be killed without them.
 #include "descriptors.hpp"
 #include "flags.hpp"
 #include "services/start.hpp"
@@ -56,7 +56,7 @@ void serve(services_options options, int threads)
 
 int main(int argc, char** argv)
 {
-    std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away
+    std::signal(SIGPIPE, SIG_IGN); // the reader of the log may exit
     const auto descriptors = order_processing::raise_descriptor_limit();
     services_options options;
     options.database = "services.db";

@@ -17,7 +17,7 @@ public:
     using std::range_error::range_error;
 };
 
-/// An exact amount of the one currency that the example knows: whole cents, negative ones included.
+/// An exact amount in the only currency of the example: whole cents, also negative.
 /// Outside it is a decimal number with at most two decimals.
 ///
 /// The range is -10^12 to 10^12, so that each amount has a `double` of its own.
@@ -43,8 +43,8 @@ public:
     /// @throws money_error for a NaN, an infinity, more decimals, or an amount out of range.
     static money from_double(double value);
 
-    /// Reads a JSON number of any kind. @throws money_error as from_double(), and for what is no
-    /// number.
+    /// Reads a JSON number of any kind. @throws money_error as from_double(), and for anything
+    /// that is not a number.
     static money from_json(const boost::json::value& value);
 
     constexpr std::int64_t minor() const noexcept { return minor_; }
@@ -73,10 +73,10 @@ std::string to_string(money amount);
 } // namespace order_processing
 
 /// An amount in a document is the decimal number of to_string(money). A negative one is refused:
-/// none of the example's documents has a use for it.
+/// no document of the example needs one.
 template <>
 struct pawl::json_codec<order_processing::money> {
     static void write(order_processing::money from, std::string& out);
-    static void read(const boost::json::value& from, order_processing::money& to,
-                     const pawl::json_path& at);
+    static void read(const boost::json::value& document, order_processing::money& amount,
+                     const pawl::json_path& path);
 };

@@ -16,10 +16,11 @@ std::string_view to_string(OrderStatus status) noexcept
 std::optional<OrderStatus> parse_order_status(std::string_view text) noexcept
 {
     std::optional<OrderStatus> found;
-    boost::mp11::mp_for_each<boost::describe::describe_enumerators<OrderStatus>>([&](auto each) {
-        if (text == each.name)
-            found = each.value;
-    });
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<OrderStatus>>(
+        [&](auto enumerator) {
+            if (text == enumerator.name)
+                found = enumerator.value;
+        });
     return found;
 }
 

@@ -15,7 +15,7 @@
 
 namespace order_processing {
 
-/// Where an order stands. Stored: never change a number.
+/// The status of an order. Stored: never change a number.
 enum class OrderStatus {
     Created = 1,
     Validated = 2,
@@ -25,14 +25,14 @@ enum class OrderStatus {
     InventoryReserved = 6,
     InventoryFailed = 7,
     Fulfilled = 8,
-    Cancelled = 9, ///< what was done is being undone; with nothing paid, the run ends here
+    Cancelled = 9, ///< completed steps are compensated; if nothing was paid, the run ends here
     Refunded = 10,
 };
 BOOST_DESCRIBE_ENUM(OrderStatus, Created, Validated, PaymentProcessing, PaymentProcessed,
                     PaymentFailed, InventoryReserved, InventoryFailed, Fulfilled, Cancelled,
                     Refunded)
 
-/// "Created", …; "Unknown" for a number that is none.
+/// "Created", …; "Unknown" for any other number.
 std::string_view to_string(OrderStatus status) noexcept;
 
 /// The inverse of to_string(), exact case.
@@ -58,23 +58,23 @@ struct Address {
 };
 BOOST_DESCRIBE_STRUCT(Address, (), (street, city, state, zip_code, country))
 
-/// What became of one try to charge. Stored by name: never rename one.
+/// The outcome of one try to charge. Stored by name: never rename one.
 enum class PaymentState {
-    in_flight,  ///< about to be sent, or sent and the answer is not known
+    in_flight,  ///< about to be sent, or sent with an unknown outcome
     declined,   ///< by the bank; the same method may be tried again
     refused,    ///< for good
-    live,       ///< the provider has it, and has not captured it yet as far as is known
-    captured,   ///< the money is here
+    live,       ///< accepted by the provider, not known to be captured
+    captured,   ///< the money was received
     failed,     ///< the provider gave up
-    voided,     ///< taken back before it was captured
-    refunded,   ///< captured, and all of it given back
-    never_made, ///< in older orders: the provider had not heard of it
+    voided,     ///< voided before it was captured
+    refunded,   ///< captured and completely refunded
+    never_made, ///< in older orders: the provider had not received it
 };
 BOOST_DESCRIBE_ENUM(PaymentState, in_flight, declined, refused, live, captured, failed, voided,
                     refunded, never_made)
 
-/// One try to charge. It is stored, with its key, before the provider hears of it: whatever
-/// happens then, the key tells what became of the money.
+/// One try to charge. It is stored, with its key, before the request is sent: whatever
+/// happens then, the key identifies the charge.
 struct Payment {
     std::string key;
     std::string method;
@@ -87,7 +87,7 @@ struct Payment {
 };
 BOOST_DESCRIBE_STRUCT(Payment, (), (key, method, amount, state, payment_id, detail))
 
-/// Money given back, stored before the provider is asked; confirmed once it has a refund id.
+/// A refund, stored before the request is sent; confirmed once it has a refund id.
 struct Refund {
     std::string key;
     std::string payment_id;
@@ -98,7 +98,7 @@ struct Refund {
 };
 BOOST_DESCRIBE_STRUCT(Refund, (), (key, payment_id, amount, refund_id))
 
-/// What a customer sends.
+/// The body of POST /orders.
 struct order_request {
     std::string id;
     std::string customer_id;
@@ -112,35 +112,35 @@ BOOST_DESCRIBE_STRUCT(order_request, (),
                       (id, customer_id, items, total, payment_method, shipping_address,
                        allow_partial))
 
-/// The object of the workflow: what the customer sent, and what the steps know.
+/// The object of the workflow: the customer's order, and the results of the steps.
 struct Order {
-    // What the customer sent.
+    // From the customer.
     std::string id;
     std::string customer_id;
     std::vector<OrderItem> items; ///< what is to be shipped; see dropped_items
     money total;                  ///< of the items
     std::string payment_method;   ///< the one that is charged
     Address shipping_address;
-    bool allow_partial = true; ///< ship what is there and refund the rest
+    bool allow_partial = true; ///< ship the available part and refund the rest
 
     /// Of the request that brought the order, if it had an Idempotency-Key; else empty.
     std::string request_digest;
 
-    // What came of it.
+    // Results.
     std::vector<std::string> validation_errors;
     std::string payment_id;     ///< of the live or captured payment; cleared when it is undone
     std::string reservation_id; ///< of the stock that is held; cleared when it is released
     std::string tracking_number;
-    int payment_attempts = 0; ///< tries with the present payment method
+    int payment_attempts = 0; ///< tries with the current payment method
     std::string cancel_reason;
 
-    // What the steps need to make every effect once.
+    // Bookkeeping of the steps, so that every effect happens once.
     std::vector<Payment> payments; ///< every try, the oldest first
     int payment_polls = 0;         ///< of the live payment
     std::string reservation_key; ///< of the reservation for `items`, while its answer is not known
     int reservations_tried = 0;
     std::vector<std::string> released_reservations;
-    std::string shipment_key;             ///< while nobody knows whether the shipment was made
+    std::string shipment_key;             ///< while the outcome of the shipment is unknown
     std::vector<OrderItem> dropped_items; ///< ordered, but not in stock
     std::vector<Refund> refunds;
 
@@ -171,8 +171,8 @@ money value_of(const std::vector<OrderItem>& items);
 
 Order new_order(order_request sent, pawl::time_point now);
 
-/// Removes personal data: name, address, payment method, reasons in the customer's words. What was
-/// ordered and what was paid stays, for the books.
+/// Removes personal data: name, address, payment method, reasons in the customer's words. The items
+/// and the payments stay, for the books.
 void scrub_personal_data(Order& order);
 
 } // namespace order_processing

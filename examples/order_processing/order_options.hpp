@@ -7,8 +7,8 @@
 
 namespace order_processing {
 
-/// What the order workflow waits for, and how often it tries. The defaults are for a shop; a
-/// demonstration or a test shortens the waits.
+/// Waits and retries of the order workflow. The defaults are for a shop; a
+/// demonstration or a test uses shorter waits.
 struct order_options {
     /// Wait between errors of `validate_order`. Above zero. Default 5 s.
     pawl::duration validation_backoff = std::chrono::seconds{5};
@@ -20,8 +20,8 @@ struct order_options {
     /// `process_payment`. Above zero. Default 10 s.
     pawl::duration payment_backoff = std::chrono::seconds{10};
 
-    /// Errors of `process_payment` until the run pauses. A declined card is none. At least 1.
-    /// Default 5.
+    /// Errors of `process_payment` until the run pauses. A declined card is not an error. At
+    /// least 1. Default 5.
     int payment_errors = 5;
 
     /// Tries to charge by one method until it counts as spent. At least 1. Default 3.
@@ -38,15 +38,15 @@ struct order_options {
     /// 5 min.
     pawl::duration payment_timeout = std::chrono::minutes{5};
 
-    /// Times that the available part of an order is reserved, when others are faster. At least 1.
-    /// Default 3.
+    /// Tries to reserve the available part of an order, when other orders take the stock first. At
+    /// least 1. Default 3.
     int partial_tries = 3;
 
     /// Time limit of one request to a service. Above zero. Default 10 s.
     pawl::duration request_timeout = std::chrono::seconds{10};
 
-    /// Wait until a step is repeated whose request to a service was not sent: the service cannot be
-    /// reached. Such a step uses up no attempt, however often. Above zero. Default 5 s.
+    /// Wait before a step is repeated because its request was not sent: the service cannot be
+    /// reached. This uses up no attempt. Above zero. Default 5 s.
     pawl::duration unreachable_backoff = std::chrono::seconds{5};
 
     /// Errors of every other step.

@@ -1,4 +1,4 @@
-// The order server: takes orders over HTTP and processes them, or shows that it does.
+// The order server: accepts orders over HTTP and processes them, or runs a demonstration.
 #include "access.hpp"
 #include "demo.hpp"
 #include "descriptors.hpp"
@@ -51,19 +51,19 @@ struct program_options {
     int operator_port = -1;                     ///< none
     int max_connections = 10'000;
     int max_waiting = 1'000;
-    service_urls token_files; ///< of the tokens that the services want
+    service_urls token_files; ///< of the bearer tokens for the services
 };
 
 constexpr auto usage =
-    "order_server: takes orders over HTTP and processes them.\n"
+    "order_server: accepts orders over HTTP and processes them.\n"
     "\n"
-    "Without --serve it is a demonstration: it starts everything on a database of its own,\n"
-    "submits three orders, shows what happens to them, and ends with 0 if all of them ended as\n"
-    "they must. Then the payment back-off is 200ms unless another one is given.\n"
-    "With --serve it keeps serving until SIGTERM or SIGINT. What has not ended by then, or when\n"
-    "the process is killed, goes on at the next start on the same database.\n"
-    "With --check it looks at what --serve would use, and ends with 0 if nothing is wrong.\n"
-    "With --version it prints its version.";
+    "Without --serve it runs a demonstration: it starts everything with a temporary database,\n"
+    "submits three orders, shows their transitions, and exits with 0 if all of them ended as\n"
+    "expected. The payment back-off is then 200ms unless it is given.\n"
+    "With --serve it serves until SIGTERM or SIGINT. Orders that have not ended by then, or when\n"
+    "the process is killed, continue after the next start on the same database.\n"
+    "With --check it checks everything that --serve would use, and exits with 0 if nothing is\n"
+    "wrong. With --version it prints its version.";
 
 /// "payment,shipping". @throws flag_error for another word.
 services::service_set read_services(const std::string& names)
@@ -99,19 +99,19 @@ void read_token(const std::string& name, const std::string& file, std::string& t
     token = read_secret(file);
 }
 
-/// Of the environment, but for those of the other programs of this example.
+/// The variables of the environment, without those of the other programs of this example.
 std::vector<std::string> variable_names()
 {
     std::vector<std::string> names;
-    for (char** each = environ; *each != nullptr; ++each) {
-        const std::string_view variable{*each};
-        if (!variable.starts_with("PAWL_SERVICES_"))
-            names.emplace_back(variable.substr(0, variable.find('=')));
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        const std::string_view text{*variable};
+        if (!text.starts_with("PAWL_SERVICES_"))
+            names.emplace_back(text.substr(0, text.find('=')));
     }
     return names;
 }
 
-/// Reads flags and environment. @return False when help was asked for, and given.
+/// Reads flags and environment. @return False when help was requested and printed.
 bool parse(int argc, char** argv, program_options& options)
 {
     server_settings& server = options.server;
@@ -125,24 +125,23 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("services-db", server.services_db, "FILE",
                "Ledger of the mock services. Default: beside the database, with .services "
                "behind its name; with PostgreSQL orders.services");
-    flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: made up");
+    flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: a generated name");
     flags.time_span("lease", server.lease_duration,
-                    "With PostgreSQL: how long a server that has gone keeps its orders");
-    flags.toggle("check", options.check, "Check flags, files, database and services, and end");
+                    "With PostgreSQL: how long a failed server keeps its orders");
+    flags.toggle("check", options.check, "Check flags, files, database and services, and exit");
     flags.text("address", server.address, "ADDRESS", "Address to listen on");
     flags.text("host", options.host, "NAME",
                "Name, or names with commas between them, that the Host of a request may have "
                "besides an address and localhost");
     flags.number("port", server.port, "Port to listen on; 0 picks a free one");
     flags.number("max-connections", options.max_connections,
-                 "Connections of customers at a time; fewer where descriptors do not suffice", 1,
+                 "Connections of customers at a time; fewer if file descriptors do not suffice", 1,
                  1'000'000);
     flags.number("max-waiting", options.max_waiting,
-                 "Requests that wait for an order at a time; one more is answered 503", 1,
-                 1'000'000);
+                 "Requests that wait for an order at a time; one more gets 503", 1, 1'000'000);
     flags.number("operator-port", options.operator_port,
                  "Port for metrics, readiness, the cluster, pausing, resuming, deleting data; -1: "
-                 "on --port with all else",
+                 "on --port like all routes",
                  -1, 65'535);
     flags.text("tls-certificate", server.certificate_chain_file, "FILE",
                "PEM file of the server's certificate and those between it and its CA: serve https");
@@ -154,7 +153,7 @@ bool parse(int argc, char** argv, program_options& options)
     flags.toggle("access-log", server.access_log, "Log each answer");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",
-                        "Pretend these services, which then charge and ship nothing; without a "
+                        "Mock these services, which then charge and ship nothing; without a "
                         "value all three. Without --serve this is the default if no URL is given");
     flags.text("payment-url", server.services.payment, "URL", "Payment service");
     flags.text("inventory-url", server.services.inventory, "URL", "Inventory service");
@@ -166,9 +165,9 @@ bool parse(int argc, char** argv, program_options& options)
          {std::tuple{"payment", &options.token_files.payment, &server.access.payment_token},
           std::tuple{"inventory", &options.token_files.inventory, &server.access.inventory_token},
           std::tuple{"shipping", &options.token_files.shipping, &server.access.shipping_token}}) {
-        const auto of = std::string{name} + "-token";
-        flags.text(of + "-file", *file, "FILE", "File of the bearer token for this service");
-        flags.secret(of, *token, "Or the token itself");
+        const auto flag = std::string{name} + "-token";
+        flags.text(flag + "-file", *file, "FILE", "File of the bearer token for this service");
+        flags.secret(flag, *token, "Or the token itself");
     }
     flags.time_span("payment-backoff", payment_backoff,
                     "Wait between tries to charge. Default (0s): 10s with --serve, else 200ms");
@@ -176,7 +175,7 @@ bool parse(int argc, char** argv, program_options& options)
                     "Time until a payment that is not captured is voided");
     flags.time_span("request-timeout", server.orders.request_timeout,
                     "Time limit of a request to a service");
-    flags.time_span("drain", server.drain, "How long stopping lets steps and requests go on");
+    flags.time_span("drain", server.drain, "How long a stop lets steps and requests continue");
     flags.text("log-level", options.log_level, "LEVEL",
                "debug, info, warn or error. Default: info with --serve, else warn");
     if (!flags.parse(argc, argv)) {
@@ -224,7 +223,7 @@ pawl::log_sink make_log(const std::string& level)
     return pawl::log_to(std::move(logger));
 }
 
-/// A folder for the demonstration's files, gone when it ends.
+/// A folder for the demonstration's files, removed by the destructor.
 class temporary_folder {
 public:
     temporary_folder()
@@ -248,7 +247,7 @@ private:
     std::filesystem::path path_;
 };
 
-/// Everything from start to stop. @return The exit code.
+/// Starts the server, serves or runs the demonstration, and stops. @return The exit code.
 asio::awaitable<int> serve_or_show(order_server& server, asio::signal_set& signals, bool serve)
 {
     co_await server.async_start();
@@ -257,7 +256,7 @@ asio::awaitable<int> serve_or_show(order_server& server, asio::signal_set& signa
     bool good = true;
     try {
         if (serve) {
-            co_await signals.async_wait(asio::use_awaitable);
+            co_await signals.async_wait(asio::use_awaitable); // until SIGTERM or SIGINT
             signals.clear(); // a second signal ends the process at once
         } else {
             auto executor = co_await asio::this_coro::executor;
@@ -272,11 +271,12 @@ asio::awaitable<int> serve_or_show(order_server& server, asio::signal_set& signa
     co_return good ? 0 : 1;
 }
 
-/// Prints what was looked at. @return The exit code.
+/// Prints the findings. @return The exit code.
 int check(asio::io_context& context, server_settings settings)
 {
     std::exception_ptr failure;
     std::vector<finding> found;
+    // The completion handler gets the exception and the result; run() returns after it.
     asio::co_spawn(asio::make_strand(context),
                    check_settings(context.get_executor(), std::move(settings)),
                    [&](std::exception_ptr thrown, std::vector<finding> result) {
@@ -287,10 +287,10 @@ int check(asio::io_context& context, server_settings settings)
     if (failure)
         std::rethrow_exception(failure);
     bool good = true;
-    for (const auto& each : found) {
-        good = good && each.problem.empty();
-        std::cout << (each.problem.empty() ? "ok      " + each.subject
-                                           : "FAILED  " + each.subject + ": " + each.problem)
+    for (const auto& result : found) {
+        good = good && result.problem.empty();
+        std::cout << (result.problem.empty() ? "ok      " + result.subject
+                                             : "FAILED  " + result.subject + ": " + result.problem)
                   << '\n';
     }
     return good ? 0 : 1;
@@ -307,13 +307,13 @@ int run(program_options options)
     }
     options.server.log = make_log(options.log_level);
     for (const auto& name : options.unknown_variables)
-        options.server.log({pawl::log_level::warn,
-                            "the variable " + name + " of the environment belongs to no flag"});
+        options.server.log(
+            {pawl::log_level::warn, "the environment variable " + name + " belongs to no flag"});
 
-    asio::io_context context{options.threads};
+    asio::io_context context{options.threads}; // runs the server, the engine and the handlers
     if (options.check)
         return check(context, std::move(options.server));
-    asio::signal_set signals{context};
+    asio::signal_set signals{context}; // before the threads, so that no signal is lost
     if (options.serve) {
         signals.add(SIGINT);
         signals.add(SIGTERM);
@@ -322,13 +322,14 @@ int run(program_options options)
 
     std::exception_ptr failure;
     int code = 1;
+    // The coroutine runs on a strand, so that it is not resumed by two threads at a time.
     asio::co_spawn(asio::make_strand(context), serve_or_show(server, signals, options.serve),
                    [&](std::exception_ptr thrown, int result) {
                        failure = std::move(thrown);
                        code = result;
                        signals.clear();
                    });
-    {
+    { // All threads call run(), which returns when no work is left. The block joins the others.
         std::vector<std::jthread> others;
         for (int i = 1; i < options.threads; ++i)
             others.emplace_back([&context] { context.run(); });
@@ -343,7 +344,7 @@ int run(program_options options)
 
 int main(int argc, char** argv)
 {
-    std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go away, and the orders go on
+    std::signal(SIGPIPE, SIG_IGN); // the reader of the log may exit; processing continues
     raise_descriptor_limit();
     try {
         if (std::find(argv, argv + argc, std::string_view{"--version"}) != argv + argc) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-/// The documents that the order server answers with, and that its clients read.
+/// The documents of the order server's answers.
 namespace order_processing {
 
 /// One order, as `GET /orders/{id}` shows it.
@@ -19,7 +19,7 @@ struct order_view {
     OrderStatus status = OrderStatus::Created;
     std::string run_state; ///< "Initiated", "Running", "Paused", "Cancelled", "Completed", …
     std::uint64_t version = 0;
-    int attempt = 0; ///< failed attempts of the present step
+    int attempt = 0; ///< failed attempts of the current step
     std::string last_error;
     std::string reason; ///< why it is paused or cancelled
     std::optional<pawl::time_point> wake_at;
@@ -46,7 +46,7 @@ struct transition_view {
     std::string run_state; ///< after it
     int attempt = 0;       ///< failed attempts of the step, after it
     std::string error;     ///< of the failed attempt, or why it was paused or cancelled
-    std::string by;        ///< the operator who asked for it, as the file of tokens names them
+    std::string by;        ///< the operator who requested it, as named in the file of tokens
     pawl::time_point at;
 };
 BOOST_DESCRIBE_STRUCT(transition_view, (),
@@ -60,14 +60,14 @@ struct order_history {
 };
 BOOST_DESCRIBE_STRUCT(order_history, (), (order_id, run_id, transitions, next))
 
-/// What a request was accepted for.
+/// The answer to an accepted request.
 struct accepted_order {
     std::string order_id;
     std::string run_id;
 };
 BOOST_DESCRIBE_STRUCT(accepted_order, (), (order_id, run_id))
 
-/// What became of a cancel.
+/// The outcome of a cancel.
 struct cancel_answer {
     std::string order_id;
     std::string run_id;
@@ -77,7 +77,7 @@ BOOST_DESCRIBE_STRUCT(cancel_answer, (), (order_id, run_id, outcome))
 
 order_view view_of(const order_snapshot& order);
 
-/// @param of_run The present state of the run: a transition of a run whose data was deleted has no
+/// @param of_run The current state of the run: a transition of a run whose data was deleted has no
 /// error text.
 transition_view view_of(const pawl::event& transition, pawl::run_state of_run);
 

@@ -24,7 +24,7 @@ void begin_charge(pawl::run<Order>& run)
     order.payment_attempts = number;
 }
 
-/// For the customer; what the provider said is for the log.
+/// For the customer; the provider's own words go to the log.
 std::string_view sentence_of(charge_answer answer)
 {
     switch (answer) {
@@ -40,7 +40,7 @@ std::string_view sentence_of(charge_answer answer)
     return {};
 }
 
-/// Writes down what the provider said of the try in flight.
+/// Stores the provider's answer to the try in flight.
 charge_outcome note_answer(pawl::run<Order>& run, const charge_result& result, int limit)
 {
     Order& order = run.object();
@@ -70,7 +70,7 @@ charge_outcome note_answer(pawl::run<Order>& run, const charge_result& result, i
     return charge_outcome::declined;
 }
 
-/// Sends the try in flight, and asks for its outcome when the answer is lost.
+/// Sends the try in flight. If the answer is lost, looks up the outcome.
 awaitable<charge_result> send_charge(const Order& order, order_services services)
 {
     const Payment& last = order.payments.back();
@@ -87,14 +87,14 @@ awaitable<charge_result> send_charge(const Order& order, order_services services
     try {
         known = co_await services.payments.find_charge(last.key);
     } catch (const service_error&) {
-        // `lost` says more: the charge was sent, whatever became of the question.
+        // `lost` is the more important error: the charge was sent.
     }
     if (!known)
         throw service_error{*lost};
     co_return std::move(*known);
 }
 
-/// What was refunded, or is about to be, of one payment.
+/// The amount of one payment that was refunded or is about to be.
 money refunded_of(const Order& order, std::string_view payment_id)
 {
     money sum;
@@ -104,7 +104,7 @@ money refunded_of(const Order& order, std::string_view payment_id)
     return sum;
 }
 
-/// What of one payment is known to be refunded.
+/// The amount of one payment that is known to be refunded.
 money confirmed_of(const Order& order, std::string_view payment_id)
 {
     money sum;
@@ -125,7 +125,7 @@ int tries_with(const Order& order, std::string_view method) noexcept
 {
     return static_cast<int>(
         std::count_if(order.payments.begin(), order.payments.end(),
-                      [&](const Payment& each) { return each.method == method; }));
+                      [&](const Payment& payment) { return payment.method == method; }));
 }
 
 bool is_spent(const Order& order, std::string_view method, int limit) noexcept
@@ -133,8 +133,8 @@ bool is_spent(const Order& order, std::string_view method, int limit) noexcept
     if (charge_in_flight(order) && order.payments.back().method == method)
         return false;
     const bool ended =
-        std::any_of(order.payments.begin(), order.payments.end(), [&](const Payment& each) {
-            return each.method == method && each.state != PaymentState::declined;
+        std::any_of(order.payments.begin(), order.payments.end(), [&](const Payment& payment) {
+            return payment.method == method && payment.state != PaymentState::declined;
         });
     return ended || tries_with(order, method) >= limit;
 }
@@ -151,8 +151,9 @@ Payment* current_payment(Order& order) noexcept
     if (order.payment_id.empty())
         return nullptr;
     const auto found =
-        std::find_if(order.payments.begin(), order.payments.end(),
-                     [&](const Payment& each) { return each.payment_id == order.payment_id; });
+        std::find_if(order.payments.begin(), order.payments.end(), [&](const Payment& payment) {
+            return payment.payment_id == order.payment_id;
+        });
     return found == order.payments.end() ? nullptr : &*found;
 }
 
@@ -189,7 +190,7 @@ awaitable<charge_outcome> charge(pawl::run<Order>& run, order_services& services
         unsent = error;
     }
     if (unsent) {
-        // The provider has never heard of this try, so it does not count.
+        // The provider has not received this try, so it does not count.
         order.payments.pop_back();
         order.payment_attempts = tries_with(order, order.payment_method);
         co_await run.checkpoint();
@@ -215,7 +216,7 @@ awaitable<void> refund_down_to(pawl::run<Order>& run, order_services& services, 
     for (Refund& refund : order.refunds) {
         if (!refund.refund_id.empty())
             continue;
-        // A provider forgets keys: what an earlier request gave back is not asked for again.
+        // A provider forgets keys after some time, so do not repeat a refund that has happened.
         const payment_view view =
             co_await services.within(run.trace_parent()).payments.find(refund.payment_id);
         if (view.refunded >= confirmed_of(order, refund.payment_id) + refund.amount) {
@@ -262,7 +263,7 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
                             "payment " + order.payment_id + " is still processing"};
     case payment_status::completed:
         payment->state = PaymentState::captured;
-        payment->amount = view.captured; // what was taken goes back
+        payment->amount = view.captured; // refund the amount that was captured
         co_await refund_down_to(run, services, money{});
         co_return;
     case payment_status::failed:
@@ -272,7 +273,7 @@ awaitable<void> give_money_back(pawl::run<Order>& run, order_services& services)
         archive_payment(order, PaymentState::voided);
         co_return;
     case payment_status::refunded: {
-        // By a refund whose answer got lost, or by somebody at the provider's desk.
+        // By a refund whose answer was lost, or manually at the provider.
         co_await refund_down_to(run, services, view.captured);
         archive_payment(order, PaymentState::refunded);
         co_return;

@@ -16,9 +16,9 @@ namespace {
 using boost::asio::any_io_executor;
 using boost::asio::awaitable;
 
-/// Adds a finding: what `look` throws is the problem.
+/// Adds a finding; an exception of `look` is its problem.
 template <class Look>
-void add(std::vector<finding>& to, std::string subject, const Look& look)
+void add(std::vector<finding>& findings, std::string subject, const Look& look)
 {
     finding added{std::move(subject), {}};
     try {
@@ -26,7 +26,7 @@ void add(std::vector<finding>& to, std::string subject, const Look& look)
     } catch (const std::exception& error) {
         added.problem = error.what();
     }
-    to.push_back(std::move(added));
+    findings.push_back(std::move(added));
 }
 
 awaitable<void> read_database(any_io_executor executor, std::string db)
@@ -69,10 +69,10 @@ void check_service(const std::string& name, const std::string& url, bool mock)
     const auto flag = "--" + name + "-url";
     if (url.empty() && !mock)
         throw pawl::definition_error{"the " + name + " service has no URL (" + flag +
-                                     "), and no mock one is asked for (--demo)"};
+                                     "), and is not mocked (--demo)"};
     if (!url.empty() && mock)
         throw pawl::definition_error{"the " + name + " service has a URL (" + flag +
-                                     "), and a mock one is asked for (--demo): give one of both"};
+                                     "), and is mocked (--demo): give one of both"};
 }
 
 access_rules read_access_rules(const server_settings& settings)
@@ -108,10 +108,10 @@ awaitable<std::vector<finding>> check_settings(any_io_executor executor, server_
     add(found, "the files of tokens", [&] { read_access_rules(settings); });
     add(found, "the address " + settings.address + ", the certificate and its key", [&] {
         auto options = listen_options(settings);
-        options.port = 0; // a server may be running on the other one
+        options.port = 0; // a running server may use the configured port
         pawl::http::server{executor, {}, std::move(options)};
     });
-    // The URI may have a password in it.
+    // The URI may contain a password.
     const auto shown_db = is_postgres(settings.db) ? std::string{"in PostgreSQL"} : settings.db;
     auto database =
         co_await find_out("the database " + shown_db, read_database(executor, settings.db));
@@ -129,16 +129,16 @@ awaitable<std::vector<finding>> check_settings(any_io_executor executor, server_
                                     settings.access.inventory_token, settings.mocks.inventory},
                                    {"shipping", settings.services.shipping,
                                     settings.access.shipping_token, settings.mocks.shipping}};
-    for (const auto& each : all) {
-        const auto subject = "the " + each.name + " service " + each.url;
-        if (each.url.empty() || each.mock) {
-            add(found, subject + (each.mock ? "(mock)" : ""),
-                [&] { check_service(each.name, each.url, each.mock); });
+    for (const auto& target : all) {
+        const auto subject = "the " + target.name + " service " + target.url;
+        if (target.url.empty() || target.mock) {
+            add(found, subject + (target.mock ? "(mock)" : ""),
+                [&] { check_service(target.name, target.url, target.mock); });
             continue;
         }
-        auto asked =
-            co_await find_out(subject, ask_service(executor, each.url, each.token, settings));
-        found.push_back(std::move(asked));
+        auto service_finding =
+            co_await find_out(subject, ask_service(executor, target.url, target.token, settings));
+        found.push_back(std::move(service_finding));
     }
     co_return found;
 }

@@ -13,7 +13,8 @@ namespace {
 
 namespace json = boost::json;
 
-/// Follows the parser through the document. Names are what the parser's handler has to offer.
+/// Follows the parser through the document. The names of the functions are those of Boost.JSON's
+/// handler.
 class member_watcher {
 public:
     static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
@@ -48,10 +49,10 @@ public:
         key_.append(part.data(), part.size());
         auto& level = levels_.back();
         level.member = std::exchange(key_, {});
-        if (level.seen.insert(level.member).second)
+        if (level.members.insert(level.member).second)
             return true;
         repeated = path();
-        error = json::error::extra_data; // any: nothing more is to be read
+        error = json::error::extra_data; // any error ends the parsing
         return false;
     }
 
@@ -73,9 +74,9 @@ private:
     /// An object or an array that is being read.
     struct level {
         bool is_object = false;
-        std::string member{};         ///< of an object: the last one
-        std::set<std::string> seen{}; ///< of an object
-        std::size_t items = 0;        ///< of an array: how many have begun
+        std::string member{};            ///< of an object: the last one
+        std::set<std::string> members{}; ///< of an object
+        std::size_t items = 0;           ///< of an array: how many have begun
     };
 
     bool begin_value()
@@ -94,11 +95,11 @@ private:
     std::string path() const
     {
         std::string text;
-        for (const auto& each : levels_) {
-            if (!each.is_object)
-                text += "[" + std::to_string(each.items - 1) + "]";
+        for (const auto& level : levels_) {
+            if (!level.is_object)
+                text += "[" + std::to_string(level.items - 1) + "]";
             else
-                text += (text.empty() ? "" : ".") + each.member;
+                text += (text.empty() ? "" : ".") + level.member;
         }
         return text;
     }

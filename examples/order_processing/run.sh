@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the order server, and runs it; its flags are passed on. Without
-# any it shows three orders on their way, and ends with 0 if each ended as it must. The services are
-# mock ones (--demo) unless the URL of a service is given.
+# Installs missing packages, builds the order server, and runs it with the given flags. Without flags it runs
+# the demonstration, and exits with 0 if each order ended as expected. The services are mocked (--demo) unless
+# the URL of a service is given.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

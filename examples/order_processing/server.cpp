@@ -29,7 +29,7 @@ namespace order_processing {
 using boost::asio::awaitable;
 using boost::asio::use_awaitable;
 
-/// In the order in which they are made; each uses those above it.
+/// In the order of construction; each part uses those above it.
 struct order_server::parts {
     std::optional<services::running_services> built_in;
     std::optional<order_services> clients;
@@ -41,7 +41,7 @@ struct order_server::parts {
 
 namespace {
 
-/// Of operators, whom customers cannot keep out; they come out of the reserve.
+/// Connections of operators, from the reserve, so that customers cannot use them up.
 constexpr std::size_t operator_connections = 8;
 
 std::string ledger_file(const server_settings& settings)
@@ -62,14 +62,14 @@ awaitable<void> update(pawl::engine& engine, pawl::prometheus_metrics& metrics)
     metrics.update(now);
 }
 
-/// The patterns of routes that customers do not use.
+/// The patterns of the routes that are for operators only.
 std::set<std::string, std::less<>> patterns_for_operators(const api_context& context)
 {
     std::set<std::string, std::less<>> patterns;
-    for (const auto& each : operator_routes(context))
-        patterns.insert(each.pattern);
-    for (const auto& each : customer_routes(context))
-        patterns.erase(each.pattern);
+    for (const auto& added : operator_routes(context))
+        patterns.insert(added.pattern);
+    for (const auto& added : customer_routes(context))
+        patterns.erase(added.pattern);
     return patterns;
 }
 
@@ -194,9 +194,9 @@ void order_server::warn_if_exposed() const
     const auto address = boost::asio::ip::make_address(settings_.address, error);
     if (error || address.is_loopback())
         return;
-    const auto warn = [&](const char* what) {
-        settings_.log(
-            {pawl::log_level::warn, "other machines can reach this server: " + std::string{what}});
+    const auto warn = [&](const char* exposure) {
+        settings_.log({pawl::log_level::warn,
+                       "other machines can reach this server: " + std::string{exposure}});
     };
     if (settings_.operator_tokens_file.empty())
         warn("without --operator-tokens everybody can pause orders and delete data");
@@ -242,7 +242,8 @@ awaitable<void> order_server::async_stop()
             std::chrono::duration_cast<pawl::duration>(end - std::chrono::steady_clock::now());
         return std::max(rest, pawl::duration{});
     };
-    // First the engine: whoever waits for an order is then answered, and its connection ends.
+    // Stop the engine first: requests that wait for an order are then answered, and their
+    // connections end.
     if (parts_->engine)
         co_await parts_->engine->async_stop(settings_.drain / 4 * 3, use_awaitable);
     if (parts_->http)

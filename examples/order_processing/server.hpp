@@ -26,17 +26,17 @@ struct server_settings {
     /// The database of the orders: a file, or a URI of PostgreSQL; ":memory:" keeps nothing.
     std::string db = "orders.db";
 
-    /// The server's name in GET /cluster. Empty: made up.
+    /// The server's name in GET /cluster. Empty: a generated name.
     std::string name;
 
-    /// With PostgreSQL: how long this server keeps its orders without a sign of life. When it is
-    /// killed, another one goes on with them after that. Default 10 s.
+    /// With PostgreSQL: how long this server keeps its orders without a heartbeat. When it is
+    /// killed, another server continues the orders after this time. Default 10 s.
     pawl::duration lease_duration = std::chrono::seconds{10};
 
-    /// Where the orders live instead of in `db`, if it is set.
+    /// The store of the orders, instead of `db`, if it is set.
     std::shared_ptr<pawl::record_store> store{};
 
-    /// The ledger of the mock services. Empty: beside `db`, with ".services" behind its name;
+    /// The ledger of the mock services. Empty: `db` with ".services" appended;
     /// with PostgreSQL orders.services.
     std::string services_db;
 
@@ -44,8 +44,8 @@ struct server_settings {
     std::uint16_t port = 0;            ///< 0 picks a free one
 
     /// A port for operators: metrics, health, the cluster, pausing, resuming, deleting data. The
-    /// port above is then for customers only. Same address; 0 picks a free one. Default: none, and
-    /// all of it is on one port.
+    /// port above is then for customers only. Same address; 0 picks a free port. Default: none, and
+    /// all routes are on one port.
     std::optional<std::uint16_t> operator_port;
 
     /// PEM files for TLS on both ports: pawl::http::server_options. Default: plain HTTP.
@@ -53,21 +53,21 @@ struct server_settings {
     std::string private_key_file;
 
     /// Files of bearer tokens: see token_set. With customer_tokens_file, operator_tokens_file is
-    /// needed, too. Default: no request needs a token.
+    /// needed too. Default: no request needs a token.
     std::string customer_tokens_file;
     std::string operator_tokens_file;
 
-    /// Write a line into the log for each answer: who asked what under which request id, the
+    /// Log a line for each answer: the request id, the peer, the token's name, the request, the
     /// status, the size and the time. Default: no.
     bool access_log = false;
 
     /// Names that the Host of a request may have: pawl::http::server_options::hosts. An address and
-    /// "localhost" are always known. Default: no other one.
+    /// "localhost" are always allowed. Default: no other name.
     std::vector<std::string> hosts = {"localhost"};
 
     /// Connections of customers at a time, and connections to each service. Fewer where the
-    /// process's limit on descriptors does not allow as many: see share_descriptors(). What is in
-    /// force is logged. Default 10,000 and 64.
+    /// process's limit on descriptors does not allow as many: see share_descriptors(). The limits
+    /// in force are logged. Default 10,000 and 64.
     std::size_t max_connections = 10'000;
     std::size_t max_service_connections = 64;
 
@@ -84,13 +84,13 @@ struct server_settings {
     service_urls services;
     service_access access;
 
-    /// Services that are only pretended: built-in mock ones, which charge and ship nothing. Each
+    /// Services that are replaced by built-in mock services, which charge and ship nothing. Each
     /// service has either a URL or is among these. Default: none.
     services::service_set mocks;
 
     order_options orders;
 
-    /// How long stopping lets steps and requests go on, altogether: three quarters for the steps,
+    /// How long a stop lets steps and requests continue, altogether: three quarters for the steps,
     /// the rest for requests to be answered. Default 10 s.
     pawl::duration drain = std::chrono::seconds{10};
 
@@ -98,8 +98,8 @@ struct server_settings {
     pawl::log_sink log = pawl::log_to_stderr;
 };
 
-/// The order server: the workflow on an engine, its REST interface, and mock services where they
-/// are asked for.
+/// The order server: the workflow on an engine, its REST interface, and mock services where
+/// configured.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe, except for start, stop and destruction.
@@ -110,14 +110,14 @@ public:
     /// Precondition: never started, or async_stop has completed.
     ~order_server();
 
-    /// Completes when orders are taken, and those of before are being driven again.
+    /// Completes when the server accepts orders and continues unfinished ones.
     ///
     /// @throws pawl::error for the database, boost::system::system_error for the address,
-    /// pawl::definition_error for a setting; what() names it. Nothing runs then.
+    /// pawl::definition_error for a setting; what() names it. Nothing is running then.
     boost::asio::awaitable<void> async_start();
 
-    /// Takes no more orders, lets steps and requests go on for settings.drain, and completes when
-    /// nothing runs any more. What has not ended goes on at the next start. Idempotent.
+    /// Accepts no more orders, lets steps and requests continue for settings.drain, and completes
+    /// when nothing is running. Unfinished orders continue after the next start. Idempotent.
     boost::asio::awaitable<void> async_stop();
 
     /// The lines that say where everything listens.
@@ -127,7 +127,7 @@ public:
     const std::string& operator_url() const noexcept; ///< as url() without an operator port
     const service_urls& services() const noexcept;
 
-    /// Precondition of the rest: started.
+    /// Precondition of the functions below: started.
     orders_client orders() const;
     const metrics& counters() const noexcept;
 

@@ -12,7 +12,7 @@ namespace {
 namespace http = pawl::http;
 using boost::asio::awaitable;
 
-// The documents that travel; what a service adds to them is ignored.
+// The documents on the wire; unknown members are ignored.
 
 struct charge_document {
     money amount;
@@ -72,7 +72,7 @@ BOOST_DESCRIBE_STRUCT(answer_document, (),
 /// The problem type of a key that was used for another request.
 constexpr std::string_view key_reused = "urn:order-processing:key-reused";
 
-/// Tells a payment from a refusal where a charge is looked up by its key.
+/// Tells a payment from a refusal when a charge is looked up by its key.
 struct key_document {
     std::string status;
 };
@@ -104,27 +104,28 @@ struct call {
     std::string name() const { return method + " " + target; }
 };
 
-/// The request that an answer belongs to, to name it when something is wrong with it.
+/// An answer, with the request that it belongs to for error texts.
 struct answered {
-    std::string who;  ///< "the payment service"
-    std::string name; ///< "POST http://HOST/payments"
+    std::string service_name; ///< "the payment service"
+    std::string name;         ///< "POST http://HOST/payments"
     http::client_response response;
 
     int status() const noexcept { return response.status; }
 
-    /// The answer is none of those that the caller knows what to do with.
+    /// Throws for an answer that the caller does not expect.
     [[noreturn]] void refuse() const
     {
-        const std::string what =
+        const std::string text =
             name + ": status " + std::to_string(status()) + " " + response.body.substr(0, 200);
-        // A gateway answers 429 and 503 also for a request that it has passed on.
+        // A gateway answers 429 and 503 also for a request that it has forwarded.
         const bool unknown =
             status() >= 500 || status() == 408 || status() == 425 || status() == 429;
         throw service_error{unknown ? service_failure::ambiguous : service_failure::unexpected,
-                            who + " answered with status " + std::to_string(status()), what};
+                            service_name + " answered with status " + std::to_string(status()),
+                            text};
     }
 
-    /// The service has understood the request and will not do it, now or later. Missing credentials
+    /// The service has understood the request and will never perform it. Missing credentials
     /// are a defect of the configuration, and a key that was used for another request says nothing
     /// of this one.
     bool is_refusal() const noexcept
@@ -157,17 +158,19 @@ struct answered {
         try {
             return pawl::codec<T>::decode(response.body);
         } catch (const pawl::decode_error& problem) {
-            throw service_error{service_failure::ambiguous, who + " gave an unreadable answer",
+            throw service_error{service_failure::ambiguous,
+                                service_name + " gave an unreadable answer",
                                 name + ": " + problem.what()};
         }
     }
 
-    /// A member that has to be there.
+    /// A required member.
     std::string read(std::string answer_document::* member) const
     {
         std::string text = read<answer_document>().*member;
         if (text.empty())
-            throw service_error{service_failure::ambiguous, who + " gave an unreadable answer",
+            throw service_error{service_failure::ambiguous,
+                                service_name + " gave an unreadable answer",
                                 name + ": the answer has no id"};
         return text;
     }
@@ -182,34 +185,34 @@ struct answered {
     }
 };
 
-awaitable<answered> send(std::string who, std::string service, transport by,
-                         std::string trace_parent, call what)
+awaitable<answered> send(std::string service_name, std::string service, transport sender,
+                         std::string trace_parent, call request)
 {
     answered result;
-    result.who = "the " + who + " service";
-    result.name = what.method + " " + service + what.target;
+    result.service_name = "the " + service_name + " service";
+    result.name = request.method + " " + service + request.target;
 
-    http::client_request request;
-    request.method = std::move(what.method);
-    request.target = std::move(what.target);
-    request.body = std::move(what.body);
-    if (!what.key.empty())
-        request.headers.emplace_back("Idempotency-Key", std::move(what.key));
+    http::client_request message;
+    message.method = std::move(request.method);
+    message.target = std::move(request.target);
+    message.body = std::move(request.body);
+    if (!request.key.empty())
+        message.headers.emplace_back("Idempotency-Key", std::move(request.key));
     if (!trace_parent.empty())
-        request.headers.emplace_back("traceparent", std::move(trace_parent));
+        message.headers.emplace_back("traceparent", std::move(trace_parent));
     try {
-        result.response = co_await by(std::move(request));
+        result.response = co_await sender(std::move(message));
     } catch (const http::client_error& error) {
         if (error.kind() == http::failure::not_sent)
-            throw service_error{service_failure::not_sent, result.who + " cannot be reached",
-                                error.what()};
-        throw service_error{service_failure::ambiguous, result.who + " gave no complete answer",
-                            error.what()};
+            throw service_error{service_failure::not_sent,
+                                result.service_name + " cannot be reached", error.what()};
+        throw service_error{service_failure::ambiguous,
+                            result.service_name + " gave no complete answer", error.what()};
     } catch (const pawl::error& error) {
         if (error.code() != pawl::errc::invalid_argument)
             throw;
         throw service_error{service_failure::unexpected,
-                            result.who + " cannot be asked: the request is malformed",
+                            result.service_name + " cannot be asked: the request is malformed",
                             error.what()};
     }
     co_return result;
@@ -220,9 +223,9 @@ awaitable<answered> send(std::string who, std::string service, transport by,
 awaitable<charge_result> payment_client::charge(const Order& order, money amount, std::string key)
 {
     const charge_document document{amount, order.payment_method, order.customer_id, order.id};
-    call what{"POST", "/payments", std::move(key), encode(document)};
+    call request{"POST", "/payments", std::move(key), encode(document)};
     const answered answer =
-        co_await send("payment", name_, transport_, trace_parent, std::move(what));
+        co_await send("payment", name_, transport_, trace_parent, std::move(request));
     switch (answer.status()) {
     case 200:
     case 201:
@@ -241,9 +244,9 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
 
 awaitable<std::optional<charge_result>> payment_client::find_charge(std::string key)
 {
-    call what{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
+    call request{"GET", "/payments?key=" + percent_encoded(key), {}, {}};
     const answered answer =
-        co_await send("payment", name_, transport_, trace_parent, std::move(what));
+        co_await send("payment", name_, transport_, trace_parent, std::move(request));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)
@@ -258,9 +261,9 @@ awaitable<std::optional<charge_result>> payment_client::find_charge(std::string 
 
 awaitable<payment_view> payment_client::find(std::string payment_id)
 {
-    call what{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
+    call request{"GET", "/payments/" + percent_encoded(payment_id), {}, {}};
     const answered answer =
-        co_await send("payment", name_, transport_, trace_parent, std::move(what));
+        co_await send("payment", name_, transport_, trace_parent, std::move(request));
     if (answer.status() != 200)
         answer.refuse();
     co_return answer.read<payment_view>();
@@ -268,9 +271,10 @@ awaitable<payment_view> payment_client::find(std::string payment_id)
 
 awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
 {
-    call what{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key), "{}"};
+    call request{"POST", "/payments/" + percent_encoded(payment_id) + "/void", std::move(key),
+                 "{}"};
     const answered answer =
-        co_await send("payment", name_, transport_, trace_parent, std::move(what));
+        co_await send("payment", name_, transport_, trace_parent, std::move(request));
     if (answer.status() == 409)
         co_return false;
     if (answer.status() != 200)
@@ -281,10 +285,10 @@ awaitable<bool> payment_client::void_payment(std::string payment_id, std::string
 awaitable<std::optional<std::string>> payment_client::refund(std::string payment_id, money amount,
                                                              std::string key)
 {
-    call what{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
-              encode(refund_document{amount})};
+    call request{"POST", "/payments/" + percent_encoded(payment_id) + "/refund", std::move(key),
+                 encode(refund_document{amount})};
     const answered answer =
-        co_await send("payment", name_, transport_, trace_parent, std::move(what));
+        co_await send("payment", name_, transport_, trace_parent, std::move(request));
     if (answer.is_refusal())
         co_return std::nullopt;
     if (answer.status() != 201 && answer.status() != 200)
@@ -295,9 +299,9 @@ awaitable<std::optional<std::string>> payment_client::refund(std::string payment
 awaitable<reservation_result> inventory_client::reserve(const Order& order, std::string key)
 {
     const reservation_document document{order.id, lines_of(order.items)};
-    call what{"POST", "/reservations", std::move(key), encode(document)};
+    call request{"POST", "/reservations", std::move(key), encode(document)};
     const answered answer =
-        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
+        co_await send("inventory", name_, transport_, trace_parent, std::move(request));
     if (answer.is_refusal())
         co_return reservation_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -308,9 +312,9 @@ awaitable<reservation_result> inventory_client::reserve(const Order& order, std:
 awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<OrderItem> items)
 {
     const availability_document document{lines_of(items)};
-    call what{"POST", "/availability", {}, encode(document)};
+    call request{"POST", "/availability", {}, encode(document)};
     const answered answer =
-        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
+        co_await send("inventory", name_, transport_, trace_parent, std::move(request));
     if (answer.is_refusal())
         co_return std::vector<stock_line>{};
     if (answer.status() != 200)
@@ -320,9 +324,9 @@ awaitable<std::vector<stock_line>> inventory_client::availability(std::vector<Or
 
 awaitable<void> inventory_client::release(std::string reservation_id, std::string key)
 {
-    call what{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
+    call request{"DELETE", "/reservations/" + percent_encoded(reservation_id), std::move(key), {}};
     const answered answer =
-        co_await send("inventory", name_, transport_, trace_parent, std::move(what));
+        co_await send("inventory", name_, transport_, trace_parent, std::move(request));
     const bool gone = answer.status() == 404 || answer.status() == 410;
     if (answer.status() != 200 && answer.status() != 204 && !gone)
         answer.refuse();
@@ -332,9 +336,9 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
 {
     const shipment_document document{order.id, lines_of(order.items), order.shipping_address,
                                      order.reservation_id};
-    call what{"POST", "/shipments", std::move(key), encode(document)};
+    call request{"POST", "/shipments", std::move(key), encode(document)};
     const answered answer =
-        co_await send("shipping", name_, transport_, trace_parent, std::move(what));
+        co_await send("shipping", name_, transport_, trace_parent, std::move(request));
     if (answer.is_refusal())
         co_return shipment_result{{}, answer.detail()};
     if (answer.status() != 201 && answer.status() != 200)
@@ -344,9 +348,9 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
 
 awaitable<std::optional<std::string>> shipping_client::find_shipment(std::string order_id)
 {
-    call what{"GET", "/shipments?order_id=" + percent_encoded(order_id), {}, {}};
+    call request{"GET", "/shipments?order_id=" + percent_encoded(order_id), {}, {}};
     const answered answer =
-        co_await send("shipping", name_, transport_, trace_parent, std::move(what));
+        co_await send("shipping", name_, transport_, trace_parent, std::move(request));
     if (answer.status() == 404)
         co_return std::nullopt;
     if (answer.status() != 200)
@@ -370,10 +374,10 @@ http::client_options client_options_of(std::string_view url, pawl::duration limi
 
 namespace {
 
-awaitable<http::client_response> request(std::shared_ptr<http::client> with,
-                                         http::client_request what)
+awaitable<http::client_response> send_message(std::shared_ptr<http::client> client,
+                                              http::client_request message)
 {
-    auto answer = co_await with->request(std::move(what));
+    auto answer = co_await client->request(std::move(message));
     co_return answer;
 }
 
@@ -383,8 +387,8 @@ Client connect(const boost::asio::any_io_executor& executor, std::string url,
 {
     auto client = std::make_shared<http::client>(executor, std::move(url), options);
     auto name = client->url();
-    return {std::move(name), [client](http::client_request what) {
-                return request(client, std::move(what));
+    return {std::move(name), [client](http::client_request message) {
+                return send_message(client, std::move(message));
             }};
 }
 

@@ -18,24 +18,24 @@
 
 /// The payment, inventory and shipping services, as the steps use them.
 ///
-/// What a service refuses by its rules (a declined card, missing stock) is a result. What keeps it
-/// from answering is a service_error. Every call that has an effect takes the key that it sends as
+/// A refusal by the rules of a service (a declined card, missing stock) is a result. A failure to
+/// answer is a service_error. Every call that has an effect takes the key that it sends as
 /// `Idempotency-Key`: the same key again gets the first answer again, and has no second effect.
 namespace order_processing {
 
-/// By what is known of the effect.
+/// Kinds of failures, by the effect of the request.
 enum class service_failure {
-    not_sent,  ///< none: the service has not seen the request
-    ambiguous, ///< it may have happened: no full answer, or one that says nothing of it
-    unexpected ///< the service answered what it must not: somebody has to look at it
+    not_sent,  ///< no effect: the service has not received the request
+    ambiguous, ///< the effect may have happened: no complete answer, or an inconclusive one
+    unexpected ///< the answer breaks the protocol: an operator has to look at it
 };
 
-/// what() may be shown to a customer: it names the service and what came of the request. detail()
+/// what() may be shown to a customer: it names the service and the outcome of the request. detail()
 /// is for the log: it also has addresses, keys, and the beginning of the service's answer.
 class service_error : public std::runtime_error {
 public:
-    service_error(service_failure kind, const std::string& what, std::string detail = {})
-        : std::runtime_error(what), kind_(kind), detail_(std::move(detail))
+    service_error(service_failure kind, const std::string& sentence, std::string detail = {})
+        : std::runtime_error(sentence), kind_(kind), detail_(std::move(detail))
     {
     }
     service_failure kind() const noexcept { return kind_; }
@@ -83,8 +83,8 @@ using transport =
 class payment_client {
 public:
     /// @param name Of the service, in the details of errors: its URL.
-    payment_client(std::string name, transport by)
-        : name_(std::move(name)), transport_(std::move(by))
+    payment_client(std::string name, transport sender)
+        : name_(std::move(name)), transport_(std::move(sender))
     {
     }
 
@@ -93,12 +93,12 @@ public:
     /// Charges `amount` of the order by its payment method.
     boost::asio::awaitable<charge_result> charge(const Order& order, money amount, std::string key);
 
-    /// What became of a key; empty when the provider has never seen it.
+    /// The outcome of a charge by its key; empty when the provider does not know the key.
     boost::asio::awaitable<std::optional<charge_result>> find_charge(std::string key);
 
     boost::asio::awaitable<payment_view> find(std::string payment_id);
 
-    /// False when it is too late: the money has been captured, or is gone already.
+    /// False when it is too late: the money has been captured or returned.
     boost::asio::awaitable<bool> void_payment(std::string payment_id, std::string key);
 
     /// Completes with the refund's id once the provider has confirmed it; empty when the provider
@@ -127,8 +127,8 @@ BOOST_DESCRIBE_STRUCT(stock_line, (), (product_id, available))
 class inventory_client {
 public:
     /// @param name Of the service, in the details of errors: its URL.
-    inventory_client(std::string name, transport by)
-        : name_(std::move(name)), transport_(std::move(by))
+    inventory_client(std::string name, transport sender)
+        : name_(std::move(name)), transport_(std::move(sender))
     {
     }
 
@@ -140,7 +140,7 @@ public:
     /// What is in stock of each item's product; empty when the inventory refuses the request.
     boost::asio::awaitable<std::vector<stock_line>> availability(std::vector<OrderItem> items);
 
-    /// Completes once the reservation is gone: released by this call, or expired before it.
+    /// Completes when the reservation no longer exists: this call released it, or it had expired.
     boost::asio::awaitable<void> release(std::string reservation_id, std::string key);
 
 private:
@@ -157,8 +157,8 @@ struct shipment_result {
 class shipping_client {
 public:
     /// @param name Of the service, in the details of errors: its URL.
-    shipping_client(std::string name, transport by)
-        : name_(std::move(name)), transport_(std::move(by))
+    shipping_client(std::string name, transport sender)
+        : name_(std::move(name)), transport_(std::move(sender))
     {
     }
 
@@ -167,7 +167,7 @@ public:
     /// Ships the items of the order's reservation to its address.
     boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
 
-    /// The tracking number of the order's shipment, whatever key it was made under; empty when the
+    /// The tracking number of the order's shipment, whatever its key; empty when the
     /// order was not shipped.
     boost::asio::awaitable<std::optional<std::string>> find_shipment(std::string order_id);
 
@@ -182,7 +182,7 @@ struct service_urls {
     std::string shipping;
 };
 
-/// How this server and the services know each other.
+/// Credentials between this server and the services.
 struct service_access {
     /// Sent with each request as "Authorization: Bearer TOKEN". Empty: none.
     std::string payment_token;
@@ -193,12 +193,12 @@ struct service_access {
     std::string ca_file;
 };
 
-/// How a client of the service at `url` has to be made.
+/// The options of a client for the service at `url`.
 pawl::http::client_options client_options_of(std::string_view url, pawl::duration limit,
                                              std::size_t max_connections, const std::string& token,
                                              const service_access& access);
 
-/// What the steps need of the outside. It outlives the engine that runs them.
+/// The services that the steps use. It outlives the engine that runs them.
 struct order_services {
     /// @param limit For one request: pawl::http::client_options::timeout.
     /// @param max_connections To each service.
@@ -207,7 +207,7 @@ struct order_services {
     order_services(boost::asio::any_io_executor executor, service_urls urls, pawl::duration limit,
                    std::size_t max_connections = 64, service_access access = {});
 
-    /// Services that are reached in another way.
+    /// Services with another transport, for tests.
     order_services(payment_client payment, inventory_client stock, shipping_client parcels)
         : payments(std::move(payment)), inventory(std::move(stock)), shipping(std::move(parcels))
     {

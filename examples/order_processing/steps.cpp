@@ -23,14 +23,15 @@ pawl::duration poll_delay(int polls, const order_options& options)
     return std::min(delay, options.max_poll_interval);
 }
 
-/// Money came in, and went back again.
+/// A payment was captured and refunded.
 bool was_paid_back(const Order& order)
 {
-    return std::any_of(order.payments.begin(), order.payments.end(),
-                       [](const Payment& each) { return each.state == PaymentState::refunded; });
+    return std::any_of(order.payments.begin(), order.payments.end(), [](const Payment& payment) {
+        return payment.state == PaymentState::refunded;
+    });
 }
 
-/// Archives the order's payment if it came to nothing; false while it is under way or captured.
+/// Archives the order's payment if it failed; false while it is processing or captured.
 bool archive_if_lost(Order& order, payment_status status)
 {
     switch (status) {
@@ -118,7 +119,7 @@ pawl::step<PaymentFailed> payment_timed_out(pawl::run<Order>& run, order_service
     }
     const payment_view view =
         co_await services.within(run.trace_parent()).payments.find(order.payment_id);
-    // Captured at the last moment: the order is paid, and complete_payment goes on with it.
+    // Captured at the last moment: the order is paid, and complete_payment continues.
     if (view.status == payment_status::completed)
         co_return pawl::skip();
     if (archive_if_lost(order, view.status))
@@ -168,8 +169,8 @@ pawl::step<InventoryReserved, Refunded> handle_inventory_failure(pawl::run<Order
                                                                  const order_options& options)
 {
     Order& order = run.object();
-    // A refund without a reservation is the refund of everything: that was decided, and stays so
-    // even if stock has come in since.
+    // A refund without a reservation is a full refund: the decision stands
+    // even if stock has arrived since.
     const bool decided = !order.reservation_id.empty() || !order.refunds.empty();
     if (!decided && order.allow_partial)
         co_await hold_available_stock(run, services, options);
@@ -209,11 +210,11 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
     }
 
     if (shipment.tracking_number.empty() && !first) {
-        // An earlier request may have been carried out, and this refusal may be because of it.
-        const auto made =
+        // An earlier request may have succeeded, and this refusal may be its consequence.
+        const auto tracking_number =
             co_await services.within(run.trace_parent()).shipping.find_shipment(order.id);
-        if (made)
-            shipment.tracking_number = *made;
+        if (tracking_number)
+            shipment.tracking_number = *tracking_number;
     }
     order.shipment_key.clear();
     if (shipment.tracking_number.empty()) {
@@ -240,19 +241,19 @@ pawl::step<Refunded> process_cancellation(pawl::run<Order>& run, order_services&
                                           const order_options& options)
 {
     Order& order = run.object();
-    // Sent again under its key, a charge whose outcome is not known is certain.
+    // Send a charge with an unknown outcome again under its key: its outcome is then known.
     if (charge_in_flight(order)) {
         co_await charge(run, services, options);
         co_await run.checkpoint();
     }
     co_await give_money_back(run, services);
-    co_await run.checkpoint(); // the money waits for nobody: the stock comes after it
+    co_await run.checkpoint(); // a refund does not wait for the inventory
     co_await release_stock(run, services);
     order.cancelled_at = run.now();
     if (was_paid_back(order))
         co_return pawl::to<Refunded>;
-    // Without the reason, which may be the customer's words: the order keeps it, the history would
-    // keep it for good.
+    // Do not store the reason, which may be the customer's words, in the history: data deletion
+    // removes it from the order only.
     co_return pawl::cancel("the order was cancelled");
 }
 

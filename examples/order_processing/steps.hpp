@@ -8,13 +8,13 @@
 
 /// The steps of an order, the timeout of its payment, and the customer's cancel.
 ///
-/// Each may be run again from its beginning at any moment, after an error as after a crash: what it
-/// finds in the order tells it what has been done. Services and options outlive the run.
+/// Each may run again from its beginning at any moment, after an error or a crash: the
+/// order tells it which effects have happened. Services and options outlive the run.
 namespace order_processing {
 
 pawl::step<OrderStatus::Validated, OrderStatus::Cancelled> validate_order(pawl::run<Order>& run);
 
-/// Tries to charge: once an attempt, a wait between declines.
+/// Tries to charge once per attempt, with a wait after each decline.
 pawl::step<OrderStatus::PaymentProcessing, OrderStatus::PaymentFailed, OrderStatus::Cancelled>
 process_payment(pawl::run<Order>& run, order_services& services, const order_options& options);
 
@@ -34,7 +34,8 @@ handle_payment_failure(pawl::run<Order>& run, order_services& services,
 pawl::step<OrderStatus::InventoryReserved, OrderStatus::InventoryFailed>
 reserve_inventory(pawl::run<Order>& run, order_services& services);
 
-/// Goes on with the part of the order that is in stock and refunds the rest, or refunds all.
+/// Continues with the part of the order that is in stock and refunds the rest, or refunds
+/// everything.
 pawl::step<OrderStatus::InventoryReserved, OrderStatus::Refunded>
 handle_inventory_failure(pawl::run<Order>& run, order_services& services,
                          const order_options& options);
@@ -42,10 +43,10 @@ handle_inventory_failure(pawl::run<Order>& run, order_services& services,
 pawl::step<OrderStatus::Fulfilled, OrderStatus::Cancelled> fulfill_order(pawl::run<Order>& run,
                                                                          order_services& services);
 
-/// Callback `cancel`. Does nothing once a shipment may have been made: that is too late.
+/// Callback `cancel`. Does nothing if a shipment may have been made: it is too late.
 pawl::step<OrderStatus::Cancelled> cancel_order(pawl::run<Order>& run, cancel_request request);
 
-/// Releases the stock and gives the money back; with nothing paid the run ends as cancelled.
+/// Refunds the payment and releases the stock; if nothing was paid the run ends as cancelled.
 pawl::step<OrderStatus::Refunded>
 process_cancellation(pawl::run<Order>& run, order_services& services, const order_options& options);
 

@@ -12,13 +12,13 @@ namespace {
 
 using boost::asio::awaitable;
 
-/// Everything that was ordered, the dropped part put back.
+/// Everything that was ordered, including the dropped part.
 std::vector<OrderItem> ordered_items(const Order& order)
 {
     std::vector<OrderItem> all = order.items;
     for (const OrderItem& dropped : order.dropped_items) {
-        const auto kept = std::find_if(all.begin(), all.end(), [&](const OrderItem& each) {
-            return each.product_id == dropped.product_id;
+        const auto kept = std::find_if(all.begin(), all.end(), [&](const OrderItem& item) {
+            return item.product_id == dropped.product_id;
         });
         if (kept == all.end())
             all.push_back(dropped);
@@ -102,7 +102,8 @@ awaitable<void> release_stock(pawl::run<Order>& run, order_services& services)
 {
     Order& order = run.object();
     if (!order.reservation_key.empty()) {
-        // Nobody knows whether this one was made. Asked for again, it is certain, and can go.
+        // Whether this reservation was made is unknown. Requested again under its key, it exists
+        // and can be released.
         co_await hold_stock(run, services);
         co_await run.checkpoint();
     }

@@ -10,10 +10,10 @@ namespace {
 
 using problems = std::vector<std::string>;
 
-/// Of the lines: every sentence is stored, and the customer decides how much is wrong.
+/// A limit, because every sentence is stored and the customer controls how many there are.
 constexpr std::size_t most_problems = 20;
 
-/// A customer's text for a sentence: its beginning, without a half of a character of UTF-8.
+/// The beginning of a customer's text, for a sentence, cut at a UTF-8 character.
 std::string shortened(const std::string& text)
 {
     constexpr std::size_t longest = 64;
@@ -56,7 +56,7 @@ void check_items(const Order& order, problems& found)
                         " lines; it must have at most " + std::to_string(max_items));
         return;
     }
-    std::set<std::string_view> seen;
+    std::set<std::string_view> products;
     std::set<std::string_view> repeated;
     for (std::size_t i = 0; i < order.items.size(); ++i) {
         if (found.size() >= most_problems) {
@@ -64,7 +64,7 @@ void check_items(const Order& order, problems& found)
             return;
         }
         const OrderItem& item = order.items[i];
-        if (!is_blank(item.product_id) && !seen.insert(item.product_id).second &&
+        if (!is_blank(item.product_id) && !products.insert(item.product_id).second &&
             repeated.insert(item.product_id).second)
             found.push_back("Product " + shortened(item.product_id) + " is listed more than once");
         check_item(item, i, found);
@@ -90,7 +90,7 @@ bool is_complete(const Address& address) noexcept
 
 bool is_payment_method(std::string_view method) noexcept
 {
-    // The last two are the provider's test cards: one it refuses, one it never finishes.
+    // The last two are test cards of the provider: it refuses one, and never completes the other.
     static constexpr std::array<std::string_view, 4> known{"credit_card", "debit_card",
                                                            "invalid_card", "stuck_card"};
     return std::find(known.begin(), known.end(), method) != known.end();

@@ -16,7 +16,7 @@ inline constexpr std::size_t max_items = 10'000;
 /// can be processed. Pure.
 std::vector<std::string> find_problems(const Order& order);
 
-/// True for the methods that the payment provider has heard of; whether it takes one is its say.
+/// True for the methods that the payment provider knows; it may still refuse one.
 bool is_payment_method(std::string_view method) noexcept;
 
 } // namespace order_processing

@@ -18,10 +18,10 @@
 
 namespace order_processing {
 
-/// Runs an asynchronous operation for at most `limit`, and cancels it then. Completes with its
-/// result; empty when it had none in time.
+/// Runs an asynchronous operation, and cancels it after `limit`. Completes with its
+/// result; empty when the operation was cancelled by the limit.
 ///
-/// `start(token)` begins the operation, which must take terminal cancellation. A cancellation of
+/// `start(token)` begins the operation, which must support terminal cancellation. Cancellation of
 /// the caller is passed on to it. Call it on a strand, or on a context with one thread.
 template <class Result, class Start>
 boost::asio::awaitable<std::optional<Result>> within(pawl::duration limit, Start start)

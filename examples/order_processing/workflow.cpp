@@ -19,7 +19,7 @@ namespace {
 using enum OrderStatus;
 using order_run = pawl::run<Order>;
 
-/// How many runs may be in a step at once. The steps that most orders take share the 64 connections
+/// Limits of runs in one step. The steps that most orders take share the 64 connections
 /// of the payment service's client; the others seldom wait for one, which costs no attempt.
 constexpr std::size_t charging = 32;
 constexpr std::size_t other_step = 8;
@@ -39,13 +39,13 @@ pawl::retry_policy constant(pawl::duration backoff, int errors)
     return policy;
 }
 
-/// What a step does where a service fails.
+/// How a step reacts to an unreachable service.
 struct failure_rules {
     pawl::duration unreachable_backoff;
     std::function<void()> on_unsent;
 };
 
-/// Writes what only operators should read of a failed step into the log. A request that was
+/// Logs the part of a step's error that only operators should read. A request that was
 /// certainly not sent uses up no attempt: the step is repeated until the service can be reached.
 template <class Next>
 boost::asio::awaitable<Next> guarded(order_run& run, std::shared_ptr<const failure_rules> rules,
@@ -65,8 +65,8 @@ boost::asio::awaitable<Next> guarded(order_run& run, std::shared_ptr<const failu
     co_return pawl::repeat_after(rules->unreachable_backoff);
 }
 
-boost::asio::awaitable<void> tell(const std::function<void(const order_snapshot&)>& listener,
-                                  const order_snapshot& order)
+boost::asio::awaitable<void> notify(const std::function<void(const order_snapshot&)>& listener,
+                                    const order_snapshot& order)
 {
     if (listener)
         listener(order);
@@ -143,14 +143,14 @@ pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, orde
     b.end<Fulfilled, Refunded>();
     b.scrub(scrub_personal_data);
 
-    b.on_complete([tell_of = std::move(observer.completed)](const order_snapshot& order) {
-        return tell(tell_of, order);
+    b.on_complete([listener = std::move(observer.completed)](const order_snapshot& order) {
+        return notify(listener, order);
     });
-    b.on_cancel([tell_of = std::move(observer.cancelled)](const order_snapshot& order) {
-        return tell(tell_of, order);
+    b.on_cancel([listener = std::move(observer.cancelled)](const order_snapshot& order) {
+        return notify(listener, order);
     });
-    b.on_pause([tell_of = std::move(observer.paused)](const order_snapshot& order) {
-        return tell(tell_of, order);
+    b.on_pause([listener = std::move(observer.paused)](const order_snapshot& order) {
+        return notify(listener, order);
     });
     return std::move(b).build();
 }

@@ -12,12 +12,12 @@ namespace order_processing {
 
 using order_snapshot = pawl::snapshot<Order, OrderStatus>;
 
-/// Who is told what became of orders; each function may be empty. They are called at least once per
-/// occasion, from the engine's threads, and must not block.
+/// Listeners for the ends and pauses of orders; each function may be empty. They are called at
+/// least once per event, from the engine's threads, and must not block.
 struct order_observer {
     std::function<void(const order_snapshot&)> completed; ///< Fulfilled or Refunded
     std::function<void(const order_snapshot&)> cancelled; ///< with nothing paid
-    std::function<void(const order_snapshot&)> paused;    ///< somebody has to look at it
+    std::function<void(const order_snapshot&)> paused;    ///< an operator has to look at it
     std::function<void()> unsent{}; ///< a step waits, because a service cannot be reached
 };
 

@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(shows_three_orders_and_says_that_they_ended_as_they_must)
                               "order-002  PaymentFailed -> "
                               "PaymentProcessing",
                               "order-003  InventoryFailed -> Refunded", "TRACK_order-002",
-                              "Every order ended as it must."})
+                              "Every order ended as expected."})
         BOOST_TEST(run.output.find(words) != std::string::npos, words);
 }
 

@@ -79,7 +79,7 @@ books::books(database& on)
       find_answer_(on, "SELECT target, body_hash, status, body FROM answers "
                        "WHERE service = ? AND key = ?"),
       keep_answer_(on, "INSERT INTO answers VALUES(?, ?, ?, ?, ?, ?)"),
-      enter_(on, "INSERT INTO entries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      add_entry_(on, "INSERT INTO entries VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       entries_(on, "SELECT * FROM entries WHERE service = ? AND sequence > ? "
                    "ORDER BY sequence LIMIT ?"),
       entries_of_order_(on, "SELECT * FROM entries WHERE service = ? AND sequence > ? "
@@ -130,10 +130,10 @@ std::string books::new_id(std::string_view prefix) const
     return fmt::format("{}_{}_{}", prefix, instance_, last_sequence_ + 1);
 }
 
-void books::enter(entry made)
+void books::add_entry(entry added)
 {
-    execute(enter_, last_sequence_ + 1, made.service, made.kind, made.key, made.order_id, made.id,
-            cents(made.amount), made.payment_method, made.items, now());
+    execute(add_entry_, last_sequence_ + 1, added.service, added.kind, added.key, added.order_id,
+            added.id, cents(added.amount), added.payment_method, added.items, now());
     ++last_sequence_;
 }
 
@@ -143,20 +143,20 @@ std::vector<entry> books::entries(std::string_view service, std::string_view ord
     std::vector<entry> found;
     const auto read = [&](query&& row) {
         while (row.next()) {
-            entry& each = found.emplace_back();
-            each.sequence = row.number(0);
-            each.service = row.text(1);
-            each.kind = row.text(2);
-            each.key = row.text(3);
-            each.order_id = row.text(4);
-            each.id = row.text(5);
+            entry& read = found.emplace_back();
+            read.sequence = row.number(0);
+            read.service = row.text(1);
+            read.kind = row.text(2);
+            read.key = row.text(3);
+            read.order_id = row.text(4);
+            read.id = row.text(5);
             if (!row.is_null(6))
-                each.amount = money::from_minor(row.number(6));
+                read.amount = money::from_minor(row.number(6));
             if (!row.is_null(7))
-                each.payment_method = row.text(7);
+                read.payment_method = row.text(7);
             if (!row.is_null(8))
-                each.items = row.text(8);
-            each.at = row.number(9);
+                read.items = row.text(8);
+            read.recorded_at = row.number(9);
         }
     };
     if (order_id.empty())

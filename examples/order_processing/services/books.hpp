@@ -12,7 +12,7 @@
 
 namespace order_processing::services {
 
-/// What a service answered to an idempotency key, and to which request.
+/// The answer of a service to an idempotency key, and the request that it belongs to.
 struct kept_answer {
     std::string target; ///< method and path of the request
     std::uint64_t body_hash = 0;
@@ -27,11 +27,11 @@ struct entry {
     std::string kind;
     std::string key; ///< the idempotency key
     std::string order_id;
-    std::string id; ///< of what was made or changed; empty when nothing was
+    std::string id; ///< of the object that was created or changed; empty if there is none
     std::optional<money> amount;
     std::optional<std::string> payment_method;
     std::optional<std::string> items; ///< JSON
-    std::int64_t at = 0;              ///< given by the books; microseconds since the Unix epoch
+    std::int64_t recorded_at = 0;     ///< given by the books; microseconds since the Unix epoch
 };
 
 struct payment {
@@ -43,7 +43,8 @@ struct payment {
     money amount;
     money captured;
     money refunded;
-    std::int64_t polls_left = 0; ///< while processing: completed at this many looks; below 0 never
+    std::int64_t polls_left =
+        0; ///< while processing: look-ups until it is completed; below 0: never
 };
 
 struct reservation {
@@ -62,16 +63,16 @@ struct reservation {
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class books {
 public:
-    /// Makes the tables in an empty database. @throws ledger_error also when the database is one
-    /// of something else, or of a newer version.
+    /// Creates the tables in an empty database. @throws ledger_error also when the database belongs
+    /// to another program, or to a newer version.
     explicit books(database& on);
 
     std::optional<kept_answer> find_answer(std::string_view service, std::string_view key);
     void keep_answer(std::string_view service, std::string_view key, const kept_answer& answer);
 
-    /// An id for what the next entry makes: unique among all ledgers, e.g. "pay_1f08c2d9_17".
+    /// An id for the object of the next entry: unique among all ledgers, e.g. "pay_1f08c2d9_17".
     std::string new_id(std::string_view prefix) const;
-    void enter(entry made);
+    void add_entry(entry added);
 
     /// Up to `limit` entries of the service after a sequence; an empty order id means all orders.
     std::vector<entry> entries(std::string_view service, std::string_view order_id,
@@ -85,7 +86,7 @@ public:
     void add_reservation(const reservation& added);
     void set_reservation_status(std::string_view id, std::string_view status);
 
-    /// What is left of a product; empty: without limit.
+    /// The stock of a product; empty: unlimited.
     std::optional<std::int64_t> stock(std::string_view product_id);
     void set_stock(std::string_view product_id, std::int64_t quantity);
 
@@ -94,7 +95,7 @@ public:
     void add_shipment(std::string_view order_id, std::string_view tracking_number,
                       std::string_view reservation_id);
 
-    /// Takes up again where the database stands, after a rollback.
+    /// Reads the state of the database again, after a rollback.
     void reload();
 
 private:
@@ -104,7 +105,7 @@ private:
 
     statement find_answer_;
     statement keep_answer_;
-    statement enter_;
+    statement add_entry_;
     statement entries_;
     statement entries_of_order_;
     statement find_payment_;

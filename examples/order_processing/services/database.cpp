@@ -40,18 +40,18 @@ bool database::in_transaction() const noexcept
     return sqlite3_get_autocommit(connection_.get()) == 0;
 }
 
-void database::fail(std::string_view what) const
+void database::fail(std::string_view problem) const
 {
     auto* connection = connection_.get(); // null when there was no memory for it
     const int code = sqlite3_errcode(connection);
     const std::string cause =
         code == SQLITE_BUSY ? "another process has it open" : sqlite3_errmsg(connection);
-    refuse(std::string{what} + ": " + cause);
+    refuse(std::string{problem} + ": " + cause);
 }
 
-void database::refuse(std::string_view what) const
+void database::refuse(std::string_view problem) const
 {
-    throw ledger_error("the ledger \"" + file_ + "\" " + std::string{what});
+    throw ledger_error("the ledger \"" + file_ + "\" " + std::string{problem});
 }
 
 statement::statement(database& on, const char* sql) : database_(&on)

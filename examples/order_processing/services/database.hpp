@@ -19,14 +19,14 @@ public:
     using std::runtime_error::runtime_error;
 };
 
-/// A connection to one SQLite database, which it locks for itself.
+/// A connection to one SQLite database, with an exclusive lock on it.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class database {
 public:
     /// Opens or creates the file, in WAL mode; a commit is on disk when it completes.
-    /// @param lock_wait How long to wait for another process to let the file go.
+    /// @param lock_wait How long to wait until another process closes the file.
     /// @throws ledger_error
     database(std::string file, std::chrono::milliseconds lock_wait);
 
@@ -36,14 +36,14 @@ public:
     /// The first column of the first row, as a number. @throws ledger_error
     std::int64_t number(const char* sql);
 
-    /// False after an error that made SQLite roll the transaction back by itself.
+    /// False after an error that made SQLite roll back the transaction itself.
     bool in_transaction() const noexcept;
 
-    /// @throws ledger_error "the ledger FILE `what`: " and SQLite's last error.
-    [[noreturn]] void fail(std::string_view what) const;
+    /// @throws ledger_error "the ledger FILE `problem`: " and SQLite's last error.
+    [[noreturn]] void fail(std::string_view problem) const;
 
-    /// @throws ledger_error "the ledger FILE `what`".
-    [[noreturn]] void refuse(std::string_view what) const;
+    /// @throws ledger_error "the ledger FILE `problem`".
+    [[noreturn]] void refuse(std::string_view problem) const;
 
 private:
     friend class statement;

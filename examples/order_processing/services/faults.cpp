@@ -35,8 +35,7 @@ fault_plan faults::next()
     return plan;
 }
 
-/// In [0, 1), from the upper 53 bits: the distributions of the standard library may differ between
-/// its makers.
+/// In [0, 1), from the upper 53 bits: the distributions of the standard libraries may differ.
 double faults::draw()
 {
     return static_cast<double>(random_() >> 11) * 0x1p-53;

@@ -18,17 +18,17 @@ struct fault_settings {
     double drop_after_rate = 0;  ///< closes the connection after the effect
     double hang_rate = 0;        ///< never answers, without an effect
 
-    /// A new payment starts as processing, and is completed at its so-manieth look-up by id;
+    /// A new payment starts as processing, and is completed after this number of look-ups by id;
     /// 0: completed at once. 0 to 1,000,000.
     std::int64_t pending_polls = 0;
 
-    std::uint64_t seed = 0; ///< of the random numbers, which begin anew with each setting
+    std::uint64_t seed = 0; ///< of the random numbers, which restart with each setting
 };
 BOOST_DESCRIBE_STRUCT(fault_settings, (),
                       (latency_ms, jitter_ms, error_rate, drop_before_rate, drop_after_rate,
                        hang_rate, pending_polls, seed))
 
-/// What one request is to suffer, in this order. At most one of the flags is set.
+/// The faults of one request, in this order. At most one of the flags is set.
 struct fault_plan {
     std::chrono::milliseconds latency{0};
     bool error = false;
@@ -39,8 +39,8 @@ struct fault_plan {
 
 /// A service's settings and the random numbers drawn by them.
 ///
-/// Each request draws the same count of numbers, whatever the settings, in the order of arrival:
-/// requests one after the other meet the same faults each time.
+/// Each request draws the same number of random numbers, whatever the settings, in order of
+/// arrival: the same sequence of requests gets the same faults each time.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.

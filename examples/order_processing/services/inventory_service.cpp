@@ -70,18 +70,18 @@ response make_reservation(books& in, const std::string& key, const std::string& 
     for (const auto& [product, quantity] : demand)
         if (const auto available = in.stock(product))
             in.set_stock(product, *available - quantity);
-    const reservation made{.id = in.new_id("res"),
-                           .order_id = order_id,
-                           .items = to_json(items),
-                           .status = "reserved"};
-    in.add_reservation(made);
-    in.enter(entry_of(made, "reserve", key));
-    return {.status = 201, .body = json_writer{}.add("reservation_id", made.id).done()};
+    const reservation created{.id = in.new_id("res"),
+                              .order_id = order_id,
+                              .items = to_json(items),
+                              .status = "reserved"};
+    in.add_reservation(created);
+    in.add_entry(entry_of(created, "reserve", key));
+    return {.status = 201, .body = json_writer{}.add("reservation_id", created.id).done()};
 }
 
-effect read_reservation(const request& asked)
+effect read_reservation(const request& req)
 {
-    auto wanted = read_document<wanted_items>(asked.body);
+    auto wanted = read_document<wanted_items>(req.body);
     require_text(wanted.order_id, "order_id");
     require_items(wanted.items);
     return [wanted = std::move(wanted)](books& in, const std::string& key) {
@@ -89,7 +89,7 @@ effect read_reservation(const request& asked)
     };
 }
 
-/// Lines of the same product share what is there, in their order.
+/// Lines of the same product share its stock, in their order.
 response tell_availability(books& in, std::vector<item> items)
 {
     std::map<std::string, std::optional<std::int64_t>> left;
@@ -109,9 +109,9 @@ response tell_availability(books& in, std::vector<item> items)
     return {.body = json_writer{}.add_json("items", "[" + lines + "]").done()};
 }
 
-ledger::work read_availability(const request& asked)
+ledger::work read_availability(const request& req)
 {
-    auto wanted = read_document<wanted_items>(asked.body);
+    auto wanted = read_document<wanted_items>(req.body);
     require_items(wanted.items);
     return [wanted = std::move(wanted)](books& in) {
         return tell_availability(in, wanted.items);
@@ -131,24 +131,24 @@ response make_release(books& in, const std::string& key, const std::string& id)
             if (const auto available = in.stock(product))
                 in.set_stock(product, std::min(*available + quantity, max_stock));
         in.set_reservation_status(id, "released");
-        in.enter(entry_of(*found, "release", key));
+        in.add_entry(entry_of(*found, "release", key));
     }
     return {.body = json_writer{}.add("reservation_id", id).add("status", "released").done()};
 }
 
-effect read_release(const request& asked)
+effect read_release(const request& req)
 {
-    return [id = asked.captures.at("id")](books& in, const std::string& key) {
+    return [id = req.captures.at("id")](books& in, const std::string& key) {
         return make_release(in, key, id);
     };
 }
 
-ledger::work read_stock(const request& asked)
+ledger::work read_stock(const request& req)
 {
-    const auto quantity = read_document<stock>(asked.body).quantity.value_or(-1);
+    const auto quantity = read_document<stock>(req.body).quantity.value_or(-1);
     require(quantity >= 0 && quantity <= max_stock, "quantity",
             "be a whole number from 0 to 1000000000000");
-    return [product = asked.captures.at("product_id"), quantity](books& in) {
+    return [product = req.captures.at("product_id"), quantity](books& in) {
         in.set_stock(product, quantity);
         return response{.body = json_writer{}.add("quantity", quantity).done()};
     };

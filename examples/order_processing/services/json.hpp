@@ -15,7 +15,7 @@
 
 namespace order_processing::services {
 
-/// A request is malformed. what() is a sentence for the peer that names the field by its path.
+/// A request is malformed. what() is a sentence for the client that names the field by its path.
 class field_error : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -83,7 +83,7 @@ private:
     std::string text_ = "{";
 };
 
-/// Sums the lines of a product up; ordered by product, so that equal demands look alike.
+/// Sums up the lines of each product; ordered by product, so that equal demands are equal.
 std::map<std::string, std::int64_t> demand_of(const std::vector<item>& items);
 
 } // namespace order_processing::services

@@ -26,8 +26,8 @@ namespace {
 
 using completion = asio::any_completion_handler<void(std::exception_ptr, response)>;
 
-struct waiting {
-    ledger::work what;
+struct pending_work {
+    ledger::work work;
     completion done;
     asio::any_io_executor executor; ///< keeps its context running until `done` is posted
     response answer;
@@ -57,7 +57,7 @@ public:
         thread_.join();
     }
 
-    void submit(waiting added)
+    void submit(pending_work added)
     {
         {
             const std::lock_guard lock{mutex_};
@@ -69,26 +69,26 @@ public:
 private:
     void run()
     {
-        std::vector<waiting> batch;
-        while (take(batch)) {
+        std::vector<pending_work> batch;
+        while (take_batch(batch)) {
             try {
                 execute(begin_);
-                for (auto& each : batch)
-                    run_one(each);
+                for (auto& item : batch)
+                    perform_one(item);
                 execute(commit_);
             } catch (...) {
-                undo(batch, std::current_exception());
+                undo_batch(batch, std::current_exception());
             }
-            for (auto& each : batch)
-                asio::post(each.executor,
-                           asio::append(std::move(each.done), std::move(each.failure),
-                                        std::move(each.answer)));
+            for (auto& item : batch)
+                asio::post(item.executor,
+                           asio::append(std::move(item.done), std::move(item.failure),
+                                        std::move(item.answer)));
             batch.clear();
         }
     }
 
-    /// Waits for work; false when there is none and none will come.
-    bool take(std::vector<waiting>& batch)
+    /// Waits for work; false when the ledger stops and no work is left.
+    bool take_batch(std::vector<pending_work>& batch)
     {
         std::unique_lock lock{mutex_};
         wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
@@ -96,34 +96,34 @@ private:
         return !batch.empty();
     }
 
-    void run_one(waiting& each)
+    void perform_one(pending_work& item)
     {
         execute(begin_one_);
         try {
-            each.answer = each.what(books_);
+            item.answer = item.work(books_);
         } catch (...) {
-            // Some errors, a full disk for one, end the whole transaction by themselves.
+            // Some errors, for example a full disk, make SQLite roll back the whole transaction.
             if (!database_.in_transaction())
                 throw;
-            each.failure = std::current_exception();
+            item.failure = std::current_exception();
             execute(undo_one_);
             books_.reload();
         }
         execute(keep_one_);
     }
 
-    /// Takes the batch back: no answer of it may go out.
-    void undo(std::vector<waiting>& batch, const std::exception_ptr& failure)
+    /// Rolls back the batch: none of its answers may be sent.
+    void undo_batch(std::vector<pending_work>& batch, const std::exception_ptr& failure)
     {
-        for (auto& each : batch)
-            each.failure = failure;
+        for (auto& item : batch)
+            item.failure = failure;
         try {
             if (database_.in_transaction())
                 execute(rollback_);
             books_.reload();
         } catch (const ledger_error&) {
-            // The batch has failed with the first error already, and the next one will say
-            // whether this one lasts.
+            // The batch has failed with the first error already; the next batch will show
+            // whether this error persists.
         }
     }
 
@@ -138,7 +138,7 @@ private:
 
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::vector<waiting> queue_;
+    std::vector<pending_work> queue_;
     bool stopping_ = false;
     std::thread thread_; // last: it uses all of the above
 };
@@ -150,12 +150,12 @@ ledger::ledger(std::string file, std::chrono::milliseconds lock_wait)
 
 ledger::~ledger() = default;
 
-asio::awaitable<response> ledger::perform(work what)
+asio::awaitable<response> ledger::perform(work task)
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto submit = [&](auto handler) {
         impl_->submit(
-            {.what = std::move(what),
+            {.work = std::move(task),
              .done = std::move(handler),
              .executor = asio::prefer(executor, asio::execution::outstanding_work.tracked)});
     };

@@ -12,11 +12,11 @@
 
 namespace order_processing::services {
 
-/// What the three services have done, in one SQLite file: state, ledger entries and the answers
-/// kept by idempotency key, each effect in one transaction.
+/// The state of the three services, their ledger entries and their answers by idempotency key, in
+/// one SQLite file, with each effect in one transaction.
 ///
-/// A thread of its own does the work. It takes all that waits into one transaction, commits, and
-/// then hands out the answers; nothing waits for a time, so a lone request is committed at once.
+/// A thread does the work. It performs all waiting tasks in one transaction, commits, and
+/// then returns the answers. There is no timer, so a single request is committed at once.
 /// The length of the queue is bounded by the servers' connections: each waits for one answer.
 ///
 /// @par Thread Safety
@@ -31,21 +31,21 @@ public:
     explicit ledger(std::string file,
                     std::chrono::milliseconds lock_wait = std::chrono::seconds{5});
 
-    /// Finishes the work that waits.
+    /// Finishes waiting work.
     ~ledger();
 
     ledger(const ledger&) = delete;
     ledger& operator=(const ledger&) = delete;
 
-    /// Runs `what` on the ledger's thread and completes with what it returned, on the caller's
-    /// executor. If `what` throws, nothing of it is kept and its exception comes out here.
+    /// Runs `task` on the ledger's thread and completes with its result, on the caller's executor.
+    /// If `task` throws, its changes are rolled back and the exception is thrown here.
     ///
-    /// Durability: when it completes, all that `what` did, and all that it saw, is on disk and
-    /// survives kill -9 and power loss.
+    /// Durability: when it completes, everything that `task` wrote or read is on disk and survives
+    /// kill -9 and power loss.
     ///
-    /// Cancellation: not honoured.
-    /// @throws ledger_error when the transaction could not be written: nothing of it is kept.
-    boost::asio::awaitable<pawl::http::response> perform(work what);
+    /// Cancellation: none.
+    /// @throws ledger_error when the transaction could not be written; it is rolled back.
+    boost::asio::awaitable<pawl::http::response> perform(work task);
 
 private:
     class impl;

@@ -62,41 +62,41 @@ response no_such_payment()
     return problem(404, "no such payment");
 }
 
-response make_charge(books& in, const std::string& key, const charge& asked,
+response make_charge(books& in, const std::string& key, const charge& wanted,
                      std::int64_t pending_polls)
 {
     const auto declined_above = money::from_major(1'000);
-    payment made{.key = key,
-                 .order_id = asked.order_id,
-                 .method = asked.payment_method,
-                 .amount = asked.amount};
-    if (asked.payment_method == "invalid_card")
+    payment created{.key = key,
+                    .order_id = wanted.order_id,
+                    .method = wanted.payment_method,
+                    .amount = wanted.amount};
+    if (wanted.payment_method == "invalid_card")
         return problem(422, "invalid payment method");
-    if (asked.payment_method == "credit_card" && asked.amount > declined_above) {
-        in.enter(entry_of(made, "decline", key, asked.amount));
+    if (wanted.payment_method == "credit_card" && wanted.amount > declined_above) {
+        in.add_entry(entry_of(created, "decline", key, wanted.amount));
         return problem(402, "payment declined by bank");
     }
 
-    const bool stuck = asked.payment_method == "stuck_card";
+    const bool stuck = wanted.payment_method == "stuck_card";
     const bool pending = stuck || pending_polls > 0;
-    made.id = in.new_id("pay");
-    made.status = pending ? "processing" : "completed";
-    made.polls_left = stuck ? -1 : pending_polls;
+    created.id = in.new_id("pay");
+    created.status = pending ? "processing" : "completed";
+    created.polls_left = stuck ? -1 : pending_polls;
     if (!pending)
-        made.captured = asked.amount;
-    in.add_payment(made);
-    in.enter(entry_of(made, pending ? "authorize" : "charge", key, asked.amount));
+        created.captured = wanted.amount;
+    in.add_payment(created);
+    in.add_entry(entry_of(created, pending ? "authorize" : "charge", key, wanted.amount));
     return {.status = 201,
             .body = json_writer{}
-                        .add("payment_id", made.id)
-                        .add("status", made.status)
-                        .add("amount", made.amount)
+                        .add("payment_id", created.id)
+                        .add("status", created.status)
+                        .add("amount", created.amount)
                         .done()};
 }
 
-effect read_charge(const std::shared_ptr<service>& owner, const request& asked)
+effect read_charge(const std::shared_ptr<service>& owner, const request& req)
 {
-    auto wanted = read_document<charge>(asked.body);
+    auto wanted = read_document<charge>(req.body);
     require_amount(wanted.amount);
     require_text(wanted.payment_method, "payment_method");
     require_text(wanted.customer_id, "customer_id");
@@ -107,7 +107,7 @@ effect read_charge(const std::shared_ptr<service>& owner, const request& asked)
     };
 }
 
-/// A look at a payment that is under way brings it nearer to its end.
+/// Each look-up of a processing payment brings it closer to completion.
 response look_up(books& in, const std::string& id)
 {
     auto found = in.find_payment(id);
@@ -117,22 +117,22 @@ response look_up(books& in, const std::string& id)
         if (--found->polls_left == 0) {
             found->status = "completed";
             found->captured = found->amount;
-            // The key of the charge made the entry "authorize" already.
-            in.enter(entry_of(*found, "capture", found->key + "/capture", found->amount));
+            // The key of the charge belongs to the entry "authorize" already.
+            in.add_entry(entry_of(*found, "capture", found->key + "/capture", found->amount));
         }
         in.update_payment(*found);
     }
     return show(*found);
 }
 
-ledger::work read_look_up(const request& asked)
+ledger::work read_look_up(const request& req)
 {
-    return [id = asked.captures.at("id")](books& in) {
+    return [id = req.captures.at("id")](books& in) {
         return look_up(in, id);
     };
 }
 
-/// What became of the charge with that key. It changes nothing.
+/// The outcome of the charge with that key. Changes nothing.
 response look_up_by_key(books& in, const std::string& key)
 {
     const auto kept = in.find_answer("payment", key);
@@ -148,10 +148,10 @@ response look_up_by_key(books& in, const std::string& key)
     return found ? show(*found) : no_such_payment();
 }
 
-ledger::work read_look_up_by_key(const request& asked)
+ledger::work read_look_up_by_key(const request& req)
 {
-    const auto key = asked.query.find("key");
-    if (key == asked.query.end() || key->second.empty())
+    const auto key = req.query.find("key");
+    if (key == req.query.end() || key->second.empty())
         throw field_error("The query parameter key is missing.");
     return [key = key->second](books& in) {
         return look_up_by_key(in, key);
@@ -168,14 +168,14 @@ response make_void(books& in, const std::string& key, const std::string& id)
     if (found->status == "processing") {
         found->status = "voided";
         in.update_payment(*found);
-        in.enter(entry_of(*found, "void", key, found->amount));
+        in.add_entry(entry_of(*found, "void", key, found->amount));
     }
     return {.body = json_writer{}.add("payment_id", id).add("status", "voided").done()};
 }
 
-effect read_void(const request& asked)
+effect read_void(const request& req)
 {
-    return [id = asked.captures.at("id")](books& in, const std::string& key) {
+    return [id = req.captures.at("id")](books& in, const std::string& key) {
         return make_void(in, key, id);
     };
 }
@@ -194,22 +194,22 @@ response make_refund(books& in, const std::string& key, const std::string& id, m
         found->status = "refunded";
     in.update_payment(*found);
 
-    auto made = entry_of(*found, "refund", key, amount);
-    made.id = in.new_id("ref");
-    in.enter(made);
+    auto refund_entry = entry_of(*found, "refund", key, amount);
+    refund_entry.id = in.new_id("ref");
+    in.add_entry(refund_entry);
     return {.status = 201,
             .body = json_writer{}
-                        .add("refund_id", made.id)
+                        .add("refund_id", refund_entry.id)
                         .add("payment_id", id)
                         .add("amount", amount)
                         .done()};
 }
 
-effect read_refund(const request& asked)
+effect read_refund(const request& req)
 {
-    const auto amount = read_document<refund>(asked.body).amount;
+    const auto amount = read_document<refund>(req.body).amount;
     require_amount(amount);
-    return [id = asked.captures.at("id"), amount](books& in, const std::string& key) {
+    return [id = req.captures.at("id"), amount](books& in, const std::string& key) {
         return make_refund(in, key, id, amount);
     };
 }
@@ -219,9 +219,8 @@ effect read_refund(const request& asked)
 std::vector<pawl::http::route> payment_routes(const std::shared_ptr<service>& owner)
 {
     auto routes = common_routes(owner);
-    routes.push_back(effect_route(owner, "POST", "/payments", [owner](const request& asked) {
-        return read_charge(owner, asked);
-    }));
+    routes.push_back(effect_route(owner, "POST", "/payments",
+                                  [owner](const request& req) { return read_charge(owner, req); }));
     routes.push_back(query_route(owner, "GET", "/payments", read_look_up_by_key));
     routes.push_back(query_route(owner, "GET", "/payments/{id}", read_look_up));
     routes.push_back(effect_route(owner, "POST", "/payments/{id}/void", read_void));

@@ -9,20 +9,20 @@ namespace order_processing::services {
 
 /// Charges, looks up, voids and refunds.
 ///
-/// `invalid_card` is refused for good, `credit_card` above 1000.00 is declined, and a charge by
+/// `invalid_card` is always refused, `credit_card` above 1000.00 is declined, and a charge by
 /// `stuck_card` stays "processing" until it is voided, as if the bank never answered.
 ///
 /// Ledger: "charge" (captures its amount), "authorize" (captures nothing), "capture" (under the
 /// key of the charge with "/capture" behind it), "decline", "void", "refund".
 std::vector<pawl::http::route> payment_routes(const std::shared_ptr<service>& owner);
 
-/// Reserves all or nothing, tells what is available, releases. `PUT /stock/{product_id}` sets
-/// what is left of a product; one that was never set is without limit, but for `out_of_stock`.
+/// Reserves all or nothing, reports the available stock, releases. `PUT /stock/{product_id}` sets
+/// the stock of a product; a product that was never set is unlimited, except `out_of_stock`.
 ///
 /// Ledger: "reserve", "release".
 std::vector<pawl::http::route> inventory_routes(const std::shared_ptr<service>& owner);
 
-/// Ships a reservation, once per order. The country `Nowhere` is refused for good.
+/// Ships a reservation, once per order. The country `Nowhere` is always refused.
 ///
 /// Ledger: "shipment".
 std::vector<pawl::http::route> shipping_routes(const std::shared_ptr<service>& owner);

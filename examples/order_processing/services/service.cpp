@@ -42,10 +42,10 @@ std::uint64_t hash_of(std::string_view bytes)
     return hash;
 }
 
-std::string key_of(const request& asked)
+std::string key_of(const request& req)
 {
     constexpr std::size_t max_key_size = 255;
-    const auto key = asked.header("idempotency-key");
+    const auto key = req.header("idempotency-key");
     const auto visible = [](char c) {
         return c > ' ' && c < '\x7f';
     };
@@ -67,12 +67,12 @@ response replay(const kept_answer& kept)
     return again;
 }
 
-/// An effect that has not happened under its key yet, or the answer to the one that has.
+/// Performs an effect that has not happened under its key, or returns the stored answer.
 response make_once(books& in, const std::string& service_name, const std::string& key,
-                   kept_answer asked, const effect& make)
+                   kept_answer claim, const effect& make)
 {
     if (const auto kept = in.find_answer(service_name, key)) {
-        if (kept->target != asked.target || kept->body_hash != asked.body_hash)
+        if (kept->target != claim.target || kept->body_hash != claim.body_hash)
             return {.status = 422,
                     .body = json_writer{}
                                 .add("type", "urn:order-processing:key-reused")
@@ -84,32 +84,32 @@ response make_once(books& in, const std::string& service_name, const std::string
         return replay(*kept);
     }
     auto answer = make(in, key);
-    asked.status = answer.status;
-    asked.body = answer.body;
-    in.keep_answer(service_name, key, asked);
+    claim.status = answer.status;
+    claim.body = answer.body;
+    in.keep_answer(service_name, key, claim);
     return answer;
 }
 
-asio::awaitable<response> answer_plainly(std::shared_ptr<const endpoint> at, const request& asked)
+asio::awaitable<response> answer_plainly(std::shared_ptr<const endpoint> target, const request& req)
 {
     std::optional<response> refused;
     ledger::work work;
-    if (!asked.body.empty() && !is_json(asked))
+    if (!req.body.empty() && !is_json(req))
         co_return problem(415, "The body must be application/json.");
     try {
-        work = at->read(asked);
+        work = target->read(req);
     } catch (const field_error& error) {
         refused = problem(400, error.what());
     }
     if (refused)
         co_return std::move(*refused);
-    co_return co_await at->owner->books_of_all->perform(std::move(work));
+    co_return co_await target->owner->books_of_all->perform(std::move(work));
 }
 
-asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> at,
-                                             const request& asked)
+asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> target,
+                                             const request& req)
 {
-    const auto plan = at->owner->misbehaviour.next();
+    const auto plan = target->owner->misbehaviour.next();
     if (plan.latency.count() > 0) {
         const auto executor = co_await asio::this_coro::executor;
         asio::steady_timer timer{executor, plan.latency};
@@ -121,15 +121,15 @@ asio::awaitable<response> answer_with_faults(std::shared_ptr<const endpoint> at,
         throw drop_connection{};
     if (plan.hang)
         throw drop_connection{drop_connection::when::peer_has_closed};
-    auto answer = co_await answer_plainly(at, asked);
+    auto answer = co_await answer_plainly(target, req);
     if (plan.drop_after)
         throw drop_connection{};
     co_return answer;
 }
 
-fault_settings read_faults(const request& asked)
+fault_settings read_faults(const request& req)
 {
-    const auto settings = read_document<fault_settings>(asked.body, true);
+    const auto settings = read_document<fault_settings>(req.body, true);
     const auto check = [](std::string_view name, auto value, auto highest) {
         require(value >= 0 && value <= highest, name, fmt::format("be from 0 to {}", highest));
     };
@@ -143,29 +143,29 @@ fault_settings read_faults(const request& asked)
     return settings;
 }
 
-std::string show(const entry& each)
+std::string show(const entry& shown_entry)
 {
     json_writer shown;
-    shown.add("sequence", each.sequence)
-        .add("service", each.service)
-        .add("kind", each.kind)
-        .add("key", each.key)
-        .add("order_id", each.order_id)
-        .add("id", each.id);
-    if (each.amount)
-        shown.add("amount", *each.amount);
-    if (each.payment_method)
-        shown.add("payment_method", *each.payment_method);
-    if (each.items)
-        shown.add_json("items", *each.items);
-    return shown.add("at", pawl::time_point{pawl::duration{each.at}}).done();
+    shown.add("sequence", shown_entry.sequence)
+        .add("service", shown_entry.service)
+        .add("kind", shown_entry.kind)
+        .add("key", shown_entry.key)
+        .add("order_id", shown_entry.order_id)
+        .add("id", shown_entry.id);
+    if (shown_entry.amount)
+        shown.add("amount", *shown_entry.amount);
+    if (shown_entry.payment_method)
+        shown.add("payment_method", *shown_entry.payment_method);
+    if (shown_entry.items)
+        shown.add_json("items", *shown_entry.items);
+    return shown.add("at", pawl::time_point{pawl::duration{shown_entry.recorded_at}}).done();
 }
 
-std::int64_t query_number(const request& asked, std::string_view name, std::int64_t otherwise,
+std::int64_t query_number(const request& req, std::string_view name, std::int64_t otherwise,
                           std::int64_t lowest, std::int64_t highest)
 {
-    const auto found = asked.query.find(name);
-    if (found == asked.query.end())
+    const auto found = req.query.find(name);
+    if (found == req.query.end())
         return otherwise;
     std::int64_t value = 0;
     const auto end = found->second.data() + found->second.size();
@@ -176,20 +176,20 @@ std::int64_t query_number(const request& asked, std::string_view name, std::int6
     return value;
 }
 
-ledger::work read_ledger(const std::string& service_name, const request& asked)
+ledger::work read_ledger(const std::string& service_name, const request& req)
 {
     constexpr std::int64_t max_page = 100'000;
-    const auto after = query_number(asked, "after", 0, 0, std::numeric_limits<std::int64_t>::max());
-    const auto limit = query_number(asked, "limit", max_page, 1, max_page);
-    const auto order = asked.query.find("order_id");
-    const auto order_id = order == asked.query.end() ? std::string{} : order->second;
+    const auto after = query_number(req, "after", 0, 0, std::numeric_limits<std::int64_t>::max());
+    const auto limit = query_number(req, "limit", max_page, 1, max_page);
+    const auto order = req.query.find("order_id");
+    const auto order_id = order == req.query.end() ? std::string{} : order->second;
     return [=](books& in) {
         std::string shown;
-        for (const auto& each :
+        for (const auto& found :
              in.entries(service_name, order_id, after, static_cast<std::size_t>(limit))) {
             if (!shown.empty())
                 shown += ',';
-            shown += show(each);
+            shown += show(found);
         }
         return response{.body = json_writer{}.add_json("entries", "[" + shown + "]").done()};
     };
@@ -200,33 +200,33 @@ ledger::work read_ledger(const std::string& service_name, const request& asked)
 route query_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
                   read_query read)
 {
-    const auto at = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
-    return {std::move(method), std::move(pattern), [at](const request& asked) {
-                return answer_with_faults(at, asked);
+    const auto target = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
+    return {std::move(method), std::move(pattern), [target](const request& req) {
+                return answer_with_faults(target, req);
             }};
 }
 
 route plain_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
                   read_query read)
 {
-    const auto at = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
-    return {std::move(method), std::move(pattern), [at](const request& asked) {
-                return answer_plainly(at, asked);
+    const auto target = std::make_shared<const endpoint>(endpoint{owner, std::move(read)});
+    return {std::move(method), std::move(pattern), [target](const request& req) {
+                return answer_plainly(target, req);
             }};
 }
 
 route effect_route(const std::shared_ptr<service>& owner, std::string method, std::string pattern,
                    read_effect read)
 {
-    auto read_once = [name = owner->name, read = std::move(read)](const request& asked) {
-        auto key = key_of(asked);
+    auto read_once = [name = owner->name, read = std::move(read)](const request& req) {
+        auto key = key_of(req);
         kept_answer wanted;
-        wanted.target = asked.method + " " + asked.path;
-        wanted.body_hash = hash_of(asked.body);
-        return [name, key = std::move(key), wanted = std::move(wanted),
-                make = read(asked)](books& in) {
-            return make_once(in, name, key, wanted, make);
-        };
+        wanted.target = req.method + " " + req.path;
+        wanted.body_hash = hash_of(req.body);
+        return
+            [name, key = std::move(key), wanted = std::move(wanted), make = read(req)](books& in) {
+                return make_once(in, name, key, wanted, make);
+            };
     };
     return query_route(owner, std::move(method), std::move(pattern), std::move(read_once));
 }
@@ -239,9 +239,8 @@ std::vector<route> common_routes(const std::shared_ptr<service>& owner)
         };
     };
     return {
-        plain_route(
-            owner, "GET", "/ledger",
-            [name = owner->name](const request& asked) { return read_ledger(name, asked); }),
+        plain_route(owner, "GET", "/ledger",
+                    [name = owner->name](const request& req) { return read_ledger(name, req); }),
         plain_route(owner, "GET", "/healthz",
                     [=, name = owner->name](const request&) {
                         return answer_at_once(
@@ -253,8 +252,8 @@ std::vector<route> common_routes(const std::shared_ptr<service>& owner)
                         return answer_at_once({.body = to_json(owner->misbehaviour.settings())});
                     }),
         plain_route(owner, "PUT", "/faults",
-                    [=](const request& asked) {
-                        const auto settings = read_faults(asked);
+                    [=](const request& req) {
+                        const auto settings = read_faults(req);
                         owner->misbehaviour.set(settings);
                         return answer_at_once({.body = to_json(settings)});
                     }),

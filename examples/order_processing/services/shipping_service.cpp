@@ -29,39 +29,39 @@ struct shipment {
 };
 BOOST_DESCRIBE_STRUCT(shipment, (), (order_id, items, shipping_address, reservation_id))
 
-response make_shipment(books& in, const std::string& key, const shipment& asked)
+response make_shipment(books& in, const std::string& key, const shipment& wanted)
 {
-    if (asked.shipping_address.country == "Nowhere")
+    if (wanted.shipping_address.country == "Nowhere")
         return problem(422, "destination is not served");
-    if (in.find_shipment(asked.order_id))
+    if (in.find_shipment(wanted.order_id))
         return problem(409, "the order has been shipped");
-    const auto reserved = in.find_reservation(asked.reservation_id);
-    if (!reserved || reserved->order_id != asked.order_id)
+    const auto reserved = in.find_reservation(wanted.reservation_id);
+    if (!reserved || reserved->order_id != wanted.order_id)
         return problem(409, "the order has no such reservation");
     if (reserved->status != "reserved")
         return problem(409, "the reservation has been " + reserved->status);
 
-    const auto tracking_number = "TRACK_" + asked.order_id;
-    in.set_reservation_status(asked.reservation_id, "shipped");
-    in.add_shipment(asked.order_id, tracking_number, asked.reservation_id);
-    in.enter({.service = "shipping",
-              .kind = "shipment",
-              .key = key,
-              .order_id = asked.order_id,
-              .id = tracking_number,
-              .items = to_json(asked.items)});
+    const auto tracking_number = "TRACK_" + wanted.order_id;
+    in.set_reservation_status(wanted.reservation_id, "shipped");
+    in.add_shipment(wanted.order_id, tracking_number, wanted.reservation_id);
+    in.add_entry({.service = "shipping",
+                  .kind = "shipment",
+                  .key = key,
+                  .order_id = wanted.order_id,
+                  .id = tracking_number,
+                  .items = to_json(wanted.items)});
     return {.status = 201, .body = json_writer{}.add("tracking_number", tracking_number).done()};
 }
 
-effect read_shipment(const request& asked)
+effect read_shipment(const request& req)
 {
-    auto wanted = read_document<shipment>(asked.body);
-    const auto& to = wanted.shipping_address;
-    require_text(to.street, "shipping_address.street");
-    require_text(to.city, "shipping_address.city");
-    require(to.state.has_value(), "shipping_address.state", "be there");
-    require(to.zip_code.has_value(), "shipping_address.zip_code", "be there");
-    require_text(to.country, "shipping_address.country");
+    auto wanted = read_document<shipment>(req.body);
+    const auto& destination = wanted.shipping_address;
+    require_text(destination.street, "shipping_address.street");
+    require_text(destination.city, "shipping_address.city");
+    require(destination.state.has_value(), "shipping_address.state", "be there");
+    require(destination.zip_code.has_value(), "shipping_address.zip_code", "be there");
+    require_text(destination.country, "shipping_address.country");
     require_text(wanted.order_id, "order_id");
     require_items(wanted.items);
     require_text(wanted.reservation_id, "reservation_id");
@@ -70,11 +70,11 @@ effect read_shipment(const request& asked)
     };
 }
 
-/// The order's shipment, whatever key it was made under.
-ledger::work read_look_up(const request& asked)
+/// The order's shipment, whatever its key.
+ledger::work read_look_up(const request& req)
 {
-    const auto order = asked.query.find("order_id");
-    if (order == asked.query.end() || order->second.empty())
+    const auto order = req.query.find("order_id");
+    if (order == req.query.end() || order->second.empty())
         throw field_error("The query parameter order_id is missing.");
     return [order_id = order->second](books& in) -> response {
         const auto tracking_number = in.find_shipment(order_id);

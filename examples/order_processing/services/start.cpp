@@ -39,9 +39,9 @@ running_services::running_services(std::optional<pawl::http::server> payment,
                                    std::optional<pawl::http::server> shipping)
     : payment_(std::move(payment)), inventory_(std::move(inventory)), shipping_(std::move(shipping))
 {
-    for (auto* each : {&payment_, &inventory_, &shipping_})
-        if (*each)
-            (*each)->start();
+    for (auto* server : {&payment_, &inventory_, &shipping_})
+        if (*server)
+            (*server)->start();
 }
 
 std::string running_services::payment_url() const
@@ -74,12 +74,12 @@ std::string running_services::announcement() const
 boost::asio::awaitable<void> running_services::async_stop(pawl::duration deadline)
 {
     const auto end = std::chrono::steady_clock::now() + deadline;
-    for (auto* each : {&payment_, &inventory_, &shipping_}) {
-        if (!*each)
+    for (auto* server : {&payment_, &inventory_, &shipping_}) {
+        if (!*server)
             continue;
         const auto left =
             std::chrono::duration_cast<pawl::duration>(end - std::chrono::steady_clock::now());
-        co_await (*each)->async_stop(std::max(left, pawl::duration{0}));
+        co_await (*server)->async_stop(std::max(left, pawl::duration{0}));
     }
 }
 

@@ -25,7 +25,7 @@ struct service_set {
 };
 
 struct services_options {
-    /// Those that are started. Default: all.
+    /// The services to start. Default: all.
     service_set which = {true, true, true};
 
     /// The ledger's file; ":memory:" keeps nothing.
@@ -38,7 +38,7 @@ struct services_options {
     /// Connections to each service at a time: pawl::http::server_options::max_connections.
     std::size_t max_connections = 10'000;
 
-    /// How long to wait for another process to let the file go. Default 5 s.
+    /// How long to wait until another process closes the ledger. Default 5 s.
     std::chrono::milliseconds lock_wait = std::chrono::seconds{5};
 
     pawl::log_sink log = pawl::log_to_stderr;
@@ -62,7 +62,7 @@ public:
     /// One line for each service, such as "payment service listening on URL".
     std::string announcement() const;
 
-    /// Stops to accept, lets requests finish until `deadline` from now, and completes when the
+    /// Stops accepting, lets requests finish until `deadline` from now, and completes when the
     /// last connection is closed. Precondition of the destructor.
     boost::asio::awaitable<void> async_stop(pawl::duration deadline);
 

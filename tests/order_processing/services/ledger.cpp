@@ -110,13 +110,13 @@ private:
 
 pawl::http::response make_entry(services::books& in, const std::string& key)
 {
-    in.enter({.service = "payment", .kind = "charge", .key = key});
+    in.add_entry({.service = "payment", .kind = "charge", .key = key});
     return {};
 }
 
 pawl::http::response make_entry_and_fail(services::books& in)
 {
-    in.enter({.service = "payment", .kind = "charge", .key = "failed"});
+    in.add_entry({.service = "payment", .kind = "charge", .key = "failed"});
     throw std::runtime_error("thought better of it");
 }
 
