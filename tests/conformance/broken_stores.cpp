@@ -526,7 +526,7 @@ BOOST_AUTO_TEST_CASE(gaps_between_pages_are_noticed)
 
 BOOST_AUTO_TEST_CASE(listings_that_end_or_grow_are_noticed)
 {
-    expect_noticed<needs_the_last_run_of_a_page>("pages_go_on_behind_removed_runs");
+    expect_noticed<needs_the_last_run_of_a_page>("pages_continue_after_removed_runs");
     expect_noticed<takes_none_for_all>("an_empty_list_matches_no_run");
 }
 

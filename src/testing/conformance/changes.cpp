@@ -16,17 +16,17 @@ awaitable<void> only_the_expected_version_is_replaced(fixture& test)
     loser.object = "lost";
     co_await test.accept_one(step_of(winner));
     const auto late = co_await test.apply_one(step_of(loser));
-    expect_status(late, apply_status::conflict, "a change made from an old version");
+    expect_status(late, apply_status::conflict, "a change with an outdated expected_version");
     auto early = next_of(next_of(winner));
     const auto ahead = co_await test.apply_one(step_of(early));
-    expect_status(ahead, apply_status::conflict, "a change made from a version to come");
+    expect_status(ahead, apply_status::conflict, "a change with a future expected_version");
     const auto kept = co_await test.stored(run.id);
     expect_record(kept, winner, "after conflicts");
     const auto history = co_await test.store().history(run.id, 0, 10);
-    expect_number(history.size(), 2, "events after two accepted changes");
+    expect_equal(history.size(), 2, "events after two accepted changes");
 }
 
-awaitable<void> a_change_of_no_run_is_not_found(fixture& test)
+awaitable<void> a_change_of_an_unknown_run_is_not_found(fixture& test)
 {
     const auto unknown = test.make_run("unknown");
     const auto step = co_await test.apply_one(step_of(next_of(unknown)));
@@ -34,7 +34,7 @@ awaitable<void> a_change_of_no_run_is_not_found(fixture& test)
     const auto message = co_await test.apply_one(send(unknown.id, "ping"));
     expect_status(message, apply_status::not_found, "a message to an unknown run");
     const auto found = co_await test.store().find(unknown.id);
-    expect(!found, "a transition of an unknown run made one");
+    expect_none(found, "find() after a transition of an unknown run");
 }
 
 awaitable<void> changes_of_a_batch_are_decided_alone(fixture& test)
@@ -63,10 +63,10 @@ awaitable<void> changes_of_a_batch_are_decided_alone(fixture& test)
     const auto stored_fresh = co_await test.stored(fresh.id);
     expect_record(stored_fresh, fresh, "a start between refused changes");
     const auto stored_known = co_await test.stored(known.id);
-    expect_number(stored_known.version, 2, "version after one accepted and one stale change");
-    expect_number(stored_known.inbox_pending, 1, "messages after one delivery");
+    expect_equal(stored_known.version, 2, "version after one accepted and one stale change");
+    expect_equal(stored_known.inbox_pending, 1, "messages after one delivery");
     const auto position = co_await test.store().cursor("hooks", 0);
-    expect_number(position, 2, "cursor after one fenced and one accepted move");
+    expect_equal(position, 2, "cursor after one fenced and one accepted move");
 }
 
 awaitable<void> changes_of_a_batch_follow_each_other(fixture& test)
@@ -92,33 +92,34 @@ awaitable<void> changes_of_a_batch_follow_each_other(fixture& test)
         results, {accepted, accepted, accepted, accepted, accepted, finished, accepted, accepted},
         "two runs in one batch");
     const auto history = co_await test.store().history(first.id, 0, 10);
-    expect_number(history.size(), 4, "events of a run that lived in one batch");
+    expect_equal(history.size(), 4, "events of a run that lived in one batch");
     const auto stored = co_await test.stored(first.id);
-    expect(stored.state == run_state::completed, "a run that lived in one batch has not ended");
+    expect_equal(stored.state, run_state::completed, "state of a run that lived in one batch");
     const auto end = co_await test.store().outcome(first.id, 1);
-    expect(end && end->outcome == message_outcome::rejected,
-           "a message between transitions of one batch was not settled by the last of them");
+    expect(end.has_value(), "outcome() does not know message 1, sent in the batch");
+    expect_equal(end->outcome, message_outcome::rejected,
+                 "outcome of a message that was sent before the run's end in the same batch");
 }
 
-/// The results of all changes, in their order: also of those that waited for a lock.
+/// The results of all changes in order, including those that waited for a lock.
 awaitable<std::vector<apply_result>> apply_apart(fixture& test, std::vector<change> batch)
 {
     auto applied = co_await test.store().apply_apart(batch);
-    expect_number(applied.results.size(), batch.size(), "results of changes stored apart");
-    expect(applied.waiting.empty() == !applied.pending,
-           "changes wait, and there is nothing that gives their results");
+    expect_equal(applied.results.size(), batch.size(), "results of changes stored apart");
+    expect_equal(applied.pending != nullptr, !applied.waiting.empty(),
+                 "apply_apart(): pending is set if changes wait");
     std::size_t decided = 0;
     for (bool more = applied.pending != nullptr; more;) {
         auto known = co_await applied.pending->next();
         more = !known.empty();
-        for (auto& each : known) {
-            if (each.failure)
-                std::rethrow_exception(each.failure);
-            applied.results.at(each.index) = std::move(each.result);
+        for (auto& late : known) {
+            if (late.failure)
+                std::rethrow_exception(late.failure);
+            applied.results.at(late.index) = std::move(late.result);
             ++decided;
         }
     }
-    expect_number(decided, applied.waiting.size(), "results of changes that waited");
+    expect_equal(decided, applied.waiting.size(), "results of changes that waited");
     co_return std::move(applied.results);
 }
 
@@ -141,19 +142,19 @@ awaitable<void> changes_may_be_stored_apart(fixture& test)
                     {accepted, accepted, accepted, accepted, accepted, conflict, already_running},
                     "changes stored apart");
     const auto kept = co_await test.stored(known.id);
-    expect_number(kept.version, 3, "version after two changes stored apart");
+    expect_equal(kept.version, 3, "version after two changes stored apart");
     const auto news = co_await test.store().topic_end("news");
-    expect_number(news, 1, "events in a topic after one was stored apart");
+    expect_equal(news, 1, "events in a topic after one was stored apart");
     const auto none = co_await apply_apart(test, {});
-    expect_number(none.size(), 0, "results of no changes stored apart");
+    expect_equal(none.size(), 0, "results of no changes stored apart");
 }
 
 awaitable<void> an_empty_batch_does_nothing(fixture& test)
 {
     const auto results = co_await test.apply({});
-    expect_number(results.size(), 0, "results of an empty batch");
+    expect_equal(results.size(), 0, "results of an empty batch");
     const auto log = co_await test.store().events(0, 0, 10);
-    expect(log.empty(), "an empty batch left an event");
+    expect_none(log, "events after an empty batch");
 }
 
 awaitable<void> a_large_batch_is_one(fixture& test)
@@ -197,7 +198,7 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
     auto skipping = step_of(next_of(run));
     skipping.next.version += 1;
     const std::vector<change> skip{skipping};
-    co_await expect_refused_argument(test.store().apply(skip), "a version that skips one");
+    co_await expect_refused_argument(test.store().apply(skip), "a transition that skips a version");
     auto nameless = start_of(test.make_run("nameless"));
     nameless.next.id = {};
     const std::vector<change> without_id{nameless};
@@ -206,9 +207,10 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
     open_end.settled = {{1, message_outcome::pending, ""}};
     const std::vector<change> settles_nothing{open_end};
     co_await expect_refused_argument(test.store().apply(settles_nothing),
-                                     "a settlement that is pending");
+                                     "a settlement with the outcome pending");
     const std::vector<change> move{cursor_move{.name = "hooks", .shard = test.shards()}};
-    co_await expect_refused_argument(test.store().apply(move), "a cursor of a shard past the last");
+    co_await expect_refused_argument(test.store().apply(move),
+                                     "a cursor of a shard that does not exist");
 
     const auto shard = test.shards();
     co_await expect_refused_argument(test.store().due(shard, {}, beginning, 10), "due");
@@ -217,7 +219,7 @@ awaitable<void> impossible_arguments_are_refused(fixture& test)
     co_await expect_refused_argument(test.store().finished_before(shard, "orders", beginning, 1),
                                      "finished_before");
     co_await expect_refused_argument(test.store().claim({0, shard}, "me", 1h),
-                                     "claim of a shard past the last");
+                                     "claim of a shard that does not exist");
     co_await expect_refused_argument(test.store().claim({0}, "", 1h), "claim without an owner");
     const auto stored = co_await test.stored(run.id);
     expect_record(stored, run, "after impossible changes");
@@ -229,7 +231,7 @@ std::span<const check_entry> change_checks()
 {
     static constexpr std::array<check_entry, 9> checks{{
         {"only_the_expected_version_is_replaced", only_the_expected_version_is_replaced},
-        {"a_change_of_no_run_is_not_found", a_change_of_no_run_is_not_found},
+        {"a_change_of_an_unknown_run_is_not_found", a_change_of_an_unknown_run_is_not_found},
         {"changes_of_a_batch_are_decided_alone", changes_of_a_batch_are_decided_alone},
         {"changes_of_a_batch_follow_each_other", changes_of_a_batch_follow_each_other},
         {"changes_may_be_stored_apart", changes_may_be_stored_apart},

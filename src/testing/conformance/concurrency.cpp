@@ -1,4 +1,5 @@
-// Checks that call the store from several threads at once, and from which executor it comes back.
+// Checks that call the store from several threads at once, and that it completes on the caller's
+// executor.
 #include "testing/conformance/fixture.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -16,7 +17,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// Several coroutines on a pool of threads; keeps the first exception that escapes one.
+/// Several coroutines on a thread pool. wait() throws the first exception that escaped one.
 class crowd {
 public:
     void spawn(awaitable<void> member)
@@ -51,7 +52,7 @@ public:
         ++counts_[static_cast<std::size_t>(result.status)];
     }
 
-    int of(apply_status status) const { return counts_[static_cast<std::size_t>(status)]; }
+    int count(apply_status status) const { return counts_[static_cast<std::size_t>(status)]; }
 
 private:
     std::mutex mutex_;
@@ -64,12 +65,12 @@ awaitable<void> apply_and_count(fixture& test, change only, tally& results)
     results.add(result);
 }
 
-/// Drives one coroutine to its end, on a crowd of its own.
-void finish(awaitable<void> only)
+/// Runs one coroutine to its end.
+void finish(awaitable<void> coroutine)
 {
-    crowd one;
-    one.spawn(std::move(only));
-    one.wait();
+    crowd coroutines;
+    coroutines.spawn(std::move(coroutine));
+    coroutines.wait();
 }
 
 constexpr int contenders = 64;
@@ -81,8 +82,8 @@ void one_of_many_triggers_starts_a_run(fixture& test)
     for (int i = 0; i < contenders; ++i)
         triggers.spawn(apply_and_count(test, start_of(test.make_run("storm")), results));
     triggers.wait();
-    expect_number(results.of(apply_status::accepted), 1, "accepted starts of one foreign id");
-    expect_number(results.of(apply_status::already_running), contenders - 1, "refused starts");
+    expect_equal(results.count(apply_status::accepted), 1, "accepted starts of one foreign id");
+    expect_equal(results.count(apply_status::already_running), contenders - 1, "refused starts");
 }
 
 void one_of_many_repetitions_of_a_trigger_starts_a_run(fixture& test)
@@ -95,8 +96,8 @@ void one_of_many_repetitions_of_a_trigger_starts_a_run(fixture& test)
         triggers.spawn(apply_and_count(test, start_of(run), results));
     }
     triggers.wait();
-    expect_number(results.of(apply_status::accepted), 1, "accepted starts with one key");
-    expect_number(results.of(apply_status::duplicate), contenders - 1, "duplicate starts");
+    expect_equal(results.count(apply_status::accepted), 1, "accepted starts with one key");
+    expect_equal(results.count(apply_status::duplicate), contenders - 1, "duplicate starts");
 }
 
 void one_of_many_changes_of_a_version_wins(fixture& test)
@@ -108,8 +109,8 @@ void one_of_many_changes_of_a_version_wins(fixture& test)
     for (int i = 0; i < contenders; ++i)
         changes.spawn(apply_and_count(test, step_of(next_of(run)), results));
     changes.wait();
-    expect_number(results.of(apply_status::accepted), 2, "accepted changes: a start and a step");
-    expect_number(results.of(apply_status::conflict), contenders - 1, "changes that lost");
+    expect_equal(results.count(apply_status::accepted), 2, "accepted changes: a start and a step");
+    expect_equal(results.count(apply_status::conflict), contenders - 1, "changes that lost");
 }
 
 awaitable<void> take_steps(fixture& test, record run, int steps)
@@ -119,7 +120,7 @@ awaitable<void> take_steps(fixture& test, record run, int steps)
         run = next_of(run);
         co_await test.accept_one(step_of(run));
         const auto stored = co_await test.stored(run.id);
-        expect_record(stored, run, "a run, right after its own change");
+        expect_record(stored, run, "a run right after its change");
     }
 }
 
@@ -127,7 +128,7 @@ awaitable<void> expect_dense_log(fixture& test, std::uint32_t shard, std::uint64
 {
     const auto log = co_await test.store().events(shard, 0, 100'000);
     for (std::size_t i = 0; i < log.size(); ++i)
-        expect_number(log[i].sequence, i + 1, "sequence of an event");
+        expect_equal(log[i].sequence, i + 1, "sequence of an event");
     total += log.size();
 }
 
@@ -142,16 +143,17 @@ void concurrent_runs_keep_their_logs_dense(fixture& test)
     std::uint64_t total = 0;
     for (std::uint32_t shard = 0; shard < test.shards(); ++shard)
         finish(expect_dense_log(test, shard, total));
-    expect_number(total, runs * (steps + 1), "events of all shards");
+    expect_equal(total, runs * (steps + 1), "events of all shards");
 }
 
 template <typename Result>
-awaitable<void> expect_back(awaitable<Result> call, asio::any_io_executor strand, std::string name)
+awaitable<void> expect_callers_executor(awaitable<Result> call, asio::any_io_executor strand,
+                                        std::string name)
 {
     const auto* expected = strand.target<asio::strand<asio::thread_pool::executor_type>>();
     co_await std::move(call);
     expect(expected && expected->running_in_this_thread(),
-           name + " completes on another executor than the caller's");
+           name + "() completed on another executor than the caller's");
 }
 
 awaitable<void> call_everything(fixture& test)
@@ -161,22 +163,23 @@ awaitable<void> call_everything(fixture& test)
     const auto run = test.make_run("called");
     const std::vector<change> batch{start_of(run)};
     const record_query query;
-    co_await expect_back(store.apply(batch), strand, "apply");
-    co_await expect_back(store.find(run.id), strand, "find");
-    co_await expect_back(store.latest("orders", "called"), strand, "latest");
-    co_await expect_back(store.list(query), strand, "list");
-    co_await expect_back(store.count("", false), strand, "count");
-    co_await expect_back(store.due(0, {}, beginning, 10), strand, "due");
-    co_await expect_back(store.events(0, 0, 10), strand, "events");
-    co_await expect_back(store.history(run.id, 0, 10), strand, "history");
-    co_await expect_back(store.inbox(run.id, 0, 10), strand, "inbox");
-    co_await expect_back(store.outcome(run.id, 1), strand, "outcome");
-    co_await expect_back(store.cursor("hooks", 0), strand, "cursor");
-    co_await expect_back(store.claim({0}, "me", duration::zero()), strand, "claim");
-    co_await expect_back(store.release({}), strand, "release");
-    co_await expect_back(store.leases(), strand, "leases");
-    co_await expect_back(store.claim_role("r", "me", duration::zero()), strand, "claim_role");
-    co_await expect_back(store.roles(""), strand, "roles");
+    co_await expect_callers_executor(store.apply(batch), strand, "apply");
+    co_await expect_callers_executor(store.find(run.id), strand, "find");
+    co_await expect_callers_executor(store.latest("orders", "called"), strand, "latest");
+    co_await expect_callers_executor(store.list(query), strand, "list");
+    co_await expect_callers_executor(store.count("", false), strand, "count");
+    co_await expect_callers_executor(store.due(0, {}, beginning, 10), strand, "due");
+    co_await expect_callers_executor(store.events(0, 0, 10), strand, "events");
+    co_await expect_callers_executor(store.history(run.id, 0, 10), strand, "history");
+    co_await expect_callers_executor(store.inbox(run.id, 0, 10), strand, "inbox");
+    co_await expect_callers_executor(store.outcome(run.id, 1), strand, "outcome");
+    co_await expect_callers_executor(store.cursor("hooks", 0), strand, "cursor");
+    co_await expect_callers_executor(store.claim({0}, "me", duration::zero()), strand, "claim");
+    co_await expect_callers_executor(store.release({}), strand, "release");
+    co_await expect_callers_executor(store.leases(), strand, "leases");
+    co_await expect_callers_executor(store.claim_role("r", "me", duration::zero()), strand,
+                                     "claim_role");
+    co_await expect_callers_executor(store.roles(""), strand, "roles");
 }
 
 void calls_complete_on_the_callers_executor(fixture& test)

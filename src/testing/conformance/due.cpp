@@ -30,13 +30,13 @@ awaitable<std::vector<record>> sleeping(fixture& test, std::uint32_t shard,
     co_return runs;
 }
 
-void expect_page(const due_page& got, std::span<const record> wanted,
-                 std::optional<due_position> next, std::string_view what)
+void expect_page(const due_page& actual, std::span<const record> expected,
+                 std::optional<due_position> next, std::string_view subject)
 {
-    expect_number(got.runs.size(), wanted.size(), fmt::format("{}: due runs", what));
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-        expect_record(got.runs[i], wanted[i], what);
-    expect(got.next == next, fmt::format("{}: the next page begins elsewhere", what));
+    expect_equal(actual.runs.size(), expected.size(), fmt::format("{}: due runs", subject));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        expect_record(actual.runs[i], expected[i], subject);
+    expect_equal(actual.next, next, fmt::format("{}: due_page::next", subject));
 }
 
 awaitable<void> due_runs_come_by_time_and_id(fixture& test)
@@ -51,7 +51,7 @@ awaitable<void> only_runs_whose_time_has_come_are_due(fixture& test)
     const auto runs = co_await sleeping(test, 0, {1s, 2s, 3s, 4s});
     const std::span all{runs};
     auto page = co_await test.store().due(0, {}, beginning + 2s, 100);
-    expect_page(page, all.first(2), position_of(runs[2]), "until the second, inclusive");
+    expect_page(page, all.first(2), position_of(runs[2]), "until the time of the second run");
     page = co_await test.store().due(0, {}, beginning + 2s - 1us, 100);
     expect_page(page, all.first(1), position_of(runs[1]), "until just before the second");
     page = co_await test.store().due(0, {}, beginning, 100);
@@ -70,14 +70,16 @@ awaitable<void> due_pages_meet_without_gap_or_overlap(fixture& test)
         std::vector<record> collected;
         due_position from;
         for (int pages = 0;; ++pages) {
-            expect(pages < 100, "paging does not come to an end");
+            expect(pages < 100, "due() returned more than 100 pages");
             const auto page = co_await test.store().due(0, from, beginning + 10s, limit);
-            expect(page.runs.size() <= limit, "a page of due runs is longer than asked for");
+            expect(page.runs.size() <= limit,
+                   fmt::format("due() returned {} runs, limit {}", page.runs.size(), limit));
             collected.insert(collected.end(), page.runs.begin(), page.runs.end());
-            expect(page.next.has_value(), "a page does not tell of the run that is not yet due");
+            expect(page.next.has_value(),
+                   "due_page::next is empty, but a later run is not due yet");
             if (page.next->at > beginning + 10s)
                 break;
-            expect(!page.runs.empty(), "a page with due runs to come is empty");
+            expect(!page.runs.empty(), "due() returned an empty page before the last due run");
             from = *page.next;
         }
         due_page whole{.runs = std::move(collected), .next = {}};
@@ -90,7 +92,7 @@ awaitable<void> a_due_page_begins_at_its_position(fixture& test)
     const auto runs = co_await sleeping(test, 0, {1s, 2s, 2s, 2s, 3s});
     const std::span all{runs};
     auto page = co_await test.store().due(0, position_of(runs[2]), beginning + 10s, 2);
-    expect_page(page, all.subspan(2, 2), position_of(runs[4]), "from a run, which counts");
+    expect_page(page, all.subspan(2, 2), position_of(runs[4]), "from a run, inclusive");
     page = co_await test.store().due(0, {beginning + 2s, {}}, beginning + 10s, 100);
     expect_page(page, all.subspan(1), {}, "from a time");
     page = co_await test.store().due(0, {beginning + 2s + 1us, {}}, beginning + 10s, 100);
@@ -98,7 +100,7 @@ awaitable<void> a_due_page_begins_at_its_position(fixture& test)
     page = co_await test.store().due(0, {beginning + 4s, {}}, beginning + 10s, 100);
     expect_page(page, {}, {}, "from after the last");
     page = co_await test.store().due(0, {}, beginning + 10s, 0);
-    expect_page(page, {}, position_of(runs[0]), "no runs at all");
+    expect_page(page, {}, position_of(runs[0]), "limit 0");
 }
 
 awaitable<void> each_shard_has_its_own_due_runs(fixture& test)

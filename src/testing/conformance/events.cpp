@@ -6,16 +6,6 @@ namespace pawl::testing {
 
 namespace {
 
-void expect_event(const event& got, const event& wanted, std::string_view what)
-{
-    if (got == wanted)
-        return;
-    fail(fmt::format("{}: event {} of shard {} (version {}, {}) is not the expected one: event {} "
-                     "of shard {} (version {}, {})",
-                     what, got.sequence, got.shard, got.version, to_string(got.kind),
-                     wanted.sequence, wanted.shard, wanted.version, to_string(wanted.kind)));
-}
-
 event event_of(const transition& change, std::uint32_t shard, std::uint64_t sequence,
                std::string error = {})
 {
@@ -42,7 +32,8 @@ awaitable<std::vector<event>> read_log(fixture& test, std::uint32_t shard, std::
     for (;;) {
         const auto after = log.empty() ? 0 : log.back().sequence;
         auto page = co_await test.store().events(shard, after, limit);
-        expect(page.size() <= limit, "a page of events is longer than asked for");
+        expect(page.size() <= limit,
+               fmt::format("events() returned {} events, limit {}", page.size(), limit));
         if (page.empty())
             co_return log;
         log.insert(log.end(), page.begin(), page.end());
@@ -59,7 +50,7 @@ awaitable<void> sequences_are_dense_in_each_shard(fixture& test)
             auto run = test.make_run(fmt::format("run-{}-{}", round, i));
             accepted[shard_of(run.foreign_id, test.shards())].push_back(run.id);
             batch.push_back(start_of(run));
-            // Refused changes among them take no sequence.
+            // Refused changes take no sequence.
             batch.push_back(start_of(test.make_run(run.foreign_id)));
             batch.push_back(step_of(next_of(next_of(run))));
             batch.push_back(send(run.id, "ping"));
@@ -75,11 +66,12 @@ awaitable<void> sequences_are_dense_in_each_shard(fixture& test)
     }
     for (std::uint32_t shard = 0; shard < test.shards(); ++shard) {
         const auto log = co_await read_log(test, shard, 7);
-        expect_number(log.size(), accepted[shard].size(), "events of a shard");
+        expect_equal(log.size(), accepted[shard].size(), "events of a shard");
         for (std::size_t i = 0; i < log.size(); ++i) {
-            expect_number(log[i].sequence, i + 1, "sequence of an event");
-            expect_number(log[i].shard, shard, "shard of an event");
-            expect(log[i].run == accepted[shard][i], "events are not in the order of the changes");
+            expect_equal(log[i].sequence, i + 1, "sequence of an event");
+            expect_equal(log[i].shard, shard, "shard of an event");
+            expect_equal(log[i].run, accepted[shard][i],
+                         fmt::format("run of event {} of shard {}", i + 1, shard));
         }
     }
 }
@@ -90,14 +82,15 @@ awaitable<void> results_give_the_sequence_of_the_event(fixture& test)
         const auto run = test.make_run(fmt::format("run-{}", i));
         const auto shard = shard_of(run.foreign_id, test.shards());
         const auto result = co_await test.accept_one(start_of(run));
-        expect(result.sequence > 0, "an accepted transition has no sequence");
+        expect_greater(result.sequence, std::uint64_t{0}, "sequence of an accepted transition");
         const auto log = co_await test.store().events(shard, result.sequence - 1, 1);
-        expect_number(log.size(), 1, "events at the sequence of a result");
-        expect_event(log.front(), event_of(start_of(run), shard, result.sequence), "a start");
+        expect_equal(log.size(), 1, "events at the sequence of a result");
+        expect_equal(log.front(), event_of(start_of(run), shard, result.sequence),
+                     "event of a start");
     }
 }
 
-awaitable<void> an_event_tells_its_transition(fixture& test)
+awaitable<void> an_event_describes_its_transition(fixture& test)
 {
     struct step {
         event_kind kind;
@@ -123,7 +116,7 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
     };
     auto run = co_await test.started("told");
     std::vector<event> wanted{event_of(start_of(run), 0, 1)};
-    for (const auto& [kind, state, text, by] : steps) {
+    for (const auto& [kind, state, text, requested_by] : steps) {
         const int from = run.status;
         run = next_of(run);
         run.state = state;
@@ -136,27 +129,23 @@ awaitable<void> an_event_tells_its_transition(fixture& test)
         change.from = from;
         co_await test.accept_one(change);
         wanted.push_back(event_of(change, 0, wanted.size() + 1, text));
-        wanted.back().requested_by = by;
+        wanted.back().requested_by = requested_by;
         const auto log = co_await test.store().events(0, wanted.size() - 1, 100);
-        expect_number(log.size(), 1, "events behind the last one");
-        expect_event(log.front(), wanted.back(), "the log so far");
+        expect_equal(log.size(), 1, "events after the last one");
+        expect_equal(log.front(), wanted.back(), "last event of the log");
     }
-    // The last one empties what was said before it, but for its own reason: see transition.
-    for (auto& each : wanted)
-        if (each.kind != event_kind::data_deleted &&
-            each.kind != event_kind::data_deletion_requested)
-            each.error.clear();
+    // Deleting data clears the errors of earlier events: see transition.
+    for (auto& entry : wanted)
+        if (entry.kind != event_kind::data_deleted &&
+            entry.kind != event_kind::data_deletion_requested)
+            entry.error.clear();
     const auto log = co_await test.store().events(0, 0, 100);
     const auto history = co_await test.store().history(run.id, 0, 100);
-    expect_number(log.size(), wanted.size(), "events in the log");
-    expect_number(history.size(), wanted.size(), "events in the history");
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        expect_event(log[i], wanted[i], "the log");
-        expect_event(history[i], wanted[i], "the history");
-    }
+    expect_equal(log, wanted, "events()");
+    expect_equal(history, wanted, "history()");
 }
 
-awaitable<void> a_cancel_tells_its_reason(fixture& test)
+awaitable<void> a_cancel_event_has_its_reason(fixture& test)
 {
     auto run = co_await test.started("stopped");
     run = finish_of(run, run_state::cancelled);
@@ -164,32 +153,32 @@ awaitable<void> a_cancel_tells_its_reason(fixture& test)
     run.last_error = "not this";
     co_await test.accept_one(step_of(run, event_kind::cancelled));
     const auto log = co_await test.store().events(0, 1, 1);
-    expect_number(log.size(), 1, "events after the start");
-    expect_event(log.front(), event_of(step_of(run, event_kind::cancelled), 0, 2, run.reason),
-                 "a cancel");
+    expect_equal(log.size(), 1, "events after the start");
+    expect_equal(log.front(), event_of(step_of(run, event_kind::cancelled), 0, 2, run.reason),
+                 "event of a cancel");
 }
 
-awaitable<void> events_are_read_from_a_place(fixture& test)
+awaitable<void> events_are_read_from_a_sequence(fixture& test)
 {
     std::vector<change> batch;
     for (int i = 0; i < 10; ++i)
         batch.push_back(start_of(test.make_run(fmt::format("run-{}", i))));
     co_await test.accept(std::move(batch));
     const auto none = co_await test.store().events(0, 0, 0);
-    expect(none.empty(), "a page of no events is not empty");
+    expect_none(none, "events() with limit 0");
     const auto middle = co_await test.store().events(0, 4, 3);
-    expect_number(middle.size(), 3, "events of a page in the middle");
-    expect_number(middle.front().sequence, 5, "first event after 4");
-    expect_number(middle.back().sequence, 7, "last event of three after 4");
+    expect_equal(middle.size(), 3, "events of a page in the middle");
+    expect_equal(middle.front().sequence, 5, "first event after 4");
+    expect_equal(middle.back().sequence, 7, "last event of three after 4");
     const auto rest = co_await test.store().events(0, 8, 100);
-    expect_number(rest.size(), 2, "events after 8 of 10");
+    expect_equal(rest.size(), 2, "events after 8 of 10");
     const auto end = co_await test.store().events(0, 10, 100);
-    expect(end.empty(), "there are events after the last");
+    expect_none(end, "events() after the last sequence");
     const auto beyond = co_await test.store().events(0, ~0ull, 100);
-    expect(beyond.empty(), "there are events after the greatest sequence");
+    expect_none(beyond, "events() after the largest sequence number");
 }
 
-awaitable<void> a_history_is_the_runs_own(fixture& test)
+awaitable<void> a_history_has_only_the_events_of_its_run(fixture& test)
 {
     constexpr std::uint64_t versions = 300;
     auto run = co_await test.started("mine");
@@ -215,16 +204,16 @@ awaitable<void> a_history_is_the_runs_own(fixture& test)
           range{255, 100, 45}, range{299, 5, 1}, range{300, 5, 0}, range{301, 5, 0},
           range{~0ull, 5, 0}}) {
         const auto page = co_await test.store().history(run.id, after, limit);
-        const auto what = fmt::format("history after {}, at most {}", after, limit);
-        expect_number(page.size(), expected, what);
+        const auto subject = fmt::format("history() after version {}, limit {}", after, limit);
+        expect_equal(page.size(), expected, subject);
         for (std::size_t i = 0; i < page.size(); ++i) {
-            expect(page[i].run == run.id, "another run's event in a history");
-            expect_number(page[i].version, after + 1 + i, what + ": version");
+            expect_equal(page[i].run, run.id, subject + ": run");
+            expect_equal(page[i].version, after + 1 + i, subject + ": version");
         }
     }
 }
 
-awaitable<void> foreign_ids_keep_to_their_shard(fixture& test)
+awaitable<void> a_foreign_id_always_has_the_same_shard(fixture& test)
 {
     for (int i = 0; i < 20; ++i) {
         const auto foreign_id = fmt::format("customer-{}", i);
@@ -235,7 +224,7 @@ awaitable<void> foreign_ids_keep_to_their_shard(fixture& test)
             co_await test.accept_one(step_of(finish_of(run)));
         }
         const auto after = co_await test.store().events(shard, 0, 1000);
-        expect_number(after.size(), before.size() + 6, "events of a foreign id's shard");
+        expect_equal(after.size(), before.size() + 6, "events of a foreign id's shard");
     }
 }
 
@@ -243,11 +232,11 @@ awaitable<void> a_log_ends_with_its_last_event(fixture& test)
 {
     for (std::uint32_t shard = 0; shard < test.shards(); ++shard) {
         auto end = co_await test.store().log_end(shard);
-        expect_number(end, 0, "the end of an empty log");
+        expect_equal(end, 0, "the end of an empty log");
         for (std::uint64_t runs = 1; runs <= 3; ++runs) {
             co_await test.started(test.foreign_id_in(shard));
             end = co_await test.store().log_end(shard);
-            expect_number(end, runs, "the end of a log");
+            expect_equal(end, runs, "the end of a log");
         }
     }
 }
@@ -259,12 +248,12 @@ std::span<const check_entry> event_checks()
     static constexpr std::array<check_entry, 8> checks{{
         {"sequences_are_dense_in_each_shard", sequences_are_dense_in_each_shard, 16},
         {"results_give_the_sequence_of_the_event", results_give_the_sequence_of_the_event, 4},
-        {"an_event_tells_its_transition", an_event_tells_its_transition},
-        {"a_cancel_tells_its_reason", a_cancel_tells_its_reason},
-        {"events_are_read_from_a_place", events_are_read_from_a_place},
-        {"a_history_is_the_runs_own", a_history_is_the_runs_own, 2},
+        {"an_event_describes_its_transition", an_event_describes_its_transition},
+        {"a_cancel_event_has_its_reason", a_cancel_event_has_its_reason},
+        {"events_are_read_from_a_sequence", events_are_read_from_a_sequence},
+        {"a_history_has_only_the_events_of_its_run", a_history_has_only_the_events_of_its_run, 2},
         {"a_log_ends_with_its_last_event", a_log_ends_with_its_last_event, 3},
-        {"foreign_ids_keep_to_their_shard", foreign_ids_keep_to_their_shard, 5},
+        {"a_foreign_id_always_has_the_same_shard", a_foreign_id_always_has_the_same_shard, 5},
     }};
     return checks;
 }

@@ -10,15 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-void expect_messages(const std::vector<message>& got, const std::vector<message>& wanted,
-                     std::string_view what)
-{
-    expect_number(got.size(), wanted.size(), fmt::format("{}: messages", what));
-    for (std::size_t i = 0; i < got.size(); ++i)
-        expect(got[i] == wanted[i],
-               fmt::format("{}: message {} is not the expected one", what, wanted[i].sequence));
-}
-
 std::vector<message> notable_messages(const run_id& run)
 {
     const auto text = "a\0b, \"c\" 'd' \xf0\x9f\x92\xb3 \xff"s;
@@ -49,20 +40,20 @@ awaitable<void> messages_come_back_in_order(fixture& test)
         delivery change{sent};
         change.content.sequence = 99; // the store gives the sequence
         const auto result = co_await test.accept_one(std::move(change));
-        expect_number(result.sequence, sent.sequence, "sequence of a delivery");
+        expect_equal(result.sequence, sent.sequence, "sequence of a delivery");
         const auto elsewhere = co_await test.accept_one(send(other.id, "noise"));
-        expect_number(elsewhere.sequence, sent.sequence, "sequence in another inbox");
+        expect_equal(elsewhere.sequence, sent.sequence, "sequence in another inbox");
     }
     const auto all = co_await test.store().inbox(run.id, 0, 100);
-    expect_messages(all, messages, "the whole inbox");
+    expect_equal(all, messages, "inbox()");
     const auto page = co_await test.store().inbox(run.id, 2, 3);
-    expect_messages(page, {messages[2], messages[3], messages[4]}, "three after the second");
+    expect_equal(page, {messages[2], messages[3], messages[4]}, "inbox() after 2, limit 3");
     const auto none = co_await test.store().inbox(run.id, 0, 0);
-    expect(none.empty(), "a page of no messages is not empty");
+    expect_none(none, "inbox() with limit 0");
     const auto end = co_await test.store().inbox(run.id, 7, 100);
-    expect(end.empty(), "there are messages after the last");
+    expect_none(end, "inbox() after the last sequence");
     const auto beyond = co_await test.store().inbox(run.id, ~0ull, 100);
-    expect(beyond.empty(), "there are messages after the greatest sequence");
+    expect_none(beyond, "inbox() after the largest sequence number");
 }
 
 awaitable<void> a_delivery_changes_only_the_inbox(fixture& test)
@@ -75,10 +66,10 @@ awaitable<void> a_delivery_changes_only_the_inbox(fixture& test)
     const auto stored = co_await test.stored(run.id);
     expect_record(stored, run, "after two deliveries");
     const auto log = co_await test.store().events(0, 0, 10);
-    expect_number(log.size(), 1, "events after a start and two deliveries");
+    expect_equal(log.size(), 1, "events after a start and two deliveries");
     const auto pending = co_await test.store().outcome(run.id, 2);
-    expect(pending && pending->outcome == message_outcome::pending && pending->sequence == 2,
-           "a delivered message is not pending");
+    expect_equal(pending, std::optional{settlement{.sequence = 2, .detail = {}}},
+                 "outcome of a delivered message");
 }
 
 awaitable<void> a_message_makes_its_run_due(fixture& test)
@@ -101,7 +92,7 @@ awaitable<void> a_message_makes_its_run_due(fixture& test)
         const auto stored = co_await test.stored(run.id);
         expect_wake(stored, expected, "after a delivery");
         const auto due = co_await test.store().due(0, {}, expected, 10);
-        expect_number(due.runs.size(), 1, "runs due when a message came");
+        expect_equal(due.runs.size(), 1, "runs due when a message came");
     }
 }
 
@@ -120,23 +111,23 @@ awaitable<void> a_message_key_makes_a_delivery_repeatable(fixture& test)
     auto repeat = first;
     repeat.content.payload = "not stored";
     auto result = co_await test.apply_one(repeat);
-    expect_status(result, apply_status::duplicate, "a message with a key that is taken");
-    expect_number(result.sequence, 2, "sequence of a duplicate's first message");
-    expect(result.outcome == message_outcome::pending, "a waiting message has an outcome");
-    expect(result.existing == run.id, "a duplicate does not name its run");
+    expect_status(result, apply_status::duplicate, "a message with a key that is in use");
+    expect_equal(result.sequence, 2, "sequence of the first message with the key");
+    expect_equal(result.outcome, message_outcome::pending, "outcome of a message in the inbox");
+    expect_equal(result.existing, run.id, "apply_result::existing of a duplicate");
     const auto before = co_await test.stored(run.id);
-    expect_number(before.inbox_pending, 2, "messages after a duplicate");
-    expect_number(before.inbox_last, 2, "the newest message after a duplicate");
+    expect_equal(before.inbox_pending, 2, "inbox_pending after a duplicate");
+    expect_equal(before.inbox_last, 2, "inbox_last after a duplicate");
 
     auto handling = step_of(next_of(before), event_kind::message_settled);
     handling.settled = {{2, message_outcome::expired, "too late"}};
     co_await test.accept_one(handling);
     co_await test.accept_one(step_of(finish_of(handling.next)));
     result = co_await test.apply_one(repeat);
-    expect_status(result, apply_status::duplicate, "a message settled before, to a finished run");
-    expect_number(result.sequence, 2, "sequence of a settled message");
-    expect(result.outcome == message_outcome::expired && result.detail == "too late",
-           "a duplicate does not tell what became of the first");
+    expect_status(result, apply_status::duplicate, "a repeated message to a finished run");
+    expect_equal(result.sequence, 2, "sequence of a settled message");
+    expect_equal(result.outcome, message_outcome::expired, "outcome of a duplicate");
+    expect_equal(result.detail, "too late", "detail of a duplicate");
 }
 
 awaitable<void> message_keys_belong_to_their_name(fixture& test)
@@ -149,13 +140,13 @@ awaitable<void> message_keys_belong_to_their_name(fixture& test)
         expect_status(result, apply_status::accepted, "the key of another name: " + name);
         auto repeated = co_await test.apply_one(sent);
         expect_status(repeated, apply_status::duplicate, "the same key of one name: " + name);
-        expect_number(repeated.sequence, result.sequence, "sequence of a duplicate");
+        expect_equal(repeated.sequence, result.sequence, "sequence of a duplicate");
     }
-    // A name and a key are told apart, wherever one ends and the other begins.
+    // The pairs of a name and a key differ, even if their concatenations are equal.
     auto joined = send(run.id, "confirm");
     joined.content.key = "2request-7";
     const auto result = co_await test.apply_one(joined);
-    expect_status(result, apply_status::accepted, "a key that begins like another name ends");
+    expect_status(result, apply_status::accepted, "a name and a key whose concatenation is in use");
 
     std::vector<change> together;
     for (const std::string name : {"confirm", "cancel"}) {
@@ -186,14 +177,14 @@ awaitable<void> a_message_that_failed_does_not_keep_its_key(fixture& test)
     expect_status(result, apply_status::duplicate, "the key of another message");
     result = co_await test.apply_one(paid);
     expect_status(result, apply_status::accepted, "the key of a message that failed");
-    expect_number(result.sequence, 3, "sequence of a message that is sent again");
+    expect_equal(result.sequence, 3, "sequence of a message that is sent again");
     const auto first = co_await test.store().outcome(run.id, 1);
-    expect(first && first->outcome == message_outcome::failed && first->detail == "no such order",
-           "the outcome of a message that failed is gone");
+    expect_equal(first, std::optional{settlement{1, message_outcome::failed, "no such order"}},
+                 "outcome of a message that failed");
     result = co_await test.apply_one(paid);
-    expect_status(result, apply_status::duplicate, "a key that is taken again");
-    expect_number(result.sequence, 3, "sequence of a duplicate's first message");
-    expect(result.outcome == message_outcome::pending, "the failed message's outcome is given");
+    expect_status(result, apply_status::duplicate, "a key that is in use again");
+    expect_equal(result.sequence, 3, "sequence of the first message with the key");
+    expect_equal(result.outcome, message_outcome::pending, "outcome of the repeated message");
 }
 
 awaitable<void> messages_without_a_key_are_all_stored(fixture& test)
@@ -201,7 +192,7 @@ awaitable<void> messages_without_a_key_are_all_stored(fixture& test)
     const auto run = co_await test.started("chatty");
     for (std::uint64_t i = 1; i <= 3; ++i) {
         const auto result = co_await test.accept_one(send(run.id, "same"));
-        expect_number(result.sequence, i, "sequence of a message without a key");
+        expect_equal(result.sequence, i, "sequence of a message without a key");
     }
 }
 
@@ -227,9 +218,9 @@ awaitable<void> finished_runs_take_no_messages(fixture& test)
         const auto result = co_await test.apply_one(scrub);
         expect_status(result, apply_status::accepted, "deleting a finished run's data");
         const auto woken = co_await test.stored(run.id);
-        expect_wake(woken, beginning, "a finished run whose data shall be deleted");
+        expect_wake(woken, beginning, "a finished run whose data must be deleted");
         const auto inbox = co_await test.store().inbox(run.id, 0, 10);
-        expect_number(inbox.size(), 1, "messages of a finished run");
+        expect_equal(inbox.size(), 1, "messages of a finished run");
     }
 }
 
@@ -243,21 +234,19 @@ awaitable<void> an_inbox_has_a_limit(fixture& test)
         message.max_pending = limit;
         return message;
     };
-    // In one batch, and with other runs and a command that may be one more.
+    // One batch, with another run and with a command that has a higher limit.
     auto command = limited(run.id, "", 4);
     command.content.kind = message_kind::pause;
     const auto results = co_await test.apply(
         {limited(run.id, "1", 3), limited(run.id, "2", 3), limited(other.id, "1", 3),
          limited(run.id, "3", 3), limited(run.id, "4", 3), limited(run.id, "5", 3), command});
-    const std::vector expected{apply_status::accepted,   apply_status::accepted,
-                               apply_status::accepted,   apply_status::accepted,
-                               apply_status::inbox_full, apply_status::inbox_full,
-                               apply_status::accepted};
-    for (std::size_t i = 0; i < expected.size(); ++i)
-        expect_status(results.at(i), expected[i], "a message to an inbox with a limit");
+    using enum apply_status;
+    expect_statuses(results,
+                    {accepted, accepted, accepted, accepted, inbox_full, inbox_full, accepted},
+                    "messages to an inbox with a limit");
     auto stored = co_await test.stored(run.id);
-    expect_number(stored.inbox_last, 4, "messages of a full inbox");
-    expect_number(stored.inbox_pending, 4, "pending messages of a full inbox");
+    expect_equal(stored.inbox_last, 4, "inbox_last of a full inbox");
+    expect_equal(stored.inbox_pending, 4, "inbox_pending of a full inbox");
 
     auto result = co_await test.apply_one(limited(run.id, "6", 3));
     expect_status(result, apply_status::inbox_full, "a message to a full inbox");

@@ -18,13 +18,15 @@ awaitable<std::vector<record>> list_all(fixture& test, record_query query)
     std::vector<record> runs;
     for (;;) {
         const auto page = co_await test.store().list(query);
-        expect(page.runs.size() <= query.limit, "a page of runs is longer than asked for");
+        expect(page.runs.size() <= query.limit,
+               fmt::format("list() returned {} runs, limit {}", page.runs.size(), query.limit));
         runs.insert(runs.end(), page.runs.begin(), page.runs.end());
         if (!page.next)
             co_return runs;
-        expect(!page.runs.empty() && page.runs.back().id == page.next.run &&
-                   page.runs.back().created_at == page.next.created_at,
-               "the next page does not begin after this one");
+        expect(!page.runs.empty(), "list() returned an empty page with a next position");
+        expect_equal(page.next.run, page.runs.back().id, "record_page::next: run");
+        expect_equal(page.next.created_at, page.runs.back().created_at,
+                     "record_page::next: created_at");
         query.after = page.next;
     }
 }
@@ -41,7 +43,7 @@ awaitable<void> expect_listed(fixture& test, record_query query, std::vector<rec
         if (order == sort_order::newest_first)
             std::ranges::reverse(wanted);
         const auto got = co_await list_all(test, query);
-        expect_number(got.size(), wanted.size(), what + ": runs");
+        expect_equal(got.size(), wanted.size(), what + ": runs");
         for (std::size_t i = 0; i < got.size(); ++i)
             expect_record(got[i], wanted[i], what);
     }
@@ -194,7 +196,7 @@ awaitable<void> pages_meet_without_gap_or_overlap(fixture& test)
                                fmt::format("pages of {} of one workflow", limit));
     record_query last{.limit = 60};
     const auto page = co_await test.store().list(last);
-    expect(!page.next, "a page that holds everything tells of another");
+    expect(!page.next, "list() returned a next position with the last page");
 }
 
 awaitable<void> pages_are_refused_out_of_range(fixture& test)
@@ -222,7 +224,7 @@ awaitable<void> an_empty_list_matches_no_run(fixture& test)
 }
 
 /// Reads page by page and removes the last run of each page before it asks for the next one.
-awaitable<void> pages_go_on_behind_removed_runs(fixture& test)
+awaitable<void> pages_continue_after_removed_runs(fixture& test)
 {
     const auto all = co_await many_runs(test);
     for (const auto order : {sort_order::oldest_first, sort_order::newest_first}) {
@@ -242,15 +244,15 @@ awaitable<void> pages_go_on_behind_removed_runs(fixture& test)
             co_await test.accept_one(removal{ended.id, ended.version});
             query.after = page.next;
         }
-        expect_number(seen.size(), before.size(), "runs seen while others were removed");
+        expect_equal(seen.size(), before.size(), "runs listed while others were removed");
         for (std::size_t i = 0; i < seen.size(); ++i)
-            expect(seen[i] == before[i].id, "a page goes on elsewhere after a removal");
+            expect_equal(seen[i], before[i].id,
+                         fmt::format("run {} of the list after a removal", i));
     }
 }
 
-/// Changes every run and starts others while the pages are read; each of the runs that were there
-/// at first must be seen once.
-awaitable<void> pages_stand_still_while_others_write(fixture& test)
+/// Changes every run and starts others while the pages are read. Each initial run is listed once.
+awaitable<void> pages_are_stable_while_others_write(fixture& test)
 {
     auto runs = co_await many_runs(test);
     for (const auto order : {sort_order::oldest_first, sort_order::newest_first}) {
@@ -274,7 +276,8 @@ awaitable<void> pages_stand_still_while_others_write(fixture& test)
             co_await test.accept(std::move(batch));
         }
         for (const record& run : runs)
-            expect_number(seen.count(run.id), 1, "times that a run was listed");
+            expect_equal(seen.count(run.id), 1,
+                         fmt::format("times that run {} was listed", to_string(run.id)));
     }
 }
 
@@ -288,10 +291,11 @@ awaitable<void> expect_counts(fixture& test, const std::vector<record>& runs, st
                     !(unfinished_only && is_finished(run.state)))
                     ++wanted[{run.workflow, run.status, run.state}];
             const auto counts = co_await test.store().count(workflow, unfinished_only);
-            expect_number(counts.size(), wanted.size(), what + ": places where runs stand");
+            expect_equal(counts.size(), wanted.size(), what + ": status counts");
             for (const status_count& got : counts)
-                expect_number(got.runs, wanted[{got.workflow, got.status, got.state}],
-                              what + ": runs in one place");
+                expect_equal(got.runs, wanted[{got.workflow, got.status, got.state}],
+                             fmt::format("{}: runs of \"{}\" in status {}, {}", what, got.workflow,
+                                         got.status, to_string(got.state)));
         }
     }
 }
@@ -321,13 +325,13 @@ std::span<const check_entry> list_checks()
 {
     static constexpr std::array<check_entry, 9> checks{{
         {"an_empty_list_matches_no_run", an_empty_list_matches_no_run},
-        {"pages_go_on_behind_removed_runs", pages_go_on_behind_removed_runs, 3},
+        {"pages_continue_after_removed_runs", pages_continue_after_removed_runs, 3},
         {"filters_choose_runs", filters_choose_runs, 3},
         {"creation_times_choose_runs", creation_times_choose_runs},
         {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},
         {"pages_meet_without_gap_or_overlap", pages_meet_without_gap_or_overlap},
         {"pages_are_refused_out_of_range", pages_are_refused_out_of_range},
-        {"pages_stand_still_while_others_write", pages_stand_still_while_others_write},
+        {"pages_are_stable_while_others_write", pages_are_stable_while_others_write},
         {"counts_follow_the_runs", counts_follow_the_runs, 3},
     }};
     return checks;

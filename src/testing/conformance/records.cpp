@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::string_literals;
 
-/// Every field set, and at one of its ends where it has one.
+/// Every member has its largest or smallest value.
 record extreme_run(fixture& test, bool high)
 {
     const auto number = high ? std::numeric_limits<int>::max() : std::numeric_limits<int>::min();
@@ -75,13 +75,13 @@ awaitable<void> expect_everywhere(fixture& test, record wanted)
     const auto found = co_await test.stored(wanted.id);
     expect_record(found, wanted, "find");
     const auto latest = co_await test.store().latest(wanted.workflow, wanted.foreign_id);
-    expect(latest.has_value(), "latest finds nothing");
+    expect(latest.has_value(), "latest() found no run");
     expect_record(*latest, wanted, "latest");
     record_query query;
     query.workflow = wanted.workflow;
     query.foreign_ids = {wanted.foreign_id};
     const auto page = co_await test.store().list(query);
-    expect_number(page.runs.size(), 1, "runs listed by workflow and foreign id");
+    expect_equal(page.runs.size(), 1, "runs listed by workflow and foreign id");
     expect_record(page.runs.front(), wanted, "list");
 }
 
@@ -107,7 +107,7 @@ awaitable<void> every_field_comes_back_after_an_update(fixture& test)
         second.version = 2;
         co_await test.accept_one(step_of(second));
         co_await expect_everywhere(test, second);
-        // And back to almost nothing: what was set must not stay.
+        // A later version with default values overwrites all members.
         record third = first;
         third.version = 3;
         co_await test.accept_one(step_of(third));
@@ -130,21 +130,21 @@ awaitable<void> unknown_runs_are_not_found(fixture& test)
     const auto known = co_await test.started("known");
     const auto unknown = test.make_run("unknown").id;
     const auto found = co_await test.store().find(unknown);
-    expect(!found, "find of an unknown id finds something");
+    expect_none(found, "find() of an unknown id");
     const auto nobody = co_await test.store().find({});
-    expect(!nobody, "find of the empty id finds something");
+    expect_none(nobody, "find() of the empty id");
     const auto other_key = co_await test.store().latest("orders", "unknown");
-    expect(!other_key, "latest of an unknown foreign id finds something");
+    expect_none(other_key, "latest() of an unknown foreign id");
     const auto other_workflow = co_await test.store().latest("unknown", "known");
-    expect(!other_workflow, "latest of an unknown workflow finds something");
+    expect_none(other_workflow, "latest() of an unknown workflow");
     const auto history = co_await test.store().history(unknown, 0, 10);
-    expect(history.empty(), "an unknown run has a history");
+    expect_none(history, "history() of an unknown run");
     const auto inbox = co_await test.store().inbox(unknown, 0, 10);
-    expect(inbox.empty(), "an unknown run has an inbox");
+    expect_none(inbox, "inbox() of an unknown run");
     const auto outcome = co_await test.store().outcome(unknown, 1);
-    expect(!outcome, "an unknown run's message has an outcome");
+    expect_none(outcome, "outcome() of an unknown run's message");
     const auto no_message = co_await test.store().outcome(known.id, 1);
-    expect(!no_message, "a message that was never sent has an outcome");
+    expect_none(no_message, "outcome() of a message that was never sent");
 }
 
 awaitable<void> returned_records_are_copies(fixture& test)
@@ -180,7 +180,7 @@ awaitable<void> latest_is_the_run_created_last(fixture& test)
     latest = co_await test.store().latest("orders", "again");
     expect_record(*latest, second, "latest after an older run changed");
 
-    // Nor does storing a run later that was created earlier.
+    // Storing a run with an earlier created_at does not make it the latest.
     second = finish_of(second);
     co_await test.accept_one(step_of(second));
     auto early = test.make_run("again");
@@ -191,7 +191,7 @@ awaitable<void> latest_is_the_run_created_last(fixture& test)
     expect_record(*latest, second, "latest after an earlier creation was stored");
 }
 
-/// Whatever the clocks said when it was created.
+/// The unfinished run is the latest even if its created_at is earlier.
 awaitable<void> latest_is_the_unfinished_run(fixture& test)
 {
     auto first = co_await test.started("clock was set back");
@@ -220,7 +220,8 @@ awaitable<void> ids_decide_between_runs_created_together(fixture& test)
         co_await test.accept_one(step_of(finish_of(*run)));
     }
     const auto latest = co_await test.store().latest("orders", "tie");
-    expect(latest && latest->id == high.id, "latest of two runs created at the same time");
+    expect(latest.has_value(), "latest() found no run");
+    expect_equal(latest->id, high.id, "latest() of two runs created at the same time");
 }
 
 } // namespace

@@ -31,8 +31,8 @@ awaitable<void> deleted_data_leaves_no_texts(fixture& test)
     const auto other = co_await test.started("other");
     co_await test.accept_one(send(run.id, "pay", run.created_at));
     co_await test.accept_one(send(other.id, "pay", run.created_at));
-    for (const record& each : {run, other}) {
-        auto failed = next_of(each);
+    for (const record& started : {run, other}) {
+        auto failed = next_of(started);
         failed.last_error = "no account of Ms Smith";
         auto change = step_of(failed, event_kind::attempt_failed);
         change.settled = {{1, message_outcome::failed, "card of Ms Smith"}};
@@ -53,23 +53,23 @@ awaitable<void> deleted_data_leaves_no_texts(fixture& test)
     co_await test.accept_one(step_of(run, event_kind::data_deleted));
 
     const auto history = co_await test.store().history(run.id, 0, 1000);
-    expect_number(history.size(), 5, "events of a run without its data");
-    for (const auto& what : history) {
-        const bool is_request = what.kind == event_kind::data_deletion_requested;
-        const bool is_last = what.kind == event_kind::data_deleted;
-        expect(what.error == (is_request || is_last ? "request 7" : ""),
-               "an event says what was deleted");
-        expect(what.kind != event_kind::cancelled || what.requested_by == "support",
-               "who asked for a cancellation is forgotten");
+    expect_equal(history.size(), 5, "events of a run without its data");
+    for (const auto& entry : history) {
+        const bool is_request = entry.kind == event_kind::data_deletion_requested;
+        const bool is_last = entry.kind == event_kind::data_deleted;
+        const auto subject = fmt::format("event {} of deleted data", to_string(entry.kind));
+        expect_equal(entry.error, is_request || is_last ? "request 7" : "", subject + ": error");
+        if (entry.kind == event_kind::cancelled)
+            expect_equal(entry.requested_by, "support", subject + ": requested_by");
     }
     const auto settled = co_await test.store().outcome(run.id, 1);
-    expect(settled && settled->outcome == message_outcome::failed && settled->detail.empty(),
-           "a settled message says what was deleted");
+    expect_equal(settled, std::optional{settlement{1, message_outcome::failed, ""}},
+                 "settlement of deleted data");
 
     const auto beside = co_await test.store().history(other.id, 0, 1000);
-    expect(beside.back().error == "no account of Ms Smith", "another run's event was emptied");
-    const auto told = co_await test.store().outcome(other.id, 1);
-    expect(told->detail == "card of Ms Smith", "another run's message was emptied");
+    expect_equal(beside.back().error, "no account of Ms Smith", "error of another run's event");
+    const auto kept = co_await test.store().outcome(other.id, 1);
+    expect_equal(kept->detail, "card of Ms Smith", "detail of another run's settlement");
 }
 
 awaitable<void> a_removed_run_leaves_nothing(fixture& test)
@@ -80,37 +80,36 @@ awaitable<void> a_removed_run_leaves_nothing(fixture& test)
     co_await test.accept_one(removal{gone.id, gone.version});
 
     const auto found = co_await test.store().find(gone.id);
-    expect(!found, "a removed run is found");
+    expect_none(found, "find() of a removed run");
     const auto latest = co_await test.store().latest("orders", "gone");
-    expect(!latest, "a removed run is the latest of its foreign id");
+    expect_none(latest, "latest() of a removed run's foreign id");
     const auto history = co_await test.store().history(gone.id, 0, 1000);
-    expect(history.empty(), "a removed run has a history");
+    expect_none(history, "history() of a removed run");
     const auto outcome = co_await test.store().outcome(gone.id, 1);
-    expect(!outcome, "a message of a removed run is known");
+    expect_none(outcome, "outcome() of a removed run's message");
     const auto page = co_await test.store().list({.limit = 1000});
-    expect_number(page.runs.size(), 2, "runs that are listed");
+    expect_equal(page.runs.size(), 2, "runs that are listed");
     const auto counts = co_await test.store().count("", false);
     std::uint64_t counted = 0;
-    for (const auto& each : counts)
-        counted += each.runs;
-    expect_number(counted, 2, "runs that are counted");
+    for (const auto& entry : counts)
+        counted += entry.runs;
+    expect_equal(counted, 2, "runs that are counted");
     const auto due = co_await test.store().finished_before(0, "orders", time_point::max(), 10);
-    expect_number(due.size(), 2, "finished runs");
+    expect_equal(due.size(), 2, "finished runs");
 
-    // The others are as they were, and sequences go on as if nothing had happened.
-    for (const auto& each : {kept, after}) {
-        const auto stored = co_await test.stored(each.id);
-        expect_record(stored, each, "a run beside a removed one");
-        const auto own = co_await test.store().history(each.id, 0, 1000);
-        expect_number(own.size(), 102, "events of a run beside a removed one");
+    // A removal changes neither the other runs nor the sequences.
+    for (const auto& other : {kept, after}) {
+        const auto stored = co_await test.stored(other.id);
+        expect_record(stored, other, "a run beside a removed one");
+        const auto other_history = co_await test.store().history(other.id, 0, 1000);
+        expect_equal(other_history.size(), 102, "events of a run beside a removed one");
     }
     const auto log = co_await test.store().events(0, 0, 1000);
-    expect_number(log.size(), 204, "events in the log");
-    expect(std::ranges::none_of(log, [&](const event& e) { return e.run == gone.id; }),
-           "the log has an event of a removed run");
-    expect_number(log.back().sequence, 306, "the last sequence");
+    expect_equal(log.size(), 204, "events in the log");
+    expect_equal(std::ranges::count(log, gone.id, &event::run), 0, "events of a removed run");
+    expect_equal(log.back().sequence, 306, "the last sequence");
     const auto next = co_await test.accept_one(start_of(test.make_run("next")));
-    expect_number(next.sequence, 307, "the sequence after a removal");
+    expect_equal(next.sequence, 307, "the sequence after a removal");
 }
 
 awaitable<void> the_first_and_the_last_run_may_be_removed(fixture& test)
@@ -119,11 +118,11 @@ awaitable<void> the_first_and_the_last_run_may_be_removed(fixture& test)
     const auto last = co_await finished(test, "last");
     co_await test.accept({removal{first.id, first.version}, removal{last.id, last.version}});
     const auto log = co_await test.store().events(0, 0, 1000);
-    expect(log.empty(), "an event is left of removed runs");
+    expect_none(log, "events() after all runs were removed");
     const auto result = co_await test.accept_one(start_of(test.make_run("next")));
-    expect_number(result.sequence, 205, "the sequence after all runs were removed");
+    expect_equal(result.sequence, 205, "the sequence after all runs were removed");
     const auto read = co_await test.store().events(0, 204, 10);
-    expect_number(read.size(), 1, "events after all runs were removed");
+    expect_equal(read.size(), 1, "events after all runs were removed");
 }
 
 awaitable<void> only_finished_runs_are_removed(fixture& test)
@@ -133,11 +132,11 @@ awaitable<void> only_finished_runs_are_removed(fixture& test)
     expect_status(refused, apply_status::already_running, "removing an unfinished run");
     const auto done = co_await finished(test, "done");
     const auto stale = co_await test.apply_one(removal{done.id, done.version - 1});
-    expect_status(stale, apply_status::conflict, "removing a run as it was before");
+    expect_status(stale, apply_status::conflict, "removing an outdated version of a run");
     const auto fenced = co_await test.apply_one(removal{done.id, done.version, 99});
-    expect_status(fenced, apply_status::fenced, "removing a run of another's shard");
+    expect_status(fenced, apply_status::fenced, "removing a run under another epoch");
     const auto unknown = co_await test.apply_one(removal{test.make_run("none").id, 1});
-    expect_status(unknown, apply_status::not_found, "removing a run that is none");
+    expect_status(unknown, apply_status::not_found, "removing an unknown run");
     const auto stored = co_await test.stored(done.id);
     expect_record(stored, done, "after refused removals");
 }
@@ -148,13 +147,14 @@ awaitable<void> a_removal_frees_foreign_id_and_start_key(fixture& test)
     const auto second = co_await finished(test, "again", "other key");
     co_await test.accept_one(removal{second.id, second.version});
     const auto latest = co_await test.store().latest("orders", "again");
-    expect(latest && latest->id == first.id, "the run before a removed one is not the latest");
+    expect(latest.has_value(), "latest() found no run before the removed one");
+    expect_equal(latest->id, first.id, "latest() after the latest run was removed");
     co_await test.accept_one(removal{first.id, first.version});
     auto fresh = test.make_run("again");
     fresh.start_key = "key";
     co_await test.accept_one(start_of(fresh, id_reuse_policy::reject_duplicate));
     const auto stored = co_await test.stored(fresh.id);
-    expect_record(stored, fresh, "a run that takes the place of a removed one");
+    expect_record(stored, fresh, "a run with the foreign id and start key of a removed one");
 }
 
 awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
@@ -177,13 +177,13 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     auto wanted = runs;
     std::ranges::sort(wanted, {}, [](const record& r) { return std::pair{r.updated_at, r.id}; });
     const auto all = co_await test.store().finished_before(0, "orders", time_point::max(), 100);
-    expect_number(all.size(), wanted.size(), "finished runs");
+    expect_equal(all.size(), wanted.size(), "finished runs");
     for (std::size_t i = 0; i < wanted.size(); ++i)
         expect_record(all[i], wanted[i], "finished runs in their order");
     const auto three = co_await test.store().finished_before(0, "orders", time_point::max(), 3);
-    expect_number(three.size(), 3, "three finished runs");
+    expect_equal(three.size(), 3, "three finished runs");
     const auto old = co_await test.store().finished_before(0, "orders", beginning + 1h + 1s, 100);
-    expect_number(old.size(), 2, "runs that finished before a time");
+    expect_equal(old.size(), 2, "runs that finished before a time");
 
     // A later commit of a finished run counts.
     auto scrubbed = next_of(wanted.front());
@@ -191,7 +191,7 @@ awaitable<void> finished_runs_come_by_their_last_commit(fixture& test)
     scrubbed.updated_at = beginning + 2h;
     co_await test.accept_one(step_of(scrubbed, event_kind::data_deleted));
     const auto again = co_await test.store().finished_before(0, "orders", time_point::max(), 100);
-    expect_number(again.size(), 5, "finished runs after a deletion");
+    expect_equal(again.size(), 5, "finished runs after a deletion");
     expect_record(again.back(), scrubbed, "a run whose data was deleted");
 }
 
@@ -211,21 +211,22 @@ awaitable<void> finished_runs_are_found_page_by_page(fixture& test)
         for (bool more = true; more;) {
             const auto page =
                 co_await test.store().finished_behind(0, "orders", after, time_point::max(), limit);
-            expect(page.size() <= limit, "a page of finished runs is longer than asked for");
+            expect(page.size() <= limit,
+                   fmt::format("finished_behind() returned {} runs, limit {}", page.size(), limit));
             more = !page.empty();
             if (more)
                 after = {page.back().updated_at, page.back().id};
             found.insert(found.end(), page.begin(), page.end());
-            expect(found.size() <= runs.size(), "a finished run is found twice");
+            expect(found.size() <= runs.size(), "finished_behind() returned a run twice");
         }
-        expect_number(found.size(), runs.size(), "finished runs in pages");
+        expect_equal(found.size(), runs.size(), "finished runs in pages");
         for (std::size_t i = 0; i < runs.size(); ++i)
             expect_record(found[i], runs[i], "finished runs in pages");
     }
     const finished_position third{runs[2].updated_at, runs[2].id};
     const auto old =
         co_await test.store().finished_behind(0, "orders", third, beginning + 1h + 2s, 100);
-    expect_number(old.size(), 3, "runs behind one that finished before a time");
+    expect_equal(old.size(), 3, "finished runs between a position and a time");
 }
 
 } // namespace

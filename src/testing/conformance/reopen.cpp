@@ -1,4 +1,4 @@
-// Checks of what is there when a database is opened again.
+// Checks that a database has the same contents after it is closed and opened again.
 #include "testing/conformance/fixture.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -22,8 +22,8 @@ void finish(awaitable<void> call)
         std::rethrow_exception(thrown);
 }
 
-/// Everything that a store keeps, of one run and beside it.
-struct kept {
+/// The stored data of one run, its topic and its shard.
+struct contents {
     record run;
     std::vector<event> events;
     std::vector<message> inbox;
@@ -33,7 +33,7 @@ struct kept {
     due_page due;
 };
 
-awaitable<void> read(fixture& test, run_id id, kept& into)
+awaitable<void> read(fixture& test, run_id id, contents& into)
 {
     auto& store = test.store();
     into.run = co_await test.stored(id);
@@ -45,7 +45,7 @@ awaitable<void> read(fixture& test, run_id id, kept& into)
     into.due = co_await store.due(0, {}, time_point::max(), 100);
 }
 
-awaitable<void> fill(fixture& test, kept& into)
+awaitable<void> fill(fixture& test, contents& into)
 {
     auto run = test.make_run("kept");
     run.object = "{\"a\":1}";
@@ -64,45 +64,46 @@ awaitable<void> fill(fixture& test, kept& into)
     news.content.id = "e-1";
     co_await test.accept_one(news);
     co_await read(test, run.id, into);
-    expect_number(into.inbox.size(), 1, "messages that wait");
-    expect(into.settled && into.settled->detail == "why", "a settled message is not known");
+    expect_equal(into.inbox.size(), 1, "messages in the inbox");
+    expect_equal(into.settled, std::optional{settlement{1, message_outcome::failed, "why"}},
+                 "outcome of message 1");
 }
 
-void what_was_stored_is_there_again(const reopening_factory& open)
+void contents_are_the_same_after_reopening(const reopening_factory& open)
 {
-    kept before;
+    contents before;
     {
         fixture test{open(1, false), 1};
         finish(fill(test, before));
     }
     fixture again{open(1, true), 1};
-    kept after;
+    contents after;
     finish(read(again, before.run.id, after));
     expect_record(after.run, before.run, "after the database was opened again");
-    expect(after.events == before.events, "events are others than before");
-    expect(after.inbox == before.inbox, "the inbox is another than before");
-    expect(after.settled == before.settled, "a settled message is another than before");
-    expect_number(after.cursor, before.cursor, "a cursor");
-    expect_number(after.topic.size(), before.topic.size(), "events of a topic");
-    expect(after.due.runs == before.due.runs, "other runs are due than before");
+    expect_equal(after.events, before.events, "events() after the database was opened again");
+    expect_equal(after.inbox, before.inbox, "inbox() after the database was opened again");
+    expect_equal(after.settled, before.settled, "outcome() after the database was opened again");
+    expect_equal(after.cursor, before.cursor, "cursor() after the database was opened again");
+    expect_equal(after.topic, before.topic, "topic_events() after the database was opened again");
+    expect_equal(after.due.runs, before.due.runs, "due() after the database was opened again");
 }
 
 awaitable<void> repeat(fixture& test)
 {
-    test.make_run("of the same id as the one that is there");
+    test.make_run("takes the id of the stored run");
     auto run = test.make_run("kept");
     const auto refused = co_await test.apply_one(start_of(run));
     expect_status(refused, apply_status::already_running, "a second run of the foreign id");
     run.start_key = "start";
     const auto repeated = co_await test.apply_one(start_of(run));
-    expect_status(repeated, apply_status::duplicate, "the start key, again");
+    expect_status(repeated, apply_status::duplicate, "a repeated start key");
     const auto next = co_await test.accept_one(start_of(test.make_run("another")));
-    expect_number(next.sequence, 3, "the sequence that comes next");
+    expect_equal(next.sequence, 3, "sequence of the next event");
 }
 
-void rules_hold_across_it(const reopening_factory& open)
+void rules_hold_after_reopening(const reopening_factory& open)
 {
-    kept before;
+    contents before;
     {
         fixture test{open(1, false), 1};
         finish(fill(test, before));
@@ -113,13 +114,13 @@ void rules_hold_across_it(const reopening_factory& open)
 
 awaitable<void> claim(fixture& test, std::string owner, std::uint64_t& epoch)
 {
-    // A shared store's lease lapses at once; another's ends with the process that held it.
+    // In a shared store the lease expires at once; in another store it ends with the process.
     const auto held = co_await test.store().claim({0}, owner, duration::zero());
-    expect(held.size() == 1, "the shard cannot be had");
+    expect_equal(held.size(), 1, "leases from a claim() of one shard");
     epoch = held.front().epoch;
 }
 
-void epochs_go_on(const reopening_factory& open)
+void epochs_grow_after_reopening(const reopening_factory& open)
 {
     std::uint64_t first = 0;
     std::uint64_t second = 0;
@@ -129,43 +130,43 @@ void epochs_go_on(const reopening_factory& open)
     }
     fixture again{open(1, true), 1};
     finish(claim(again, "another", second));
-    expect(second > first, "another owner has no greater epoch than the one before");
+    expect_greater(second, first, "epoch of the next owner");
 }
 
 awaitable<void> claim_two(fixture& test)
 {
     auto held = co_await test.store().claim({0, 1}, "one", duration::zero());
-    expect_number(held.size(), 2, "shards that were claimed");
+    expect_equal(held.size(), 2, "shards that were claimed");
     held.erase(held.begin());
     co_await test.store().release(std::move(held));
 }
 
-awaitable<void> expect_left(fixture& test)
+awaitable<void> expect_owners(fixture& test)
 {
     const auto leases = co_await test.store().leases();
-    expect(leases.at(0).owner == "one", "a shard that was not released has lost its owner");
-    expect(leases.at(1).owner.empty(), "a released shard has an owner");
+    expect_equal(leases.at(0).owner, "one", "owner of a shard that was not released");
+    expect_equal(leases.at(1).owner, "", "owner of a released shard");
 }
 
-void shards_that_were_not_given_back_are_known(const reopening_factory& open)
+void shards_that_were_not_released_keep_their_owner(const reopening_factory& open)
 {
     {
         fixture test{open(2, false), 2};
         finish(claim_two(test));
     }
     fixture again{open(2, true), 2};
-    finish(expect_left(again));
+    finish(expect_owners(again));
 }
 
 } // namespace
 
 std::vector<reopen_check> store_reopen_checks()
 {
-    return {
-        {"what_was_stored_is_there_again", what_was_stored_is_there_again},
-        {"rules_hold_across_a_new_opening", rules_hold_across_it},
-        {"shards_that_were_not_given_back_are_known", shards_that_were_not_given_back_are_known},
-        {"epochs_go_on_after_a_new_opening", epochs_go_on}};
+    return {{"contents_are_the_same_after_reopening", contents_are_the_same_after_reopening},
+            {"rules_hold_after_reopening", rules_hold_after_reopening},
+            {"shards_that_were_not_released_keep_their_owner",
+             shards_that_were_not_released_keep_their_owner},
+            {"epochs_grow_after_reopening", epochs_grow_after_reopening}};
 }
 
 } // namespace pawl::testing

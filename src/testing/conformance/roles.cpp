@@ -20,36 +20,37 @@ namespace {
 namespace asio = boost::asio;
 using role_ptr = std::unique_ptr<held_role>;
 
-/// Time is looked at in parts of a lease, and given up after so many leases.
-constexpr int parts = 16;
-constexpr int patience = 20;
+/// Checks poll this many times per lease duration, and fail after `max_leases` lease durations.
+constexpr int polls_per_lease = 16;
+constexpr int max_leases = 20;
 
-/// An operation that is under way.
+/// An operation that may not have completed.
 struct pending {
     asio::cancellation_signal cancel;
-    role_ptr role; ///< of an acquire that gave one
+    role_ptr role; ///< the result of acquire()
     std::exception_ptr thrown;
     bool done = false;
 };
 
 using pending_ptr = std::shared_ptr<pending>;
 
-awaitable<role_ptr> acquire(std::shared_ptr<role_scheduler> from, std::string name)
+awaitable<role_ptr> acquire(std::shared_ptr<role_scheduler> scheduler, std::string name)
 {
-    auto role = co_await from->acquire(std::move(name));
+    auto role = co_await scheduler->acquire(std::move(name));
     co_return role;
 }
 
-awaitable<void> wait_for_loss(held_role& of)
+awaitable<void> wait_for_loss(held_role& role)
 {
-    co_await of.lost();
+    co_await role.lost();
 }
 
 pending_ptr begin_acquire(const asio::any_io_executor& executor,
-                          const std::shared_ptr<role_scheduler>& from, std::string name = "role")
+                          const std::shared_ptr<role_scheduler>& scheduler,
+                          std::string name = "role")
 {
     const auto begun = std::make_shared<pending>();
-    asio::co_spawn(executor, acquire(from, std::move(name)),
+    asio::co_spawn(executor, acquire(scheduler, std::move(name)),
                    asio::bind_cancellation_slot(begun->cancel.slot(),
                                                 [begun](std::exception_ptr thrown, role_ptr role) {
                                                     begun->thrown = thrown;
@@ -59,11 +60,11 @@ pending_ptr begin_acquire(const asio::any_io_executor& executor,
     return begun;
 }
 
-pending_ptr begin_loss(const asio::any_io_executor& executor, held_role& of)
+pending_ptr begin_loss(const asio::any_io_executor& executor, held_role& role)
 {
     const auto begun = std::make_shared<pending>();
     asio::co_spawn(
-        executor, wait_for_loss(of),
+        executor, wait_for_loss(role),
         asio::bind_cancellation_slot(begun->cancel.slot(), [begun](std::exception_ptr thrown) {
             begun->thrown = thrown;
             begun->done = true;
@@ -71,15 +72,15 @@ pending_ptr begin_loss(const asio::any_io_executor& executor, held_role& of)
     return begun;
 }
 
-/// Lets everybody else do what they can do at once.
-awaitable<void> settle()
+/// Runs the handlers that are ready.
+awaitable<void> run_ready_handlers()
 {
     const auto executor = co_await asio::this_coro::executor;
     for (int i = 0; i < 200; ++i)
         co_await asio::post(executor, asio::use_awaitable);
 }
 
-awaitable<void> pass(const role_fixture& fixture, duration span)
+awaitable<void> let_time_pass(const role_fixture& fixture, duration span)
 {
     if (fixture.advance) {
         co_await fixture.advance(span);
@@ -89,72 +90,74 @@ awaitable<void> pass(const role_fixture& fixture, duration span)
     co_await timer.async_wait(asio::use_awaitable);
 }
 
-/// Lets time pass until `done`, for as long as a test may take.
-awaitable<void> wait_until(const role_fixture& fixture, const bool& done, std::string what)
+/// Lets time pass until `done`; fails after `max_leases` lease durations.
+awaitable<void> wait_until(const role_fixture& fixture, const bool& done, std::string violation)
 {
-    co_await settle();
-    for (int part = 0; part < parts * patience && !done; ++part)
-        co_await pass(fixture, fixture.lease_duration / parts);
-    expect(done, what);
+    co_await run_ready_handlers();
+    for (int poll = 0; poll < polls_per_lease * max_leases && !done; ++poll)
+        co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+    expect(done, violation);
 }
 
-awaitable<role_ptr> take(const role_fixture& fixture, std::shared_ptr<role_scheduler> from,
-                         std::string name = "role")
+awaitable<role_ptr> acquire_free(const role_fixture& fixture,
+                                 std::shared_ptr<role_scheduler> scheduler,
+                                 std::string name = "role")
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto begun = begin_acquire(executor, from, std::move(name));
-    co_await wait_until(fixture, begun->done, "a role that nobody holds was not given");
+    const auto begun = begin_acquire(executor, scheduler, std::move(name));
+    co_await wait_until(fixture, begun->done, "acquire() of a free role did not complete");
     if (begun->thrown)
         std::rethrow_exception(begun->thrown);
-    expect(begun->role != nullptr, "an acquire gave no role");
+    expect(begun->role != nullptr, "acquire() returned a null pointer");
     co_return std::move(begun->role);
 }
 
 awaitable<void> a_free_role_is_held(const role_fixture& fixture)
 {
-    const auto role = co_await take(fixture, fixture.make_scheduler(), "a role");
-    expect(role->held(), "a role is not held that was acquired");
-    expect(role->name() == "a role", "a role has another name than was asked for");
-    expect(role->epoch() > 0, "the first epoch is not above zero");
+    const auto role = co_await acquire_free(fixture, fixture.make_scheduler(), "a role");
+    expect_equal(role->held(), true, "held() of an acquired role");
+    expect_equal(role->name(), "a role", "name() of an acquired role");
+    expect_greater(role->epoch(), std::uint64_t{0}, "epoch() of an acquired role");
 }
 
 awaitable<void> a_role_stays_with_its_holder(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto role = co_await acquire_free(fixture, fixture.make_scheduler());
     const auto other = begin_acquire(executor, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
     const auto epoch = role->epoch();
-    for (int part = 0; part < parts * 4; ++part) {
-        co_await pass(fixture, fixture.lease_duration / parts);
-        expect(role->held() && !loss->done, "a role was not renewed");
-        expect(!other->done, "two hold a role");
+    for (int poll = 0; poll < polls_per_lease * 4; ++poll) {
+        co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+        expect(role->held() && !loss->done, "the holder lost its role: the lease was not renewed");
+        expect(!other->done, "two schedulers hold the role at the same time");
     }
-    expect(role->epoch() == epoch, "a renewal changed the epoch");
+    expect_equal(role->epoch(), epoch, "epoch() after renewals");
     co_await role->release();
-    co_await wait_until(fixture, loss->done, "a role given back was not said to be lost");
-    co_await wait_until(fixture, other->done, "a role given back was not given to who waited");
+    co_await wait_until(fixture, loss->done, "lost() did not complete after release()");
+    co_await wait_until(fixture, other->done,
+                        "a waiting acquire() did not complete after release()");
 }
 
-/// What many do with one role, one after another.
+/// The state of schedulers that acquire one role in turn.
 struct contest {
     int holders = 0;
-    int rounds = 0;
-    bool twice = false;
+    int rounds = 0; ///< acquired and released
+    bool overlapped = false;
     bool done = false;
     std::uint64_t epoch = 0;
-    bool grew = true;
+    bool epochs_grew = true;
 };
 
-awaitable<void> compete(std::shared_ptr<role_scheduler> self, contest& all, int rounds,
+awaitable<void> compete(std::shared_ptr<role_scheduler> scheduler, contest& all, int rounds,
                         int contenders)
 {
     for (int round = 0; round < rounds; ++round) {
-        const auto role = co_await self->acquire("role");
-        all.twice = all.twice || ++all.holders > 1;
-        all.grew = all.grew && role->epoch() > all.epoch;
+        const auto role = co_await scheduler->acquire("role");
+        all.overlapped = ++all.holders > 1 || all.overlapped;
+        all.epochs_grew = all.epochs_grew && role->epoch() > all.epoch;
         all.epoch = role->epoch();
-        co_await settle();
+        co_await run_ready_handlers();
         --all.holders;
         co_await role->release();
         all.done = ++all.rounds == rounds * contenders;
@@ -173,97 +176,103 @@ awaitable<void> one_of_many_holds_a_role(const role_fixture& fixture)
                            if (problem)
                                std::rethrow_exception(problem);
                        });
-    // Each handover may take as long as those who wait do not look.
+    // Each handover may take a poll interval of the waiting schedulers.
     for (int tries = 0; tries < contenders * rounds && !all->done; ++tries) {
         const int before = all->rounds;
-        for (int part = 0; part < parts * patience && all->rounds == before && !all->done; ++part)
-            co_await pass(fixture, fixture.lease_duration / parts);
-        expect(all->rounds > before, "a role given back was not given to who waited");
+        for (int poll = 0;
+             poll < polls_per_lease * max_leases && all->rounds == before && !all->done; ++poll)
+            co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+        expect(all->rounds > before, "a waiting acquire() did not complete after release()");
     }
-    expect(all->done, "not everybody who waited held the role");
-    expect(!all->twice, "two held a role at the same time");
-    expect(all->grew, "the epoch did not grow from one holder to the next");
+    expect(all->done,
+           fmt::format("the role was acquired {} times of {}", all->rounds, contenders * rounds));
+    expect(!all->overlapped, "two schedulers held the role at the same time");
+    expect(all->epochs_grew, "the epoch did not grow from one holder to the next");
 }
 
 awaitable<void> one_scheduler_excludes_itself(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto scheduler = fixture.make_scheduler();
-    auto role = co_await take(fixture, scheduler);
+    auto role = co_await acquire_free(fixture, scheduler);
     const auto again = begin_acquire(executor, scheduler);
-    for (int part = 0; part < parts * 2; ++part)
-        co_await pass(fixture, fixture.lease_duration / parts);
-    expect(!again->done, "two holders of one scheduler hold a role");
+    for (int poll = 0; poll < polls_per_lease * 2; ++poll)
+        co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+    expect(!again->done, "one scheduler holds a role twice");
     role.reset();
-    co_await wait_until(fixture, again->done, "a role that was destroyed was not given back");
+    co_await wait_until(fixture, again->done,
+                        "a waiting acquire() did not complete after the held role was destroyed");
 }
 
-awaitable<void> roles_are_apart(const role_fixture& fixture)
+awaitable<void> role_names_are_case_sensitive(const role_fixture& fixture)
 {
     const auto scheduler = fixture.make_scheduler();
-    const auto one = co_await take(fixture, scheduler, "role");
-    const auto other = co_await take(fixture, scheduler, "Role");
-    expect(one->held() && other->held(), "a role was taken with another one");
+    const auto one = co_await acquire_free(fixture, scheduler, "role");
+    const auto other = co_await acquire_free(fixture, scheduler, "Role");
+    expect(one->held() && other->held(), "roles whose names differ in case are not both held");
 }
 
 awaitable<void> a_waiting_acquire_can_be_cancelled(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto role = co_await acquire_free(fixture, fixture.make_scheduler());
     const auto other = fixture.make_scheduler();
     const auto waiting = begin_acquire(executor, other);
-    co_await pass(fixture, fixture.lease_duration / parts);
-    expect(!waiting->done, "two hold a role");
+    co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+    expect(!waiting->done, "two schedulers hold the role at the same time");
     waiting->cancel.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 10 && !waiting->done; ++i)
-        co_await settle(); // no time passes
-    expect(waiting->done, "an acquire that waits was not cancelled at once");
-    expect(waiting->thrown != nullptr, "a cancelled acquire gave a role");
+        co_await run_ready_handlers(); // without time passing
+    expect(waiting->done, "a cancelled acquire() did not complete at once");
+    expect(waiting->thrown != nullptr, "a cancelled acquire() did not throw");
     co_await role->release();
-    const auto next = co_await take(fixture, other);
-    expect(next->held(), "the one who was cancelled took the role all the same");
+    const auto next = co_await acquire_free(fixture, other);
+    expect(next->held(), "the role is not held after an acquire() that follows a cancelled one");
 }
 
 awaitable<void> a_wait_for_a_loss_can_be_cancelled(const role_fixture& fixture)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto role = co_await acquire_free(fixture, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
-    co_await settle();
+    co_await run_ready_handlers();
     loss->cancel.emit(asio::cancellation_type::terminal);
     for (int i = 0; i < 10 && !loss->done; ++i)
-        co_await settle();
-    expect(loss->done && loss->thrown, "a wait for a loss was not cancelled");
-    co_await pass(fixture, fixture.lease_duration / 2);
-    expect(role->held(), "a cancelled wait lost the role");
+        co_await run_ready_handlers();
+    expect(loss->done && loss->thrown, "a cancelled lost() did not complete with an exception");
+    co_await let_time_pass(fixture, fixture.lease_duration / 2);
+    expect(role->held(), "the role is not held after lost() was cancelled");
 }
 
-awaitable<void> a_holder_that_reaches_nobody_knows_before_the_next(const role_fixture& fixture)
+awaitable<void> a_partitioned_holder_notices_before_the_next_holds(const role_fixture& fixture)
 {
     if (!fixture.partition_first)
         co_return;
     const auto executor = co_await asio::this_coro::executor;
-    const auto role = co_await take(fixture, fixture.make_scheduler());
+    const auto role = co_await acquire_free(fixture, fixture.make_scheduler());
     const auto loss = begin_loss(executor, *role);
     const auto next = begin_acquire(executor, fixture.make_scheduler());
-    co_await pass(fixture, fixture.lease_duration / 2);
+    co_await let_time_pass(fixture, fixture.lease_duration / 2);
     fixture.partition_first();
-    for (int part = 0; part < parts * patience && !next->done; ++part) {
-        co_await pass(fixture, fixture.lease_duration / parts);
-        expect(!next->done || !role->held(), "two hold a role");
+    for (int poll = 0; poll < polls_per_lease * max_leases && !next->done; ++poll) {
+        co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+        expect(!next->done || !role->held(), "two schedulers hold the role at the same time");
     }
-    expect(next->done && next->role, "the role of one who is gone was not given to the next");
-    co_await wait_until(fixture, loss->done, "a loss was not told");
-    expect(!role->held(), "a lost role is held");
-    expect(next->role->epoch() > role->epoch(), "the next holder's epoch is not greater");
-    co_await role->release(); // of a role that is not held: nothing
-    co_await pass(fixture, fixture.lease_duration / parts);
-    expect(next->role->held(), "one who lost the role gave it back for another");
+    expect(next->done && next->role,
+           "a waiting acquire() did not complete after the holder was partitioned");
+    co_await wait_until(fixture, loss->done,
+                        "lost() did not complete after the holder was partitioned");
+    expect_equal(role->held(), false, "held() of a lost role");
+    expect_greater(next->role->epoch(), role->epoch(), "epoch() of the next holder");
+    co_await role->release(); // no effect: the role is lost
+    co_await let_time_pass(fixture, fixture.lease_duration / polls_per_lease);
+    expect(next->role->held(), "release() of a lost role released the next holder's role");
 }
 
 awaitable<void> a_role_needs_a_name(const role_fixture& fixture)
 {
-    co_await expect_refused_argument(acquire(fixture.make_scheduler(), ""), "a role without a name");
+    co_await expect_refused_argument(acquire(fixture.make_scheduler(), ""),
+                                     "a role without a name");
 }
 
 struct entry {
@@ -276,11 +285,11 @@ constexpr entry entries[] = {
     {"a_role_stays_with_its_holder", a_role_stays_with_its_holder},
     {"one_of_many_holds_a_role", one_of_many_holds_a_role},
     {"one_scheduler_excludes_itself", one_scheduler_excludes_itself},
-    {"roles_are_apart", roles_are_apart},
+    {"role_names_are_case_sensitive", role_names_are_case_sensitive},
     {"a_waiting_acquire_can_be_cancelled", a_waiting_acquire_can_be_cancelled},
     {"a_wait_for_a_loss_can_be_cancelled", a_wait_for_a_loss_can_be_cancelled},
-    {"a_holder_that_reaches_nobody_knows_before_the_next",
-     a_holder_that_reaches_nobody_knows_before_the_next},
+    {"a_partitioned_holder_notices_before_the_next_holds",
+     a_partitioned_holder_notices_before_the_next_holds},
     {"a_role_needs_a_name", a_role_needs_a_name},
 };
 
@@ -294,15 +303,15 @@ void run_check(const entry& check, const role_fixture_factory& make_fixture)
         thrown = problem;
         done = true;
         if (problem)
-            context.stop(); // somebody may wait for ever
+            context.stop(); // other operations may never complete
     });
     while (!done && context.run_one() > 0)
         ;
     if (!thrown)
-        context.run_for(std::chrono::seconds{2}); // roles are given back in the background
+        context.run_for(std::chrono::seconds{2}); // roles are released in the background
     if (thrown)
         std::rethrow_exception(thrown);
-    expect(done, "nothing was left to do before a call of the scheduler completed");
+    expect(done, "the context ran out of work before a call of the scheduler completed");
 }
 
 } // namespace
@@ -310,9 +319,9 @@ void run_check(const entry& check, const role_fixture_factory& make_fixture)
 std::vector<role_check> role_conformance_checks()
 {
     std::vector<role_check> checks;
-    for (const auto& each : entries)
-        checks.push_back({each.name, [&each](const role_fixture_factory& make_fixture) {
-                              run_check(each, make_fixture);
+    for (const auto& check : entries)
+        checks.push_back({check.name, [&check](const role_fixture_factory& make_fixture) {
+                              run_check(check, make_fixture);
                           }});
     return checks;
 }

@@ -16,28 +16,27 @@ awaitable<record> with_messages(fixture& test, std::string foreign_id, int count
         batch.push_back(send(run.id, fmt::format("message {}", i + 1)));
     co_await test.accept(std::move(batch));
     auto stored = co_await test.stored(run.id);
-    expect_number(stored.inbox_pending, count, "messages after deliveries");
-    expect_number(stored.inbox_last, count, "the newest message after deliveries");
+    expect_equal(stored.inbox_pending, count, "inbox_pending after deliveries");
+    expect_equal(stored.inbox_last, count, "inbox_last after deliveries");
     co_return stored;
 }
 
-awaitable<void> expect_outcome(fixture& test, run_id run, settlement wanted)
+awaitable<void> expect_outcome(fixture& test, run_id run, settlement expected)
 {
-    const auto got = co_await test.store().outcome(run, wanted.sequence);
-    expect(got.has_value(), fmt::format("message {} has no outcome", wanted.sequence));
-    expect(*got == wanted,
-           fmt::format("the outcome of message {} is not the expected one: {} {}", wanted.sequence,
-                       static_cast<int>(got->outcome), got->detail));
+    const auto actual = co_await test.store().outcome(run, expected.sequence);
+    expect_equal(actual, std::optional{expected},
+                 fmt::format("outcome() of message {}", expected.sequence));
 }
 
-awaitable<void> expect_inbox(fixture& test, run_id run, std::vector<std::uint64_t> wanted)
+awaitable<void> expect_inbox(fixture& test, run_id run, std::vector<std::uint64_t> expected)
 {
     const auto inbox = co_await test.store().inbox(run, 0, 100);
-    expect_number(inbox.size(), wanted.size(), "messages in the inbox");
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-        expect_number(inbox[i].sequence, wanted[i], "a message in the inbox");
+    std::vector<std::uint64_t> actual;
+    for (const message& waiting : inbox)
+        actual.push_back(waiting.sequence);
+    expect_equal(actual, expected, "sequences of the messages in the inbox");
     const auto stored = co_await test.stored(run);
-    expect_number(stored.inbox_pending, wanted.size(), "inbox_pending");
+    expect_equal(stored.inbox_pending, expected.size(), "inbox_pending");
 }
 
 awaitable<void> settled_messages_leave_the_inbox(fixture& test)
@@ -49,11 +48,11 @@ awaitable<void> settled_messages_leave_the_inbox(fixture& test)
                       {5, message_outcome::expired, "too late"}};
     co_await test.accept_one(change);
     co_await expect_inbox(test, run.id, {3, 4, 6});
-    for (const settlement& wanted : change.settled)
-        co_await expect_outcome(test, run.id, wanted);
+    for (const settlement& expected : change.settled)
+        co_await expect_outcome(test, run.id, expected);
     co_await expect_outcome(test, run.id, {3, message_outcome::pending, ""});
 
-    // What was settled stays so; what never was sent cannot be settled.
+    // A settled message keeps its outcome. A message that was never sent cannot be settled.
     run = co_await test.stored(run.id);
     auto again = step_of(next_of(run));
     again.settled = {{2, message_outcome::failed, "changed"},
@@ -65,7 +64,7 @@ awaitable<void> settled_messages_leave_the_inbox(fixture& test)
     co_await expect_outcome(test, run.id, {2, message_outcome::handled, ""});
     co_await expect_outcome(test, run.id, {3, message_outcome::failed, "broke"});
     const auto never = co_await test.store().outcome(run.id, 77);
-    expect(!never, "a message that was never sent has an outcome");
+    expect_none(never, "outcome() of a message that was never sent");
 
     co_await test.accept_one(send(run.id, "one more"));
     co_await expect_inbox(test, run.id, {4, 6, 7});
@@ -81,16 +80,16 @@ awaitable<void> the_store_keeps_the_inbox_numbers(fixture& test)
     change.settled = {{1, message_outcome::handled, ""}};
     co_await test.accept_one(change);
     auto stored = co_await test.stored(run.id);
-    expect_number(stored.inbox_last, 2, "inbox_last after a transition");
-    expect_number(stored.inbox_pending, 1, "inbox_pending after a transition");
+    expect_equal(stored.inbox_last, 2, "inbox_last after a transition");
+    expect_equal(stored.inbox_pending, 1, "inbox_pending after a transition");
 
     auto fresh = test.make_run("fresh");
     fresh.inbox_last = 9;
     fresh.inbox_pending = 9;
     co_await test.accept_one(start_of(fresh));
     stored = co_await test.stored(fresh.id);
-    expect_number(stored.inbox_last, 0, "inbox_last of a new run");
-    expect_number(stored.inbox_pending, 0, "inbox_pending of a new run");
+    expect_equal(stored.inbox_last, 0, "inbox_last of a new run");
+    expect_equal(stored.inbox_pending, 0, "inbox_pending of a new run");
 }
 
 awaitable<void> refused_transitions_settle_nothing(fixture& test)
@@ -129,11 +128,11 @@ awaitable<void> the_end_of_a_run_settles_its_inbox(fixture& test)
         co_await expect_outcome(test, run.id,
                                 {4, message_outcome::rejected, "the run has finished"});
         const auto stored = co_await test.stored(run.id);
-        expect_wake(stored, {}, "a finished run with messages that nobody saw");
+        expect_wake(stored, {}, "a finished run with unseen messages");
     }
 }
 
-awaitable<void> a_finished_run_settles_the_order_to_delete(fixture& test)
+awaitable<void> a_finished_run_settles_a_delete_data_command(fixture& test)
 {
     auto run = co_await test.started("scrubbed");
     run = finish_of(run);
@@ -167,42 +166,44 @@ awaitable<void> unseen_messages_keep_their_run_due(fixture& test)
     const auto later = run.updated_at + 1h;
     const auto earlier = run.updated_at - 1h;
 
-    // A message came while the transition was made: the run is due now, or before if it asked so.
+    // A message came after the transition was decided: the run is due now or earlier.
     co_await test.accept_one(step({}, 1));
     auto stored = co_await test.stored(run.id);
-    expect_wake(stored, run.updated_at, "unseen message, no wish");
+    expect_wake(stored, run.updated_at, "unseen message, no wake_at");
     co_await test.accept_one(step(later, 0));
     stored = co_await test.stored(run.id);
-    expect_wake(stored, run.updated_at, "unseen message, a later wish");
+    expect_wake(stored, run.updated_at, "unseen message, a later wake_at");
     co_await test.accept_one(step(earlier, 1));
     stored = co_await test.stored(run.id);
-    expect_wake(stored, earlier, "unseen message, an earlier wish");
+    expect_wake(stored, earlier, "unseen message, an earlier wake_at");
 
-    // All messages were known: the transition has its way, though some may still be pending.
+    // All messages were known: the transition's wake_at is stored, even if messages are pending.
     co_await test.accept_one(step(later, 2));
     stored = co_await test.stored(run.id);
-    expect_wake(stored, later, "known messages, a later wish");
+    expect_wake(stored, later, "known messages, a later wake_at");
     co_await test.accept_one(step({}, 2));
     stored = co_await test.stored(run.id);
-    expect_wake(stored, {}, "known messages, no wish");
+    expect_wake(stored, {}, "known messages, no wake_at");
     co_await test.accept_one(step({}, ~0ull));
     stored = co_await test.stored(run.id);
     expect_wake(stored, {}, "more known messages than there are");
-    expect_number(stored.inbox_pending, 2, "messages after transitions that settled none");
+    expect_equal(stored.inbox_pending, 2,
+                 "inbox_pending after transitions that settled no message");
 }
 
-awaitable<void> long_inboxes_are_worked_off_in_order(fixture& test)
+awaitable<void> long_inboxes_are_processed_in_order(fixture& test)
 {
     auto run = co_await with_messages(test, "long", 300);
     std::uint64_t handled = 0;
     while (handled < 300) {
         const auto inbox = co_await test.store().inbox(run.id, 0, 50);
-        expect(!inbox.empty(), "an inbox is empty before its end");
-        expect_number(inbox.front().sequence, handled + 1, "the next message");
+        expect(!inbox.empty(), fmt::format("inbox() is empty after {} of 300 messages", handled));
+        expect_equal(inbox.front().sequence, handled + 1,
+                     "sequence of the first message in the inbox");
         run = co_await test.stored(run.id);
         auto change = step_of(next_of(run));
-        for (const message& each : inbox)
-            change.settled.push_back({each.sequence, message_outcome::handled, ""});
+        for (const message& waiting : inbox)
+            change.settled.push_back({waiting.sequence, message_outcome::handled, ""});
         handled += inbox.size();
         co_await test.accept_one(change);
     }
@@ -219,9 +220,10 @@ std::span<const check_entry> settlement_checks()
         {"the_store_keeps_the_inbox_numbers", the_store_keeps_the_inbox_numbers},
         {"refused_transitions_settle_nothing", refused_transitions_settle_nothing},
         {"the_end_of_a_run_settles_its_inbox", the_end_of_a_run_settles_its_inbox},
-        {"a_finished_run_settles_the_order_to_delete", a_finished_run_settles_the_order_to_delete},
+        {"a_finished_run_settles_a_delete_data_command",
+         a_finished_run_settles_a_delete_data_command},
         {"unseen_messages_keep_their_run_due", unseen_messages_keep_their_run_due},
-        {"long_inboxes_are_worked_off_in_order", long_inboxes_are_worked_off_in_order},
+        {"long_inboxes_are_processed_in_order", long_inboxes_are_processed_in_order},
     }};
     return checks;
 }

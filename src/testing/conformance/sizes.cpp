@@ -1,4 +1,4 @@
-// Checks of what is empty and what is as large as an engine lets it be.
+// Checks of empty values and of the largest values that an engine allows.
 #include "testing/conformance/fixture.hpp"
 
 #include <array>
@@ -7,13 +7,13 @@ namespace pawl::testing {
 
 namespace {
 
-/// engine_options::max_object_size by default; a store has no limit of its own below it.
+/// The default of engine_options::max_object_size. A store must not have a lower limit.
 constexpr std::size_t large = 1024 * 1024;
 
-/// The longest foreign id, workflow's key or message's key that an engine lets through.
+/// The longest foreign id, start key or message key that an engine accepts.
 constexpr std::size_t longest_name = 1024;
 
-/// Every byte value, over and over, so that nothing can be left out or taken for an end.
+/// A string with every byte value, NUL included.
 std::string bytes_of(std::size_t size)
 {
     std::string text(size, '\0');
@@ -22,7 +22,7 @@ std::string bytes_of(std::size_t size)
     return text;
 }
 
-/// Four bytes a character.
+/// Characters of four bytes each.
 std::string long_name()
 {
     std::string name;
@@ -46,16 +46,16 @@ awaitable<void> large_objects_come_back(fixture& test)
 
 awaitable<void> large_messages_come_back(fixture& test)
 {
-    const auto run = co_await test.started("large mail");
+    const auto run = co_await test.started("large messages");
     for (const auto size : {large, std::size_t{0}}) {
         auto sent = send(run.id, "call");
         sent.content.payload = bytes_of(size);
         co_await test.accept_one(sent);
     }
     const auto inbox = co_await test.store().inbox(run.id, 0, 10);
-    expect_number(inbox.size(), 2, "messages in the inbox");
-    expect(inbox[0].payload == bytes_of(large), "a payload of 1 MiB comes back in another form");
-    expect(inbox[1].payload.empty(), "an empty payload comes back in another form");
+    expect_equal(inbox.size(), 2, "messages in the inbox");
+    expect_equal(inbox[0].payload, bytes_of(large), "payload of 1 MiB");
+    expect_equal(inbox[1].payload, "", "empty payload");
 }
 
 awaitable<void> long_names_come_back(fixture& test)
@@ -64,19 +64,21 @@ awaitable<void> long_names_come_back(fixture& test)
     run.start_key = long_name();
     co_await test.accept_one(start_of(run));
     const auto latest = co_await test.store().latest(run.workflow, run.foreign_id);
-    expect(latest && latest->id == run.id, "a foreign id of 1,024 bytes is not found");
+    expect(latest.has_value(), "latest() found no run with a foreign id of 1,024 bytes");
+    expect_equal(latest->id, run.id, "latest() of a foreign id of 1,024 bytes");
     auto again = run;
     again.id = test.make_run("another").id;
     const auto repeated = co_await test.apply_one(start_of(again));
-    expect_status(repeated, apply_status::duplicate, "a start key of 1,024 bytes, again");
+    expect_status(repeated, apply_status::duplicate, "a repeated start key of 1,024 bytes");
 
     auto sent = send(run.id, long_name());
     sent.content.key = long_name();
     co_await test.accept_one(sent);
     const auto twice = co_await test.apply_one(sent);
-    expect_status(twice, apply_status::duplicate, "a message key of 1,024 bytes, again");
+    expect_status(twice, apply_status::duplicate, "a repeated message key of 1,024 bytes");
     const auto inbox = co_await test.store().inbox(run.id, 0, 10);
-    expect(inbox.size() == 1 && inbox[0].name == long_name(), "a long name comes back cut");
+    expect_equal(inbox.size(), 1, "messages in the inbox");
+    expect_equal(inbox[0].name, long_name(), "message name of 1,024 bytes");
 }
 
 } // namespace

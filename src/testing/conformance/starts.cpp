@@ -9,12 +9,11 @@ namespace {
 awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
 {
     auto holder = co_await test.started("held");
-    for (const auto rule :
+    for (const auto policy :
          {id_reuse_policy::allow_after_finish, id_reuse_policy::reject_duplicate}) {
-        const auto refused = co_await test.apply_one(start_of(test.make_run("held"), rule));
+        const auto refused = co_await test.apply_one(start_of(test.make_run("held"), policy));
         expect_status(refused, apply_status::already_running, "a second start");
-        expect(refused.existing == holder.id,
-               "already_running does not name the run that is there");
+        expect_equal(refused.existing, holder.id, "apply_result::existing of a second start");
     }
     co_await test.started("free");
     co_await test.started("held", "another workflow");
@@ -31,7 +30,7 @@ awaitable<void> one_unfinished_run_holds_a_foreign_id(fixture& test)
     const auto second = co_await test.started("held");
     const auto again = co_await test.apply_one(start_of(test.make_run("held")));
     expect_status(again, apply_status::already_running, "a start beside the second run");
-    expect(again.existing == second.id, "already_running does not name the second run");
+    expect_equal(again.existing, second.id, "apply_result::existing beside the second run");
 }
 
 awaitable<void> each_finished_state_frees_the_foreign_id(fixture& test)
@@ -43,7 +42,7 @@ awaitable<void> each_finished_state_frees_the_foreign_id(fixture& test)
     }
 }
 
-awaitable<void> once_allows_one_run_for_ever(fixture& test)
+awaitable<void> reject_duplicate_allows_one_run(fixture& test)
 {
     const auto first = test.make_run("only");
     co_await test.accept_one(start_of(first, id_reuse_policy::reject_duplicate));
@@ -53,19 +52,19 @@ awaitable<void> once_allows_one_run_for_ever(fixture& test)
         co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
     expect_status(refused, apply_status::already_ran,
                   "a second start with id_reuse_policy::reject_duplicate");
-    expect(refused.existing == first.id, "already_ran does not name the run that is there");
+    expect_equal(refused.existing, first.id, "apply_result::existing of already_ran");
 
-    // The rule is the new trigger's, not the old run's.
+    // The policy of the new start decides, not that of the finished run.
     const auto second = co_await test.started("only");
     const auto beside =
         co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
     expect_status(beside, apply_status::already_running,
                   "id_reuse_policy::reject_duplicate beside an unfinished run");
-    expect(beside.existing == second.id, "already_running does not name the unfinished run");
+    expect_equal(beside.existing, second.id, "apply_result::existing beside an unfinished run");
     co_await test.accept_one(step_of(finish_of(second)));
     const auto last =
         co_await test.apply_one(start_of(test.make_run("only"), id_reuse_policy::reject_duplicate));
-    expect(last.existing == second.id, "already_ran does not name the latest run");
+    expect_equal(last.existing, second.id, "apply_result::existing of already_ran: the latest run");
 }
 
 awaitable<void> a_start_key_makes_a_trigger_repeatable(fixture& test)
@@ -76,25 +75,27 @@ awaitable<void> a_start_key_makes_a_trigger_repeatable(fixture& test)
     auto repeat = test.make_run("keyed");
     repeat.start_key = "click-1";
     auto result = co_await test.apply_one(start_of(repeat));
-    expect_status(result, apply_status::duplicate, "the same start key while the run goes on");
-    expect(result.existing == first.id, "duplicate does not name the run that is there");
+    expect_status(result, apply_status::duplicate,
+                  "the same start key while the run is unfinished");
+    expect_equal(result.existing, first.id, "apply_result::existing while the run is unfinished");
 
     auto other_key = test.make_run("keyed");
     other_key.start_key = "click-2";
     result = co_await test.apply_one(start_of(other_key));
-    expect_status(result, apply_status::already_running, "another start key while the run goes on");
+    expect_status(result, apply_status::already_running,
+                  "another start key while the run is unfinished");
 
     co_await test.accept_one(step_of(finish_of(first)));
-    for (const auto rule :
+    for (const auto policy :
          {id_reuse_policy::allow_after_finish, id_reuse_policy::reject_duplicate}) {
-        result = co_await test.apply_one(start_of(repeat, rule));
+        result = co_await test.apply_one(start_of(repeat, policy));
         expect_status(result, apply_status::duplicate, "the same start key after the run");
-        expect(result.existing == first.id, "duplicate does not name the finished run");
+        expect_equal(result.existing, first.id, "apply_result::existing after the run");
     }
     co_await test.accept_one(start_of(other_key));
     result = co_await test.apply_one(start_of(repeat));
     expect_status(result, apply_status::duplicate, "an older start key beside a newer run");
-    expect(result.existing == first.id, "duplicate does not name the older run");
+    expect_equal(result.existing, first.id, "apply_result::existing beside a newer run");
 }
 
 awaitable<void> start_keys_belong_to_their_foreign_id(fixture& test)
@@ -107,25 +108,25 @@ awaitable<void> start_keys_belong_to_their_foreign_id(fixture& test)
     third.start_key = "shared";
     co_await test.accept({start_of(first), start_of(second), start_of(third)});
 
-    // No key is no key: it is never a duplicate.
+    // Starts without a key are never duplicates.
     auto plain = co_await test.started("plain");
     co_await test.accept_one(step_of(finish_of(plain)));
     co_await test.started("plain");
 }
 
-awaitable<void> a_run_id_is_taken_once(fixture& test)
+awaitable<void> a_run_id_is_unique(fixture& test)
 {
     const auto run = co_await test.started("mine");
-    auto thief = test.make_run("other");
-    thief.id = run.id;
-    const auto refused = co_await test.apply_one(start_of(thief));
-    expect_status(refused, apply_status::conflict, "a start with a run id that is taken");
+    auto other = test.make_run("other");
+    other.id = run.id;
+    const auto refused = co_await test.apply_one(start_of(other));
+    expect_status(refused, apply_status::conflict, "a start with a run id that is in use");
     const auto kept = co_await test.stored(run.id);
-    expect_record(kept, run, "after a start with its id");
+    expect_record(kept, run, "after a refused start with its id");
     const auto repeated = co_await test.apply_one(start_of(run));
-    expect_status(repeated, apply_status::conflict, "the same start again, without a key");
+    expect_status(repeated, apply_status::conflict, "the same start repeated without a key");
     const auto nothing = co_await test.store().latest("orders", "other");
-    expect(!nothing, "a refused start left a run");
+    expect_none(nothing, "latest() after a refused start");
 }
 
 awaitable<void> refused_starts_leave_nothing(fixture& test)
@@ -136,11 +137,11 @@ awaitable<void> refused_starts_leave_nothing(fixture& test)
     const auto result = co_await test.apply_one(start_of(refused));
     expect_status(result, apply_status::already_running, "a second start");
     const auto found = co_await test.store().find(refused.id);
-    expect(!found, "a refused start is found by its id");
+    expect_none(found, "find() after a refused start");
     const auto history = co_await test.store().history(refused.id, 0, 10);
-    expect(history.empty(), "a refused start has a history");
+    expect_none(history, "history() after a refused start");
     const auto log = co_await test.store().events(0, 0, 10);
-    expect_number(log.size(), 1, "events after one accepted start");
+    expect_equal(log.size(), 1, "events after one accepted start");
 }
 
 awaitable<void> a_run_may_start_finished(fixture& test)
@@ -155,7 +156,7 @@ awaitable<void> a_run_may_start_finished(fixture& test)
     const auto refused = co_await test.apply_one(start_of(third));
     expect_status(refused, apply_status::already_running,
                   "a finished start beside an unfinished run");
-    expect(refused.existing == second.id, "already_running does not name the unfinished run");
+    expect_equal(refused.existing, second.id, "apply_result::existing of a finished start");
 }
 
 } // namespace
@@ -165,10 +166,10 @@ std::span<const check_entry> start_checks()
     static constexpr std::array<check_entry, 8> checks{{
         {"one_unfinished_run_holds_a_foreign_id", one_unfinished_run_holds_a_foreign_id},
         {"each_finished_state_frees_the_foreign_id", each_finished_state_frees_the_foreign_id},
-        {"once_allows_one_run_for_ever", once_allows_one_run_for_ever},
+        {"reject_duplicate_allows_one_run", reject_duplicate_allows_one_run},
         {"a_start_key_makes_a_trigger_repeatable", a_start_key_makes_a_trigger_repeatable},
         {"start_keys_belong_to_their_foreign_id", start_keys_belong_to_their_foreign_id},
-        {"a_run_id_is_taken_once", a_run_id_is_taken_once},
+        {"a_run_id_is_unique", a_run_id_is_unique},
         {"refused_starts_leave_nothing", refused_starts_leave_nothing},
         {"a_run_may_start_finished", a_run_may_start_finished},
     }};

@@ -23,11 +23,11 @@ using ids = std::vector<std::string>;
 
 stream_event event_of(std::string id)
 {
-    stream_event made;
-    made.id = std::move(id);
-    made.key = "key";
-    made.at = beginning;
-    return made;
+    stream_event sent;
+    sent.id = std::move(id);
+    sent.key = "key";
+    sent.at = beginning;
+    return sent;
 }
 
 std::vector<stream_event> events_of(const ids& names)
@@ -38,7 +38,7 @@ std::vector<stream_event> events_of(const ids& names)
     return events;
 }
 
-/// A receive that is under way.
+/// A receive that may not have completed.
 struct pending {
     asio::cancellation_signal cancel;
     std::optional<std::vector<stream_event>> events;
@@ -67,54 +67,56 @@ std::shared_ptr<pending> begin_receive(const asio::any_io_executor& executor, ev
     return begun;
 }
 
-/// Lets everybody else go on, until `done`, for as long as a test may take.
-awaitable<void> wait_until(const bool& done, std::string what)
+/// Runs other handlers until `done`; fails after 2 s.
+awaitable<void> wait_until(const bool& done, std::string violation)
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{2};
     while (!done) {
-        expect(std::chrono::steady_clock::now() < end, what);
+        expect(std::chrono::steady_clock::now() < end, violation);
         co_await asio::post(executor, asio::use_awaitable);
     }
 }
 
-/// Receives until as many events have come, and fails unless they are these.
-awaitable<void> expect_events(event_receiver& from, ids wanted, std::string what)
+/// Receives as many events as `expected` has, and compares their ids.
+awaitable<void> expect_events(event_receiver& receiver, ids expected, std::string subject)
 {
     const auto executor = co_await asio::this_coro::executor;
-    ids got;
-    while (got.size() < wanted.size()) {
-        const auto begun = begin_receive(executor, from, wanted.size() - got.size());
+    ids actual;
+    while (actual.size() < expected.size()) {
+        const auto pending_receive =
+            begin_receive(executor, receiver, expected.size() - actual.size());
         std::exception_ptr late;
         try {
-            co_await wait_until(begun->done, what + ": no event was received");
+            co_await wait_until(pending_receive->done,
+                                fmt::format("{}: received {} events of {}", subject, actual.size(),
+                                            expected.size()));
         } catch (...) {
             late = std::current_exception();
         }
         if (late) {
-            begun->cancel.emit(asio::cancellation_type::terminal);
-            co_await wait_until(begun->done,
-                                what + ": no event was received, nor was it cancelled");
+            pending_receive->cancel.emit(asio::cancellation_type::terminal);
+            co_await wait_until(pending_receive->done,
+                                subject + ": the cancelled receive did not complete");
             std::rethrow_exception(late);
         }
-        if (begun->thrown)
-            std::rethrow_exception(begun->thrown);
-        expect(!begun->events->empty(), what + ": no events were received");
-        for (const auto& each : *begun->events)
-            got.push_back(each.id);
+        if (pending_receive->thrown)
+            std::rethrow_exception(pending_receive->thrown);
+        expect(!pending_receive->events->empty(),
+               subject + ": receive() completed without an event");
+        for (const auto& received : *pending_receive->events)
+            actual.push_back(received.id);
     }
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-        expect(got[i] == wanted[i],
-               fmt::format("{}: event {} is {} instead of {}", what, i, got[i], wanted[i]));
+    expect_equal(actual, expected, subject + ": ids of the received events");
 }
 
 awaitable<void> a_consumer_begins_at_the_beginning(event_streamer& streamer)
 {
     co_await streamer.send("news", events_of({"1", "2"}));
     const auto receiver = co_await streamer.subscribe("news", "reader");
-    co_await expect_events(*receiver, {"1", "2"}, "events of before");
+    co_await expect_events(*receiver, {"1", "2"}, "events sent before the subscription");
     co_await streamer.send("news", events_of({"3"}));
-    co_await expect_events(*receiver, {"3"}, "an event of after");
+    co_await expect_events(*receiver, {"3"}, "an event sent after the subscription");
 }
 
 awaitable<void> latest_is_fixed_when_the_subscription_completes(event_streamer& streamer)
@@ -125,7 +127,7 @@ awaitable<void> latest_is_fixed_when_the_subscription_completes(event_streamer& 
     co_await expect_events(*receiver, {"3"}, "an event sent before the first receive");
 }
 
-awaitable<void> latest_of_a_known_consumer_goes_on(event_streamer& streamer)
+awaitable<void> latest_of_a_known_consumer_resumes_at_its_cursor(event_streamer& streamer)
 {
     {
         const auto receiver = co_await streamer.subscribe("news", "reader", subscribe_from::latest);
@@ -135,10 +137,10 @@ awaitable<void> latest_of_a_known_consumer_goes_on(event_streamer& streamer)
     }
     co_await streamer.send("news", events_of({"2"}));
     const auto receiver = co_await streamer.subscribe("news", "reader", subscribe_from::latest);
-    co_await expect_events(*receiver, {"2"}, "an event sent while nobody listened");
+    co_await expect_events(*receiver, {"2"}, "an event sent without a receiver");
 }
 
-awaitable<void> what_is_not_acknowledged_comes_again(event_streamer& streamer)
+awaitable<void> unacknowledged_events_are_redelivered(event_streamer& streamer)
 {
     co_await streamer.send("news", events_of({"1", "2", "3"}));
     {
@@ -150,7 +152,7 @@ awaitable<void> what_is_not_acknowledged_comes_again(event_streamer& streamer)
     const auto again = co_await streamer.subscribe("news", "reader");
     co_await expect_events(*again, {"2", "3"}, "events without an acknowledgement");
     {
-        // Also of one that began with the latest, before it acknowledged anything.
+        // The same holds for a consumer that subscribed from the latest event.
         const auto late = co_await streamer.subscribe("news", "late", subscribe_from::latest);
         co_await streamer.send("news", events_of({"4"}));
         co_await expect_events(*late, {"4"}, "an event for a late consumer");
@@ -159,7 +161,7 @@ awaitable<void> what_is_not_acknowledged_comes_again(event_streamer& streamer)
     co_await expect_events(*late, {"4"}, "an event that a late consumer did not acknowledge");
 }
 
-awaitable<void> consumers_and_topics_are_apart(event_streamer& streamer)
+awaitable<void> consumers_and_topics_are_independent(event_streamer& streamer)
 {
     co_await streamer.send("news", events_of({"1"}));
     co_await streamer.send("News", events_of({"2"}));
@@ -170,14 +172,15 @@ awaitable<void> consumers_and_topics_are_apart(event_streamer& streamer)
     const auto elsewhere = co_await streamer.subscribe("News", "reader");
     co_await expect_events(*other, {"1"}, "another consumer");
     co_await expect_events(*elsewhere, {"2"}, "the same consumer on another topic");
-    // Names that would be the same if they were only joined.
+    // Pairs of a topic and a consumer whose concatenations are equal.
     co_await streamer.send("a/b", events_of({"3"}));
     co_await streamer.send("a", events_of({"4"}));
     const auto joined = co_await streamer.subscribe("a/b", "c");
     const auto first = co_await joined->receive(10);
     co_await joined->ack(first.back().position + 5);
     const auto split = co_await streamer.subscribe("a", "b/c");
-    co_await expect_events(*split, {"4"}, "a consumer whose name looks like another's");
+    co_await expect_events(*split, {"4"},
+                           "a consumer whose topic and name concatenate to another's");
 }
 
 awaitable<void> events_come_back_whole(event_streamer& streamer)
@@ -192,17 +195,17 @@ awaitable<void> events_come_back_whole(event_streamer& streamer)
     co_await streamer.send("news", {sent});
     const auto receiver = co_await streamer.subscribe("news", "reader");
     auto events = co_await receiver->receive(1);
-    expect(events.front().position > 0, "the first position is not above zero");
+    expect_greater(events.front().position, std::uint64_t{0}, "position of the first event");
     events.front().position = 0;
-    expect(events.front() == sent, "an event is not what was sent");
+    expect_equal(events.front(), sent, "received event");
 }
 
 awaitable<void> an_id_is_stored_once(event_streamer& streamer)
 {
     const auto first = co_await streamer.send("news", events_of({"1", "2"}));
     const auto again = co_await streamer.send("news", events_of({"2", "3"}));
-    expect_number(again.size(), 2, "positions of two events");
-    expect(again.front() == first.back(), "a repeated event has another position");
+    expect_equal(again.size(), 2, "positions of two events");
+    expect_equal(again.front(), first.back(), "position of a repeated event");
     const auto receiver = co_await streamer.subscribe("news", "reader");
     co_await expect_events(*receiver, {"1", "2", "3"}, "events of which one was sent twice");
 }
@@ -216,11 +219,14 @@ awaitable<void> a_receiver_waits_and_wakes(event_streamer& streamer)
     const auto second = begin_receive(executor, *two);
     for (int i = 0; i < 100; ++i)
         co_await asio::post(executor, asio::use_awaitable);
-    expect(!first->done && !second->done, "a receive completed without an event");
+    expect(!first->done && !second->done, "receive() completed without an event");
     co_await streamer.send("news", events_of({"1"}));
-    co_await wait_until(first->done, "the first receiver was not woken");
-    co_await wait_until(second->done, "the second receiver was not woken");
-    expect(first->events && first->events->size() == 1, "the first receiver got another event");
+    co_await wait_until(first->done,
+                        "the first receive() did not complete after an event was sent");
+    co_await wait_until(second->done,
+                        "the second receive() did not complete after an event was sent");
+    expect(first->events.has_value(), "the first receive() failed");
+    expect_equal(first->events->size(), 1, "events of the first receive()");
 }
 
 awaitable<void> a_receive_can_be_cancelled_and_loses_nothing(event_streamer& streamer)
@@ -231,13 +237,13 @@ awaitable<void> a_receive_can_be_cancelled_and_loses_nothing(event_streamer& str
     for (int i = 0; i < 100; ++i)
         co_await asio::post(executor, asio::use_awaitable);
     begun->cancel.emit(asio::cancellation_type::terminal);
-    co_await wait_until(begun->done, "a receive was not cancelled");
-    expect(begun->thrown != nullptr, "a cancelled receive gave something");
+    co_await wait_until(begun->done, "a cancelled receive() did not complete");
+    expect(begun->thrown != nullptr, "a cancelled receive() did not throw");
     co_await streamer.send("news", events_of({"1"}));
     co_await expect_events(*receiver, {"1"}, "an event after a cancelled receive");
 }
 
-awaitable<void> an_acknowledgement_may_come_while_a_receive_waits(event_streamer& streamer)
+awaitable<void> an_acknowledgement_may_overlap_a_receive(event_streamer& streamer)
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto receiver = co_await streamer.subscribe("news", "reader");
@@ -247,14 +253,14 @@ awaitable<void> an_acknowledgement_may_come_while_a_receive_waits(event_streamer
     for (int i = 0; i < 100; ++i)
         co_await asio::post(executor, asio::use_awaitable);
     co_await receiver->ack(first.back().position);
-    expect(!begun->done, "an acknowledgement ended a receive");
+    expect(!begun->done, "ack() completed a pending receive()");
     co_await streamer.send("news", events_of({"2"}));
-    co_await wait_until(begun->done, "a receive was not woken after an acknowledgement");
+    co_await wait_until(begun->done, "receive() did not complete after ack() and a new event");
     const auto again = co_await streamer.subscribe("news", "reader");
     co_await expect_events(*again, {"2"}, "events after an acknowledgement");
 }
 
-awaitable<void> a_trim_removes_what_nobody_needs(event_streamer& streamer)
+awaitable<void> a_trim_removes_events_up_to_a_position(event_streamer& streamer)
 {
     const auto positions = co_await streamer.send("news", events_of({"1", "2", "3"}));
     co_await streamer.trim("news", positions[1]);
@@ -278,16 +284,16 @@ constexpr entry entries[] = {
     {"a_consumer_begins_at_the_beginning", a_consumer_begins_at_the_beginning},
     {"latest_is_fixed_when_the_subscription_completes",
      latest_is_fixed_when_the_subscription_completes},
-    {"latest_of_a_known_consumer_goes_on", latest_of_a_known_consumer_goes_on},
-    {"what_is_not_acknowledged_comes_again", what_is_not_acknowledged_comes_again},
-    {"consumers_and_topics_are_apart", consumers_and_topics_are_apart},
+    {"latest_of_a_known_consumer_resumes_at_its_cursor",
+     latest_of_a_known_consumer_resumes_at_its_cursor},
+    {"unacknowledged_events_are_redelivered", unacknowledged_events_are_redelivered},
+    {"consumers_and_topics_are_independent", consumers_and_topics_are_independent},
     {"events_come_back_whole", events_come_back_whole},
     {"an_id_is_stored_once", an_id_is_stored_once},
     {"a_receiver_waits_and_wakes", a_receiver_waits_and_wakes},
     {"a_receive_can_be_cancelled_and_loses_nothing", a_receive_can_be_cancelled_and_loses_nothing},
-    {"an_acknowledgement_may_come_while_a_receive_waits",
-     an_acknowledgement_may_come_while_a_receive_waits},
-    {"a_trim_removes_what_nobody_needs", a_trim_removes_what_nobody_needs},
+    {"an_acknowledgement_may_overlap_a_receive", an_acknowledgement_may_overlap_a_receive},
+    {"a_trim_removes_events_up_to_a_position", a_trim_removes_events_up_to_a_position},
     {"names_must_not_be_empty", names_must_not_be_empty},
 };
 
@@ -301,12 +307,12 @@ void run_check(const entry& check, const streamer_factory& make_streamer)
         thrown = problem;
         done = true;
         if (problem)
-            context.stop(); // a receive may wait for ever
+            context.stop(); // a receive may never complete
     });
     context.run();
     if (thrown)
         std::rethrow_exception(thrown);
-    expect(done, "nothing was left to do before a call of the streamer completed");
+    expect(done, "the context ran out of work before a call of the streamer completed");
 }
 
 } // namespace
@@ -314,9 +320,9 @@ void run_check(const entry& check, const streamer_factory& make_streamer)
 std::vector<streamer_check> streamer_conformance_checks()
 {
     std::vector<streamer_check> checks;
-    for (const auto& each : entries)
-        checks.push_back({each.name, [&each](const streamer_factory& make_streamer) {
-                              run_check(each, make_streamer);
+    for (const auto& check : entries)
+        checks.push_back({check.name, [&check](const streamer_factory& make_streamer) {
+                              run_check(check, make_streamer);
                           }});
     return checks;
 }
