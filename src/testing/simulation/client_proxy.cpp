@@ -22,60 +22,60 @@ using pawl::detail::workflow_impl;
 namespace {
 
 template <class... Results>
-class one_call final : public pending_call,
-                       public std::enable_shared_from_this<one_call<Results...>> {
+class client_call final : public pending_call,
+                          public std::enable_shared_from_this<client_call<Results...>> {
 public:
-    /// `told` hears the answer first.
-    one_call(simulator& owner, std::string what, completion<Results...> done,
-             std::function<void(const Results&...)> told)
-        : owner_(owner), what_(std::move(what)), told_(std::move(told))
+    /// @param check is called with the results before the client gets them.
+    client_call(simulator& owner, std::string title, completion<Results...> handler,
+                std::function<void(const Results&...)> check)
+        : owner_(owner), title_(std::move(title)), check_(std::move(check))
     {
-        done_.emplace(std::move(done));
+        handler_.emplace(std::move(handler));
     }
 
-    void lose() override { end(errc::not_running, Results{}...); }
+    void fail_not_running() override { complete(errc::not_running, Results{}...); }
 
-    void answer(failure result, Results... values)
+    void process_answer(failure result, Results... values)
     {
-        if (!done_)
+        if (!handler_)
             return; // the engine that answers has crashed
         if (!result)
-            told_(values...);
-        end(std::move(result), std::move(values)...);
+            check_(values...);
+        complete(std::move(result), std::move(values)...);
     }
 
-    void begin(process* with, const std::function<void(engine_api&)>& start,
+    void begin(process* server, const std::function<void(engine_api&)>& start,
                const std::string& workflow)
     {
-        owner_.trace(fmt::format("client {} at {}", what_, with ? with->name() : "nobody"));
-        if (!with) {
-            lose();
+        owner_.trace(fmt::format("client {} at {}", title_, server ? server->name() : "nobody"));
+        if (!server) {
+            fail_not_running();
             return;
         }
-        with->expect(this->weak_from_this());
-        start(*with->api(workflow));
+        server->add_pending_call(this->weak_from_this());
+        start(*server->api(workflow));
     }
 
 private:
-    void end(failure result, Results... values)
+    void complete(failure result, Results... values)
     {
-        if (!done_)
+        if (!handler_)
             return;
-        owner_.trace(fmt::format("client {} is answered: {}", what_, result.code.message()));
-        asio::post(owner_.io, [done = std::move(*done_), result = std::move(result),
+        owner_.trace(fmt::format("client {} is answered: {}", title_, result.code.message()));
+        asio::post(owner_.io, [handler = std::move(*handler_), result = std::move(result),
                                ... values = std::move(values)]() mutable {
-            asio::dispatch([done = std::move(done), result = std::move(result),
+            asio::dispatch([handler = std::move(handler), result = std::move(result),
                             ... values = std::move(values)]() mutable {
-                std::move(done)(std::move(result), std::move(values)...);
+                std::move(handler)(std::move(result), std::move(values)...);
             });
         });
-        done_.reset();
+        handler_.reset();
     }
 
     simulator& owner_;
-    const std::string what_;
-    const std::function<void(const Results&...)> told_;
-    std::optional<completion<Results...>> done_;
+    const std::string title_; ///< for the trace
+    const std::function<void(const Results&...)> check_;
+    std::optional<completion<Results...>> handler_;
 };
 
 class client_proxy final : public engine_api {
@@ -88,14 +88,14 @@ public:
                  completion<run_id> done) override
     {
         const auto name = workflow->rules.name;
-        ask(
+        call_engine(
             name, fmt::format("triggers {} \"{}\"", name, call.foreign_id), std::move(done),
             [this, name, foreign_id = call.foreign_id, key = call.key](const run_id& run) {
-                const auto stored = owner_.read(owner_.truth->find(run));
-                owner_.seen.told_started(name, foreign_id, key, run, stored.has_value());
+                const auto stored = owner_.read(owner_.store->find(run));
+                owner_.checker.start_reported(name, foreign_id, key, run, stored.has_value());
             },
-            [&](engine_api& to, process& of, completion<run_id> answered) {
-                to.trigger(of.flow(name), std::move(call), std::move(answered));
+            [&](engine_api& api, process& server, completion<run_id> answered) {
+                api.trigger(server.flow(name), std::move(call), std::move(answered));
             });
     }
 
@@ -104,20 +104,20 @@ public:
     {
         const auto name = workflow->rules.name;
         const auto* run = std::get_if<run_id>(&call.to);
-        const auto to_whom = run ? to_string(*run) : std::get<std::string>(call.to);
-        ask(
+        const auto target = run ? to_string(*run) : std::get<std::string>(call.to);
+        call_engine(
             name,
             fmt::format("sends {} {} to {} {}", static_cast<int>(call.kind), call.name, name,
-                        to_whom),
+                        target),
             std::move(done),
-            [this, to = run ? std::optional{*run} : std::nullopt](const settlement& told) {
-                if (!to)
+            [this, id = run ? std::optional{*run} : std::nullopt](const settlement& reported) {
+                if (!id)
                     return;
-                const auto stored = owner_.read(owner_.truth->outcome(*to, told.sequence));
-                owner_.seen.told_settled(*to, told, stored);
+                const auto stored = owner_.read(owner_.store->outcome(*id, reported.sequence));
+                owner_.checker.settlement_reported(*id, reported, stored);
             },
-            [&](engine_api& to, process& of, completion<settlement> answered) {
-                to.send(of.flow(name), std::move(call), std::move(answered));
+            [&](engine_api& api, process& server, completion<settlement> answered) {
+                api.send(server.flow(name), std::move(call), std::move(answered));
             });
     }
 
@@ -129,11 +129,11 @@ public:
     void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
                completion<record> done) override
     {
-        ask(
+        call_engine(
             workflow, fmt::format("awaits {}", to_string(run)), std::move(done),
-            [this](const record& told) { owner_.seen.told_reached(told); },
-            [&](engine_api& to, process&, completion<record> answered) {
-                to.await(workflow, run, std::move(statuses), std::move(answered));
+            [this](const record& reported) { owner_.checker.await_reported(reported); },
+            [&](engine_api& api, process&, completion<record> answered) {
+                api.await(workflow, run, std::move(statuses), std::move(answered));
             });
     }
 
@@ -141,96 +141,96 @@ public:
                       pawl::detail::schedule_call call, completion<> done) override
     {
         const auto name = workflow->rules.name;
-        ask(
+        call_engine(
             name, "sets a schedule", std::move(done), [] {},
-            [&](engine_api& to, process& of, completion<> answered) {
-                to.set_schedule(of.flow(name), std::move(call), std::move(answered));
+            [&](engine_api& api, process& server, completion<> answered) {
+                api.set_schedule(server.flow(name), std::move(call), std::move(answered));
             });
     }
 
     void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override
     {
-        ask(
+        call_engine(
             workflow, "lists schedules", std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<std::vector<schedule_info>> answered) {
-                to.list_schedules(workflow, std::move(answered));
+            [&](engine_api& api, process&, completion<std::vector<schedule_info>> answered) {
+                api.list_schedules(workflow, std::move(answered));
             });
     }
 
     void command_schedule(std::string workflow, std::string name,
-                          pawl::detail::schedule_command what, completion<> done) override
+                          pawl::detail::schedule_command command, completion<> done) override
     {
-        ask(
+        call_engine(
             workflow, "commands a schedule", std::move(done), [] {},
-            [&](engine_api& to, process&, completion<> answered) {
-                to.command_schedule(workflow, std::move(name), what, std::move(answered));
+            [&](engine_api& api, process&, completion<> answered) {
+                api.command_schedule(workflow, std::move(name), command, std::move(answered));
             });
     }
 
     void find(std::string workflow, run_id run, completion<std::optional<record>> done) override
     {
-        ask(
+        call_engine(
             workflow, "finds " + to_string(run), std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<std::optional<record>> answered) {
-                to.find(workflow, run, std::move(answered));
+            [&](engine_api& api, process&, completion<std::optional<record>> answered) {
+                api.find(workflow, run, std::move(answered));
             });
     }
 
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override
     {
-        ask(
+        call_engine(
             workflow, "finds the latest of " + foreign_id, std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<std::optional<record>> answered) {
-                to.latest(workflow, std::move(foreign_id), std::move(answered));
+            [&](engine_api& api, process&, completion<std::optional<record>> answered) {
+                api.latest(workflow, std::move(foreign_id), std::move(answered));
             });
     }
 
     void list(record_query query, completion<record_page> done) override
     {
-        ask(
+        call_engine(
             any_workflow(), "lists", std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<record_page> answered) {
-                to.list(std::move(query), std::move(answered));
+            [&](engine_api& api, process&, completion<record_page> answered) {
+                api.list(std::move(query), std::move(answered));
             });
     }
 
     void count(std::string workflow, bool unfinished_only,
                completion<std::vector<status_count>> done) override
     {
-        ask(
+        call_engine(
             workflow, "counts", std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<std::vector<status_count>> answered) {
-                to.count(workflow, unfinished_only, std::move(answered));
+            [&](engine_api& api, process&, completion<std::vector<status_count>> answered) {
+                api.count(workflow, unfinished_only, std::move(answered));
             });
     }
 
     void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,
                  completion<std::vector<event>> done) override
     {
-        ask(
+        call_engine(
             workflow, "reads the history of " + to_string(run), std::move(done), [](const auto&) {},
-            [&](engine_api& to, process&, completion<std::vector<event>> answered) {
-                to.history(workflow, run, after, limit, std::move(answered));
+            [&](engine_api& api, process&, completion<std::vector<event>> answered) {
+                api.history(workflow, run, after, limit, std::move(answered));
             });
     }
 
 private:
-    /// For calls that name none.
+    /// For calls that do not name a workflow.
     static std::string any_workflow() { return {}; }
 
-    template <class Told, class Start, class... Results>
-    void ask(const std::string& workflow, std::string what, completion<Results...> done, Told told,
-             Start start)
+    template <class Check, class Start, class... Results>
+    void call_engine(const std::string& workflow, std::string title, completion<Results...> handler,
+                     Check check, Start start)
     {
-        const auto call = std::make_shared<one_call<Results...>>(owner_, std::move(what),
-                                                                 std::move(done), std::move(told));
-        auto* const with = owner_.pick(workflow);
+        const auto call = std::make_shared<client_call<Results...>>(
+            owner_, std::move(title), std::move(handler), std::move(check));
+        auto* const server = owner_.pick_serving(workflow);
         call->begin(
-            with,
-            [&](engine_api& to) {
-                start(to, *with, [call](failure result, Results... values) {
-                    call->answer(result, std::move(values)...);
+            server,
+            [&](engine_api& api) {
+                start(api, *server, [call](failure result, Results... values) {
+                    call->process_answer(std::move(result), std::move(values)...);
                 });
             },
             workflow);
@@ -241,7 +241,7 @@ private:
 
 } // namespace
 
-std::shared_ptr<engine_api> make_client_door(simulator& owner)
+std::shared_ptr<engine_api> make_client_proxy(simulator& owner)
 {
     return std::make_shared<client_proxy>(owner);
 }

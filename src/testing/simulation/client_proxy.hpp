@@ -8,7 +8,7 @@ namespace pawl::testing::detail {
 
 class simulator;
 
-/// The engines as clients reach them: any that is up.
-std::shared_ptr<pawl::detail::engine_api> make_client_door(simulator& owner);
+/// The API for clients: passes each call to an engine that is running.
+std::shared_ptr<pawl::detail::engine_api> make_client_proxy(simulator& owner);
 
 } // namespace pawl::testing::detail

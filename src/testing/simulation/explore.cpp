@@ -268,10 +268,10 @@ int run_matrix(const simulated_life& live, const arguments& given)
     const auto result = run_crash_matrix(live, std::move(options));
     for (const auto& sentence : result.violations)
         print(sentence);
-    print(fmt::format("{} lives with a crash at each of {} calls: {}", result.simulations,
-                      result.calls,
-                      result.violations.empty() ? "every check held"
-                                            : fmt::format("{} findings", result.violations.size())));
+    print(fmt::format(
+        "{} lives with a crash at each of {} calls: {}", result.simulations, result.calls,
+        result.violations.empty() ? "every check held"
+                                  : fmt::format("{} findings", result.violations.size())));
     return result.violations.empty() ? 0 : 1;
 }
 

@@ -8,12 +8,12 @@
 
 namespace pawl::testing::detail {
 
-/// The store as one process reaches it: late, or not at all.
+/// The store as one process sees it: calls are delayed, rejected or lose their answers.
 class fault_injecting_store final : public forwarding_store {
 public:
-    /// @param in_place It applies changes in place too.
-    fault_injecting_store(std::shared_ptr<record_store> inner, process& of, bool in_place)
-        : forwarding_store(std::move(inner)), of_(of), in_place_(in_place)
+    /// @param in_place whether try_apply() is supported.
+    fault_injecting_store(std::shared_ptr<record_store> inner, process& owner, bool in_place)
+        : forwarding_store(std::move(inner)), process_(owner), in_place_(in_place)
     {
     }
 
@@ -27,7 +27,7 @@ public:
                                                      duration lease_duration) override;
     boost::asio::awaitable<void> release(std::vector<lease> held) override;
     boost::asio::awaitable<void> release_role(role_lease held) override;
-    std::shared_ptr<void> subscribe(change_handler hear) override;
+    std::shared_ptr<void> subscribe(change_handler handler) override;
     boost::asio::awaitable<std::vector<std::uint32_t>>
     first_shards(std::vector<std::string> workflows) override;
     boost::asio::awaitable<void> forget_roles(std::string_view prefix) override;
@@ -104,17 +104,17 @@ public:
 
 private:
     template <class T>
-    boost::asio::awaitable<T> reading(const char* what, boost::asio::awaitable<T> call)
+    boost::asio::awaitable<T> reading(const char* name, boost::asio::awaitable<T> call)
     {
-        const auto how = co_await of_.begin_store_call(what, false);
+        const auto drawn = co_await process_.begin_store_call(name, false);
         auto result = co_await std::move(call);
-        co_await of_.end_store_call(what, how);
+        co_await process_.end_store_call(name, drawn);
         co_return result;
     }
 
-    void note(std::span<const change> batch, const std::vector<apply_result>& results);
+    void record_results(std::span<const change> batch, const std::vector<apply_result>& results);
 
-    process& of_;
+    process& process_;
     const bool in_place_;
 };
 

@@ -19,21 +19,21 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Of a hundred lives, those whose store applies in place, as one in memory does.
+/// Percentage of processes whose store supports try_apply(), as the memory store does.
 constexpr std::uint64_t in_place_percent = 30;
 
-/// Of a hundred calls, those that take time at all.
-constexpr std::uint64_t slow_percent = 50;
+/// Percentage of calls that take time.
+constexpr std::uint64_t delayed_percent = 50;
 
-/// Beyond its drain: then whoever supervises the process kills it.
+/// A process that has not stopped this long after its drain is killed, as a supervisor does.
 constexpr duration longest_stop = std::chrono::seconds{90};
 
 } // namespace
 
-asio::awaitable<void> wait(clock& on, duration span)
+asio::awaitable<void> wait(clock& source, duration span)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto timer = on.make_timer(executor);
+    const auto timer = source.make_timer(executor);
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, pawl::timer* waiting, duration length) {
             asio::any_completion_handler<void()> erased{std::move(handler)};
@@ -44,10 +44,10 @@ asio::awaitable<void> wait(clock& on, duration span)
         asio::use_awaitable, timer.get(), span);
 }
 
-asio::awaitable<void> wait_through(clock& on, duration span)
+asio::awaitable<void> wait_uncancelled(clock& source, duration span)
 {
     const auto executor = co_await asio::this_coro::executor;
-    const auto timer = on.make_timer(executor);
+    const auto timer = source.make_timer(executor);
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, pawl::timer* waiting, duration length) {
             waiting->wait(length, std::move(handler));
@@ -58,7 +58,7 @@ asio::awaitable<void> wait_through(clock& on, duration span)
 process::process(simulator& owner, int engine, int life)
     : owner_(owner), engine_number_(engine), life_(life),
       name_(engine < 0 ? "nobody" : fmt::format("e{}.{}", engine + 1, life)), handle_(*this),
-      random_(owner.chaos.fork())
+      random_(owner.fault_random.fork())
 {
     if (engine < 0)
         alive_ = false;
@@ -70,36 +70,37 @@ void process::start()
 {
     auto options = owner_.options.engine;
     const bool in_place = random_.below(100) < in_place_percent;
-    options.store = std::make_shared<fault_injecting_store>(owner_.truth, *this, in_place);
+    options.store = std::make_shared<fault_injecting_store>(owner_.store, *this, in_place);
     options.clock = owner_.clock_of(engine_number_);
     options.name = name_;
     options.seed = random_.next();
     options.log = [this](const log_entry& entry) {
-        note(entry);
+        trace_log(entry);
     };
     engine_.emplace(owner_.io.get_executor(), std::move(options));
-    for (const auto& each : owner_.workflows)
-        if (!each.where || each.where(engine_number_, life_))
-            apis_[each.flow->rules.name] = each.add(
+    for (const auto& added : owner_.workflows)
+        if (!added.where || added.where(engine_number_, life_))
+            apis_[added.flow->rules.name] = added.add(
                 *engine_, handle_, [this](std::shared_ptr<const pawl::detail::workflow_impl> flow) {
-                    owner_.seen.knows(flow);
-                    auto own = watched(std::move(flow));
-                    flows_[own->rules.name] = own;
-                    return own;
+                    owner_.checker.add_workflow(flow);
+                    auto instrumented = instrument(std::move(flow));
+                    flows_[instrumented->rules.name] = instrumented;
+                    return instrumented;
                 });
-    engine_->async_start([this](error_code result) { start_ended(result); });
+    engine_->async_start([this](error_code result) { start_completed(result); });
 }
 
-void process::note(const log_entry& entry)
+void process::trace_log(const log_entry& entry)
 {
     if (!alive_ || entry.level < log_level::warn)
         return;
     owner_.trace(name_ + " log " + to_string(entry));
     if (entry.text.starts_with("internal error"))
-        owner_.seen.report_violation(name_ + " logged: " + to_string(entry));
+        owner_.checker.report_violation(
+            fmt::format("engine {} logged an internal error: {}", name_, to_string(entry)));
 }
 
-void process::start_ended(error_code result)
+void process::start_completed(error_code result)
 {
     if (!alive_)
         return;
@@ -108,7 +109,7 @@ void process::start_ended(error_code result)
         started_ = true;
         return;
     }
-    // Its program ends with the error, and is started again.
+    // The program ends with the error, and is started again.
     stop(duration::zero());
 }
 
@@ -118,11 +119,11 @@ void process::crash()
         return;
     owner_.trace(name_ + " crashes");
     alive_ = false;
-    for (const auto& each : std::exchange(calls_, {}))
-        if (const auto call = each.lock())
-            call->lose();
-    owner_.went(*this, true);
-    // What is left of it in this program is ended; it may be in the midst of a call now.
+    for (const auto& pending : std::exchange(calls_, {}))
+        if (const auto call = pending.lock())
+            call->fail_not_running();
+    owner_.process_ended(*this, true);
+    // Posted, because the engine may be in the middle of a call.
     asio::post(owner_.io, [this] {
         engine_->async_stop(duration::zero(), [this](error_code) { gone_ = true; });
     });
@@ -134,18 +135,18 @@ void process::stop(duration drain)
         return;
     owner_.trace(name_ + " stops");
     stopping_ = true;
-    engine_->async_stop(drain, [this](error_code) { leave(); });
-    owner_.plan(drain + longest_stop, [this] { crash(); });
+    engine_->async_stop(drain, [this](error_code) { stop_completed(); });
+    owner_.schedule(drain + longest_stop, [this] { crash(); });
 }
 
-void process::leave()
+void process::stop_completed()
 {
     gone_ = true;
     if (!alive_)
         return;
     owner_.trace(name_ + " has stopped");
     alive_ = false;
-    owner_.went(*this, false);
+    owner_.process_ended(*this, false);
 }
 
 void process::crash_later(std::uint64_t calls, bool after, bool commits_only)
@@ -165,51 +166,51 @@ std::shared_ptr<const pawl::detail::workflow_impl> process::flow(const std::stri
     return flows_.at(workflow);
 }
 
-void process::expect(std::weak_ptr<pending_call> call)
+void process::add_pending_call(std::weak_ptr<pending_call> call)
 {
-    std::erase_if(calls_, [](const auto& each) { return each.expired(); });
+    std::erase_if(calls_, [](const auto& pending) { return pending.expired(); });
     calls_.push_back(std::move(call));
 }
 
-process::side process::count_call(std::string_view what)
+process::side process::crash_side_of_next_call(std::string_view call)
 {
-    owner_.trace(fmt::format("{} {}", name_, what));
+    owner_.trace(fmt::format("{} {}", name_, call));
     if (const auto crash = owner_.next_call())
         return crash->after ? side::after : side::before;
-    if (!crash_in_ || (crash_at_commit_ && what != "apply") || (*crash_in_)-- > 0)
+    if (!crash_in_ || (crash_at_commit_ && call != "apply") || (*crash_in_)-- > 0)
         return side::none;
     crash_in_.reset();
     return crash_after_ ? side::after : side::before;
 }
 
-bool process::refuses() const
+bool process::is_store_unreachable() const
 {
-    return owner_.store_down() || owner_.elapsed() < cut_off_until_;
+    return owner_.store_down() || owner_.elapsed() < partitioned_until_;
 }
 
-void process::refuse(const char* what, const char* why)
+void process::throw_unavailable(const char* call, const char* reason)
 {
-    owner_.trace(fmt::format("{} {} {}", name_, what, why));
-    throw error(errc::store_unavailable, std::string{what} + ": " + why);
+    owner_.trace(fmt::format("{} {} {}", name_, call, reason));
+    throw error(errc::store_unavailable, std::string{call} + ": " + reason);
 }
 
-duration process::travel(std::uint32_t slow)
+duration process::draw_latency(std::uint32_t slow_rate)
 {
-    if (random_.chance(slow))
+    if (random_.chance(slow_rate))
         return random_.between(duration::zero(), owner_.faults().latency_max);
-    if (random_.below(100) >= slow_percent)
+    if (random_.below(100) >= delayed_percent)
         return duration::zero();
     return random_.between(duration::zero(), owner_.faults().latency_typical);
 }
 
-fate process::begin_store_call_now(const char* what, bool may_be_under_way)
+fate process::begin_store_call_now(const char* call, bool may_arrive_later)
 {
     if (!alive_)
         throw error(errc::store_unavailable, "the process is gone");
-    switch (count_call(what)) {
+    switch (crash_side_of_next_call(call)) {
     case side::before:
         crash();
-        if (may_be_under_way)
+        if (may_arrive_later)
             return fate::ghost;
         throw error(errc::store_unavailable, "the process is gone");
     case side::after:
@@ -217,74 +218,74 @@ fate process::begin_store_call_now(const char* what, bool may_be_under_way)
     case side::none:
         break;
     }
-    if (refuses() || random_.chance(owner_.faults().store_refused))
-        refuse(what, "is refused");
+    if (is_store_unreachable() || random_.chance(owner_.faults().store_refused))
+        throw_unavailable(call, "is refused");
     return random_.chance(owner_.faults().store_answer_lost) ? fate::answer_lost : fate::done;
 }
 
-void process::end_store_call_now(const char* what, fate how)
+void process::end_store_call_now(const char* call, fate drawn)
 {
-    if (how == fate::crash)
+    if (drawn == fate::crash)
         crash();
     if (!alive_)
         throw error(errc::store_unavailable, "the process is gone");
-    if (how == fate::answer_lost)
-        refuse(what, "loses its answer");
+    if (drawn == fate::answer_lost)
+        throw_unavailable(call, "loses its answer");
 }
 
-asio::awaitable<fate> process::begin_store_call(const char* what, bool writes)
+asio::awaitable<fate> process::begin_store_call(const char* call, bool writes)
 {
-    auto how = begin_store_call_now(what, writes && random_.below(2) == 0);
-    // What a process does to a store of its own has been done before the next one opens that.
-    const bool is_local = !owner_.truth->shared();
-    if (is_local && how == fate::ghost)
-        co_return how;
-    const auto way = travel(owner_.faults().store_slow);
-    if (way > duration::zero())
-        co_await wait_through(*owner_.clock, way);
+    auto drawn = begin_store_call_now(call, writes && random_.below(2) == 0);
+    // A store that is not shared has completed the calls of a process before another opens it.
+    const bool is_local = !owner_.store->shared();
+    if (is_local && drawn == fate::ghost)
+        co_return drawn;
+    const auto latency = draw_latency(owner_.faults().store_slow);
+    if (latency > duration::zero())
+        co_await wait_uncancelled(*owner_.clock, latency);
     if (!alive_) {
-        if (!writes || is_local || (how != fate::ghost && random_.below(2) == 0))
+        if (!writes || is_local || (drawn != fate::ghost && random_.below(2) == 0))
             throw error(errc::store_unavailable, "the process is gone");
-        // The network may keep it until another process has taken over.
-        co_await wait_through(*owner_.clock,
-                              random_.between(duration::zero(), owner_.faults().longest_late));
-        owner_.trace(fmt::format("{} {} arrives after the crash", name_, what));
+        // The network may delay the call until another process has claimed the shard.
+        co_await wait_uncancelled(*owner_.clock,
+                                  random_.between(duration::zero(), owner_.faults().longest_late));
+        owner_.trace(fmt::format("{} {} arrives after the crash", name_, call));
         co_return fate::ghost;
     }
-    if (way > duration::zero() && refuses())
-        refuse(what, "is refused");
-    co_return how;
+    if (latency > duration::zero() && is_store_unreachable())
+        throw_unavailable(call, "is refused");
+    co_return drawn;
 }
 
-asio::awaitable<void> process::end_store_call(const char* what, fate how)
+asio::awaitable<void> process::end_store_call(const char* call, fate drawn)
 {
-    end_store_call_now(what, how);
-    const auto way = travel(0);
-    if (way > duration::zero())
-        co_await wait_through(*owner_.clock, way);
+    end_store_call_now(call, drawn);
+    const auto latency = draw_latency(0);
+    if (latency > duration::zero())
+        co_await wait_uncancelled(*owner_.clock, latency);
     if (!alive_)
         throw error(errc::store_unavailable, "the process is gone");
 }
 
-bool process::loses_news()
+bool process::loses_notification()
 {
-    return !alive_ || refuses() || random_.chance(owner_.faults().store_answer_lost);
+    return !alive_ || is_store_unreachable() || random_.chance(owner_.faults().store_answer_lost);
 }
 
-asio::awaitable<fate> process::begin_call(std::string what)
+asio::awaitable<fate> process::begin_call(std::string call)
 {
     const auto gone = [&] {
-        return simulated_call_error{what + ": the process is gone", true};
+        return simulated_call_error{call + ": the process is gone", true};
     };
     if (!alive_)
         throw gone();
-    auto how = fate::done;
-    switch (count_call("calls " + what)) {
+    auto drawn = fate::done;
+    switch (crash_side_of_next_call("calls " + call)) {
     case side::before:
         crash();
         throw gone();
     case side::after:
-        how = fate::crash;
+        drawn = fate::crash;
         break;
     case side::none:
         break;
@@ -292,40 +293,40 @@ asio::awaitable<fate> process::begin_call(std::string what)
     const auto& faults = owner_.faults();
     const bool fails = random_.chance(faults.call_failed);
     const bool lost = random_.chance(faults.call_lost);
-    if (how == fate::done && random_.chance(faults.answer_lost))
-        how = fate::answer_lost;
-    const auto way = travel(faults.call_slow);
-    if (way > duration::zero())
-        co_await wait(*owner_.clock, way);
+    if (drawn == fate::done && random_.chance(faults.answer_lost))
+        drawn = fate::answer_lost;
+    const auto latency = draw_latency(faults.call_slow);
+    if (latency > duration::zero())
+        co_await wait(*owner_.clock, latency);
     const auto state = co_await asio::this_coro::cancellation_state;
     const bool cancelled = state.cancelled() != asio::cancellation_type::none;
     if (!alive_ || cancelled) {
-        // It is on its way, and may arrive all the same.
+        // The request was sent, and may still arrive.
         if (lost || random_.below(2) == 0)
             throw gone();
-        owner_.trace(fmt::format("{} {} arrives all the same", name_, what));
+        owner_.trace(fmt::format("{} {} arrives all the same", name_, call));
         co_return alive_ ? fate::abandoned : fate::ghost;
     }
     if (fails)
-        throw simulated_call_error{what + ": the simulated service is out of order", false};
+        throw simulated_call_error{call + ": the simulated service is out of order", false};
     if (lost)
-        throw simulated_call_error{what + ": the simulated request was lost", true};
-    co_return how;
+        throw simulated_call_error{call + ": the simulated request was lost", true};
+    co_return drawn;
 }
 
-asio::awaitable<void> process::end_call(std::string what, fate how)
+asio::awaitable<void> process::end_call(std::string call, fate drawn)
 {
-    if (how == fate::crash)
+    if (drawn == fate::crash)
         crash();
     if (!alive_)
-        throw simulated_call_error{what + ": the process is gone", true};
-    if (how != fate::done) {
-        owner_.trace(fmt::format("{} {} loses its answer", name_, what));
-        throw simulated_call_error{what + ": the simulated answer was lost", true};
+        throw simulated_call_error{call + ": the process is gone", true};
+    if (drawn != fate::done) {
+        owner_.trace(fmt::format("{} {} loses its answer", name_, call));
+        throw simulated_call_error{call + ": the simulated answer was lost", true};
     }
-    const auto way = travel(0);
-    if (way > duration::zero())
-        co_await wait(*owner_.clock, way);
+    const auto latency = draw_latency(0);
+    if (latency > duration::zero())
+        co_await wait(*owner_.clock, latency);
 }
 
 asio::awaitable<void> process::sleep(duration span)

@@ -17,11 +17,11 @@ class pending_call {
 public:
     virtual ~pending_call() = default;
 
-    /// The engine will never answer.
-    virtual void lose() = 0;
+    /// Completes the call with errc::not_running: the engine will never answer.
+    virtual void fail_not_running() = 0;
 };
 
-/// One life of an engine.
+/// One process with an engine, from its start to its stop or crash.
 class process {
 public:
     process(simulator& owner, int engine, int life);
@@ -40,56 +40,58 @@ public:
     /// Makes and starts the engine.
     void start();
 
-    /// From now on nothing of it reaches anybody.
+    /// From now on its calls have no effect and its clients get no answers.
     void crash();
 
     void stop(duration drain);
 
-    /// Crashes beside its `calls`-th next call, or its next commits only.
+    /// Crashes before or after a later call; with `commits_only`, at a later commit. `calls` is the
+    /// number of calls in between.
     void crash_later(std::uint64_t calls, bool after, bool commits_only);
 
-    /// Its store refuses it until then, in the simulation's own time.
-    void cut_off(duration until) { cut_off_until_ = until; }
+    /// The store rejects its calls until `until`, in elapsed simulated time.
+    void partition_store_until(duration until) { partitioned_until_ = until; }
 
-    /// Of an empty name: whether it has any.
+    /// Whether it has the workflow, or any workflow if the name is empty.
     bool has(const std::string& workflow) const
     {
         return workflow.empty() ? !apis_.empty() : apis_.contains(workflow);
     }
-    /// Of an empty name: of any that it has.
+    /// The API of the workflow, or of any workflow if the name is empty.
     std::shared_ptr<pawl::detail::engine_api> api(const std::string& workflow) const;
     std::shared_ptr<const pawl::detail::workflow_impl> flow(const std::string& workflow) const;
 
-    void expect(std::weak_ptr<pending_call> call);
+    void add_pending_call(std::weak_ptr<pending_call> call);
 
-    // Calls to the store; both throw store_unavailable.
-    boost::asio::awaitable<fate> begin_store_call(const char* what, bool writes);
-    boost::asio::awaitable<void> end_store_call(const char* what, fate how);
-    fate begin_store_call_now(const char* what, bool may_be_under_way = false);
-    void end_store_call_now(const char* what, fate how);
+    // Calls to the store: they throw errc::store_unavailable if the drawn fate says so.
+    boost::asio::awaitable<fate> begin_store_call(const char* call, bool writes);
+    boost::asio::awaitable<void> end_store_call(const char* call, fate drawn);
+    fate begin_store_call_now(const char* call, bool may_arrive_later = false);
+    void end_store_call_now(const char* call, fate drawn);
 
-    /// What the store tells does not come through.
-    bool loses_news();
+    /// Draws whether a change notification of the store is lost.
+    bool loses_notification();
 
-    // Calls to the world outside.
-    boost::asio::awaitable<fate> begin_call(std::string what);
-    boost::asio::awaitable<void> end_call(std::string what, fate how);
+    // Calls to simulated services: they throw simulated_call_error if the drawn fate says so.
+    boost::asio::awaitable<fate> begin_call(std::string call);
+    boost::asio::awaitable<void> end_call(std::string call, fate drawn);
     boost::asio::awaitable<void> sleep(duration span);
 
-    /// A workflow whose handlers and hooks are watched, and end with the process.
+    /// A copy of the workflow whose handlers and hooks report to the invariant checker, and throw
+    /// after the process has crashed.
     std::shared_ptr<const pawl::detail::workflow_impl>
-    watched(std::shared_ptr<const pawl::detail::workflow_impl> flow);
+    instrument(std::shared_ptr<const pawl::detail::workflow_impl> flow);
 
 private:
     enum class side { none, before, after };
 
-    side count_call(std::string_view what);
-    bool refuses() const;
-    [[noreturn]] void refuse(const char* what, const char* why);
-    void note(const log_entry& entry);
-    void start_ended(error_code result);
-    void leave();
-    duration travel(std::uint32_t slow);
+    side crash_side_of_next_call(std::string_view call);
+    bool is_store_unreachable() const;
+    [[noreturn]] void throw_unavailable(const char* call, const char* reason);
+    void trace_log(const log_entry& entry);
+    void start_completed(error_code result);
+    void stop_completed();
+    duration draw_latency(std::uint32_t slow_rate);
 
     simulator& owner_;
     const int engine_number_;
@@ -104,15 +106,15 @@ private:
     bool alive_ = true;
     bool started_ = false;
     bool stopping_ = false;
-    bool gone_ = false;
-    duration cut_off_until_{};
+    bool gone_ = false; ///< the engine has stopped
+    duration partitioned_until_{};
     std::optional<std::uint64_t> crash_in_;
     bool crash_after_ = false;
     bool crash_at_commit_ = false;
 };
 
-/// A wait on the simulation's time that a cancellation ends, or does not.
-boost::asio::awaitable<void> wait(clock& on, duration span);
-boost::asio::awaitable<void> wait_through(clock& on, duration span);
+/// Waits for simulated time. Cancellation ends wait(), but not wait_uncancelled().
+boost::asio::awaitable<void> wait(clock& source, duration span);
+boost::asio::awaitable<void> wait_uncancelled(clock& source, duration span);
 
 } // namespace pawl::testing::detail

@@ -49,7 +49,7 @@ bool simulated_process::alive() const noexcept
 
 bool simulated_process::owns(std::string_view workflow, std::string_view foreign_id) const
 {
-    return impl_->owner().seen.is_owner(impl_->name(), workflow, foreign_id);
+    return impl_->owner().checker.is_owner(impl_->name(), workflow, foreign_id);
 }
 
 void simulated_process::crash()
@@ -67,14 +67,14 @@ boost::asio::awaitable<void> simulated_process::sleep(duration span)
     return impl_->sleep(span);
 }
 
-boost::asio::awaitable<detail::fate> simulated_process::arrive(std::string what)
+boost::asio::awaitable<detail::fate> simulated_process::arrive(std::string call)
 {
-    return impl_->begin_call(std::move(what));
+    return impl_->begin_call(std::move(call));
 }
 
-boost::asio::awaitable<void> simulated_process::answer(std::string what, detail::fate how)
+boost::asio::awaitable<void> simulated_process::answer(std::string call, detail::fate drawn)
 {
-    return impl_->end_call(std::move(what), how);
+    return impl_->end_call(std::move(call), drawn);
 }
 
 simulation::simulation(simulation_options options)
@@ -84,9 +84,9 @@ simulation::simulation(simulation_options options)
 
 simulation::~simulation() = default;
 
-void simulation::spawn(std::string name, boost::asio::awaitable<void> what)
+void simulation::spawn(std::string name, boost::asio::awaitable<void> coroutine)
 {
-    impl_->spawn(std::move(name), std::move(what));
+    impl_->spawn(std::move(name), std::move(coroutine));
 }
 
 boost::asio::awaitable<void> simulation::sleep(duration span)
@@ -94,14 +94,14 @@ boost::asio::awaitable<void> simulation::sleep(duration span)
     return impl_->sleep(span);
 }
 
-void simulation::check(std::function<std::vector<std::string>()> what)
+void simulation::check(std::function<std::vector<std::string>()> function)
 {
-    impl_->checks.push_back(std::move(what));
+    impl_->checks.push_back(std::move(function));
 }
 
 void simulation::report_violation(std::string sentence)
 {
-    impl_->seen.report_violation(std::move(sentence));
+    impl_->checker.report_violation(std::move(sentence));
 }
 
 void simulation::trace(std::string_view line)
@@ -121,7 +121,7 @@ duration simulation::calm() const noexcept
 
 simulated_random& simulation::random() noexcept
 {
-    return impl_->world;
+    return impl_->user_random;
 }
 
 time_point simulation::now() const
@@ -131,7 +131,7 @@ time_point simulation::now() const
 
 record_store& simulation::store() noexcept
 {
-    return *impl_->truth;
+    return *impl_->store;
 }
 
 simulation_result simulation::run()
@@ -141,7 +141,7 @@ simulation_result simulation::run()
 
 simulated_process& simulation::nobody()
 {
-    return impl_->nobody->handle();
+    return impl_->no_process->handle();
 }
 
 void simulation::add_untyped(std::shared_ptr<const pawl::detail::workflow_impl> flow,
@@ -167,26 +167,27 @@ run_crash_matrix(const std::function<simulation_result(simulation_options)>& sim
     options.faults = simulated_faults::none();
     options.fault_duration = duration::zero();
     options.crash.reset();
-    crash_matrix_result all;
-    const auto note = [&all](const std::string& where, const simulation_result& of) {
-        ++all.simulations;
-        for (const auto& sentence : of.violations)
-            all.violations.push_back(where + ": " + sentence);
+    crash_matrix_result matrix;
+    const auto add = [&matrix](const std::string& crash, const simulation_result& result) {
+        ++matrix.simulations;
+        for (const auto& violation : result.violations)
+            matrix.violations.push_back(crash + ": " + violation);
     };
     const auto undisturbed = simulate(options);
-    all.calls = undisturbed.calls;
-    note("without a crash", undisturbed);
-    for (std::uint64_t call = 1; call <= all.calls; ++call)
+    matrix.calls = undisturbed.calls;
+    add("without a crash", undisturbed);
+    for (std::uint64_t call = 1; call <= matrix.calls; ++call)
         for (const bool after : {false, true}) {
             options.crash = crash_point{call, after};
             const auto result = simulate(options);
-            const auto where = std::string{"a crash "} + (after ? "after" : "before") + " call " +
+            const auto crash = std::string{"a crash "} + (after ? "after" : "before") + " call " +
                                std::to_string(call);
-            note(where, result);
+            add(crash, result);
             if (result.crashes == 0)
-                all.violations.push_back(where + ": there was none");
+                matrix.violations.push_back(crash + ": the crash did not happen; expected the "
+                                                    "same calls as without a crash");
         }
-    return all;
+    return matrix;
 }
 
 } // namespace pawl::testing

@@ -17,16 +17,16 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Functions that may run at one instant; more, and time would never move on.
-constexpr int max_at_one_instant = 1'000'000;
+/// Handlers that may run at one instant of simulated time. A loop that never waits runs more.
+constexpr int max_handlers_at_once = 1'000'000;
 
-/// How long a run may be due, with nobody who takes it up, while everything works.
+/// After the fault phase, a run that has been due for longer is stuck.
 constexpr duration stuck_after = std::chrono::minutes{30};
 
-/// How often a simulated operator looks, after the fault phase.
-constexpr duration operator_pause = std::chrono::minutes{1};
+/// After the fault phase, interval between two checks for paused and stuck runs.
+constexpr duration operator_interval = std::chrono::minutes{1};
 
-/// A crash that was planned beside a call comes within so many of them.
+/// A scheduled crash happens at one of this many next calls, or next commits.
 constexpr std::uint64_t crash_within_calls = 60;
 constexpr std::uint64_t crash_within_commits = 8;
 
@@ -41,53 +41,59 @@ std::uint64_t hashed(std::uint64_t hash, std::string_view line)
 /// A wall clock that is ahead of another one.
 class skewed_clock final : public pawl::clock {
 public:
-    skewed_clock(std::shared_ptr<manual_clock> of, duration ahead)
-        : of_(std::move(of)), ahead_(ahead)
+    skewed_clock(std::shared_ptr<manual_clock> reference, duration ahead)
+        : reference_(std::move(reference)), ahead_(ahead)
     {
     }
 
-    time_point now() const override { return of_->now() + ahead_; }
-    duration steady() const override { return of_->steady(); }
+    time_point now() const override { return reference_->now() + ahead_; }
+    duration steady() const override { return reference_->steady(); }
     std::unique_ptr<timer> make_timer(const asio::any_io_executor& executor) override
     {
-        return of_->make_timer(executor);
+        return reference_->make_timer(executor);
     }
 
 private:
-    const std::shared_ptr<manual_clock> of_;
+    const std::shared_ptr<manual_clock> reference_;
     const duration ahead_;
 };
+
+bool has_wake_up(const record& run)
+{
+    return !is_finished(run.state) && run.wake_at.has_value();
+}
 
 simulation_options checked(simulation_options options)
 {
     if (options.engines < 1)
-        throw definition_error("simulation_options::engines must be at least 1");
+        throw definition_error(fmt::format(
+            "simulation_options::engines is {}; it must be at least 1", options.engines));
     return options;
 }
 
 } // namespace
 
-simulator::simulator(simulation& of, simulation_options given)
-    : face(of), options(checked(std::move(given))), clock(std::make_shared<manual_clock>()),
-      truth(open_memory({.shards = options.shards, .shared = options.engines > 1, .clock = clock})),
-      world(options.seed), chaos(simulated_random{options.seed ^ 0x5eed}.fork()),
-      seen(options.shards), nobody(std::make_unique<process>(*this, -1, 0)),
-      clients(make_client_door(*this)), faults_(options.faults)
+simulator::simulator(simulation& owner, simulation_options given)
+    : handle(owner), options(checked(std::move(given))), clock(std::make_shared<manual_clock>()),
+      store(open_memory({.shards = options.shards, .shared = options.engines > 1, .clock = clock})),
+      user_random(options.seed), fault_random(simulated_random{options.seed ^ 0x5eed}.fork()),
+      checker(options.shards), no_process(std::make_unique<process>(*this, -1, 0)),
+      clients(make_client_proxy(*this)), faults_(options.faults)
 {
     result_.trace_hash = 14695981039346656037ull;
     for (std::uint32_t shard = 0; shard < options.shards; ++shard)
-        seen.claimed("", shard, 0);
+        checker.shard_claimed("", shard, 0);
     current_.resize(static_cast<std::size_t>(options.engines));
     lives_.resize(static_cast<std::size_t>(options.engines));
     skews_.resize(static_cast<std::size_t>(options.engines));
     if (options.clock_skew > duration::zero())
         for (auto& skew : skews_)
-            skew = chaos.between(duration::zero(), options.clock_skew);
+            skew = fault_random.between(duration::zero(), options.clock_skew);
 }
 
 simulator::~simulator()
 {
-    // Never run, or ended by an exception: what waits goes with the context.
+    // If run() was not called or threw, the context destroys the coroutines that still wait.
     io.stop();
 }
 
@@ -120,19 +126,18 @@ void simulator::complete(asio::awaitable<void> call)
         std::rethrow_exception(thrown);
 }
 
-void simulator::spawn(std::string name, asio::awaitable<void> what)
+void simulator::spawn(std::string name, asio::awaitable<void> coroutine)
 {
-    ++waiting_;
-    names_of_waiting_.push_back(name);
-    asio::co_spawn(io, std::move(what), [this, name](const std::exception_ptr& escaped) {
-        --waiting_;
-        names_of_waiting_.erase(std::ranges::find(names_of_waiting_, name));
+    running_coroutines_.push_back(name);
+    asio::co_spawn(io, std::move(coroutine), [this, name](const std::exception_ptr& escaped) {
+        running_coroutines_.erase(std::ranges::find(running_coroutines_, name));
         try {
             if (escaped)
                 std::rethrow_exception(escaped);
-        } catch (const simulation_over&) { // it was told to end
+        } catch (const simulation_over&) { // sleep() ended the coroutine
         } catch (const std::exception& e) {
-            seen.report_violation(name + " ended with: " + e.what());
+            checker.report_violation(
+                fmt::format("the coroutine \"{}\" ended with an exception: {}", name, e.what()));
         }
     });
 }
@@ -141,14 +146,14 @@ asio::awaitable<void> simulator::sleep(duration span)
 {
     if (over_)
         throw simulation_over{};
-    co_await wait_through(*clock, span);
+    co_await wait_uncancelled(*clock, span);
     if (over_)
         throw simulation_over{};
 }
 
-void simulator::plan(duration after, std::function<void()> what)
+void simulator::schedule(duration delay, std::function<void()> action)
 {
-    planned_.push_back({elapsed_ + after, std::move(what)});
+    scheduled_.push_back({elapsed_ + delay, std::move(action)});
 }
 
 void simulator::start_engine(int number)
@@ -160,38 +165,39 @@ void simulator::start_engine(int number)
     current_[index]->start();
 }
 
-void simulator::went(process& ended, bool crashed)
+void simulator::process_ended(process& ended, bool crashed)
 {
     result_.crashes += crashed ? 1 : 0;
     const int number = ended.engine_number();
     current_[static_cast<std::size_t>(number)] = nullptr;
-    // A store that is opened by one process ends the leases of the process before.
-    if (!truth->shared()) {
+    // A store that is not shared ends the leases of the previous process.
+    if (!store->shared()) {
         if (crashed)
-            left = held_by(ended);
-        lose_leases(ended);
+            orphaned_leases = leases_of(ended);
+        release_leases(ended);
     }
     if (over_)
         return;
-    const auto down = faults_active_ ? chaos.between(duration::zero(), faults_.longest_downtime)
-                                     : duration{std::chrono::seconds{1}};
-    plan(down, [this, number] { start_engine(number); });
+    const auto down = faults_active_
+                          ? fault_random.between(duration::zero(), faults_.longest_downtime)
+                          : duration{std::chrono::seconds{1}};
+    schedule(down, [this, number] { start_engine(number); });
 }
 
-std::vector<lease> simulator::held_by(process& of)
+std::vector<lease> simulator::leases_of(process& owner)
 {
-    auto held = read(truth->leases());
-    std::erase_if(held, [&](const lease& each) {
-        return each.owner != of.name() && !each.owner.starts_with(of.name() + "-");
+    auto held = read(store->leases());
+    std::erase_if(held, [&](const lease& entry) {
+        return entry.owner != owner.name() && !entry.owner.starts_with(owner.name() + "-");
     });
     return held;
 }
 
-void simulator::lose_leases(process& of)
+void simulator::release_leases(process& owner)
 {
-    auto held = held_by(of);
+    auto held = leases_of(owner);
     if (!held.empty())
-        complete(truth->release(std::move(held)));
+        complete(store->release(std::move(held)));
 }
 
 std::shared_ptr<pawl::clock> simulator::clock_of(int engine)
@@ -202,83 +208,86 @@ std::shared_ptr<pawl::clock> simulator::clock_of(int engine)
     return std::make_shared<skewed_clock>(clock, skew);
 }
 
-process* simulator::pick(const std::string& workflow)
+process* simulator::pick_serving(const std::string& workflow)
 {
     std::vector<process*> serving;
-    for (auto* each : current_)
-        if (each && each->serves() && (workflow.empty() || each->has(workflow)))
-            serving.push_back(each);
-    return serving.empty() ? nullptr : serving[world.below(serving.size())];
+    for (auto* candidate : current_)
+        if (candidate && candidate->serves() && (workflow.empty() || candidate->has(workflow)))
+            serving.push_back(candidate);
+    return serving.empty() ? nullptr : serving[user_random.below(serving.size())];
 }
 
-process* simulator::pick_alive()
+process* simulator::pick_for_fault()
 {
-    auto* const chosen = current_[chaos.below(current_.size())];
+    auto* const chosen = current_[fault_random.below(current_.size())];
     return chosen && chosen->alive() ? chosen : nullptr;
 }
 
-void simulator::disturb()
+void simulator::inject_fault()
 {
-    plan(chaos.between(duration::zero(), faults_.max_fault_interval), [this] {
+    schedule(fault_random.between(duration::zero(), faults_.max_fault_interval), [this] {
         if (faults_active_)
-            disturb();
+            inject_fault();
     });
-    const auto all = faults_.crash_weight + faults_.crash_call_weight + faults_.stop_weight +
-                     faults_.outage_weight + faults_.partition_weight + faults_.clock_step_weight +
-                     faults_.lost_lease_weight;
-    if (all == 0)
+    const auto total = faults_.crash_weight + faults_.crash_call_weight + faults_.stop_weight +
+                       faults_.outage_weight + faults_.partition_weight +
+                       faults_.clock_step_weight + faults_.lost_lease_weight;
+    if (total == 0)
         return;
-    auto drawn = chaos.below(all);
-    const auto is = [&drawn](std::uint32_t share) {
-        if (drawn < share)
+    auto drawn = fault_random.below(total);
+    const auto is = [&drawn](std::uint32_t weight) {
+        if (drawn < weight)
             return true;
-        drawn -= share;
+        drawn -= weight;
         return false;
     };
-    auto* const chosen = pick_alive();
+    auto* const chosen = pick_for_fault();
     if (is(faults_.crash_weight)) {
         if (chosen)
             chosen->crash();
     } else if (is(faults_.crash_call_weight)) {
-        const bool at_commit = chaos.below(2) == 0;
-        const auto calls = chaos.below(at_commit ? crash_within_commits : crash_within_calls);
-        const bool after = chaos.below(3) == 0;
+        const bool at_commit = fault_random.below(2) == 0;
+        const auto calls =
+            fault_random.below(at_commit ? crash_within_commits : crash_within_calls);
+        const bool after = fault_random.below(3) == 0;
         if (chosen)
             chosen->crash_later(calls, after, at_commit);
     } else if (is(faults_.stop_weight)) {
-        const auto drain = chaos.below(2) == 0
+        const auto drain = fault_random.below(2) == 0
                                ? duration::zero()
-                               : chaos.between(duration::zero(), faults_.longest_drain);
+                               : fault_random.between(duration::zero(), faults_.longest_drain);
         if (chosen)
             chosen->stop(drain);
     } else if (is(faults_.outage_weight)) {
-        outage_until_ = elapsed_ + chaos.between(duration::zero(), faults_.longest_outage);
+        outage_until_ = elapsed_ + fault_random.between(duration::zero(), faults_.longest_outage);
         trace("the store is down");
     } else if (is(faults_.partition_weight)) {
-        const auto until = elapsed_ + chaos.between(duration::zero(), faults_.longest_outage);
+        const auto until =
+            elapsed_ + fault_random.between(duration::zero(), faults_.longest_outage);
         if (chosen) {
             trace(chosen->name() + " does not reach the store");
-            chosen->cut_off(until);
+            chosen->partition_store_until(until);
         }
     } else if (is(faults_.clock_step_weight)) {
-        const auto by = chaos.between(-faults_.largest_clock_step, faults_.largest_clock_step);
-        trace(fmt::format("the wall clock is stepped by {} us", by.count()));
-        clock->step(by);
-    } else if (chosen && truth->shared()) {
+        const auto step =
+            fault_random.between(-faults_.largest_clock_step, faults_.largest_clock_step);
+        trace(fmt::format("the wall clock is stepped by {} us", step.count()));
+        clock->step(step);
+    } else if (chosen && store->shared()) {
         trace(chosen->name() + " loses its shards");
-        lose_leases(*chosen);
+        release_leases(*chosen);
     }
 }
 
-/// One engine after the other, so that those that go on meet those that have changed.
+/// Restarts one engine after the other, so that old and new versions of a program run side by side.
 void simulator::redeploy()
 {
-    constexpr duration apart = std::chrono::seconds{20};
+    constexpr duration interval = std::chrono::seconds{20};
     for (int engine = 0; engine < options.engines; ++engine)
-        plan(engine * apart, [this, engine] {
+        schedule(engine * interval, [this, engine] {
             auto* const old = current_[static_cast<std::size_t>(engine)];
             if (old)
-                old->stop(chaos.between(duration::zero(), faults_.longest_drain));
+                old->stop(fault_random.between(duration::zero(), faults_.longest_drain));
         });
 }
 
@@ -286,135 +295,136 @@ void simulator::drain()
 {
     io.restart();
     for (int count = 0; io.poll_one() > 0; ++count)
-        if (count == max_at_one_instant) {
-            seen.report_violation("something goes on for ever without time moving on");
+        if (count == max_handlers_at_once) {
+            checker.report_violation(
+                fmt::format("more than {} handlers ran at one instant of simulated time; expected "
+                            "every loop to wait for time or for an event",
+                            max_handlers_at_once));
             over_ = true;
             return;
         }
 }
 
-void simulator::run_planned()
+void simulator::run_scheduled()
 {
-    for (std::size_t i = 0; i < planned_.size();) {
-        if (planned_[i].at > elapsed_) {
+    for (std::size_t i = 0; i < scheduled_.size();) {
+        if (scheduled_[i].time > elapsed_) {
             ++i;
             continue;
         }
-        auto what = std::move(planned_[i].what);
-        planned_.erase(planned_.begin() + static_cast<std::ptrdiff_t>(i));
-        what();
+        auto action = std::move(scheduled_[i].action);
+        scheduled_.erase(scheduled_.begin() + static_cast<std::ptrdiff_t>(i));
+        action();
         i = 0;
     }
 }
 
-/// Moves time to the next thing that happens.
-void simulator::go_on()
+/// Advances time to the next timer or scheduled action.
+void simulator::advance_to_next_event()
 {
-    duration span = operator_pause;
+    duration span = operator_interval;
     if (const auto next = clock->next_wait())
         span = std::min(span, std::max(*next - clock->now(), duration::zero()));
-    for (const auto& each : planned_)
-        span = std::min(span, std::max(each.at - elapsed_, duration::zero()));
+    for (const auto& action : scheduled_)
+        span = std::min(span, std::max(action.time - elapsed_, duration::zero()));
     clock->advance(span);
     elapsed_ += span;
     drain();
-    run_planned();
+    run_scheduled();
     drain();
 }
 
 simulation_result simulator::run()
 {
-    seen.knows(workflows.front().flow);
-    for (const auto& each : workflows)
-        seen.knows(each.flow);
+    checker.add_workflow(workflows.front().flow);
+    for (const auto& added : workflows)
+        checker.add_workflow(added.flow);
     for (int engine = 0; engine < options.engines; ++engine)
         start_engine(engine);
     if (faults_.max_fault_interval > duration::zero())
-        plan(chaos.between(duration::zero(), faults_.max_fault_interval), [this] { disturb(); });
+        schedule(fault_random.between(duration::zero(), faults_.max_fault_interval),
+                 [this] { inject_fault(); });
     drain();
-    while (!over_ && seen.sentences().empty() && elapsed_ < options.fault_duration)
-        go_on();
-    end_storm();
-    auto looked = elapsed_;
-    while (!over_ && seen.sentences().empty() && !at_rest()) {
-        if (elapsed_ - looked >= operator_pause) {
-            looked = elapsed_;
+    while (!over_ && checker.violations().empty() && elapsed_ < options.fault_duration)
+        advance_to_next_event();
+    end_fault_phase();
+    auto checked_at = elapsed_;
+    while (!over_ && checker.violations().empty() && !has_settled()) {
+        if (elapsed_ - checked_at >= operator_interval) {
+            checked_at = elapsed_;
             resume_paused();
-            look_at_lag();
+            sample_lag();
             if (!check_progress())
                 break;
         }
         if (elapsed_ > options.fault_duration + options.settle_time) {
-            seen.report_violation("the simulation did not come to rest in its time");
+            report_not_settled();
             break;
         }
-        go_on();
+        advance_to_next_event();
     }
     shut_down();
     final_checks();
-    for (const auto& each : checks)
-        for (auto& sentence : each())
-            seen.report_violation(std::move(sentence));
-    result_.violations = seen.sentences();
+    for (const auto& check : checks)
+        for (auto& sentence : check())
+            checker.report_violation(std::move(sentence));
+    result_.violations = checker.violations();
     result_.took = elapsed_;
-    result_.commits = seen.commits();
-    result_.runs = seen.runs();
+    result_.commits = checker.commits();
+    result_.runs = checker.runs();
     return std::move(result_);
 }
 
-void simulator::end_storm()
+void simulator::end_fault_phase()
 {
     trace("the fault phase is over");
     faults_active_ = false;
-    rested_ = storm_end_ = elapsed_;
-    const auto usual = faults_.latency_typical;
+    busy_until_ = faults_end_ = elapsed_;
+    const auto latency = faults_.latency_typical;
     faults_ = simulated_faults::none();
-    faults_.latency_typical = usual;
+    faults_.latency_typical = latency;
     outage_until_ = elapsed_;
-    for (auto* each : current_)
-        if (each)
-            each->cut_off(elapsed_);
+    for (auto* running : current_)
+        if (running)
+            running->partition_store_until(elapsed_);
     if (options.redeploys)
         redeploy();
     if (options.punctuality > duration::zero())
-        seen.expect_punctuality(clock, options.punctuality + options.clock_skew);
+        checker.expect_punctuality(clock, options.punctuality + options.clock_skew);
 }
 
 std::vector<record> simulator::all_runs()
 {
-    std::vector<record> all;
+    std::vector<record> runs;
     record_query query;
     query.limit = 1000;
     do {
-        auto page = read(truth->list(query));
-        std::ranges::move(page.runs, std::back_inserter(all));
+        auto page = read(store->list(query));
+        std::ranges::move(page.runs, std::back_inserter(runs));
         query.after = page.next;
     } while (query.after);
-    return all;
+    return runs;
 }
 
-/// Nobody waits, and no run has anything to do by itself; for a while, so that hooks are done too.
-bool simulator::at_rest()
+/// True after two minutes in which no spawned coroutine was left, every engine was up and no run
+/// was due or waited for time. Two minutes suffice for hooks to be called.
+bool simulator::has_settled()
 {
     constexpr duration calm = std::chrono::minutes{2};
     const auto busy = [&] {
-        if (waiting_ > 0 || std::ranges::find(current_, nullptr) != current_.end())
-            return true;
-        for (const auto* each : current_)
-            if (!each->serves())
+        for (const auto* running : current_)
+            if (!running || !running->serves())
                 return true;
-        const auto counts = read(truth->count("", true));
+        const auto counts = read(store->count("", true));
         if (counts.empty())
             return false;
-        return std::ranges::any_of(all_runs(), [](const record& run) {
-            return !is_finished(run.state) && run.wake_at.has_value();
-        });
+        return std::ranges::any_of(all_runs(), has_wake_up);
     };
-    if (waiting_ > 0 || busy()) {
-        rested_ = elapsed_;
+    if (!running_coroutines_.empty() || busy()) {
+        busy_until_ = elapsed_;
         return false;
     }
-    return elapsed_ - rested_ >= calm;
+    return elapsed_ - busy_until_ >= calm;
 }
 
 void simulator::resume_paused()
@@ -422,8 +432,8 @@ void simulator::resume_paused()
     for (const auto& run : all_runs()) {
         if (run.state != run_state::paused || resumes_ >= options.max_resumes)
             continue;
-        const auto known = std::ranges::find_if(workflows, [&](const added_workflow& each) {
-            return each.flow->rules.name == run.workflow;
+        const auto known = std::ranges::find_if(workflows, [&](const added_workflow& added) {
+            return added.flow->rules.name == run.workflow;
         });
         if (known == workflows.end())
             continue;
@@ -437,75 +447,106 @@ void simulator::resume_paused()
     }
 }
 
-void simulator::look_at_lag()
+void simulator::sample_lag()
 {
-    for (auto* each : current_)
-        if (each && each->serves())
-            each->engine().async_statistics([this](error_code result, engine_statistics now) {
+    for (auto* running : current_)
+        if (running && running->serves())
+            running->engine().async_statistics([this](error_code result, engine_statistics now) {
                 if (!result)
                     result_.longest_lag = std::max(result_.longest_lag, now.due_lag);
             });
 }
 
+/// Reports the runs that have not settled in time, and what they wait for.
+void simulator::report_not_settled()
+{
+    const auto text = fmt::format("the simulation did not settle within {} s after the fault phase "
+                                  "(simulation_options::settle_time)",
+                                  options.settle_time.count() / 1'000'000);
+    bool is_explained = false;
+    for (const auto& name : running_coroutines_) {
+        checker.report_violation(
+            fmt::format("{}: the coroutine \"{}\" has not ended; expected it to end", text, name));
+        is_explained = true;
+    }
+    for (const auto& run : all_runs())
+        if (has_wake_up(run)) {
+            checker.report_violation(fmt::format(
+                "{}: {} and wakes in {} s; expected it to finish or to wait for an "
+                "outside event",
+                text, checker.describe(run), (*run.wake_at - clock->now()).count() / 1'000'000));
+            is_explained = true;
+        }
+    if (!is_explained)
+        checker.report_violation(text + ": an engine is not running");
+}
+
 /// False when a run is stuck.
 bool simulator::check_progress()
 {
-    bool all = true;
+    bool has_progress = true;
     for (const auto& run : all_runs()) {
         if (is_finished(run.state) || !run.wake_at || *run.wake_at + stuck_after > clock->now())
             continue;
         if (elapsed_ < options.fault_duration + stuck_after)
             continue;
-        seen.report_violation(fmt::format(
-            "run {} ({} \"{}\") is stuck in status {}, {}: it has been due for "
-            "{} s, at version {}",
-            to_string(run.id), run.workflow, run.foreign_id, run.status, to_string(run.state),
-            (clock->now() - *run.wake_at).count() / 1'000'000, run.version));
-        all = false;
+        checker.report_violation(
+            fmt::format("{} and is stuck: it has been due for {} s; expected an engine to process "
+                        "it within {} s",
+                        checker.describe(run), (clock->now() - *run.wake_at).count() / 1'000'000,
+                        stuck_after.count() / 1'000'000));
+        has_progress = false;
     }
-    return all;
+    return has_progress;
 }
 
 void simulator::shut_down()
 {
     trace("the simulation ends");
-    if (waiting_ > 0 && seen.sentences().empty())
-        for (const auto& name : names_of_waiting_)
-            seen.report_violation(name + " waits in vain");
+    if (!running_coroutines_.empty() && checker.violations().empty())
+        for (const auto& name : running_coroutines_)
+            checker.report_violation(fmt::format(
+                "the coroutine \"{}\" has not ended; expected it to end, because its calls are "
+                "answered after the fault phase",
+                name));
     over_ = true;
-    planned_.clear();
-    for (auto* each : current_)
-        if (each)
-            each->stop(duration::zero());
-    constexpr duration enough = std::chrono::hours{1};
-    const auto end = elapsed_ + enough;
-    const auto gone = [](const auto& each) {
-        return each->gone();
+    scheduled_.clear();
+    for (auto* running : current_)
+        if (running)
+            running->stop(duration::zero());
+    constexpr duration stop_limit = std::chrono::hours{1};
+    const auto end = elapsed_ + stop_limit;
+    const auto gone = [](const auto& ended) {
+        return ended->gone();
     };
     drain();
-    while ((waiting_ > 0 || !std::ranges::all_of(processes_, gone)) && elapsed_ < end)
-        go_on();
-    for (const auto& each : processes_)
-        if (!each->gone())
-            seen.report_violation(each->name() + " cannot be stopped");
+    while ((!running_coroutines_.empty() || !std::ranges::all_of(processes_, gone)) &&
+           elapsed_ < end)
+        advance_to_next_event();
+    for (const auto& ended : processes_)
+        if (!ended->gone())
+            checker.report_violation(
+                fmt::format("engine {} did not stop within {} s of simulated time", ended->name(),
+                            stop_limit.count() / 1'000'000));
 }
 
 void simulator::final_checks()
 {
     constexpr std::size_t page = 1000;
-    std::vector<std::vector<event>> log(read(truth->leases()).size()); // of all workflows
+    std::vector<std::vector<event>> log(read(store->leases()).size()); // of all workflows
     for (std::uint32_t shard = 0; shard < log.size(); ++shard)
         for (;;) {
-            auto& all = log[shard];
-            auto events = read(truth->events(shard, all.empty() ? 0 : all.back().sequence, page));
+            auto& entries = log[shard];
+            auto events =
+                read(store->events(shard, entries.empty() ? 0 : entries.back().sequence, page));
             const bool last = events.size() < page;
-            std::ranges::move(events, std::back_inserter(all));
+            std::ranges::move(events, std::back_inserter(entries));
             if (last)
                 break;
         }
-    seen.compare(log, all_runs());
-    for (const auto& [run, sequence] : seen.deliveries())
-        seen.message_ended(run, read(truth->outcome(run, sequence)), sequence);
+    checker.compare_with_store(log, all_runs());
+    for (const auto& [run, sequence] : checker.delivered_messages())
+        checker.check_stored_settlement(run, read(store->outcome(run, sequence)), sequence);
 }
 
 } // namespace pawl::testing::detail
