@@ -30,7 +30,7 @@ struct value_builder {
     unsigned char buffer[2048];
     json::value_stack stack{{}, buffer, sizeof(buffer)};
 
-    value_builder() {} // else the parser would have the buffer set to zero
+    value_builder() {} // without it, the parser would clear the buffer
 
     bool on_document_begin(ec&) { return true; }
     bool on_document_end(ec&) { return true; }
@@ -48,7 +48,7 @@ struct value_builder {
     bool on_double(double rounded, text s, ec&)
     {
         double exact = rounded;
-        // Out of range leaves Boost's zero or infinity.
+        // When the number is out of range, Boost's zero or infinity remains.
         std::from_chars(s.data(), s.data() + s.size(), exact);
         return stack.push_double(exact), true;
     }
@@ -98,9 +98,9 @@ std::string describe(const json::value& found)
     return "an object";
 }
 
-[[noreturn]] void refuse(const char* expected, const json::value& found, const json_path& at)
+[[noreturn]] void refuse(const char* expected, const json::value& found, const json_path& path)
 {
-    throw decode_error{at, std::string{"expected "} + expected + ", found " + describe(found)};
+    throw decode_error{path, std::string{"expected "} + expected + ", found " + describe(found)};
 }
 
 template <class Number>
@@ -113,7 +113,7 @@ std::string text_of(Number number)
 
 template <class Least, class Most>
 [[noreturn]] void refuse_range(Least least, Most most, const json::value& found,
-                               const json_path& at)
+                               const json_path& path)
 {
     std::string number;
     if (found.is_double())
@@ -122,12 +122,11 @@ template <class Least, class Most>
         number = text_of(found.get_uint64());
     else
         number = text_of(found.get_int64());
-    throw decode_error{at, "expected an integer from " + text_of(least) + " to " + text_of(most) +
-                               ", found " + number};
+    throw decode_error{path, "expected an integer from " + text_of(least) + " to " + text_of(most) +
+                                 ", found " + number};
 }
 
-/// True for a double that surely is the integer that was written. From 2^53 on it may be the
-/// neighbour, rounded.
+/// Whether a double is exactly the integer that was written. From 2^53 on it may have been rounded.
 bool is_integer(double number)
 {
     constexpr double exact = 9007199254740992.0;
@@ -148,7 +147,7 @@ void append_real(Real number, std::string& out)
     if (!std::isfinite(number))
         throw encode_error{std::isnan(number) ? "JSON has no form for not-a-number"
                                               : "JSON has no form for infinity"};
-    // Read back, "-0" is the integer 0 and has lost its sign.
+    // "-0" would be read as the integer 0, without its sign.
     if (number == 0 && std::signbit(number))
         out += "-0.0";
     else
@@ -220,8 +219,8 @@ void write_value(const json::value& from, std::string& out)
     case json::kind::array: {
         const write_level level;
         out += '[';
-        for (const auto& each : from.get_array()) {
-            write_value(each, out);
+        for (const auto& item : from.get_array()) {
+            write_value(item, out);
             out += ',';
         }
         return close_list(']', out);
@@ -240,15 +239,15 @@ void write_value(const json::value& from, std::string& out)
     }
 }
 
-bool read_bool(const json::value& from, const json_path& at)
+bool read_bool(const json::value& from, const json_path& path)
 {
     if (!from.is_bool())
-        refuse("true or false", from, at);
+        refuse("true or false", from, path);
     return from.get_bool();
 }
 
 std::int64_t read_signed(const json::value& from, std::int64_t least, std::int64_t most,
-                         const json_path& at)
+                         const json_path& path)
 {
     std::int64_t value = 0;
     if (from.is_int64()) {
@@ -256,41 +255,42 @@ std::int64_t read_signed(const json::value& from, std::int64_t least, std::int64
     } else if (from.is_double()) {
         const double number = from.get_double();
         if (!is_integer(number))
-            refuse_range(least, most, from, at);
+            refuse_range(least, most, from, path);
         value = static_cast<std::int64_t>(number);
     } else if (from.is_uint64()) {
-        refuse_range(least, most, from, at); // only numbers above INT64_MAX have this kind
+        // Boost.JSON uses this kind only for numbers above INT64_MAX.
+        refuse_range(least, most, from, path);
     } else {
-        refuse("an integer", from, at);
+        refuse("an integer", from, path);
     }
     if (value < least || value > most)
-        refuse_range(least, most, from, at);
+        refuse_range(least, most, from, path);
     return value;
 }
 
-std::uint64_t read_unsigned(const json::value& from, std::uint64_t most, const json_path& at)
+std::uint64_t read_unsigned(const json::value& from, std::uint64_t most, const json_path& path)
 {
     std::uint64_t value = 0;
     if (from.is_int64()) {
         if (from.get_int64() < 0)
-            refuse_range(0, most, from, at);
+            refuse_range(0, most, from, path);
         value = static_cast<std::uint64_t>(from.get_int64());
     } else if (from.is_uint64()) {
         value = from.get_uint64();
     } else if (from.is_double()) {
         const double number = from.get_double();
         if (!is_integer(number) || number < 0)
-            refuse_range(0, most, from, at);
+            refuse_range(0, most, from, path);
         value = static_cast<std::uint64_t>(number);
     } else {
-        refuse("an integer", from, at);
+        refuse("an integer", from, path);
     }
     if (value > most)
-        refuse_range(0, most, from, at);
+        refuse_range(0, most, from, path);
     return value;
 }
 
-double read_number(const json::value& from, double most, const json_path& at)
+double read_number(const json::value& from, double most, const json_path& path)
 {
     double value = 0;
     if (from.is_double())
@@ -300,68 +300,69 @@ double read_number(const json::value& from, double most, const json_path& at)
     else if (from.is_uint64())
         value = static_cast<double>(from.get_uint64());
     else
-        refuse("a number", from, at);
+        refuse("a number", from, path);
     if (!(std::abs(value) <= most))
-        throw decode_error{at, "expected a number up to " + text_of(most) + ", found a larger one"};
+        throw decode_error{path,
+                           "expected a number up to " + text_of(most) + ", found a larger one"};
     return value;
 }
 
-void check_value(const json::value& from, const json_path& at)
+void check_value(const json::value& from, const json_path& path)
 {
     if (from.is_double()) {
-        read_number(from, std::numeric_limits<double>::max(), at);
+        read_number(from, std::numeric_limits<double>::max(), path);
     } else if (from.is_array()) {
         const auto& items = from.get_array();
         for (std::size_t i = 0; i < items.size(); ++i)
-            check_value(items[i], {at, i});
+            check_value(items[i], {path, i});
     } else if (from.is_object()) {
         for (const auto& [name, value] : from.get_object())
-            check_value(value, {at, {name.data(), name.size()}});
+            check_value(value, {path, {name.data(), name.size()}});
     }
 }
 
-std::string_view read_text(const json::value& from, const json_path& at)
+std::string_view read_text(const json::value& from, const json_path& path)
 {
     if (!from.is_string())
-        refuse("a string", from, at);
+        refuse("a string", from, path);
     return {from.get_string().data(), from.get_string().size()};
 }
 
-const json::array& read_array(const json::value& from, const json_path& at)
+const json::array& read_array(const json::value& from, const json_path& path)
 {
     if (!from.is_array())
-        refuse("an array", from, at);
+        refuse("an array", from, path);
     return from.get_array();
 }
 
-const json::array& read_array_of(std::size_t size, const json::value& from, const json_path& at)
+const json::array& read_array_of(std::size_t size, const json::value& from, const json_path& path)
 {
-    const auto& list = read_array(from, at);
+    const auto& list = read_array(from, path);
     if (list.size() != size)
-        throw decode_error{at, "expected an array of " + std::to_string(size) + ", found one of " +
-                                   std::to_string(list.size())};
+        throw decode_error{path, "expected an array of " + std::to_string(size) +
+                                     ", found one of " + std::to_string(list.size())};
     return list;
 }
 
-const json::object& read_object(const json::value& from, const json_path& at)
+const json::object& read_object(const json::value& from, const json_path& path)
 {
     if (!from.is_object())
-        refuse("an object", from, at);
+        refuse("an object", from, path);
     return from.get_object();
 }
 
-void refuse_missing(const json_path& at)
+void refuse_missing(const json_path& path)
 {
-    throw decode_error{at, "it is missing"};
+    throw decode_error{path, "it is missing"};
 }
 
-void refuse_unknown(const json_path& at)
+void refuse_unknown(const json_path& path)
 {
-    throw decode_error{at, "there is no such member"};
+    throw decode_error{path, "there is no such member"};
 }
 
 void refuse_name(std::string_view found, std::span<const std::string_view> names,
-                 const json_path& at)
+                 const json_path& path)
 {
     constexpr std::size_t shown = 40;
     std::string problem = "expected one of";
@@ -374,7 +375,7 @@ void refuse_name(std::string_view found, std::span<const std::string_view> names
     problem += ", found \"";
     problem += found.substr(0, shown);
     problem += found.size() > shown ? "…\"" : "\"";
-    throw decode_error{at, problem};
+    throw decode_error{path, problem};
 }
 
 std::int64_t scale(std::int64_t count, std::int64_t num, std::int64_t den)
@@ -387,14 +388,14 @@ std::int64_t scale(std::int64_t count, std::int64_t num, std::int64_t den)
 }
 
 std::int64_t read_scaled(const json::value& from, std::int64_t num, std::int64_t den,
-                         std::int64_t least, std::int64_t most, const json_path& at)
+                         std::int64_t least, std::int64_t most, const json_path& path)
 {
     using limits = std::numeric_limits<std::int64_t>;
-    const auto count = read_signed(from, limits::min(), limits::max(), at);
+    const auto count = read_signed(from, limits::min(), limits::max(), path);
     std::int64_t product = 0;
     if (__builtin_mul_overflow(count, num, &product) || product / den < least ||
         product / den > most)
-        throw decode_error{at, "this duration is out of the range of its type"};
+        throw decode_error{path, "this duration is out of the range of its type"};
     return product / den;
 }
 

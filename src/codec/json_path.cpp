@@ -15,14 +15,14 @@ bool is_identifier(std::string_view text)
     return !text.empty() && std::ranges::all_of(text, plain);
 }
 
-std::string link(std::string_view member)
+std::string element(std::string_view member)
 {
     if (is_identifier(member))
         return std::string{member};
     return "[\"" + std::string{member} + "\"]";
 }
 
-std::string link(std::size_t index)
+std::string element(std::size_t index)
 {
     return "[" + std::to_string(index) + "]";
 }
@@ -46,7 +46,7 @@ std::string json_path::str() const
 {
     if (!parent_)
         return {};
-    return join(parent_->str(), is_index_ ? link(index_) : link(member_));
+    return join(parent_->str(), is_index_ ? element(index_) : element(member_));
 }
 
 void json_path::note_ignored() const
@@ -55,8 +55,8 @@ void json_path::note_ignored() const
         *ignored_ = str();
 }
 
-decode_error::decode_error(const json_path& at, const std::string& problem)
-    : error(errc::decode_failed, sentence(at.str(), problem)), path_(at.str())
+decode_error::decode_error(const json_path& path, const std::string& problem)
+    : error(errc::decode_failed, sentence(path.str(), problem)), path_(path.str())
 {
 }
 
@@ -65,12 +65,12 @@ encode_error::encode_error(std::string problem) : encode_error(std::string{}, st
 }
 
 encode_error::encode_error(const encode_error& inner, std::string_view member)
-    : encode_error(join(link(member), inner.path_), inner.problem_)
+    : encode_error(join(element(member), inner.path_), inner.problem_)
 {
 }
 
 encode_error::encode_error(const encode_error& inner, std::size_t index)
-    : encode_error(join(link(index), inner.path_), inner.problem_)
+    : encode_error(join(element(index), inner.path_), inner.problem_)
 {
 }
 

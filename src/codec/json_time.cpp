@@ -16,19 +16,19 @@ constexpr std::chrono::seconds first_second =
 constexpr std::chrono::seconds last_second =
     sys_days{std::chrono::year{10'000} / 1 / 1}.time_since_epoch() - std::chrono::seconds{1};
 
-void put(char*& to, unsigned value, int width)
+void write_digits(char*& out, unsigned value, int width)
 {
     for (int i = width - 1; i >= 0; --i, value /= 10)
-        to[i] = static_cast<char>('0' + value % 10);
-    to += width;
+        out[i] = static_cast<char>('0' + value % 10);
+    out += width;
 }
 
-/// Takes a text apart from its front.
-struct reader {
+/// Parses a text from its front.
+struct time_reader {
     std::string_view rest;
     bool failed = false;
 
-    bool take(char wanted)
+    bool skip_char(char wanted)
     {
         if (rest.empty() || rest.front() != wanted)
             return false;
@@ -36,7 +36,7 @@ struct reader {
         return true;
     }
 
-    void expect(char wanted) { failed |= !take(wanted); }
+    void expect(char wanted) { failed |= !skip_char(wanted); }
 
     bool at_digit() const { return !rest.empty() && rest.front() >= '0' && rest.front() <= '9'; }
 
@@ -71,9 +71,9 @@ struct reader {
 
     std::chrono::seconds offset()
     {
-        if (take('Z'))
+        if (skip_char('Z'))
             return {};
-        const bool east = take('+');
+        const bool east = skip_char('+');
         if (!east)
             expect('-');
         const std::chrono::hours hours{number(2, 23)};
@@ -86,7 +86,7 @@ struct reader {
 
 std::optional<split_time> parse_time(std::string_view text)
 {
-    reader in{text};
+    time_reader in{text};
     const std::chrono::year year{in.number(4, 9999)};
     in.expect('-');
     const std::chrono::month month{static_cast<unsigned>(in.number(2, 12))};
@@ -99,7 +99,7 @@ std::optional<split_time> parse_time(std::string_view text)
     in.expect(':');
     const std::chrono::seconds seconds{in.number(2, 59)};
     split_time time;
-    if (in.take('.'))
+    if (in.skip_char('.'))
         time.rest = in.fraction();
     const auto offset = in.offset();
     const year_month_day date{year, month, day};
@@ -122,40 +122,40 @@ void write_time(const split_time& from, std::string& out)
     const auto second = static_cast<unsigned>((from.seconds - date).count());
 
     std::array<char, 40> text;
-    char* to = text.data();
-    *to++ = '"';
-    put(to, static_cast<unsigned>(static_cast<int>(calendar.year())), 4);
-    *to++ = '-';
-    put(to, static_cast<unsigned>(calendar.month()), 2);
-    *to++ = '-';
-    put(to, static_cast<unsigned>(calendar.day()), 2);
-    *to++ = 'T';
-    put(to, second / 3600, 2);
-    *to++ = ':';
-    put(to, second / 60 % 60, 2);
-    *to++ = ':';
-    put(to, second % 60, 2);
+    char* end = text.data();
+    *end++ = '"';
+    write_digits(end, static_cast<unsigned>(static_cast<int>(calendar.year())), 4);
+    *end++ = '-';
+    write_digits(end, static_cast<unsigned>(calendar.month()), 2);
+    *end++ = '-';
+    write_digits(end, static_cast<unsigned>(calendar.day()), 2);
+    *end++ = 'T';
+    write_digits(end, second / 3600, 2);
+    *end++ = ':';
+    write_digits(end, second / 60 % 60, 2);
+    *end++ = ':';
+    write_digits(end, second % 60, 2);
     auto fraction = static_cast<unsigned>(from.rest.count());
     if (fraction != 0) {
         int width = 9;
         for (; fraction % 1000 == 0; width -= 3)
             fraction /= 1000;
-        *to++ = '.';
-        put(to, fraction, width);
+        *end++ = '.';
+        write_digits(end, fraction, width);
     }
-    *to++ = 'Z';
-    *to++ = '"';
-    out.append(text.data(), to);
+    *end++ = 'Z';
+    *end++ = '"';
+    out.append(text.data(), end);
 }
 
-split_time read_time(const boost::json::value& from, const json_path& at)
+split_time read_time(const boost::json::value& from, const json_path& path)
 {
-    const auto text = read_text(from, at);
+    const auto text = read_text(from, path);
     if (const auto time = parse_time(text))
         return *time;
     constexpr std::size_t shown = 40;
-    throw decode_error{at, "expected a time such as \"2026-11-23T00:18:18.123456Z\", found \"" +
-                               std::string{text.substr(0, shown)} + "\""};
+    throw decode_error{path, "expected a time such as \"2026-11-23T00:18:18.123456Z\", found \"" +
+                                 std::string{text.substr(0, shown)} + "\""};
 }
 
 } // namespace pawl::detail
