@@ -14,16 +14,16 @@ namespace pawl::detail {
 
 namespace {
 
-void add_edges(status_rules& to, const std::vector<int>& destinations, edge_cause cause,
+void add_edges(status_rules& rules, const std::vector<int>& destinations, edge_cause cause,
                const std::string& name = {})
 {
     for (const int destination : destinations)
         if (edge added{destination, cause, name};
-            std::ranges::find(to.edges, added) == to.edges.end())
-            to.edges.push_back(std::move(added));
+            std::ranges::find(rules.edges, added) == rules.edges.end())
+            rules.edges.push_back(std::move(added));
 }
 
-step_rules overlay(const handler_options& options, const step_defaults& defaults)
+step_rules merge_options(const handler_options& options, const step_defaults& defaults)
 {
     return {options.retry.value_or(defaults.retry), options.exhausted,
             options.attempt_timeout.value_or(defaults.attempt_timeout),
@@ -39,14 +39,14 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
     rules.end = draft.end;
     for (const auto& step : draft.steps) {
         if (!rules.step)
-            rules.step = overlay(step->options, all.defaults);
+            rules.step = merge_options(step->options, all.defaults);
         add_edges(rules, step->destinations, edge_cause::step);
         if (step->options.exhausted)
             add_edges(rules, {*step->options.exhausted}, edge_cause::step);
     }
     for (const auto& callback : draft.callbacks) {
         rules.callbacks.push_back(callback.name);
-        auto options = overlay(*callback.options, all.defaults);
+        auto options = merge_options(*callback.options, all.defaults);
         rules.callback_policies.push_back(
             {std::move(options.retry), options.attempt_timeout, options.exhausted});
         add_edges(rules, callback.destinations, edge_cause::callback, callback.name);
@@ -54,7 +54,7 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
             add_edges(rules, {*options.exhausted}, edge_cause::callback, callback.name);
     }
     for (const auto& timeout : draft.timeouts) {
-        auto options = overlay(timeout->options, all.defaults);
+        auto options = merge_options(timeout->options, all.defaults);
         rules.timeouts.push_back(
             {timeout->name.empty() ? std::string{unnamed_timeout} : timeout->name,
              std::move(options.retry), options.attempt_timeout});
@@ -63,10 +63,11 @@ status_rules make_rules(int id, const status_draft& draft, const workflow_draft&
     return rules;
 }
 
-/// Marks where runs begin: the declared ones, and those that no other status leads to.
+/// Marks the statuses where runs start: the declared starts, and those without an edge from
+/// another.
 void mark_starts(definition& rules, const workflow_draft& draft)
 {
-    const auto led_to = [&](int id) {
+    const auto has_predecessor = [&](int id) {
         return std::ranges::any_of(rules.statuses, [&](const status_rules& from) {
             return from.id != id &&
                    std::ranges::find(from.edges, id, &edge::to) != from.edges.end();
@@ -74,7 +75,7 @@ void mark_starts(definition& rules, const workflow_draft& draft)
     };
     auto starts = draft.starts;
     for (const int id : draft.order)
-        if (!led_to(id))
+        if (!has_predecessor(id))
             starts.push_back(id);
     for (auto& status : rules.statuses)
         status.start = std::ranges::find(starts, status.id) != starts.end();
@@ -100,8 +101,8 @@ definition make_definition(workflow_draft& draft)
         draft.statuses.try_emplace(id);
     std::vector<edge> edges;
     for (const auto& [id, status] : draft.statuses) {
-        const auto made = make_rules(id, status, draft);
-        edges.insert(edges.end(), made.edges.begin(), made.edges.end());
+        const auto status_edges = make_rules(id, status, draft);
+        edges.insert(edges.end(), status_edges.edges.begin(), status_edges.edges.end());
     }
     for (const auto& destination : edges)
         draft.statuses.try_emplace(destination.to);
@@ -112,27 +113,26 @@ definition make_definition(workflow_draft& draft)
     return rules;
 }
 
-/// The names under which it is stored what each hook has seen.
+/// Checks the names of hooks, under which their cursors are stored.
 void check_hooks(const workflow_draft& draft, std::vector<std::string>& problems)
 {
-    constexpr std::size_t longest = 128;
+    constexpr std::size_t max_size = 128;
     std::set<std::string_view> seen;
     for (const auto& hook : draft.made.hooks) {
         const auto slash = hook.name.find('/');
         const auto function = hook.name.substr(0, slash);
-        const auto own = slash == std::string::npos ? "" : hook.name.substr(slash + 1);
-        if (slash != std::string::npos && (own.empty() || own.size() > longest))
-            problems.push_back("a hook's name has 1 to 128 bytes, and one of " + function +
-                               " has " + std::to_string(own.size()));
+        const auto name = slash == std::string::npos ? "" : hook.name.substr(slash + 1);
+        if (slash != std::string::npos && (name.empty() || name.size() > max_size))
+            problems.push_back("the name of a hook " + function + " has " +
+                               std::to_string(name.size()) + " bytes; it must have 1 to 128 bytes");
         else if (seen.insert(hook.name).second)
             continue;
-        else if (own.empty())
+        else if (name.empty())
             problems.push_back("it has two hooks " + function +
-                               " without a name, by which what they have seen is stored: name one, "
-                               "as " +
+                               " without a name, under which its cursor is stored: name one, as " +
                                function + "(\"mail\", fn)");
         else
-            problems.push_back("it has two hooks " + function + " named \"" + own + "\"");
+            problems.push_back("it has two hooks " + function + " named \"" + name + "\"");
     }
 }
 
@@ -142,19 +142,19 @@ void check_write_version(const workflow_draft& draft, std::vector<std::string>& 
     const auto wanted = draft.write_version.value_or(present);
     if (wanted < 1 || wanted > present) {
         problems.push_back("write_version is " + std::to_string(wanted) +
-                           ", and the object's schema has versions 1 to " +
+                           ", but the object's schema has versions 1 to " +
                            std::to_string(present));
         return;
     }
     for (auto version = wanted; version < present; ++version)
         if (!draft.downgrades.contains(version))
             problems.push_back("write_version is " + std::to_string(wanted) +
-                               ", and there is no way back from version " +
-                               std::to_string(version + 1) + ": give it as upgrade(" +
+                               ", but there is no downgrade from version " +
+                               std::to_string(version + 1) + ": add it with upgrade(" +
                                std::to_string(version) + ", up, down)");
 }
 
-/// What a definition cannot say any more.
+/// Checks what the definition does not contain.
 std::vector<std::string> check_draft(const workflow_draft& draft)
 {
     std::vector<std::string> problems;
@@ -162,7 +162,7 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
         const auto name = core::status_name(draft.label(id), id);
         if (status.steps.size() > 1)
             problems.push_back(name + ": it has " + std::to_string(status.steps.size()) +
-                               " steps; a status has one");
+                               " steps; a status has at most one");
         for (const auto& timeout : status.timeouts) {
             if (timeout->fixed && *timeout->fixed <= duration::zero())
                 problems.push_back(name + ": " +
@@ -172,18 +172,18 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
                                    "'s duration must be above zero");
             if (timeout->name.empty() && status.timeouts.size() > 1)
                 problems.push_back(name + ": it has " + std::to_string(status.timeouts.size()) +
-                                   " timeouts, and one of them has no name, by which its deadlines "
-                                   "are stored: name it, as timeout<...>(\"remind\", 48h, fn); "
-                                   "while it was the only one its name was \"timeout\"");
+                                   " timeouts, but one has no name, under which its deadlines are "
+                                   "stored: name it, as timeout<...>(\"remind\", 48h, fn); "
+                                   "the name of an only timeout is \"timeout\"");
         }
     }
     check_hooks(draft, problems);
     try {
         draft.made.blank();
     } catch (...) {
-        problems.push_back("a default-constructed Object cannot be encoded, and such a one is left "
-                           "when the data of a run is deleted: give its members values that have a "
-                           "form (" +
+        problems.push_back("a default-constructed Object cannot be encoded, but it replaces the "
+                           "object when the data of a run is deleted: give its members default "
+                           "values that can be encoded (" +
                            exception_text(std::current_exception()) + ")");
     }
     if (const auto& retention = draft.made.retention) {
@@ -235,10 +235,10 @@ timer_function make_timer(duration span)
     };
 }
 
-timer_function make_timer(time_point at)
+timer_function make_timer(time_point due)
 {
-    return [at](const object_ptr&, run_context&) -> std::optional<time_point> {
-        return at;
+    return [due](const object_ptr&, run_context&) -> std::optional<time_point> {
+        return due;
     };
 }
 
@@ -251,10 +251,10 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
     for (auto& problem : core::check_definition(impl->rules))
         problems.push_back(std::move(problem));
     for (const auto& hook : impl->hooks)
-        for (const int entering : hook.entering)
-            if (!impl->rules.find(entering))
+        for (const int status : hook.entering)
+            if (!impl->rules.find(status))
                 problems.push_back(hook.name + ": no run enters status " +
-                                   core::status_name(draft.label(entering), entering) +
+                                   core::status_name(draft.label(status), status) +
                                    ", which no step, callback, timeout or end<>() declares");
     if (!problems.empty()) {
         std::string text = "workflow \"" + draft.name + "\" cannot be built:";

@@ -68,7 +68,7 @@ private:
     void check_auto_resume()
     {
         if (rules_.resume_after < duration::zero())
-            add("auto_resume: the time is negative; use zero for never");
+            add("auto_resume: the time is negative; zero disables automatic resumes");
         if (rules_.max_auto_resumes < 0)
             add("auto_resume: the number of times is negative");
     }
@@ -79,11 +79,11 @@ private:
         for (const auto& [from, to] : rules_.retired) {
             const auto number = std::to_string(from);
             if (!seen.insert(from).second)
-                add("status " + number + " is retired twice");
+                add("status " + number + " is replaced twice");
             if (rules_.find(from))
-                add("status " + number + " is retired, and declared as well");
+                add("status " + number + " is replaced, but declared as well");
             if (!rules_.find(to))
-                add("status " + number + " is retired in favour of " + std::to_string(to) +
+                add("status " + number + " is replaced by " + std::to_string(to) +
                     ", which is not declared");
         }
     }
@@ -102,7 +102,7 @@ private:
             check_span(status, "its step's start_delay", status.step->start_delay);
             if (status.step->max_concurrency > max_concurrency_ceiling)
                 add(status, "its step's max_concurrency is above " +
-                                std::to_string(max_concurrency_ceiling) + "; 0 is no limit");
+                                std::to_string(max_concurrency_ceiling) + "; 0 means no limit");
         }
         check_timeouts(status);
         check_callbacks(status);
@@ -126,11 +126,11 @@ private:
     {
         std::set<std::string_view> seen;
         for (const auto& timeout : status.timeouts) {
-            const auto whose = timeout.name == unnamed_timeout
-                                   ? std::string{"its timeout's "}
-                                   : "its timeout \"" + timeout.name + "\"'s ";
-            check_retry(status, whose + "retry policy", timeout.retry);
-            check_span(status, whose + "attempt_timeout", timeout.attempt_timeout);
+            const auto prefix = timeout.name == unnamed_timeout
+                                    ? std::string{"its timeout's "}
+                                    : "its timeout \"" + timeout.name + "\"'s ";
+            check_retry(status, prefix + "retry policy", timeout.retry);
+            check_span(status, prefix + "attempt_timeout", timeout.attempt_timeout);
             if (timeout.name.size() > max_name)
                 add(status,
                     "a timeout's name is longer than " + std::to_string(max_name) + " bytes");
@@ -145,9 +145,10 @@ private:
             const auto* rules = rules_.find(status);
             if (!rules)
                 add("status " + std::to_string(status) + " is renamed from \"" + old +
-                    "\", and is not declared");
+                    "\", but is not declared");
             else if (old.empty() || old == rules->label)
-                add(*rules, "renamed<>() wants the label that it had before");
+                add(*rules,
+                    "renamed<>() needs an earlier label of the status, not its present one");
         }
     }
 
@@ -181,24 +182,24 @@ private:
     void check_span(const status_rules& status, const std::string& where, duration span)
     {
         if (span < duration::zero())
-            add(status, where + " must not be negative; zero is none");
+            add(status, where + " must not be negative; zero means none");
     }
 
     void check_reachable()
     {
         std::set<int> reached;
-        std::vector<int> open;
+        std::vector<int> pending;
         for (const auto& status : rules_.statuses)
             if (status.start)
-                open.push_back(status.id);
-        while (!open.empty()) {
-            const int id = open.back();
-            open.pop_back();
+                pending.push_back(status.id);
+        while (!pending.empty()) {
+            const int id = pending.back();
+            pending.pop_back();
             const auto* status = rules_.find(id);
             if (!reached.insert(id).second || !status)
                 continue;
             for (const auto& next : status->edges)
-                open.push_back(next.to);
+                pending.push_back(next.to);
         }
         for (const auto& status : rules_.statuses)
             if (!reached.contains(status.id))
@@ -224,13 +225,13 @@ std::vector<std::string> retry_problems(const retry_policy& policy)
             problems.emplace_back(rule);
     };
     check(policy.initial > duration::zero(), "initial must be above zero");
-    // Negated, so that not-a-number is refused too.
+    // NaN must fail the check.
     const bool grows = policy.multiplier >= 1 && policy.multiplier <= 1e9;
     check(grows, "multiplier must be from 1 to 1e9");
     check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial,
           "max_interval must be at least initial when multiplier is above 1");
     check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
-    check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 repeats for ever");
+    check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 means no limit");
     return problems;
 }
 

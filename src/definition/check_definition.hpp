@@ -7,14 +7,14 @@
 
 namespace pawl::core {
 
-/// Everything that is wrong with a definition, a sentence each, with statuses by label and number.
-/// Empty: an engine can run it.
+/// All problems of a definition, one sentence each, with the labels and numbers of statuses. Empty
+/// when an engine can run it.
 std::vector<std::string> check_definition(const definition& rules);
 
-/// What is out of its range in a retry policy, a sentence each that begins with the field's name.
+/// The fields of a retry policy that are out of range, one sentence each that begins with the name.
 std::vector<std::string> retry_problems(const retry_policy& policy);
 
-/// `label (number)`, as the sentences name a status.
+/// `label (number)`, the name of a status in these sentences.
 std::string status_name(const std::string& label, int status);
 
 } // namespace pawl::core

@@ -8,16 +8,16 @@ namespace pawl {
 
 namespace {
 
-/// Mermaid ends a label at `;`, begins a comment at `%%`, an entity at `#` and so on: whatever is
-/// no letter, digit or harmless mark stands as its entity. Bytes of UTF-8 stand as they are.
+/// Replaces all characters that may be special in Mermaid, such as `;`, `%` and `#`, by entities.
+/// Letters, digits, some marks and bytes of UTF-8 are kept.
 std::string escape(std::string_view text)
 {
-    constexpr std::string_view harmless = " _-./+,()";
+    constexpr std::string_view safe = " _-./+,()";
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
         const bool plain = byte >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           (c >= '0' && c <= '9') || harmless.find(c) != harmless.npos;
+                           (c >= '0' && c <= '9') || safe.find(c) != safe.npos;
         if (plain)
             out += c;
         else
@@ -57,20 +57,20 @@ const char* name(diagram_direction direction)
     return "LR";
 }
 
-/// A status's identifier in the diagram. Numbers may be negative, identifiers may not.
+/// The identifier of a status in the diagram. Unlike numbers, identifiers cannot be negative.
 std::string node(int status)
 {
     return status < 0 ? "sm" + std::to_string(-static_cast<long long>(status))
                       : "s" + std::to_string(status);
 }
 
-std::string arrow(const status_rules& from, const edge& to)
+std::string arrow(const status_rules& from, const edge& next)
 {
-    std::string line = node(from.id) + " --> " + node(to.to);
-    if (to.cause == edge_cause::timeout)
+    std::string line = node(from.id) + " --> " + node(next.to);
+    if (next.cause == edge_cause::timeout)
         line += ": timeout";
-    else if (to.cause == edge_cause::callback)
-        line += ": " + escape(to.name.empty() ? "callback" : to.name);
+    else if (next.cause == edge_cause::callback)
+        line += ": " + escape(next.name.empty() ? "callback" : next.name);
     return line;
 }
 
@@ -85,8 +85,8 @@ std::string diagram(const definition& rules, diagram_options options)
         if (status.start)
             lines.push_back("[*] --> " + node(status.id));
     for (const auto& status : rules.statuses)
-        for (const auto& to : status.edges)
-            if (auto line = arrow(status, to); std::ranges::find(lines, line) == lines.end())
+        for (const auto& next : status.edges)
+            if (auto line = arrow(status, next); std::ranges::find(lines, line) == lines.end())
                 lines.push_back(std::move(line));
     for (const auto& status : rules.statuses)
         if (status.end)

@@ -10,7 +10,7 @@ bool declared_hook::wants(event_kind kind, int from, int to) const noexcept
         return false;
     if (entering.empty())
         return true;
-    // finish() completes a run where it stands: it enters nothing.
+    // finish() completes a run in its present status, without entering one.
     return std::ranges::find(entering, to) != entering.end() &&
            (kind != event_kind::completed || from != to);
 }

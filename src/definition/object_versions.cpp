@@ -11,18 +11,18 @@ namespace pawl::detail {
 
 namespace {
 
-std::string object_of(const record& from)
+std::string object_of(const record& run)
 {
-    return "the object of run " + to_string(from.id);
+    return "the object of run " + to_string(run.id);
 }
 
 } // namespace
 
-void refuse_newer(const std::string& what, std::uint32_t found, std::uint32_t known)
+void refuse_newer(const std::string& name, std::uint32_t found, std::uint32_t known)
 {
     throw error{errc::program_too_old,
-                what + " is of schema version " + std::to_string(found) +
-                    ", and this program knows " +
+                name + " is of schema version " + std::to_string(found) +
+                    ", but this program knows " +
                     (known == 1 ? "version 1 only" : "versions 1 to " + std::to_string(known)) +
                     ": use the newer program"};
 }
@@ -69,7 +69,7 @@ std::string_view present_object(const workflow_impl& workflow, const record& fro
             throw error{errc::decode_failed,
                         object_of(from) + " is of schema version " +
                             std::to_string(from.object_version) +
-                            ", and its upgrade from version " + std::to_string(version) +
+                            ", but its upgrade from version " + std::to_string(version) +
                             " failed: " + exception_text(std::current_exception())};
         }
     }
@@ -101,10 +101,10 @@ std::vector<deadline> arm_timeouts(const workflow_impl& workflow, int status,
                                    const object_ptr& object, run_context& context)
 {
     std::vector<deadline> armed;
-    const auto at = workflow.handlers.find(status);
-    if (at == workflow.handlers.end())
+    const auto handlers = workflow.handlers.find(status);
+    if (handlers == workflow.handlers.end())
         return armed;
-    const auto& timeouts = at->second.timeouts;
+    const auto& timeouts = handlers->second.timeouts;
     const auto& rules = workflow.rules.find(status)->timeouts;
     for (std::size_t i = 0; i < timeouts.size(); ++i)
         if (const auto due = timeouts[i].due(object, context))
