@@ -19,8 +19,8 @@
 namespace pawl_bench {
 
 namespace asio = boost::asio;
-using pawl::engine_detail::commit;
 using pawl::engine_detail::commit_queue;
+using pawl::engine_detail::pending_commit;
 
 namespace {
 
@@ -52,7 +52,7 @@ struct commit_stage {
                          *clock,
                          [](const pawl::change&, const pawl::apply_result*) {
                          }};
-    std::vector<commit> items = std::vector<commit>(batch_size);
+    std::vector<pending_commit> items = std::vector<pending_commit>(batch_size);
     asio::steady_timer all_done{threads.context(), asio::steady_timer::time_point::max()};
     std::size_t left = 0;
 };

@@ -39,8 +39,8 @@ std::string hook_dead_letter_topic(std::string_view workflow)
 
 namespace pawl::core {
 
-std::optional<publication> dead_letter(const record& before, const transition& change,
-                                       std::span<const message> inbox)
+std::optional<publication> callback_dead_letter(const record& before, const transition& change,
+                                                std::span<const message> inbox)
 {
     namespace header = dead_letter_header;
     const auto end =
@@ -74,8 +74,8 @@ std::optional<publication> dead_letter(const record& before, const transition& c
     return publication{callback_dead_letter_topic(before.workflow), std::move(letter)};
 }
 
-stream_event to_letter(stream_event failed, const char* role, std::string name, int attempts,
-                       std::string error)
+stream_event make_dead_letter(stream_event failed, const char* role, std::string name, int attempts,
+                              std::string error)
 {
     namespace header = dead_letter_header;
     auto& headers = failed.headers;
@@ -92,7 +92,7 @@ stream_event to_letter(stream_event failed, const char* role, std::string name, 
     return failed;
 }
 
-stream_event failed_again(stream_event letter, std::string error)
+stream_event count_failed_redrive(stream_event letter, std::string error)
 {
     namespace header = dead_letter_header;
     auto& headers = letter.headers;
@@ -104,7 +104,7 @@ stream_event failed_again(stream_event letter, std::string error)
     return letter;
 }
 
-stream_event from_letter(stream_event letter)
+stream_event restore_event(stream_event letter)
 {
     namespace header = dead_letter_header;
     auto& headers = letter.headers;

@@ -13,18 +13,18 @@ namespace pawl::core {
 ///
 /// @param before the record that the transition was made from.
 /// @param inbox the messages that waited then.
-std::optional<publication> dead_letter(const record& before, const transition& change,
-                                       std::span<const message> inbox);
+std::optional<publication> callback_dead_letter(const record& before, const transition& change,
+                                                std::span<const message> inbox);
 
 /// The letter of an event that failed for the last time: `role` is the header that names who it
 /// failed in.
-stream_event to_letter(stream_event failed, const char* role, std::string name, int attempts,
-                       std::string error);
+stream_event make_dead_letter(stream_event failed, const char* role, std::string name, int attempts,
+                              std::string error);
 
 /// A letter of a letter that was tried once more: under another id, because the topic still has it.
-stream_event failed_again(stream_event letter, std::string error);
+stream_event count_failed_redrive(stream_event letter, std::string error);
 
 /// The event that such a letter was made of.
-stream_event from_letter(stream_event letter);
+stream_event restore_event(stream_event letter);
 
 } // namespace pawl::core

@@ -1,9 +1,9 @@
 #include "core/decide.hpp"
 
-#include "core/hash.hpp"
+#include "core/message_acceptance.hpp"
 #include "core/planted.hpp"
 #include "core/saturating_add.hpp"
-#include "core/taking.hpp"
+#include "core/stable_hash.hpp"
 #include "core/text.hpp"
 
 #include <algorithm>
@@ -21,22 +21,22 @@ using detail::next_value;
 constexpr std::size_t max_error_length = 2000;
 
 /// Until what only a newer program knows is looked at again.
-constexpr duration shortest_second_look = std::chrono::seconds{1};
-constexpr duration longest_second_look = std::chrono::hours{1};
+constexpr duration min_newer_program_recheck = std::chrono::seconds{1};
+constexpr duration max_newer_program_recheck = std::chrono::hours{1};
 
 std::string shortened(std::string text)
 {
     if (text.size() <= max_error_length)
         return text;
-    return cut(std::move(text), max_error_length) + "…";
+    return truncate_utf8(std::move(text), max_error_length) + "…";
 }
 
 /// Carries one decision from the present record to the transition. Each member function below is
 /// one row of the table: what an outcome does to the record.
-class maker {
+class transition_builder {
 public:
-    maker(const record& current, const definition& workflow, time_point now,
-          const arm_deadlines& arm, inbox_view inbox, transition& change)
+    transition_builder(const record& current, const definition& workflow, time_point now,
+                       const arm_deadlines& arm, inbox_view inbox, transition& change)
         : current_(current), workflow_(workflow), now_(now), arm_(arm), inbox_(inbox),
           change_(change)
     {
@@ -68,13 +68,14 @@ public:
             if (std::ranges::find(change_.settled, waiting.sequence, &settlement::sequence) !=
                 change_.settled.end())
                 continue;
-            auto at = order.taken_from(waiting);
+            auto at = order.acceptable_from(waiting);
             if (at)
                 at = std::max(*at, now_);
             if (waiting.expires_at && (!at || *waiting.expires_at < *at))
                 at = waiting.expires_at;
-            if (inbox_.outdated && is_unknown(workflow_, waiting))
-                at = std::min(at.value_or(time_point::max()), watcher_recheck(waiting.sent_at));
+            if (inbox_.outdated && is_undeclared_callback(workflow_, waiting))
+                at = std::min(at.value_or(time_point::max()),
+                              newer_program_recheck(waiting.sent_at));
             if (at && (!earliest || *at < *earliest))
                 earliest = at;
         }
@@ -83,10 +84,10 @@ public:
 
     /// When what only a newer program knows is looked at again: when it is twice as old, so soon in
     /// the minutes of a deployment, and rarely in the years of a program that was set back.
-    time_point watcher_recheck(time_point since) const
+    time_point newer_program_recheck(time_point since) const
     {
-        return saturating_add(
-            now_, std::clamp<duration>(now_ - since, shortest_second_look, longest_second_look));
+        return saturating_add(now_, std::clamp<duration>(now_ - since, min_newer_program_recheck,
+                                                         max_newer_program_recheck));
     }
 
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {})
@@ -240,14 +241,14 @@ private:
     transition& change_;
 };
 
-std::string maker::name_of(const from_timeout& by) const
+std::string transition_builder::name_of(const from_timeout& by) const
 {
     const auto* rules = workflow_.find(current_.status);
     const auto index = static_cast<std::size_t>(by.timeout);
     return rules && index < rules->timeouts.size() ? rules->timeouts[index].name : std::string{};
 }
 
-void maker::retry_deadline(const std::string& timeout, time_point at, int attempt)
+void transition_builder::retry_deadline(const std::string& timeout, time_point at, int attempt)
 {
     for (auto& armed : next().deadlines)
         if (armed.timeout == timeout) {
@@ -257,24 +258,24 @@ void maker::retry_deadline(const std::string& timeout, time_point at, int attemp
 }
 
 /// The handler has succeeded: its next firing is another one, with effects of its own.
-void maker::arm_again(const std::string& timeout, time_point at)
+void transition_builder::arm_again(const std::string& timeout, time_point at)
 {
     retry_deadline(timeout, at, 0);
     for (auto& armed : next().deadlines)
         if (armed.timeout == timeout)
             ++armed.round;
-    forget_effects(number_of_timeout(timeout));
+    forget_effects(timeout_handler_number(timeout));
 }
 
-void maker::drop_deadline(const std::string& timeout)
+void transition_builder::drop_deadline(const std::string& timeout)
 {
-    forget_effects(number_of_timeout(timeout));
+    forget_effects(timeout_handler_number(timeout));
     std::erase_if(next().deadlines,
                   [&](const deadline& armed) { return armed.timeout == timeout; });
 }
 
 /// The run keeps its status: what that means depends on which handler said so.
-void maker::stay(const source& by, const next_value& value)
+void transition_builder::stay(const source& by, const next_value& value)
 {
     const bool again = value.kind == next_kind::repeat;
     if (std::holds_alternative<from_step>(by)) {
@@ -306,7 +307,7 @@ void maker::stay(const source& by, const next_value& value)
     }
 }
 
-bool maker::apply(handler_returned& done)
+bool transition_builder::apply(handler_returned& done)
 {
     if (!is_active(current_.state))
         return false;
@@ -355,7 +356,7 @@ bool maker::apply(handler_returned& done)
     return true;
 }
 
-void maker::fail_step(handler_failed& failure)
+void transition_builder::fail_step(handler_failed& failure)
 {
     static const step_rules no_step;
     const auto* rules = workflow_.find(current_.status);
@@ -366,7 +367,7 @@ void maker::fail_step(handler_failed& failure)
     const bool used_up = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        next().not_before = saturating_add(now_, back_off(step.retry, failures, entropy()));
+        next().not_before = saturating_add(now_, retry_delay(step.retry, failures, entropy()));
         change_.kind = event_kind::attempt_failed;
     } else if (step.exhausted) {
         enter(*step.exhausted);
@@ -376,7 +377,7 @@ void maker::fail_step(handler_failed& failure)
     }
 }
 
-void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
+void transition_builder::fail_timeout(const from_timeout& by, handler_failed& failure)
 {
     static const timeout_rules no_timeout;
     const auto* rules = workflow_.find(current_.status);
@@ -391,7 +392,8 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
     const bool used_up = policy.max_attempts > 0 && failures >= policy.max_attempts;
     if (!failure.permanent && !used_up) {
         next().state = run_state::running;
-        retry_deadline(name, saturating_add(now_, back_off(policy, failures, entropy())), failures);
+        retry_deadline(name, saturating_add(now_, retry_delay(policy, failures, entropy())),
+                       failures);
         change_.kind = event_kind::attempt_failed;
     } else {
         pause(pause_kind::by_error, failure.error);
@@ -400,7 +402,7 @@ void maker::fail_timeout(const from_timeout& by, handler_failed& failure)
 
 /// The run itself is as good as before, also when the attempts have run out: then the sender is
 /// told, and the message goes to the dead letters.
-void maker::fail_callback(const from_callback& by, handler_failed& failure)
+void transition_builder::fail_callback(const from_callback& by, handler_failed& failure)
 {
     static const callback_rules no_callback;
     const auto* rules = workflow_.find(current_.status);
@@ -412,7 +414,7 @@ void maker::fail_callback(const from_callback& by, handler_failed& failure)
     if (known && !failure.permanent && !used_up && !PAWL_PLANTED(callback_not_retried)) {
         const callback_retry again{
             by.message, failures,
-            saturating_add(now_, back_off(policy.retry, failures, entropy()))};
+            saturating_add(now_, retry_delay(policy.retry, failures, entropy()))};
         auto& retries = next().callback_retries;
         const auto entry = std::ranges::find(retries, by.message, &callback_retry::message);
         if (entry == retries.end())
@@ -431,7 +433,7 @@ void maker::fail_callback(const from_callback& by, handler_failed& failure)
     }
 }
 
-bool maker::apply(handler_failed& failure)
+bool transition_builder::apply(handler_failed& failure)
 {
     if (!is_active(current_.state))
         return false;
@@ -447,7 +449,7 @@ bool maker::apply(handler_failed& failure)
     return true;
 }
 
-bool maker::apply(checkpoint_wanted& wanted)
+bool transition_builder::apply(checkpoint_wanted& wanted)
 {
     if (!is_active(current_.state))
         return false;
@@ -464,7 +466,7 @@ bool maker::apply(checkpoint_wanted& wanted)
     return true;
 }
 
-bool maker::apply(attempt_suspected& attempt)
+bool transition_builder::apply(attempt_suspected& attempt)
 {
     if (!is_active(current_.state))
         return false;
@@ -473,7 +475,7 @@ bool maker::apply(attempt_suspected& attempt)
     return true;
 }
 
-bool maker::apply(command_received& command)
+bool transition_builder::apply(command_received& command)
 {
     const auto refused = [&](const char* why) {
         refuse(command.message, why + std::string{": the run is "} + to_string(current_.state));
@@ -514,14 +516,14 @@ bool maker::apply(command_received& command)
     return true;
 }
 
-bool maker::apply(message_expired& expired)
+bool transition_builder::apply(message_expired& expired)
 {
     settle(expired.message, message_outcome::expired, "its time limit passed in the inbox");
     change_.kind = event_kind::message_settled;
     return true;
 }
 
-bool maker::apply(pause_elapsed&)
+bool transition_builder::apply(pause_elapsed&)
 {
     if (current_.state != run_state::paused || current_.pause != pause_kind::by_error)
         return false;
@@ -529,7 +531,7 @@ bool maker::apply(pause_elapsed&)
     return true;
 }
 
-bool maker::apply(data_scrubbed& scrubbed)
+bool transition_builder::apply(data_scrubbed& scrubbed)
 {
     if (current_.state != run_state::requested_data_deleted)
         return false;
@@ -541,7 +543,7 @@ bool maker::apply(data_scrubbed& scrubbed)
     return true;
 }
 
-bool maker::apply(status_retired& retired)
+bool transition_builder::apply(status_retired& retired)
 {
     if (is_finished(current_.state))
         return false;
@@ -558,12 +560,12 @@ bool maker::apply(status_retired& retired)
     return true;
 }
 
-bool maker::apply(timeout_unknown& unknown)
+bool transition_builder::apply(timeout_unknown& unknown)
 {
     if (!is_active(current_.state))
         return false;
     if (unknown.kept) {
-        retry_deadline(unknown.timeout, watcher_recheck(current_.entered_at), 0);
+        retry_deadline(unknown.timeout, newer_program_recheck(current_.entered_at), 0);
     } else {
         drop_deadline(unknown.timeout);
     }
@@ -571,7 +573,7 @@ bool maker::apply(timeout_unknown& unknown)
     return true;
 }
 
-bool maker::apply(transition_failed& failure)
+bool transition_builder::apply(transition_failed& failure)
 {
     if (!is_active(current_.state))
         return false;
@@ -581,7 +583,7 @@ bool maker::apply(transition_failed& failure)
     return true;
 }
 
-bool maker::apply(message_deferred&)
+bool transition_builder::apply(message_deferred&)
 {
     change_.kind = event_kind::message_deferred;
     return true;
@@ -625,14 +627,14 @@ transition start(const definition& workflow, start_request request, time_point n
     return change;
 }
 
-std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
+std::optional<transition> decide(const record& current, const definition& workflow, stimulus event,
                                  time_point now, const arm_deadlines& arm, inbox_view inbox)
 {
     std::optional<transition> change{std::in_place};
-    maker made{current, workflow, now, arm, inbox, *change};
-    const bool applies = std::visit([&](auto& o) { return made.apply(o); }, what);
+    transition_builder builder{current, workflow, now, arm, inbox, *change};
+    const bool applies = std::visit([&](auto& o) { return builder.apply(o); }, event);
     if (applies)
-        made.finish();
+        builder.finish();
     else
         change.reset();
     return change;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/inbox.hpp"
-#include "core/outcome.hpp"
+#include "core/stimulus.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/record_store.hpp"
 
@@ -48,7 +48,7 @@ transition start(const definition& workflow, start_request request, time_point n
 ///
 /// Same input, same output: no clock, no randomness, no I/O. `current` is the stored record; the
 /// result carries its version + 1. Jitter is drawn from the run's id and version.
-std::optional<transition> decide(const record& current, const definition& workflow, outcome what,
+std::optional<transition> decide(const record& current, const definition& workflow, stimulus event,
                                  time_point now, const arm_deadlines& arm, inbox_view inbox = {});
 
 /// Failed attempts of the callback with that sequence so far.
@@ -69,7 +69,7 @@ enum class need {
 };
 
 struct action {
-    need what = need::nothing;
+    need kind = need::nothing;
 
     /// need::timeout: its index in status_rules::timeouts; need::unknown_timeout: the index in
     /// record::deadlines of the deadline that no timeout belongs to.
@@ -111,10 +111,10 @@ std::optional<time_point> next_deadline(const record& current, const definition&
 
 /// Tells a timeout's handler apart from the others of a visit, by the timeout's name alone. Stored,
 /// and part of the keys that the outside world has: never change it.
-std::uint64_t number_of_timeout(std::string_view name) noexcept;
+std::uint64_t timeout_handler_number(std::string_view name) noexcept;
 
 /// The wait after the `failures`-th failed attempt (from 1). `entropy` picks a place in the jitter.
-duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept;
+duration retry_delay(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept;
 
 /// The earliest time at which the run needs an engine; see record::wake_at. `mail` is the time at
 /// which its messages need one.

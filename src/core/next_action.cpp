@@ -1,8 +1,8 @@
 // What a run needs next, and when. decide.cpp has what came of it.
 #include "core/decide.hpp"
-#include "core/hash.hpp"
+#include "core/message_acceptance.hpp"
 #include "core/planted.hpp"
-#include "core/taking.hpp"
+#include "core/stable_hash.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -53,7 +53,7 @@ action next_action(const record& current, const definition& workflow,
 
     inbox_order order{current, rules};
     const auto callback = first_of(inbox, [&](const message& m) {
-        const auto from = order.taken_from(m);
+        const auto from = order.acceptable_from(m);
         return from && *from <= now;
     });
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
@@ -71,7 +71,7 @@ action next_action(const record& current, const definition& workflow,
         return {need::callback, 0, *callback};
     if (step_due)
         return {need::step};
-    if (may_step && step_is_of_newer(current, *rules, outdated) &&
+    if (may_step && step_needs_newer_program(current, *rules, outdated) &&
         !PAWL_PLANTED(step_of_newer_forgotten))
         return {need::newer_program};
     return {};
@@ -87,13 +87,13 @@ std::optional<time_point> next_deadline(const record& current, const definition&
     return earliest;
 }
 
-std::uint64_t number_of_timeout(std::string_view name) noexcept
+std::uint64_t timeout_handler_number(std::string_view name) noexcept
 {
     // Below those of callbacks, and above the step's.
     return 1 + (fnv1a(name) & 0x7fff'ffff);
 }
 
-duration back_off(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept
+duration retry_delay(const retry_policy& policy, int failures, std::uint64_t entropy) noexcept
 {
     assert(failures >= 1);
     const double initial = static_cast<double>(policy.initial.count());
@@ -121,8 +121,8 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
     if (is_active(current.state) && rules) {
         for (const auto& armed : current.deadlines)
             consider(armed.at);
-        const bool kept =
-            step_is_of_newer(current, *rules, outdated) && !PAWL_PLANTED(step_of_newer_forgotten);
+        const bool kept = step_needs_newer_program(current, *rules, outdated) &&
+                          !PAWL_PLANTED(step_of_newer_forgotten);
         if (step_is_pending(current, rules) || kept)
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {

@@ -36,7 +36,7 @@ std::string scope_of(const record& where, std::uint64_t handler)
     if (handler != core::step_handler_number) {
         scope += ".t" + std::to_string(handler);
         const auto armed = std::ranges::find(where.deadlines, handler, [](const deadline& each) {
-            return core::number_of_timeout(each.timeout);
+            return core::timeout_handler_number(each.timeout);
         });
         round = armed == where.deadlines.end() ? 0 : armed->round;
     }

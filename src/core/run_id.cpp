@@ -59,7 +59,7 @@ std::optional<run_id> parse_run_id(std::string_view text) noexcept
 
 namespace core {
 
-run_id run_id_maker::make(time_point now, std::uint64_t entropy) noexcept
+run_id run_id_generator::make(time_point now, std::uint64_t entropy) noexcept
 {
     const auto microseconds = static_cast<std::uint64_t>(now.time_since_epoch().count());
     const auto milliseconds = microseconds / 1000;

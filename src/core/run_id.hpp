@@ -14,7 +14,7 @@ namespace pawl::core {
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
-class run_id_maker {
+class run_id_generator {
 public:
     /// `entropy` gives the last 62 bits.
     run_id make(time_point now, std::uint64_t entropy) noexcept;

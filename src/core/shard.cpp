@@ -1,5 +1,5 @@
-#include "core/hash.hpp"
-#include "core/own_names.hpp"
+#include "core/reserved_names.hpp"
+#include "core/stable_hash.hpp"
 #include "pawl/record_store.hpp"
 
 namespace pawl {

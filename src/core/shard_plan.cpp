@@ -55,7 +55,8 @@ shard_plan plan_shards(std::span<const lease> all, std::span<const std::string> 
     return plan_for(all, engines, engines, self, turn);
 }
 
-std::vector<std::string> driving(std::uint32_t workflow, std::span<const engine_facts> engines)
+std::vector<std::string> driving_engines(std::uint32_t workflow,
+                                         std::span<const engine_facts> engines)
 {
     std::vector<std::string> having;
     std::vector<std::string> new_enough;
@@ -81,8 +82,8 @@ shard_plan plan_shards(std::span<const lease> all, std::uint32_t slices,
     for (const auto first : own->workflows) {
         const auto begin = std::ranges::lower_bound(all, first, {}, &lease::shard);
         const auto end = std::ranges::lower_bound(all, first + slices, {}, &lease::shard);
-        const auto part =
-            plan_for(std::span{begin, end}, driving(first, engines), alive, self, first / slices);
+        const auto part = plan_for(std::span{begin, end}, driving_engines(first, engines), alive,
+                                   self, first / slices);
         std::ranges::copy(part.claim, std::back_inserter(plan.claim));
         std::ranges::copy(part.release, std::back_inserter(plan.release));
     }

@@ -36,7 +36,8 @@ struct engine_facts {
 
 /// The engines that drive the workflow, in order of their names: those that have it and are not too
 /// old for it; all that have it if each of them is too old.
-std::vector<std::string> driving(std::uint32_t workflow, std::span<const engine_facts> engines);
+std::vector<std::string> driving_engines(std::uint32_t workflow,
+                                         std::span<const engine_facts> engines);
 
 /// The same for all workflows of `self`: the shards of each are spread over the engines that drive
 /// it, and those that get one more are others for each workflow. An engine that is too old gives

@@ -2,7 +2,7 @@
 
 namespace pawl::core {
 
-std::string cut(std::string text, std::size_t most)
+std::string truncate_utf8(std::string text, std::size_t most)
 {
     if (text.size() <= most)
         return text;

@@ -1,6 +1,6 @@
 #include "core/trace.hpp"
 
-#include "core/hash.hpp"
+#include "core/stable_hash.hpp"
 
 #include <algorithm>
 

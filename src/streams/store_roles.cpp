@@ -1,5 +1,5 @@
 #include "async/auto_reset_event.hpp"
-#include "core/hash.hpp"
+#include "core/stable_hash.hpp"
 #include "pawl/error.hpp"
 #include "pawl/role_scheduler.hpp"
 

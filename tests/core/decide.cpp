@@ -1,5 +1,5 @@
-// Every outcome in every state of a run: what kind of transition it is, in which state the run is
-// afterwards, what becomes of the message, or that the outcome comes too late and is dropped.
+// Every stimulus in every state of a run: what kind of transition it is, in which state the run is
+// afterwards, what becomes of the message, or that the stimulus comes too late and is dropped.
 #include "core/decide_support.hpp"
 
 #include <array>
@@ -40,7 +40,7 @@ std::string to_text(pawl::message_outcome outcome)
     return names[static_cast<std::size_t>(outcome)];
 }
 
-/// "kind State" and, if a message was settled, " outcome"; "-" for a dropped outcome. The state is
+/// "kind State" and, if a message was settled, " outcome"; "-" for a dropped stimulus. The state is
 /// left out where it stays as it was.
 std::string text_of(const std::optional<pawl::transition>& change, const pawl::record& before)
 {
@@ -56,7 +56,7 @@ std::string text_of(const std::optional<pawl::transition>& change, const pawl::r
 
 struct row {
     std::string name;
-    outcome what;
+    stimulus event;
     int status;
 
     // Initiated, Running, Paused by an error, Paused by request, Cancelled, Completed,
@@ -65,10 +65,10 @@ struct row {
 };
 
 /// What a handler leads to: only a run that is not paused and not finished takes it.
-row active(std::string name, outcome what, int status, const char* initiated, const char* running)
+row active(std::string name, stimulus event, int status, const char* initiated, const char* running)
 {
     return {std::move(name),
-            std::move(what),
+            std::move(event),
             status,
             {initiated, running, "-", "-", "-", "-", "-", "-"}};
 }
@@ -226,13 +226,13 @@ void check_table(const std::vector<row>& rows)
                                    : std::vector<pawl::deadline>{};
             BOOST_TEST_CONTEXT(each.name << ", column " << column)
             {
-                const auto change = decided(before, each.what, now, {5, {}});
+                const auto change = decided(before, each.event, now, {5, {}});
                 BOOST_TEST(text_of(change, before) == each.expected[column]);
                 if (!change)
                     continue;
                 check_common(*change, before, now);
                 // Same input, same output.
-                const auto again = decided(before, each.what, now, {5, {}});
+                const auto again = decided(before, each.event, now, {5, {}});
                 BOOST_TEST((again->next == change->next));
                 BOOST_TEST((again->kind == change->kind));
                 BOOST_TEST((again->settled == change->settled));

@@ -126,19 +126,19 @@ inline handler_returned repeats_after(pawl::duration delay, source by = from_ste
     return made;
 }
 
-inline std::optional<pawl::transition> decided(const pawl::record& run, outcome what,
+inline std::optional<pawl::transition> decided(const pawl::record& run, stimulus event,
                                                pawl::time_point now = t0 + 1min,
                                                inbox_view inbox = {})
 {
     static const auto rules = orders();
-    return decide(run, rules, std::move(what), now, arm_at(now), inbox);
+    return decide(run, rules, std::move(event), now, arm_at(now), inbox);
 }
 
-/// The record after an outcome that must apply.
-inline pawl::record after(const pawl::record& run, outcome what, pawl::time_point now = t0 + 1min,
+/// The record after a stimulus that must apply.
+inline pawl::record after(const pawl::record& run, stimulus event, pawl::time_point now = t0 + 1min,
                           inbox_view inbox = {})
 {
-    auto change = decided(run, std::move(what), now, inbox);
+    auto change = decided(run, std::move(event), now, inbox);
     BOOST_REQUIRE(change.has_value());
     return std::move(change->next);
 }

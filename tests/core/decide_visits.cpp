@@ -135,8 +135,8 @@ BOOST_AUTO_TEST_CASE(a_move_begins_a_visit)
     BOOST_TEST(!next.step_done);
     BOOST_TEST(!next.not_before.has_value());
     // A repeat, a failure and a saved object stay in theirs.
-    for (const outcome& stays : {outcome{repeats_after(5s)}, outcome{step_failed()},
-                                 outcome{checkpoint_wanted{"new", {}}}}) {
+    for (const stimulus& stays : {stimulus{repeats_after(5s)}, stimulus{step_failed()},
+                                  stimulus{checkpoint_wanted{"new", {}}}}) {
         BOOST_TEST(after(run, stays, now).visit == run.visit);
         BOOST_TEST((after(run, stays, now).entered_at == t0));
     }
@@ -195,12 +195,12 @@ BOOST_AUTO_TEST_CASE(deadlines_are_armed_on_entry_and_fall_away_on_leaving)
     BOOST_TEST((run.deadlines == armed));
     BOOST_TEST((run.wake_at == now + 1h));
     // Callbacks that stay, failures and pauses leave them alone.
-    for (const outcome& stays :
-         {outcome{repeats_after(5s, from_callback{4})},
-          outcome{returned(next_kind::skip, from_callback{4})},
-          outcome{returned(next_kind::pause, from_callback{4})},
-          outcome{handler_failed{from_callback{4}, "no", false}},
-          outcome{command_received{4, pawl::message_kind::pause, {}}}, outcome{message_deferred{}}})
+    for (const stimulus& stays : {stimulus{repeats_after(5s, from_callback{4})},
+                                  stimulus{returned(next_kind::skip, from_callback{4})},
+                                  stimulus{returned(next_kind::pause, from_callback{4})},
+                                  stimulus{handler_failed{from_callback{4}, "no", false}},
+                                  stimulus{command_received{4, pawl::message_kind::pause, {}}},
+                                  stimulus{message_deferred{}}})
         BOOST_TEST((after(run, stays, now + 1min).deadlines == armed));
     BOOST_TEST(after(run, moves_to(shipping, from_callback{4}), now).deadlines.empty());
     BOOST_TEST(after(run, returned(next_kind::finish, from_callback{4}), now).deadlines.empty());
@@ -213,8 +213,8 @@ BOOST_AUTO_TEST_CASE(a_timeout_is_done_armed_again_or_tried_again_and_leaves_the
     const auto now = t0 + 1h;
     const auto run = run_in(waiting);
     const pawl::deadline other{"timeout-2", t0 + 2h, 0};
-    const auto deadlines_after = [&](outcome what) {
-        return after(run, std::move(what), now).deadlines;
+    const auto deadlines_after = [&](stimulus event) {
+        return after(run, std::move(event), now).deadlines;
     };
     using list = std::vector<pawl::deadline>;
     const from_timeout by{0};
@@ -304,10 +304,10 @@ BOOST_AUTO_TEST_CASE(effects_of_a_visit_end_with_it_and_those_of_the_run_stay)
     const std::vector<std::string> both{"charge", "number"};
     const std::vector<std::string> of_run{"number"};
     const auto run = with_effects(created);
-    for (const outcome& stays :
-         {outcome{step_failed()}, outcome{step_failed(true)}, outcome{returned(next_kind::skip)},
-          outcome{returned(next_kind::pause)},
-          outcome{command_received{4, pawl::message_kind::pause, {}}}})
+    for (const stimulus& stays :
+         {stimulus{step_failed()}, stimulus{step_failed(true)}, stimulus{returned(next_kind::skip)},
+          stimulus{returned(next_kind::pause)},
+          stimulus{command_received{4, pawl::message_kind::pause, {}}}})
         BOOST_TEST(names(after(run, stays)) == both, boost::test_tools::per_element());
     BOOST_TEST(names(after(run, moves_to(waiting))) == of_run, boost::test_tools::per_element());
     BOOST_TEST(names(after(run, moves_to(created))) == of_run, boost::test_tools::per_element());
@@ -329,7 +329,7 @@ BOOST_AUTO_TEST_CASE(effects_belong_to_a_round_a_firing_or_a_message)
     };
     auto run = run_in(waiting);
     run.effects = {{"s", "", false, 1, step_handler_number},
-                   {"t", "", false, 1, number_of_timeout("timeout-2")},
+                   {"t", "", false, 1, timeout_handler_number("timeout-2")},
                    {"m", "", false, 1, callback_handler_number(4)},
                    {"n", "", false, 1, callback_handler_number(5)},
                    {"r", "", true}};
@@ -373,15 +373,15 @@ BOOST_AUTO_TEST_CASE(grows_up_to_its_limit)
     const std::vector<pawl::duration> expected{100ms, 300ms, 900ms, 2s, 2s};
     for (int failures = 1; failures <= 5; ++failures)
         BOOST_TEST(
-            (back_off(policy, failures, 1) == expected[static_cast<std::size_t>(failures) - 1]));
-    BOOST_TEST((back_off(policy, std::numeric_limits<int>::max(), 1) == 2s));
+            (retry_delay(policy, failures, 1) == expected[static_cast<std::size_t>(failures) - 1]));
+    BOOST_TEST((retry_delay(policy, std::numeric_limits<int>::max(), 1) == 2s));
 }
 
 BOOST_AUTO_TEST_CASE(a_multiplier_of_one_keeps_it_whatever_the_limit)
 {
     const pawl::retry_policy policy{.initial = 5min, .multiplier = 1, .jitter = 0};
-    BOOST_TEST((back_off(policy, 1, 1) == 5min));
-    BOOST_TEST((back_off(policy, 100, 1) == 5min));
+    BOOST_TEST((retry_delay(policy, 1, 1) == 5min));
+    BOOST_TEST((retry_delay(policy, 100, 1) == 5min));
 }
 
 BOOST_AUTO_TEST_CASE(jitter_makes_it_longer_by_its_fraction_at_most)
@@ -392,7 +392,7 @@ BOOST_AUTO_TEST_CASE(jitter_makes_it_longer_by_its_fraction_at_most)
     std::uint64_t entropy = 1;
     for (int i = 0; i < 1000; ++i) {
         entropy = entropy * 6364136223846793005ull + 1442695040888963407ull;
-        const auto wait = back_off(policy, 1, entropy);
+        const auto wait = retry_delay(policy, 1, entropy);
         shortest = std::min(shortest, wait);
         longest = std::max(longest, wait);
     }
@@ -400,16 +400,16 @@ BOOST_AUTO_TEST_CASE(jitter_makes_it_longer_by_its_fraction_at_most)
     BOOST_TEST((shortest < 10500ms));
     BOOST_TEST((longest <= 15s));
     BOOST_TEST((longest > 14500ms));
-    BOOST_TEST((back_off(policy, 1, 0) == 10s));
-    BOOST_TEST((back_off(policy, 1, std::numeric_limits<std::uint64_t>::max()) <= 15s));
+    BOOST_TEST((retry_delay(policy, 1, 0) == 10s));
+    BOOST_TEST((retry_delay(policy, 1, std::numeric_limits<std::uint64_t>::max()) <= 15s));
 }
 
 BOOST_AUTO_TEST_CASE(the_longest_policy_there_is_fits_into_time)
 {
     const pawl::retry_policy policy{
         .initial = 1us, .multiplier = 1e9, .max_interval = pawl::duration::max(), .jitter = 1};
-    const auto wait = back_off(policy, std::numeric_limits<int>::max(),
-                               std::numeric_limits<std::uint64_t>::max());
+    const auto wait = retry_delay(policy, std::numeric_limits<int>::max(),
+                                  std::numeric_limits<std::uint64_t>::max());
     BOOST_TEST((wait > pawl::duration::zero()));
     BOOST_TEST((t0 + wait > t0));
 }

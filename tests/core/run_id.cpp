@@ -12,7 +12,7 @@ BOOST_AUTO_TEST_CASE(carries_version_variant_and_time)
 {
     using namespace std::chrono_literals;
     const pawl::time_point now{1'700'000'000'123'500us};
-    pawl::core::run_id_maker maker;
+    pawl::core::run_id_generator maker;
     BOOST_TEST(to_string(maker.make(now, ~0ull)) == "018bcfe5-687b-7800-bfff-ffffffffffff");
     // The same instant again, and one before it: the count goes on.
     BOOST_TEST(to_string(maker.make(now, 0)) == "018bcfe5-687b-7801-8000-000000000000");
@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(carries_version_variant_and_time)
 
 BOOST_AUTO_TEST_CASE(text_round_trip)
 {
-    pawl::core::run_id_maker maker;
+    pawl::core::run_id_generator maker;
     const auto id = maker.make({}, 0xfedcba9876543210);
     const auto again = pawl::parse_run_id(to_string(id));
     BOOST_REQUIRE(again.has_value());

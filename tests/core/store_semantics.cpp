@@ -186,14 +186,14 @@ BOOST_AUTO_TEST_CASE(the_size_of_a_change_counts_all_that_its_maker_may_make_lar
 
 BOOST_AUTO_TEST_CASE(a_text_is_cut_at_a_character)
 {
-    using pawl::core::cut;
-    BOOST_TEST(cut("abc", 3) == "abc");
-    BOOST_TEST(cut("abcd", 3) == "abc");
-    BOOST_TEST(cut("ab€", 4) == "ab");
-    BOOST_TEST(cut("ab€", 5) == "ab€");
-    BOOST_TEST(cut("a\xf0\x9f\x93\xa6", 4) == "a");
-    BOOST_TEST(cut(std::string(9, '\x80'), 4) == std::string(4, '\x80')); // no UTF-8
-    BOOST_TEST(cut("€", 0) == "");
+    using pawl::core::truncate_utf8;
+    BOOST_TEST(truncate_utf8("abc", 3) == "abc");
+    BOOST_TEST(truncate_utf8("abcd", 3) == "abc");
+    BOOST_TEST(truncate_utf8("ab€", 4) == "ab");
+    BOOST_TEST(truncate_utf8("ab€", 5) == "ab€");
+    BOOST_TEST(truncate_utf8("a\xf0\x9f\x93\xa6", 4) == "a");
+    BOOST_TEST(truncate_utf8(std::string(9, '\x80'), 4) == std::string(4, '\x80')); // no UTF-8
+    BOOST_TEST(truncate_utf8("€", 0) == "");
 }
 
 BOOST_AUTO_TEST_CASE(an_event_that_is_seen_late_tells_an_error_from_a_reason)

@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_fails_before_it_is_added_completes_then)
     io.poll();
     BOOST_TEST(end.times == 1);
     BOOST_TEST((end.code == asio::error::operation_aborted));
-    BOOST_TEST(all->of(run_number(1)).empty());
+    BOOST_TEST(all->find(run_number(1)).empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_log_is_followed_for_as_long_as_somebody_waits_in_it)
@@ -61,16 +61,16 @@ BOOST_AUTO_TEST_CASE(a_log_is_followed_for_as_long_as_somebody_waits_in_it)
     const auto second = message_of(io, run_number(2), ends[1]);
     for (const auto& each : {first, second}) {
         all->add(each);
-        all->follow(*each, 7, 40);
+        all->follow_log(*each, 7, 40);
     }
-    all->has_read(7, 50);
-    BOOST_REQUIRE(all->followed().size() == 1u);
-    BOOST_TEST(all->followed().at(7) == 50u);
+    all->note_log_read(7, 50);
+    BOOST_REQUIRE(all->followed_logs().size() == 1u);
+    BOOST_TEST(all->followed_logs().at(7) == 50u);
     const pawl::settlement handled{1, pawl::message_outcome::handled, {}};
-    all->look(*first, handled);
-    BOOST_TEST(all->followed().size() == 1u);
+    all->offer_read(*first, handled);
+    BOOST_TEST(all->followed_logs().size() == 1u);
     all->fail(second, asio::error::operation_aborted);
-    BOOST_TEST(all->followed().empty());
+    BOOST_TEST(all->followed_logs().empty());
     io.poll();
     BOOST_TEST(ends[0].times == 1);
     BOOST_TEST(ends[1].times == 1);
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(another_workflows_run_is_one_that_is_not_there)
     pawl::record run;
     run.id = run_number(1);
     run.workflow = "invoices";
-    BOOST_TEST(waiting.consider(run));
+    BOOST_TEST(waiting.offer_record(run));
     io.poll();
     BOOST_TEST((told == pawl::errc::not_found));
 }

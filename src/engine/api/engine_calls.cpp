@@ -17,7 +17,7 @@
 namespace pawl::detail {
 
 namespace asio = boost::asio;
-using engine_detail::commit;
+using engine_detail::pending_commit;
 
 using engine_detail::message_watcher;
 using engine_detail::page_size;
@@ -37,7 +37,8 @@ constexpr std::size_t quoted_length = 128;
 
 std::string quoted(const std::string& name)
 {
-    return "\"" + (name.size() > quoted_length ? core::cut(name, quoted_length) + "..." : name) +
+    return "\"" +
+           (name.size() > quoted_length ? core::truncate_utf8(name, quoted_length) + "..." : name) +
            "\"";
 }
 
@@ -49,10 +50,10 @@ std::string of_other_run(const transition& start, const char* state, run_id othe
 }
 
 /// Why the store refused a start or a message; nothing when it did not.
-failure refusal_of(const commit& item)
+failure refusal_of(const pending_commit& item)
 {
-    const auto* start = std::get_if<transition>(&item.what);
-    const auto* message = std::get_if<delivery>(&item.what);
+    const auto* start = std::get_if<transition>(&item.change);
+    const auto* message = std::get_if<delivery>(&item.change);
     const auto run = message ? "run " + to_string(message->content.run) : std::string{};
     switch (item.result.status) {
     case apply_status::accepted:
@@ -133,7 +134,7 @@ bool engine_core::may_wait()
     return false;
 }
 
-asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(commit& item)
+asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(pending_commit& item)
 {
     if (!may_wait())
         co_return failure{errc::overloaded, overloaded_text()};
@@ -143,15 +144,15 @@ asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(comm
     co_return answer_of(item);
 }
 
-engine_core::result<apply_result> engine_core::answer_of(const commit& item)
+engine_core::result<apply_result> engine_core::answer_of(const pending_commit& item)
 {
     if (item.failure) {
         // It may have been stored all the same.
-        if (const auto* message = std::get_if<delivery>(&item.what)) {
-            if (!active_.distrust_inbox(message->content.run))
+        if (const auto* message = std::get_if<delivery>(&item.change)) {
+            if (!active_.invalidate_inbox(message->content.run))
                 scanner_->retry_run(std::nullopt, message->content.run, 1);
         } else {
-            const auto& begun = std::get<transition>(item.what).next;
+            const auto& begun = std::get<transition>(item.change).next;
             scanner_->retry_run(shared_.shard_of(begun), begun.id, 1);
         }
         if (PAWL_PLANTED(answered_without_commit))
@@ -178,7 +179,7 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
         now.waiting_hooks += runner->follower().open();
     for (const auto& runner : connectors_)
         now.waiting_events += runner->open();
-    now.left_to_newer = active_.left();
+    now.left_to_newer = active_.count_passed_over();
     now.leases = shards_->leases();
     const auto places = active_.places();
     now.urgent_runs = places.urgent;
@@ -212,7 +213,7 @@ asio::awaitable<void> engine_core::read_due_lag(engine_statistics& now)
                 failure = std::current_exception();
             }
             // Of one run that cannot be read the scanner tells.
-            if (failure && engine_detail::is_of_data(engine_detail::error_code_of(failure)))
+            if (failure && engine_detail::is_data_error(engine_detail::error_code_of(failure)))
                 break;
             if (failure)
                 std::rethrow_exception(failure);
@@ -294,7 +295,7 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     check_name(call.key, true, "the idempotency key");
     check_name(call.requested_by, true, "the name of who asks");
     if (call.kind != message_kind::callback)
-        call.payload = core::cut(std::move(call.payload), max_reason_length);
+        call.payload = core::truncate_utf8(std::move(call.payload), max_reason_length);
     else if (call.payload.size() > options_.max_object_size)
         throw error(errc::too_large, too_large_text("the payload", call.payload.size()));
     if (call.kind == message_kind::callback) {
@@ -318,10 +319,11 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     if (call.expires_after)
         content.expires_at = core::saturating_add(content.sent_at, *call.expires_after);
     const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
-    commit item{delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
+    pending_commit item{
+        delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
     const auto committed = co_await commit_call(item);
     const auto& known = committed.value();
-    auto& stored = std::get<delivery>(item.what).content;
+    auto& stored = std::get<delivery>(item.change).content;
     stored.sequence = known.sequence;
     if (known.status == apply_status::accepted)
         active_.deliver(to, stored);
@@ -356,7 +358,7 @@ asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
         if (shared_.store.shared())
             co_await peers_->attend(waiting);
         else
-            co_await waiting->ask(shared_.store, *watchers_);
+            co_await waiting->ask_store(shared_.store, *watchers_);
     } catch (...) {
         watchers_->fail(waiting, failure_of(std::current_exception()));
     }
@@ -389,7 +391,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
         }
     };
     // Runs of a store that answers here and now are often at their end already.
-    if (auto known = find_here(); known && waiting->look_at(std::move(*known))) {
+    if (auto known = find_here(); known && waiting->offer_read(std::move(*known))) {
         tasks_.leave();
         return;
     }
@@ -397,9 +399,9 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
     cancel_through_slot(watchers_, waiting);
     watchers_->add(waiting);
     if (auto known = find_here()) {
-        watchers_->look(*waiting, std::move(*known));
+        watchers_->offer_read(*waiting, std::move(*known));
         tasks_.leave();
-    } else if (!active_.show(run, waiting)) {
+    } else if (!active_.show_record(run, waiting)) {
         shared_.look(waiting);
     }
 }

@@ -177,7 +177,7 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (phase_ != phase::fresh)
         throw definition_error("workflow \"" + added->rules.name +
                                "\": add() it before the engine is started; it was started already");
-    if (added->rules.name.starts_with(engine_detail::own_names))
+    if (added->rules.name.starts_with(engine_detail::reserved_prefix))
         throw definition_error("workflow \"" + added->rules.name +
                                "\": names that begin with \"pawl.\" are Pawl's own");
     const auto [at, is_new] = shared_.workflows.try_emplace(added->rules.name);
@@ -209,13 +209,13 @@ void engine_core::committed(const change& what, const apply_result* result)
     if (!change || (result && result->status != apply_status::accepted))
         return;
     if (result || PAWL_PLANTED(await_told_of_failed_commit))
-        watchers_->committed(*change);
+        watchers_->offer_transition(*change);
     if (!result)
-        second_look_->doubt(change->next.id);
+        second_look_->recheck_run(change->next.id);
     else if (shared_.observer)
         shared_.observer->committed(*change);
     if (result && is_finished(change->next.state))
-        second_look_->look(change->next.id);
+        second_look_->ask_store(change->next.id);
     // Hooks see for themselves in the log whether it happened.
     for (const auto& runner : hooks_)
         runner->follower().committed(*change);
@@ -286,7 +286,7 @@ asio::awaitable<void> engine_core::learn_shards()
 {
     if (!shared_.store.shared())
         co_return;
-    co_await clock_.follow(shared_.store);
+    co_await clock_.follow_store(shared_.store);
     std::vector<std::string> names;
     for (const auto& [name, entry] : shared_.workflows)
         if (entry.impl != schedules_) // whose runs are in the shards of what they trigger
@@ -330,7 +330,7 @@ asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards
 {
     co_await move_retired();
     for (const auto shard : shards) {
-        scanner_->look_again(shard);
+        scanner_->rescan_shard(shard);
         for (const auto& runner : hooks_)
             if (shared_.layout.of(runner->workflow()).contains(shard))
                 runner->follower().take(shard);
@@ -349,7 +349,7 @@ void engine_core::look_for_hooks(std::uint32_t shard)
 void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
 {
     for (const auto shard : shards) {
-        scanner_->forget(shard);
+        scanner_->forget_shard(shard);
         for (const auto& runner : hooks_)
             if (shared_.layout.of(runner->workflow()).contains(shard))
                 runner->follower().drop(shard);

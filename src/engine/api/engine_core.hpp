@@ -145,11 +145,12 @@ private:
     void end_background();
     void let_go();
 
-    result<engine_detail::commit> first_commit(const workflow_impl& workflow, trigger_call call);
-    run_id begin_run(const apply_result& stored, engine_detail::commit& item,
+    result<engine_detail::pending_commit> first_commit(const workflow_impl& workflow,
+                                                       trigger_call call);
+    run_id begin_run(const apply_result& stored, engine_detail::pending_commit& item,
                      const engine_detail::noted_ends& noted, bool inside_call);
     struct waiting_trigger;
-    std::pair<failure, run_id> begin_from(engine_detail::commit& item,
+    std::pair<failure, run_id> begin_from(engine_detail::pending_commit& item,
                                           const engine_detail::noted_ends& noted);
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
                                                       trigger_call call, bool inside_call);
@@ -165,8 +166,8 @@ private:
     std::string overloaded_text() const;
     void check_early(const failure& early, const std::string& workflow, const char* what);
     bool may_wait();
-    boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::commit& item);
-    result<apply_result> answer_of(const engine_detail::commit& item);
+    boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::pending_commit& item);
+    result<apply_result> answer_of(const engine_detail::pending_commit& item);
 
     /// How the dead letters of a topic are tried.
     struct letter_rules {
@@ -221,7 +222,7 @@ private:
         mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
     std::vector<std::shared_ptr<stop_waiter>> stop_waiters_;
     std::vector<std::weak_ptr<engine_detail::redriver>> redrivers_; ///< guarded by mutex_ too
-    core::run_id_maker ids_;
+    core::run_id_generator ids_;
     std::mt19937_64 random_;
     std::atomic<std::size_t> waiting_calls_{0};
 };

@@ -63,7 +63,7 @@ asio::awaitable<engine_core::definition_logs> engine_core::read_definitions()
 {
     definition_logs logs;
     for (const auto& [name, entry] : shared_.workflows) {
-        if (name.starts_with(engine_detail::own_names))
+        if (name.starts_with(engine_detail::reserved_prefix))
             continue;
         auto log = co_await engine_detail::definition_log::read(shared_.store, entry.impl->rules);
         logs.emplace(name, std::move(log));

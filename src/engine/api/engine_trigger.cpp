@@ -15,7 +15,7 @@
 namespace pawl::detail {
 
 namespace asio = boost::asio;
-using engine_detail::commit;
+using engine_detail::pending_commit;
 
 using engine_detail::noted_ends;
 
@@ -94,8 +94,8 @@ std::string engine_core::overloaded_text() const
 }
 
 /// The commit that begins a run. Throws what arming its timeouts throws.
-engine_core::result<commit> engine_core::first_commit(const workflow_impl& workflow,
-                                                      trigger_call call)
+engine_core::result<pending_commit> engine_core::first_commit(const workflow_impl& workflow,
+                                                              trigger_call call)
 {
     check_early(call.early, workflow.rules.name, "the object of a run that is triggered");
     check_name(call.foreign_id, false, "the foreign id");
@@ -125,19 +125,19 @@ engine_core::result<commit> engine_core::first_commit(const workflow_impl& workf
         return failure{stage, text};
     }
     request.object = written_object(workflow, std::move(request.object));
-    return commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
-                              [&](int) { return std::move(armed); }),
-                  {},
-                  {}};
+    return pending_commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
+                                      [&](int) { return std::move(armed); }),
+                          {},
+                          {}};
 }
 
 /// Activates the run that has been stored, if it has something to do. `noted` before it was.
-run_id engine_core::begin_run(const apply_result& stored, commit& item, const noted_ends& noted,
-                              bool inside_call)
+run_id engine_core::begin_run(const apply_result& stored, pending_commit& item,
+                              const noted_ends& noted, bool inside_call)
 {
     if (stored.status == apply_status::duplicate)
         return stored.existing;
-    auto& begun = std::get<transition>(item.what).next;
+    auto& begun = std::get<transition>(item.change).next;
     const auto id = begun.id;
     const auto shard = shared_.shard_of(begun);
     const auto wake_at = begun.wake_at;
@@ -146,18 +146,19 @@ run_id engine_core::begin_run(const apply_result& stored, commit& item, const no
     if (*wake_at > shared_.clock.now())
         scanner_->due_at(shard, *wake_at);
     else
-        scanner_->take_up(std::move(begun), noted.since(), inside_call);
+        scanner_->admit_run(std::move(begun), noted.since(), inside_call);
     return id;
 }
 
 /// A trigger that waits for the store; gone when it has been answered. Inside the task scope.
-struct engine_core::waiting_trigger final : engine_detail::maker {
+struct engine_core::waiting_trigger final : engine_detail::commit_listener {
     std::shared_ptr<engine_core> core;
-    commit item;
+    pending_commit item;
     completion<run_id> done;
     const noted_ends noted;
 
-    waiting_trigger(std::shared_ptr<engine_core> of, commit what, completion<run_id> handler)
+    waiting_trigger(std::shared_ptr<engine_core> of, pending_commit what,
+                    completion<run_id> handler)
         : core(std::move(of)), item(std::move(what)), done(std::move(handler)), noted(core->active_)
     {
     }
@@ -187,7 +188,7 @@ engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_c
 }
 
 /// The run that a commit with a result has begun, or why it has not.
-std::pair<failure, run_id> engine_core::begin_from(commit& item, const noted_ends& noted)
+std::pair<failure, run_id> engine_core::begin_from(pending_commit& item, const noted_ends& noted)
 {
     try {
         const auto stored = answer_of(item);

@@ -2,8 +2,8 @@
 // dead letter.
 #include "core/dead_letter.hpp"
 #include "core/decide.hpp"
-#include "core/hash.hpp"
 #include "core/saturating_add.hpp"
+#include "core/stable_hash.hpp"
 #include "engine/background/connector_runner.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/failure.hpp"
@@ -104,7 +104,7 @@ void connector_runner::repeat(const lane_ptr& own, int times)
 {
     const auto& first = own->events.front();
     const auto entropy = core::mix(core::fnv1a(first.key) + first.position) + times;
-    park(own, core::back_off(connector_.options.retry, times, entropy));
+    park(own, core::retry_delay(connector_.options.retry, times, entropy));
 }
 
 /// Others have its place meanwhile.
@@ -234,11 +234,11 @@ asio::awaitable<void> connector_runner::bury(lane_ptr own, std::string error)
 {
     co_await asio::post(strand_, asio::use_awaitable); // see log_follower::run_lane
     const auto topic = dead_letter_topic(connector_.name);
-    const auto letter = core::to_letter(own->events.front(), dead_letter_header::connector,
-                                        connector_.name, own->failures, std::move(error));
+    const auto letter = core::make_dead_letter(own->events.front(), dead_letter_header::connector,
+                                               connector_.name, own->failures, std::move(error));
     bool stored = false;
     while (!stored && !over()) {
-        commit item{publication{topic, letter}, {}, {}};
+        pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         stored = !item.failure;

@@ -228,7 +228,7 @@ asio::awaitable<void> connector_runner::redrive(stream_event letter)
     if (!engine || !connector_.work)
         throw system_error(make_error_code(errc::not_running));
     auto state = std::make_shared<const detail::event_state>(
-        detail::event_state{connector_.name, core::from_letter(std::move(letter)), 1});
+        detail::event_state{connector_.name, core::restore_event(std::move(letter)), 1});
     co_await connector_.work(std::move(engine), std::move(state));
 }
 

@@ -146,7 +146,8 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::declared
                 shared_.log({log_level::warn, "a hook of " + what.workflow + " on " +
                                                   what.foreign_id +
                                                   " waits: " + detail::exception_text(failure)});
-            co_await follower_->sleep(within, core::back_off(rules_.retry, delays, what.sequence));
+            co_await follower_->sleep(within,
+                                      core::retry_delay(rules_.retry, delays, what.sequence));
             continue;
         }
         if (!failure) {
@@ -165,7 +166,7 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::declared
                 co_await bury(within, hook, what, failures, detail::exception_text(failure));
             co_return buried;
         }
-        co_await follower_->sleep(within, core::back_off(rules_.retry, failures, what.sequence));
+        co_await follower_->sleep(within, core::retry_delay(rules_.retry, failures, what.sequence));
     }
     co_return false;
 }
@@ -226,11 +227,11 @@ asio::awaitable<bool> hook_runner::bury(lane& within, const detail::declared_hoo
                                         const event& what, int attempts, std::string error)
 {
     const auto topic = hook_dead_letter_topic(workflow_.rules.name);
-    auto letter = core::to_letter(to_stream_event(what), dead_letter_header::hook, hook.name,
-                                  attempts, std::move(error));
+    auto letter = core::make_dead_letter(to_stream_event(what), dead_letter_header::hook, hook.name,
+                                         attempts, std::move(error));
     letter.id += "/" + hook.name; // several hooks may fail on one event
     while (!follower_->ends(within)) {
-        commit item{publication{topic, letter}, {}, {}};
+        pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         if (!item.failure) {
@@ -248,7 +249,7 @@ asio::awaitable<void> hook_runner::redrive(stream_event letter)
     const auto hook = std::ranges::find(workflow_.hooks, name, &detail::declared_hook::name);
     if (hook == workflow_.hooks.end())
         throw error(errc::not_found, "the workflow has no hook named \"" + name + "\"");
-    const auto what = to_workflow_event(core::from_letter(std::move(letter)));
+    const auto what = to_workflow_event(core::restore_event(std::move(letter)));
     auto current = co_await shared_.store.find(what.run);
     if (!current)
         throw error(errc::not_found, "its run has been removed");

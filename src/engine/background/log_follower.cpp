@@ -294,7 +294,7 @@ asio::awaitable<void> log_follower::save_cursors_of(std::uint32_t shard)
     const auto life = at.life;
     const auto position = PAWL_PLANTED(hook_cursor_before_work) ? at.read : done_up_to(at);
     at.worked = false;
-    std::vector<commit> moved;
+    std::vector<pending_commit> moved;
     for (const auto& name : cursors_)
         moved.push_back({cursor_move{name, shard, position + 1, at.epoch}, {}, {}});
     // In one batch, if the store takes batches. What was submitted first has its result first.
@@ -309,7 +309,7 @@ asio::awaitable<void> log_follower::save_cursors_of(std::uint32_t shard)
     }
     if (at.life != life)
         co_return;
-    const bool stored = std::ranges::all_of(moved, [](const commit& each) {
+    const bool stored = std::ranges::all_of(moved, [](const pending_commit& each) {
         return !each.failure && each.result.status == apply_status::accepted;
     });
     if (stored)

@@ -44,7 +44,8 @@ asio::awaitable<redrive_result> redriver::run()
             after = letter.position;
             ++(failure ? result.failed : result.succeeded);
             if (failure)
-                failed.push_back(core::failed_again(letter, detail::exception_text(failure)));
+                failed.push_back(
+                    core::count_failed_redrive(letter, detail::exception_text(failure)));
         }
         if (after > before)
             co_await finish(std::move(failed), after);

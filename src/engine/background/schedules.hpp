@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/own_names.hpp"
+#include "core/reserved_names.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
 #include "pawl/record.hpp"
@@ -14,7 +14,7 @@
 
 namespace pawl::engine_detail {
 
-using core::own_names;
+using core::reserved_prefix;
 using core::schedules_workflow;
 
 /// One slot of a schedule, about to be fired.

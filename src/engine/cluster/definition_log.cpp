@@ -1,6 +1,6 @@
 #include "engine/cluster/definition_log.hpp"
 
-#include "core/hash.hpp"
+#include "core/stable_hash.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/error.hpp"
 

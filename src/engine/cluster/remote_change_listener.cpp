@@ -113,7 +113,7 @@ asio::awaitable<void> remote_change_listener::work()
             if (dropped_.exchange(false))
                 co_await attend_again();
             if (poll)
-                co_await shared_.clock.follow(shared_.store);
+                co_await shared_.clock.follow_store(shared_.store);
             co_await read_logs(poll);
             if (poll)
                 co_await look_for_newer_definitions(shared_);
@@ -137,9 +137,9 @@ void remote_change_listener::look_without_news()
     const auto since = shared_.clock.now() - 2 * poll_interval_ - news_delay;
     for (std::uint32_t shard = 0; shard < shared_.layout.count(); ++shard) {
         if (all)
-            shared_.due->look_again(shard);
+            shared_.due->rescan_shard(shard);
         else
-            shared_.due->look_back(shard, since);
+            shared_.due->rescan_since(shard, since);
         if (shared_.owns(shard))
             committed_(shard);
         readers_->tell(shard);
@@ -168,7 +168,7 @@ asio::awaitable<bool> remote_change_listener::wait_for_news()
 
 asio::awaitable<void> remote_change_listener::read_logs(bool all)
 {
-    const auto logs = watchers_->followed();
+    const auto logs = watchers_->followed_logs();
     for (const auto& [shard, read] : logs) {
         if (all)
             co_await check_log(shard, read);
@@ -206,11 +206,11 @@ asio::awaitable<void> remote_change_listener::read_log(std::uint32_t shard, std:
             after = events.back().sequence;
         std::map<run_id, std::vector<event>> by_run;
         for (auto& what : events)
-            if (!watchers_->of(what.run).empty())
+            if (!watchers_->find(what.run).empty())
                 by_run[what.run].push_back(std::move(what));
         for (auto& [run, own] : by_run)
             co_await tell(run, std::move(own));
-        watchers_->has_read(shard, after);
+        watchers_->note_log_read(shard, after);
     }
 }
 
@@ -219,19 +219,20 @@ asio::awaitable<void> remote_change_listener::tell(run_id run, std::vector<event
 {
     const auto current = co_await shared_.store.find(run);
     for (const auto& what : events)
-        for (const auto& waiting : watchers_->of(run))
+        for (const auto& waiting : watchers_->find(run))
             if (current)
-                watchers_->consider(*waiting, core::record_at(what, *current));
-    for (const auto& waiting : watchers_->of(run))
-        if (!waiting->considers())
-            co_await waiting->ask(shared_.store, *watchers_);
+                watchers_->offer_record(*waiting, core::record_at(what, *current));
+    for (const auto& waiting : watchers_->find(run))
+        if (!waiting->accepts_records())
+            co_await waiting->ask_store(shared_.store, *watchers_);
 }
 
 asio::awaitable<void> remote_change_listener::attend_again()
 {
-    for (auto& waiting : watchers_->not_following()) {
+    for (auto& waiting : watchers_->find_not_following()) {
         const auto run = waiting->run();
-        auto events = co_await shared_.store.history(run, watchers_->seen(*waiting), page_size);
+        auto events =
+            co_await shared_.store.history(run, watchers_->seen_version(*waiting), page_size);
         co_await tell(run, std::move(events));
         co_await attend(waiting);
     }
@@ -244,7 +245,7 @@ asio::awaitable<void> remote_change_listener::attend(std::shared_ptr<watcher> wa
         watchers_->fail(waiting, make_error_code(errc::not_found));
         co_return;
     }
-    watchers_->consider_present(*waiting, *current);
+    watchers_->offer_present_record(*waiting, *current);
     const auto shard = shared_.shard_of(*current);
     if (shard >= fresh_.size()) { // of a workflow that is not the engine's
         watchers_->fail(waiting, make_error_code(errc::not_found));
@@ -253,13 +254,13 @@ asio::awaitable<void> remote_change_listener::attend(std::shared_ptr<watcher> wa
     if (shared_.epochs[shard] == 0) {
         const auto last = co_await shared_.store.history(current->id, current->version - 1, 1);
         if (!last.empty()) {
-            watchers_->follow(*waiting, shard, last.front().sequence);
+            watchers_->follow_log(*waiting, shard, last.front().sequence);
             fresh_[shard] = true; // what came between the two
             wake();
         }
     }
-    if (!waiting->considers())
-        co_await waiting->ask(shared_.store, *watchers_);
+    if (!waiting->accepts_records())
+        co_await waiting->ask_store(shared_.store, *watchers_);
 }
 
 } // namespace pawl::engine_detail

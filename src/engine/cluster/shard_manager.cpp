@@ -240,7 +240,7 @@ asio::awaitable<void> shard_manager::renew()
     }
     renewed_at_ = begun;
     lapse_ = time;
-    co_await shared_.clock.follow(shared_.store);
+    co_await shared_.clock.follow_store(shared_.store);
 }
 
 std::shared_ptr<shard_manager::lapse> shard_manager::begin_lapse()
@@ -315,7 +315,7 @@ void shard_manager::note_drivers(const std::vector<core::engine_facts>& alive)
     for (auto& [name, entry] : shared_.workflows) {
         if (!entry.too_old)
             continue;
-        const auto engines = core::driving(shared_.layout.of(name).begin, alive);
+        const auto engines = core::driving_engines(shared_.layout.of(name).begin, alive);
         const bool others = std::ranges::find(engines, owner_) == engines.end();
         if (entry.left_to_others.exchange(others) == others)
             continue;
@@ -362,7 +362,7 @@ asio::awaitable<void> shard_manager::take(std::vector<lease> claimed,
     last_epochs_.resize(shared_.epochs.size());
     for (const auto& each : before)
         if (std::ranges::find(claimed, each.shard, &lease::shard) != claimed.end())
-            shared_.suspects->taken(each.shard, was_left(each));
+            shared_.suspects->note_acquired_shard(each.shard, was_left(each));
     for (const auto& each : claimed) {
         const std::lock_guard lock{mutex_};
         held_.push_back(each);

@@ -1,7 +1,7 @@
 #include "engine/run/activation.hpp"
 
+#include "core/message_acceptance.hpp"
 #include "core/saturating_add.hpp"
-#include "core/taking.hpp"
 
 #include "engine/cluster/shard_manager.hpp"
 #include "engine/run/active_runs.hpp"
@@ -42,7 +42,7 @@ bool concerns_message(need what)
 } // namespace
 
 activation::activation(context& shared, run_id run, std::optional<record> current,
-                       std::optional<core::outcome> verdict, concurrency_limiter* granted)
+                       std::optional<core::stimulus> verdict, concurrency_limiter* granted)
     : shared_(shared), id_(run), loaded_(current.has_value()), verdict_(std::move(verdict)),
       permit_(granted)
 {
@@ -95,7 +95,7 @@ void activation::look_at_inbox(std::uint64_t last)
         if (self->fetches_mail_ || last <= self->inbox_seen_)
             return;
         if (!self->handler_running_) {
-            if (!self->shared_.active->distrust_inbox(self->id_))
+            if (!self->shared_.active->invalidate_inbox(self->id_))
                 self->shared_.due->wake_run(*self->shard(), self->id_, self->now());
             return;
         }
@@ -120,7 +120,7 @@ asio::awaitable<void> activation::fetch_mail()
         shared_.log({log_level::warn, "cannot read the messages of run " + to_string(id_) + ": " +
                                           detail::exception_text(failure)});
     else
-        shared_.active->post_mail(id_, std::move(unknown));
+        shared_.active->post_messages(id_, std::move(unknown));
 }
 
 std::optional<activation::work> activation::at_work() const noexcept
@@ -135,7 +135,7 @@ void activation::begins_work(core::action what, time_point at)
 {
     work_of_ = workflow_->impl.get();
     work_status_ = record_.status;
-    work_kind_ = what.what;
+    work_kind_ = what.kind;
     work_since_ = at.time_since_epoch().count();
 }
 
@@ -152,7 +152,7 @@ void activation::find_owner()
         const auto shard = shared_.shard_of(record_);
         epoch_ = shared_.epochs[shard];
         shard_ = shard;
-        judgement_ = shared_.suspects->judge(shard, record_);
+        judgement_ = shared_.suspects->judge_run(shard, record_);
     }
 }
 
@@ -219,15 +219,15 @@ asio::awaitable<bool> activation::go_on()
         if (!outcome) {
             const auto at = now();
             auto what = next(at);
-            if (what.what == need::newer_program) {
+            if (what.kind == need::newer_program) {
                 leave_to_newer_program("it is in status " + std::to_string(record_.status) +
                                        (workflow_->impl->rules.find(record_.status)
                                             ? ", whose step this program does not have"
                                             : ", which this program does not have"));
                 continue;
             }
-            const bool may_begin = !shared_.stopping || concerns_message(what.what);
-            if (!may_begin || (what.what == need::nothing && !seems_due(at))) {
+            const bool may_begin = !shared_.stopping || concerns_message(what.kind);
+            if (!may_begin || (what.kind == need::nothing && !seems_due(at))) {
                 if (end())
                     co_return true;
                 continue;
@@ -242,16 +242,16 @@ asio::awaitable<bool> activation::go_on()
                     co_return true;
                 continue;
             }
-            if (what.what != need::step)
+            if (what.kind != need::step)
                 give_permit_back(); // others may use it meanwhile
-            if (runs_handler(what.what) && !enter_suspects()) {
+            if (runs_handler(what.kind) && !enter_suspects()) {
                 if (end_and_wait_for_suspects())
                     co_return true;
                 continue;
             }
-            if (runs_handler(what.what))
+            if (runs_handler(what.kind))
                 outcome = judge_attempt(source_of(what));
-            if (!outcome && runs_handler(what.what)) {
+            if (!outcome && runs_handler(what.kind)) {
                 by = source_of(what);
                 begins_work(what, at);
                 outcome = co_await run_handler(what);
@@ -268,7 +268,7 @@ asio::awaitable<bool> activation::go_on()
             } else if (!outcome) {
                 outcome = outcome_of(what);
             }
-            if (what.what == need::step && by)
+            if (what.kind == need::step && by)
                 give_permit_back();
             if (!outcome || !owned_ || superseded_ || stale_)
                 continue;
@@ -300,7 +300,7 @@ core::action activation::next(time_point at)
 /// True when the run's step is next and has no place.
 bool activation::wait_for_place(core::action& wanted, time_point at)
 {
-    if (wanted.what != need::step || shared_.active->take_step_place(*this))
+    if (wanted.kind != need::step || shared_.active->take_step_place(*this))
         return false;
     give_permit_back();
     return step_is_all_there_is(wanted, at);
@@ -309,7 +309,7 @@ bool activation::wait_for_place(core::action& wanted, time_point at)
 /// True when the run's step is next and has no permit.
 bool activation::wait_for_permit(core::action& wanted, time_point at)
 {
-    if (wanted.what != need::step || take_permit())
+    if (wanted.kind != need::step || take_permit())
         return false;
     return step_is_all_there_is(wanted, at);
 }
@@ -320,7 +320,7 @@ bool activation::step_is_all_there_is(core::action& wanted, time_point at)
 {
     callbacks_in_a_row_ = 0;
     wanted = next(at);
-    return wanted.what == need::step;
+    return wanted.kind == need::step;
 }
 
 /// The store believes that the run needs an engine now. When it does not, the store is told so.
@@ -348,7 +348,7 @@ bool activation::end_and_wait_for_permit()
     const auto shard = shared_.shard_of(record_);
     if (limiter.acquire_or_wait(shard, position())) {
         if (!shared_.active->begin_granted(id_, limiter))
-            shared_.active->give_back(limiter);
+            shared_.active->release_slot(limiter);
     } else if (const auto at = next_change()) {
         shared_.due->wake_run(shard, id_, *at);
     }
@@ -365,7 +365,7 @@ bool activation::end_and_wait_for_place()
 
 /// In a run whose handler may have ended the process of an engine: what to store before the handler
 /// begins, or instead of the handler.
-std::optional<core::outcome> activation::judge_attempt(const core::source& by)
+std::optional<core::stimulus> activation::judge_attempt(const core::source& by)
 {
     const auto judged = judgement_;
     if (judged.suspicion == 0)
@@ -385,7 +385,7 @@ std::optional<core::outcome> activation::judge_attempt(const core::source& by)
     }
     if (record_.suspicion == judged.suspicion)
         return std::nullopt;
-    shared_.suspects->suspect(*shard(), id_);
+    shared_.suspects->note_suspicion(*shard(), id_);
     return core::attempt_suspected{judged.suspicion};
 }
 
@@ -394,7 +394,7 @@ bool activation::enter_suspects()
 {
     if (judgement_.suspicion == 0 || suspect_place_ != 0 || shared_.suspects->is_guilty(judgement_))
         return true;
-    if (!shared_.suspects->enter(judgement_.suspicion, *shard(), id_))
+    if (!shared_.suspects->admit_suspect(judgement_.suspicion, *shard(), id_))
         return false;
     suspect_place_ = judgement_.suspicion;
     return true;
@@ -403,7 +403,7 @@ bool activation::enter_suspects()
 void activation::leave_suspects()
 {
     if (const auto held = std::exchange(suspect_place_, 0))
-        shared_.suspects->leave(held, id_);
+        shared_.suspects->release_suspect(held, id_);
 }
 
 bool activation::end_and_wait_for_suspects()
@@ -456,7 +456,7 @@ asio::awaitable<void> activation::load()
                      "cannot read run " + to_string(id_) + ": " + detail::exception_text(failure)});
         owned_ = false;
         unsure_ = true;
-        at_fault_ = is_of_data(error_code_of(failure));
+        at_fault_ = is_data_error(error_code_of(failure));
         co_return;
     }
     find_workflow();
@@ -464,7 +464,7 @@ asio::awaitable<void> activation::load()
     if (!workflow_ || !workflow_->outdated)
         co_return;
     const auto is_of_newer = [this](const message& waiting) {
-        return core::is_unknown(workflow_->impl->rules, waiting);
+        return core::is_undeclared_callback(workflow_->impl->rules, waiting);
     };
     if (std::ranges::any_of(inbox_, is_of_newer))
         shared_.found_too_old(*workflow_);
@@ -508,7 +508,7 @@ bool activation::take_mail()
 {
     if (!has_mail_)
         return false;
-    auto mail = shared_.active->take_mail(*this);
+    auto mail = shared_.active->drain_inbox_delta(*this);
     mail_missing_ = mail_missing_ || mail.unsure;
     return take_arrived(std::move(mail.arrived));
 }
@@ -527,7 +527,7 @@ bool activation::take_arrived(std::vector<message> mail)
             continue;
         }
         new_mail_ = true;
-        urgent = urgent || core::interrupts(arrived.kind);
+        urgent = urgent || core::interrupts_handler(arrived.kind);
         if (arrived.sequence == inbox_seen_ + 1) {
             ++inbox_seen_;
             inbox_.add(std::move(arrived));
@@ -557,7 +557,7 @@ bool activation::take_permit()
 void activation::give_permit_back()
 {
     if (auto* const held = std::exchange(permit_, nullptr))
-        shared_.active->give_back(*held);
+        shared_.active->release_slot(*held);
 }
 
 /// The run stays as it is, and as due as it is: nothing is committed.
@@ -565,7 +565,7 @@ void activation::leave_to_newer_program(std::string_view why)
 {
     owned_ = false;
     too_old_ = true;
-    shared_.active->leave_for(id_, now() + too_old_pause);
+    shared_.active->pass_over_until(id_, now() + too_old_pause);
     if (!shared_.found_too_old(*workflow_))
         return;
     auto text = std::string{"this run needs a newer program, and is left to an engine that has it "

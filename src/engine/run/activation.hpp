@@ -33,7 +33,7 @@ public:
     /// @param current the record, if the caller has it; else it is read.
     /// @param verdict an outcome to store before anything else.
     activation(context& shared, run_id run, std::optional<record> current,
-               std::optional<core::outcome> verdict = {}, concurrency_limiter* granted = nullptr);
+               std::optional<core::stimulus> verdict = {}, concurrency_limiter* granted = nullptr);
 
     const run_id& id() const noexcept { return id_; }
 
@@ -90,8 +90,8 @@ private:
     enum class interruption { none, command, deadline, attempt_timeout, stop, not_owner };
 
     /// A change of the run. Stands in the frame of the coroutine that waits for it.
-    struct own_commit final : commit, maker {
-        own_commit(activation& made_by, transition change);
+    struct own_commit final : pending_commit, commit_listener {
+        own_commit(activation& owner, transition decided);
         void committed() override;
 
         activation& of;
@@ -130,11 +130,11 @@ private:
     void find_workflow();
     void find_owner();
     bool is_owner() const;
-    std::optional<core::outcome> outcome_of(core::action what);
+    std::optional<core::stimulus> outcome_of(core::action what);
     bool needs_newer_program(const std::exception_ptr& failure);
-    core::outcome unknown_timeout(const std::string& name);
+    core::stimulus unknown_timeout(const std::string& name);
     void leave_to_newer_program(std::string_view why);
-    boost::asio::awaitable<std::optional<core::outcome>> run_handler(core::action what);
+    boost::asio::awaitable<std::optional<core::stimulus>> run_handler(core::action what);
     boost::asio::awaitable<detail::next_value> call_handler(core::action what);
     std::optional<core::handler_failed> interrupted(const core::source& by, time_point begun);
     core::handler_failed failed(const core::source& by, time_point begun,
@@ -143,7 +143,7 @@ private:
     void check_size(std::size_t size, const char* what) const;
     core::source source_of(core::action what) const;
     duration limit_of(core::action what) const;
-    core::outcome completed(core::source by, detail::next_value value);
+    core::stimulus completed(core::source by, detail::next_value value);
     bool is_permanent(const core::source& by, const std::exception_ptr& failure) const;
     std::string process_name(const core::source& by) const;
     log_entry entry_of(log_level level, std::string_view text) const;
@@ -151,7 +151,7 @@ private:
                 std::string_view error = {}) const;
     void report_discarded(discard_reason why) const;
     void tell_settled(const settlement& ended) const;
-    std::optional<transition> decide(core::outcome what);
+    std::optional<transition> decide(core::stimulus what);
     bool store_in_place(own_commit& made);
     boost::asio::awaitable<void> submit(own_commit& made);
     bool has_had_its_turn();
@@ -176,7 +176,7 @@ private:
     void await_settling();
     void begin_settling();
     boost::asio::awaitable<void> settle_beside();
-    std::optional<core::outcome> judge_attempt(const core::source& by);
+    std::optional<core::stimulus> judge_attempt(const core::source& by);
     bool enter_suspects();
     void leave_suspects();
     bool end_and_wait_for_suspects();
@@ -215,7 +215,7 @@ private:
     std::atomic<std::uint64_t> inbox_seen_{0};
     bool fetches_mail_ = false;
     bool new_mail_ = false; ///< messages arrived that no commit has taken note of
-    std::optional<core::outcome> verdict_;
+    std::optional<core::stimulus> verdict_;
     concurrency_limiter* permit_ = nullptr;
     crash_suspects::judgement judgement_; ///< of the next handler
     std::uint32_t suspect_place_ = 0;     ///< the suspicion with which it has one; 0: it has none
@@ -258,7 +258,7 @@ private:
     // Guarded by active_runs; place_ is read on the strand without it.
     std::atomic<bool> has_mail_{false};
     std::atomic<bool> serves_messages_{false}; ///< though the engine drains
-    active_runs::mail mail_;
+    active_runs::inbox_delta mail_;
     std::atomic<active_runs::place> place_{active_runs::place::none};
     std::size_t waits_ = 0;           ///< of the running handler, for something of the engine's
     std::uint64_t handler_waits_ = 0; ///< counts handlers, so that a late end of a wait finds out

@@ -56,7 +56,7 @@ transaction_work noting_begin(transaction_work& work, bool& has_begun)
 
 } // namespace
 
-std::optional<transition> activation::decide(core::outcome what)
+std::optional<transition> activation::decide(core::stimulus what)
 {
     const auto armed = [this](int status) {
         if (armed_ && armed_->first == status)
@@ -78,14 +78,14 @@ std::optional<transition> activation::decide(core::outcome what)
                         now(), armed, inbox_view());
 }
 
-activation::own_commit::own_commit(activation& made_by, transition change)
-    : commit{std::move(change), {}, {}}, of(made_by)
+activation::own_commit::own_commit(activation& owner, transition decided)
+    : pending_commit{std::move(decided), {}, {}}, of(owner)
 {
-    auto& made = std::get<transition>(what);
-    made.epoch = of.epoch_;
-    // Commands of schedules are told to whoever gave them, and nobody else.
-    if (!of.record_.workflow.starts_with(own_names))
-        letter = core::dead_letter(of.record_, made, of.inbox_.messages());
+    auto& stored = std::get<transition>(change);
+    stored.epoch = of.epoch_;
+    // The commands of a schedule are reported to their sender alone.
+    if (!of.record_.workflow.starts_with(reserved_prefix))
+        dead_letter = core::callback_dead_letter(of.record_, stored, of.inbox_.messages());
     ++of.commits_under_way_;
 }
 
@@ -157,7 +157,7 @@ void activation::answer()
             shared_.look(std::move(each));
             continue;
         }
-        shared_.watching->consider(*each, record_);
+        shared_.watching->offer_record(*each, record_);
         shared_.running.leave();
     }
 }
@@ -170,7 +170,7 @@ void activation::take_failure(const std::exception_ptr& failure)
                  "cannot store run " + to_string(id_) + ": " + detail::exception_text(failure)});
     owned_ = false;
     unsure_ = true;
-    at_fault_ = is_of_data(error_code_of(failure));
+    at_fault_ = is_data_error(error_code_of(failure));
 }
 
 void activation::learn_from(own_commit& made)
@@ -183,7 +183,7 @@ void activation::learn_from(own_commit& made)
         take_failure(made.failure);
         return;
     }
-    auto& change = std::get<transition>(made.what);
+    auto& change = std::get<transition>(made.change);
     if (made.result.status != apply_status::accepted)
         save_failure_ = std::make_exception_ptr(
             system_error(make_error_code(errc::conflict),
@@ -195,8 +195,8 @@ void activation::learn_from(own_commit& made)
         change.next.foreign_id.swap(record_.foreign_id);
         change.next.workflow.swap(record_.workflow);
         record_ = std::move(change.next);
-        if (made.letter)
-            streams::topic_waiters::of(shared_.store)->tell(made.letter->topic);
+        if (made.dead_letter)
+            streams::topic_waiters::of(shared_.store)->tell(made.dead_letter->topic);
         for (const auto& ended : change.settled)
             tell_settled(ended);
         for (const auto& ended : change.settled)

@@ -1,6 +1,6 @@
 // The half of an activation that runs handlers: what they may do, how long, and what ends them.
+#include "core/message_acceptance.hpp"
 #include "core/saturating_add.hpp"
-#include "core/taking.hpp"
 #include "core/trace.hpp"
 #include "engine/run/activation.hpp"
 #include "engine/run/exception_info.hpp"
@@ -33,9 +33,9 @@ core::command_received command_of(const message& command)
 } // namespace
 
 /// What comes of an action for which no handler runs.
-std::optional<core::outcome> activation::outcome_of(core::action what)
+std::optional<core::stimulus> activation::outcome_of(core::action what)
 {
-    switch (what.what) {
+    switch (what.kind) {
     case need::command:
         return command_of(inbox_[what.message]);
     case need::expire_message:
@@ -56,7 +56,7 @@ std::optional<core::outcome> activation::outcome_of(core::action what)
     }
 }
 
-core::outcome activation::unknown_timeout(const std::string& name)
+core::stimulus activation::unknown_timeout(const std::string& name)
 {
     const bool kept = workflow_->outdated;
     if (kept)
@@ -110,18 +110,18 @@ void activation::check_size(std::size_t size, const char* what) const
 
 core::source activation::source_of(core::action what) const
 {
-    if (what.what == need::timeout)
+    if (what.kind == need::timeout)
         return core::from_timeout{what.timeout};
-    if (what.what == need::callback)
+    if (what.kind == need::callback)
         return core::from_callback{inbox_[what.message].sequence};
     return core::from_step{};
 }
 
 duration activation::limit_of(core::action what) const
 {
-    if (what.what == need::timeout)
+    if (what.kind == need::timeout)
         return rules().timeouts[static_cast<std::size_t>(what.timeout)].attempt_timeout;
-    if (what.what == need::callback)
+    if (what.kind == need::callback)
         return rules().policy_of(inbox_[what.message].name).attempt_timeout;
     return rules().step->attempt_timeout;
 }
@@ -129,9 +129,9 @@ duration activation::limit_of(core::action what) const
 /// Makes the handler's coroutine, which copies what it keeps of the message.
 asio::awaitable<detail::next_value> activation::call_handler(core::action what)
 {
-    if (what.what == need::timeout)
+    if (what.kind == need::timeout)
         return handlers().timeouts[static_cast<std::size_t>(what.timeout)].run(object_, *this);
-    if (what.what == need::callback) {
+    if (what.kind == need::callback) {
         const auto& called = inbox_[what.message];
         const auto& names = rules().callbacks;
         const auto index = std::ranges::find(names, called.name) - names.begin();
@@ -141,9 +141,9 @@ asio::awaitable<detail::next_value> activation::call_handler(core::action what)
     return handlers().step(object_, *this);
 }
 
-asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::action what)
+asio::awaitable<std::optional<core::stimulus>> activation::run_handler(core::action what)
 {
-    std::optional<core::outcome> outcome;
+    std::optional<core::stimulus> outcome;
     const auto by = source_of(what);
     detail::next_value value;
     std::exception_ptr failure;
@@ -178,7 +178,7 @@ asio::awaitable<std::optional<core::outcome>> activation::run_handler(core::acti
     }
     if (failure && needs_newer_program(failure))
         co_return outcome;
-    callbacks_in_a_row_ = what.what == need::callback ? callbacks_in_a_row_ + 1 : 0;
+    callbacks_in_a_row_ = what.kind == need::callback ? callbacks_in_a_row_ + 1 : 0;
     if (!failure) {
         try {
             const bool skipped = value.kind == detail::next_kind::skip;
@@ -301,7 +301,7 @@ bool activation::is_permanent(const core::source& by, const std::exception_ptr& 
     return permanent;
 }
 
-core::outcome activation::completed(core::source by, detail::next_value value)
+core::stimulus activation::completed(core::source by, detail::next_value value)
 {
     core::handler_returned returned{by, std::move(value), {}};
     if (returned.value.kind == detail::next_kind::skip) {
@@ -334,7 +334,7 @@ std::uint64_t activation::handler_number() const noexcept
     if (!running_)
         return 0;
     if (const auto* timeout = std::get_if<core::from_timeout>(&*running_))
-        return core::number_of_timeout(name_of(*timeout));
+        return core::timeout_handler_number(name_of(*timeout));
     if (const auto* callback = std::get_if<core::from_callback>(&*running_))
         return core::callback_handler_number(callback->message);
     return core::step_handler_number;
@@ -444,7 +444,7 @@ void activation::supersede(std::uint64_t attempt)
     }
     log(log_level::error,
         "a handler did not end after its cancellation; the run goes on without it");
-    std::optional<core::outcome> verdict;
+    std::optional<core::stimulus> verdict;
     if (interrupted_ == interruption::attempt_timeout)
         verdict = core::handler_failed{*running_, "the attempt took longer than its limit"};
     const auto fresh = std::make_shared<activation>(shared_, id_, std::nullopt, std::move(verdict));
@@ -458,7 +458,7 @@ void activation::supersede(std::uint64_t attempt)
 std::optional<time_point> activation::settled_beside(const message& waiting,
                                                      bool is_first_command) const
 {
-    if (is_first_command && !core::interrupts(waiting.kind))
+    if (is_first_command && !core::interrupts_handler(waiting.kind))
         return time_point::min();
     const auto* callback = std::get_if<core::from_callback>(&*running_);
     if (callback && callback->message == waiting.sequence)

@@ -1,6 +1,6 @@
 #include "engine/run/active_runs.hpp"
 
-#include "core/taking.hpp"
+#include "core/message_acceptance.hpp"
 #include "engine/cluster/shard_manager.hpp"
 #include "engine/run/activation.hpp"
 #include "engine/run/concurrency_limiter.hpp"
@@ -44,12 +44,12 @@ bool active_runs::is_urgent(const record& current, time_point now)
                                [&](const deadline& armed) { return armed.at <= now; });
 }
 
-active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool inside_call,
-                                      bool has_turn)
+active_runs::begin_result active_runs::begin(record current, std::uint64_t noted, bool inside_call,
+                                             bool has_turn)
 {
     // One that was stored while the engine drains runs after the next start, here or elsewhere.
     if (!shared_.owns(shared_.shard_of(current)) || shared_.stopping)
-        return begun::not_owner;
+        return begin_result::not_owner;
     const auto id = current.id;
     const auto inbox_last = current.inbox_last;
     const bool urgent = !has_turn && is_urgent(current, shared_.clock.now());
@@ -61,24 +61,24 @@ active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool 
         const auto end = ended_.find(id);
         if (noted < forgotten_ || (end != ended_.end() && end->second > noted))
             known.reset();
-        const auto left = left_.find(id);
-        if (left != left_.end()) {
+        const auto left = passed_over_.find(id);
+        if (left != passed_over_.end()) {
             const auto now = shared_.clock.now();
             // A clock that was set back must not put it off.
             if (left->second > now && left->second <= now + too_old_pause)
-                return begun::left;
-            left_.erase(left);
+                return begin_result::passed_over;
+            passed_over_.erase(left);
         }
         if (const auto at = runs_.find(id); at != runs_.end())
             active = at->second;
     }
     if (active) {
         active->look_at_inbox(inbox_last);
-        return begun::already_active;
+        return begin_result::already_active;
     }
     const auto fresh = std::make_shared<activation>(shared_, id, std::move(known));
     const auto result = admit(fresh, how);
-    if (result != begun::yes)
+    if (result != begin_result::yes)
         return result;
     if (inside_call)
         fresh->worker_->drive_later(fresh);
@@ -87,47 +87,48 @@ active_runs::begun active_runs::begin(record current, std::uint64_t noted, bool 
     return result;
 }
 
-active_runs::begun active_runs::begin_urgent(run_id run)
+active_runs::begin_result active_runs::begin_urgent(run_id run)
 {
     const auto fresh = std::make_shared<activation>(shared_, run, std::nullopt);
     fresh->serves_messages_ = shared_.stopping.load();
     const auto result = admit(fresh, admission::urgent);
-    if (result == begun::yes)
+    if (result == begin_result::yes)
         fresh->worker_->drive_later(fresh);
     return result;
 }
 
-active_runs::begun active_runs::admit(const std::shared_ptr<activation>& fresh, admission how)
+active_runs::begin_result active_runs::admit(const std::shared_ptr<activation>& fresh,
+                                             admission how)
 {
     {
         const std::lock_guard lock{mutex_};
         if (runs_.contains(fresh->id()))
-            return begun::already_active;
+            return begin_result::already_active;
         const bool step_is_free = taken_.steps < shared_.max_active_runs;
         auto wanted = place::step;
         if (how == admission::urgent && taken_.urgent < shared_.urgent_runs)
             wanted = place::urgent;
         else if (how != admission::granted && !step_is_free)
-            return begun::full;
+            return begin_result::full;
         runs_.emplace(fresh->id(), fresh);
-        take(*fresh, wanted);
+        take_place(*fresh, wanted);
         fresh->worker_ = take_worker();
     }
-    fresh->failures_ = shared_.due->begun(fresh->id());
-    return begun::yes;
+    fresh->failures_ = shared_.due->take_failures(fresh->id());
+    return begin_result::yes;
 }
 
-void active_runs::take(activation& to, place wanted)
+void active_runs::take_place(activation& holder, place wanted)
 {
-    to.place_ = wanted;
+    holder.place_ = wanted;
     taken_.steps += wanted == place::step;
     taken_.urgent += wanted == place::urgent;
     taken_.waiting += wanted == place::waiting;
 }
 
-void active_runs::give_up(activation& from)
+void active_runs::release_place(activation& holder)
 {
-    const auto held = from.place_.exchange(place::none);
+    const auto held = holder.place_.exchange(place::none);
     taken_.steps -= held == place::step;
     taken_.urgent -= held == place::urgent;
     taken_.waiting -= held == place::waiting;
@@ -143,10 +144,10 @@ bool active_runs::take_step_place(activation& of)
         const std::lock_guard lock{mutex_};
         if (taken_.steps >= shared_.max_active_runs || shared_.due->runs_wait())
             return false;
-        give_up(of);
-        take(of, place::step);
+        release_place(of);
+        take_place(of, place::step);
     }
-    shared_.due->room();
+    shared_.due->notify_place_freed();
     return true;
 }
 
@@ -169,12 +170,12 @@ std::shared_ptr<void> active_runs::begin_wait(const boost::asio::any_completion_
         if (of.waits_ == 0 && taken_.waiting >= shared_.max_waiting_handlers)
             return nullptr;
         if (of.waits_++ == 0) {
-            give_up(of);
-            take(of, place::waiting);
+            release_place(of);
+            take_place(of, place::waiting);
         }
         wait = std::make_shared<handler_wait>(*this, of.weak_from_this(), of.handler_waits_);
     }
-    shared_.due->room();
+    shared_.due->notify_place_freed();
     return wait;
 }
 
@@ -186,8 +187,8 @@ void active_runs::end_wait(activation& of, std::uint64_t handler)
     if (of.handler_waits_ != handler || of.waits_ == 0 || --of.waits_ > 0)
         return;
     if (of.place_ == place::waiting) {
-        give_up(of);
-        take(of, place::step);
+        release_place(of);
+        take_place(of, place::step);
     }
 }
 
@@ -197,8 +198,8 @@ void active_runs::stop_waiting(activation& of)
     ++of.handler_waits_;
     of.waits_ = 0;
     if (of.place_ == place::waiting) {
-        give_up(of);
-        take(of, place::step);
+        release_place(of);
+        take_place(of, place::step);
     }
 }
 
@@ -214,7 +215,7 @@ std::shared_ptr<run_worker> active_runs::take_worker()
     return last;
 }
 
-bool active_runs::keep(std::shared_ptr<run_worker> free)
+bool active_runs::rest_worker(std::shared_ptr<run_worker> free)
 {
     const std::lock_guard lock{mutex_};
     if (shared_.stopping || resting_.size() >= max_resting) {
@@ -241,14 +242,14 @@ bool active_runs::begin_granted(run_id run, concurrency_limiter& granted)
     const auto fresh =
         std::make_shared<activation>(shared_, run, std::nullopt, std::nullopt, &granted);
     // It waited in line instead of in memory, so it may come in even now.
-    if (admit(fresh, admission::granted) != begun::yes)
+    if (admit(fresh, admission::granted) != begin_result::yes)
         return false;
     // Not in this call: it may have nothing to do and pass the permit on in its turn, and so on.
     fresh->worker_->drive_later(fresh);
     return true;
 }
 
-void active_runs::give_back(concurrency_limiter& permit)
+void active_runs::release_slot(concurrency_limiter& permit)
 {
     while (!shared_.stopping) {
         const auto granted = permit.release();
@@ -256,10 +257,10 @@ void active_runs::give_back(concurrency_limiter& permit)
         if (!granted || begin_granted(*granted, permit))
             break;
     }
-    shared_.due->line_is_shorter(permit);
+    shared_.due->notify_slot_released(permit);
 }
 
-bool active_runs::post_mail(run_id run, std::vector<message> stored)
+bool active_runs::post_messages(run_id run, std::vector<message> stored)
 {
     std::shared_ptr<activation> receiver;
     {
@@ -281,20 +282,20 @@ void active_runs::deliver(const record& of, const message& stored)
 {
     const auto shard = shared_.shard_of(of);
     // A run may be begun between the two, maybe before the message was stored.
-    while (!post_mail(of.id, {stored})) {
+    while (!post_messages(of.id, {stored})) {
         // Its engine is told by the store.
         if (!shared_.owns(shard))
             return;
         // The record has changed by the delivery, so the activation reads it anew.
         const auto result = begin_urgent(of.id);
-        if (result == begun::full)
+        if (result == begin_result::full)
             shared_.due->wake_run(shard, of.id, shared_.clock.now());
-        if (result != begun::already_active)
+        if (result != begin_result::already_active)
             return;
     }
 }
 
-bool active_runs::show(run_id run, const std::shared_ptr<watcher>& to)
+bool active_runs::show_record(run_id run, const std::shared_ptr<watcher>& to)
 {
     std::shared_ptr<activation> known;
     {
@@ -308,7 +309,7 @@ bool active_runs::show(run_id run, const std::shared_ptr<watcher>& to)
     return true;
 }
 
-bool active_runs::distrust_inbox(run_id run)
+bool active_runs::invalidate_inbox(run_id run)
 {
     const std::lock_guard lock{mutex_};
     const auto at = runs_.find(run);
@@ -319,7 +320,7 @@ bool active_runs::distrust_inbox(run_id run)
     return true;
 }
 
-active_runs::mail active_runs::take_mail(activation& of)
+active_runs::inbox_delta active_runs::drain_inbox_delta(activation& of)
 {
     const std::lock_guard lock{mutex_};
     of.has_mail_ = false;
@@ -347,23 +348,23 @@ void active_runs::remove(activation& ending)
     erased();
 }
 
-void active_runs::leave_for(run_id run, time_point until)
+void active_runs::pass_over_until(run_id run, time_point until)
 {
     const std::lock_guard lock{mutex_};
-    if (left_.size() >= max_left) {
+    if (passed_over_.size() >= max_passed_over) {
         const auto now = shared_.clock.now();
-        std::erase_if(left_, [&](const auto& entry) { return entry.second <= now; });
+        std::erase_if(passed_over_, [&](const auto& entry) { return entry.second <= now; });
     }
-    if (left_.size() < max_left)
-        left_[run] = until;
+    if (passed_over_.size() < max_passed_over)
+        passed_over_[run] = until;
 }
 
-std::size_t active_runs::left() const
+std::size_t active_runs::count_passed_over() const
 {
     const std::lock_guard lock{mutex_};
     const auto now = shared_.clock.now();
     return static_cast<std::size_t>(
-        std::ranges::count_if(left_, [&](const auto& entry) { return entry.second > now; }));
+        std::ranges::count_if(passed_over_, [&](const auto& entry) { return entry.second > now; }));
 }
 
 std::uint64_t active_runs::note_ends()
@@ -382,7 +383,7 @@ void active_runs::forget_ends()
 
 void active_runs::erase(activation& ending)
 {
-    give_up(ending);
+    release_place(ending);
     runs_.erase(ending.id());
     ++ends_;
     if (noting_ == 0)
@@ -397,7 +398,7 @@ void active_runs::erase(activation& ending)
 
 void active_runs::erased()
 {
-    shared_.due->room();
+    shared_.due->notify_place_freed();
 }
 
 void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
@@ -407,8 +408,8 @@ void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
         fresh->mail_ = std::exchange(stuck.mail_, {});
         fresh->has_mail_ = stuck.has_mail_.load();
         fresh->worker_ = take_worker();
-        give_up(stuck);
-        take(*fresh, place::step);
+        release_place(stuck);
+        take_place(*fresh, place::step);
         runs_[stuck.id()] = fresh;
     }
     fresh->worker_->drive(fresh);

@@ -35,7 +35,7 @@ class active_runs {
 public:
     explicit active_runs(context& shared) : shared_(shared) {}
 
-    enum class begun { yes, already_active, full, not_owner, left };
+    enum class begin_result { yes, already_active, full, not_owner, passed_over };
 
     enum class place : std::uint8_t {
         none,
@@ -50,19 +50,20 @@ public:
     ///
     /// With `has_turn` it has waited for a place for steps, and it is its turn: it gets such a
     /// place though it has something urgent to do, since a step may follow.
-    begun begin(record current, std::uint64_t noted, bool inside_call, bool has_turn = false);
+    begin_result begin(record current, std::uint64_t noted, bool inside_call,
+                       bool has_turn = false);
 
     /// Activates a run that has something urgent to do, by its id.
-    begun begin_urgent(run_id run);
+    begin_result begin_urgent(run_id run);
 
     /// Whether the run has something to do that does not wait behind steps.
     static bool is_urgent(const record& current, time_point now);
 
     /// The run needs a newer program: begin() passes it over until then.
-    void leave_for(run_id run, time_point until);
+    void pass_over_until(run_id run, time_point until);
 
     /// How many runs are passed over for that.
-    std::size_t left() const;
+    std::size_t count_passed_over() const;
 
     /// From now on, until forget_ends(), remembers which activations end: called before records are
     /// read or written for begin(), which gets the result. May be called several times.
@@ -74,7 +75,7 @@ public:
     bool begin_granted(run_id run, concurrency_limiter& granted);
 
     /// Gives a permit back, and activates the run that gets it next.
-    void give_back(concurrency_limiter& permit);
+    void release_slot(concurrency_limiter& permit);
 
     /// Takes a place for steps, unless the activation has one. False when none is free, or others
     /// wait for one. On the activation's strand.
@@ -92,23 +93,23 @@ public:
     void deliver(const record& of, const message& stored);
 
     /// Puts messages into the mail of the run's activation; false when it has none.
-    bool post_mail(run_id run, std::vector<message> stored);
+    bool post_messages(run_id run, std::vector<message> stored);
 
     /// Has an activation of the run tell the watcher, which has been added, how the run stands.
     /// False when there is none. From inside the task scope, for whose place it takes over.
-    bool show(run_id run, const std::shared_ptr<watcher>& to);
+    bool show_record(run_id run, const std::shared_ptr<watcher>& to);
 
     /// A message may have been stored for this run, without an answer: its activation, if there is
     /// one, reads the inbox again. False when there is none.
-    bool distrust_inbox(run_id run);
+    bool invalidate_inbox(run_id run);
 
-    struct mail {
+    struct inbox_delta {
         std::vector<message> arrived;
         bool unsure = false; ///< the inbox may hold more than that
     };
 
     /// Takes the activation's mail.
-    mail take_mail(activation& of);
+    inbox_delta drain_inbox_delta(activation& of);
 
     /// Ends an activation, unless mail has come for it. After true, another one may begin.
     bool retire(activation& ending);
@@ -132,7 +133,7 @@ public:
     bool run_here() const;
 
     /// Keeps a run_worker whose activation has ended for the next one; false when it is to end.
-    bool keep(std::shared_ptr<run_worker> free);
+    bool rest_worker(std::shared_ptr<run_worker> free);
 
     /// Lets the resting drivers go. After context::stopping has been set.
     void stop();
@@ -162,16 +163,16 @@ private:
 
     /// Of so many runs at most it is remembered that they need a newer program; the others are
     /// tried again with each look at what is due.
-    static constexpr std::size_t max_left = 65'536;
+    static constexpr std::size_t max_passed_over = 65'536;
 
     /// Ends that are remembered at most. Past it, whoever noted before reads its records again.
     static constexpr std::size_t max_ends = 4'096;
 
     enum class admission { step, urgent, granted };
 
-    begun admit(const std::shared_ptr<activation>& fresh, admission how);
-    void take(activation& to, place wanted);
-    void give_up(activation& from);
+    begin_result admit(const std::shared_ptr<activation>& fresh, admission how);
+    void take_place(activation& holder, place wanted);
+    void release_place(activation& holder);
     std::shared_ptr<run_worker> take_worker();
     void end_wait(activation& of, std::uint64_t handler);
     void erase(activation& ending);
@@ -184,7 +185,7 @@ private:
     std::unordered_map<const run_worker*, std::weak_ptr<run_worker>> workers_;
     occupancy taken_;
 
-    std::unordered_map<run_id, time_point> left_;
+    std::unordered_map<run_id, time_point> passed_over_;
 
     std::size_t noting_ = 0;
     std::uint64_t ends_ = 0;                          ///< counts ends

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <variant>
 
@@ -18,66 +19,70 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Who is told of a change: one of the two.
-struct told {
-    maker* by;
-    std::optional<asio::any_completion_handler<void()>> done;
+/// Waits for the result of a change; one of the two is set.
+struct waiter {
+    commit_listener* listener;
+    std::optional<asio::any_completion_handler<void()>> handler;
 };
 
-/// Makers that one posted function resumes. Few enough that several threads share a large batch,
+/// Waiters that one posted function notifies. Few enough that several threads share a large batch,
 /// many enough that the post costs nothing.
-constexpr std::size_t makers_per_post = 32;
+constexpr std::size_t waiters_per_post = 32;
 
-using told_list = std::shared_ptr<std::vector<told>>;
+using waiter_list = std::shared_ptr<std::vector<waiter>>;
 
-void tell(const asio::any_io_executor& executor, const told_list& all, std::size_t at,
-          std::size_t end)
+void notify_range(const asio::any_io_executor& executor, const waiter_list& waiters,
+                  std::size_t index, std::size_t end)
 {
-    for (; at < end; ++at) {
-        auto& each = (*all)[at];
+    for (; index < end; ++index) {
+        auto& notified = (*waiters)[index];
         try {
-            // It goes on on its own strand; in this thread, if the strand is free.
-            if (each.by)
-                each.by->committed();
+            // The waiter continues on its own strand; in this thread, if the strand is free.
+            if (notified.listener)
+                notified.listener->committed();
             else
-                asio::dispatch(std::move(*each.done));
-        } catch (...) { // out of a handler of the host's: it is for whoever runs the executor
-            asio::post(executor, [executor, all, at, end] { tell(executor, all, at + 1, end); });
+                asio::dispatch(std::move(*notified.handler));
+        } catch (...) { // thrown by a handler of the application: the executor's thread gets it
+            asio::post(executor, [executor, waiters, index, end] {
+                notify_range(executor, waiters, index + 1, end);
+            });
             throw;
         }
     }
 }
 
-/// Resumes those from `at` on, in portions. Each portion posts the next one, so that what the first
-/// of them submit is on its way to the store while the others are still at work: else the whole
-/// batch would go to and fro, and one of store and makers would always wait for the other.
-void resume_from(const asio::any_io_executor& executor, const told_list& all, std::size_t at)
+/// Notifies the waiters from `begin` on, in portions. Each portion posts the next one first, so
+/// that the changes that the first waiters submit reach the store while the other waiters still
+/// work. Otherwise store and waiters would take turns, and one of them would always be idle.
+void notify_from(const asio::any_io_executor& executor, const waiter_list& waiters,
+                 std::size_t begin)
 {
-    asio::post(executor, [executor, all, at] {
-        const auto end = std::min(at + makers_per_post, all->size());
-        if (end < all->size())
-            resume_from(executor, all, end);
-        tell(executor, all, at, end);
+    asio::post(executor, [executor, waiters, begin] {
+        const auto end = std::min(begin + waiters_per_post, waiters->size());
+        if (end < waiters->size())
+            notify_from(executor, waiters, end);
+        notify_range(executor, waiters, begin, end);
     });
 }
 
-/// The start that `what` is, if what becomes of it is decided by its foreign id alone.
-const transition* plain_start(const change& what)
+/// The start in `submitted`, if its foreign id alone decides the result; otherwise null.
+const transition* plain_start(const change& submitted)
 {
-    const auto* made = std::get_if<transition>(&what);
-    return made && made->expected_version == 0 && made->next.start_key.empty() ? made : nullptr;
+    const auto* start = std::get_if<transition>(&submitted);
+    return start && start->expected_version == 0 && start->next.start_key.empty() ? start : nullptr;
 }
 
-auto what_decides(const transition& start)
+/// Starts with equal keys are decided by the first of them.
+auto start_group_key(const transition& start)
 {
     return std::tie(start.next.foreign_id, start.next.workflow, start.start);
 }
 
-/// What the store would say to a start right behind another one.
-apply_result result_behind(const apply_result& leader, const run_id& begun)
+/// The result that the store would give to an equal start right after the leader.
+apply_result result_after(const apply_result& leader, const run_id& started)
 {
     if (leader.status == apply_status::accepted)
-        return {.status = apply_status::already_running, .existing = begun};
+        return {.status = apply_status::already_running, .existing = started};
     return leader;
 }
 
@@ -85,58 +90,58 @@ apply_result result_behind(const apply_result& leader, const run_id& begun)
 
 commit_queue::commit_queue(asio::any_io_executor executor, record_store& store,
                            async::task_scope& running, batch_limits limits,
-                           pawl::observer* watching, const pawl::clock& clock,
+                           pawl::observer* observer, const pawl::clock& clock,
                            applied_function applied)
     : executor_(std::move(executor)), store_(store), running_(running), limits_(limits),
-      watching_(watching), clock_(clock), applied_(std::move(applied))
+      observer_(observer), clock_(clock), applied_(std::move(applied))
 {
 }
 
-bool commit_queue::try_apply(commit& what)
+bool commit_queue::try_apply(pending_commit& item)
 {
     std::optional<apply_result> result;
     try {
-        result = store_.try_apply(what.what);
+        result = store_.try_apply(item.change);
         if (!result)
             return false;
-        what.result = std::move(*result);
-        if (what.letter && what.result.status == apply_status::accepted)
-            store_.try_apply(*what.letter);
+        item.result = std::move(*result);
+        if (item.dead_letter && item.result.status == apply_status::accepted)
+            store_.try_apply(*item.dead_letter);
     } catch (...) {
-        what.failure = std::current_exception();
-        note_failure(what.failure);
+        item.failure = std::current_exception();
+        note_failure(item.failure);
     }
-    if (watching_)
-        watching_->batch_applied(1, {}, what.failure != nullptr);
-    applied_(what.what, what.failure ? nullptr : &what.result);
+    if (observer_)
+        observer_->batch_applied(1, {}, item.failure != nullptr);
+    applied_(item.change, item.failure ? nullptr : &item.result);
     return true;
 }
 
-void commit_queue::submit(commit& what, maker& by)
+void commit_queue::submit(pending_commit& item, commit_listener& listener)
 {
-    what.by = &by;
-    submit(what);
+    item.listener = &listener;
+    submit(item);
 }
 
-asio::awaitable<void> commit_queue::commit_in(store_transaction& open, commit& what,
+asio::awaitable<void> commit_queue::commit_in(store_transaction& open, pending_commit& item,
                                               const std::function<void(transition&)>& complete)
 {
-    const auto begun = watching_ ? clock_.now() : time_point{};
+    const auto applied_at = observer_ ? clock_.now() : time_point{};
     std::exception_ptr failure;
     try {
-        what.result = co_await open.commit(std::get<transition>(what.what), complete);
+        item.result = co_await open.commit(std::get<transition>(item.change), complete);
     } catch (...) {
         failure = std::current_exception();
         note_failure(failure);
     }
-    if (watching_)
-        watching_->batch_applied(1, clock_.now() - begun, failure != nullptr);
-    applied_(what.what, failure ? nullptr : &what.result);
+    if (observer_)
+        observer_->batch_applied(1, clock_.now() - applied_at, failure != nullptr);
+    applied_(item.change, failure ? nullptr : &item.result);
     if (failure)
         std::rethrow_exception(failure);
 }
 
-void commit_queue::submit(commit& item)
+void commit_queue::submit(pending_commit& item)
 {
     {
         const std::lock_guard lock{mutex_};
@@ -144,8 +149,8 @@ void commit_queue::submit(commit& item)
         if (std::exchange(working_, true))
             return;
     }
-    // Posted, not run in place: what becomes ready in the same turn joins the batch.
-    asio::post(executor_, [this] { running_.spawn(executor_, work()); });
+    // Posted, not run in place: changes that are submitted in the same turn join the batch.
+    asio::post(executor_, [this] { running_.spawn(executor_, apply_batches()); });
 }
 
 std::size_t commit_queue::waiting() const
@@ -170,9 +175,9 @@ bool commit_queue::take_waiting()
     std::ptrdiff_t count = 0;
     std::size_t bytes = 0;
     for (const auto* item : waiting_) {
-        bytes += core::change_size(item->what);
-        if (item->letter)
-            bytes += core::change_size(*item->letter);
+        bytes += core::change_size(item->change);
+        if (item->dead_letter)
+            bytes += core::change_size(*item->dead_letter);
         if (count > 0 && (bytes > limits_.bytes || std::cmp_equal(count, limits_.changes)))
             break;
         ++count;
@@ -182,7 +187,7 @@ bool commit_queue::take_waiting()
     return true;
 }
 
-asio::awaitable<void> commit_queue::work()
+asio::awaitable<void> commit_queue::apply_batches()
 {
     while (take_waiting()) {
         find_leaders();
@@ -196,68 +201,71 @@ asio::awaitable<void> commit_queue::work()
     }
 }
 
-/// A letter stands right behind its change.
+/// A dead letter follows its change directly.
 void commit_queue::fill_batch()
 {
     batch_.clear();
-    is_letter_.clear();
+    is_dead_letter_.clear();
     for (std::size_t i = 0; i < taken_.size(); ++i) {
         if (leaders_[i] != i)
             continue;
-        batch_.push_back(std::move(taken_[i]->what));
-        is_letter_.push_back(false);
-        if (taken_[i]->letter) {
-            batch_.push_back(*taken_[i]->letter);
-            is_letter_.push_back(true);
+        batch_.push_back(std::move(taken_[i]->change));
+        is_dead_letter_.push_back(false);
+        if (taken_[i]->dead_letter) {
+            batch_.push_back(*taken_[i]->dead_letter);
+            is_dead_letter_.push_back(true);
         }
     }
 }
 
-/// Applies a part of the batch, which is divided for as long as the store refuses it for one
-/// change. A change and its letter stay together.
+/// Applies a part of the batch. Divides the part while the store refuses it because of one change;
+/// a change and its dead letter stay together.
 asio::awaitable<void> commit_queue::apply(std::size_t first, std::size_t count)
 {
     std::exception_ptr failure;
-    const auto begun = watching_ ? clock_.now() : time_point{};
+    const auto applied_at = observer_ ? clock_.now() : time_point{};
     try {
         auto applied = co_await store_.apply_apart(std::span{batch_}.subspan(first, count));
         if (applied.results.size() != count)
-            throw std::logic_error(
-                "the store gave another number of results than it was given changes");
+            throw std::logic_error("the store returned " + std::to_string(applied.results.size()) +
+                                   " results for " + std::to_string(count) + " changes");
         std::ranges::move(applied.results, results_.begin() + static_cast<std::ptrdiff_t>(first));
         if (applied.pending) {
             auto& late = *late_.emplace_back(std::make_shared<late_changes>());
             late.first = first;
             late.indexes = std::move(applied.waiting);
             late.pending = std::move(applied.pending);
-            late.begun = begun;
+            late.applied_at = applied_at;
         }
     } catch (...) {
         failure = std::current_exception();
         note_failure(failure);
     }
-    if (watching_) {
-        const auto part = is_letter_.begin() + static_cast<std::ptrdiff_t>(first);
-        const auto letters = std::count(part, part + static_cast<std::ptrdiff_t>(count), true);
-        auto makers = count - static_cast<std::size_t>(letters);
-        if (!failure && !late_.empty() && late_.back()->first == first)
-            makers -= static_cast<std::size_t>(
-                std::ranges::count_if(late_.back()->indexes, [&](std::size_t index) {
-                    return !is_letter_[first + index];
-                }));
-        watching_->batch_applied(makers, clock_.now() - begun, failure != nullptr);
-    }
+    if (observer_)
+        report_batch(first, count, applied_at, failure != nullptr);
     if (!failure)
         co_return;
     auto half = count / 2;
-    half += is_letter_[first + half] ? 1 : 0;
+    half += is_dead_letter_[first + half] ? 1 : 0;
     if (count > 1 && half < count && core::is_refusal(failure)) {
         co_await apply(first, half);
         co_await apply(first + half, count - half);
         co_return;
     }
-    const auto at = failures_.begin() + static_cast<std::ptrdiff_t>(first);
-    std::fill_n(at, count, failure);
+    std::fill_n(failures_.begin() + static_cast<std::ptrdiff_t>(first), count, failure);
+}
+
+/// Counts neither dead letters nor the changes that are decided later.
+void commit_queue::report_batch(std::size_t first, std::size_t count, time_point applied_at,
+                                bool failed)
+{
+    const auto part = is_dead_letter_.begin() + static_cast<std::ptrdiff_t>(first);
+    auto changes = std::count(part, part + static_cast<std::ptrdiff_t>(count), false);
+    if (!failed && !late_.empty() && late_.back()->first == first)
+        changes -= std::ranges::count_if(late_.back()->indexes, [&](std::size_t index) {
+            return !is_dead_letter_[first + index];
+        });
+    observer_->batch_applied(static_cast<std::size_t>(changes), clock_.now() - applied_at, failed);
 }
 
 void commit_queue::find_leaders()
@@ -266,11 +274,11 @@ void commit_queue::find_leaders()
     starts_.clear();
     for (std::size_t i = 0; i < taken_.size(); ++i) {
         leaders_[i] = i;
-        if (plain_start(taken_[i]->what))
+        if (plain_start(taken_[i]->change))
             starts_.push_back(i);
     }
     const auto key = [this](std::size_t i) {
-        return what_decides(*plain_start(taken_[i]->what));
+        return start_group_key(*plain_start(taken_[i]->change));
     };
     std::ranges::sort(starts_, [&](std::size_t a, std::size_t b) {
         return std::tuple_cat(key(a), std::tuple{a}) < std::tuple_cat(key(b), std::tuple{b});
@@ -280,103 +288,103 @@ void commit_queue::find_leaders()
             leaders_[starts_[i]] = leaders_[starts_[i - 1]];
 }
 
-/// Gives each commit its result or failure. Late changes get theirs in finish_late().
+/// Gives each commit its result or failure. finish_late() does so for late changes.
 void commit_queue::settle()
 {
     std::vector<late_changes*> late_at(late_.empty() ? 0 : batch_.size());
-    for (const auto& each : late_)
-        for (const auto index : each->indexes)
-            late_at.at(each->first + index) = each.get();
-    places_.resize(taken_.size());
+    for (const auto& late : late_)
+        for (const auto index : late->indexes)
+            late_at.at(late->first + index) = late.get();
+    batch_indexes_.resize(taken_.size());
     decided_.clear();
     std::size_t next = 0;
     for (std::size_t i = 0; i < taken_.size(); ++i) {
-        commit& item = *taken_[i];
-        const commit& leader = *taken_[leaders_[i]];
+        pending_commit& item = *taken_[i];
+        const pending_commit& leader = *taken_[leaders_[i]];
         const bool leads = &item == &leader;
         if (leads) {
-            places_[i] = next;
-            item.what = std::move(batch_[next]);
-            next += item.letter ? 2 : 1;
+            batch_indexes_[i] = next;
+            item.change = std::move(batch_[next]);
+            next += item.dead_letter ? 2 : 1;
         }
-        const auto place = places_[leaders_[i]];
-        if (!late_.empty() && late_at[place]) {
-            late_at[place]->groups[place - late_at[place]->first].push_back(&item);
+        const auto index = batch_indexes_[leaders_[i]];
+        if (!late_.empty() && late_at[index]) {
+            late_at[index]->groups[index - late_at[index]->first].push_back(&item);
             ++late_count_;
             continue;
         }
-        item.failure = leads ? failures_[place] : leader.failure;
+        item.failure = leads ? failures_[index] : leader.failure;
         if (!item.failure)
             item.result =
-                leads ? std::move(results_[place])
-                      : result_behind(leader.result, std::get<transition>(leader.what).next.id);
-        applied_(item.what, item.failure ? nullptr : &item.result);
+                leads ? std::move(results_[index])
+                      : result_after(leader.result, std::get<transition>(leader.change).next.id);
+        applied_(item.change, item.failure ? nullptr : &item.result);
         decided_.push_back(&item);
     }
-    for (const auto& each : late_)
-        running_.spawn(executor_, finish_late(each));
+    for (const auto& late : late_)
+        running_.spawn(executor_, finish_late(late));
 }
 
 asio::awaitable<void> commit_queue::finish_late(std::shared_ptr<late_changes> late)
 {
     while (!late->groups.empty()) {
-        std::vector<late_result> known;
+        std::vector<late_result> results;
         std::exception_ptr failure;
         try {
-            known = co_await late->pending->next();
-            if (known.empty())
+            results = co_await late->pending->next();
+            if (results.empty())
                 throw std::logic_error("the store has not decided all changes that waited");
         } catch (...) {
             failure = std::current_exception();
         }
         if (failure)
             for (const auto& [index, group] : late->groups)
-                known.push_back({index, {}, failure});
-        std::vector<commit*> decided;
+                results.push_back({index, {}, failure});
+        std::vector<pending_commit*> decided;
         std::size_t failed = 0;
         std::size_t changes = 0;
-        for (auto& each : known) {
-            const auto found = late->groups.find(each.index);
+        for (auto& result : results) {
+            const auto found = late->groups.find(result.index);
             if (found == late->groups.end())
-                continue; // a letter
+                continue; // a dead letter
             const auto group = std::move(found->second);
             late->groups.erase(found);
             ++changes;
-            failed += each.failure ? 1 : 0;
-            settle_late(group, std::move(each));
+            failed += result.failure ? 1 : 0;
+            settle_late(group, std::move(result));
             decided.insert(decided.end(), group.begin(), group.end());
         }
         late_count_ -= decided.size();
-        if (watching_ && changes > 0)
-            watching_->batch_applied(changes, clock_.now() - late->begun, failed > 0);
+        if (observer_ && changes > 0)
+            observer_->batch_applied(changes, clock_.now() - late->applied_at, failed > 0);
         if (!decided.empty())
             hand_back(decided);
     }
 }
 
-void commit_queue::settle_late(const commit_group& group, late_result known)
+void commit_queue::settle_late(const commit_group& group, late_result decided)
 {
-    commit& leader = *group.front();
-    if (known.failure)
-        note_failure(known.failure);
+    pending_commit& leader = *group.front();
+    if (decided.failure)
+        note_failure(decided.failure);
     else
-        leader.result = std::move(known.result);
-    for (commit* item : group) {
-        item->failure = known.failure;
-        if (item != &leader && !known.failure)
-            item->result = result_behind(leader.result, std::get<transition>(leader.what).next.id);
-        applied_(item->what, item->failure ? nullptr : &item->result);
+        leader.result = std::move(decided.result);
+    for (pending_commit* item : group) {
+        item->failure = decided.failure;
+        if (item != &leader && !decided.failure)
+            item->result = result_after(leader.result, std::get<transition>(leader.change).next.id);
+        applied_(item->change, item->failure ? nullptr : &item->result);
     }
 }
 
-void commit_queue::hand_back(const std::vector<commit*>& decided)
+void commit_queue::hand_back(const std::vector<pending_commit*>& decided)
 {
-    const auto all = std::make_shared<std::vector<told>>();
-    all->reserve(decided.size());
+    const auto waiters = std::make_shared<std::vector<waiter>>();
+    waiters->reserve(decided.size());
     for (auto* item : decided)
-        all->push_back({item->by, std::move(item->done)});
-    if (!all->empty())
-        resume_from(executor_, all, 0);
+        waiters->push_back({item->listener, std::move(item->handler)});
+    if (!waiters->empty())
+        notify_from(executor_, waiters, 0);
 }
 
 } // namespace pawl::engine_detail

@@ -23,149 +23,149 @@
 
 namespace pawl::engine_detail {
 
-/// Who has made a change and waits for its result. A run's is told of each of its transitions, so
-/// this costs less than a completion handler.
-class maker {
+/// Is notified when its commit is decided. Costs less than a completion handler, which matters
+/// because a run waits for each of its transitions.
+class commit_listener {
 public:
-    /// The change has a result or a failure. Called on the commit_queue's executor, once; goes on
-    /// elsewhere.
+    /// The commit has a result or a failure. Called once, on the executor of the commit_queue; the
+    /// listener continues on its own executor.
     virtual void committed() = 0;
 
 protected:
-    ~maker() = default;
+    ~commit_listener() = default;
 };
 
-/// One change on its way to the store. Its maker keeps it alive until it has completed.
-struct commit {
-    change what;
+/// One change on its way to the store. Its submitter keeps it alive until it has completed.
+struct pending_commit {
+    pawl::change change;
     apply_result result;
-    std::exception_ptr failure; ///< set: the store threw, and nothing is known of the change
+    std::exception_ptr failure; ///< set: the store threw, and the fate of the change is unknown
 
-    /// Stored in the transaction of the change, if the store takes batches, whatever becomes of the
-    /// change; if it applies in place, once the change was accepted.
-    std::optional<publication> letter{};
+    /// A store that takes batches stores it in the transaction of the change, whether or not it
+    /// accepts the change; a store that applies in place, once it has accepted the change.
+    std::optional<publication> dead_letter{};
 
-    // One of them is told.
-    maker* by = nullptr;
-    std::optional<boost::asio::any_completion_handler<void()>> done{};
+    // One of the two is notified.
+    commit_listener* listener = nullptr;
+    std::optional<boost::asio::any_completion_handler<void()>> handler{};
 };
 
-/// Of one transaction.
+/// The limits of one transaction.
 struct batch_limits {
     std::size_t changes;
-    std::size_t bytes; ///< unless one change alone has more
+    std::size_t bytes; ///< a single change may exceed it
 };
 
-/// Group commit: takes everything that waits, applies it as one transaction, hands the results
-/// back, and begins again. There is no timer: a change that comes alone is committed alone and at
-/// once, and under load the batches grow by themselves while the store is busy. A store that can
-/// apply a change in place is given each one where it is made.
+/// Group commit: applies all waiting changes as one transaction, hands the results back, and
+/// repeats. There is no timer: a single change is committed at once, and under load the batches
+/// grow while the store is busy. A store that can apply a change in place gets each change
+/// directly.
 ///
-/// Changes that wait for a lock of another session are handed back when they are decided, and the
-/// others at once: so batches go on meanwhile.
+/// A change that waits for a lock of another session is handed back when it is decided. The rest of
+/// its batch is handed back at once, so the next batch does not wait.
 ///
-/// A batch that the store refuses because a change in it is too large, or is none that it can take,
-/// is divided until that change alone fails: the others are stored.
+/// If the store refuses a batch because a change in it is too large or invalid, the queue divides
+/// the batch until that change fails alone. The other changes are stored.
 ///
-/// Of the starts of one foreign id that wait together the store gets the first one, which decides
-/// the others as well: so a storm of them costs a batch what one start does.
+/// Of several waiting starts of one foreign id, the store gets the first one only; its result
+/// decides the others. A burst of duplicate starts costs as much as one start.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class commit_queue {
 public:
-    /// Called with each change and its result, before its maker is told; from several threads if
-    /// the store applies in place. Without a result when the store threw: nothing is known of the
-    /// change.
+    /// Called with each change and its result before the submitter is notified; from several
+    /// threads if the store applies in place. The result is null if the store threw: the fate of
+    /// the change is unknown.
     using applied_function = std::function<void(const change&, const apply_result*)>;
 
-    /// @param watching may be null.
+    /// @param observer may be null.
     commit_queue(boost::asio::any_io_executor executor, record_store& store,
-                 async::task_scope& running, batch_limits limits, pawl::observer* watching,
+                 async::task_scope& running, batch_limits limits, pawl::observer* observer,
                  const pawl::clock& clock, applied_function applied);
 
-    /// Changes that have no result yet and are not in the batch that is being stored.
+    /// The number of changes without a result outside the batch that is being stored.
     std::size_t waiting() const;
 
-    /// Whether the store takes no changes any more until it is opened again.
+    /// Whether the store accepts no more changes until it is reopened.
     bool refused_for_good() const noexcept { return refused_for_good_; }
 
-    /// Of an apply() that others called.
+    /// Takes note of the failure of an apply() call outside this queue.
     void note_failure(const std::exception_ptr& failure) noexcept;
 
-    /// Gives `what` a result or a failure at once, if the store can do that; false if it cannot.
-    bool try_apply(commit& what);
+    /// Applies the change in this call. Returns false if the store cannot do that.
+    bool try_apply(pending_commit& item);
 
-    /// Completes when `what` has a result or a failure. Not cancellable.
+    /// Completes when `item` has a result or a failure. Not cancellable.
     template <class Token>
-    auto async_submit(commit& what, Token&& token)
+    auto async_submit(pending_commit& item, Token&& token)
     {
         return boost::asio::async_initiate<Token, void()>(
-            [](auto handler, commit_queue* self, commit* item) {
-                item->done.emplace(std::move(handler));
-                self->submit(*item);
+            [](auto handler, commit_queue* self, pending_commit* submitted) {
+                submitted->handler.emplace(std::move(handler));
+                self->submit(*submitted);
             },
-            token, this, &what);
+            token, this, &item);
     }
 
-    /// The same, and tells `by`.
-    void submit(commit& what, maker& by);
+    /// As async_submit(), but notifies `listener`.
+    void submit(pending_commit& item, commit_listener& listener);
 
-    /// Commits the transition in a transaction that a program's work is part of, and tells whoever
-    /// is to know. Throws when the transaction does.
-    boost::asio::awaitable<void> commit_in(store_transaction& open, commit& what,
+    /// Commits the transition in a transaction that contains work of the application, and calls the
+    /// observer and the applied function. Throws what the transaction throws.
+    boost::asio::awaitable<void> commit_in(store_transaction& open, pending_commit& item,
                                            const std::function<void(transition&)>& complete);
 
 private:
-    /// A commit whose change the store got, and those that it decides: they stand behind it.
-    using commit_group = std::vector<commit*>;
+    /// A commit whose change the store gets, followed by the commits that its result decides.
+    using commit_group = std::vector<pending_commit*>;
 
-    /// Changes of one call of the store that it has not decided yet.
+    /// The changes of one call of the store that are not decided yet.
     struct late_changes {
-        std::size_t first = 0;            ///< in the batch
-        std::vector<std::size_t> indexes; ///< from there
+        std::size_t first = 0;            ///< position of the call's first change in the batch
+        std::vector<std::size_t> indexes; ///< relative to `first`
         std::shared_ptr<waiting_changes> pending;
-        time_point begun;
-        std::map<std::size_t, commit_group> groups; ///< by index; a letter has none
+        time_point applied_at;
+        std::map<std::size_t, commit_group> groups; ///< by index; a dead letter has none
     };
 
-    void submit(commit& item);
-    boost::asio::awaitable<void> work();
+    void submit(pending_commit& item);
+    boost::asio::awaitable<void> apply_batches();
     boost::asio::awaitable<void> apply(std::size_t first, std::size_t count);
+    void report_batch(std::size_t first, std::size_t count, time_point applied_at, bool failed);
     boost::asio::awaitable<void> finish_late(std::shared_ptr<late_changes> late);
     bool take_waiting();
     void find_leaders();
     void fill_batch();
     void settle();
-    void settle_late(const commit_group& group, late_result known);
-    void hand_back(const std::vector<commit*>& decided);
+    void settle_late(const commit_group& group, late_result decided);
+    void hand_back(const std::vector<pending_commit*>& decided);
 
     const boost::asio::any_io_executor executor_;
     record_store& store_;
     async::task_scope& running_;
     const batch_limits limits_;
-    pawl::observer* const watching_;
+    pawl::observer* const observer_;
     const pawl::clock& clock_;
     const applied_function applied_;
     std::atomic<bool> refused_for_good_{false};
 
     mutable std::mutex mutex_;
-    std::vector<commit*> waiting_;
+    std::vector<pending_commit*> waiting_;
     bool working_ = false;
 
-    // Only the one work() coroutine uses these.
-    std::vector<commit*> taken_;
-    std::vector<std::size_t>
-        leaders_; ///< of each taken: itself, or an earlier start that decides it
+    // Only the one apply_batches() coroutine uses these.
+    std::vector<pending_commit*> taken_;
+    std::vector<std::size_t> leaders_; ///< by index in taken_: itself, or the start that decides it
     std::vector<std::size_t> starts_;
-    std::vector<change> batch_;   ///< of the leaders, with their letters
-    std::vector<bool> is_letter_; ///< of the batch
+    std::vector<change> batch_;        ///< the changes of the leaders, with their dead letters
+    std::vector<bool> is_dead_letter_; ///< by index in batch_
     std::vector<apply_result> results_;
-    std::vector<std::exception_ptr> failures_; ///< of the batch
+    std::vector<std::exception_ptr> failures_; ///< by index in batch_
     std::vector<std::shared_ptr<late_changes>> late_;
-    std::vector<std::size_t> places_; ///< of each leader among the taken: in the batch
-    std::vector<commit*> decided_;
-    std::atomic<std::size_t> late_count_{0}; ///< commits
+    std::vector<std::size_t> batch_indexes_; ///< by index in taken_, for leaders
+    std::vector<pending_commit*> decided_;
+    std::atomic<std::size_t> late_count_{0}; ///< commits that wait for a late result
 };
 
 } // namespace pawl::engine_detail

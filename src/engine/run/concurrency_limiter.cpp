@@ -79,7 +79,7 @@ std::optional<run_id> concurrency_limiter::release()
     return granted;
 }
 
-bool concurrency_limiter::wait(std::uint32_t shard, const due_position& position)
+bool concurrency_limiter::wait_for_slot(std::uint32_t shard, const due_position& position)
 {
     const std::lock_guard lock{mutex_};
     if (turned_away_.empty() && free_ > 0)
@@ -139,7 +139,7 @@ void concurrency_limiter::refilled(std::uint32_t shard, std::optional<due_positi
         turned_away_.erase(shard);
 }
 
-void concurrency_limiter::forget(std::uint32_t shard)
+void concurrency_limiter::forget_shard(std::uint32_t shard)
 {
     const std::lock_guard lock{mutex_};
     turned_away_.erase(shard);

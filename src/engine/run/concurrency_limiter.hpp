@@ -42,7 +42,7 @@ public:
     std::optional<run_id> release();
 
     /// Joins the line, unless a permit is free: then false.
-    bool wait(std::uint32_t shard, const due_position& position);
+    bool wait_for_slot(std::uint32_t shard, const due_position& position);
 
     struct refill_place {
         std::uint32_t shard = 0;
@@ -65,7 +65,7 @@ public:
     void refilled(std::uint32_t shard, std::optional<due_position> next);
 
     /// The shard is no longer the engine's.
-    void forget(std::uint32_t shard);
+    void forget_shard(std::uint32_t shard);
 
     /// The earliest run that waits; empty when none does.
     std::optional<due_position> first() const;

@@ -36,7 +36,7 @@ void crash_suspects::set_shards(std::uint32_t count)
         each = never;
 }
 
-void crash_suspects::taken(std::uint32_t shard, bool left)
+void crash_suspects::note_acquired_shard(std::uint32_t shard, bool left)
 {
     if (max_crashes_ == 0)
         return;
@@ -45,7 +45,7 @@ void crash_suspects::taken(std::uint32_t shard, bool left)
     left_at_[shard] = left ? shared_.clock.now().time_since_epoch().count() : never;
 }
 
-crash_suspects::judgement crash_suspects::judge(std::uint32_t shard, const record& current)
+crash_suspects::judgement crash_suspects::judge_run(std::uint32_t shard, const record& current)
 {
     const bool was_left = left_at_[shard] != never;
     if (PAWL_PLANTED(crash_not_counted) || (!was_left && current.suspicion == 0))
@@ -68,7 +68,7 @@ crash_suspects::judgement crash_suspects::judge(std::uint32_t shard, const recor
     return left == 0 ? judgement{} : judgement{0, 1};
 }
 
-void crash_suspects::suspect(std::uint32_t shard, run_id run)
+void crash_suspects::note_suspicion(std::uint32_t shard, run_id run)
 {
     const std::lock_guard lock{mutex_};
     // Most are of shards that are gone. A run that is forgotten too early gets one more suspicion.
@@ -104,7 +104,7 @@ bool crash_suspects::has_place(lane& wanted)
            alone_.refused_at + precedence <= shared_.clock.steady();
 }
 
-bool crash_suspects::enter(std::uint32_t suspicion, std::uint32_t shard, run_id run)
+bool crash_suspects::admit_suspect(std::uint32_t suspicion, std::uint32_t shard, run_id run)
 {
     auto* const wanted = lane_of(suspicion);
     if (!wanted)
@@ -120,7 +120,7 @@ bool crash_suspects::enter(std::uint32_t suspicion, std::uint32_t shard, run_id 
     return false;
 }
 
-void crash_suspects::leave(std::uint32_t suspicion, run_id run)
+void crash_suspects::release_suspect(std::uint32_t suspicion, run_id run)
 {
     auto* const left = lane_of(suspicion);
     if (!left)

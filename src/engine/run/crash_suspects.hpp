@@ -47,7 +47,7 @@ public:
 
     /// The shard is the engine's from now on.
     /// @param left  the former owner did not release it.
-    void taken(std::uint32_t shard, bool left);
+    void note_acquired_shard(std::uint32_t shard, bool left);
 
     /// What the record says of the run before its next handler begins.
     struct judgement {
@@ -56,7 +56,7 @@ public:
     };
 
     /// @param current  the run as it is stored when the engine loads it.
-    judgement judge(std::uint32_t shard, const record& current);
+    judgement judge_run(std::uint32_t shard, const record& current);
 
     /// Whether the handler must not run again.
     bool is_guilty(const judgement& of) const noexcept
@@ -65,14 +65,14 @@ public:
     }
 
     /// The run's suspicion is about to be stored.
-    void suspect(std::uint32_t shard, run_id run);
+    void note_suspicion(std::uint32_t shard, run_id run);
 
     /// Lets a handler of the run begin, unless too many suspects are under way. Then it returns
     /// false; the caller tries again after failure_pause, or when the run is woken.
-    bool enter(std::uint32_t suspicion, std::uint32_t shard, run_id run);
+    bool admit_suspect(std::uint32_t suspicion, std::uint32_t shard, run_id run);
 
     /// The handler that was let in has ended.
-    void leave(std::uint32_t suspicion, run_id run);
+    void release_suspect(std::uint32_t suspicion, run_id run);
 
 private:
     /// Suspects that may be under way side by side.

@@ -44,7 +44,7 @@ asio::awaitable<bool> due_scanner::can_read(std::uint32_t shard, due_position fr
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && !is_of_data(error_code_of(failure)))
+    if (failure && !is_data_error(error_code_of(failure)))
         std::rethrow_exception(failure);
     co_return !failure;
 }
@@ -64,7 +64,7 @@ asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due
         }
         if (!failure)
             co_return page;
-        if (!is_of_data(error_code_of(failure)))
+        if (!is_data_error(error_code_of(failure)))
             std::rethrow_exception(failure);
     }
     // The latest time from which on the damaged run is the first.

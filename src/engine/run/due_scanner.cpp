@@ -87,7 +87,7 @@ void due_scanner::set_shards(std::uint32_t count)
 void due_scanner::start()
 {
     for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
-        look_again(shard);
+        rescan_shard(shard);
     shared_.running.spawn(strand_, scan());
 }
 
@@ -96,7 +96,7 @@ void due_scanner::stop()
     wake();
 }
 
-void due_scanner::look_again(std::uint32_t shard)
+void due_scanner::rescan_shard(std::uint32_t shard)
 {
     if (shared_.epochs[shard] == 0)
         return;
@@ -112,7 +112,7 @@ void due_scanner::look_again(std::uint32_t shard)
     wake();
 }
 
-void due_scanner::look_back(std::uint32_t shard, time_point since)
+void due_scanner::rescan_since(std::uint32_t shard, time_point since)
 {
     due_at(shard, since);
 }
@@ -127,7 +127,7 @@ void due_scanner::add_sweep(place& at, due_position from, time_point to)
     at.again = sweep{from, to};
 }
 
-void due_scanner::forget(std::uint32_t shard)
+void due_scanner::forget_shard(std::uint32_t shard)
 {
     {
         const std::lock_guard lock{mutex_};
@@ -136,7 +136,7 @@ void due_scanner::forget(std::uint32_t shard)
     }
     for (const auto& [name, entry] : shared_.workflows)
         for (const auto& [status, line] : entry.limiters)
-            line->forget(shard);
+            line->forget_shard(shard);
 }
 
 void due_scanner::due_at(std::uint32_t shard, time_point at)
@@ -168,7 +168,7 @@ void due_scanner::due_at(std::uint32_t shard, time_point at)
     wake();
 }
 
-void due_scanner::take_up(record begun, std::uint64_t noted, bool inside_call)
+void due_scanner::admit_run(record begun, std::uint64_t noted, bool inside_call)
 {
     const auto shard = shared_.shard_of(begun);
     if (shared_.epochs[shard] != 0)
@@ -196,7 +196,7 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
         }
         if (auto* const line = line_of(run)) {
             // Without an activation, unless there is a permit for it.
-            if (line->wait(shard, position)) {
+            if (line->wait_for_slot(shard, position)) {
                 if (deadline)
                     wake_run(shard, run.id, *deadline);
                 return false;
@@ -206,11 +206,11 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
     const auto id = run.id;
     const auto result = shared_.active->begin(std::move(run), noted, inside_call,
                                               from_backlog && !PAWL_PLANTED(turn_lost));
-    if (result == active_runs::begun::full && urgent)
+    if (result == active_runs::begin_result::full && urgent)
         wake_run(shard, id, now);
-    else if (result == active_runs::begun::full)
+    else if (result == active_runs::begin_result::full)
         wait_for_place(shard, position, deadline);
-    return result == active_runs::begun::yes;
+    return result == active_runs::begin_result::yes;
 }
 
 /// Of a run that is due for a step of which only some may run at a time.
@@ -284,7 +284,7 @@ void due_scanner::add_wake(const wake_list::entry& added)
     wake();
 }
 
-int due_scanner::begun(run_id run)
+int due_scanner::take_failures(run_id run)
 {
     if (wake_count_ == 0)
         return 0;
@@ -294,7 +294,7 @@ int due_scanner::begun(run_id run)
     return known ? known->failures : 0;
 }
 
-void due_scanner::room()
+void due_scanner::notify_place_freed()
 {
     if (waiting_shards_ == 0 && !urgent_wait_)
         return;
@@ -302,7 +302,7 @@ void due_scanner::room()
     wake();
 }
 
-void due_scanner::line_is_shorter(concurrency_limiter& of)
+void due_scanner::notify_slot_released(concurrency_limiter& of)
 {
     if (of.is_short() && !lines_are_short_.exchange(true))
         wake();
@@ -353,7 +353,7 @@ asio::awaitable<void> due_scanner::scan()
         }
         // What was being read is read again.
         for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
-            look_again(shard);
+            rescan_shard(shard);
         co_await wait(*timer_, failure_pause);
     }
 }
@@ -417,8 +417,8 @@ asio::awaitable<void> due_scanner::sleep()
 std::optional<time_point> due_scanner::look_for_stall()
 {
     const auto longest = longest_waiting();
-    return stalls_.look(runs_wait(), urgent_wait_,
-                        longest ? std::optional{longest->at} : std::nullopt);
+    return stalls_.check_places(runs_wait(), urgent_wait_,
+                                longest ? std::optional{longest->at} : std::nullopt);
 }
 
 /// Activates the runs whose time has come.
@@ -449,9 +449,10 @@ asio::awaitable<void> due_scanner::wake_runs()
         }
         const bool owned = entry->shard == no_shard || shared_.epochs[entry->shard] != 0;
         const auto result =
-            owned ? shared_.active->begin_urgent(entry->run) : active_runs::begun::not_owner;
-        if (result == active_runs::begun::already_active || result == active_runs::begun::not_owner)
-            begun(entry->run);
+            owned ? shared_.active->begin_urgent(entry->run) : active_runs::begin_result::not_owner;
+        if (result == active_runs::begin_result::already_active ||
+            result == active_runs::begin_result::not_owner)
+            take_failures(entry->run);
     }
 }
 
@@ -466,7 +467,7 @@ asio::awaitable<bool> due_scanner::store_answers(const wake_list::entry& failed)
     }
     if (!failure)
         co_return true;
-    const bool of_this_run = is_of_data(error_code_of(failure));
+    const bool of_this_run = is_data_error(error_code_of(failure));
     if (of_this_run) {
         shared_.log({log_level::error, "cannot read run " + to_string(failed.run) + ": " +
                                            detail::exception_text(failure)});
@@ -610,7 +611,7 @@ asio::awaitable<void> due_scanner::refill_lines()
     for (const auto& [name, entry] : shared_.workflows)
         for (const auto& [status, line] : entry.limiters)
             if (co_await refill(*line, *entry.impl, status))
-                line_is_shorter(*line);
+                notify_slot_released(*line);
 }
 
 /// Reads one page of those that the line had no room for. True when there is more to do.
@@ -639,7 +640,7 @@ asio::awaitable<bool> due_scanner::refill(concurrency_limiter& line,
                 break;
             }
             if (*granted && !shared_.active->begin_granted(run.id, line))
-                shared_.active->give_back(line);
+                shared_.active->release_slot(line);
         }
     if (next && next->at > now)
         next.reset();
@@ -660,7 +661,7 @@ asio::awaitable<std::optional<due_page>> due_scanner::read(std::uint32_t shard, 
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && is_of_data(error_code_of(failure))) {
+    if (failure && is_data_error(error_code_of(failure))) {
         failure = nullptr;
         try {
             page = co_await read_past_damage(shard, from, until, limit);

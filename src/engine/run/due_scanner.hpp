@@ -52,20 +52,20 @@ public:
 
     /// Starts to scan a shard that is the engine's from now on, from the beginning; or scans it
     /// again from there, as something in it may have been overlooked.
-    void look_again(std::uint32_t shard);
+    void rescan_shard(std::uint32_t shard);
 
     /// Scans again what became due at `since` or later.
-    void look_back(std::uint32_t shard, time_point since);
+    void rescan_since(std::uint32_t shard, time_point since);
 
     /// The shard is no longer the engine's.
-    void forget(std::uint32_t shard);
+    void forget_shard(std::uint32_t shard);
 
     /// A run of the shard is due at `at`.
     void due_at(std::uint32_t shard, time_point at);
 
     /// Activates a run that has been begun and is due, or notes what it waits for. `noted` as in
     /// active_runs::begin(); with `inside_call` its first step does not run inside this call.
-    void take_up(record begun, std::uint64_t noted, bool inside_call);
+    void admit_run(record begun, std::uint64_t noted, bool inside_call);
 
     /// The run, which is due for a step, has no place in memory. `urgent_at` is when it has
     /// something to do that does not wait for one.
@@ -80,13 +80,13 @@ public:
     void retry_run(std::optional<std::uint32_t> shard, run_id run, int failures);
 
     /// An activation of the run begins: gives the failures that are known of it.
-    int begun(run_id run);
+    int take_failures(run_id run);
 
     /// A place may be free.
-    void room();
+    void notify_place_freed();
 
     /// A permit of the step was given back.
-    void line_is_shorter(concurrency_limiter& of);
+    void notify_slot_released(concurrency_limiter& of);
 
     /// Whether runs wait for a place in memory; then nobody takes one but from the scanner.
     bool runs_wait() const noexcept { return waiting_shards_ > 0; }

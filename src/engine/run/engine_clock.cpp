@@ -12,7 +12,7 @@ time_point engine_clock::now() const
     return ahead == not_yet ? machine_->now() : time_point{machine_->steady() + duration{ahead}};
 }
 
-boost::asio::awaitable<void> engine_clock::follow(record_store& store)
+boost::asio::awaitable<void> engine_clock::follow_store(record_store& store)
 {
     const auto wall = machine_->now();
     const auto before = machine_->steady();

@@ -30,7 +30,7 @@ public:
     }
 
     /// Reads the store's clock. Throws what the store throws, and goes on as before then.
-    boost::asio::awaitable<void> follow(record_store& store);
+    boost::asio::awaitable<void> follow_store(record_store& store);
 
 private:
     static constexpr duration::rep not_yet = std::numeric_limits<duration::rep>::min();

@@ -30,7 +30,7 @@ error_code error_code_of(const std::exception_ptr& failure)
     }
 }
 
-bool is_of_data(const error_code& failure) noexcept
+bool is_data_error(const error_code& failure) noexcept
 {
     return failure == errc::store_corrupt || failure == errc::decode_failed ||
            failure == errc::too_large;

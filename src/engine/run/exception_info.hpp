@@ -25,7 +25,7 @@ error_code error_code_of(const std::exception_ptr& failure);
 
 /// Whether the store is at hand and what it holds of one run, or its answer, is at fault: then the
 /// rest of the store can be read and written.
-bool is_of_data(const error_code& failure) noexcept;
+bool is_data_error(const error_code& failure) noexcept;
 
 /// Whether it is, or was thrown because of, errc::not_running or a cancellation.
 bool is_caused_by_stop(const std::exception_ptr& failure);

@@ -80,7 +80,7 @@ asio::awaitable<void> run_worker::rest()
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [this](auto handler) {
             resting_.emplace(std::move(handler));
-            if (!shared_.active->keep(shared_from_this()))
+            if (!shared_.active->rest_worker(shared_from_this()))
                 asio::post(strand_, [self = shared_from_this()] { self->go_on(); });
         },
         asio::use_awaitable);

@@ -11,8 +11,8 @@
 
 namespace pawl::engine_detail {
 
-std::optional<time_point> stall_watch::look(bool steps_wait, bool urgent_wait,
-                                            std::optional<time_point> longest_due)
+std::optional<time_point> stall_watch::check_places(bool steps_wait, bool urgent_wait,
+                                                    std::optional<time_point> longest_due)
 {
     const auto now = shared_.clock.now();
     const auto places = shared_.active->places();

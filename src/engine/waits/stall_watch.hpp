@@ -13,8 +13,8 @@ namespace pawl::engine_detail {
 /// free for a while. Says so in the log, once and then now and then, and says when it is over.
 ///
 /// @par Thread Safety
-/// Distinct objects: Safe.@n Shared objects: look() is called by one thread at a time; the others
-/// are safe.
+/// Distinct objects: Safe.@n Shared objects: check_places() is called by one thread at a time; the
+/// others are safe.
 class stall_watch {
 public:
     /// Since the last place became free.
@@ -27,8 +27,8 @@ public:
 
     /// Looks at the places. `steps_wait` says that runs wait for a place, `urgent_wait` that runs
     /// wait for one of the reserve. Gives the time at which to look again, if that matters.
-    std::optional<time_point> look(bool steps_wait, bool urgent_wait,
-                                   std::optional<time_point> longest_due);
+    std::optional<time_point> check_places(bool steps_wait, bool urgent_wait,
+                                           std::optional<time_point> longest_due);
 
     /// How long the engine stands still; zero while it does not.
     duration stalled_for() const noexcept;

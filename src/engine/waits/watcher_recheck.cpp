@@ -23,15 +23,15 @@ watcher_recheck::watcher_recheck(context& shared, std::shared_ptr<watchers> all)
 {
 }
 
-void watcher_recheck::look(run_id run)
+void watcher_recheck::ask_store(run_id run)
 {
-    for (auto& waiting : watchers_->of(run))
-        shared_.background.spawn(shared_.executor, ask(std::move(waiting)));
+    for (auto& waiting : watchers_->find(run))
+        shared_.background.spawn(shared_.executor, ask_watcher(std::move(waiting)));
 }
 
-void watcher_recheck::doubt(run_id run)
+void watcher_recheck::recheck_run(run_id run)
 {
-    if (watchers_->of(run).empty())
+    if (watchers_->find(run).empty())
         return;
     {
         const std::lock_guard lock{mutex_};
@@ -64,21 +64,21 @@ asio::awaitable<void> watcher_recheck::work()
             }
         }
         for (const auto& run : runs)
-            for (auto& waiting : watchers_->of(run))
-                co_await ask(std::move(waiting));
+            for (auto& waiting : watchers_->find(run))
+                co_await ask_watcher(std::move(waiting));
     }
 }
 
-asio::awaitable<void> watcher_recheck::ask(std::shared_ptr<watcher> waiting)
+asio::awaitable<void> watcher_recheck::ask_watcher(std::shared_ptr<watcher> waiting)
 {
     bool answered = true;
     try {
-        co_await waiting->ask(shared_.store, *watchers_);
+        co_await waiting->ask_store(shared_.store, *watchers_);
     } catch (...) {
         answered = false;
     }
     if (!answered)
-        doubt(waiting->run());
+        recheck_run(waiting->run());
 }
 
 } // namespace pawl::engine_detail

@@ -20,18 +20,18 @@ public:
     watcher_recheck(context& shared, std::shared_ptr<watchers> all);
 
     /// The run has ended: who still waits for it asks the store. From inside the task scope.
-    void look(run_id run);
+    void ask_store(run_id run);
 
     /// Nothing is known of the run's last commit; it may have happened, and be the last. Asks after
     /// a while, until the store answers. From inside the task scope.
-    void doubt(run_id run);
+    void recheck_run(run_id run);
 
     /// Ends the wait for the store.
     void stop();
 
 private:
     boost::asio::awaitable<void> work();
-    boost::asio::awaitable<void> ask(std::shared_ptr<watcher> waiting);
+    boost::asio::awaitable<void> ask_watcher(std::shared_ptr<watcher> waiting);
 
     context& shared_;
     const std::shared_ptr<watchers> watchers_;

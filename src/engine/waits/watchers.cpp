@@ -39,7 +39,7 @@ std::optional<detail::failure> status_watcher::result_at(const record& current) 
     return std::nullopt;
 }
 
-bool status_watcher::consider(const record& current)
+bool status_watcher::offer_record(const record& current)
 {
     const auto result = result_at(current);
     if (result)
@@ -47,7 +47,7 @@ bool status_watcher::consider(const record& current)
     return result.has_value();
 }
 
-bool status_watcher::look_at(record&& current)
+bool status_watcher::offer_read(record&& current)
 {
     const auto result = result_at(current);
     if (result)
@@ -60,12 +60,12 @@ void status_watcher::fail(detail::failure why)
     async::complete(executor_, std::move(*done_), why, record{});
 }
 
-asio::awaitable<void> status_watcher::ask(record_store& store, watchers& all)
+asio::awaitable<void> status_watcher::ask_store(record_store& store, watchers& all)
 {
     const auto alive = shared_from_this();
     auto current = co_await store.find(run());
     if (current)
-        all.look(*this, std::move(*current));
+        all.offer_read(*this, std::move(*current));
     else
         all.fail(alive, no_run());
 }
@@ -90,10 +90,10 @@ void message_watcher::complete_now(detail::failure result, settlement known)
 bool message_watcher::offer(const transition& committed)
 {
     const auto ended = std::ranges::find(committed.settled, message_, &settlement::sequence);
-    return ended != committed.settled.end() && look_at(*ended);
+    return ended != committed.settled.end() && offer_read(*ended);
 }
 
-bool message_watcher::look_at(const settlement& known)
+bool message_watcher::offer_read(const settlement& known)
 {
     if (known.outcome == message_outcome::pending)
         return false;
@@ -106,12 +106,12 @@ void message_watcher::fail(detail::failure why)
     complete_now(why, {});
 }
 
-asio::awaitable<void> message_watcher::ask(record_store& store, watchers& all)
+asio::awaitable<void> message_watcher::ask_store(record_store& store, watchers& all)
 {
     const auto alive = shared_from_this();
     const auto known = co_await store.outcome(run(), message());
     if (known)
-        all.look(*this, *known);
+        all.offer_read(*this, *known);
     else
         all.fail(alive, make_error_code(errc::not_found));
 }
@@ -159,7 +159,7 @@ void watchers::fail(const std::shared_ptr<watcher>& waiting, detail::failure why
     erase(*waiting);
 }
 
-void watchers::committed(const transition& change)
+void watchers::offer_transition(const transition& change)
 {
     if (count_ == 0)
         return;
@@ -176,7 +176,7 @@ void watchers::committed(const transition& change)
     count_ = by_run_.size();
 }
 
-std::vector<std::shared_ptr<watcher>> watchers::of(run_id run)
+std::vector<std::shared_ptr<watcher>> watchers::find(run_id run)
 {
     std::vector<std::shared_ptr<watcher>> found;
     if (count_ == 0)
@@ -188,33 +188,33 @@ std::vector<std::shared_ptr<watcher>> watchers::of(run_id run)
     return found;
 }
 
-void watchers::consider(watcher& waiting, const record& state)
+void watchers::offer_record(watcher& waiting, const record& state)
 {
     const std::lock_guard lock{mutex_};
     if (!contains(waiting) || state.version <= waiting.seen_)
         return;
     waiting.seen_ = state.version;
-    if (waiting.consider(state))
+    if (waiting.offer_record(state))
         erase(waiting);
 }
 
-void watchers::consider_present(watcher& waiting, const record& state)
+void watchers::offer_present_record(watcher& waiting, const record& state)
 {
     const std::lock_guard lock{mutex_};
     if (!contains(waiting))
         return;
     waiting.seen_ = state.version;
-    if (waiting.consider(state))
+    if (waiting.offer_record(state))
         erase(waiting);
 }
 
-std::uint64_t watchers::seen(const watcher& waiting)
+std::uint64_t watchers::seen_version(const watcher& waiting)
 {
     const std::lock_guard lock{mutex_};
     return waiting.seen_;
 }
 
-void watchers::follow(watcher& waiting, std::uint32_t shard, std::uint64_t sequence)
+void watchers::follow_log(watcher& waiting, std::uint32_t shard, std::uint64_t sequence)
 {
     const std::lock_guard lock{mutex_};
     if (waiting.follows_ || !contains(waiting))
@@ -234,7 +234,7 @@ void watchers::leave_log(const watcher& waiting)
         followed_.erase(at);
 }
 
-std::map<std::uint32_t, std::uint64_t> watchers::followed()
+std::map<std::uint32_t, std::uint64_t> watchers::followed_logs()
 {
     const std::lock_guard lock{mutex_};
     std::map<std::uint32_t, std::uint64_t> logs;
@@ -243,7 +243,7 @@ std::map<std::uint32_t, std::uint64_t> watchers::followed()
     return logs;
 }
 
-void watchers::has_read(std::uint32_t shard, std::uint64_t sequence)
+void watchers::note_log_read(std::uint32_t shard, std::uint64_t sequence)
 {
     const std::lock_guard lock{mutex_};
     const auto at = followed_.find(shard);
@@ -259,7 +259,7 @@ void watchers::forget_logs()
         waiting->follows_.reset();
 }
 
-std::vector<std::shared_ptr<watcher>> watchers::not_following()
+std::vector<std::shared_ptr<watcher>> watchers::find_not_following()
 {
     const std::lock_guard lock{mutex_};
     std::vector<std::shared_ptr<watcher>> found;

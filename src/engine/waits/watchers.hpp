@@ -38,10 +38,10 @@ public:
     virtual bool offer(const transition& committed) = 0;
 
     /// As offer(), for a transition that another engine committed, or the state as it was read.
-    virtual bool consider(const record&) { return false; }
+    virtual bool offer_record(const record&) { return false; }
 
     /// Whether that is all that it needs, and asking is not.
-    virtual bool considers() const noexcept { return false; }
+    virtual bool accepts_records() const noexcept { return false; }
 
     virtual void fail(detail::failure why) = 0;
 
@@ -49,7 +49,7 @@ public:
     void hold(std::shared_ptr<void> held) { held_ = std::move(held); }
 
     /// Looks at the stored state. Throws what the store throws.
-    virtual boost::asio::awaitable<void> ask(record_store& store, watchers& all) = 0;
+    virtual boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) = 0;
 
 protected:
     run_id run_;
@@ -69,15 +69,15 @@ public:
     status_watcher(boost::asio::any_io_executor executor, std::string workflow, run_id run,
                    std::optional<std::vector<int>> statuses, detail::completion<record> done);
 
-    bool offer(const transition& committed) override { return consider(committed.next); }
-    bool consider(const record& current) override;
-    bool considers() const noexcept override { return true; }
+    bool offer(const transition& committed) override { return offer_record(committed.next); }
+    bool offer_record(const record& current) override;
+    bool accepts_records() const noexcept override { return true; }
 
     /// The same for a record that has been read.
-    bool look_at(record&& current);
+    bool offer_read(record&& current);
 
     void fail(detail::failure why) override;
-    boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
+    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
@@ -117,9 +117,9 @@ public:
     bool offer(const transition& committed) override;
 
     /// The same for an outcome that has been read since it was added.
-    bool look_at(const settlement& known);
+    bool offer_read(const settlement& known);
     void fail(detail::failure why) override;
-    boost::asio::awaitable<void> ask(record_store& store, watchers& all) override;
+    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
@@ -148,10 +148,10 @@ public:
 
     /// As offer(), for a state that was read: `look_at` is called unless the watcher has completed.
     template <class Watcher, class State>
-    void look(Watcher& waiting, State&& state)
+    void offer_read(Watcher& waiting, State&& state)
     {
         const std::lock_guard lock{mutex_};
-        if (contains(waiting) && waiting.look_at(std::forward<State>(state)))
+        if (contains(waiting) && waiting.offer_read(std::forward<State>(state)))
             erase(waiting);
     }
 
@@ -159,35 +159,35 @@ public:
     /// then at that moment.
     void fail(const std::shared_ptr<watcher>& waiting, detail::failure why);
 
-    void committed(const transition& change);
+    void offer_transition(const transition& change);
 
     /// Those that wait for something of this run.
-    std::vector<std::shared_ptr<watcher>> of(run_id run);
+    std::vector<std::shared_ptr<watcher>> find(run_id run);
 
     /// Tells the watcher a state of its run, unless it was told a later one.
-    void consider(watcher& waiting, const record& state);
+    void offer_record(watcher& waiting, const record& state);
 
     /// Tells the watcher the state of its run as it was read for it, whatever it was told before:
     /// the store may have gone back.
-    void consider_present(watcher& waiting, const record& state);
+    void offer_present_record(watcher& waiting, const record& state);
 
     /// The version of its run that the watcher was told last; 0 before the first.
-    std::uint64_t seen(const watcher& waiting);
+    std::uint64_t seen_version(const watcher& waiting);
 
     /// The watcher's run is another engine's: the shard's log is read for it after `sequence`.
-    void follow(watcher& waiting, std::uint32_t shard, std::uint64_t sequence);
+    void follow_log(watcher& waiting, std::uint32_t shard, std::uint64_t sequence);
 
     /// The shards whose logs are read for a watcher, and how far each has been read.
-    std::map<std::uint32_t, std::uint64_t> followed();
+    std::map<std::uint32_t, std::uint64_t> followed_logs();
 
     /// The shard's log has been read so far.
-    void has_read(std::uint32_t shard, std::uint64_t sequence);
+    void note_log_read(std::uint32_t shard, std::uint64_t sequence);
 
     /// Discards the positions in the logs: nobody follows a log until follow() is called again.
     void forget_logs();
 
     /// Those whose runs have been this engine's so far, or are not known yet.
-    std::vector<std::shared_ptr<watcher>> not_following();
+    std::vector<std::shared_ptr<watcher>> find_not_following();
 
     void stop();
 

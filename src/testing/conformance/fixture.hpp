@@ -58,7 +58,7 @@ private:
     std::shared_ptr<record_store> store_;
     std::uint32_t shards_;
     std::uint64_t run_count_ = 0;
-    core::run_id_maker ids_;
+    core::run_id_generator ids_;
 };
 
 transition start_of(const record& first,

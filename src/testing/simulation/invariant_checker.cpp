@@ -1,6 +1,6 @@
 #include "testing/simulation/invariant_checker.hpp"
 
-#include "core/outcome.hpp"
+#include "core/stimulus.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/asio/error.hpp>

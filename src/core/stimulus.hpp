@@ -22,7 +22,7 @@ struct from_callback {
 using source = std::variant<from_step, from_timeout, from_callback>;
 
 /// The numbers that tell the handlers of a run apart, see run_context::handler_number(). A
-/// timeout's is number_of_timeout().
+/// timeout's is timeout_handler_number().
 inline constexpr std::uint64_t step_handler_number = 0;
 
 constexpr std::uint64_t callback_handler_number(std::uint64_t message) noexcept
@@ -97,8 +97,9 @@ struct transition_failed {
 /// Messages have arrived that must wait; from now on the store need not keep the run due for them.
 struct message_deferred {};
 
-using outcome = std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
-                             command_received, message_expired, pause_elapsed, data_scrubbed,
-                             status_retired, timeout_unknown, transition_failed, message_deferred>;
+using stimulus =
+    std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
+                 command_received, message_expired, pause_elapsed, data_scrubbed, status_retired,
+                 timeout_unknown, transition_failed, message_deferred>;
 
 } // namespace pawl::core

@@ -17,7 +17,7 @@ inline bool is_active(run_state state) noexcept
 
 /// Commands are taken at any time, if only to be refused; a callback by the statuses that declare
 /// it. `rules` are those of the run's status, or null.
-inline bool can_take(const record& run, const status_rules* rules, const message& waiting)
+inline bool accepts_message(const record& run, const status_rules* rules, const message& waiting)
 {
     if (waiting.kind != message_kind::callback)
         return true;
@@ -26,13 +26,13 @@ inline bool can_take(const record& run, const status_rules* rules, const message
 }
 
 /// Commands that interrupt a handler. A run whose handler runs refuses the others.
-inline bool interrupts(message_kind kind)
+inline bool interrupts_handler(message_kind kind)
 {
     return kind == message_kind::pause || kind == message_kind::cancel;
 }
 
 /// A callback that no status of the workflow declares.
-inline bool is_unknown(const definition& workflow, const message& waiting)
+inline bool is_undeclared_callback(const definition& workflow, const message& waiting)
 {
     return waiting.kind == message_kind::callback &&
            std::ranges::none_of(workflow.statuses, [&](const status_rules& status) {
@@ -59,7 +59,7 @@ inline bool step_is_pending(const record& run, const status_rules* rules)
 
 /// The step of this visit is still to run, and the program has none for the status: it is a newer
 /// program's, where there has been one.
-inline bool step_is_of_newer(const record& run, const status_rules& rules, bool outdated)
+inline bool step_needs_newer_program(const record& run, const status_rules& rules, bool outdated)
 {
     return outdated && is_active(run.state) && !rules.step && !run.step_done &&
            !timeout_is_failing(run, rules);
@@ -73,9 +73,9 @@ public:
     inbox_order(const record& run, const status_rules* rules) : run_(run), rules_(rules) {}
 
     /// time_point::min(): at any time; empty: not in the run's present state and status.
-    std::optional<time_point> taken_from(const message& next)
+    std::optional<time_point> acceptable_from(const message& next)
     {
-        if (!can_take(run_, rules_, next))
+        if (!accepts_message(run_, rules_, next))
             return std::nullopt;
         if (next.kind != message_kind::callback)
             return time_point::min();
