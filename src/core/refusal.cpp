@@ -1,24 +1,44 @@
+#include "core/refusal.hpp"
+
 #include "pawl/detail/engine_api.hpp"
 
-namespace pawl::detail {
+namespace pawl {
 
 namespace {
 
-/// Refusals of commands end with the state that the run was in: see decide().
-bool says(const settlement& refused, run_state state)
+const char* refusal(message_kind command) noexcept
 {
-    return refused.detail.ends_with(to_string(state));
+    switch (command) {
+    case message_kind::pause:
+        return "cannot pause";
+    case message_kind::resume:
+        return "cannot resume";
+    case message_kind::cancel:
+        return "cannot cancel";
+    case message_kind::delete_data:
+    case message_kind::callback:
+        break;
+    }
+    return "cannot delete data";
 }
 
 } // namespace
 
-errc refusal_code(message_kind kind, const settlement& refused)
+std::string core::refusal_text(message_kind command, run_state state)
 {
+    return refusal(command) + std::string{": the run is "} + to_string(state);
+}
+
+errc detail::refusal_code(message_kind kind, const settlement& refused)
+{
+    const auto refused_in = [&](run_state state) {
+        return refused.detail == core::refusal_text(kind, state);
+    };
     switch (kind) {
     case message_kind::pause:
-        return says(refused, run_state::paused) ? errc::already_paused : errc::already_finished;
+        return refused_in(run_state::paused) ? errc::already_paused : errc::already_finished;
     case message_kind::resume:
-        return says(refused, run_state::initiated) || says(refused, run_state::running)
+        return refused_in(run_state::initiated) || refused_in(run_state::running)
                    ? errc::not_paused
                    : errc::already_finished;
     case message_kind::delete_data:
@@ -30,4 +50,4 @@ errc refusal_code(message_kind kind, const settlement& refused)
     return errc::already_finished;
 }
 
-} // namespace pawl::detail
+} // namespace pawl

@@ -11,7 +11,7 @@
 
 namespace pawl::core {
 
-/// Which handler an outcome comes from.
+// The handler that a stimulus comes from.
 struct from_step {};
 struct from_timeout {
     int timeout = 0; ///< its index in status_rules::timeouts of the present status
@@ -21,8 +21,8 @@ struct from_callback {
 };
 using source = std::variant<from_step, from_timeout, from_callback>;
 
-/// The numbers that tell the handlers of a run apart, see run_context::handler_number(). A
-/// timeout's is timeout_handler_number().
+/// Numbers that identify the handlers of a run, see run_context::handler_number(). The number of a
+/// timeout is timeout_handler_number().
 inline constexpr std::uint64_t step_handler_number = 0;
 
 constexpr std::uint64_t callback_handler_number(std::uint64_t message) noexcept
@@ -30,27 +30,26 @@ constexpr std::uint64_t callback_handler_number(std::uint64_t message) noexcept
     return (1ull << 32) + message;
 }
 
-/// A handler came to its end.
 struct handler_returned {
-    source by;
+    source handler;
     detail::next_value value;
     std::string object; ///< encoded; ignored by skip
 };
 
-/// A handler threw, passed its time limit, or left an object that cannot be encoded.
+/// A handler threw, exceeded its attempt timeout, or left an object that cannot be encoded.
 struct handler_failed {
-    source by;
+    source handler;
     std::string error;
-    bool permanent = false; ///< must not be tried again
+    bool permanent = false; ///< must not be retried
 };
 
-/// A running step asks for its object to be saved, with at most one more effect.
+/// A running handler saves the object, and records at most one effect.
 struct checkpoint_wanted {
     std::string object;
     std::optional<effect> added;
 };
 
-/// A handler is about to begin in a run that may have ended the process of an engine before.
+/// A handler is about to start in a run whose handler may have crashed the process of an engine.
 struct attempt_suspected {
     std::uint32_t suspicion = 0; ///< see record::suspicion
 };
@@ -60,41 +59,40 @@ struct command_received {
     std::uint64_t message = 0;
     message_kind kind = message_kind::pause;
     std::string reason;
-    std::string by = {};
+    std::string requested_by = {};
 };
 
-/// A message's time limit has passed.
 struct message_expired {
     std::uint64_t message = 0;
 };
 
-/// The time of an error pause is over.
+/// record::resume_at of a pause by an error has passed.
 struct pause_elapsed {};
 
-/// The object of a run whose data is to be deleted has been replaced.
+/// The scrubber has replaced the object of a run whose data is to be deleted.
 struct data_scrubbed {
     std::string object;
 };
 
-/// The run stands in a status that its workflow no longer has.
+/// The workflow no longer has the status of the run.
 struct status_retired {
     int successor = 0;
 };
 
-/// A deadline has passed whose timeout the workflow does not have.
+/// A deadline has passed, but the workflow does not have its timeout.
 struct timeout_unknown {
     std::string timeout;
 
-    /// A newer program has been here, so the timeout may be one of its own: it is kept for it.
+    /// Keeps the deadline: it may belong to a newer program, which has used this store.
     bool kept = false;
 };
 
-/// The transition that was to be made cannot be made.
+/// The intended transition is not possible.
 struct transition_failed {
     std::string error;
 };
 
-/// Messages have arrived that must wait; from now on the store need not keep the run due for them.
+/// New messages must wait; the store need not keep the run due because of them.
 struct message_deferred {};
 
 using stimulus =
