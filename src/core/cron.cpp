@@ -15,9 +15,9 @@ namespace {
 
 using minute_span = std::chrono::minutes;
 
-[[noreturn]] void refuse(std::string what)
+[[noreturn]] void reject(std::string problem)
 {
-    throw error{errc::invalid_argument, std::move(what)};
+    throw error{errc::invalid_argument, std::move(problem)};
 }
 
 std::string lower(std::string_view text)
@@ -57,12 +57,12 @@ std::optional<unsigned> to_number(std::string_view text)
     return value;
 }
 
-/// What one of the five fields may hold.
+/// The values that one of the five fields may have.
 struct field_rules {
     std::string_view name;
     unsigned first;
     unsigned last;
-    std::span<const std::string_view> names; ///< of `first` and those that follow it
+    std::span<const std::string_view> names; ///< for the values from `first` on
 };
 
 constexpr std::array<std::string_view, 12> month_names{"jan", "feb", "mar", "apr", "may", "jun",
@@ -82,17 +82,17 @@ unsigned parse_value(const field_rules& rules, std::string_view text)
         return rules.first + static_cast<unsigned>(named - rules.names.begin());
     const auto value = to_number(text);
     if (!value || *value < rules.first || *value > rules.last)
-        refuse(std::string{rules.name} + ": \"" + std::string{text} + "\" is not from " +
+        reject(std::string{rules.name} + ": \"" + std::string{text} + "\" is not from " +
                std::to_string(rules.first) + " to " + std::to_string(rules.last) +
                (rules.names.empty() ? "" : ", nor a name"));
     return *value;
 }
 
 /// One element of a field's list: "*", "5", "5-10", each with an optional "/2".
-void parse_element(const field_rules& rules, std::string_view text, std::vector<unsigned>& into)
+void parse_element(const field_rules& rules, std::string_view text, std::vector<unsigned>& values)
 {
-    const auto fail = [&](const std::string& why) {
-        refuse(std::string{rules.name} + ": \"" + std::string{text} + "\" " + why);
+    const auto fail = [&](const std::string& problem) {
+        reject(std::string{rules.name} + ": \"" + std::string{text} + "\" " + problem);
     };
     const auto parts = split(text, "/");
     if (parts.size() > 2)
@@ -119,7 +119,7 @@ void parse_element(const field_rules& rules, std::string_view text, std::vector<
             fail("ends before it begins");
     }
     for (auto value = from; value <= to; value += step)
-        into.push_back(value);
+        values.push_back(value);
 }
 
 std::vector<unsigned> parse_field(const field_rules& rules, std::string_view text)
@@ -135,7 +135,7 @@ bool is_any(std::string_view text)
     return text == "*" || text == "?";
 }
 
-/// "?" says "any" where the other of the two day fields decides.
+/// "?" means "any" in one of the two day fields, so that the other one decides.
 std::string_view day_field(std::string_view text)
 {
     return text == "?" ? "*" : text;
@@ -153,7 +153,7 @@ std::string_view expand(std::string_view expression)
     if (found != std::end(shorthands))
         return found->second;
     if (expression.starts_with('@'))
-        refuse("cron: \"" + std::string{expression} +
+        reject("cron: \"" + std::string{expression} +
                "\" is none of @yearly, @monthly, @weekly, @daily, @hourly and @every <time>");
     return expression;
 }
@@ -168,7 +168,7 @@ duration parse_interval(std::string_view text)
         {"s", std::chrono::seconds{1}},
     };
     const auto fail = [whole = std::string{text}] {
-        refuse("@every: \"" + whole +
+        reject("@every: \"" + whole +
                "\" is not a time such as 90s, 15m or 1h30m, of 1 s to 10,000 h");
     };
     duration sum{};
@@ -178,19 +178,19 @@ duration parse_interval(std::string_view text)
         const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
         const auto count = to_number(text.substr(0, digits));
         text.remove_prefix(digits);
-        const auto unit = std::ranges::find_if(
-            units, [&](const auto& each) { return text.starts_with(each.first); });
-        if (!count || *count > 36'000'000 || unit == std::end(units))
+        const auto found = std::ranges::find_if(
+            units, [&](const auto& unit) { return text.starts_with(unit.first); });
+        if (!count || *count > 36'000'000 || found == std::end(units))
             fail();
-        sum += *count * unit->second;
-        text.remove_prefix(unit->first.size());
+        sum += *count * found->second;
+        text.remove_prefix(found->first.size());
     }
     if (sum < std::chrono::seconds{1} || sum > std::chrono::hours{10'000})
         fail();
     return sum;
 }
 
-/// A name of the database, not a path: the zone library would open any file that it is given.
+/// Whether the text is a zone name and not a path: the zone library would open any file.
 bool is_zone_name(std::string_view name)
 {
     constexpr std::size_t longest = 64;
@@ -208,7 +208,7 @@ std::optional<absl::TimeZone> find_zone(std::string_view name)
         return {};
     absl::TimeZone found;
     if (!is_zone_name(name) || !absl::LoadTimeZone(std::string{name}, &found))
-        refuse("zone: \"" + std::string{name} +
+        reject("zone: \"" + std::string{name} +
                "\" is not in this machine's time zone database; use a name such as Europe/Berlin, "
                "or UTC");
     return found;
@@ -222,10 +222,10 @@ struct zone_period {
     std::chrono::seconds offset_before{};
 };
 
-zone_period period_at(const absl::TimeZone& zone, time_point at)
+zone_period period_at(const absl::TimeZone& zone, time_point time)
 {
     using seconds = std::chrono::seconds;
-    const auto second = std::chrono::floor<seconds>(at).time_since_epoch().count();
+    const auto second = std::chrono::floor<seconds>(time).time_since_epoch().count();
     const auto utc_of = [](absl::CivilSecond local, seconds offset) {
         return time_point{seconds{local - absl::CivilSecond{1970}} - offset};
     };
@@ -241,12 +241,12 @@ zone_period period_at(const absl::TimeZone& zone, time_point at)
     return found;
 }
 
-/// The calendar repeats itself after 400 years, to the day of the week.
+/// The Gregorian calendar, with its weekdays, repeats after 400 years.
 constexpr auto calendar_cycle = std::chrono::days{146'097};
 
-/// The zone library lists the changes of a zone's offset for at least the next 400 years, and none
-/// after them. A later time is looked at a number of cycles earlier.
-duration cycles_past_the_zone_list(time_point at)
+/// The zone library lists the changes of a zone's offset for at least the next 400 years only, so a
+/// later time is computed as if it were this span earlier.
+duration span_past_zone_list(time_point at)
 {
     constexpr time_point year_2400{std::chrono::sys_days{std::chrono::year{2400} / 1 / 1}};
     return at < year_2400 ? duration{} : ((at - year_2400) / calendar_cycle + 1) * calendar_cycle;
@@ -261,7 +261,7 @@ cron::cron(std::string_view expression, std::string_view zone, time_point anchor
     const auto parts = words(lowered);
     if (!parts.empty() && parts.front() == "@every") {
         if (parts.size() != 2)
-            refuse("@every: it takes one time, such as 90s, 15m or 1h30m");
+            reject("@every: it takes one time, such as 90s, 15m or 1h30m");
         when_ = parse_interval(parts[1]);
         return;
     }
@@ -275,36 +275,36 @@ cron::fields cron::parse_fields(std::string_view expression)
 {
     const auto parts = words(expression);
     if (parts.size() != 5)
-        refuse("cron: \"" + std::string{expression} + "\" has " + std::to_string(parts.size()) +
+        reject("cron: \"" + std::string{expression} + "\" has " + std::to_string(parts.size()) +
                " fields instead of 5: minute, hour, day of month, month, day of week");
-    fields made;
+    fields parsed;
     for (const auto value : parse_field(minute_rules, parts[0]))
-        made.minutes.set(value);
+        parsed.minutes.set(value);
     for (const auto value : parse_field(hour_rules, parts[1]))
-        made.hours.set(value);
+        parsed.hours.set(value);
     for (const auto value : parse_field(day_rules, day_field(parts[2])))
-        made.days.set(value);
+        parsed.days.set(value);
     for (const auto value : parse_field(month_rules, parts[3]))
-        made.months.set(value);
+        parsed.months.set(value);
     for (const auto value : parse_field(weekday_rules, day_field(parts[4])))
-        made.weekdays.set(value % 7);
-    made.any_day = is_any(parts[2]);
-    made.any_weekday = is_any(parts[4]);
+        parsed.weekdays.set(value % 7);
+    parsed.any_day = is_any(parts[2]);
+    parsed.any_weekday = is_any(parts[4]);
 
-    const auto comes = [&] {
+    const auto occurs = [&] {
         for (unsigned month = 1; month <= 12; ++month)
             for (unsigned day = 1; day <= 31; ++day)
-                if (made.months[month] && made.days[day] &&
+                if (parsed.months[month] && parsed.days[day] &&
                     std::chrono::year_month_day{std::chrono::year{2024}, std::chrono::month{month},
                                                 std::chrono::day{day}}
                         .ok())
                     return true;
         return false;
     };
-    if (made.any_weekday && !comes())
-        refuse("day of month: " + std::string{parts[2]} + " never comes in month " +
+    if (parsed.any_weekday && !occurs())
+        reject("day of month: " + std::string{parts[2]} + " never comes in month " +
                std::string{parts[3]});
-    return made;
+    return parsed;
 }
 
 bool cron::fields::has(unsigned month, unsigned day, unsigned weekday) const
@@ -313,7 +313,7 @@ bool cron::fields::has(unsigned month, unsigned day, unsigned weekday) const
         return false;
     if (any_day || any_weekday)
         return days[day] && weekdays[weekday];
-    return days[day] || weekdays[weekday]; // as cron has always had it
+    return days[day] || weekdays[weekday]; // the classic cron rule
 }
 
 std::optional<time_point> cron::fields::at_or_after(time_point from) const
@@ -344,7 +344,7 @@ std::optional<time_point> cron::next(time_point from) const
         return anchor_ + (passed + 1) * *interval;
     }
     if (zone_) {
-        const auto shift = cycles_past_the_zone_list(from);
+        const auto shift = span_past_zone_list(from);
         const auto found = next_in_zone(from + duration{1} - shift);
         return found ? std::optional{*found + shift} : std::nullopt;
     }
@@ -359,13 +359,13 @@ std::optional<time_point> cron::next_in_zone(time_point from) const
         const auto period = period_at(*zone_, from);
         auto local = from + period.offset;
         if (!every_hour && period.begin != time_point::min()) {
-            // A slot in the hour that the clocks skipped is due when they have been changed.
+            // A slot in a skipped hour is due when the clocks have been changed.
             if (period.offset_before < period.offset && from <= period.begin) {
                 const auto skipped = wanted.at_or_after(period.begin + period.offset_before);
                 if (skipped && *skipped < period.begin + period.offset)
                     return period.begin;
             }
-            // A slot in the hour that the clocks show twice is due the first time only.
+            // A slot in a repeated hour is due the first time only.
             local = std::max(local, period.begin + period.offset_before);
         }
         const auto found = wanted.at_or_after(local);

@@ -18,12 +18,12 @@ namespace pawl::core {
 /// the grammar and for what happens when clocks are changed.
 class cron {
 public:
-    /// Throws error (invalid_argument), which names the field and what was found in it.
+    /// Throws error (invalid_argument), which names the field and its content.
     ///
-    /// The slots of an interval are counted from `anchor`, which is none.
+    /// The slots of an interval are counted from `anchor`, which is not a slot itself.
     cron(std::string_view expression, std::string_view zone, time_point anchor);
 
-    /// The first slot after `from`; empty when there is none for decades.
+    /// The first slot after `from`; empty if there is none for decades.
     std::optional<time_point> next(time_point from) const;
 
 private:

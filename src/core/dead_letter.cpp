@@ -12,7 +12,7 @@ namespace pawl {
 
 namespace {
 
-/// Names of connectors have no slash, so that the topics below are not a connector's.
+/// The name of a connector contains no slash, so it cannot collide with the topics below.
 std::string topic_of(std::string_view kind, std::string_view name)
 {
     return "pawl.dead-letter/" + std::string{kind} + std::string{name};
@@ -43,11 +43,11 @@ std::optional<publication> callback_dead_letter(const record& before, const tran
                                                 std::span<const message> inbox)
 {
     namespace header = dead_letter_header;
-    const auto end =
+    const auto failure =
         std::ranges::find(change.settled, message_outcome::failed, &settlement::outcome);
-    if (end == change.settled.end())
+    if (failure == change.settled.end())
         return std::nullopt;
-    const auto failed = std::ranges::find(inbox, end->sequence, &message::sequence);
+    const auto failed = std::ranges::find(inbox, failure->sequence, &message::sequence);
     if (failed == inbox.end() || failed->kind != message_kind::callback)
         return std::nullopt;
     const auto sequence = std::to_string(failed->sequence);
@@ -66,7 +66,7 @@ std::optional<publication> callback_dead_letter(const record& before, const tran
         {header::callback, failed->name},
         {header::message, sequence},
         {header::attempts, std::to_string(failed_attempts(before, failed->sequence) + 1)},
-        {header::error, end->detail}};
+        {header::error, failure->detail}};
     if (!failed->key.empty())
         letter.headers[header::idempotency_key] = failed->key;
     if (failed->payload_version != 1)
@@ -84,8 +84,8 @@ stream_event make_dead_letter(stream_event failed, const char* role, std::string
         failed.id = "#" + position;
         headers[header::event_position] = position;
     }
-    if (const auto own = headers.find(header::error); own != headers.end())
-        headers[header::event_error] = own->second;
+    if (const auto error_header = headers.find(header::error); error_header != headers.end())
+        headers[header::event_error] = error_header->second;
     headers[role] = std::move(name);
     headers[header::attempts] = std::to_string(attempts);
     headers[header::error] = std::move(error);
@@ -96,11 +96,11 @@ stream_event count_failed_redrive(stream_event letter, std::string error)
 {
     namespace header = dead_letter_header;
     auto& headers = letter.headers;
-    const auto own = headers.try_emplace(header::letter_id, letter.id).first->second;
+    const auto original_id = headers.try_emplace(header::letter_id, letter.id).first->second;
     const auto attempts = std::strtoull(headers[header::attempts].c_str(), nullptr, 10) + 1;
     headers[header::attempts] = std::to_string(attempts);
     headers[header::error] = std::move(error);
-    letter.id = own + "/" + std::to_string(attempts);
+    letter.id = original_id + "/" + std::to_string(attempts);
     return letter;
 }
 
@@ -108,19 +108,19 @@ stream_event restore_event(stream_event letter)
 {
     namespace header = dead_letter_header;
     auto& headers = letter.headers;
-    if (const auto own = headers.find(header::letter_id); own != headers.end()) {
-        letter.id = own->second;
+    if (const auto id = headers.find(header::letter_id); id != headers.end()) {
+        letter.id = id->second;
         headers.erase(header::letter_id);
     }
     for (const char* added : {header::connector, header::hook, header::attempts, header::error})
         headers.erase(added);
-    if (const auto own = headers.find(header::event_error); own != headers.end()) {
-        headers[header::error] = own->second;
+    if (const auto error = headers.find(header::event_error); error != headers.end()) {
+        headers[header::error] = error->second;
         headers.erase(header::event_error);
     }
-    if (const auto own = headers.find(header::event_position); own != headers.end()) {
+    if (const auto position = headers.find(header::event_position); position != headers.end()) {
         letter.id.clear();
-        letter.position = std::strtoull(own->second.c_str(), nullptr, 10);
+        letter.position = std::strtoull(position->second.c_str(), nullptr, 10);
         headers.erase(header::event_position);
     }
     return letter;

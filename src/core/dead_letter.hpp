@@ -8,23 +8,24 @@
 
 namespace pawl::core {
 
-/// The dead letter of the callback that a transition settles as failed; empty when there is none.
-/// Its id names the message, so that the topic keeps one letter of it.
+/// The dead letter of the callback that a transition settles as failed; empty if there is none. Its
+/// id names the message, so that the topic keeps one letter for each message.
 ///
-/// @param before the record that the transition was made from.
+/// @param before the record before the transition.
 /// @param inbox the messages that waited then.
 std::optional<publication> callback_dead_letter(const record& before, const transition& change,
                                                 std::span<const message> inbox);
 
-/// The letter of an event that failed for the last time: `role` is the header that names who it
-/// failed in.
+/// The dead letter of an event whose retries are exhausted. `role` is the header that names the
+/// connector or hook, `name` its value.
 stream_event make_dead_letter(stream_event failed, const char* role, std::string name, int attempts,
                               std::string error);
 
-/// A letter of a letter that was tried once more: under another id, because the topic still has it.
+/// The letter to publish when a redrive of `letter` has failed. Its id differs, because the topic
+/// still has the old letter.
 stream_event count_failed_redrive(stream_event letter, std::string error);
 
-/// The event that such a letter was made of.
+/// The event from which the letter was made.
 stream_event restore_event(stream_event letter);
 
 } // namespace pawl::core

@@ -19,7 +19,7 @@ const char* sentence(errc code) noexcept
     case errc::finished_in_other_status:
         return "the run finished without reaching an awaited status";
     case errc::already_paused:
-        return "somebody has paused the run already: resume it, or leave it";
+        return "the run is already paused by request";
     case errc::not_paused:
         return "the run is not paused, so there is nothing to resume";
     case errc::not_finished:
@@ -29,7 +29,7 @@ const char* sentence(errc code) noexcept
     case errc::callback_failed:
         return "the callback's handler failed: its reason is in the run's history";
     case errc::expired:
-        return "the message's time limit passed before the run could handle it";
+        return "the message expired before the run could handle it";
     case errc::invalid_status:
         return "no run of this workflow can start in that status: use one that has a step, "
                "callback or timeout";
@@ -42,14 +42,14 @@ const char* sentence(errc code) noexcept
     case errc::decode_failed:
         return "the codec could not read the bytes it was given";
     case errc::not_running:
-        return "the engine is not running: start it first, or it has been stopped";
+        return "the engine is not running: it was not started, or has been stopped";
     case errc::unhandled_status:
         return "unfinished runs are in statuses that their workflow does not handle: see the log "
                "for the list";
     case errc::overloaded:
         return "too many calls wait for the store: try again later";
     case errc::conflict:
-        return "the run was changed by somebody else: read it again";
+        return "the run was changed by another writer: read it again";
     case errc::fenced:
         return "another engine has taken over the run's shard";
     case errc::store_unavailable:
@@ -61,26 +61,29 @@ const char* sentence(errc code) noexcept
     case errc::store_full:
         return "no space is left for the database: free some, then try again";
     case errc::store_corrupt:
-        return "the file is not a database of Pawl, or it is damaged";
+        return "the file is not a Pawl database, or it is damaged";
     case errc::store_version_unsupported:
         return "the database was written by a newer version of Pawl: use that version";
     case errc::store_access_denied:
-        return "the server refuses: check its version, the database, the user and its rights";
+        return "access denied: check the server's version, the database, the user and its "
+               "privileges";
     case errc::store_flush_failed:
-        return "a flush to disk has failed, and a later one would not make up for it: look at the "
-               "disk, then close the database and open it again";
+        return "a flush to disk has failed, so earlier writes may be lost: check the disk, then "
+               "reopen "
+               "the database";
     case errc::stalled:
-        return "the engine stands still: runs are due, and no place for one becomes free; its log "
-               "says which handlers have the places";
+        return "the engine is stalled: runs are due, and no running handler ends; its log names "
+               "the "
+               "handlers";
     case errc::program_too_old:
         return "a newer version of this program wrote the data: use that version";
     case errc::status_relabeled:
-        return "a status's number has had another label in this database: see the log for which";
+        return "the label of a status number differs from the one in this database: see the log";
     case errc::called_by_handler:
-        return "a handler of the engine called what waits for the end of all handlers: call it "
-               "from outside of them";
+        return "a handler called a function that waits for the end of all handlers: call it from "
+               "outside of handlers";
     case errc::inbox_full:
-        return "too many messages wait for the run: send it again when some have been handled";
+        return "too many messages wait for the run: send the message again later";
     case errc::unexpected_exception:
         return "an exception of unknown type was thrown";
     }

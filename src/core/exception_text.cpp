@@ -10,8 +10,8 @@ namespace pawl::detail {
 
 namespace {
 
-/// Of the exception that is being handled.
-std::string type_in_flight()
+/// The type of the exception that is being handled.
+std::string current_exception_type()
 {
     const auto* type = abi::__cxa_current_exception_type();
     return type ? boost::core::demangle(type->name()) : "unknown";
@@ -29,13 +29,14 @@ std::string exception_text(const std::exception_ptr& failure)
         const auto* text = e.what();
         if (text && *text)
             return text;
-        return "an exception of type " + type_in_flight() + " without a text";
+        return "an exception of type " + current_exception_type() + " without a text";
     } catch (const std::string& text) {
         return "an exception of type std::string: " + text;
     } catch (const char* text) {
         return std::string{"an exception of type const char*: "} + (text ? text : "null");
     } catch (...) {
-        return "an exception of type " + type_in_flight() + ", which is no std::exception";
+        return "an exception of type " + current_exception_type() +
+               ", which is not a std::exception";
     }
 }
 

@@ -13,10 +13,10 @@ failure failure_of(const std::exception_ptr& thrown)
     } catch (const error& e) {
         return {e.code(), e.detail()};
     } catch (const system_error& e) {
-        // Without the text of the code, which what() ends with.
+        // what() ends with the message of the code, which is not part of the detail.
         std::string_view text = e.what();
-        if (const auto code = e.code().what(); text.ends_with(code))
-            text.remove_suffix(code.size());
+        if (const auto message = e.code().what(); text.ends_with(message))
+            text.remove_suffix(message.size());
         if (text.ends_with(": "))
             text.remove_suffix(2);
         return {e.code(), std::string{text}};
@@ -25,18 +25,19 @@ failure failure_of(const std::exception_ptr& thrown)
     }
 }
 
-std::exception_ptr exception_of(const failure& from)
+std::exception_ptr exception_of(const failure& thrown)
 {
-    if (!from)
+    if (!thrown)
         return nullptr;
-    if (from.code.category() == pawl_category())
-        return std::make_exception_ptr(error(static_cast<errc>(from.code.value()), from.detail));
-    return std::make_exception_ptr(system_error(from.code, from.detail));
+    if (thrown.code.category() == pawl_category())
+        return std::make_exception_ptr(
+            error(static_cast<errc>(thrown.code.value()), thrown.detail));
+    return std::make_exception_ptr(system_error(thrown.code, thrown.detail));
 }
 
-void throw_exception_from_error(const failure& from, const boost::source_location&)
+void throw_exception_from_error(const failure& thrown, const boost::source_location&)
 {
-    std::rethrow_exception(exception_of(from));
+    std::rethrow_exception(exception_of(thrown));
 }
 
 } // namespace pawl::detail

@@ -7,60 +7,61 @@
 
 namespace pawl::core {
 
-/// Hands everything on to another observer, by way of hand_on(), if there is one.
+/// Forwards each call to another observer, if there is one.
 class forwarding_observer : public observer {
 public:
-    explicit forwarding_observer(std::shared_ptr<observer> to) : to_(std::move(to)) {}
+    explicit forwarding_observer(std::shared_ptr<observer> target) : target_(std::move(target)) {}
 
     void committed(const transition& change) override
     {
-        hand_on([&](observer& to) { to.committed(change); });
+        forward([&](observer& target) { target.committed(change); });
     }
 
     void handler_ended(const handler_report& report) override
     {
-        hand_on([&](observer& to) { to.handler_ended(report); });
+        forward([&](observer& target) { target.handler_ended(report); });
     }
 
-    void discarded(std::string_view workflow, std::string_view process, discard_reason why) override
+    void discarded(std::string_view workflow, std::string_view process,
+                   discard_reason reason) override
     {
-        hand_on([&](observer& to) { to.discarded(workflow, process, why); });
+        forward([&](observer& target) { target.discarded(workflow, process, reason); });
     }
 
     void message_settled(std::string_view workflow, message_kind kind, message_outcome outcome,
                          duration age) override
     {
-        hand_on([&](observer& to) { to.message_settled(workflow, kind, outcome, age); });
+        forward([&](observer& target) { target.message_settled(workflow, kind, outcome, age); });
     }
 
     void batch_applied(std::size_t changes, duration took, bool failed) override
     {
-        hand_on([&](observer& to) { to.batch_applied(changes, took, failed); });
+        forward([&](observer& target) { target.batch_applied(changes, took, failed); });
     }
 
     void engine_changed(std::string_view workflow, engine_state state) override
     {
-        hand_on([&](observer& to) { to.engine_changed(workflow, state); });
+        forward([&](observer& target) { target.engine_changed(workflow, state); });
     }
 
 protected:
-    /// What an observer throws.
+    /// Called while an exception of the observer is handled. Default: rethrows it.
     virtual void failed() { throw; }
 
 private:
     template <class Call>
-    void hand_on(Call call)
+    void forward(Call call)
     {
-        if (!to_)
+        if (!target_)
             return;
         try {
-            call(*to_);
+            call(*target_);
         } catch (...) {
             failed();
         }
     }
 
-    const std::shared_ptr<observer> to_;
+    const std::shared_ptr<observer> target_;
 };
 
 } // namespace pawl::core

@@ -7,10 +7,10 @@ namespace pawl::core {
 
 waiting_messages::waiting_messages(std::span<const message> messages) : all(messages)
 {
-    for (const auto& each : messages) {
-        has_commands = has_commands || each.kind != message_kind::callback;
-        if (each.expires_at && (!first_expiry || *each.expires_at < *first_expiry))
-            first_expiry = each.expires_at;
+    for (const auto& waiting : messages) {
+        has_commands = has_commands || waiting.kind != message_kind::callback;
+        if (waiting.expires_at && (!first_expiry || *waiting.expires_at < *first_expiry))
+            first_expiry = waiting.expires_at;
     }
 }
 
@@ -30,28 +30,28 @@ void inbox::add(message arrived)
 
 void inbox::remove(std::uint64_t sequence)
 {
-    const auto at = find(sequence);
-    if (at == end())
+    const auto found = find(sequence);
+    if (found == end())
         return;
-    if (at->kind != message_kind::callback)
+    if (found->kind != message_kind::callback)
         --commands_;
-    if (at->expires_at)
-        expiries_.erase(expiries_.find(*at->expires_at));
-    if (at != begin()) {
-        messages_.erase(at);
+    if (found->expires_at)
+        expiries_.erase(expiries_.find(*found->expires_at));
+    if (found != begin()) {
+        messages_.erase(found);
         return;
     }
-    messages_[gone_++] = {};
-    if (gone_ * 2 < messages_.size())
+    messages_[removed_++] = {};
+    if (removed_ * 2 < messages_.size())
         return;
     messages_.erase(messages_.begin(), begin());
-    gone_ = 0;
+    removed_ = 0;
 }
 
 void inbox::clear()
 {
     messages_.clear();
-    gone_ = 0;
+    removed_ = 0;
     commands_ = 0;
     expiries_.clear();
 }

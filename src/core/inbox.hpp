@@ -13,8 +13,7 @@
 
 namespace pawl::core {
 
-/// Messages of a run that are not settled, in their order, and what is asked of all of them before
-/// each step of the run.
+/// The unsettled messages of a run, in their order, with summaries that each decision needs.
 struct waiting_messages {
     std::span<const message> all;
     bool has_commands = false;
@@ -27,7 +26,7 @@ struct waiting_messages {
     {
     }
 
-    /// Looks at each of them.
+    /// Computes the summaries from the messages.
     waiting_messages(std::span<const message> messages);
     waiting_messages(const std::vector<message>& messages)
         : waiting_messages(std::span<const message>{messages})
@@ -35,16 +34,16 @@ struct waiting_messages {
     }
 };
 
-/// The messages of a run that are not settled. A run may have very many: those that leave from the
-/// front, and what all of them are asked, cost the same however many there are.
+/// The unsettled messages of a run. Removal from the front and the summaries take constant
+/// amortized time, because a run may have very many messages.
 class inbox {
 public:
     using iterator = std::vector<message>::const_iterator;
 
-    iterator begin() const noexcept { return messages_.begin() + static_cast<long>(gone_); }
+    iterator begin() const noexcept { return messages_.begin() + static_cast<long>(removed_); }
     iterator end() const noexcept { return messages_.end(); }
-    bool empty() const noexcept { return gone_ == messages_.size(); }
-    const message& operator[](std::size_t i) const noexcept { return messages_[gone_ + i]; }
+    bool empty() const noexcept { return removed_ == messages_.size(); }
+    const message& operator[](std::size_t i) const noexcept { return messages_[removed_ + i]; }
 
     std::span<const message> messages() const noexcept { return {begin(), end()}; }
 
@@ -59,14 +58,14 @@ public:
 
     void add(message arrived);
 
-    /// Nothing happens if it is not there.
+    /// Does nothing if there is no such message.
     void remove(std::uint64_t sequence);
 
     void clear();
 
 private:
     std::vector<message> messages_;
-    std::size_t gone_ = 0; ///< of these, from the front
+    std::size_t removed_ = 0; ///< how many of messages_ were removed, from the front
     std::size_t commands_ = 0;
     boost::container::flat_multiset<time_point> expiries_;
 };

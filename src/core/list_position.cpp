@@ -4,9 +4,10 @@
 
 namespace pawl {
 
-std::string to_string(const list_position& place)
+std::string to_string(const list_position& position)
 {
-    return std::to_string(place.created_at.time_since_epoch().count()) + "-" + to_string(place.run);
+    return std::to_string(position.created_at.time_since_epoch().count()) + "-" +
+           to_string(position.run);
 }
 
 std::optional<list_position> parse_list_position(std::string_view text) noexcept

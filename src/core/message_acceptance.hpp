@@ -9,14 +9,14 @@
 
 namespace pawl::core {
 
-/// Handlers may run.
+/// Whether handlers may run.
 inline bool is_active(run_state state) noexcept
 {
     return state == run_state::initiated || state == run_state::running;
 }
 
-/// Commands are taken at any time, if only to be refused; a callback by the statuses that declare
-/// it. `rules` are those of the run's status, or null.
+/// A run accepts commands at any time, if only to reject them, and a callback in the statuses that
+/// declare it. `rules` are those of the run's status, or null.
 inline bool accepts_message(const record& run, const status_rules* rules, const message& waiting)
 {
     if (waiting.kind != message_kind::callback)
@@ -25,13 +25,13 @@ inline bool accepts_message(const record& run, const status_rules* rules, const 
            std::ranges::find(rules->callbacks, waiting.name) != rules->callbacks.end();
 }
 
-/// Commands that interrupt a handler. A run whose handler runs refuses the others.
+/// Whether the command interrupts a handler. A run rejects other commands while a handler runs.
 inline bool interrupts_handler(message_kind kind)
 {
     return kind == message_kind::pause || kind == message_kind::cancel;
 }
 
-/// A callback that no status of the workflow declares.
+/// Whether the message is a callback that no status of the workflow declares.
 inline bool is_undeclared_callback(const definition& workflow, const message& waiting)
 {
     return waiting.kind == message_kind::callback &&
@@ -40,9 +40,9 @@ inline bool is_undeclared_callback(const definition& workflow, const message& wa
            });
 }
 
-/// A timeout's handler has failed and is about to be repeated: until it has succeeded, or a resume
-/// has begun its attempts again, the step that it interrupted does not run. A deadline that is kept
-/// for a newer program holds up nothing here.
+/// Whether a timeout's handler waits for a retry. The interrupted step does not run until that
+/// handler has succeeded or a resume has reset its attempts. A deadline that is kept for a newer
+/// program does not count.
 inline bool timeout_is_failing(const record& run, const status_rules& rules)
 {
     return std::ranges::any_of(run.deadlines, [&](const deadline& armed) {
@@ -50,29 +50,29 @@ inline bool timeout_is_failing(const record& run, const status_rules& rules)
     });
 }
 
-/// The step has something to do in this visit, now or at record::not_before.
+/// Whether the step runs in this visit, now or at record::not_before.
 inline bool step_is_pending(const record& run, const status_rules* rules)
 {
     return is_active(run.state) && rules && rules->step && !run.step_done &&
            !timeout_is_failing(run, *rules);
 }
 
-/// The step of this visit is still to run, and the program has none for the status: it is a newer
-/// program's, where there has been one.
+/// Whether the step of this visit has not run and this program lacks it. The step then belongs to a
+/// newer program, if one has used this store.
 inline bool step_needs_newer_program(const record& run, const status_rules& rules, bool outdated)
 {
     return outdated && is_active(run.state) && !rules.step && !run.step_done &&
            !timeout_is_failing(run, rules);
 }
 
-/// When a run takes the messages of its inbox, asked for in their order: a callback that waits for
-/// its next attempt holds up the callbacks behind it.
+/// Computes when a run accepts each message of its inbox. To be called in the order of the
+/// messages: a callback that waits for a retry blocks the callbacks after it.
 class inbox_order {
 public:
-    /// @param rules those of the run's status, or null.
+    /// @param rules of the run's status, or null.
     inbox_order(const record& run, const status_rules* rules) : run_(run), rules_(rules) {}
 
-    /// time_point::min(): at any time; empty: not in the run's present state and status.
+    /// time_point::min(): at any time; empty: never in the run's present state and status.
     std::optional<time_point> acceptable_from(const message& next)
     {
         if (!accepts_message(run_, rules_, next))

@@ -1,4 +1,3 @@
-// What a run needs next, and when. decide.cpp has what came of it.
 #include "core/decide.hpp"
 #include "core/message_acceptance.hpp"
 #include "core/planted.hpp"
@@ -12,14 +11,13 @@ namespace pawl::core {
 
 namespace {
 
-/// The first message that has something to be done, or none.
 template <class Predicate>
-std::optional<std::size_t> first_of(std::span<const message> inbox, Predicate wanted)
+std::optional<std::size_t> find_index(std::span<const message> inbox, Predicate predicate)
 {
-    const auto at = std::ranges::find_if(inbox, wanted);
-    if (at == inbox.end())
+    const auto found = std::ranges::find_if(inbox, predicate);
+    if (found == inbox.end())
         return std::nullopt;
-    return static_cast<std::size_t>(at - inbox.begin());
+    return static_cast<std::size_t>(found - inbox.begin());
 }
 
 } // namespace
@@ -30,14 +28,14 @@ action next_action(const record& current, const definition& workflow,
 {
     const auto inbox = waiting.all;
     if (waiting.first_expiry && *waiting.first_expiry <= now) {
-        const auto expired =
-            first_of(inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
+        const auto expired = find_index(
+            inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
         if (expired)
             return {need::expire_message, 0, *expired};
     }
     if (waiting.has_commands) {
         const auto command =
-            first_of(inbox, [](const message& m) { return m.kind != message_kind::callback; });
+            find_index(inbox, [](const message& m) { return m.kind != message_kind::callback; });
         if (command)
             return {need::command, 0, *command};
     }
@@ -52,7 +50,7 @@ action next_action(const record& current, const definition& workflow,
         return {need::newer_program};
 
     inbox_order order{current, rules};
-    const auto callback = first_of(inbox, [&](const message& m) {
+    const auto callback = find_index(inbox, [&](const message& m) {
         const auto from = order.acceptable_from(m);
         return from && *from <= now;
     });
@@ -89,7 +87,7 @@ std::optional<time_point> next_deadline(const record& current, const definition&
 
 std::uint64_t timeout_handler_number(std::string_view name) noexcept
 {
-    // Below those of callbacks, and above the step's.
+    // Greater than the step's number, less than those of callbacks.
     return 1 + (fnv1a(name) & 0x7fff'ffff);
 }
 
@@ -100,15 +98,17 @@ duration retry_delay(const retry_policy& policy, int failures, std::uint64_t ent
     const double limit = std::max(initial, static_cast<double>(policy.max_interval.count()));
     const double grown =
         policy.multiplier <= 1 ? initial : initial * std::pow(policy.multiplier, failures - 1);
-    const double place = static_cast<double>(entropy >> 11) * 0x1p-53;
-    const double wait = std::min(grown, limit) * (1 + policy.jitter * place);
+    const double fraction = static_cast<double>(entropy >> 11) * 0x1p-53;
+    const double wait = std::min(grown, limit) * (1 + policy.jitter * fraction);
     return duration{static_cast<duration::rep>(std::min(wait, 9e15))};
 }
 
 std::optional<time_point> wake_time(const record& current, const definition& workflow,
-                                    time_point now, std::optional<time_point> mail, bool outdated)
+                                    time_point now, std::optional<time_point> messages_due_at,
+                                    bool outdated)
 {
-    std::optional<time_point> earliest = is_finished(current.state) ? std::nullopt : mail;
+    std::optional<time_point> earliest =
+        is_finished(current.state) ? std::nullopt : messages_due_at;
     const auto consider = [&](time_point at) {
         if (!earliest || at < *earliest)
             earliest = at;
@@ -126,11 +126,11 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
         if (step_is_pending(current, rules) || kept)
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {
-        // A status of another program: the run is due for that program, as it was.
+        // The status belongs to another program: the run stays due for that program.
         consider(current.wake_at.value_or(now));
     }
-    // A run that stays runnable keeps its place in the order of due runs, and its store keeps the
-    // index as it is.
+    // A run that stays runnable keeps its position among the due runs, which saves its store an
+    // index update.
     if (earliest && *earliest <= now && current.wake_at && *current.wake_at <= now)
         return current.wake_at;
     return earliest;

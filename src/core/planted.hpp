@@ -1,8 +1,8 @@
-// Defects that are put in on purpose, so that tests can show that the simulation finds them.
+// Deliberate defects, which show that the simulation finds bugs.
 //
-// In the library itself PAWL_PLANTED(name) is false, and costs nothing. A second variant of the
-// sources that have some is compiled with PAWL_PLANTED_BUGS; there one of them can be chosen at run
-// time. tests/simulation/README.md has the list.
+// In the library PAWL_PLANTED(name) is false and costs nothing. For a test the sources are compiled
+// a second time with PAWL_PLANTED_BUGS; in that variant one defect can be chosen at run time.
+// tests/simulation/README.md lists the defects.
 #pragma once
 
 #ifdef PAWL_PLANTED_BUGS
@@ -12,7 +12,7 @@
 
 namespace pawl::core {
 
-/// The defect that is in force; empty: none.
+/// The name of the active defect; empty: none.
 std::string& planted_bug() noexcept;
 
 } // namespace pawl::core

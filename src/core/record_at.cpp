@@ -4,29 +4,29 @@ namespace pawl::core {
 
 namespace {
 
-/// Whether the event's error is that of attempts. finish() gives a reason, and completes a run
-/// where it stands; one that entered an end with an error did so because its attempts had run out.
-bool tells_last_error(const event& what)
+/// Whether event::error is the error of an attempt, not a reason. finish() completes a run in its
+/// present status, with a reason; a run that enters an end with an error has exhausted its retries.
+bool has_attempt_error(const event& entry)
 {
-    return what.kind == event_kind::moved || what.kind == event_kind::attempt_failed ||
-           (what.kind == event_kind::completed && what.from != what.to);
+    return entry.kind == event_kind::moved || entry.kind == event_kind::attempt_failed ||
+           (entry.kind == event_kind::completed && entry.from != entry.to);
 }
 
 } // namespace
 
-record record_at(const event& what, record current)
+record record_at(const event& entry, record current)
 {
-    if (current.version == what.version)
+    if (current.version == entry.version)
         return current;
-    const bool has_reason = !tells_last_error(what);
-    current.version = what.version;
-    current.status = what.to;
-    current.state = what.state;
-    current.attempt = what.attempt;
-    current.reason = has_reason ? what.error : "";
-    current.last_error = has_reason ? "" : what.error;
-    current.requested_by = what.requested_by;
-    current.updated_at = what.at;
+    const bool has_reason = !has_attempt_error(entry);
+    current.version = entry.version;
+    current.status = entry.to;
+    current.state = entry.state;
+    current.attempt = entry.attempt;
+    current.reason = has_reason ? entry.error : "";
+    current.last_error = has_reason ? "" : entry.error;
+    current.requested_by = entry.requested_by;
+    current.updated_at = entry.at;
     current.wake_at.reset();
     return current;
 }

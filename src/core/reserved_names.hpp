@@ -4,8 +4,10 @@
 
 namespace pawl::core {
 
-/// The workflow whose runs are schedules. The names that begin like it are Pawl's own.
-inline constexpr std::string_view schedules_workflow = "pawl.schedules";
+/// Workflow names with this prefix are reserved for Pawl.
 inline constexpr std::string_view reserved_prefix = "pawl.";
+
+/// The workflow whose runs are schedules.
+inline constexpr std::string_view schedules_workflow = "pawl.schedules";
 
 } // namespace pawl::core

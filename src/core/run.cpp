@@ -18,27 +18,28 @@ const effect* find_effect(const run_context& context, std::string_view name, boo
 {
     const auto handler = context.handler_number();
     const auto& effects = context.current().effects;
-    const auto at = std::ranges::find_if(effects, [&](const effect& each) {
-        return each.for_run == for_run && each.name == name && (for_run || each.handler == handler);
+    const auto found = std::ranges::find_if(effects, [&](const effect& recorded) {
+        return recorded.for_run == for_run && recorded.name == name &&
+               (for_run || recorded.handler == handler);
     });
-    return at != effects.end() ? &*at : nullptr;
+    return found != effects.end() ? &*found : nullptr;
 }
 
 namespace {
 
-/// What a handler's effects are apart by, see run::idempotency_key().
-std::string scope_of(const record& where, std::uint64_t handler)
+/// Distinguishes the effects of different handlers, see run::idempotency_key().
+std::string scope_of(const record& run, std::uint64_t handler)
 {
     if (handler >= core::callback_handler_number(0))
         return "m" + std::to_string(handler - core::callback_handler_number(0));
-    auto scope = std::to_string(where.status) + '.' + std::to_string(where.visit);
-    auto round = where.round;
+    auto scope = std::to_string(run.status) + '.' + std::to_string(run.visit);
+    auto round = run.round;
     if (handler != core::step_handler_number) {
         scope += ".t" + std::to_string(handler);
-        const auto armed = std::ranges::find(where.deadlines, handler, [](const deadline& each) {
-            return core::timeout_handler_number(each.timeout);
+        const auto armed = std::ranges::find(run.deadlines, handler, [](const deadline& candidate) {
+            return core::timeout_handler_number(candidate.timeout);
         });
-        round = armed == where.deadlines.end() ? 0 : armed->round;
+        round = armed == run.deadlines.end() ? 0 : armed->round;
     }
     if (round > 0)
         scope += '.' + std::to_string(round);
@@ -49,14 +50,14 @@ std::string scope_of(const record& where, std::uint64_t handler)
 
 std::string make_idempotency_key(const run_context& context, std::string_view name)
 {
-    const auto& where = context.current();
-    std::string key = to_string(where.id);
+    const auto& run = context.current();
+    std::string key = to_string(run.id);
     key += '/';
-    key += scope_of(where, context.handler_number());
+    key += scope_of(run, context.handler_number());
     key += '/';
     key += name;
     if (PAWL_PLANTED(key_of_the_attempt))
-        key += std::to_string(where.attempt);
+        key += std::to_string(run.attempt);
     return key;
 }
 
@@ -74,18 +75,18 @@ std::string trace_parent_of(const run_context& context)
         core::trace_of(context.current(), context.handler_number(), context.attempt()));
 }
 
-unreadable_effect::unreadable_effect(const std::string& name, const std::exception& why)
+unreadable_effect::unreadable_effect(const std::string& name, const std::exception& cause)
     : error{errc::decode_failed,
             "the recorded effect \"" + name +
                 "\" does not fit its type (give its pawl::schema a version and an upgrade): " +
-                why.what()}
+                cause.what()}
 {
 }
 
 bool is_too_old(const std::exception& failure) noexcept
 {
-    const auto* known = dynamic_cast<const system_error*>(&failure);
-    return known && known->code() == errc::program_too_old;
+    const auto* coded = dynamic_cast<const system_error*>(&failure);
+    return coded && coded->code() == errc::program_too_old;
 }
 
 void check_effect_name(std::string_view name)

@@ -7,8 +7,9 @@
 
 namespace pawl::core {
 
-/// Makes UUIDs of version 7 that grow strictly, also within a millisecond and when the clock steps
-/// back: the 12 bits after the milliseconds count on from the fraction of the millisecond.
+/// Generates UUIDs of version 7 that grow strictly, even within a millisecond and when the clock
+/// steps back: the 12 bits after the milliseconds hold the fraction of the millisecond and continue
+/// to count from there.
 ///
 /// Source: RFC 9562, section 6.2, method 3.
 ///
@@ -16,7 +17,7 @@ namespace pawl::core {
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class run_id_generator {
 public:
-    /// `entropy` gives the last 62 bits.
+    /// @param entropy the last 62 bits of the id.
     run_id make(time_point now, std::uint64_t entropy) noexcept;
 
 private:

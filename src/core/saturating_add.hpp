@@ -4,15 +4,15 @@
 
 namespace pawl::core {
 
-/// `at + span`, or the last (first) instant there is: a span that means "never" must not come round
-/// to the past.
-constexpr time_point saturating_add(time_point at, duration span) noexcept
+/// `time + span`, clamped to the range of time_point: a span that means "never" must not wrap
+/// around to the past.
+constexpr time_point saturating_add(time_point time, duration span) noexcept
 {
-    if (span > duration::zero() && at > time_point::max() - span)
+    if (span > duration::zero() && time > time_point::max() - span)
         return time_point::max();
-    if (span < duration::zero() && at < time_point::min() - span)
+    if (span < duration::zero() && time < time_point::min() - span)
         return time_point::min();
-    return at + span;
+    return time + span;
 }
 
 } // namespace pawl::core

@@ -6,8 +6,8 @@ namespace pawl::core {
 
 namespace {
 
-/// The latest `count` slots in (after, until], found by looking back further and further, so that a
-/// long absence costs no more than what is made up for.
+/// The latest `count` slots in (after, until]. The search window grows backwards from `until`, so
+/// that the cost depends on the slots found and not on the length of the interval.
 std::vector<time_point> latest_slots(const cron& when, time_point after, time_point until,
                                      std::size_t count)
 {

@@ -6,7 +6,6 @@ namespace pawl {
 
 std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexcept
 {
-    // The remainder is taken of an unsigned number: a signed one would give negative shards.
     return static_cast<std::uint32_t>(core::mix(core::fnv1a(foreign_id)) % shards);
 }
 
@@ -14,7 +13,7 @@ std::string_view shard_home(std::string_view workflow, std::string_view foreign_
 {
     if (workflow != core::schedules_workflow)
         return workflow;
-    // No workflow's name has a '/'.
+    // A workflow's name contains no '/'.
     return foreign_id.substr(0, foreign_id.find('/'));
 }
 

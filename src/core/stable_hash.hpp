@@ -5,7 +5,7 @@
 
 namespace pawl::core {
 
-/// 64-bit FNV-1a. Stored data depends on it: never change.
+/// 64-bit FNV-1a. Stored data depends on it: never change it.
 /// Source: Fowler, Noll, Vo; draft-eastlake-fnv.
 constexpr std::uint64_t fnv1a(std::string_view bytes,
                               std::uint64_t seed = 14695981039346656037ull) noexcept

@@ -9,7 +9,7 @@ namespace pawl::core {
 namespace {
 
 constexpr char headers_version = 1;
-constexpr std::size_t shortest_header = 2;
+constexpr std::size_t min_header_size = 2;
 
 } // namespace
 
@@ -35,13 +35,13 @@ std::map<std::string, std::string> decode_headers(std::string_view bytes)
         return headers;
     binary_reader in{bytes, "headers of an event"};
     if (in.byte() != headers_version)
-        in.fail("they are of an unknown version");
-    for (auto left = in.count(shortest_header); left > 0; --left) {
+        in.fail("unknown version");
+    for (auto left = in.count(min_header_size); left > 0; --left) {
         auto name = in.text();
         headers[std::move(name)] = in.text();
     }
     if (in.left() != 0)
-        in.fail("something follows them");
+        in.fail("trailing bytes");
     return headers;
 }
 

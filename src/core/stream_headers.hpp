@@ -6,10 +6,10 @@
 
 namespace pawl::core {
 
-/// The stored form of a stream_event's headers; empty when there are none.
+/// The stored form of stream_event::headers; empty if there are none.
 std::string encode_headers(const std::map<std::string, std::string>& headers);
 
-/// Throws error (store_corrupt) when the bytes are not such a form.
+/// Throws error (store_corrupt) if the bytes are not a stored form.
 std::map<std::string, std::string> decode_headers(std::string_view bytes);
 
 } // namespace pawl::core

@@ -2,16 +2,16 @@
 
 namespace pawl::core {
 
-std::string truncate_utf8(std::string text, std::size_t most)
+std::string truncate_utf8(std::string text, std::size_t max_bytes)
 {
-    if (text.size() <= most)
+    if (text.size() <= max_bytes)
         return text;
-    // A character has at most four bytes; what is no UTF-8 is cut anywhere.
-    auto end = most;
-    while (end > 0 && most - end < 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    // A UTF-8 character has at most four bytes; other text is cut at the limit.
+    auto end = max_bytes;
+    while (end > 0 && max_bytes - end < 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
         --end;
     if ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-        end = most;
+        end = max_bytes;
     text.resize(end);
     return text;
 }

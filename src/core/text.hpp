@@ -5,8 +5,8 @@
 
 namespace pawl::core {
 
-/// The first `most` bytes, less what would be half a character: half of one is no UTF-8, which
-/// databases and JSON refuse.
-std::string truncate_utf8(std::string text, std::size_t most);
+/// The first `max_bytes` bytes of the text, without an incomplete character at the end: databases
+/// and JSON reject invalid UTF-8.
+std::string truncate_utf8(std::string text, std::size_t max_bytes);
 
 } // namespace pawl::core

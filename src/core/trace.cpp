@@ -11,14 +11,14 @@ namespace {
 constexpr std::string_view digits = "0123456789abcdef";
 
 template <std::size_t Size>
-bool read_hex(std::string_view text, std::array<std::uint8_t, Size>& into) noexcept
+bool read_hex(std::string_view text, std::array<std::uint8_t, Size>& bytes) noexcept
 {
     for (std::size_t i = 0; i < Size; ++i) {
         const auto high = digits.find(text[2 * i]);
         const auto low = digits.find(text[2 * i + 1]);
         if (high == std::string_view::npos || low == std::string_view::npos)
             return false;
-        into[i] = static_cast<std::uint8_t>(high << 4 | low);
+        bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
     }
     return true;
 }
@@ -45,15 +45,15 @@ std::optional<trace_context> trace_context::parse(std::string_view header) noexc
         return {};
     std::array<std::uint8_t, 1> version{};
     std::array<std::uint8_t, 1> flags{};
-    trace_context read;
-    if (!read_hex(header, version) || !read_hex(header.substr(3), read.trace_id) ||
-        !read_hex(header.substr(36), read.span_id) || !read_hex(header.substr(53), flags))
+    trace_context context;
+    if (!read_hex(header, version) || !read_hex(header.substr(3), context.trace_id) ||
+        !read_hex(header.substr(36), context.span_id) || !read_hex(header.substr(53), flags))
         return {};
     const bool ends_well = header.size() == size || (version[0] > 0 && header[size] == '-');
-    if (version[0] == 0xff || !ends_well || is_zero(read.trace_id) || is_zero(read.span_id))
+    if (version[0] == 0xff || !ends_well || is_zero(context.trace_id) || is_zero(context.span_id))
         return {};
-    read.flags = flags[0];
-    return read;
+    context.flags = flags[0];
+    return context;
 }
 
 std::string to_string(const trace_context& context)
@@ -71,12 +71,12 @@ namespace core {
 
 trace_context trace_of(const record& run)
 {
-    if (const auto given = trace_context::parse(run.trace_parent))
-        return *given;
-    trace_context own;
-    std::ranges::copy(run.id.bytes, own.trace_id.begin());
-    own.flags = 1;
-    return own;
+    if (const auto parent = trace_context::parse(run.trace_parent))
+        return *parent;
+    trace_context trace;
+    std::ranges::copy(run.id.bytes, trace.trace_id.begin());
+    trace.flags = 1;
+    return trace;
 }
 
 trace_context trace_of(const record& run, std::uint64_t handler, int attempt)
@@ -84,7 +84,7 @@ trace_context trace_of(const record& run, std::uint64_t handler, int attempt)
     auto trace = trace_of(run);
     auto seed = mix(std::hash<run_id>{}(run.id) + run.visit);
     seed = mix(seed + handler * 0x9e37'79b9'7f4a'7c15 + static_cast<std::uint64_t>(attempt));
-    if (seed == 0) // is no span
+    if (seed == 0) // an invalid span id
         seed = 1;
     for (auto& byte : trace.span_id) {
         byte = static_cast<std::uint8_t>(seed);

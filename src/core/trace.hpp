@@ -7,12 +7,10 @@
 
 namespace pawl::core {
 
-/// What the run's trigger was part of; without that, a trace of its own that has the run's id, and
-/// no span.
+/// The trace of the run's trigger; if there is none, a trace with the run's id and without a span.
 trace_context trace_of(const record& run);
 
-/// The span of one attempt of a handler: the same whenever it is asked for, for the same run,
-/// visit, handler and attempt.
+/// The span of one attempt of a handler. Depends only on the run, visit, handler and attempt.
 trace_context trace_of(const record& run, std::uint64_t handler, int attempt);
 
 } // namespace pawl::core
