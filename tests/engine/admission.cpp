@@ -1,5 +1,5 @@
 // Who begins when not all can: runs that wait, for a place in memory or for a permit of a step, are
-// served in time and in order, and an engine that stands still says so.
+// served in time and in order, and a stalled engine says so.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
 
@@ -576,8 +576,8 @@ BOOST_AUTO_TEST_CASE(due_lag_and_readiness_tell_of_an_engine_that_stands_still)
         BOOST_TEST(seen.due_lag / 1s == 3610);
         BOOST_TEST(seen.due_workflow == "lamps");
         BOOST_TEST(seen.stalled_for / 1s == 3610);
-        BOOST_TEST(lines_with(w, "the engine stands still") >= 1);
-        BOOST_TEST(lines_with(w, "the engine stands still") <= 13);
+        BOOST_TEST(lines_with(w, "the engine is stalled") >= 1);
+        BOOST_TEST(lines_with(w, "the engine is stalled") <= 13);
         BOOST_TEST(lines_with(w, "lamps green-step") >= 1);
         w.wait_for(client.async_cancel("hangs0", "", asio::use_awaitable));
         w.settle();

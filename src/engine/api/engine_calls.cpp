@@ -344,7 +344,7 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
         result = failure_of(std::current_exception());
     }
     if (result || !wait || delivered.state.outcome != message_outcome::pending) {
-        waiting->complete_now(std::move(result), std::move(delivered.state));
+        waiting->complete(std::move(result), std::move(delivered.state));
         co_return;
     }
     waiting->wait_for(delivered.run, delivered.state.sequence);

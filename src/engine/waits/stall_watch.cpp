@@ -16,19 +16,21 @@ std::optional<time_point> stall_watch::check_places(bool steps_wait, bool urgent
 {
     const auto now = shared_.clock.now();
     const auto places = shared_.active->places();
-    const bool stuck = (steps_wait && places.free == 0) || (urgent_wait && places.reserve_is_full);
+    const bool no_place =
+        (steps_wait && places.free == 0) || (urgent_wait && places.reserve_is_full);
     const auto freed = urgent_wait ? places.freed_urgent : places.freed;
-    const bool goes_on =
-        !stuck || !stuck_ || urgent_wait != waits_ || freed != freed_ || now < since_;
-    stuck_ = stuck;
-    if (goes_on) {
+    const bool has_progress =
+        !no_place || !no_place_ || urgent_wait != urgent_waits_ || freed != freed_ || now < since_;
+    no_place_ = no_place;
+    if (has_progress) {
         freed_ = freed;
-        waits_ = urgent_wait;
+        urgent_waits_ = urgent_wait;
         since_ = now;
         if (stalled_since_.exchange(0) != 0)
-            shared_.log({log_level::info, "the engine goes on: places for runs become free again"});
+            shared_.log({log_level::info,
+                         "the engine is no longer stalled: places for runs become free again"});
     }
-    if (!stuck)
+    if (!no_place)
         return std::nullopt;
     if (now - since_ < stall_time)
         return since_ + stall_time;
@@ -55,22 +57,22 @@ void stall_watch::report(time_point now, bool urgent_wait,
     };
     const auto places = shared_.active->places();
     auto text = fmt::format(
-        "the engine stands still: no place has become free for {} s. {} handlers have all of "
+        "the engine is stalled: no place has become free for {} s. {} handlers have all of "
         "max_active_runs = {}, {} of urgent_runs = {} are taken, {} handlers wait without a "
         "place. ",
         seconds(now - since_), places.steps, shared_.max_active_runs, places.urgent,
         shared_.urgent_runs, places.waiting);
-    text += busiest();
+    text += describe_handlers();
     if (longest_due)
-        text += fmt::format(" The run that waits longest has been due for {} s.",
+        text += fmt::format(" The longest waiting run has been due for {} s.",
                             seconds(now - *longest_due));
     text += urgent_wait ? " Messages and deadlines of other runs wait."
-                        : " Messages and deadlines of other runs go on.";
+                        : " Messages and deadlines of other runs are processed.";
     shared_.log({log_level::warn, text});
 }
 
-/// Which handlers have the places.
-std::string stall_watch::busiest() const
+/// Names the most frequent and the oldest of the running handlers.
+std::string stall_watch::describe_handlers() const
 {
     std::map<std::tuple<const detail::workflow_impl*, int, core::need>, std::size_t> count;
     std::optional<activation::work> oldest;
@@ -83,16 +85,16 @@ std::string stall_watch::busiest() const
     if (!oldest)
         return "No handler is running.";
     const auto name = [](const detail::workflow_impl* workflow, int status, core::need kind) {
-        const auto* text = kind == core::need::step      ? "step"
-                           : kind == core::need::timeout ? "timeout"
-                                                         : "callback";
-        return fmt::format("{} {}-{}", workflow->rules.name, workflow->rules.label(status), text);
+        const auto* suffix = kind == core::need::step      ? "step"
+                             : kind == core::need::timeout ? "timeout"
+                                                           : "callback";
+        return fmt::format("{} {}-{}", workflow->rules.name, workflow->rules.label(status), suffix);
     };
     const auto most =
         std::ranges::max_element(count, {}, [](const auto& entry) { return entry.second; });
     const auto& [workflow, status, kind] = most->first;
     return fmt::format(
-        "Most of them, {}, are {}; the longest, {}, has run for {} s.", most->second,
+        "Most of them, {}, are {}; the oldest, {}, has run for {} s.", most->second,
         name(workflow, status, kind), name(oldest->workflow, oldest->status, oldest->kind),
         std::chrono::duration_cast<std::chrono::seconds>(shared_.clock.now() - oldest->since)
             .count());

@@ -17,9 +17,9 @@ constexpr duration pause = std::chrono::seconds{1};
 
 } // namespace
 
-watcher_recheck::watcher_recheck(context& shared, std::shared_ptr<watchers> all)
-    : shared_(shared), watchers_(std::move(all)), strand_(asio::make_strand(shared.executor)),
-      timer_(shared.clock.make_timer(strand_))
+watcher_recheck::watcher_recheck(context& shared, std::shared_ptr<watchers> all_watchers)
+    : shared_(shared), watchers_(std::move(all_watchers)),
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
 {
 }
 
@@ -35,11 +35,11 @@ void watcher_recheck::recheck_run(run_id run)
         return;
     {
         const std::lock_guard lock{mutex_};
-        doubtful_.insert(run);
+        runs_.insert(run);
         if (std::exchange(working_, true))
             return;
     }
-    shared_.background.spawn(strand_, work());
+    shared_.background.spawn(strand_, recheck_runs());
 }
 
 void watcher_recheck::stop()
@@ -47,7 +47,7 @@ void watcher_recheck::stop()
     asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
-asio::awaitable<void> watcher_recheck::work()
+asio::awaitable<void> watcher_recheck::recheck_runs()
 {
     for (;;) {
         if (!shared_.cancelling)
@@ -57,7 +57,7 @@ asio::awaitable<void> watcher_recheck::work()
         std::unordered_set<run_id> runs;
         {
             const std::lock_guard lock{mutex_};
-            runs = std::exchange(doubtful_, {});
+            runs = std::exchange(runs_, {});
             if (runs.empty() || shared_.cancelling) {
                 working_ = false;
                 co_return;

@@ -11,26 +11,27 @@
 
 namespace pawl::engine_detail {
 
-/// Looks after those who wait for something of a run that no transition will tell them.
+/// Queries the store for watchers that no transition will notify.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class watcher_recheck : public std::enable_shared_from_this<watcher_recheck> {
 public:
-    watcher_recheck(context& shared, std::shared_ptr<watchers> all);
+    watcher_recheck(context& shared, std::shared_ptr<watchers> all_watchers);
 
-    /// The run has ended: who still waits for it asks the store. From inside the task scope.
+    /// Queries the store for each watcher of the run, which has ended. To be called inside the task
+    /// scope.
     void ask_store(run_id run);
 
-    /// Nothing is known of the run's last commit; it may have happened, and be the last. Asks after
-    /// a while, until the store answers. From inside the task scope.
+    /// Queries the store for each watcher of the run after a pause, until the store answers. For a
+    /// run whose last commit has an unknown result. To be called inside the task scope.
     void recheck_run(run_id run);
 
-    /// Ends the wait for the store.
+    /// Ends the pause at once.
     void stop();
 
 private:
-    boost::asio::awaitable<void> work();
+    boost::asio::awaitable<void> recheck_runs();
     boost::asio::awaitable<void> ask_watcher(std::shared_ptr<watcher> waiting);
 
     context& shared_;
@@ -39,7 +40,7 @@ private:
     std::unique_ptr<timer> timer_;
 
     std::mutex mutex_;
-    std::unordered_set<run_id> doubtful_;
+    std::unordered_set<run_id> runs_;
     bool working_ = false;
 };
 

@@ -55,19 +55,19 @@ bool status_watcher::offer_read(record&& current)
     return result.has_value();
 }
 
-void status_watcher::fail(detail::failure why)
+void status_watcher::fail(detail::failure reason)
 {
-    async::complete(executor_, std::move(*done_), why, record{});
+    async::complete(executor_, std::move(*done_), reason, record{});
 }
 
-asio::awaitable<void> status_watcher::ask_store(record_store& store, watchers& all)
+asio::awaitable<void> status_watcher::ask_store(record_store& store, watchers& all_watchers)
 {
     const auto alive = shared_from_this();
     auto current = co_await store.find(run());
     if (current)
-        all.offer_read(*this, std::move(*current));
+        all_watchers.offer_read(*this, std::move(*current));
     else
-        all.fail(alive, no_run());
+        all_watchers.fail(alive, no_run());
 }
 
 message_watcher::message_watcher(asio::any_io_executor executor,
@@ -82,38 +82,38 @@ void message_watcher::wait_for(run_id run, std::uint64_t message)
     message_ = message;
 }
 
-void message_watcher::complete_now(detail::failure result, settlement known)
+void message_watcher::complete(detail::failure result, settlement known)
 {
     async::complete(executor_, std::move(*done_), result, std::move(known));
 }
 
 bool message_watcher::offer(const transition& committed)
 {
-    const auto ended = std::ranges::find(committed.settled, message_, &settlement::sequence);
-    return ended != committed.settled.end() && offer_read(*ended);
+    const auto settled = std::ranges::find(committed.settled, message_, &settlement::sequence);
+    return settled != committed.settled.end() && offer_read(*settled);
 }
 
 bool message_watcher::offer_read(const settlement& known)
 {
     if (known.outcome == message_outcome::pending)
         return false;
-    complete_now({}, known);
+    complete({}, known);
     return true;
 }
 
-void message_watcher::fail(detail::failure why)
+void message_watcher::fail(detail::failure reason)
 {
-    complete_now(why, {});
+    complete(reason, {});
 }
 
-asio::awaitable<void> message_watcher::ask_store(record_store& store, watchers& all)
+asio::awaitable<void> message_watcher::ask_store(record_store& store, watchers& all_watchers)
 {
     const auto alive = shared_from_this();
     const auto known = co_await store.outcome(run(), message());
     if (known)
-        all.offer_read(*this, *known);
+        all_watchers.offer_read(*this, *known);
     else
-        all.fail(alive, make_error_code(errc::not_found));
+        all_watchers.fail(alive, make_error_code(errc::not_found));
 }
 
 void watchers::add(const std::shared_ptr<watcher>& waiting)
@@ -141,21 +141,21 @@ bool watchers::contains(const watcher& waiting) const
 void watchers::erase(const watcher& waiting)
 {
     const auto [first, last] = by_run_.equal_range(waiting.run());
-    const auto at = std::find_if(first, last,
-                                 [&](const auto& entry) { return entry.second.get() == &waiting; });
+    const auto found = std::find_if(
+        first, last, [&](const auto& entry) { return entry.second.get() == &waiting; });
     leave_log(waiting);
-    by_run_.erase(at);
+    by_run_.erase(found);
     count_ = by_run_.size();
 }
 
-void watchers::fail(const std::shared_ptr<watcher>& waiting, detail::failure why)
+void watchers::fail(const std::shared_ptr<watcher>& waiting, detail::failure reason)
 {
     const std::lock_guard lock{mutex_};
     if (!contains(*waiting)) {
-        waiting->failed_early_ = why;
+        waiting->failed_early_ = reason;
         return;
     }
-    waiting->fail(why);
+    waiting->fail(reason);
     erase(*waiting);
 }
 
@@ -164,14 +164,14 @@ void watchers::offer_transition(const transition& change)
     if (count_ == 0)
         return;
     const std::lock_guard lock{mutex_};
-    auto [at, last] = by_run_.equal_range(change.next.id);
-    while (at != last) {
-        if (!at->second->offer(change)) {
-            ++at;
+    auto [entry, last] = by_run_.equal_range(change.next.id);
+    while (entry != last) {
+        if (!entry->second->offer(change)) {
+            ++entry;
             continue;
         }
-        leave_log(*at->second);
-        at = by_run_.erase(at);
+        leave_log(*entry->second);
+        entry = by_run_.erase(entry);
     }
     count_ = by_run_.size();
 }
@@ -183,28 +183,28 @@ std::vector<std::shared_ptr<watcher>> watchers::find(run_id run)
         return found;
     const std::lock_guard lock{mutex_};
     const auto [first, last] = by_run_.equal_range(run);
-    for (auto at = first; at != last; ++at)
-        found.push_back(at->second);
+    for (auto entry = first; entry != last; ++entry)
+        found.push_back(entry->second);
     return found;
 }
 
-void watchers::offer_record(watcher& waiting, const record& state)
+void watchers::offer_record(watcher& waiting, const record& current)
 {
     const std::lock_guard lock{mutex_};
-    if (!contains(waiting) || state.version <= waiting.seen_)
+    if (!contains(waiting) || current.version <= waiting.seen_)
         return;
-    waiting.seen_ = state.version;
-    if (waiting.offer_record(state))
+    waiting.seen_ = current.version;
+    if (waiting.offer_record(current))
         erase(waiting);
 }
 
-void watchers::offer_present_record(watcher& waiting, const record& state)
+void watchers::offer_present_record(watcher& waiting, const record& current)
 {
     const std::lock_guard lock{mutex_};
     if (!contains(waiting))
         return;
-    waiting.seen_ = state.version;
-    if (waiting.offer_record(state))
+    waiting.seen_ = current.version;
+    if (waiting.offer_record(current))
         erase(waiting);
 }
 
@@ -220,25 +220,25 @@ void watchers::follow_log(watcher& waiting, std::uint32_t shard, std::uint64_t s
     if (waiting.follows_ || !contains(waiting))
         return;
     waiting.follows_ = shard;
-    const auto [at, is_new] = followed_.try_emplace(shard, followed_log{sequence});
-    // Its run may have changed since the log was read last: the watcher looks after this call.
-    ++at->second.watchers;
+    const auto [log, is_new] = followed_logs_.try_emplace(shard, followed_log{sequence});
+    // The run may have changed since the log was last read, so the caller reads the run afterwards.
+    ++log->second.watchers;
 }
 
 void watchers::leave_log(const watcher& waiting)
 {
     if (!waiting.follows_)
         return;
-    const auto at = followed_.find(*waiting.follows_);
-    if (--at->second.watchers == 0)
-        followed_.erase(at);
+    const auto log = followed_logs_.find(*waiting.follows_);
+    if (--log->second.watchers == 0)
+        followed_logs_.erase(log);
 }
 
 std::map<std::uint32_t, std::uint64_t> watchers::followed_logs()
 {
     const std::lock_guard lock{mutex_};
     std::map<std::uint32_t, std::uint64_t> logs;
-    for (const auto& [shard, log] : followed_)
+    for (const auto& [shard, log] : followed_logs_)
         logs.emplace(shard, log.read);
     return logs;
 }
@@ -246,15 +246,15 @@ std::map<std::uint32_t, std::uint64_t> watchers::followed_logs()
 void watchers::note_log_read(std::uint32_t shard, std::uint64_t sequence)
 {
     const std::lock_guard lock{mutex_};
-    const auto at = followed_.find(shard);
-    if (at != followed_.end())
-        at->second.read = std::max(at->second.read, sequence);
+    const auto log = followed_logs_.find(shard);
+    if (log != followed_logs_.end())
+        log->second.read = std::max(log->second.read, sequence);
 }
 
 void watchers::forget_logs()
 {
     const std::lock_guard lock{mutex_};
-    followed_.clear();
+    followed_logs_.clear();
     for (const auto& [run, waiting] : by_run_)
         waiting->follows_.reset();
 }
@@ -273,7 +273,7 @@ void watchers::stop()
 {
     const std::lock_guard lock{mutex_};
     stopped_ = true;
-    followed_.clear();
+    followed_logs_.clear();
     for (const auto& [run, waiting] : by_run_)
         waiting->fail(make_error_code(errc::not_running));
     by_run_.clear();

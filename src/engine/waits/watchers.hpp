@@ -24,9 +24,10 @@ namespace pawl::engine_detail {
 
 class watchers;
 
-/// Waits for something to happen to a run: private to one caller, gone when it completes.
+/// Waits for an event of a run, on behalf of one caller.
 ///
-/// The caller subscribes first and looks at the stored state then, so that nothing falls between.
+/// The caller adds the watcher first and reads the stored state afterwards, so that no change is
+/// missed in between.
 class watcher : public std::enable_shared_from_this<watcher> {
 public:
     explicit watcher(run_id run = {}) : run_(run) {}
@@ -34,22 +35,22 @@ public:
 
     const run_id& run() const noexcept { return run_; }
 
-    /// True when the transition is what it waits for, or makes that impossible; it then completes.
+    /// Completes and returns true if the transition is the awaited event or makes it impossible.
     virtual bool offer(const transition& committed) = 0;
 
-    /// As offer(), for a transition that another engine committed, or the state as it was read.
+    /// As offer(), for a record that was read or that a transition of another engine left.
     virtual bool offer_record(const record&) { return false; }
 
-    /// Whether that is all that it needs, and asking is not.
+    /// Whether records suffice, so that ask_store() is not needed.
     virtual bool accepts_records() const noexcept { return false; }
 
-    virtual void fail(detail::failure why) = 0;
+    virtual void fail(detail::failure reason) = 0;
 
-    /// Keeps something for as long as it waits: see active_runs::begin_wait().
+    /// Keeps an object alive while the watcher waits: see active_runs::begin_wait().
     void hold(std::shared_ptr<void> held) { held_ = std::move(held); }
 
-    /// Looks at the stored state. Throws what the store throws.
-    virtual boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) = 0;
+    /// Reads the stored state. Throws what the store throws.
+    virtual boost::asio::awaitable<void> ask_store(record_store& store, watchers& all_watchers) = 0;
 
 protected:
     run_id run_;
@@ -57,15 +58,15 @@ protected:
 private:
     friend class watchers;
     std::shared_ptr<void> held_;
-    std::optional<detail::failure> failed_early_; ///< before it was added
-    std::optional<std::uint32_t> follows_;        ///< the shard of another engine's log
-    std::uint64_t seen_ = 0;                      ///< the version of its run that it was told last
+    std::optional<detail::failure> failed_early_; ///< the failure, if it came before add()
+    std::optional<std::uint32_t> follows_;        ///< the shard whose log is read for it
+    std::uint64_t seen_ = 0;                      ///< the newest record version that was offered
 };
 
-/// Waits for a run to reach one of some statuses, or its end.
+/// Waits for a run to reach one of several statuses, or its end.
 class status_watcher final : public watcher {
 public:
-    /// Without `statuses` it waits for the end. Another workflow's run is one that is not there.
+    /// Without `statuses` it waits for the end. A run of another workflow counts as not found.
     status_watcher(boost::asio::any_io_executor executor, std::string workflow, run_id run,
                    std::optional<std::vector<int>> statuses, detail::completion<record> done);
 
@@ -73,15 +74,15 @@ public:
     bool offer_record(const record& current) override;
     bool accepts_records() const noexcept override { return true; }
 
-    /// The same for a record that has been read.
+    /// As offer_record(), without a copy of the record.
     bool offer_read(record&& current);
 
-    void fail(detail::failure why) override;
-    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) override;
+    void fail(detail::failure reason) override;
+    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all_watchers) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
-    /// The associated executor of whoever waits.
+    /// The associated executor of the caller's completion handler.
     boost::asio::any_completion_executor executor() const
     {
         return boost::asio::get_associated_executor(
@@ -91,7 +92,7 @@ public:
 private:
     detail::failure no_run() const;
 
-    /// What the wait ends with when the run stands so; empty: it goes on.
+    /// The result of the wait for a run in this state; empty if the wait continues.
     std::optional<detail::failure> result_at(const record& current) const;
 
     const boost::asio::any_io_executor executor_;
@@ -100,30 +101,30 @@ private:
     std::optional<detail::completion<record>> done_;
 };
 
-/// Waits for a message to be settled. The end of a run settles every message that is left, without
-/// naming it: then the store is asked (see watcher_recheck).
+/// Waits for a message to be settled. The end of a run settles all of its messages without naming
+/// them, so watcher_recheck queries the store then.
 class message_watcher final : public watcher {
 public:
     message_watcher(boost::asio::any_io_executor executor, detail::completion<settlement> done);
 
-    /// Says which message it waits for. Before it is added.
+    /// Sets the message to wait for. To be called before watchers::add().
     void wait_for(run_id run, std::uint64_t message);
 
     std::uint64_t message() const noexcept { return message_; }
 
-    /// Completes instead of being added.
-    void complete_now(detail::failure result, settlement known);
+    /// Completes the wait.
+    void complete(detail::failure result, settlement known);
 
     bool offer(const transition& committed) override;
 
-    /// The same for an outcome that has been read since it was added.
+    /// As offer(), for a settlement that was read from the store.
     bool offer_read(const settlement& known);
-    void fail(detail::failure why) override;
-    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all) override;
+    void fail(detail::failure reason) override;
+    boost::asio::awaitable<void> ask_store(record_store& store, watchers& all_watchers) override;
 
     boost::asio::cancellation_slot slot() const { return done_->get_cancellation_slot(); }
 
-    /// The associated executor of whoever waits.
+    /// The associated executor of the caller's completion handler.
     boost::asio::any_completion_executor executor() const
     {
         return boost::asio::get_associated_executor(
@@ -142,11 +143,11 @@ private:
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class watchers : public std::enable_shared_from_this<watchers> {
 public:
-    /// From now on the watcher is offered each transition of its run. Fails it if the engine has
-    /// stopped.
+    /// Offers the watcher each transition of its run from now on. Fails the watcher if the engine
+    /// has stopped.
     void add(const std::shared_ptr<watcher>& waiting);
 
-    /// As offer(), for a state that was read: `look_at` is called unless the watcher has completed.
+    /// Calls the watcher's offer_read() unless the watcher has completed.
     template <class Watcher, class State>
     void offer_read(Watcher& waiting, State&& state)
     {
@@ -155,38 +156,40 @@ public:
             erase(waiting);
     }
 
-    /// Completes a watcher with an error, unless it has completed; if it has not been added yet,
-    /// then at that moment.
-    void fail(const std::shared_ptr<watcher>& waiting, detail::failure why);
+    /// Completes a watcher with an error, unless it has completed. A watcher that has not been
+    /// added completes in add().
+    void fail(const std::shared_ptr<watcher>& waiting, detail::failure reason);
 
     void offer_transition(const transition& change);
 
-    /// Those that wait for something of this run.
+    /// The watchers of the run.
     std::vector<std::shared_ptr<watcher>> find(run_id run);
 
-    /// Tells the watcher a state of its run, unless it was told a later one.
-    void offer_record(watcher& waiting, const record& state);
+    /// Offers the watcher a record of its run, unless a later one was offered before.
+    void offer_record(watcher& waiting, const record& current);
 
-    /// Tells the watcher the state of its run as it was read for it, whatever it was told before:
-    /// the store may have gone back.
-    void offer_present_record(watcher& waiting, const record& state);
+    /// Offers the watcher the present record of its run, even if a later version was offered
+    /// before: the store may have gone back.
+    void offer_present_record(watcher& waiting, const record& current);
 
-    /// The version of its run that the watcher was told last; 0 before the first.
+    /// The newest version that was offered to the watcher; 0: none.
     std::uint64_t seen_version(const watcher& waiting);
 
-    /// The watcher's run is another engine's: the shard's log is read for it after `sequence`.
+    /// Marks the watcher's run as driven by another engine: the shard's log is read for the
+    /// watcher, after `sequence`.
     void follow_log(watcher& waiting, std::uint32_t shard, std::uint64_t sequence);
 
-    /// The shards whose logs are read for a watcher, and how far each has been read.
+    /// The shards whose logs are read for watchers, with the position in each log.
     std::map<std::uint32_t, std::uint64_t> followed_logs();
 
-    /// The shard's log has been read so far.
+    /// The shard's log has been read up to `sequence`.
     void note_log_read(std::uint32_t shard, std::uint64_t sequence);
 
-    /// Discards the positions in the logs: nobody follows a log until follow() is called again.
+    /// Discards the positions in the logs: no watcher follows a log until follow_log() is called
+    /// again.
     void forget_logs();
 
-    /// Those whose runs have been this engine's so far, or are not known yet.
+    /// The watchers that follow no log: this engine drives their runs, or the owner is unknown.
     std::vector<std::shared_ptr<watcher>> find_not_following();
 
     void stop();
@@ -201,11 +204,11 @@ private:
     bool contains(const watcher& waiting) const;
     void erase(const watcher& waiting);
 
-    std::atomic<std::size_t> count_{0}; ///< so that a commit that nobody waits for takes no lock
+    std::atomic<std::size_t> count_{0}; ///< saves commits without watchers the lock
     std::mutex mutex_;
     bool stopped_ = false;
     std::unordered_multimap<run_id, std::shared_ptr<watcher>> by_run_;
-    std::map<std::uint32_t, followed_log> followed_; ///< by shard
+    std::map<std::uint32_t, followed_log> followed_logs_; ///< by shard
 };
 
 } // namespace pawl::engine_detail
