@@ -393,31 +393,31 @@ BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_ou
     BOOST_TEST((list.first()->run == position(8).id));
 }
 
-BOOST_AUTO_TEST_CASE(a_line_for_a_permit_is_in_due_order_and_refilled_where_it_stopped)
+BOOST_AUTO_TEST_CASE(a_queue_for_a_slot_is_in_due_order_and_refilled_where_it_stopped)
 {
-    pawl::engine_detail::concurrency_limiter line{1, 2};
-    BOOST_TEST(line.acquire_or_wait(0, position(1)));
+    pawl::engine_detail::concurrency_limiter queue{1, 2};
+    BOOST_TEST(queue.acquire_or_wait(0, position(1)));
     for (const int at : {4, 3, 2, 5}) // two find room, the earliest
-        BOOST_TEST(!line.acquire_or_wait(0, position(at)));
-    BOOST_TEST((line.release() == position(2).id));
-    const auto from = line.refill_from();
+        BOOST_TEST(!queue.acquire_or_wait(0, position(at)));
+    BOOST_TEST((queue.release() == position(2).id));
+    const auto from = queue.refill_from();
     BOOST_REQUIRE(from.has_value());
     BOOST_TEST((from->from == position(4)));
-    BOOST_TEST(from->room == 1u);
-    BOOST_TEST(line.refill(0, position(4)).has_value());
-    BOOST_TEST(!line.refill(0, position(5)).has_value()); // full
-    BOOST_TEST(!line.acquire_or_wait(0, position(6)));    // meanwhile
-    line.refilled(0, position(5));
-    BOOST_TEST((line.release() == position(3).id));
-    BOOST_TEST((line.refill_from()->from == position(5)));
-    BOOST_TEST(line.refill(0, position(5)).has_value());
-    line.refilled(0, std::nullopt);
-    BOOST_TEST(!line.refill_from().has_value());
-    BOOST_TEST((line.release() == position(4).id));
-    BOOST_TEST((line.release() == position(5).id));
-    BOOST_TEST(!line.release().has_value());
-    BOOST_TEST(line.try_acquire());
-    BOOST_TEST(!line.try_acquire());
+    BOOST_TEST(from->free == 1u);
+    BOOST_TEST(queue.refill(0, position(4)).has_value());
+    BOOST_TEST(!queue.refill(0, position(5)).has_value()); // full
+    BOOST_TEST(!queue.acquire_or_wait(0, position(6)));    // during the read
+    queue.end_refill(0, position(5));
+    BOOST_TEST((queue.release() == position(3).id));
+    BOOST_TEST((queue.refill_from()->from == position(5)));
+    BOOST_TEST(queue.refill(0, position(5)).has_value());
+    queue.end_refill(0, std::nullopt);
+    BOOST_TEST(!queue.refill_from().has_value());
+    BOOST_TEST((queue.release() == position(4).id));
+    BOOST_TEST((queue.release() == position(5).id));
+    BOOST_TEST(!queue.release().has_value());
+    BOOST_TEST(queue.try_acquire());
+    BOOST_TEST(!queue.try_acquire());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -144,7 +144,7 @@ run_id engine_core::begin_run(const apply_result& stored, pending_commit& item,
     if (!wake_at)
         return id;
     if (*wake_at > shared_.clock.now())
-        scanner_->due_at(shard, *wake_at);
+        scanner_->scan_from(shard, *wake_at);
     else
         scanner_->admit_run(std::move(begun), noted.since(), inside_call);
     return id;

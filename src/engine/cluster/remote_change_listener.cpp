@@ -76,7 +76,7 @@ void remote_change_listener::hear(std::span<const shard_change> news)
         if (each.due == time_point::min())
             gap_ = true;
         if (each.due)
-            shared_.due->due_at(each.shard, *each.due);
+            shared_.due->scan_from(each.shard, *each.due);
         if (shared_.owns(each.shard))
             committed_(each.shard);
         fresh_[each.shard] = true;
@@ -139,7 +139,7 @@ void remote_change_listener::look_without_news()
         if (all)
             shared_.due->rescan_shard(shard);
         else
-            shared_.due->rescan_since(shard, since);
+            shared_.due->scan_from(shard, since);
         if (shared_.owns(shard))
             committed_(shard);
         readers_->tell(shard);

@@ -334,7 +334,7 @@ bool activation::end()
     if (!shared_.active->retire(*this))
         return false;
     if (record_.wake_at)
-        shared_.due->due_at(shared_.shard_of(record_), *record_.wake_at);
+        shared_.due->scan_from(shared_.shard_of(record_), *record_.wake_at);
     return true;
 }
 

@@ -12,27 +12,27 @@
 
 namespace pawl::engine_detail {
 
-/// Ends when its handler's wait does, or is given up.
+/// Exists while a handler waits.
 class active_runs::handler_wait {
 public:
-    handler_wait(active_runs& all, std::weak_ptr<activation> of, std::uint64_t handler)
-        : all_(all), of_(std::move(of)), handler_(handler)
+    handler_wait(active_runs& runs, std::weak_ptr<activation> holder, std::uint64_t handler)
+        : runs_(runs), holder_(std::move(holder)), handler_(handler)
     {
     }
 
     ~handler_wait()
     {
-        // An activation that lives keeps the engine alive.
-        if (const auto alive = of_.lock())
-            all_.end_wait(*alive, handler_);
+        // An activation keeps the engine alive.
+        if (const auto alive = holder_.lock())
+            runs_.end_wait(*alive, handler_);
     }
 
     handler_wait(const handler_wait&) = delete;
     handler_wait& operator=(const handler_wait&) = delete;
 
 private:
-    active_runs& all_;
-    const std::weak_ptr<activation> of_;
+    active_runs& runs_;
+    const std::weak_ptr<activation> holder_;
     const std::uint64_t handler_;
 };
 
@@ -47,13 +47,13 @@ bool active_runs::is_urgent(const record& current, time_point now)
 active_runs::begin_result active_runs::begin(record current, std::uint64_t noted, bool inside_call,
                                              bool has_turn)
 {
-    // One that was stored while the engine drains runs after the next start, here or elsewhere.
+    // A run that was stored while the engine drains runs after the next start, here or elsewhere.
     if (!shared_.owns(shared_.shard_of(current)) || shared_.stopping)
         return begin_result::not_owner;
     const auto id = current.id;
     const auto inbox_last = current.inbox_last;
     const bool urgent = !has_turn && is_urgent(current, shared_.clock.now());
-    const auto how = urgent ? admission::urgent : admission::step;
+    const auto kind = urgent ? admission::urgent : admission::step;
     std::optional<record> known{std::move(current)};
     std::shared_ptr<activation> active;
     {
@@ -61,23 +61,23 @@ active_runs::begin_result active_runs::begin(record current, std::uint64_t noted
         const auto end = ended_.find(id);
         if (noted < forgotten_ || (end != ended_.end() && end->second > noted))
             known.reset();
-        const auto left = passed_over_.find(id);
-        if (left != passed_over_.end()) {
+        const auto until = passed_over_.find(id);
+        if (until != passed_over_.end()) {
             const auto now = shared_.clock.now();
-            // A clock that was set back must not put it off.
-            if (left->second > now && left->second <= now + too_old_pause)
+            // A clock that was set back must not delay the run.
+            if (until->second > now && until->second <= now + too_old_pause)
                 return begin_result::passed_over;
-            passed_over_.erase(left);
+            passed_over_.erase(until);
         }
-        if (const auto at = runs_.find(id); at != runs_.end())
-            active = at->second;
+        if (const auto found = runs_.find(id); found != runs_.end())
+            active = found->second;
     }
     if (active) {
         active->look_at_inbox(inbox_last);
         return begin_result::already_active;
     }
     const auto fresh = std::make_shared<activation>(shared_, id, std::move(known));
-    const auto result = admit(fresh, how);
+    const auto result = admit(fresh, kind);
     if (result != begin_result::yes)
         return result;
     if (inside_call)
@@ -98,7 +98,7 @@ active_runs::begin_result active_runs::begin_urgent(run_id run)
 }
 
 active_runs::begin_result active_runs::admit(const std::shared_ptr<activation>& fresh,
-                                             admission how)
+                                             admission kind)
 {
     {
         const std::lock_guard lock{mutex_};
@@ -106,9 +106,9 @@ active_runs::begin_result active_runs::admit(const std::shared_ptr<activation>& 
             return begin_result::already_active;
         const bool step_is_free = taken_.steps < shared_.max_active_runs;
         auto wanted = place::step;
-        if (how == admission::urgent && taken_.urgent < shared_.urgent_runs)
+        if (kind == admission::urgent && taken_.urgent < shared_.urgent_runs)
             wanted = place::urgent;
-        else if (how != admission::granted && !step_is_free)
+        else if (kind != admission::granted && !step_is_free)
             return begin_result::full;
         runs_.emplace(fresh->id(), fresh);
         take_place(*fresh, wanted);
@@ -136,16 +136,16 @@ void active_runs::release_place(activation& holder)
     taken_.freed_urgent += held == place::urgent;
 }
 
-bool active_runs::take_step_place(activation& of)
+bool active_runs::take_step_place(activation& holder)
 {
-    if (of.place_ == place::step)
+    if (holder.place_ == place::step)
         return true;
     {
         const std::lock_guard lock{mutex_};
         if (taken_.steps >= shared_.max_active_runs || shared_.due->runs_wait())
             return false;
-        release_place(of);
-        take_place(of, place::step);
+        release_place(holder);
+        take_place(holder, place::step);
     }
     shared_.due->notify_place_freed();
     return true;
@@ -153,76 +153,77 @@ bool active_runs::take_step_place(activation& of)
 
 std::shared_ptr<void> active_runs::begin_wait(const boost::asio::any_completion_executor& executor)
 {
-    const auto* const handlers = executor.target<run_worker_executor>();
-    if (!handlers || !handlers->running_in_this_thread())
+    const auto* const strand = executor.target<run_worker_executor>();
+    if (!strand || !strand->running_in_this_thread())
         return nullptr;
     std::shared_ptr<void> wait;
     {
         const std::lock_guard lock{mutex_};
-        const auto known = workers_.find(handlers->of());
-        const auto found = known == workers_.end() ? nullptr : known->second.lock();
-        if (!found || !found->has(*handlers) || !found->at_work())
+        const auto known = workers_.find(strand->worker());
+        const auto worker = known == workers_.end() ? nullptr : known->second.lock();
+        if (!worker || !worker->has_executor(*strand) || !worker->at_work())
             return nullptr;
-        auto& of = *found->at_work();
-        const auto active = runs_.find(of.id());
-        if (active == runs_.end() || active->second.get() != &of)
+        auto& holder = *worker->at_work();
+        const auto active = runs_.find(holder.id());
+        if (active == runs_.end() || active->second.get() != &holder)
             return nullptr;
-        if (of.waits_ == 0 && taken_.waiting >= shared_.max_waiting_handlers)
+        if (holder.waits_ == 0 && taken_.waiting >= shared_.max_waiting_handlers)
             return nullptr;
-        if (of.waits_++ == 0) {
-            release_place(of);
-            take_place(of, place::waiting);
+        if (holder.waits_++ == 0) {
+            release_place(holder);
+            take_place(holder, place::waiting);
         }
-        wait = std::make_shared<handler_wait>(*this, of.weak_from_this(), of.handler_waits_);
+        wait =
+            std::make_shared<handler_wait>(*this, holder.weak_from_this(), holder.handler_waits_);
     }
     shared_.due->notify_place_freed();
     return wait;
 }
 
-/// It goes on at once, as others may depend on it; until one of them ends there may be a few more
-/// than there are places.
-void active_runs::end_wait(activation& of, std::uint64_t handler)
+/// The handler continues at once, because other runs may depend on it. Until a handler ends, more
+/// places may be taken than exist.
+void active_runs::end_wait(activation& holder, std::uint64_t handler)
 {
     const std::lock_guard lock{mutex_};
-    if (of.handler_waits_ != handler || of.waits_ == 0 || --of.waits_ > 0)
+    if (holder.handler_waits_ != handler || holder.waits_ == 0 || --holder.waits_ > 0)
         return;
-    if (of.place_ == place::waiting) {
-        release_place(of);
-        take_place(of, place::step);
+    if (holder.place_ == place::waiting) {
+        release_place(holder);
+        take_place(holder, place::step);
     }
 }
 
-void active_runs::stop_waiting(activation& of)
+void active_runs::stop_waiting(activation& holder)
 {
     const std::lock_guard lock{mutex_};
-    ++of.handler_waits_;
-    of.waits_ = 0;
-    if (of.place_ == place::waiting) {
-        release_place(of);
-        take_place(of, place::step);
+    ++holder.handler_waits_;
+    holder.waits_ = 0;
+    if (holder.place_ == place::waiting) {
+        release_place(holder);
+        take_place(holder, place::step);
     }
 }
 
 std::shared_ptr<run_worker> active_runs::take_worker()
 {
     if (resting_.empty()) {
-        auto made = std::make_shared<run_worker>(shared_);
-        workers_[made.get()] = made;
-        return made;
+        auto worker = std::make_shared<run_worker>(shared_);
+        workers_[worker.get()] = worker;
+        return worker;
     }
-    auto last = std::move(resting_.back()); // it is warmest
+    auto last = std::move(resting_.back()); // the one most likely in the CPU's caches
     resting_.pop_back();
     return last;
 }
 
-bool active_runs::rest_worker(std::shared_ptr<run_worker> free)
+bool active_runs::rest_worker(std::shared_ptr<run_worker> idle)
 {
     const std::lock_guard lock{mutex_};
     if (shared_.stopping || resting_.size() >= max_resting) {
-        workers_.erase(free.get());
+        workers_.erase(idle.get());
         return false;
     }
-    resting_.push_back(std::move(free));
+    resting_.push_back(std::move(idle));
     return true;
 }
 
@@ -233,31 +234,31 @@ void active_runs::stop()
         const std::lock_guard lock{mutex_};
         resting.swap(resting_);
     }
-    for (const auto& each : resting)
-        each->end();
+    for (const auto& worker : resting)
+        worker->end_coroutine();
 }
 
-bool active_runs::begin_granted(run_id run, concurrency_limiter& granted)
+bool active_runs::begin_granted(run_id run, concurrency_limiter& limiter)
 {
     const auto fresh =
-        std::make_shared<activation>(shared_, run, std::nullopt, std::nullopt, &granted);
-    // It waited in line instead of in memory, so it may come in even now.
+        std::make_shared<activation>(shared_, run, std::nullopt, std::nullopt, &limiter);
+    // It waited in the queue and not in memory, so it begins even if all places are taken.
     if (admit(fresh, admission::granted) != begin_result::yes)
         return false;
-    // Not in this call: it may have nothing to do and pass the permit on in its turn, and so on.
+    // Not in this call, which would recurse if each run had nothing to do and released its slot.
     fresh->worker_->drive_later(fresh);
     return true;
 }
 
-void active_runs::release_slot(concurrency_limiter& permit)
+void active_runs::release_slot(concurrency_limiter& limiter)
 {
     while (!shared_.stopping) {
-        const auto granted = permit.release();
-        // One that is active already will ask for a permit by itself, if it still needs one.
-        if (!granted || begin_granted(*granted, permit))
+        const auto granted = limiter.release();
+        // A run that is active asks for a slot itself if it still needs one.
+        if (!granted || begin_granted(*granted, limiter))
             break;
     }
-    shared_.due->notify_slot_released(permit);
+    shared_.due->notify_slot_released(limiter);
 }
 
 bool active_runs::post_messages(run_id run, std::vector<message> stored)
@@ -265,12 +266,12 @@ bool active_runs::post_messages(run_id run, std::vector<message> stored)
     std::shared_ptr<activation> receiver;
     {
         const std::lock_guard lock{mutex_};
-        const auto at = runs_.find(run);
-        if (at == runs_.end())
+        const auto found = runs_.find(run);
+        if (found == runs_.end())
             return false;
-        receiver = at->second;
-        for (auto& each : stored)
-            receiver->mail_.arrived.push_back(std::move(each));
+        receiver = found->second;
+        for (auto& arrived : stored)
+            receiver->mail_.arrived.push_back(std::move(arrived));
         receiver->has_mail_ = true;
         receiver->serves_messages_ = receiver->serves_messages_ || shared_.stopping;
     }
@@ -278,53 +279,53 @@ bool active_runs::post_messages(run_id run, std::vector<message> stored)
     return true;
 }
 
-void active_runs::deliver(const record& of, const message& stored)
+void active_runs::deliver(const record& run, const message& stored)
 {
-    const auto shard = shared_.shard_of(of);
-    // A run may be begun between the two, maybe before the message was stored.
-    while (!post_messages(of.id, {stored})) {
-        // Its engine is told by the store.
+    const auto shard = shared_.shard_of(run);
+    // Between the two calls another activation may begin, with an inbox that lacks the message.
+    while (!post_messages(run.id, {stored})) {
+        // The store notifies the engine that owns the shard.
         if (!shared_.owns(shard))
             return;
-        // The record has changed by the delivery, so the activation reads it anew.
-        const auto result = begin_urgent(of.id);
+        // The delivery has changed the record, so the activation reads it again.
+        const auto result = begin_urgent(run.id);
         if (result == begin_result::full)
-            shared_.due->wake_run(shard, of.id, shared_.clock.now());
+            shared_.due->wake_run(shard, run.id, shared_.clock.now());
         if (result != begin_result::already_active)
             return;
     }
 }
 
-bool active_runs::show_record(run_id run, const std::shared_ptr<watcher>& to)
+bool active_runs::show_record(run_id run, const std::shared_ptr<watcher>& target)
 {
     std::shared_ptr<activation> known;
     {
         const std::lock_guard lock{mutex_};
-        const auto at = runs_.find(run);
-        if (at == runs_.end())
+        const auto found = runs_.find(run);
+        if (found == runs_.end())
             return false;
-        known = at->second;
+        known = found->second;
     }
-    known->show(to);
+    known->show(target);
     return true;
 }
 
 bool active_runs::invalidate_inbox(run_id run)
 {
     const std::lock_guard lock{mutex_};
-    const auto at = runs_.find(run);
-    if (at == runs_.end())
+    const auto found = runs_.find(run);
+    if (found == runs_.end())
         return false;
-    at->second->mail_.unsure = true;
-    at->second->has_mail_ = true;
+    found->second->mail_.unsure = true;
+    found->second->has_mail_ = true;
     return true;
 }
 
-active_runs::inbox_delta active_runs::drain_inbox_delta(activation& of)
+active_runs::inbox_delta active_runs::drain_inbox_delta(activation& receiver)
 {
     const std::lock_guard lock{mutex_};
-    of.has_mail_ = false;
-    return std::exchange(of.mail_, {});
+    receiver.has_mail_ = false;
+    return std::exchange(receiver.mail_, {});
 }
 
 bool active_runs::retire(activation& ending)
@@ -335,7 +336,7 @@ bool active_runs::retire(activation& ending)
             return false;
         erase(ending);
     }
-    erased();
+    shared_.due->notify_place_freed();
     return true;
 }
 
@@ -345,7 +346,7 @@ void active_runs::remove(activation& ending)
         const std::lock_guard lock{mutex_};
         erase(ending);
     }
-    erased();
+    shared_.due->notify_place_freed();
 }
 
 void active_runs::pass_over_until(run_id run, time_point until)
@@ -394,11 +395,6 @@ void active_runs::erase(activation& ending)
         return;
     }
     ended_[ending.id()] = ends_;
-}
-
-void active_runs::erased()
-{
-    shared_.due->notify_place_freed();
 }
 
 void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)

@@ -21,13 +21,13 @@ class activation;
 class run_worker;
 class run_worker_executor;
 
-/// The runs that are in memory: at most one activation of each.
+/// The runs in memory: at most one activation of each.
 ///
-/// Each of them has a place. There are `max_active_runs` places for steps, and a reserve of
-/// `urgent_runs` for what must not wait behind steps: messages, passed deadlines, ends of pauses. A
-/// run of the reserve takes a place for steps before it begins one, or ends and waits in the store.
-/// A handler that waits for another run or for an answer, through a client of this engine, gives
-/// its place to others until the wait ends.
+/// Each activation has a place. There are `max_active_runs` places for steps, and a reserve of
+/// `urgent_runs` places for work that must not wait behind steps: messages, passed deadlines and
+/// ends of pauses. A run of the reserve takes a place for steps before it starts a step, or ends
+/// and waits in the store. A handler that waits for another run or for an answer, through a client
+/// of this engine, releases its place until the wait ends.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -41,83 +41,89 @@ public:
         none,
         step,    ///< one of max_active_runs
         urgent,  ///< one of the reserve
-        waiting, ///< its handler waits; it has no place
+        waiting, ///< no place, because its handler waits
     };
 
-    /// Activates a run that is due, and whose record has just been read or written. If an
-    /// activation of it has ended since `noted`, the record may be older than what that one stored,
-    /// and is read again. One that is active already is told of messages that it does not know.
+    /// Activates a run that is due and whose record has just been read or written. If an activation
+    /// of the run has ended since `noted`, the record may be outdated, and the new activation reads
+    /// it again. If the run is active, its activation reads messages that it does not know.
     ///
-    /// With `has_turn` it has waited for a place for steps, and it is its turn: it gets such a
-    /// place though it has something urgent to do, since a step may follow.
+    /// @param inside_call the first step must not run inside this call.
+    /// @param has_turn the run has waited for a place for steps. It gets one even if it has urgent
+    ///     work, because a step may follow.
     begin_result begin(record current, std::uint64_t noted, bool inside_call,
                        bool has_turn = false);
 
-    /// Activates a run that has something urgent to do, by its id.
+    /// Activates a run that has urgent work, by its id.
     begin_result begin_urgent(run_id run);
 
-    /// Whether the run has something to do that does not wait behind steps.
+    /// Whether the run has work that does not wait behind steps.
     static bool is_urgent(const record& current, time_point now);
 
-    /// The run needs a newer program: begin() passes it over until then.
+    /// Makes begin() pass the run over until that time, because it needs a newer program.
     void pass_over_until(run_id run, time_point until);
 
-    /// How many runs are passed over for that.
+    /// The number of runs that begin() passes over.
     std::size_t count_passed_over() const;
 
-    /// From now on, until forget_ends(), remembers which activations end: called before records are
-    /// read or written for begin(), which gets the result. May be called several times.
+    /// Records which activations end, until forget_ends(). To be called before records for begin()
+    /// are read or written; begin() gets the result. Calls may overlap.
     std::uint64_t note_ends();
     void forget_ends();
 
-    /// Activates a run that waited for a permit of `granted`, which is now its own. False when it
-    /// is active already; then the permit is still the caller's.
-    bool begin_granted(run_id run, concurrency_limiter& granted);
+    /// Activates a run that waited for a slot of the limiter, and gives it the caller's slot.
+    /// Returns false if the run is active; then the caller keeps the slot.
+    bool begin_granted(run_id run, concurrency_limiter& limiter);
 
-    /// Gives a permit back, and activates the run that gets it next.
-    void release_slot(concurrency_limiter& permit);
+    /// Releases a slot, and activates the run that gets it next.
+    void release_slot(concurrency_limiter& limiter);
 
-    /// Takes a place for steps, unless the activation has one. False when none is free, or others
-    /// wait for one. On the activation's strand.
-    bool take_step_place(activation& of);
+    /// Takes a place for steps, unless the activation has one. Returns false if none is free or
+    /// other runs wait for one. On the activation's strand.
+    bool take_step_place(activation& holder);
 
-    /// A handler of the executor's run begins to wait for something of this engine's, until the
-    /// result is destroyed. Null when the executor is not a handler's.
+    /// Marks a handler as waiting for this engine until the result is destroyed. Null if the
+    /// executor does not belong to a handler.
     std::shared_ptr<void> begin_wait(const boost::asio::any_completion_executor& executor);
 
-    /// The handler has ended, whatever it still waited for. On the activation's strand.
-    void stop_waiting(activation& of);
+    /// Ends all waits of the activation's handler, which has ended. On the activation's strand.
+    void stop_waiting(activation& holder);
 
-    /// Hands a message that has been stored to its run: into the present activation's mail, or by
-    /// activating it, never inside this call. `of` is the run's record, not necessarily the newest.
-    void deliver(const record& of, const message& stored);
+    /// Hands a stored message to its run: to the present activation, or to a new one, which does
+    /// not run inside this call.
+    ///
+    /// @param run the record of the run, not necessarily the newest.
+    void deliver(const record& run, const message& stored);
 
-    /// Puts messages into the mail of the run's activation; false when it has none.
+    /// Hands stored messages to the activation of the run. Returns false if the run is not active.
     bool post_messages(run_id run, std::vector<message> stored);
 
-    /// Has an activation of the run tell the watcher, which has been added, how the run stands.
-    /// False when there is none. From inside the task scope, for whose place it takes over.
-    bool show_record(run_id run, const std::shared_ptr<watcher>& to);
+    /// Makes the activation of the run offer its record to the watcher, which has been added.
+    /// Returns false if the run is not active. To be called inside the task scope, whose entry it
+    /// takes over.
+    bool show_record(run_id run, const std::shared_ptr<watcher>& target);
 
-    /// A message may have been stored for this run, without an answer: its activation, if there is
-    /// one, reads the inbox again. False when there is none.
+    /// Makes the activation of the run read its inbox again, because the result of storing a
+    /// message is unknown. Returns false if the run is not active.
     bool invalidate_inbox(run_id run);
 
+    /// The messages that an activation has not taken over yet.
     struct inbox_delta {
         std::vector<message> arrived;
-        bool unsure = false; ///< the inbox may hold more than that
+        bool unsure = false; ///< the stored inbox may have more messages
     };
 
-    /// Takes the activation's mail.
-    inbox_delta drain_inbox_delta(activation& of);
+    /// Returns the activation's inbox delta and empties it.
+    inbox_delta drain_inbox_delta(activation& receiver);
 
-    /// Ends an activation, unless mail has come for it. After true, another one may begin.
+    /// Removes an activation, unless messages have arrived for it. Returns true if it was removed;
+    /// then another activation of the run may begin.
     bool retire(activation& ending);
 
-    /// Ends an activation whatever mail there is (it is in the store).
+    /// Removes an activation, even if messages have arrived for it: the store has them.
     void remove(activation& ending);
 
-    /// Puts a fresh activation in the place of one that does not react to cancellation.
+    /// Replaces an activation whose handler ignores its cancellation.
     void replace(activation& stuck, std::shared_ptr<activation> fresh);
 
     /// Cancels every running handler.
@@ -126,16 +132,16 @@ public:
     /// Cancels the running handlers of runs whose shards the engine no longer has.
     void check_ownership();
 
-    /// Whether a run of the shard, or one of which that is not known yet, is active.
+    /// Whether a run of the shard is active. A run whose shard is not known yet counts.
     bool any_in(std::uint32_t shard) const;
 
-    /// Whether the caller runs on the strand of an active run: it is its handler.
+    /// Whether the caller runs on the strand of an active run, which means inside its handler.
     bool run_here() const;
 
-    /// Keeps a run_worker whose activation has ended for the next one; false when it is to end.
-    bool rest_worker(std::shared_ptr<run_worker> free);
+    /// Keeps an idle run_worker for the next activation. Returns false if it must end.
+    bool rest_worker(std::shared_ptr<run_worker> idle);
 
-    /// Lets the resting drivers go. After context::stopping has been set.
+    /// Ends the resting workers. To be called after context::stopping has been set.
     void stop();
 
     std::size_t size() const;
@@ -143,12 +149,12 @@ public:
 
     struct occupancy {
         std::size_t free = 0;    ///< places for steps
-        std::size_t steps = 0;   ///< taken
-        std::size_t urgent = 0;  ///< of the reserve, taken
+        std::size_t steps = 0;   ///< taken places for steps
+        std::size_t urgent = 0;  ///< taken places of the reserve
         std::size_t waiting = 0; ///< handlers that wait and have no place
         bool reserve_is_full = false;
-        std::uint64_t freed = 0;        ///< places for steps that became free so far
-        std::uint64_t freed_urgent = 0; ///< of the reserve
+        std::uint64_t freed = 0;        ///< counts releases of places for steps
+        std::uint64_t freed_urgent = 0; ///< counts releases of places of the reserve
     };
 
     occupancy places() const;
@@ -158,25 +164,23 @@ public:
 private:
     class handler_wait;
 
-    /// So many rest at most: those of a large batch, whose runs end together as others begin.
+    /// Enough for a large batch, whose runs end while other runs begin.
     static constexpr std::size_t max_resting = 1'024;
 
-    /// Of so many runs at most it is remembered that they need a newer program; the others are
-    /// tried again with each look at what is due.
+    /// Further runs that need a newer program are tried again in each scan of due runs.
     static constexpr std::size_t max_passed_over = 65'536;
 
-    /// Ends that are remembered at most. Past it, whoever noted before reads its records again.
+    /// Past this number of recorded ends, earlier callers of note_ends() read their records again.
     static constexpr std::size_t max_ends = 4'096;
 
     enum class admission { step, urgent, granted };
 
-    begin_result admit(const std::shared_ptr<activation>& fresh, admission how);
+    begin_result admit(const std::shared_ptr<activation>& fresh, admission kind);
     void take_place(activation& holder, place wanted);
     void release_place(activation& holder);
     std::shared_ptr<run_worker> take_worker();
-    void end_wait(activation& of, std::uint64_t handler);
+    void end_wait(activation& holder, std::uint64_t handler);
     void erase(activation& ending);
-    void erased();
 
     context& shared_;
     mutable std::mutex mutex_;
@@ -187,17 +191,17 @@ private:
 
     std::unordered_map<run_id, time_point> passed_over_;
 
-    std::size_t noting_ = 0;
+    std::size_t noting_ = 0;                          ///< calls of note_ends() to be undone
     std::uint64_t ends_ = 0;                          ///< counts ends
     std::uint64_t forgotten_ = 0;                     ///< ends up to this one are not in ended_
-    std::unordered_map<run_id, std::uint64_t> ended_; ///< while noting_
+    std::unordered_map<run_id, std::uint64_t> ended_; ///< the last end of each run, while noting
 };
 
-/// active_runs::note_ends() for as long as it lives.
+/// Calls active_runs::note_ends(), and forget_ends() when it is destroyed.
 class noted_ends {
 public:
-    explicit noted_ends(active_runs& all) : all_(all), since_(all.note_ends()) {}
-    ~noted_ends() { all_.forget_ends(); }
+    explicit noted_ends(active_runs& runs) : runs_(runs), since_(runs.note_ends()) {}
+    ~noted_ends() { runs_.forget_ends(); }
 
     noted_ends(const noted_ends&) = delete;
     noted_ends& operator=(const noted_ends&) = delete;
@@ -205,7 +209,7 @@ public:
     std::uint64_t since() const noexcept { return since_; }
 
 private:
-    active_runs& all_;
+    active_runs& runs_;
     const std::uint64_t since_;
 };
 

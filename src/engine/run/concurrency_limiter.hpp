@@ -14,77 +14,76 @@
 
 namespace pawl::engine_detail {
 
-/// Permits for the attempts of one step that may run at a time, with a line of runs that wait for
-/// one, in the order in which they became due.
+/// Limits the number of concurrent attempts of one step. Runs that wait for a slot form a queue, in
+/// the order in which they became due.
 ///
-/// Runs wait by id, not in memory. The line is bounded: of the runs that do not fit, the limiter
-/// keeps one position per shard, from which due_scanner reads on when the line is short. So a long
-/// backlog is read once.
+/// The queue holds ids and is bounded: for the runs that do not fit, the limiter keeps one position
+/// per shard, from which due_scanner reads more runs when the queue is short. So a long backlog is
+/// read once.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class concurrency_limiter {
 public:
-    concurrency_limiter(std::size_t permits, std::size_t max_waiting)
-        : free_(permits), max_waiting_(max_waiting)
+    concurrency_limiter(std::size_t slots, std::size_t max_waiting)
+        : free_(slots), max_waiting_(max_waiting)
     {
     }
 
-    /// Takes a permit unless none is free or runs wait for it.
+    /// Takes a slot unless none is free or runs wait for one.
     bool try_acquire();
 
-    /// Takes a permit, or joins the line (once) and returns false. A run that the line has no room
-    /// for is remembered by its position. `position` is where the store has the run.
+    /// Takes a slot, or adds the run to the queue and returns false. If the queue is full, the
+    /// limiter keeps the position only. `position` is the run's position among the due runs.
     bool acquire_or_wait(std::uint32_t shard, const due_position& position);
 
-    /// Gives a permit back. The permit has gone to the run that is returned, which the caller
-    /// wakes.
+    /// Releases a slot. If it returns a run, that run has got the slot, and the caller wakes it.
     std::optional<run_id> release();
 
-    /// Joins the line, unless a permit is free: then false.
+    /// Adds the run to the queue, unless a slot is free: then returns false.
     bool wait_for_slot(std::uint32_t shard, const due_position& position);
 
-    struct refill_place {
+    struct refill_request {
         std::uint32_t shard = 0;
         due_position from;
-        std::size_t room = 0; ///< of the line
+        std::size_t free = 0; ///< how many runs fit into the queue
     };
 
-    /// Where runs of the line are to be read from; empty while the line is long or holds all.
-    std::optional<refill_place> refill_from();
+    /// From where to read runs for the queue; empty while the queue is long or complete.
+    std::optional<refill_request> refill_from();
 
-    /// Whether that has something.
+    /// Whether refill_from() returns a request.
     bool is_short() const;
 
-    /// As acquire_or_wait(), for a run that was read from refill_from(): it does not wait behind
-    /// those of its shard that are still to be read. Empty when the line is full, or runs of other
-    /// shards have waited longer; the run is remembered then.
+    /// As acquire_or_wait(), for a run that was read because of refill_from(). It does not wait
+    /// behind unread runs of its shard. Empty if the queue is full or runs of other shards have
+    /// waited longer; the caller then passes the position to end_refill().
     std::optional<bool> refill(std::uint32_t shard, const due_position& position);
 
-    /// The runs of the shard up to `next` have been read; empty: all.
-    void refilled(std::uint32_t shard, std::optional<due_position> next);
+    /// The runs of the shard before `next` have been read; empty: all of them.
+    void end_refill(std::uint32_t shard, std::optional<due_position> next);
 
-    /// The shard is no longer the engine's.
+    /// The engine no longer owns the shard.
     void forget_shard(std::uint32_t shard);
 
-    /// The earliest run that waits; empty when none does.
-    std::optional<due_position> first() const;
+    /// The earliest waiting run; empty if none waits.
+    std::optional<due_position> first_waiting() const;
 
 private:
-    bool take_free();
+    bool take_free_slot();
     void add(std::uint32_t shard, const due_position& position);
-    void join(std::uint32_t shard, const due_position& position);
-    void turn_away(std::uint32_t shard, const due_position& position);
+    void enqueue(std::uint32_t shard, const due_position& position);
+    void add_overflow(std::uint32_t shard, const due_position& position);
 
     mutable std::mutex mutex_;
     std::size_t free_;
     const std::size_t max_waiting_;
-    std::set<std::pair<due_position, std::uint32_t>> line_;
-    std::unordered_map<run_id, std::pair<due_position, std::uint32_t>> in_line_;
-    std::map<std::uint32_t, due_position> turned_away_; ///< by shard: the earliest
+    std::set<std::pair<due_position, std::uint32_t>> queue_;
+    std::unordered_map<run_id, std::pair<due_position, std::uint32_t>> queued_;
+    std::map<std::uint32_t, due_position> overflow_; ///< by shard: the first run that did not fit
     bool refilling_ = false;
-    std::optional<std::uint32_t> reading_;  ///< the shard that refill_from() gave
-    std::optional<due_position> meanwhile_; ///< turned away while that is read
+    std::optional<std::uint32_t> reading_;            ///< the shard of the last refill_from()
+    std::optional<due_position> added_while_reading_; ///< to the overflow of that shard
 };
 
 } // namespace pawl::engine_detail

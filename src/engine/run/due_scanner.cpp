@@ -20,21 +20,20 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Positions that lie further back are swept beside what becomes due.
-constexpr duration short_way_back = std::chrono::minutes{1};
+/// Earlier positions are read by a sweep, so that they do not delay runs that become due.
+constexpr duration max_step_back = std::chrono::minutes{1};
 
-/// Runs of the wake list that one round activates.
+/// The number of runs of the wake list that one round activates.
 constexpr std::size_t wakes_per_round = 256;
 
-/// Runs that are read for a line at least, as others may stand between them.
-constexpr std::size_t least_refill = 16;
+/// The minimum number of runs to read for a queue, because other runs may lie between its runs.
+constexpr std::size_t min_refill = 16;
 
-/// Longest wait before a run that ends with an error again and again is tried once more.
-constexpr duration longest_retry = std::chrono::minutes{5};
+constexpr duration max_retry_pause = std::chrono::minutes{5};
 
 duration retry_pause(int failures)
 {
-    return std::min(longest_retry, failure_pause * (1 << std::clamp(failures - 1, 0, 16)));
+    return std::min(max_retry_pause, failure_pause * (1 << std::clamp(failures - 1, 0, 16)));
 }
 
 std::optional<time_point> earliest_deadline(const record& run)
@@ -49,51 +48,26 @@ std::optional<time_point> earliest_deadline(const record& run)
 
 due_scanner::due_scanner(context& shared)
     : shared_(shared), strand_(asio::make_strand(shared.executor)), stalls_(shared),
-      places_(shared.store.shards()), timer_(shared.clock.make_timer(strand_))
+      reader_(shared), positions_(shared.store.shards()), timer_(shared.clock.make_timer(strand_))
 {
-}
-
-bool due_scanner::place::may_be_read(time_point now) const
-{
-    // A clock that was set back must not put the scan off.
-    return not_before <= now || not_before > now + failure_pause;
-}
-
-std::optional<time_point> due_scanner::place::read_at(time_point now, bool places_are_free) const
-{
-    std::optional<time_point> at;
-    const auto consider = [&](time_point other) {
-        at = std::min(at.value_or(other), other);
-    };
-    if (next)
-        consider(next->at);
-    if (again)
-        consider(now);
-    if (sweep_at)
-        consider(*sweep_at);
-    if (backlog && places_are_free)
-        consider(now);
-    if (at && !may_be_read(now))
-        at = std::max(*at, not_before);
-    return at;
 }
 
 void due_scanner::set_shards(std::uint32_t count)
 {
     const std::lock_guard lock{mutex_};
-    places_ = std::vector<place>(count);
+    positions_ = scan_positions{count};
 }
 
 void due_scanner::start()
 {
-    for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
+    for (std::uint32_t shard = 0; shard < positions_.size(); ++shard)
         rescan_shard(shard);
     shared_.running.spawn(strand_, scan());
 }
 
 void due_scanner::stop()
 {
-    wake();
+    wake_scan();
 }
 
 void due_scanner::rescan_shard(std::uint32_t shard)
@@ -103,28 +77,11 @@ void due_scanner::rescan_shard(std::uint32_t shard)
     const auto now = shared_.clock.now();
     {
         const std::lock_guard lock{mutex_};
-        auto& at = places_[shard];
-        add_sweep(at, {}, now);
-        const due_position from{now, {}};
-        if (!at.next || from < *at.next)
-            at.next = from;
+        auto& scan = positions_[shard];
+        scan.add_sweep({}, now);
+        scan.move_next_back({now, {}});
     }
-    wake();
-}
-
-void due_scanner::rescan_since(std::uint32_t shard, time_point since)
-{
-    due_at(shard, since);
-}
-
-/// Under the lock.
-void due_scanner::add_sweep(place& at, due_position from, time_point to)
-{
-    if (at.again) {
-        from = std::min(from, at.again->from);
-        to = std::max(to, at.again->to);
-    }
-    at.again = sweep{from, to};
+    wake_scan();
 }
 
 void due_scanner::forget_shard(std::uint32_t shard)
@@ -132,52 +89,47 @@ void due_scanner::forget_shard(std::uint32_t shard)
     {
         const std::lock_guard lock{mutex_};
         set_backlog(shard, std::nullopt);
-        places_[shard] = {};
+        positions_.forget_shard(shard);
     }
     for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, line] : entry.limiters)
-            line->forget_shard(shard);
+        for (const auto& [status, limiter] : entry.limiters)
+            limiter->forget_shard(shard);
 }
 
-void due_scanner::due_at(std::uint32_t shard, time_point at)
+void due_scanner::scan_from(std::uint32_t shard, time_point time)
 {
     if (shared_.epochs[shard] == 0)
         return;
     {
         const std::lock_guard lock{mutex_};
-        auto& place = places_[shard];
-        const due_position wanted{at, {}};
-        // By id too: the position may stand at another run of the same time.
-        if (place.next && *place.next <= wanted)
+        auto& scan = positions_[shard];
+        const due_position wanted{time, {}};
+        // Compares ids too: the position may be at another run that is due at the same time.
+        if (scan.next && *scan.next <= wanted)
             return;
-        if (place.next && PAWL_PLANTED(wake_up_lost))
+        if (scan.next && PAWL_PLANTED(wake_up_lost))
             return;
         const auto now = shared_.clock.now();
-        const bool far_back = at < now - short_way_back; // `at` may be the earliest time there is
-        if (far_back) {
-            add_sweep(place, wanted, now);
-            const due_position from{now, {}};
-            if (!place.next || from < *place.next)
-                place.next = from;
-        } else {
-            place.next = wanted;
-        }
-        if (!sleeping_until_ || *sleeping_until_ <= at)
+        const bool far_back = time < now - max_step_back; // `time` may be the minimum time
+        if (far_back)
+            scan.add_sweep(wanted, now);
+        scan.move_next_back(far_back ? due_position{now, {}} : wanted);
+        if (!sleeping_until_ || *sleeping_until_ <= time)
             return;
     }
-    wake();
+    wake_scan();
 }
 
-void due_scanner::admit_run(record begun, std::uint64_t noted, bool inside_call)
+void due_scanner::admit_run(record started, std::uint64_t noted, bool inside_call)
 {
-    const auto shard = shared_.shard_of(begun);
+    const auto shard = shared_.shard_of(started);
     if (shared_.epochs[shard] != 0)
-        consider(shard, std::move(begun), noted, false, inside_call);
+        begin_or_queue(shard, std::move(started), noted, false, inside_call);
 }
 
-/// Gives a run that is due to an activation, or notes what it waits for. True when it has begun.
-bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted, bool from_backlog,
-                           bool inside_call)
+/// Activates a run that is due, or notes what it waits for. Returns whether it was activated.
+bool due_scanner::begin_or_queue(std::uint32_t shard, record run, std::uint64_t noted,
+                                 bool from_backlog, bool inside_call)
 {
     const auto now = shared_.clock.now();
     const due_position position{run.wake_at.value_or(now), run.id};
@@ -194,9 +146,9 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
             wait_for_place(shard, position, deadline);
             return false;
         }
-        if (auto* const line = line_of(run)) {
-            // Without an activation, unless there is a permit for it.
-            if (line->wait_for_slot(shard, position)) {
+        if (auto* const limiter = limiter_of(run)) {
+            // Queued without an activation, unless a slot is free.
+            if (limiter->wait_for_slot(shard, position)) {
                 if (deadline)
                     wake_run(shard, run.id, *deadline);
                 return false;
@@ -213,14 +165,14 @@ bool due_scanner::consider(std::uint32_t shard, record run, std::uint64_t noted,
     return result == active_runs::begin_result::yes;
 }
 
-/// Of a run that is due for a step of which only some may run at a time.
-concurrency_limiter* due_scanner::line_of(const record& run) const
+/// The limiter of the run's step; null if its concurrency is unlimited.
+concurrency_limiter* due_scanner::limiter_of(const record& run) const
 {
     const auto workflow = shared_.workflows.find(run.workflow);
     if (workflow == shared_.workflows.end())
         return nullptr;
-    const auto line = workflow->second.limiters.find(run.status);
-    return line == workflow->second.limiters.end() ? nullptr : line->second.get();
+    const auto limiter = workflow->second.limiters.find(run.status);
+    return limiter == workflow->second.limiters.end() ? nullptr : limiter->second.get();
 }
 
 void due_scanner::wait_for_place(std::uint32_t shard, const due_position& position,
@@ -230,58 +182,50 @@ void due_scanner::wait_for_place(std::uint32_t shard, const due_position& positi
         return;
     {
         const std::lock_guard lock{mutex_};
-        const auto& known = places_[shard].backlog;
-        if (!known || position < *known)
+        const auto& backlog = positions_[shard].backlog;
+        if (!backlog || position < *backlog)
             set_backlog(shard, position);
     }
     if (urgent_at)
         wake_run(shard, position.id, *urgent_at);
-    // One may have ended between the refusal and the note of it; or the scanner is to look for a
+    // A place may have been freed before the backlog was noted. Also, the scan must check for a
     // stall.
-    wake();
+    wake_scan();
 }
 
 /// Under the lock.
 void due_scanner::set_backlog(std::uint32_t shard, std::optional<due_position> position)
 {
-    auto& known = places_[shard].backlog;
-    if (known)
-        backlogs_.erase({*known, shard});
-    known = position;
-    if (known)
-        backlogs_.emplace(*known, shard);
-    waiting_shards_ = backlogs_.size() + reading_backlog_;
+    positions_.set_backlog(shard, position);
+    waiting_shards_ = positions_.backlog_count() + reading_backlog_;
 }
 
-void due_scanner::wake_run(std::uint32_t shard, run_id run, time_point at)
+void due_scanner::wake_run(std::uint32_t shard, run_id run, time_point time)
 {
-    add_wake({at, run, shard, 0});
+    add_wake({time, run, shard, 0});
 }
 
 void due_scanner::retry_run(std::optional<std::uint32_t> shard, run_id run, int failures)
 {
-    const auto at = core::saturating_add(shared_.clock.now(), retry_pause(failures));
-    add_wake({at, run, shard.value_or(no_shard), failures});
+    const auto time = core::saturating_add(shared_.clock.now(), retry_pause(failures));
+    add_wake({time, run, shard.value_or(no_shard), failures});
 }
 
 void due_scanner::add_wake(const wake_list::entry& added)
 {
     {
         const std::lock_guard lock{mutex_};
-        if (const auto left_out = wakes_.add(added)) {
-            const auto sweep_later = [&](place& at) {
-                at.sweep_at = std::min(at.sweep_at.value_or(left_out->at), left_out->at);
-            };
-            if (left_out->shard != no_shard)
-                sweep_later(places_[left_out->shard]);
+        if (const auto rejected = wakes_.add(added)) {
+            if (rejected->shard != no_shard)
+                positions_.sweep_at(rejected->shard, rejected->at);
             else
-                std::ranges::for_each(places_, sweep_later);
+                positions_.sweep_all_at(rejected->at);
         }
         wake_count_ = wakes_.size();
         if (!sleeping_until_ || *sleeping_until_ <= added.at)
             return;
     }
-    wake();
+    wake_scan();
 }
 
 int due_scanner::take_failures(run_id run)
@@ -299,16 +243,16 @@ void due_scanner::notify_place_freed()
     if (waiting_shards_ == 0 && !urgent_wait_)
         return;
     urgent_wait_ = false;
-    wake();
+    wake_scan();
 }
 
-void due_scanner::notify_slot_released(concurrency_limiter& of)
+void due_scanner::notify_slot_released(concurrency_limiter& limiter)
 {
-    if (of.is_short() && !lines_are_short_.exchange(true))
-        wake();
+    if (limiter.is_short() && !queues_are_short_.exchange(true))
+        wake_scan();
 }
 
-void due_scanner::wake()
+void due_scanner::wake_scan()
 {
     {
         const std::lock_guard lock{mutex_};
@@ -326,13 +270,13 @@ std::optional<due_position> due_scanner::longest_waiting() const
     };
     {
         const std::lock_guard lock{mutex_};
-        if (!backlogs_.empty())
-            consider(backlogs_.begin()->first);
+        if (const auto waiting = positions_.first_backlog())
+            consider(*waiting);
     }
     for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, line] : entry.limiters)
-            if (const auto waits = line->first())
-                consider(*waits);
+        for (const auto& [status, limiter] : entry.limiters)
+            if (const auto waiting = limiter->first_waiting())
+                consider(*waiting);
     return first;
 }
 
@@ -351,8 +295,8 @@ asio::awaitable<void> due_scanner::scan()
             shared_.log({log_level::error, "internal error: " + detail::exception_text(escaped)});
         } catch (...) { // it may be the log sink that threw
         }
-        // What was being read is read again.
-        for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
+        // The interrupted reads may have missed runs.
+        for (std::uint32_t shard = 0; shard < positions_.size(); ++shard)
             rescan_shard(shard);
         co_await wait(*timer_, failure_pause);
     }
@@ -368,38 +312,32 @@ asio::awaitable<void> due_scanner::scan_once()
         co_await read_next(shard);
         co_await read_sweep(shard);
     }
-    co_await begin_waiting();
-    co_await refill_lines();
+    co_await begin_backlog();
+    co_await refill_queues();
 }
 
 std::vector<std::uint32_t> due_scanner::shards_to_read()
 {
-    std::vector<std::uint32_t> shards;
     const auto now = shared_.clock.now();
     const std::lock_guard lock{mutex_};
-    for (std::uint32_t shard = 0; shard < places_.size(); ++shard)
-        if (places_[shard].read_at(now, false).value_or(time_point::max()) <= now)
-            shards.push_back(shard);
-    return shards;
+    return positions_.shards_to_read(now);
 }
 
-/// Completes when some position may be due, or something has changed.
+/// Completes when a position may be due or wake_scan() is called.
 asio::awaitable<void> due_scanner::sleep()
 {
     duration span = longest_sleep;
     const auto places = shared_.active->places();
-    const auto look_at = look_for_stall();
+    const auto stall_check_at = check_stall();
     {
         const std::lock_guard lock{mutex_};
         const auto now = shared_.clock.now();
-        auto until = time_point::max();
-        for (const auto& each : places_)
-            until = std::min(until, each.read_at(now, places.free > 0).value_or(until));
+        auto until = positions_.read_at(now, places.free > 0);
         if (const auto* first = wakes_.first(); first && !urgent_wait_)
             until = std::min(until, std::max(first->at, wakes_not_before_));
-        if (lines_are_short_)
+        if (queues_are_short_)
             until = std::min(until, now + failure_pause);
-        until = std::min(until, look_at.value_or(until));
+        until = std::min(until, stall_check_at.value_or(until));
         if (std::exchange(woken_, false) || until <= now || shared_.stopping)
             co_return;
         sleeping_until_ = until;
@@ -413,27 +351,26 @@ asio::awaitable<void> due_scanner::sleep()
     sleeping_until_.reset();
 }
 
-/// Gives the time at which to look again, if that matters.
-std::optional<time_point> due_scanner::look_for_stall()
+/// Returns when to check again, if a stall is possible.
+std::optional<time_point> due_scanner::check_stall()
 {
     const auto longest = longest_waiting();
     return stalls_.check_places(runs_wait(), urgent_wait_,
                                 longest ? std::optional{longest->at} : std::nullopt);
 }
 
-/// Activates the runs whose time has come.
+/// Activates the runs of the wake list that are due.
 asio::awaitable<void> due_scanner::wake_runs()
 {
-    std::optional<bool> answers; // asked of the store once a round, when a run is tried again
+    std::optional<bool> answers; // checked once a round, when a run is retried
     for (std::size_t i = 0; i < wakes_per_round && !shared_.stopping; ++i) {
         std::optional<wake_list::entry> entry;
         {
             const std::lock_guard lock{mutex_};
             const auto now = shared_.clock.now();
             const auto* first = wakes_.first();
-            const bool puts_off =
-                wakes_not_before_ > now && wakes_not_before_ <= now + failure_pause;
-            if (!first || first->at > now || puts_off)
+            const bool paused = wakes_not_before_ > now && wakes_not_before_ <= now + failure_pause;
+            if (!first || first->at > now || paused)
                 co_return;
             if (shared_.active->places().reserve_is_full) {
                 urgent_wait_ = true;
@@ -456,7 +393,8 @@ asio::awaitable<void> due_scanner::wake_runs()
     }
 }
 
-/// Whether it is worth while to try runs again that could not be read or stored; if not, all wait.
+/// Whether the store can read a run whose activation failed. If the store fails altogether, the
+/// wake list pauses.
 asio::awaitable<bool> due_scanner::store_answers(const wake_list::entry& failed)
 {
     std::exception_ptr failure;
@@ -467,8 +405,7 @@ asio::awaitable<bool> due_scanner::store_answers(const wake_list::entry& failed)
     }
     if (!failure)
         co_return true;
-    const bool of_this_run = is_data_error(error_code_of(failure));
-    if (of_this_run) {
+    if (is_data_error(error_code_of(failure))) {
         shared_.log({log_level::error, "cannot read run " + to_string(failed.run) + ": " +
                                            detail::exception_text(failure)});
         retry_run(failed.shard, failed.run, failed.failures + 1);
@@ -479,67 +416,66 @@ asio::awaitable<bool> due_scanner::store_answers(const wake_list::entry& failed)
     co_return false;
 }
 
-/// One page of what has become due.
+/// Reads one page of runs that have become due.
 asio::awaitable<void> due_scanner::read_next(std::uint32_t shard)
 {
     due_position from;
     const auto now = shared_.clock.now();
     {
         const std::lock_guard lock{mutex_};
-        auto& place = places_[shard];
-        if (place.sweep_at && *place.sweep_at <= now) {
-            place.sweep_at.reset();
-            add_sweep(place, {}, now);
+        auto& scan = positions_[shard];
+        if (scan.sweep_at && *scan.sweep_at <= now) {
+            scan.sweep_at.reset();
+            scan.add_sweep({}, now);
         }
-        if (!place.next || place.next->at > now || !place.may_be_read(now) ||
+        if (!scan.next || scan.next->at > now || !scan.may_be_read(now) ||
             shared_.epochs[shard] == 0)
             co_return;
-        from = *place.next;
-        // What becomes due while the store is read is found beside the page: see remember().
-        place.next.reset();
+        from = *scan.next;
+        // Runs that become due during the read set it again: see move_next_back().
+        scan.next.reset();
     }
-    // What is read of a run is out of date if the run is active meanwhile, and has ended that when
-    // the answer comes.
+    // A record is outdated if an activation of its run ends during the read.
     const noted_ends noted{*shared_.active};
-    auto page = co_await read(shard, from, now, page_size);
+    auto page = co_await read_page(shard, from, now, page_size);
     if (page)
         for (auto& run : page->runs)
-            consider(shard, std::move(run), noted.since(), false, false);
-    remember(shard, page ? page->next : from);
+            begin_or_queue(shard, std::move(run), noted.since(), false, false);
+    move_next_back(shard, page ? page->next : from);
 }
 
-/// One page of what may have been overlooked.
+/// Reads one page of runs that may have been missed.
 asio::awaitable<void> due_scanner::read_sweep(std::uint32_t shard)
 {
-    sweep range;
+    due_range range;
     const auto now = shared_.clock.now();
     {
         const std::lock_guard lock{mutex_};
-        auto& place = places_[shard];
-        if (!place.again || !place.may_be_read(now) || shared_.epochs[shard] == 0)
+        auto& scan = positions_[shard];
+        if (!scan.sweep || !scan.may_be_read(now) || shared_.epochs[shard] == 0)
             co_return;
-        range = *place.again;
-        place.again.reset();
+        range = *scan.sweep;
+        scan.sweep.reset();
     }
     const auto until = std::min(range.to, now);
     const noted_ends noted{*shared_.active};
-    auto page = co_await read(shard, range.from, until, page_size);
+    auto page = co_await read_page(shard, range.from, until, page_size);
     if (page)
         for (auto& run : page->runs)
-            consider(shard, std::move(run), noted.since(), false, false);
+            begin_or_queue(shard, std::move(run), noted.since(), false, false);
     const auto next = page ? page->next : range.from;
     if (!next || shared_.epochs[shard] == 0)
         co_return;
     if (next->at > until) {
-        remember(shard, next);
+        move_next_back(shard, next);
     } else {
         const std::lock_guard lock{mutex_};
-        add_sweep(places_[shard], *next, range.to);
+        positions_[shard].add_sweep(*next, range.to);
     }
 }
 
-/// Gives free places to the runs that wait for one, in the order in which they became due.
-asio::awaitable<void> due_scanner::begin_waiting()
+/// Gives free places to waiting runs, in the order in which they became due.
+asio::awaitable<void> due_scanner::begin_backlog()
 {
     std::size_t limit = 1;
     while (!shared_.stopping) {
@@ -549,142 +485,125 @@ asio::awaitable<void> due_scanner::begin_waiting()
         const auto now = shared_.clock.now();
         {
             const std::lock_guard lock{mutex_};
-            const auto first = std::ranges::find_if(backlogs_, [&](const auto& entry) {
-                return places_[entry.second].may_be_read(now);
-            });
-            if (free == 0 || first == backlogs_.end())
+            const auto first = positions_.first_readable_backlog(now);
+            if (free == 0 || !first)
                 co_return;
-            shard = first->second;
             from = first->first;
-            limit = std::max(limit, free / backlogs_.size());
-            // As long as it is read, others still wait.
+            shard = first->second;
+            limit = std::max(limit, free / positions_.backlog_count());
+            // During the read, runs_wait() must stay true.
             reading_backlog_ = true;
             set_backlog(shard, std::nullopt);
         }
         limit = std::clamp<std::size_t>(limit, 1, std::min(page_size, std::max(free, limit)));
         const noted_ends noted{*shared_.active};
-        auto page = co_await read(shard, from, now, limit);
+        auto page = co_await read_page(shard, from, now, limit);
         auto next = page ? page->next : from;
         std::size_t begun = 0;
         if (page)
             for (auto& run : page->runs) {
                 const due_position position{run.wake_at.value_or(now), run.id};
-                // What the shard was known to wait for may be gone: others may have waited longer.
+                // The first run may be gone, so that runs of other shards have waited longer.
                 if (shared_.active->places().free == 0 || is_overtaking(position, now)) {
                     next = position;
                     break;
                 }
-                begun += consider(shard, std::move(run), noted.since(), true, false);
+                begun += begin_or_queue(shard, std::move(run), noted.since(), true, false);
             }
-        // What is active or stands in a line lies between those that wait here.
+        // Active and queued runs may lie between the waiting runs.
         limit = begun > 0 ? 1 : std::min(2 * limit, page_size);
         const bool is_due = next && next->at <= now;
         if (next && !is_due)
-            remember(shard, next);
+            move_next_back(shard, next);
         const std::lock_guard lock{mutex_};
         reading_backlog_ = false;
-        const auto& known = places_[shard].backlog;
-        if (is_due && shared_.epochs[shard] != 0 && (!known || *next < *known))
-            set_backlog(shard, next);
-        else
-            set_backlog(shard, known);
+        const auto backlog = positions_[shard].backlog;
+        const bool moves_back =
+            is_due && shared_.epochs[shard] != 0 && (!backlog || *next < *backlog);
+        set_backlog(shard, moves_back ? next : backlog);
     }
 }
 
-/// Whether runs of another shard, which can be read, wait since before that.
+/// Whether a run of a readable shard has waited longer than the run at that position.
 bool due_scanner::is_overtaking(const due_position& position, time_point now) const
 {
     const std::lock_guard lock{mutex_};
-    for (const auto& [waits, shard] : backlogs_) {
-        if (position <= waits || PAWL_PLANTED(shard_overtakes))
-            return false;
-        if (places_[shard].may_be_read(now))
-            return true;
-    }
-    return false;
+    const auto first = positions_.first_readable_backlog(now);
+    return first && first->first < position && !PAWL_PLANTED(shard_overtakes);
 }
 
-asio::awaitable<void> due_scanner::refill_lines()
+asio::awaitable<void> due_scanner::refill_queues()
 {
-    if (!lines_are_short_.exchange(false))
+    if (!queues_are_short_.exchange(false))
         co_return;
     for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, line] : entry.limiters)
-            if (co_await refill(*line, *entry.impl, status))
-                notify_slot_released(*line);
+        for (const auto& [status, limiter] : entry.limiters)
+            if (co_await refill_queue(*limiter, *entry.impl, status))
+                notify_slot_released(*limiter);
 }
 
-/// Reads one page of those that the line had no room for. True when there is more to do.
-asio::awaitable<bool> due_scanner::refill(concurrency_limiter& line,
-                                          const detail::workflow_impl& workflow, int status)
+/// Reads one page of the runs that did not fit into the queue. Returns whether more must be read.
+asio::awaitable<bool> due_scanner::refill_queue(concurrency_limiter& limiter,
+                                                const detail::workflow_impl& workflow, int status)
 {
-    const auto from = line.refill_from();
+    const auto from = limiter.refill_from();
     if (!from || shared_.stopping)
         co_return false;
     const auto shard = from->shard;
     const auto now = shared_.clock.now();
-    const auto limit = std::clamp(2 * from->room, least_refill, page_size);
-    auto page = co_await read(shard, from->from, now, limit);
+    const auto limit = std::clamp(2 * from->free, min_refill, page_size);
+    auto page = co_await read_page(shard, from->from, now, limit);
     auto next = page ? page->next : from->from;
     if (page)
         for (const auto& run : page->runs) {
-            // An active one joins the line itself when it ends.
+            // An active run joins the queue when its activation ends.
             if (run.workflow != workflow.rules.name || run.status != status ||
                 shared_.active->contains(run.id) ||
                 (PAWL_PLANTED(place_in_line_lost) && active_runs::is_urgent(run, now)))
                 continue;
-            const due_position at{run.wake_at.value_or(now), run.id};
-            const auto granted = line.refill(shard, at);
+            const due_position position{run.wake_at.value_or(now), run.id};
+            const auto granted = limiter.refill(shard, position);
             if (!granted) {
-                next = at;
+                next = position;
                 break;
             }
-            if (*granted && !shared_.active->begin_granted(run.id, line))
-                shared_.active->release_slot(line);
+            if (*granted && !shared_.active->begin_granted(run.id, limiter))
+                shared_.active->release_slot(limiter);
         }
     if (next && next->at > now)
         next.reset();
-    line.refilled(shard, next);
+    limiter.end_refill(shard, next);
     if (!page)
-        lines_are_short_ = true; // after a pause
+        queues_are_short_ = true; // to be retried after a pause
     co_return page.has_value();
 }
 
-/// Empty when the store failed; the shard is not read for a while then.
-asio::awaitable<std::optional<due_page>> due_scanner::read(std::uint32_t shard, due_position from,
-                                                           time_point until, std::size_t limit)
+/// Empty if the store failed; the shard is not read for a while then.
+asio::awaitable<std::optional<due_page>>
+due_scanner::read_page(std::uint32_t shard, due_position from, time_point until, std::size_t limit)
 {
     std::optional<due_page> page;
     std::exception_ptr failure;
     try {
-        page = co_await shared_.store.due(shard, from, until, limit);
+        page = co_await reader_.read(shard, from, until, limit);
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && is_data_error(error_code_of(failure))) {
-        failure = nullptr;
-        try {
-            page = co_await read_past_damage(shard, from, until, limit);
-        } catch (...) {
-            failure = std::current_exception();
-        }
-    }
     if (failure) {
-        shared_.log(
-            {log_level::warn, "cannot read what is due: " + detail::exception_text(failure)});
+        shared_.log({log_level::warn, "cannot read due runs: " + detail::exception_text(failure)});
         const std::lock_guard lock{mutex_};
-        places_[shard].not_before = core::saturating_add(shared_.clock.now(), failure_pause);
+        positions_[shard].not_before = core::saturating_add(shared_.clock.now(), failure_pause);
     }
     co_return page;
 }
 
-void due_scanner::remember(std::uint32_t shard, std::optional<due_position> next)
+void due_scanner::move_next_back(std::uint32_t shard, std::optional<due_position> position)
 {
     const std::lock_guard lock{mutex_};
-    auto& known = places_[shard].next;
-    // A shard that was lost while it was read is looked at from the beginning when it is taken.
-    if (shared_.epochs[shard] != 0 && next && (!known || *next < *known))
-        known = next;
+    // A shard that was lost during the read is scanned from the beginning when it is acquired
+    // again.
+    if (shared_.epochs[shard] != 0 && position)
+        positions_[shard].move_next_back(*position);
 }
 
 } // namespace pawl::engine_detail

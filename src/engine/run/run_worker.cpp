@@ -16,40 +16,41 @@ namespace pawl::engine_detail {
 namespace asio = boost::asio;
 
 run_worker::run_worker(context& shared)
-    : shared_(shared), own_(asio::make_strand(shared.executor), this), strand_(own_)
+    : shared_(shared), executor_(asio::make_strand(shared.executor), this), strand_(executor_)
 {
 }
 
 void run_worker::drive(std::shared_ptr<activation> next)
 {
     next_ = std::move(next);
-    if (std::exchange(begun_, true))
-        asio::dispatch(strand_, [self = shared_from_this()] { self->go_on(); });
+    if (std::exchange(started_, true))
+        asio::dispatch(strand_, [self = shared_from_this()] { self->resume_coroutine(); });
     else
-        shared_.running.spawn(strand_, work(), cancel_.slot(), shared_from_this());
+        shared_.running.spawn(strand_, drive_activations(), cancel_.slot(), shared_from_this());
 }
 
 void run_worker::drive_later(std::shared_ptr<activation> next)
 {
     next_ = std::move(next);
-    if (std::exchange(begun_, true)) {
-        asio::post(strand_, [self = shared_from_this()] { self->go_on(); });
+    if (std::exchange(started_, true)) {
+        asio::post(strand_, [self = shared_from_this()] { self->resume_coroutine(); });
         return;
     }
     [[maybe_unused]] const bool open = shared_.running.enter();
     assert(open);
     asio::post(strand_, [self = shared_from_this()] {
-        self->shared_.running.start(self->strand_, self->work(), self->cancel_.slot(), self);
+        self->shared_.running.start(self->strand_, self->drive_activations(), self->cancel_.slot(),
+                                    self);
     });
 }
 
-void run_worker::end()
+void run_worker::end_coroutine()
 {
     assert(!next_);
-    asio::dispatch(strand_, [self = shared_from_this()] { self->go_on(); });
+    asio::dispatch(strand_, [self = shared_from_this()] { self->resume_coroutine(); });
 }
 
-void run_worker::go_on()
+void run_worker::resume_coroutine()
 {
     auto waiting = std::exchange(resting_, std::nullopt);
     std::move (*waiting)();
@@ -60,28 +61,28 @@ void run_worker::cancel_handler()
     cancel_.emit(asio::cancellation_type::terminal);
 }
 
-asio::awaitable<void> run_worker::work()
+asio::awaitable<void> run_worker::drive_activations()
 {
     while (auto run = std::exchange(next_, nullptr)) {
         at_work_ = run.get();
         co_await run->drive();
         at_work_ = nullptr;
         run.reset();
-        // What handlers have set for this coroutine ends with their run.
+        // Cancellation settings that handlers made for this coroutine end with their run.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
         co_await asio::this_coro::throw_if_cancelled(true);
         co_await rest();
     }
 }
 
-/// Until there is another activation, or none will come.
+/// Completes when there is another activation, or when the worker must end.
 asio::awaitable<void> run_worker::rest()
 {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [this](auto handler) {
             resting_.emplace(std::move(handler));
             if (!shared_.active->rest_worker(shared_from_this()))
-                asio::post(strand_, [self = shared_from_this()] { self->go_on(); });
+                asio::post(strand_, [self = shared_from_this()] { self->resume_coroutine(); });
         },
         asio::use_awaitable);
 }

@@ -1,5 +1,5 @@
-// How due_scanner gets past runs that the store has but cannot read.
-#include "engine/run/due_scanner.hpp"
+#include "engine/run/due_reader.hpp"
+
 #include "engine/run/exception_info.hpp"
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Damaged runs that are remembered, so that each is reported once.
+/// Further damaged runs are not logged.
 constexpr std::size_t max_reported = 1'024;
 
 constexpr std::size_t id_bits = 8 * sizeof(run_id::bytes);
@@ -23,8 +23,7 @@ void set_bit(run_id& id, std::size_t bit, bool value)
     byte = static_cast<std::uint8_t>(value ? byte | mask : byte & ~mask);
 }
 
-/// The id after this one.
-run_id after(run_id id)
+run_id next_id(run_id id)
 {
     for (auto byte = id.bytes.rbegin(); byte != id.bytes.rend(); ++byte)
         if (++*byte != 0)
@@ -34,9 +33,25 @@ run_id after(run_id id)
 
 } // namespace
 
-/// Whether the first run from there on can be read. Throws what has other reasons.
-asio::awaitable<bool> due_scanner::can_read(std::uint32_t shard, due_position from,
-                                            time_point until)
+asio::awaitable<due_page> due_reader::read(std::uint32_t shard, due_position from, time_point until,
+                                           std::size_t limit)
+{
+    std::exception_ptr failure;
+    due_page page;
+    try {
+        page = co_await shared_.store.due(shard, from, until, limit);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure && !is_data_error(error_code_of(failure)))
+        std::rethrow_exception(failure);
+    if (failure)
+        page = co_await read_past_damage(shard, from, until, limit);
+    co_return page;
+}
+
+/// Whether the first run from that position on can be read. Throws failures with other reasons.
+asio::awaitable<bool> due_reader::can_read(std::uint32_t shard, due_position from, time_point until)
 {
     std::exception_ptr failure;
     try {
@@ -49,10 +64,11 @@ asio::awaitable<bool> due_scanner::can_read(std::uint32_t shard, due_position fr
     co_return !failure;
 }
 
-/// The readable runs before the first that is damaged; or, if it stands at `from`, no run and the
-/// position behind it. The store does not say where it is, so the position is found by halving.
-asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due_position from,
-                                                        time_point until, std::size_t limit)
+/// Returns the readable runs before the first damaged run; or, if the damaged run is at `from`, no
+/// run and the position behind it. A binary search finds the position, which the store does not
+/// report.
+asio::awaitable<due_page> due_reader::read_past_damage(std::uint32_t shard, due_position from,
+                                                       time_point until, std::size_t limit)
 {
     due_page page;
     for (auto fewer = limit / 2; fewer > 0; fewer /= 2) {
@@ -67,7 +83,7 @@ asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due
         if (!is_data_error(error_code_of(failure)))
             std::rethrow_exception(failure);
     }
-    // The latest time from which on the damaged run is the first.
+    // The latest time from which the damaged run is the first.
     auto low = from.at.time_since_epoch().count();
     auto high = until.time_since_epoch().count() + 1;
     while (low < high - 1) {
@@ -76,7 +92,7 @@ asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due
         (behind ? high : low) = half;
     }
     const auto at = std::max(from.at, time_point{duration{low}});
-    // Its id: the greatest from which on it is the first of that time.
+    // Its id: the greatest from which the damaged run is the first of that time.
     run_id id;
     for (std::size_t bit = 0; bit < id_bits; ++bit) {
         set_bit(id, bit, true);
@@ -86,12 +102,12 @@ asio::awaitable<due_page> due_scanner::read_past_damage(std::uint32_t shard, due
             set_bit(id, bit, false);
     }
     const due_position damaged{at, id};
-    if (damaged_.size() < max_reported && damaged_.insert(damaged).second)
+    if (reported_.size() < max_reported && reported_.insert(damaged).second)
         shared_.log({log_level::error, "run " + to_string(id) +
-                                           " is due, and the store cannot read it; it is passed "
-                                           "over until it has been repaired, with others that "
-                                           "cannot be read and are due at the same time"});
-    page.next = due_position{at, after(id)};
+                                           " is due, but the store cannot read it; the run is "
+                                           "skipped until it is repaired, as are other damaged "
+                                           "runs that are due at the same time"});
+    page.next = due_position{at, next_id(id)};
     co_return page;
 }
 
