@@ -25,9 +25,9 @@ struct ending {
 std::shared_ptr<message_watcher> message_of(asio::io_context& io, pawl::run_id run, ending& end)
 {
     const auto waiting = std::make_shared<message_watcher>(
-        io.get_executor(), [&end](pawl::error_code code, const pawl::settlement&) {
+        io.get_executor(), [&end](const pawl::detail::failure& result, const pawl::settlement&) {
             ++end.times;
-            end.code = code;
+            end.code = result.code;
         });
     waiting->wait_for(run, 1);
     return waiting;
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_fails_before_it_is_added_completes_then)
     const auto all = std::make_shared<watchers>();
     ending end;
     const auto waiting = message_of(io, run_number(1), end);
-    all->fail(waiting, asio::error::operation_aborted);
+    all->fail(waiting, pawl::error_code{asio::error::operation_aborted});
     io.poll();
     BOOST_TEST(end.times == 0);
     all->add(waiting);
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_log_is_followed_for_as_long_as_somebody_waits_in_it)
     const pawl::settlement handled{1, pawl::message_outcome::handled, {}};
     all->offer_read(*first, handled);
     BOOST_TEST(all->followed_logs().size() == 1u);
-    all->fail(second, asio::error::operation_aborted);
+    all->fail(second, pawl::error_code{asio::error::operation_aborted});
     BOOST_TEST(all->followed_logs().empty());
     io.poll();
     BOOST_TEST(ends[0].times == 1);
@@ -81,8 +81,8 @@ BOOST_AUTO_TEST_CASE(another_workflows_run_is_one_that_is_not_there)
     asio::io_context io;
     pawl::error_code told;
     status_watcher waiting{io.get_executor(), "orders", run_number(1), std::nullopt,
-                           [&](pawl::error_code code, const pawl::record&) {
-                               told = code;
+                           [&](const pawl::detail::failure& result, const pawl::record&) {
+                               told = result.code;
                            }};
     pawl::record run;
     run.id = run_number(1);
