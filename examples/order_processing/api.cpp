@@ -455,9 +455,9 @@ std::vector<pawl::http::route> operator_routes(api_context context)
 std::vector<pawl::http::route> order_routes(api_context context)
 {
     auto all = customer_routes(context);
-    for (auto& added : operator_routes(std::move(context)))
-        if (added.pattern != "/healthz" && added.pattern != "/openapi.json")
-            all.push_back(std::move(added));
+    for (auto& route : operator_routes(std::move(context)))
+        if (route.pattern != "/healthz" && route.pattern != "/openapi.json")
+            all.push_back(std::move(route));
     return all;
 }
 

@@ -160,11 +160,11 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
         if (const auto value_text = variables(variable_of(declared)))
             set_named(variable_of(declared), *value_text, declared.set);
 
-    for (auto argument_at = arguments.begin(); argument_at != arguments.end(); ++argument_at) {
-        if (!argument_at->starts_with("--"))
-            throw flag_error("\"" + *argument_at + "\" is no flag; see --help.");
-        const auto equals = argument_at->find('=');
-        const auto shown = argument_at->substr(0, equals);
+    for (auto current = arguments.begin(); current != arguments.end(); ++current) {
+        if (!current->starts_with("--"))
+            throw flag_error("\"" + *current + "\" is not a flag; see --help.");
+        const auto equals = current->find('=');
+        const auto shown = current->substr(0, equals);
         const auto* found = find(std::string_view{shown}.substr(2));
         if (found == nullptr)
             throw flag_error("Unknown flag " + shown + "; see --help.");
@@ -176,15 +176,14 @@ bool flag_set::parse(const std::vector<std::string>& arguments, const environmen
                 throw flag_error(shown + " takes no value.");
             found->set("true");
         } else if (equals != std::string::npos) {
-            set_named(shown, std::string_view{*argument_at}.substr(equals + 1), found->set);
+            set_named(shown, std::string_view{*current}.substr(equals + 1), found->set);
         } else if (!found->bare.empty()) {
             found->set(found->bare);
-        } else if (std::next(argument_at) == arguments.end() ||
-                   std::next(argument_at)->starts_with("--")) {
+        } else if (std::next(current) == arguments.end() || std::next(current)->starts_with("--")) {
             throw flag_error(shown + " needs a value: " + shown + " " + found->value_name + ".");
         } else {
-            ++argument_at;
-            set_named(shown, *argument_at, found->set);
+            ++current;
+            set_named(shown, *current, found->set);
         }
     }
     return true;

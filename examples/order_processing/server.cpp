@@ -66,10 +66,10 @@ awaitable<void> update(pawl::engine& engine, pawl::prometheus_metrics& metrics)
 std::set<std::string, std::less<>> patterns_for_operators(const api_context& context)
 {
     std::set<std::string, std::less<>> patterns;
-    for (const auto& added : operator_routes(context))
-        patterns.insert(added.pattern);
-    for (const auto& added : customer_routes(context))
-        patterns.erase(added.pattern);
+    for (const auto& route : operator_routes(context))
+        patterns.insert(route.pattern);
+    for (const auto& route : customer_routes(context))
+        patterns.erase(route.pattern);
     return patterns;
 }
 

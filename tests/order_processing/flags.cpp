@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_flag_or_the_variable)
 {
     refuses({"--prot", "1"}, {"Unknown", "--prot"});
     refuses({"--prot=1"}, {"Unknown", "--prot"});
-    refuses({"orders.db"}, {"orders.db", "no flag"});
+    refuses({"orders.db"}, {"orders.db", "not a flag"});
     refuses({"--payment-port"}, {"--payment-port", "needs a value"});
     refuses({"--db", "--serve"}, {"--db", "needs a value"});
     refuses({"--db="}, {"--db", "empty"});
