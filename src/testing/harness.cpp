@@ -18,11 +18,11 @@ namespace pawl::testing::detail {
 
 namespace asio = boost::asio;
 
-/// Counts the commits of each run since time went on last.
+/// Counts the commits of each run since time last advanced.
 class engine_bench::commit_counter final : public core::forwarding_observer {
 public:
-    commit_counter(std::shared_ptr<observer> to, std::size_t most)
-        : forwarding_observer(std::move(to)), most_(most)
+    commit_counter(std::shared_ptr<observer> next, std::size_t max_commits)
+        : forwarding_observer(std::move(next)), max_commits_(max_commits)
     {
     }
 
@@ -30,20 +30,20 @@ public:
     {
         {
             const std::lock_guard lock{mutex_};
-            if (++counts_[change.next.id] > most_ && !looping_)
+            if (++counts_[change.next.id] > max_commits_ && !looping_)
                 looping_ = change.next;
         }
         forwarding_observer::committed(change);
     }
 
-    void time_went_on()
+    void time_advanced()
     {
         const std::lock_guard lock{mutex_};
         counts_.clear();
         looping_.reset();
     }
 
-    /// A run that committed too often.
+    /// The first run that exceeded max_commits; empty if none did.
     std::optional<record> looping() const
     {
         const std::lock_guard lock{mutex_};
@@ -51,7 +51,7 @@ public:
     }
 
 private:
-    const std::size_t most_;
+    const std::size_t max_commits_;
     mutable std::mutex mutex_; ///< with a store that has threads of its own
     std::unordered_map<run_id, std::size_t> counts_;
     std::optional<record> looping_;
@@ -71,7 +71,7 @@ engine_bench::engine_bench(harness_options options) : options_(std::move(options
     engine.observer = commits_;
     const auto* sink = engine.log.target<void (*)(const log_entry&)>();
     if (!sink || *sink != &log_to_stderr)
-        return; // one of the test's own
+        return; // the test has its own sink
     engine.log = [this](const log_entry& entry) {
         log_.push_back(std::string{to_string(entry.level)} + ": " + to_string(entry));
     };
@@ -94,7 +94,7 @@ void engine_bench::stop()
     if (!engine_)
         return;
     turns_ = 0;
-    commits_->time_went_on();
+    commits_->time_advanced();
     bool stopped = false;
     engine_->async_stop(duration::zero(), [&](error_code) { stopped = true; });
     while (!stopped) {
@@ -104,7 +104,7 @@ void engine_bench::stop()
         // A handler that ignores its cancellation may wait for time.
         const auto next = next_wait();
         if (!next && !run_one_for(options_.real_time_timeout))
-            throw failure("the engine cannot be stopped: a handler never ends");
+            throw failure("the engine does not stop: a handler never ends");
         if (next)
             clock_->advance(std::max(*next - now(), duration::zero()));
     }
@@ -132,21 +132,21 @@ void engine_bench::restart()
 
 void engine_bench::run_until_idle()
 {
-    // What comes from outside counts as long as it comes without a pause.
+    // Real events keep the harness busy while they arrive without a pause.
     constexpr std::chrono::milliseconds pause{20};
     do
         poll();
     while (options_.real_time_timeout.count() > 0 && run_one_for(pause));
 }
 
-/// Until nothing is ready. Throws when that does not end while time stands still.
+/// Runs ready handlers. Throws if they do not end while time stands still.
 void engine_bench::poll()
 {
     io_->restart();
     if (now() != counted_at_) {
         counted_at_ = now();
         turns_ = 0;
-        commits_->time_went_on();
+        commits_->time_advanced();
     }
     while (io_->poll_one() > 0)
         if (++turns_ > options_.max_turns || commits_->looping())
@@ -157,19 +157,19 @@ void engine_bench::fail_for_loop()
 {
     const auto run = commits_->looping();
     if (!run)
-        throw failure(fmt::format("the test never comes to rest: {} handlers ran while time stood "
+        throw failure(fmt::format("a loop never waits: more than {} handlers ran while time stood "
                                   "still (harness_options::max_turns)",
                                   options_.max_turns));
     throw failure(fmt::format(
-        "run {} of {} \"{}\" never comes to rest: it committed more than {} times while time stood "
-        "still (harness_options::max_commits), last in status {}. A step that returns "
-        "repeat_after(0s) does that, or runs that wake each other",
+        "run {} of {} \"{}\" never waits: it committed more than {} times while time stood still "
+        "(harness_options::max_commits), last in status {}. Possible causes: a step that returns "
+        "repeat_after(0s), or runs that wake each other",
         to_string(run->id), run->workflow, run->foreign_id, options_.max_commits, run->status));
 }
 
 bool engine_bench::run_one_for(std::chrono::milliseconds span)
 {
-    // Without it, the context would not wait for those who have yet to post to it.
+    // Without the guard, run_one_for() returns at once if the context has no work yet.
     const auto work = asio::make_work_guard(*io_);
     io_->restart();
     return io_->run_one_for(span) > 0;
@@ -180,24 +180,24 @@ void engine_bench::run_until(const std::function<bool()>& done)
     run_until_idle();
     while (!done()) {
         if (!run_one_for(options_.real_time_timeout))
-            throw failure("the operation waits for time, or for something that never comes: move "
-                          "time on with advance(), or await what shall come before it");
+            throw failure("the operation waits for time or for an event that does not happen: call "
+                          "advance(), or first await the event");
         run_until_idle();
     }
 }
 
 void engine_bench::wait_for(asio::awaitable<void> operation)
 {
-    struct ending {
-        bool here = false;
+    struct outcome {
+        bool done = false;
         std::exception_ptr thrown;
     };
-    const auto end = std::make_shared<ending>();
+    const auto end = std::make_shared<outcome>(); // shared: it may outlive a failed wait
     asio::co_spawn(*io_, std::move(operation), [end](std::exception_ptr e) {
         end->thrown = e;
-        end->here = true;
+        end->done = true;
     });
-    run_until([&] { return end->here; });
+    run_until([&] { return end->done; });
     if (end->thrown)
         std::rethrow_exception(end->thrown);
 }
@@ -241,9 +241,9 @@ std::string describe(const record& run, const std::string& status,
     if (!run.reason.empty())
         text += fmt::format(", reason: {}", run.reason);
     text += "; history:";
-    for (const auto& what : history)
-        text += fmt::format("\n  {} {} {} -> {}{}", what.version, to_string(what.kind), what.from,
-                            what.to, what.error.empty() ? "" : ": " + what.error);
+    for (const auto& entry : history)
+        text += fmt::format("\n  {} {} {} -> {}{}", entry.version, to_string(entry.kind),
+                            entry.from, entry.to, entry.error.empty() ? "" : ": " + entry.error);
     return text;
 }
 

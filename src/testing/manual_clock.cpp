@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// A wait keeps its io_context running, as one of a steady_timer does.
+/// A pending wait. It counts as work of its io_context, as with a steady_timer.
 struct waiting {
     asio::executor_work_guard<asio::any_io_executor> work;
     asio::any_completion_handler<void()> handler;
@@ -48,10 +48,10 @@ public:
         return now_.time_since_epoch();
     }
 
-    void step(duration by)
+    void step(duration change)
     {
         const std::lock_guard lock{mutex_};
-        stepped_ += by;
+        stepped_ += change;
     }
 
     std::uint64_t add(duration span, waiting entry)
@@ -66,11 +66,11 @@ public:
     void cancel(std::uint64_t id)
     {
         const std::lock_guard lock{mutex_};
-        for (auto at = waits_.begin(); at != waits_.end(); ++at) {
-            if (at->first.second != id)
+        for (auto wait = waits_.begin(); wait != waits_.end(); ++wait) {
+            if (wait->first.second != id)
                 continue;
-            at->second.complete();
-            waits_.erase(at);
+            wait->second.complete();
+            waits_.erase(wait);
             return;
         }
     }
@@ -102,8 +102,8 @@ public:
 
 private:
     mutable std::mutex mutex_;
-    time_point now_;     ///< steady: waits are measured on it
-    duration stepped_{}; ///< from it to the wall clock
+    time_point now_;     ///< steady time, for waits
+    duration stepped_{}; ///< wall clock minus steady time
     std::uint64_t last_id_ = 0;
     std::map<std::pair<time_point, std::uint64_t>, waiting> waits_;
 };
@@ -165,9 +165,9 @@ void manual_clock::advance(duration span)
     state_->advance(span);
 }
 
-void manual_clock::step(duration by)
+void manual_clock::step(duration change)
 {
-    state_->step(by);
+    state_->step(change);
 }
 
 std::optional<time_point> manual_clock::next_wait() const

@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_not_repeatable_is_found)
         },
         seeds(10));
     BOOST_REQUIRE(result.found.has_value());
-    BOOST_TEST(result.found->sentences.front().find("two lives of seed 1 differ") == 0u);
+    BOOST_TEST(result.found->sentences.front().find("two simulations of seed 1 differ") == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_life_throws_is_a_finding)

@@ -23,37 +23,31 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-/// In a report, at most so many lines of the trace; the last ones.
-constexpr std::size_t longest_trace = 60;
+/// A finding is printed with this many lines from the end of the trace.
+constexpr std::size_t max_trace_lines = 60;
 
-void require(bool holds, const char* text)
-{
-    if (!holds)
-        throw definition_error(text);
-}
-
-void add(exploration_result& sum, const simulation_result& life)
+void add(exploration_result& sum, const simulation_result& result)
 {
     ++sum.seeds;
-    sum.runs += life.runs;
-    sum.commits += life.commits;
-    sum.calls += life.calls;
-    sum.crashes += life.crashes;
+    sum.runs += result.runs;
+    sum.commits += result.commits;
+    sum.calls += result.calls;
+    sum.crashes += result.crashes;
 }
 
-/// What did not hold in the life of this seed, and, if asked, whether a second life is the same.
+/// Returns the violations of a seed. With `twice`, a second simulation must have the same trace.
 std::vector<std::string> simulate(const simulated_life& live, const exploration_options& options,
-                                  std::uint64_t seed, bool twice, simulation_result& life)
+                                  std::uint64_t seed, bool twice, simulation_result& result)
 {
     try {
-        life = live(options_of(options, seed));
-        if (!life.violations.empty() || !twice)
-            return life.violations;
-        const auto again = live(options_of(options, seed));
-        if (again.trace_hash == life.trace_hash)
+        result = live(options_of(options, seed));
+        if (!result.violations.empty() || !twice)
+            return result.violations;
+        const auto repeated = live(options_of(options, seed));
+        if (repeated.trace_hash == result.trace_hash)
             return {};
-        return {fmt::format("two lives of seed {} differ: the program draws from something that is "
-                            "not the simulation's, such as std::random_device, the system's clock, "
+        return {fmt::format("two simulations of seed {} differ: the program depends on something "
+                            "outside the simulation, such as std::random_device, the system clock, "
                             "the order of addresses, or real I/O",
                             seed)};
     } catch (...) {
@@ -61,15 +55,15 @@ std::vector<std::string> simulate(const simulated_life& live, const exploration_
     }
 }
 
-/// Seeds that several threads work off.
+/// Simulates seeds on several threads.
 class search {
 public:
     search(const simulated_life& live, const exploration_options& options)
-        : live_(live), options_(options), begun_(steady::now())
+        : live_(live), options_(options), started_at_(steady::now())
     {
     }
 
-    void work()
+    void simulate_seeds()
     {
         for (;;) {
             const auto number = next_++;
@@ -77,31 +71,32 @@ public:
                 return;
             const auto seed = options_.first_seed + number;
             const bool twice = options_.repeat_every > 0 && number % options_.repeat_every == 0;
-            simulation_result life;
-            auto sentences = simulate(live_, options_, seed, twice, life);
+            simulation_result result;
+            auto sentences = simulate(live_, options_, seed, twice, result);
             const std::lock_guard lock{mutex_};
-            add(result_, life);
+            add(result_, result);
             if (sentences.empty() || (result_.found && result_.found->seed < seed))
                 continue;
             result_.found = simulation_finding{seed, std::move(sentences)};
         }
     }
 
-    exploration_result take() { return std::move(result_); }
+    exploration_result take_result() { return std::move(result_); }
 
 private:
     bool is_over(std::uint64_t number)
     {
         const std::lock_guard lock{mutex_};
-        const bool is_late = options_.time_limit && steady::now() - begun_ >= *options_.time_limit;
-        // A lower seed than the one that was found is simulated still.
+        const bool is_late =
+            options_.time_limit && steady::now() - started_at_ >= *options_.time_limit;
+        // Seeds below the finding are still simulated: the lowest one is reported.
         return result_.found ? result_.found->seed < options_.first_seed + number
                              : number > 0 && is_late;
     }
 
     const simulated_life& live_;
     const exploration_options& options_;
-    const steady::time_point begun_;
+    const steady::time_point started_at_;
     std::atomic<std::uint64_t> next_{0};
     std::mutex mutex_;
     exploration_result result_;
@@ -118,13 +113,13 @@ struct arguments {
 
 constexpr const char* usage =
     R"(  --seed N         one seed
-  --seeds A..B     these seeds, until one breaks a check
-  --minutes M      seeds from the first one on, for so long
-  --threads N      simulate on so many threads
-  --usual-faults   the same fault rates for each seed, not drawn from it
-  --trace          print the trace; with --seed
-  --only TEXT      of the trace, the lines that contain TEXT
-  --matrix         crash at each call of the seed's life without other faults
+  --seeds A..B     these seeds, until a check fails
+  --minutes M      seeds from the first one on, for M minutes
+  --threads N      simulate on N threads
+  --usual-faults   the default fault rates for each seed, instead of drawn ones
+  --trace          print the trace; requires --seed
+  --only TEXT      print only the lines of the trace that contain TEXT
+  --matrix         crash before and after each call of the seed, without other faults
   --help           print this
 )";
 
@@ -184,11 +179,11 @@ arguments parse(int argc, const char* const* argv, const exploration_options& de
         }
     }
     if (given.trace && !given.one)
-        throw std::invalid_argument("a trace is of one seed: add --seed N");
+        throw std::invalid_argument("--trace requires --seed N");
     return given;
 }
 
-/// A line of the trace with its time in seconds.
+/// Formats a line of the trace: its time becomes seconds.
 std::string readable(std::string_view line)
 {
     const auto digits = line.find_first_not_of(' ');
@@ -203,7 +198,7 @@ std::string readable(std::string_view line)
                        line.substr(static_cast<std::size_t>(end - line.data())));
 }
 
-/// The foreign ids, which a trace puts in quotes, that occur in the sentences.
+/// Returns the foreign ids that the sentences name. The trace has foreign ids in quotes.
 std::set<std::string> named_runs(const std::vector<std::string>& trace,
                                  const std::vector<std::string>& sentences)
 {
@@ -229,22 +224,22 @@ void print(const std::string& line)
     std::fputc('\n', stdout);
 }
 
-/// The end of the trace, of the runs that the finding names.
+/// Prints the end of the trace of the runs that the finding names.
 void print_runs(const simulated_life& live, const exploration_options& options,
                 const simulation_finding& found)
 {
     std::vector<std::string> trace;
-    auto again = options_of(options, found.seed);
-    again.trace = [&](std::string_view line) {
+    auto repeated = options_of(options, found.seed);
+    repeated.trace = [&](std::string_view line) {
         trace.emplace_back(line);
     };
     try {
-        live(std::move(again));
+        live(std::move(repeated));
     } catch (...) {
-        // It is what was found.
+        // The exception is the finding.
     }
     const auto named = named_runs(trace, found.sentences);
-    std::erase_if(trace, [](const std::string& line) { // calls that reached no engine
+    std::erase_if(trace, [](const std::string& line) { // calls without a running engine
         return line.ends_with(" at nobody") || line.find("the engine is not running") != line.npos;
     });
     std::erase_if(trace, [&](const std::string& line) {
@@ -253,11 +248,11 @@ void print_runs(const simulated_life& live, const exploration_options& options,
     });
     if (trace.empty())
         return;
-    const auto left_out = trace.size() - std::min(trace.size(), longest_trace);
+    const auto omitted = trace.size() - std::min(trace.size(), max_trace_lines);
     print("");
-    if (left_out > 0)
-        print(fmt::format("({} earlier lines are left out)", left_out));
-    for (auto i = left_out; i < trace.size(); ++i)
+    if (omitted > 0)
+        print(fmt::format("({} earlier lines are omitted)", omitted));
+    for (auto i = omitted; i < trace.size(); ++i)
         print(readable(trace[i]));
 }
 
@@ -269,7 +264,7 @@ int run_matrix(const simulated_life& live, const arguments& given)
     for (const auto& sentence : result.violations)
         print(sentence);
     print(fmt::format(
-        "{} lives with a crash at each of {} calls: {}", result.simulations, result.calls,
+        "{} simulations with a crash at each of {} calls: {}", result.simulations, result.calls,
         result.violations.empty() ? "every check held"
                                   : fmt::format("{} findings", result.violations.size())));
     return result.violations.empty() ? 0 : 1;
@@ -290,22 +285,22 @@ int run(const char* program, const simulated_life& live, arguments given)
         };
     if (given.one)
         given.options.repeat_every = 0;
-    const auto begun = steady::now();
+    const auto started_at = steady::now();
     const auto result = explore(live, given.options);
-    const std::chrono::duration<double> took = steady::now() - begun;
+    const std::chrono::duration<double> elapsed = steady::now() - started_at;
     if (result.found) {
         for (const auto& sentence : result.found->sentences)
             print(fmt::format("seed {}: {}", result.found->seed, sentence));
         if (!given.trace)
             print_runs(live, given.options, *result.found);
-        print(fmt::format("\nrepeat it: {} --seed {}{} --trace", program, result.found->seed,
-                          given.options.draw_faults ? "" : " --usual-faults"));
+        print(fmt::format("\nto repeat the finding: {} --seed {}{} --trace", program,
+                          result.found->seed, given.options.draw_faults ? "" : " --usual-faults"));
         return 1;
     }
     print(fmt::format(
         "{} seeds, {} runs, {} commits, {} calls, {} crashes in {:.1f} s: every check "
         "held",
-        result.seeds, result.runs, result.commits, result.calls, result.crashes, took.count()));
+        result.seeds, result.runs, result.commits, result.calls, result.crashes, elapsed.count()));
     return 0;
 }
 
@@ -313,7 +308,7 @@ int run(const char* program, const simulated_life& live, arguments given)
 
 simulated_faults draw_faults(std::uint64_t seed)
 {
-    // Apart from what the simulation itself draws from the seed.
+    // Independent of the numbers that the simulation draws from the seed.
     simulated_random random{seed ^ 0x6661756c74732121ull};
     constexpr std::array<std::uint32_t, 5> factors{0, 1, 1, 8, 30};
     constexpr std::array<duration, 4> spans{duration::zero(), std::chrono::seconds{10},
@@ -328,26 +323,28 @@ simulated_faults draw_faults(std::uint64_t seed)
 
 simulation_options options_of(const exploration_options& options, std::uint64_t seed)
 {
-    auto of_seed = options.base;
-    of_seed.seed = seed;
+    auto seeded = options.base;
+    seeded.seed = seed;
     if (options.draw_faults)
-        of_seed.faults = draw_faults(seed);
-    return of_seed;
+        seeded.faults = draw_faults(seed);
+    return seeded;
 }
 
 exploration_result explore(const simulated_life& live, const exploration_options& options)
 {
-    require(options.seeds >= 1, "exploration_options::seeds is 0; it must be at least 1");
-    require(options.threads >= 1 && options.threads <= 256,
-            "exploration_options::threads must be 1 to 256");
+    if (options.seeds < 1)
+        throw definition_error("exploration_options::seeds is 0; it must be at least 1");
+    if (options.threads < 1 || options.threads > 256)
+        throw definition_error(fmt::format(
+            "exploration_options::threads is {}; it must be 1 to 256", options.threads));
     search seeds{live, options};
     {
-        std::vector<std::jthread> others;
+        std::vector<std::jthread> workers;
         for (unsigned i = 1; i < options.threads; ++i)
-            others.emplace_back([&] { seeds.work(); });
-        seeds.work();
+            workers.emplace_back([&] { seeds.simulate_seeds(); });
+        seeds.simulate_seeds();
     }
-    return seeds.take();
+    return seeds.take_result();
 }
 
 int simulation_main(int argc, const char* const* argv, const simulated_life& live,

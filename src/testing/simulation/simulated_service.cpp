@@ -16,7 +16,7 @@ void simulated_service::report(const std::string& sentence)
     sim_.report_violation(name_ + ": " + sentence);
 }
 
-/// The result of the first request with this key; nullptr when the key is new.
+/// Returns the result of the first request with this key; nullptr if the key is new.
 const std::any* simulated_service::known(const service_request& request)
 {
     if (request.key.empty()) {
