@@ -20,25 +20,27 @@ namespace pawl::http {
 
 struct client_options {
     /// Longest time from when the request has a connection slot (see max_connections) to the last
-    /// byte of the answer, connecting and the TLS handshake included. Default 10 s.
+    /// byte of the answer, connecting and the TLS handshake included. Above 0. Default 10 s.
     duration timeout = std::chrono::seconds{10};
 
-    /// The most connections to the host at a time; further requests wait for a slot. Default 64.
+    /// The most connections to the host at a time; further requests wait for a slot. At least 1.
+    /// Default 64.
     std::size_t max_connections = 64;
 
-    /// Longest time that a request waits for a slot; then it fails with not_sent. Default 1 min.
+    /// Longest time that a request waits for a slot; then it fails with not_sent. Above 0. Default
+    /// 1 min.
     duration place_timeout = std::chrono::minutes{1};
 
-    /// The most requests that wait for a slot; one more fails at once with not_sent. Default
-    /// 10,000.
+    /// The most requests that wait for a slot; one more fails at once with not_sent. 0: none waits.
+    /// Default 10,000.
     std::size_t max_waiting = 10'000;
 
     /// How long a connection attempt to one address of the host runs alone, until the next address
-    /// is tried in parallel. Default 250 ms, as RFC 8305 recommends.
+    /// is tried in parallel. 0: all at once. Default 250 ms, as RFC 8305 recommends.
     duration attempt_delay = std::chrono::milliseconds{250};
 
     /// How long the addresses of a host name are used until the name is resolved again. The address
-    /// that answered last is tried first. Default 5 s.
+    /// that answered last is tried first. 0: it is resolved for each connection. Default 5 s.
     duration address_lifetime = std::chrono::seconds{5};
 
     /// How long an idle connection may be reused. Expired connections are closed when the client is
@@ -53,7 +55,7 @@ struct client_options {
     std::vector<std::pair<std::string, std::string>> headers;
 
     /// For https: a PEM file with the certificates of the trusted CAs. Read once, by the
-    /// constructor. Default: empty, the CAs that the system trusts.
+    /// constructor. Only with an https URL. Default: empty, the CAs that the system trusts.
     std::string ca_file;
 };
 

@@ -53,37 +53,38 @@ struct server_options {
     std::uint16_t port = 0;            ///< 0: a free port, see server::port()
 
     /// PEM files for TLS 1.2 and 1.3: the server's certificate, followed by those of the
-    /// intermediate CAs, and its private key without a password. Both are read once, by the
-    /// constructor. Default: empty, plain HTTP.
+    /// intermediate CAs, and its private key without a password. Set both or none. Both are read
+    /// once, by the constructor. Default: empty, plain HTTP.
     std::string certificate_chain_file;
     std::string private_key_file;
 
     /// Largest request body, in bytes; a larger one is answered 413. Default 1 MiB.
     std::size_t body_limit = 1024 * 1024;
 
-    /// Largest request line and headers together, in bytes; a larger one is answered 431. Default
-    /// 16 KiB.
+    /// Largest request line and headers together, in bytes; a larger one is answered 431. At
+    /// least 1. Default 16 KiB.
     std::size_t header_limit = 16 * 1024;
 
     /// Longest time from the first byte of a request to its last; then it is answered 408 and the
-    /// connection is closed. Also the longest time for the TLS handshake. Default 10 s.
+    /// connection is closed. Also the longest time for the TLS handshake. Above 0. Default 10 s.
     duration read_timeout = std::chrono::seconds{10};
 
-    /// How long a kept-alive connection may wait for its next request until it is closed. Default
-    /// 60 s.
+    /// How long a kept-alive connection may wait for its next request until it is closed. Above 0.
+    /// Default 60 s.
     duration idle_timeout = std::chrono::seconds{60};
 
-    /// Longest time to send one answer; then the connection is closed. Default 10 s.
+    /// Longest time to send one answer; then the connection is closed. Above 0. Default 10 s.
     duration write_timeout = std::chrono::seconds{10};
 
     /// The most open connections; more wait in the listen queue. Keep it below the process's limit
-    /// on descriptors, because handlers need descriptors too. Default 10,000.
+    /// on descriptors, because handlers need descriptors too. At least 1. Default 10,000.
     std::size_t max_connections = 10'000;
 
     /// How long a connection may wait for data from its peer while the server is full, which means
     /// that another connection waits and max_connections are open or no descriptor is free. The
     /// server then closes the connection that has waited longest, so that silent peers do not keep
-    /// others out. A peer that has sent a part of a request is answered 408. Default 500 ms.
+    /// others out. A peer that has sent a part of a request is answered 408. Above 0. Default 500
+    /// ms.
     duration crowded_idle_timeout = std::chrono::milliseconds{500};
 
     /// Allowed host names of requests (the header Host), without a port; addresses and "localhost"
