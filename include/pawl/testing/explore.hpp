@@ -35,8 +35,8 @@ struct exploration_options {
     /// true.
     bool draw_faults = true;
 
-    /// One seed in this many is simulated twice, and both traces must be the same. 0: none. Default
-    /// 50.
+    /// One seed in this many is simulated twice, and both traces must be the same. 0: none.
+    /// Default 50.
     std::uint64_t repeat_every = 50;
 
     /// The number of threads that simulate seeds; each calls `live`. 1 to 256. Default 1.

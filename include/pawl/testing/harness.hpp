@@ -41,8 +41,7 @@ struct harness_options {
 
     /// The most commits of one run while time stands still; one more throws a failure that names
     /// the run. It never waits: a step returns repeat_after(0s), or two runs wake each other. At
-    /// least
-    /// 1. Default 10,000.
+    /// least 1. Default 10,000.
     std::size_t max_commits = 10'000;
 
     /// The most completion handlers that the io_context may run while time stands still; one more
@@ -65,8 +64,8 @@ public:
     engine_bench(const engine_bench&) = delete;
     engine_bench& operator=(const engine_bench&) = delete;
 
-    /// Runs everything that can run while time stands still. If
-    /// harness_options::real_time_timeout is above 0, until nothing has arrived for 20 ms.
+    /// Runs everything that can run while time stands still. If harness_options::real_time_timeout
+    /// is above 0, until nothing has arrived for 20 ms.
     void run_until_idle();
 
     /// Moves time forward from wait to wait, and runs until idle after each, so that everything

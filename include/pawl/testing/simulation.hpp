@@ -136,9 +136,8 @@ struct simulation_result {
     std::uint64_t crashes = 0;
     std::uint64_t runs = 0;
     std::uint64_t commits = 0;
-    duration took{}; ///< simulated time
-    duration
-        longest_lag{}; ///< largest engine_statistics::due_lag that was seen after the fault phase
+    duration took{};        ///< simulated time
+    duration longest_lag{}; ///< largest engine_statistics::due_lag after the fault phase
 };
 
 /// Thrown by simulated_process::call() when the call failed or its request or answer was lost.
