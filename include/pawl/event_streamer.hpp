@@ -37,10 +37,12 @@ public:
     /// Receives the next events in the order of their positions: at least one, at most `limit`.
     /// Each event comes once from a receiver, acknowledged or not.
     ///
-    /// Completes: as soon as there is an event; until then it waits, without polling.
+    /// Completes: as soon as there is an event; the caller need not poll.
     ///
-    /// Cancellation: terminal, at any time; the next receive() gives the events that this one did
-    /// not.
+    /// Errors: invalid_argument — `limit` is 0; store_* codes, or those of the broker.
+    ///
+    /// Cancellation: terminal, at any time; the call throws operation_aborted. No event is lost:
+    /// the next receive() gives what this one did not.
     virtual boost::asio::awaitable<std::vector<stream_event>> receive(std::size_t limit = 100) = 0;
 
     /// Acknowledges all events up to and including a position: they have been processed. The

@@ -360,6 +360,8 @@ using change_handler = std::function<void(std::span<const shard_change>)>;
 ///   Texts are bytes: NUL and what is not UTF-8 are allowed, and names, ids and keys are compared
 ///   exactly. A store takes at least objects, effects and payloads of 1 MiB, names, foreign ids and
 ///   keys of 1,024 bytes, and every value of a number or time: time_point::min() and max() too.
+/// - A store that outlives its process has everything again when its database is opened: sequences,
+///   positions and epochs continue.
 /// - Times in records, messages and events come from the changes. A store reads its clock for
 ///   leases only.
 /// - Ids are ordered by their bytes.
