@@ -379,7 +379,7 @@ BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_ou
     list.add(entry(1, 1));
     BOOST_TEST((list.first()->at == position(9).at));
     BOOST_TEST(list.size() == 1u);
-    BOOST_TEST(list.take(position(1).id)->failures == 1);
+    BOOST_TEST(list.remove(position(1).id)->failures == 1);
     for (std::size_t i = 0; i < pawl::engine_detail::wake_list::max_size; ++i) {
         auto each = entry(100, 0);
         each.run.bytes[12] = static_cast<std::uint8_t>(i >> 8);

@@ -54,7 +54,7 @@ engine_options checked(engine_options options)
     require(options.poll_interval >= std::chrono::milliseconds{10},
             "poll_interval must be at least 10 ms");
     using engine_detail::crash_suspects;
-    require(options.max_crashes == 0 || options.max_crashes >= crash_suspects::least_crashes,
+    require(options.max_crashes == 0 || options.max_crashes >= crash_suspects::min_crash_limit,
             "max_crashes must be 0, for no limit, or at least 5");
     for (const auto& problem : core::retry_problems(options.hook_retry))
         throw definition_error("engine_options::hook_retry." + problem);

@@ -17,7 +17,7 @@ namespace {
 
 /// Definitions that are kept of a workflow: those of the programs that were first started last.
 constexpr std::size_t most_definitions = 256;
-constexpr std::size_t page = 100;
+constexpr std::size_t events_per_page = 100;
 
 /// Stored: never change.
 std::string topic_of(const std::string& workflow)
@@ -81,8 +81,8 @@ asio::awaitable<definition_log> definition_log::read(record_store& store, const 
     const auto topic = topic_of(own.name);
     const auto id = id_of(text_of(declared_by(own)));
     for (bool more = true; more;) {
-        const auto events = co_await store.topic_events(topic, log.end_, page);
-        more = events.size() == page;
+        const auto events = co_await store.topic_events(topic, log.end_, events_per_page);
+        more = events.size() == events_per_page;
         for (const auto& event : events) {
             log.end_ = event.position;
             if (event.id == id)
@@ -186,7 +186,7 @@ asio::awaitable<void> look_for_newer_definitions(context& shared)
         const auto end = co_await shared.store.topic_end(topic);
         while (entry.definitions_read < end && !entry.outdated) {
             const auto added =
-                co_await shared.store.topic_events(topic, entry.definitions_read, page);
+                co_await shared.store.topic_events(topic, entry.definitions_read, events_per_page);
             for (const auto& event : added)
                 if (is_newer(codec<declared_workflow>::decode(event.payload), event.position,
                              entry.impl->rules, position))

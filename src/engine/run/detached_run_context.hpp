@@ -11,11 +11,11 @@
 
 namespace pawl::engine_detail {
 
-/// What a timer function may ask of a run that is not active: its record, and the time.
+/// The context of a run that is not active, for timer functions: the record and the time.
 class detached_run_context final : public detail::run_context {
 public:
-    detached_run_context(const pawl::clock& clock, const log_sink& log, record of)
-        : clock_(clock), log_(log), record_(std::move(of))
+    detached_run_context(const pawl::clock& clock, const log_sink& log, record current)
+        : clock_(clock), log_(log), record_(std::move(current))
     {
     }
 
@@ -23,14 +23,17 @@ public:
     time_point now() const override { return clock_.now(); }
     void log(log_level level, std::string_view line) const override { log_({level, line}); }
 
-    boost::asio::awaitable<void> checkpoint(std::string) override { return refuse(); }
-    boost::asio::awaitable<void> record_effect(effect, std::string) override { return refuse(); }
+    boost::asio::awaitable<void> checkpoint(std::string) override { return throw_unsupported(); }
+    boost::asio::awaitable<void> record_effect(effect, std::string) override
+    {
+        return throw_unsupported();
+    }
 
 private:
-    /// Timer functions are no coroutines, so none comes here.
-    static boost::asio::awaitable<void> refuse()
+    /// Never called, because timer functions are not coroutines.
+    static boost::asio::awaitable<void> throw_unsupported()
     {
-        throw std::logic_error("a run that is not active saves nothing");
+        throw std::logic_error("a run that is not active cannot save");
     }
 
     const pawl::clock& clock_;

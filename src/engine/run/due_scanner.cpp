@@ -233,7 +233,7 @@ int due_scanner::take_failures(run_id run)
     if (wake_count_ == 0)
         return 0;
     const std::lock_guard lock{mutex_};
-    const auto known = wakes_.take(run);
+    const auto known = wakes_.remove(run);
     wake_count_ = wakes_.size();
     return known ? known->failures : 0;
 }

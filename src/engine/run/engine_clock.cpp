@@ -8,8 +8,9 @@ namespace pawl::engine_detail {
 
 time_point engine_clock::now() const
 {
-    const auto ahead = from_steady_.load();
-    return ahead == not_yet ? machine_->now() : time_point{machine_->steady() + duration{ahead}};
+    const auto offset = offset_.load();
+    return offset == no_offset ? machine_->now()
+                               : time_point{machine_->steady() + duration{offset}};
 }
 
 boost::asio::awaitable<void> engine_clock::follow_store(record_store& store)
@@ -20,13 +21,13 @@ boost::asio::awaitable<void> engine_clock::follow_store(record_store& store)
     const auto after = machine_->steady();
     if (!read || PAWL_PLANTED(store_clock_ignored))
         co_return;
-    // It was read at some moment between the two. While the present time agrees with that it is
-    // kept, so that time does not jump to and fro by what a call takes.
-    const auto least = (read->time_since_epoch() - after).count();
-    const auto most = (read->time_since_epoch() - before).count();
-    const auto known = from_steady_.load();
-    const auto present = known == not_yet ? (wall.time_since_epoch() - before).count() : known;
-    from_steady_ = std::clamp(present, std::min(least, most), std::max(least, most));
+    // The store read its clock between `before` and `after`. An offset within these bounds is kept,
+    // so that the time does not jump by the duration of a call.
+    const auto lower = (read->time_since_epoch() - after).count();
+    const auto upper = (read->time_since_epoch() - before).count();
+    const auto known = offset_.load();
+    const auto present = known == no_offset ? (wall.time_since_epoch() - before).count() : known;
+    offset_ = std::clamp(present, std::min(lower, upper), std::max(lower, upper));
 }
 
 } // namespace pawl::engine_detail

@@ -12,9 +12,9 @@
 
 namespace pawl::engine_detail {
 
-/// An engine's time. In a store that has a clock of its own it is the store's, so that all engines
-/// and clients of the store agree on what is due and what has expired, whatever their machines'
-/// clocks say. Between two readings of the store's clock it goes on by the machine's steady clock.
+/// The time of an engine. If the store has a clock, it is the store's time, so that all engines and
+/// clients of the store agree on what is due and what has expired. Between two readings of the
+/// store's clock, the machine's steady clock advances it.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -29,14 +29,15 @@ public:
         return machine_->make_timer(executor);
     }
 
-    /// Reads the store's clock. Throws what the store throws, and goes on as before then.
+    /// Reads the store's clock and adopts its time. Throws what the store throws; the time then
+    /// advances as before.
     boost::asio::awaitable<void> follow_store(record_store& store);
 
 private:
-    static constexpr duration::rep not_yet = std::numeric_limits<duration::rep>::min();
+    static constexpr duration::rep no_offset = std::numeric_limits<duration::rep>::min();
 
     const std::shared_ptr<pawl::clock> machine_;
-    std::atomic<duration::rep> from_steady_{not_yet}; ///< what the store's clock is ahead of it
+    std::atomic<duration::rep> offset_{no_offset}; ///< store time minus steady time
 };
 
 } // namespace pawl::engine_detail

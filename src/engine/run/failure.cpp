@@ -17,7 +17,7 @@ bool is_permanent(const retry_policy& policy, const std::exception_ptr& failure,
             return true;
         } catch (const detail::unreadable_effect&) {
             return true;
-        } catch (...) { // a predicate may look at it as the exception in flight
+        } catch (...) { // so that the predicate may use std::current_exception()
             return policy.permanent && policy.permanent(failure);
         }
     } catch (...) {

@@ -7,13 +7,14 @@
 
 namespace pawl::engine_detail {
 
-/// Whether an error must not be repeated: a payload or a recorded effect cannot be read, or the
-/// policy says so. A predicate that throws says no; `problem` tells what it threw.
+/// Whether the failed attempt must not be retried: a payload or a recorded effect cannot be read,
+/// or the policy says so. If the policy's predicate throws, returns false and describes the
+/// exception in `problem`.
 bool is_permanent(const retry_policy& policy, const std::exception_ptr& failure,
                   std::string& problem);
 
-/// Whether a function failed because of what Pawl runs on: a store that fails, an engine that is
-/// overloaded or stops. The event that the function was called for is not to blame.
+/// Whether the cause is infrastructure, and not the event for which the function was called: the
+/// store fails, or the engine is overloaded or stops.
 bool is_infrastructure_failure(const std::exception_ptr& failure);
 
 } // namespace pawl::engine_detail

@@ -15,19 +15,20 @@ namespace {
 
 class guarded_observer final : public core::forwarding_observer {
 public:
-    guarded_observer(std::shared_ptr<observer> to, log_sink log)
-        : forwarding_observer(std::move(to)), log_(std::move(log))
+    guarded_observer(std::shared_ptr<observer> target, log_sink log)
+        : forwarding_observer(std::move(target)), log_(std::move(log))
     {
     }
 
 private:
     void failed() override
     {
-        const auto times = ++failures_;
-        if (std::has_single_bit(times))
-            log_({log_level::error, "the observer threw, for the " + std::to_string(times) +
-                                        ". time; it misses what it threw for: " +
-                                        detail::exception_text(std::current_exception())});
+        const auto failures = ++failures_;
+        if (std::has_single_bit(failures))
+            log_({log_level::error,
+                  "the observer threw, " + std::to_string(failures) +
+                      " times so far, and misses the reports for which it threw: " +
+                      detail::exception_text(std::current_exception())});
     }
 
     const log_sink log_;
@@ -36,25 +37,25 @@ private:
 
 } // namespace
 
-log_sink guarded(log_sink given)
+log_sink guarded(log_sink sink)
 {
-    return [given = std::move(given)](const log_entry& entry) {
+    return [sink = std::move(sink)](const log_entry& entry) {
         try {
-            given(entry);
+            sink(entry);
         } catch (...) {
             try {
                 log_to_stderr(entry);
-            } catch (...) { // no memory for a line
+            } catch (...) { // no memory for the line
             }
         }
     };
 }
 
-std::shared_ptr<observer> guarded(std::shared_ptr<observer> given, const log_sink& log)
+std::shared_ptr<observer> guarded(std::shared_ptr<observer> target, const log_sink& log)
 {
-    if (!given)
+    if (!target)
         return nullptr;
-    return std::make_shared<guarded_observer>(std::move(given), log);
+    return std::make_shared<guarded_observer>(std::move(target), log);
 }
 
 } // namespace pawl::engine_detail

@@ -1,4 +1,4 @@
-// What a host gives an engine to be called, so that nothing that it throws reaches the engine.
+// Wrappers of the application's callbacks that keep their exceptions from the engine.
 #pragma once
 
 #include "pawl/log.hpp"
@@ -8,11 +8,11 @@
 
 namespace pawl::engine_detail {
 
-/// A sink that throws nothing: a line for which `given` throws goes to standard error.
-log_sink guarded(log_sink given);
+/// A sink that never throws: if `sink` throws, the entry goes to standard error.
+log_sink guarded(log_sink sink);
 
-/// An observer that throws nothing: what `given` throws is logged, the first time and then ever
-/// more seldom. Null for null.
-std::shared_ptr<observer> guarded(std::shared_ptr<observer> given, const log_sink& log);
+/// An observer that never throws: the 1st, 2nd, 4th, 8th ... exception of `target` is logged. Null
+/// for null.
+std::shared_ptr<observer> guarded(std::shared_ptr<observer> target, const log_sink& log);
 
 } // namespace pawl::engine_detail

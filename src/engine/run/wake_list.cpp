@@ -16,22 +16,22 @@ std::optional<wake_list::entry> wake_list::add(entry added)
         by_time_.erase(known->second);
         by_run_.erase(known);
     }
-    const auto [at, is_new] = by_time_.insert(added);
-    by_run_.emplace(added.run, at);
+    const auto [position, is_new] = by_time_.insert(added);
+    by_run_.emplace(added.run, position);
     if (by_time_.size() <= max_size)
         return std::nullopt;
-    return take(std::prev(by_time_.end())->run);
+    return remove(std::prev(by_time_.end())->run);
 }
 
-std::optional<wake_list::entry> wake_list::take(run_id run)
+std::optional<wake_list::entry> wake_list::remove(run_id run)
 {
     const auto known = by_run_.find(run);
     if (known == by_run_.end())
         return std::nullopt;
-    const auto taken = *known->second;
+    const auto removed = *known->second;
     by_time_.erase(known->second);
     by_run_.erase(known);
-    return taken;
+    return removed;
 }
 
 const wake_list::entry* wake_list::find(run_id run) const

@@ -12,20 +12,20 @@
 
 namespace pawl::engine_detail {
 
-/// Runs to wake at times of their own: one entry a run, the earliest first.
+/// Runs to wake at given times: one entry per run, the earliest first.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class wake_list {
 public:
-    /// Entries at most. One takes about 150 bytes.
+    /// The limit of entries. An entry takes about 150 bytes.
     static constexpr std::size_t max_size = 65'536;
 
     struct entry {
         time_point at;
         run_id run;
         std::uint32_t shard = 0;
-        int failures = 0; ///< of the run's activations, in a row
+        int failures = 0; ///< consecutive failed activations of the run
 
         friend bool operator<(const entry& a, const entry& b)
         {
@@ -33,12 +33,13 @@ public:
         }
     };
 
-    /// Adds a run, or wakes one that is known earlier; one that failed waits for its own time.
-    /// Gives the entry that there was no room for.
+    /// Adds a run, or moves a known run to an earlier time. The retry of a failed run keeps its
+    /// time until the run fails again. Returns the entry that exceeded the limit, which may be the
+    /// added one.
     std::optional<entry> add(entry added);
 
-    /// Takes a run out.
-    std::optional<entry> take(run_id run);
+    /// Removes the entry of the run and returns it.
+    std::optional<entry> remove(run_id run);
 
     const entry* find(run_id run) const;
     const entry* first() const { return by_time_.empty() ? nullptr : &*by_time_.begin(); }
