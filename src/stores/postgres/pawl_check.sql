@@ -1,11 +1,11 @@
--- Looks for rows of Pawl's tables that contradict each other. It changes nothing.
+-- Finds inconsistent rows of Pawl's tables. It changes nothing.
 --
 --     psql -v ON_ERROR_STOP=1 -v schema=pawl -f pawl_check.sql
 --
--- prints a row for each rule that is broken: the rule, how many rows break it, and up to five of them.
--- No row: the tables agree. It reads all of each table once, in one statement with one snapshot, so
--- that engines may be at work; on a large database run it on a standby or a restored copy. The role
--- needs SELECT on all tables of the schema.
+-- prints one row for each violated rule: the rule, the number of violations, and up to five examples.
+-- Without rows, the tables are consistent. The script reads each table once, in one statement with one
+-- snapshot, so engines may run; for a large database use a standby or a restored copy. The role needs
+-- SELECT on all tables of the schema.
 
 \if :{?schema} \else \set schema pawl \endif
 

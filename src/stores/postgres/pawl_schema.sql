@@ -1,19 +1,19 @@
 -- The tables and functions of Pawl in PostgreSQL (13 or later).
 --
--- Pawl runs this itself when it opens a database whose role may create it. For a role that may not,
--- an administrator runs it once:
+-- Pawl runs this script when it opens a database with a role that may create the schema. For a role
+-- that may not, an administrator runs it once:
 --
 --     psql --single-transaction -v ON_ERROR_STOP=1 -v schema=pawl -v shards=64 -f pawl_schema.sql
 --
--- and grants the role of the application what it needs:
+-- and grants these privileges to the role of the application:
 --
 --     GRANT USAGE ON SCHEMA pawl TO application;
 --     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pawl TO application;
 --
--- Every text that comes from a caller is kept as its bytes, because PostgreSQL's own texts take
--- neither NUL nor what is not in the database's encoding; the view runs_readable is for people. A
--- text that is empty is NULL, unless it is a name. Times are microseconds since the Unix epoch, UTC.
--- Enumerations are the numbers that Pawl's public headers give them.
+-- Texts of callers are stored as bytea, because the type text accepts neither NUL nor bytes outside
+-- the database's encoding; the view runs_readable decodes them. An empty text is stored as NULL, unless
+-- it is a name. Times are microseconds since the Unix epoch, UTC. Enumerations are the numbers of Pawl's
+-- public headers.
 
 \if :{?schema} \else \set schema pawl \endif
 \if :{?shards} \else \set shards 64 \endif
@@ -28,9 +28,9 @@ CREATE TABLE meta (
     shards integer NOT NULL
 );
 
--- One row a shard. next_sequence is the sequence of the shard's next event; epoch is the fencing
--- token of its owner: see next_epoch(). commits counts what changed something in the shard, for
--- those who poll. Whoever changes runs, messages or cursors of a shard holds the lock of its row.
+-- One row per shard. next_sequence is the sequence of the shard's next event; epoch is the fencing
+-- token of its owner: see next_epoch(). commits is the number of commits that changed the shard, for
+-- polling. A transaction that changes runs, messages or cursors of a shard locks its row first.
 CREATE TABLE shards (
     shard integer PRIMARY KEY,
     next_sequence bigint NOT NULL DEFAULT 1,
@@ -38,9 +38,9 @@ CREATE TABLE shards (
     epoch bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
--- The owner of each shard; NULL when it is free. Rows of their own, so that a renewal waits for no
--- batch. Who changes the owner to another holds the lock of the shard's row too. lease_duration: how long
--- the owner asked for, in microseconds; see is_lapsed().
+-- The owner of each shard; NULL when it is free. Leases have rows of their own, so that a renewal waits
+-- for no batch. A transaction that changes the owner also locks the shard's row. lease_duration is the
+-- duration that the owner requested, in microseconds: see is_lapsed().
 CREATE TABLE leases (
     shard integer PRIMARY KEY,
     lease_until bigint,
@@ -53,22 +53,22 @@ CREATE TABLE workflows (
     name bytea NOT NULL UNIQUE
 );
 
--- What an index holds of a text that a caller chose, after what it is sought together with: all of
--- the text, but of a long one a digest, because the rows of an index have a greatest size. It is one
--- value, so that no plan can seek by a part of it, which is what a planner without statistics does.
+-- The index key of a text of a caller, after a prefix: the whole text, or a digest of a long one,
+-- because index rows have a maximum size. The key is one value, because a planner without statistics
+-- would otherwise search by a part of it.
 CREATE FUNCTION index_key(prefix bytea, whole bytea) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT prefix || CASE WHEN length(whole) <= 500 THEN whole
                          ELSE substring(whole FROM 1 FOR 469) || sha256(whole) END $$;
 
--- The last record of each run. None of its indexes has a column that an ordinary transition changes:
--- such an update writes no index (HOT), for which the fill factor keeps room: for another version of
--- each row, because runs that start together lie together and move on together. That is why due
--- times are in a table of their own and why finished_at, the time of a finished run's last commit,
--- is not updated_at. No two indexes begin with the same key or have the same condition, so that no
--- plan goes through all runs of a foreign id, or of a workflow, to find one of them. paused says
--- whether state is 3, for an index: the first transition of each run changes its state. details: what
--- no query looks into, as Pawl encodes it.
+-- The current record of each run. No index has a column that an ordinary transition changes, so the
+-- update writes no index (HOT). The fill factor leaves room for one more version of each row, because
+-- runs that start together are stored together and progress together. For HOT, due times are in a table
+-- of their own, and finished_at, the time of a finished run's last commit, is not updated_at. No two
+-- indexes begin with the same key or have the same condition, so that no plan scans all runs of a
+-- foreign id or workflow to find one of them. paused says whether state is 3, for an index: state itself
+-- changes with the first transition of each run. details has the fields that no query uses, as Pawl
+-- encodes them.
 CREATE TABLE runs (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -113,7 +113,7 @@ CREATE INDEX runs_failing ON runs ((int4send(workflow) || '\x04'), created_at, i
 CREATE INDEX runs_finished ON runs (shard, workflow, finished_at, id)
     WHERE finished_at IS NOT NULL;
 
--- When which run needs an engine: runs.wake_at, where it is not NULL.
+-- The times at which runs need an engine: runs.wake_at, where it is not NULL.
 CREATE TABLE due (
     shard integer NOT NULL,
     wake_at bigint NOT NULL,
@@ -121,7 +121,7 @@ CREATE TABLE due (
     PRIMARY KEY (shard, wake_at, run)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 
--- The log. position is shard << 48 | sequence: the events of a shard lie together.
+-- The log. position is shard << 48 | sequence, so the events of a shard are adjacent.
 CREATE TABLE events (
     position bigint PRIMARY KEY,
     run uuid NOT NULL,
@@ -137,8 +137,8 @@ CREATE TABLE events (
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX events_run ON events (run, version);
 
--- The inboxes. outcome 0 is pending; a settled message keeps its row but not its payload, and one
--- that failed not its key.
+-- The inboxes. outcome 0 is pending. A settled message keeps its row but not its payload; a failed one
+-- does not keep its key either.
 CREATE TABLE messages (
     run uuid NOT NULL,
     sequence bigint NOT NULL,
@@ -159,10 +159,10 @@ CREATE UNIQUE INDEX messages_key
     ON messages (index_key(uuid_send(run) || index_key(int4send(length(name)), name), key))
     WHERE key IS NOT NULL;
 
--- Runs that are gone, but not yet all of their events and messages: see sweep_removed().
+-- Removed runs whose events and messages are not all deleted yet: see sweep_removed().
 CREATE TABLE leftovers (run uuid PRIMARY KEY);
 
--- Named positions in a shard's log. numeric, because a position has 64 bits and no sign.
+-- Named positions in a shard's log. Their type is numeric, because a position is an unsigned 64-bit number.
 CREATE TABLE cursors (
     shard integer NOT NULL,
     name bytea NOT NULL,
@@ -170,8 +170,8 @@ CREATE TABLE cursors (
     PRIMARY KEY (shard, name)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
--- How many runs of a workflow stand where: the sum over all slots. Each session adds in the slot of
--- its process, so that those who write at the same time seldom wait for each other.
+-- The number of runs of each workflow, status and state: the sum over all slots. Each session updates
+-- the slot of its process, so that concurrent writers seldom wait for each other.
 CREATE TABLE counts (
     slot integer NOT NULL,
     workflow integer NOT NULL,
@@ -214,7 +214,7 @@ INSERT INTO shards (shard) SELECT generate_series(0, :shards - 1);
 INSERT INTO leases (shard) SELECT shard FROM shards;
 INSERT INTO meta VALUES (1, :shards);
 
--- For people at psql. Bytes that are not ASCII come as \nnn.
+-- Runs in readable form, for psql. Bytes that are not ASCII appear as \nnn.
 CREATE VIEW runs_readable AS
 SELECT id, encode(workflows.name, 'escape') AS workflow, encode(foreign_id, 'escape') AS foreign_id,
        shard, version,
@@ -226,9 +226,9 @@ SELECT id, encode(workflows.name, 'escape') AS workflow, encode(foreign_id, 'esc
        encode(reason, 'escape') AS reason, encode(object, 'escape') AS object
 FROM runs JOIN workflows USING (workflow);
 
--- What apply() takes: the changes of a batch, one type a kind of change. ord is the change's place in
--- the batch, wave says which changes may be decided together: those of a later wave see what the
--- earlier ones did.
+-- The parameters of apply(): the changes of a batch, one type per kind of change. ord is the change's
+-- index in the batch. Changes of one wave may be decided together; those of a later wave see the effects
+-- of earlier waves.
 CREATE TYPE transition_input AS (
     ord integer,
     wave integer,
@@ -295,7 +295,7 @@ CREATE TYPE publication_input AS (
 );
 CREATE TYPE trim_input AS (ord integer, wave integer, topic bytea, up_to bigint);
 
--- What became of a change. verdict is a number of pawl::apply_status; wake is the due time that it
+-- The result of a change. verdict is a number of pawl::apply_status; wake is the due time that the change
 -- stored in shard.
 CREATE TYPE verdict AS (
     ord integer,
@@ -311,17 +311,17 @@ CREATE TYPE verdict AS (
 CREATE FUNCTION now_us() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 
--- The epoch behind another one. It is the time, if that is greater: so an epoch that was given and
--- then lost, as with a standby that was behind, is not given a second time.
+-- The epoch after another one. It is the current time if that is greater, so that an epoch that was
+-- granted and then lost, for example in a failover to a lagging standby, is not granted again.
 CREATE FUNCTION next_epoch(before bigint) RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT greatest(before + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) $$;
 
--- The functions below look rows up with LATERAL subqueries that end in LIMIT or OFFSET, and change
--- them by the places (ctid) that they found: so no plan can go through a whole table and seek its
--- rows in the batch, which is what a planner chooses that takes the table for empty. Places are good
--- because nobody else changes these rows: see apply().
+-- The functions below find rows with LATERAL subqueries that end in LIMIT or OFFSET, and change them by
+-- their ctid. So no plan can scan a whole table and search its rows in the batch, as a planner would
+-- that assumes an empty table. A ctid stays valid, because no other transaction changes these rows: see
+-- apply().
 
--- Ends what these transitions settle, of those that will be accepted.
+-- Settles the messages of those transitions that will be accepted.
 CREATE FUNCTION apply_settlements(transitions transition_input[], settlements settlement_input[],
                                   present integer)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -616,8 +616,8 @@ BEGIN
     FROM judged;
 END $$;
 
--- Deletes some of what is left of a run that was removed; false when nothing is left of any. Nobody
--- sees these rows: whoever reads events looks for their runs too.
+-- Deletes a part of the rows of a removed run; false when no removed run has rows. These rows are not
+-- visible, because all readers of events join runs.
 CREATE FUNCTION sweep_removed() RETURNS boolean LANGUAGE plpgsql VOLATILE
 SET search_path = :"schema"
 SET enable_seqscan = off
@@ -703,8 +703,8 @@ BEGIN
     SELECT ord, 0::smallint, given, NULL, NULL, NULL, NULL, NULL FROM accepted;
 END $$;
 
--- Deletes at most 5,000 events of each topic. The sequence of the verdict is 0 when none is left to
--- delete.
+-- Deletes at most 5,000 events of each topic. The sequence of the verdict is 0 when the trim is
+-- complete.
 CREATE FUNCTION apply_trims(trims trim_input[], present integer)
 RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -726,13 +726,13 @@ BEGIN
     FROM wanted;
 END $$;
 
--- Applies a batch. First it locks the rows of all its shards (in their order, so that batches never
--- wait for each other in a circle), then of its topics; each statement after that sees what those
--- before it and every finished batch did, and nobody changes it meanwhile. It waits for each of these
--- locks for `patience` milliseconds, and for others as long as the session does.
+-- Applies a batch. It first locks the rows of all its shards, in ascending order to prevent deadlocks,
+-- and then of its topics. Each later statement sees the effects of earlier statements and committed batches, and no
+-- other transaction changes these rows. It waits for each of these locks for at most `patience`
+-- milliseconds, and for others for the session's lock_timeout.
 --
--- The planner is told to go by indexes, one run at a time: it plans once for batches of every size,
--- mostly before there are any statistics.
+-- Planner settings enforce index scans for each run, because one plan serves batches of all sizes and is
+-- usually made before there are statistics.
 CREATE FUNCTION apply(transitions transition_input[], settlements settlement_input[],
                       deliveries delivery_input[], cursor_moves cursor_input[],
                       removals removal_input[], publications publication_input[],
@@ -807,7 +807,7 @@ BEGIN
     END IF;
 END $$;
 
--- Those of these shards and topics whose rows another session has locked at the moment.
+-- The shards and topics, among the given ones, whose rows another session has locked at the moment.
 CREATE FUNCTION find_locked(shard_numbers integer[], topic_names bytea[])
 RETURNS TABLE (shard integer, topic bytea)
 LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
@@ -832,10 +832,10 @@ BEGIN
     WHERE t.name = ANY (topic_names) AND t.name <> ALL (free_topics);
 END $$;
 
--- A store says where it has seen the logs of these shards end: of each the last event's sequence,
--- run and version. A shard whose log has no such event has gone back, to an earlier state of the
--- database or to another server's: it gets the next epoch and no owner, so that nothing is stored
--- that was made from the state that is lost. Gives these shards back.
+-- Detects lost commits. The parameters are the last event that a store has seen of each shard: its
+-- sequence, run and version. A shard without this event has lost commits, by a restore or a failover: it
+-- gets the next epoch and no owner, so that changes based on the lost state are fenced. Returns these
+-- shards.
 CREATE FUNCTION fence_lost(known integer[], sequences bigint[], runs uuid[], versions bigint[])
 RETURNS SETOF integer LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
 DECLARE
@@ -857,16 +857,16 @@ BEGIN
     RETURN QUERY SELECT unnest(lost);
 END $$;
 
--- Whether a lease is over at this time. A clock that has gone back, as with a server that takes over
--- and is behind, would keep the shards of an engine that has died: a lease that ends later than two
--- of its length from now was given by another clock, and is over too.
+-- Whether a lease has ended at this time. If the clock goes back, for example in a failover to a server
+-- whose clock is behind, a dead engine would keep its shards: a lease that ends later than twice its
+-- duration from now was granted by another clock and counts as ended.
 CREATE FUNCTION is_lapsed(lease_until bigint, lease_duration bigint, now bigint) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT lease_until <= now OR coalesce(lease_until - now > 2 * lease_duration, false) $$;
 
--- Takes each of these shards that is free, lapsed, or the claimer's already. One in which a batch is
--- being stored at the moment gets no new owner now. All of them together are waited for as long as a
--- quarter of the lease: one whose row another session has locked keeps no other from being renewed.
+-- Claims those of these shards that are free, lapsed, or already the claimer's. A shard in which a batch
+-- is being stored at the moment gets no new owner. The wait for locked rows of all shards together is at
+-- most a quarter of the lease, and the other shards are renewed.
 CREATE FUNCTION claim_shards(wanted integer[], claimer bytea, span bigint)
 RETURNS TABLE (shard integer, epoch bigint, owner bytea, lease_until bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
@@ -925,10 +925,10 @@ END $$;
 
 -- version 2
 --
--- Each workflow has shards of its own, from first_shard on, as many as meta says: an engine owns
--- those of its workflows only. It is NULL for pawl.schedules: a schedule is in the shards of the
--- workflow that it triggers. What was in the shards that all workflows had in common is moved; an
--- event keeps its sequence.
+-- Each workflow has shards of its own, meta.shards of them from first_shard on, and an engine owns
+-- only shards of its workflows. first_shard is NULL for pawl.schedules: a schedule is in the shards of
+-- the workflow that it triggers. The rows of the shards that all workflows shared are moved; events keep
+-- their sequences.
 
 SET LOCAL search_path = :"schema";
 
@@ -964,9 +964,8 @@ WITH moves AS MATERIALIZED (
 UPDATE events e SET position = e.position + m.distance FROM moves m WHERE e.run = m.id;
 DELETE FROM roles WHERE name >= 'pawl.engine/' AND name < 'pawl.engine0';
 
--- Gives a workflow its number, and shards if it is to have them, unless it has both. Gives back
--- what its first shard would be when the store has no more than `most` shards and they are used up;
--- otherwise NULL.
+-- Makes sure that a workflow has a number, and shards if wanted. Returns NULL, or the first shard that
+-- the workflow would need if that exceeds the limit of `most` shards.
 CREATE FUNCTION add_workflow(added bytea, with_shards boolean, most integer)
 RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
 DECLARE
