@@ -141,9 +141,10 @@ BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
             return std::string{thrown.what()}.find(word) != std::string::npos;
         };
     };
-    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count(0), pawl::definition_error, says("shards"));
-    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count(4097), pawl::definition_error,
-                          says("4097"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count("memory_options", 0),
+                          pawl::definition_error, says("shards"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count("memory_options", 4097),
+                          pawl::definition_error, says("4097"));
     BOOST_CHECK_EXCEPTION(pawl::core::check_shard(4, 4), pawl::error, says("shard 4"));
     pawl::record_query query;
     query.limit = 0;

@@ -3,8 +3,8 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
-#include "stores/postgres/target.hpp"
 #include "sqlite/support.hpp"
+#include "stores/postgres/target.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -377,7 +377,8 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_named)
     const auto refused = [](const pawl::postgres_options& options, const std::string& name) {
         BOOST_CHECK_EXCEPTION(
             open("", options), pawl::definition_error, [&](const pawl::definition_error& thrown) {
-                return std::string{thrown.what()}.find("option " + name) != std::string::npos;
+                return std::string{thrown.what()}.find("postgres_options::" + name) !=
+                       std::string::npos;
             });
     };
     for (const auto* schema : {"", "Pawl", "9lives", "pg_mine", "a-b", "a\"b"})

@@ -213,17 +213,18 @@ bool is_refusal(const std::exception_ptr& failure) noexcept
     }
 }
 
-void check_shard_count(std::uint32_t shards)
+void check_shard_count(const std::string& options, std::uint32_t shards)
 {
     if (shards == 0 || shards > max_shards)
-        throw definition_error{"option shards is " + std::to_string(shards) +
-                               ": it must be from 1 to " + std::to_string(max_shards)};
+        throw definition_error{options + "::shards is " + std::to_string(shards) +
+                               "; it must be from 1 to " + std::to_string(max_shards)};
 }
 
-void check_clock(const std::shared_ptr<clock>& given)
+void check_clock(const std::string& options, const std::shared_ptr<clock>& given)
 {
     if (!given)
-        throw definition_error{"option clock is null: leave the default for the machine's clocks"};
+        throw definition_error{options + "::clock must not be null: leave the default for the "
+                                         "machine's clocks"};
 }
 
 void check_first_shard(std::string_view workflow, std::uint32_t first, std::uint32_t shards)
@@ -233,14 +234,14 @@ void check_first_shard(std::string_view workflow, std::uint32_t first, std::uint
                     "workflow \"" + std::string{workflow} + "\" gets no shards: the store has " +
                         std::to_string(first / shards) + " workflows of " + std::to_string(shards) +
                         " shards each, and at most " + std::to_string(max_shards_of_all) +
-                        " in all: make a store with fewer shards"};
+                        " in all: create a store with fewer shards per workflow"};
 }
 
 void check_shard(std::uint32_t shard, std::uint32_t shards)
 {
     if (shard >= shards)
-        throw error{errc::invalid_argument, "shard " + std::to_string(shard) + " of " +
-                                                std::to_string(shards) + " (they count from 0)"};
+        throw error{errc::invalid_argument, "shard is " + std::to_string(shard) +
+                                                "; it must be less than " + std::to_string(shards)};
 }
 
 void check_claim(std::span<const std::uint32_t> wanted, std::string_view owner,
@@ -254,19 +255,19 @@ void check_claim(std::span<const std::uint32_t> wanted, std::string_view owner,
 void check_owner(std::string_view owner)
 {
     if (owner.empty())
-        throw error{errc::invalid_argument, "a shard's or role's owner needs a name"};
+        throw error{errc::invalid_argument, "the name of an owner is empty"};
 }
 
 void check_role(std::string_view role)
 {
     if (role.empty())
-        throw error{errc::invalid_argument, "a role needs a name"};
+        throw error{errc::invalid_argument, "the name of a role is empty"};
 }
 
 void check_topic(std::string_view topic)
 {
     if (topic.empty())
-        throw error{errc::invalid_argument, "a topic needs a name"};
+        throw error{errc::invalid_argument, "the name of a topic is empty"};
 }
 
 bool matches(const record_query& query, const record& run)
@@ -288,9 +289,9 @@ bool matches(const record_query& query, const record& run)
 void check_query(const record_query& query)
 {
     if (query.limit == 0 || query.limit > max_page)
-        throw error{errc::invalid_argument, "limit is " + std::to_string(query.limit) +
-                                                ": it must be from 1 to " +
-                                                std::to_string(max_page)};
+        throw error{errc::invalid_argument,
+                    "record_query::limit is " + std::to_string(query.limit) +
+                        "; it must be from 1 to " + std::to_string(max_page)};
     const auto check_size = [](const char* name, const auto& values) {
         if (values && values->size() > max_page)
             throw error{errc::invalid_argument, std::string{"record_query::"} + name + " has " +

@@ -79,11 +79,11 @@ std::string end_of_prefix(std::string_view prefix);
 /// the batch was stored: see record_store.
 bool is_refusal(const std::exception_ptr& failure) noexcept;
 
-/// Throws definition_error unless `shards` is in its range.
-void check_shard_count(std::uint32_t shards);
+/// Throws definition_error unless `shards` is in its range. `options` is the name of the type.
+void check_shard_count(const std::string& options, std::uint32_t shards);
 
 /// Throws definition_error when `given` is null.
-void check_clock(const std::shared_ptr<clock>& given);
+void check_clock(const std::string& options, const std::shared_ptr<clock>& given);
 
 /// Throw error (invalid_argument) when an argument is out of its range.
 /// @param first first shard of the new workflow.

@@ -287,8 +287,8 @@ private:
 
 std::shared_ptr<record_store> open_memory(memory_options options)
 {
-    core::check_shard_count(options.shards);
-    core::check_clock(options.clock);
+    core::check_shard_count("memory_options", options.shards);
+    core::check_clock("memory_options", options.clock);
     return std::make_shared<memory_store>(std::move(options));
 }
 

@@ -28,8 +28,8 @@ std::string text_of(duration time)
 void check_time(std::string_view name, duration value, duration least, duration most)
 {
     if (value < least || value > most)
-        throw definition_error{fmt::format("option {} is {}: it must be from {} to {}", name,
-                                           text_of(value), text_of(least), text_of(most))};
+        throw definition_error{fmt::format("postgres_options::{} is {}; it must be from {} to {}",
+                                           name, text_of(value), text_of(least), text_of(most))};
 }
 
 void check_schema_name(std::string_view name)
@@ -42,25 +42,26 @@ void check_schema_name(std::string_view name)
     };
     if (name.empty() || name.size() > max_schema_name || !is_letter(name.front()) ||
         !std::ranges::all_of(name, is_allowed) || name.starts_with("pg_"))
-        throw definition_error{
-            fmt::format("option schema is \"{}\": it must have 1 to {} lower-case letters, digits "
-                        "and '_', and begin neither with a digit nor with \"pg_\"",
-                        name, max_schema_name)};
+        throw definition_error{fmt::format(
+            "postgres_options::schema is \"{}\"; it must have 1 to {} lower-case letters, digits "
+            "and '_', and begin neither with a digit nor with \"pg_\"",
+            name, max_schema_name)};
 }
 
 } // namespace
 
 void check(const postgres_options& options)
 {
-    core::check_shard_count(options.shards);
+    core::check_shard_count("postgres_options", options.shards);
     check_schema_name(options.schema);
     if (options.transaction_connections == 0 || options.transaction_connections > max_connections)
         throw definition_error{
-            fmt::format("option transaction_connections is {}: it must be from 1 to {}",
+            fmt::format("postgres_options::transaction_connections is {}; it must be from 1 to {}",
                         options.transaction_connections, max_connections)};
     if (options.read_connections == 0 || options.read_connections > max_connections)
-        throw definition_error{fmt::format("option read_connections is {}: it must be from 1 to {}",
-                                           options.read_connections, max_connections)};
+        throw definition_error{
+            fmt::format("postgres_options::read_connections is {}; it must be from 1 to {}",
+                        options.read_connections, max_connections)};
     check_time("connect_timeout", options.connect_timeout, 1s, 10min);
     check_time("statement_timeout", options.statement_timeout, 10ms, 1h);
     check_time("lock_timeout", options.lock_timeout, 10ms, 1h);
