@@ -104,21 +104,21 @@ void parse_element(const field_rules& rules, std::string_view text, std::vector<
             fail("has a step that is not from 1 to " + std::to_string(rules.last));
         step = *given;
     }
-    unsigned from = rules.first;
-    unsigned to = rules.last;
+    unsigned first = rules.first;
+    unsigned last = rules.last;
     if (parts[0] != "*") {
         const auto ends = split(parts[0], "-");
         if (ends.size() > 2)
             fail("has more than two ends");
-        from = parse_value(rules, ends[0]);
+        first = parse_value(rules, ends[0]);
         if (ends.size() == 2)
-            to = parse_value(rules, ends[1]);
+            last = parse_value(rules, ends[1]);
         else if (parts.size() == 1)
-            to = from;
-        if (from > to)
+            last = first;
+        if (first > last)
             fail("ends before it begins");
     }
-    for (auto value = from; value <= to; value += step)
+    for (auto value = first; value <= last; value += step)
         values.push_back(value);
 }
 
@@ -246,10 +246,11 @@ constexpr auto calendar_cycle = std::chrono::days{146'097};
 
 /// The zone library lists the changes of a zone's offset for at least the next 400 years only, so a
 /// later time is computed as if it were this span earlier.
-duration span_past_zone_list(time_point at)
+duration span_past_zone_list(time_point time)
 {
     constexpr time_point year_2400{std::chrono::sys_days{std::chrono::year{2400} / 1 / 1}};
-    return at < year_2400 ? duration{} : ((at - year_2400) / calendar_cycle + 1) * calendar_cycle;
+    return time < year_2400 ? duration{}
+                            : ((time - year_2400) / calendar_cycle + 1) * calendar_cycle;
 }
 
 } // namespace
@@ -320,14 +321,14 @@ std::optional<time_point> cron::fields::at_or_after(time_point from) const
 {
     // 29 February is at most 8 years away.
     constexpr int longest_wait = 9 * 366;
-    auto at = std::chrono::ceil<minute_span>(from);
-    auto today = std::chrono::floor<std::chrono::days>(at);
-    for (int i = 0; i < longest_wait; ++i, today += std::chrono::days{1}, at = today) {
+    auto time = std::chrono::ceil<minute_span>(from);
+    auto today = std::chrono::floor<std::chrono::days>(time);
+    for (int i = 0; i < longest_wait; ++i, today += std::chrono::days{1}, time = today) {
         const std::chrono::year_month_day day{today};
         if (!has(static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()),
                  std::chrono::weekday{today}.c_encoding()))
             continue;
-        const auto minute_of_day = static_cast<std::size_t>((at - today).count());
+        const auto minute_of_day = static_cast<std::size_t>((time - today).count());
         auto minute = minute_of_day % 60;
         for (auto hour = minute_of_day / 60; hour < 24; ++hour, minute = 0)
             for (; hours[hour] && minute < 60; ++minute)

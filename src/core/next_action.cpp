@@ -109,9 +109,9 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
 {
     std::optional<time_point> earliest =
         is_finished(current.state) ? std::nullopt : messages_due_at;
-    const auto consider = [&](time_point at) {
-        if (!earliest || at < *earliest)
-            earliest = at;
+    const auto consider = [&](time_point time) {
+        if (!earliest || time < *earliest)
+            earliest = time;
     };
     if (current.state == run_state::requested_data_deleted)
         consider(now);

@@ -44,12 +44,12 @@ std::optional<run_id> parse_run_id(std::string_view text) noexcept
     if (text.size() != 36)
         return {};
     run_id id;
-    std::size_t at = 0;
+    std::size_t position = 0;
     for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-        if (dash_before(i) && text[at++] != '-')
+        if (dash_before(i) && text[position++] != '-')
             return {};
-        const int high = digit_value(text[at++]);
-        const int low = digit_value(text[at++]);
+        const int high = digit_value(text[position++]);
+        const int low = digit_value(text[position++]);
         if (high < 0 || low < 0)
             return {};
         id.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);

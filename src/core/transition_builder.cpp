@@ -186,18 +186,18 @@ void transition_builder::resume(bool automatic)
     change_.kind = event_kind::resumed;
 }
 
-void transition_builder::set_deadline(const std::string& timeout, time_point at, int attempt)
+void transition_builder::set_deadline(const std::string& timeout, time_point time, int attempt)
 {
     for (auto& armed : next().deadlines)
         if (armed.timeout == timeout) {
-            armed.at = at;
+            armed.at = time;
             armed.attempt = attempt;
         }
 }
 
-void transition_builder::rearm_deadline(const std::string& timeout, time_point at)
+void transition_builder::rearm_deadline(const std::string& timeout, time_point time)
 {
-    set_deadline(timeout, at, 0);
+    set_deadline(timeout, time, 0);
     for (auto& armed : next().deadlines)
         if (armed.timeout == timeout)
             ++armed.round;

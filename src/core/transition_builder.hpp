@@ -40,11 +40,11 @@ protected:
     /// Drops the effects that the handler recorded in this visit.
     void drop_effects(std::uint64_t handler);
 
-    void set_deadline(const std::string& timeout, time_point at, int attempt);
+    void set_deadline(const std::string& timeout, time_point time, int attempt);
 
     /// Arms the deadline again after its handler has succeeded. The next firing has its own
     /// effects.
-    void rearm_deadline(const std::string& timeout, time_point at);
+    void rearm_deadline(const std::string& timeout, time_point time);
 
     void drop_deadline(const std::string& timeout);
 

@@ -91,23 +91,23 @@ asio::awaitable<due_page> due_reader::read_past_damage(std::uint32_t shard, due_
         const bool behind = co_await can_read(shard, {time_point{duration{half}}, {}}, until);
         (behind ? high : low) = half;
     }
-    const auto at = std::max(from.at, time_point{duration{low}});
+    const auto time = std::max(from.at, time_point{duration{low}});
     // Its id: the greatest from which the damaged run is the first of that time.
     run_id id;
     for (std::size_t bit = 0; bit < id_bits; ++bit) {
         set_bit(id, bit, true);
-        const due_position probe{at, id};
+        const due_position probe{time, id};
         const bool behind = probe < from ? false : co_await can_read(shard, probe, until);
         if (behind)
             set_bit(id, bit, false);
     }
-    const due_position damaged{at, id};
+    const due_position damaged{time, id};
     if (reported_.size() < max_reported && reported_.insert(damaged).second)
         shared_.log({log_level::error, "run " + to_string(id) +
                                            " is due, but the store cannot read it; the run is "
                                            "skipped until it is repaired, as are other damaged "
                                            "runs that are due at the same time"});
-    page.next = due_position{at, next_id(id)};
+    page.next = due_position{time, next_id(id)};
     co_return page;
 }
 

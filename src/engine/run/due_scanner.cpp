@@ -6,11 +6,8 @@
 #include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 
@@ -344,9 +341,7 @@ asio::awaitable<void> due_scanner::sleep()
         if (until < now + longest_sleep)
             span = until - now;
     }
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [](auto handler, timer* clock, duration wait) { clock->wait(wait, std::move(handler)); },
-        asio::use_awaitable, timer_.get(), span);
+    co_await wait(*timer_, span);
     const std::lock_guard lock{mutex_};
     sleeping_until_.reset();
 }
@@ -499,7 +494,7 @@ asio::awaitable<void> due_scanner::begin_backlog()
         const noted_ends noted{*shared_.active};
         auto page = co_await read_page(shard, from, now, limit);
         auto next = page ? page->next : from;
-        std::size_t begun = 0;
+        std::size_t started = 0;
         if (page)
             for (auto& run : page->runs) {
                 const due_position position{run.wake_at.value_or(now), run.id};
@@ -508,10 +503,10 @@ asio::awaitable<void> due_scanner::begin_backlog()
                     next = position;
                     break;
                 }
-                begun += begin_or_queue(shard, std::move(run), noted.since(), true, false);
+                started += begin_or_queue(shard, std::move(run), noted.since(), true, false);
             }
         // Active and queued runs may lie between the waiting runs.
-        limit = begun > 0 ? 1 : std::min(2 * limit, page_size);
+        limit = started > 0 ? 1 : std::min(2 * limit, page_size);
         const bool is_due = next && next->at <= now;
         if (next && !is_due)
             move_next_back(shard, next);

@@ -1,9 +1,7 @@
 #include "engine/waits/watcher_recheck.hpp"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
 
@@ -51,9 +49,7 @@ asio::awaitable<void> watcher_recheck::recheck_runs()
 {
     for (;;) {
         if (!shared_.cancelling)
-            co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-                [](auto handler, timer* clock) { clock->wait(pause, std::move(handler)); },
-                asio::use_awaitable, timer_.get());
+            co_await wait(*timer_, pause);
         std::unordered_set<run_id> runs;
         {
             const std::lock_guard lock{mutex_};
