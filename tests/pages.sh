@@ -3,7 +3,7 @@
 # - Each C++ block of the two main pages names a source file, in the comment above it or in a comment
 #   "// Title (path)." inside it, and its lines are in that file in the same order: so the blocks are compiled.
 # - The first block of README.md is the whole file that it names.
-# - Each link and each path in backticks leads to a file of the repository.
+# - Each link and each path in backticks leads to a file of the repository, and each link with an anchor to a heading.
 # - Names of Pawl in backticks occur in include/ or src/, and members occur in the header of their type.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,6 +52,10 @@ while IFS= read -r page; do
     while IFS= read -r link; do
         [ -e "$folder/$link" ] || { echo "$page: a link leads nowhere: $link"; failed=1; }
     done < <(grep -o '](\([^)#:]*\)[)#]' "$page" | sed -E 's/^\]\(//; s/[)#]$//' | grep . | sort -u)
+    while IFS='#' read -r link anchor; do
+        sed -n 's/^##* //p' "${link:+$folder/}${link:-$page}" | tr '[:upper:]' '[:lower:]' | sed -E 's/[^a-z0-9 _-]//g; s/ /-/g' |
+            grep -cx "$anchor" >/dev/null || { echo "$page: a link leads to no heading: $link#$anchor"; failed=1; }
+    done < <(grep -oE '\]\([^):]*#[^)]*\)' "$page" | sed -E 's/^\]\(//; s/\)$//' | sort -u)
 done < <(find . -name README.md -not -path './build/*' -not -path './.git/*')
 
 scratch=$(mktemp -d)
