@@ -2,6 +2,7 @@
 // cannot be read, shards that come and go, messages that other engines' clients send.
 #include "engine/faulty_store.hpp"
 #include "engine/run/concurrency_limiter.hpp"
+#include "engine/run/scan_positions.hpp"
 #include "engine/run/wake_list.hpp"
 #include "engine/support.hpp"
 
@@ -391,6 +392,49 @@ BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_ou
     BOOST_TEST((list.add(entry(200, 7))->run == position(7).id));
     BOOST_TEST((list.add(entry(50, 8))->at == position(100).at));
     BOOST_TEST((list.first()->run == position(8).id));
+}
+
+BOOST_AUTO_TEST_CASE(a_scan_reads_its_earliest_position_and_pauses_after_a_failure)
+{
+    pawl::engine_detail::scan_positions positions{2};
+    const auto at = [](int n) {
+        return position(n).at;
+    };
+    BOOST_TEST((positions.read_at(at(0), true) == pawl::time_point::max()));
+    positions[1].move_next_back(position(5));
+    positions[1].move_next_back(position(7)); // not earlier
+    BOOST_TEST((positions.read_at(at(0), true) == at(5)));
+    positions[0].add_sweep(position(3), at(4));
+    positions[0].add_sweep(position(1), at(2));
+    BOOST_TEST((positions[0].sweep->from == position(1)));
+    BOOST_TEST((positions[0].sweep->to == at(4)));
+    BOOST_TEST((positions.shards_to_read(at(0)) == std::vector<std::uint32_t>{0}));
+    BOOST_TEST((positions.shards_to_read(at(5)) == std::vector<std::uint32_t>{0, 1}));
+    positions[0].not_before = at(0) + 1ms;
+    BOOST_TEST(positions.shards_to_read(at(0)).empty());
+    BOOST_TEST((positions.read_at(at(0), true) == at(0) + 1ms));
+    positions.sweep_all_at(at(2));
+    positions.sweep_at(1, at(3)); // not earlier
+    BOOST_TEST((positions.read_at(at(0), true) == std::min(at(0) + 1ms, at(2))));
+}
+
+BOOST_AUTO_TEST_CASE(places_go_to_the_earliest_backlog_of_a_readable_shard)
+{
+    pawl::engine_detail::scan_positions positions{3};
+    const auto now = position(9).at;
+    BOOST_TEST(!positions.first_backlog().has_value());
+    positions.set_backlog(0, position(4));
+    positions.set_backlog(2, position(6));
+    positions.set_backlog(0, position(3));
+    BOOST_TEST(positions.backlog_count() == 2u);
+    BOOST_TEST((positions.first_backlog() == position(3)));
+    positions[0].not_before = now + 1ms;
+    BOOST_TEST((positions.first_backlog() == position(3)));
+    BOOST_REQUIRE(positions.first_readable_backlog(now).has_value());
+    BOOST_TEST(positions.first_readable_backlog(now)->second == 2u);
+    positions.forget_shard(2);
+    BOOST_TEST(!positions.first_readable_backlog(now).has_value());
+    BOOST_TEST(positions.backlog_count() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(a_queue_for_a_slot_is_in_due_order_and_refilled_where_it_stopped)
