@@ -36,7 +36,7 @@ public:
     void leave();
 
     /// Starts `work`, which has been let in, on `executor`. An exception that escapes it is a
-    /// defect of Pawl: it is logged. `slot` cancels it (see activation), and `owner` keeps the
+    /// defect of Pawl: it is logged. `slot` cancels it (see attempt), and `owner` keeps the
     /// slot's signal alive: the coroutine needs it until after its own frame is gone.
     void start(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
                boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});

@@ -329,7 +329,7 @@ void connector_runner::report_too_old(const lane& own, const std::string& error)
 
 void connector_runner::interrupt_attempts()
 {
-    // Only user code that is known to be suspended, on its own strand: see activation::interrupt.
+    // Only user code that is known to be suspended, on its own strand: see attempt::cancel().
     // What is cancelled may end its lane, so lanes_ is not gone through meanwhile.
     std::vector<std::shared_ptr<attempt>> under_way;
     for (const auto& [name, own] : lanes_)

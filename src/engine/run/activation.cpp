@@ -1,22 +1,17 @@
 #include "engine/run/activation.hpp"
 
-#include "core/message_acceptance.hpp"
 #include "core/saturating_add.hpp"
-
-#include "engine/cluster/shard_manager.hpp"
-#include "engine/run/active_runs.hpp"
 #include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/due_scanner.hpp"
-#include "engine/run/exception_info.hpp"
+#include "pawl/detail/exception_text.hpp"
 
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <exception>
 #include <utility>
+#include <vector>
 
 namespace pawl::engine_detail {
 
@@ -25,141 +20,25 @@ using core::need;
 
 namespace {
 
-/// Messages that one read of an inbox asks for.
-constexpr std::size_t inbox_page = 256;
-
-bool runs_handler(need what)
+bool runs_handler(need kind)
 {
-    return what == need::step || what == need::timeout || what == need::callback;
+    return kind == need::step || kind == need::timeout || kind == need::callback;
 }
 
 /// What is still done while the engine drains, for messages of its handlers.
-bool concerns_message(need what)
+bool concerns_message(need kind)
 {
-    return what == need::callback || what == need::command || what == need::expire_message;
+    return kind == need::callback || kind == need::command || kind == need::expire_message;
 }
 
 } // namespace
 
-activation::activation(context& shared, run_id run, std::optional<record> current,
-                       std::optional<core::stimulus> verdict, concurrency_limiter* granted)
-    : shared_(shared), id_(run), loaded_(current.has_value()), verdict_(std::move(verdict)),
-      permit_(granted)
+activation::activation(context& engine, run_id run, std::optional<record> given,
+                       std::optional<core::stimulus> pending, concurrency_limiter* granted)
+    : loaded_run(engine, run, std::move(given)), admission_(*this, granted),
+      context_(*this, commits_), commits_(*this, context_), settler_(*this, commits_, context_),
+      attempt_(*this, commits_, context_, settler_, *this), pending_stimulus_(std::move(pending))
 {
-    if (current)
-        record_ = std::move(*current);
-}
-
-void activation::show(std::shared_ptr<watcher> to)
-{
-    asio::dispatch(strand(), [self = shared_from_this(), to = std::move(to)]() mutable {
-        self->asking_.push_back(std::move(to));
-        if (self->commits_under_way_ == 0)
-            self->answer();
-    });
-}
-
-void activation::look_at_mail()
-{
-    asio::post(strand(), [self = shared_from_this()] {
-        if (self->handler_running_)
-            self->hear_of_mail(self->take_mail());
-    });
-}
-
-void activation::hear_of_mail(bool urgent)
-{
-    if (urgent)
-        interrupt(interruption::command);
-    await_settling();
-}
-
-void activation::interrupt_to_stop()
-{
-    asio::post(strand(), [self = shared_from_this()] { self->interrupt(interruption::stop); });
-}
-
-void activation::check_ownership()
-{
-    asio::post(strand(), [self = shared_from_this()] {
-        if (!self->is_owner())
-            self->interrupt(interruption::not_owner);
-    });
-}
-
-void activation::look_at_inbox(std::uint64_t last)
-{
-    if (!shard() || last <= inbox_seen_)
-        return;
-    asio::post(strand(), [self = shared_from_this(), last] {
-        if (self->fetches_mail_ || last <= self->inbox_seen_)
-            return;
-        if (!self->handler_running_) {
-            if (!self->shared_.active->invalidate_inbox(self->id_))
-                self->shared_.due->wake_run(*self->shard(), self->id_, self->now());
-            return;
-        }
-        self->fetches_mail_ = true;
-        self->shared_.running.spawn(self->strand(), self->fetch_mail());
-    });
-}
-
-/// Reads what has come beside the running handler.
-asio::awaitable<void> activation::fetch_mail()
-{
-    const auto alive = shared_from_this();
-    std::vector<message> unknown;
-    std::exception_ptr failure;
-    try {
-        unknown = co_await shared_.store.inbox(id_, inbox_seen_, inbox_page);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    fetches_mail_ = false;
-    if (failure)
-        shared_.log({log_level::warn, "cannot read the messages of run " + to_string(id_) + ": " +
-                                          detail::exception_text(failure)});
-    else
-        shared_.active->post_messages(id_, std::move(unknown));
-}
-
-std::optional<activation::work> activation::at_work() const noexcept
-{
-    const auto since = work_since_.load();
-    if (since == 0)
-        return std::nullopt;
-    return work{work_of_, work_status_, work_kind_, time_point{duration{since}}};
-}
-
-void activation::begins_work(core::action what, time_point at)
-{
-    work_of_ = workflow_->impl.get();
-    work_status_ = record_.status;
-    work_kind_ = what.kind;
-    work_since_ = at.time_since_epoch().count();
-}
-
-std::optional<std::uint32_t> activation::shard() const noexcept
-{
-    const auto known = shard_.load();
-    return known < 0 ? std::nullopt : std::optional{static_cast<std::uint32_t>(known)};
-}
-
-/// Once for all: a shard that is lost and taken again is another epoch's.
-void activation::find_owner()
-{
-    if (shard_ < 0) {
-        const auto shard = shared_.shard_of(record_);
-        epoch_ = shared_.epochs[shard];
-        shard_ = shard;
-        judgement_ = shared_.suspects->judge_run(shard, record_);
-    }
-}
-
-bool activation::is_owner() const
-{
-    const auto shard = this->shard();
-    return !shard || (epoch_ != 0 && shared_.epochs[*shard] == epoch_);
 }
 
 asio::awaitable<void> activation::drive()
@@ -168,430 +47,333 @@ asio::awaitable<void> activation::drive()
     bool lost = false;
     std::exception_ptr escaped;
     try {
-        stale_ = !loaded_ || record_.inbox_pending > 0;
-        inbox_seen_ = record_.inbox_last;
-        if (!stale_) {
-            loaded_ = false;
-            find_workflow();
-            find_owner();
-        }
-        ended = co_await go_on();
+        use_given_record();
+        ended = co_await perform_actions();
         lost = !ended && !is_owner();
     } catch (...) {
         escaped = std::current_exception();
     }
-    give_permit_back();
-    leave_suspects();
-    if (!ended && !superseded_)
-        shared_.active->remove(*this);
-    answer();
+    admission_.release_slot();
+    admission_.release_suspect();
+    if (!ended && !abandoned)
+        shared.active->remove(*this);
+    commits_.notify_watchers();
     if (escaped)
-        log(log_level::error, "internal error: " + detail::exception_text(escaped));
+        context_.log(log_level::error, "internal error: " + detail::exception_text(escaped));
     // Only now: while it was active, a scan would have passed the run over. By its id: it may be
     // due at another time than this activation knows of. A store that is away is nobody's failure.
-    if (escaped || unsure_)
-        shared_.due->retry_run(shard(), id_,
-                               escaped || at_fault_ ? failures_ + 1 : std::max(failures_, 1));
+    if (escaped || store_failed)
+        shared.due->retry_run(shard(), id(),
+                              escaped || failed_by_data ? failures_ + 1 : std::max(failures_, 1));
     else if (lost)
-        shared_.due->wake_run(*shard(), id_, now()); // in case it has been taken again meanwhile
+        shared.due->wake_run(*shard(), id(), now()); // in case the shard has been taken again
 }
 
-/// While the engine drains, only messages of its own handlers are worked off: these wait for it.
-bool activation::may_go_on() const
+/// While the engine drains, only messages of its own handlers are processed: these wait for it.
+bool activation::may_continue() const
 {
-    return owned_ && !superseded_ && is_owner() &&
-           (!shared_.stopping || (serves_messages_ && !shared_.cancelling));
+    return owned && !abandoned && is_owner() &&
+           (!shared.stopping || (serves_messages_ && !shared.cancelling));
 }
 
-/// Does what the run needs, one thing after the other. True when the activation has ended because
-/// there is nothing left. A loop in one coroutine, which calls another one only for what may wait:
+/// Does what the run needs, one action after another. True when the activation has ended because
+/// nothing is left to do. A loop in one coroutine, which calls another one only for what may wait:
 /// each is an allocation.
-asio::awaitable<bool> activation::go_on()
+asio::awaitable<bool> activation::perform_actions()
 {
-    while (may_go_on()) {
-        take_mail();
-        if (stale_ || mail_missing_) {
+    while (may_continue()) {
+        take_messages();
+        if (stale || inbox_incomplete) {
             co_await load();
             continue;
         }
-        auto outcome = std::exchange(verdict_, std::nullopt);
-        std::optional<core::source> by;
-        if (!outcome) {
-            const auto at = now();
-            auto what = next(at);
-            if (what.kind == need::newer_program) {
-                leave_to_newer_program("it is in status " + std::to_string(record_.status) +
-                                       (workflow_->impl->rules.find(record_.status)
-                                            ? ", whose step this program does not have"
-                                            : ", which this program does not have"));
+        auto stimulus = std::exchange(pending_stimulus_, std::nullopt);
+        std::optional<core::source> handler;
+        if (!stimulus) {
+            const auto present = now();
+            core::action next;
+            const auto result = prepare(next, present);
+            if (result == prepared::end)
+                co_return true;
+            if (result == prepared::nothing)
                 continue;
-            }
-            const bool may_begin = !shared_.stopping || concerns_message(what.kind);
-            if (!may_begin || (what.kind == need::nothing && !seems_due(at))) {
-                if (end())
-                    co_return true;
-                continue;
-            }
-            if (wait_for_place(what, at)) {
-                if (end_and_wait_for_place())
-                    co_return true;
-                continue;
-            }
-            if (wait_for_permit(what, at)) {
-                if (end_and_wait_for_permit())
-                    co_return true;
-                continue;
-            }
-            if (what.kind != need::step)
-                give_permit_back(); // others may use it meanwhile
-            if (runs_handler(what.kind) && !enter_suspects()) {
-                if (end_and_wait_for_suspects())
-                    co_return true;
-                continue;
-            }
-            if (runs_handler(what.kind))
-                outcome = judge_attempt(source_of(what));
-            if (!outcome && runs_handler(what.kind)) {
-                by = source_of(what);
-                begins_work(what, at);
-                outcome = co_await run_handler(what);
-                work_since_ = 0;
+            const bool calls_handler = runs_handler(next.kind);
+            if (calls_handler)
+                stimulus = admission_.judge_attempt(source_of(next, inbox));
+            else
+                stimulus = stimulus_of(next);
+            if (!stimulus && calls_handler) {
+                handler = source_of(next, inbox);
+                note_handler(next.kind, present);
+                stimulus = co_await attempt_.run(next);
+                handler_since_ = 0;
                 if (place_ == active_runs::place::waiting)
-                    shared_.active->stop_waiting(*this);
-                if (committing_) {
+                    shared.active->stop_waiting(*this);
+                if (commits_.turn_is_taken()) {
                     // A message is being settled since before the handler's end.
-                    co_await wait_for_turn();
-                    pass_turn();
+                    co_await commits_.wait_for_turn();
+                    commits_.pass_turn();
                 }
-                judgement_ = {};
-                leave_suspects();
-            } else if (!outcome) {
-                outcome = outcome_of(what);
+                admission_.clear_suspicion();
+                if (next.kind == need::step)
+                    admission_.release_slot();
             }
-            if (what.kind == need::step && by)
-                give_permit_back();
-            if (!outcome || !owned_ || superseded_ || stale_)
+            if (!stimulus || !owned || abandoned || stale)
                 continue;
         }
-        if (auto change = decide(std::move(*outcome))) {
-            own_commit made{*this, std::move(*change)};
-            made.is_of_handler = by.has_value();
-            if (!store_in_place(made)) {
-                co_await submit(made);
-                take_result(made);
+        if (auto decided = commits_.decide(std::move(*stimulus))) {
+            run_commit item{commits_, std::move(*decided),
+                            handler ? run_commit::origin::handler : run_commit::origin::engine};
+            if (!commits_.try_apply(item)) {
+                co_await commits_.submit(item);
+                commits_.take_result(item);
             }
-            if (made.refused) {
-                object_.reset();
-                verdict_ = core::handler_failed{*by, detail::exception_text(made.failure), true};
+            if (item.refused) {
+                object.reset();
+                pending_stimulus_ =
+                    core::handler_failed{*handler, detail::exception_text(item.failure), true};
             }
         }
-        if (has_had_its_turn())
+        if (commits_.must_yield())
             co_await asio::post(strand(), asio::use_awaitable);
     }
     co_return false;
 }
 
-core::action activation::next(time_point at)
+/// Chooses the next action, and gets what the run must have before it begins.
+activation::prepared activation::prepare(core::action& next, time_point present)
 {
-    return core::next_action(record_, workflow_->impl->rules, inbox_, at, callbacks_in_a_row_,
-                             workflow_->outdated);
+    const auto result = [](bool ended) {
+        return ended ? prepared::end : prepared::nothing;
+    };
+    next = choose_action(present);
+    if (next.kind == need::newer_program) {
+        leave_to_newer_program("it is in status " + std::to_string(stored.status) +
+                               (workflow->impl->rules.find(stored.status)
+                                    ? ", whose step this program does not have"
+                                    : ", which this program does not have"));
+        return prepared::nothing;
+    }
+    const bool may_begin = !shared.stopping || concerns_message(next.kind);
+    if (!may_begin || (next.kind == need::nothing && !seems_due(present)))
+        return result(end());
+    if (next.kind == need::step && !shared.active->take_step_place(*this)) {
+        admission_.release_slot();
+        if (only_step_is_next(next, present))
+            return result(end_and_wait_for_place());
+    }
+    if (next.kind == need::step && !admission_.acquire_slot() && only_step_is_next(next, present))
+        return result(end_and_wait_for_slot());
+    if (next.kind != need::step)
+        admission_.release_slot(); // others may use it meanwhile
+    if (runs_handler(next.kind) && !admission_.admit_suspect())
+        return result(end_and_wait_for_suspects());
+    return prepared::action;
 }
 
-/// True when the run's step is next and has no place.
-bool activation::wait_for_place(core::action& wanted, time_point at)
+core::action activation::choose_action(time_point present)
 {
-    if (wanted.kind != need::step || shared_.active->take_step_place(*this))
-        return false;
-    give_permit_back();
-    return step_is_all_there_is(wanted, at);
+    return core::next_action(stored, workflow->impl->rules, inbox, present, callbacks_in_a_row,
+                             workflow->outdated);
 }
 
-/// True when the run's step is next and has no permit.
-bool activation::wait_for_permit(core::action& wanted, time_point at)
-{
-    if (wanted.kind != need::step || take_permit())
-        return false;
-    return step_is_all_there_is(wanted, at);
-}
-
-/// The step cannot begin. When it is only next because callbacks had their turn, they go on
+/// The step cannot begin. If it is only next because callbacks had their turn, they continue
 /// meanwhile.
-bool activation::step_is_all_there_is(core::action& wanted, time_point at)
+bool activation::only_step_is_next(core::action& next, time_point present)
 {
-    callbacks_in_a_row_ = 0;
-    wanted = next(at);
-    return wanted.kind == need::step;
+    callbacks_in_a_row = 0;
+    next = choose_action(present);
+    return next.kind == need::step;
 }
 
-/// The store believes that the run needs an engine now. When it does not, the store is told so.
-bool activation::seems_due(time_point at) const
+/// The store believes that the run needs an engine now. If it does not, a commit corrects that.
+bool activation::seems_due(time_point present) const
 {
-    return new_mail_ || (record_.wake_at && *record_.wake_at <= at);
+    return new_messages || (stored.wake_at && *stored.wake_at <= present);
 }
 
+/// These four are false when messages have come, and then nothing has ended.
 bool activation::end()
 {
-    if (!shared_.active->retire(*this))
+    if (!shared.active->retire(*this))
         return false;
-    if (record_.wake_at)
-        shared_.due->scan_from(shared_.shard_of(record_), *record_.wake_at);
-    return true;
-}
-
-bool activation::end_and_wait_for_permit()
-{
-    auto& limiter = *workflow_->limiters.at(record_.status);
-    if (!shared_.active->retire(*this))
-        return false;
-    // Only now that it is no longer active may it be granted a permit: a grant to an active run is
-    // passed on. If one is free meanwhile, it is granted at once.
-    const auto shard = shared_.shard_of(record_);
-    if (limiter.acquire_or_wait(shard, position())) {
-        if (!shared_.active->begin_granted(id_, limiter))
-            shared_.active->release_slot(limiter);
-    } else if (const auto at = next_change()) {
-        shared_.due->wake_run(shard, id_, *at);
-    }
+    if (stored.wake_at)
+        shared.due->scan_from(shared.shard_of(stored), *stored.wake_at);
     return true;
 }
 
 bool activation::end_and_wait_for_place()
 {
-    if (!shared_.active->retire(*this))
+    if (!shared.active->retire(*this))
         return false;
-    shared_.due->wait_for_place(shared_.shard_of(record_), position(), next_change());
+    shared.due->wait_for_place(shared.shard_of(stored), position(), next_urgent_time());
     return true;
 }
 
-/// In a run whose handler may have ended the process of an engine: what to store before the handler
-/// begins, or instead of the handler.
-std::optional<core::stimulus> activation::judge_attempt(const core::source& by)
+bool activation::end_and_wait_for_slot()
 {
-    const auto judged = judgement_;
-    if (judged.suspicion == 0)
-        return std::nullopt;
-    if (shared_.suspects->is_guilty(judged)) {
-        judgement_ = {};
-        leave_suspects();
-        core::handler_failed ended{by,
-                                   fmt::format("the engine's process ended without a stop {} times "
-                                               "in a row while this attempt was under way",
-                                               judged.crashes + 1),
-                                   true};
-        auto entry = entry_of(log_level::error, "a handler ends its process");
-        entry.error = ended.error;
-        shared_.log(entry);
-        return ended;
-    }
-    if (record_.suspicion == judged.suspicion)
-        return std::nullopt;
-    shared_.suspects->note_suspicion(*shard(), id_);
-    return core::attempt_suspected{judged.suspicion};
-}
-
-/// False when too many other suspects are under way; see crash_suspects.
-bool activation::enter_suspects()
-{
-    if (judgement_.suspicion == 0 || suspect_place_ != 0 || shared_.suspects->is_guilty(judgement_))
-        return true;
-    if (!shared_.suspects->admit_suspect(judgement_.suspicion, *shard(), id_))
+    if (!shared.active->retire(*this))
         return false;
-    suspect_place_ = judgement_.suspicion;
+    admission_.wait_for_slot();
     return true;
-}
-
-void activation::leave_suspects()
-{
-    if (const auto held = std::exchange(suspect_place_, 0))
-        shared_.suspects->release_suspect(held, id_);
 }
 
 bool activation::end_and_wait_for_suspects()
 {
-    give_permit_back();
-    if (!shared_.active->retire(*this))
+    admission_.release_slot();
+    if (!shared.active->retire(*this))
         return false;
-    // It is woken when there is a place. That may have been just now, while it was active.
-    shared_.due->wake_run(*shard(), id_, core::saturating_add(now(), failure_pause));
+    // It is woken when a suspect has ended. That may have been just now, while it was active.
+    shared.due->wake_run(*shard(), id(), core::saturating_add(now(), failure_pause));
     return true;
 }
 
-/// Where the store has the run in its order of due runs.
-due_position activation::position() const
+/// The stimulus of an action that calls no handler.
+std::optional<core::stimulus> activation::stimulus_of(core::action next)
 {
-    return {record_.wake_at.value_or(record_.updated_at), id_};
+    switch (next.kind) {
+    case need::command:
+        return command_of(inbox[next.message]);
+    case need::expire_message:
+        return core::message_expired{inbox[next.message].sequence};
+    case need::resume:
+        return core::pause_elapsed{};
+    case need::scrub: {
+        auto scrubbed = scrubbed_object();
+        if (!scrubbed)
+            return std::nullopt;
+        return core::data_scrubbed{std::move(*scrubbed)};
+    }
+    case need::unknown_timeout:
+        return unknown_timeout(stored.deadlines[static_cast<std::size_t>(next.timeout)].timeout);
+    case need::nothing:
+    default:
+        return core::message_deferred{};
+    }
 }
 
-/// When a run that waits for its turn has something to do that does not wait.
-std::optional<time_point> activation::next_change() const
+core::stimulus activation::unknown_timeout(const std::string& name)
 {
-    // A deadline that is kept for a newer program may have passed: nobody here acts on it.
-    auto earliest = core::next_deadline(record_, workflow_->impl->rules);
-    if (const auto expiry = inbox_.first_expiry())
-        earliest = std::min(earliest.value_or(*expiry), *expiry);
-    return earliest;
+    const bool kept = workflow->outdated;
+    if (kept)
+        shared.found_too_old(*workflow);
+    log(log_level::info, "the timeout \"" + name +
+                             (kept ? "\" of this run is of a newer program: it is kept for it"
+                                   : "\" of this run is no longer declared: it is dropped"));
+    return core::timeout_unknown{name, kept};
 }
 
-/// Reads the run, or only its inbox when the record came with the activation.
-asio::awaitable<void> activation::load()
+void activation::note_handler(need kind, time_point since)
 {
-    stale_ = mail_missing_ = false;
-    object_.reset();
-    inbox_.clear();
+    handler_workflow_ = workflow->impl.get();
+    handler_status_ = stored.status;
+    handler_kind_ = kind;
+    handler_since_ = since.time_since_epoch().count();
+}
+
+std::optional<activation::running_handler> activation::handler_at_work() const noexcept
+{
+    const auto since = handler_since_.load();
+    if (since == 0)
+        return std::nullopt;
+    return running_handler{handler_workflow_, handler_status_, handler_kind_,
+                           time_point{duration{since}}};
+}
+
+/// True when a message cancels a running handler.
+bool activation::take_messages()
+{
+    if (!has_inbox_delta_)
+        return false;
+    auto delta = shared.active->drain_inbox_delta(*this);
+    inbox_incomplete = inbox_incomplete || delta.unsure;
+    return add_messages(std::move(delta.arrived));
+}
+
+void activation::check_messages()
+{
+    asio::post(strand(), [this, alive = shared_from_this()] {
+        if (!context_.is_open())
+            return;
+        if (take_messages())
+            attempt_.cancel(attempt::cancel_reason::command);
+        settler_.schedule();
+    });
+}
+
+void activation::check_inbox(std::uint64_t last)
+{
+    if (!shard() || last <= inbox_seen)
+        return;
+    asio::post(strand(), [this, alive = shared_from_this(), last] {
+        if (fetches_messages_ || last <= inbox_seen)
+            return;
+        if (!context_.is_open()) {
+            if (!shared.active->invalidate_inbox(id()))
+                shared.due->wake_run(*shard(), id(), now());
+            return;
+        }
+        fetches_messages_ = true;
+        shared.running.spawn(strand(), fetch_messages());
+    });
+}
+
+/// Reads messages that have arrived while the handler runs.
+asio::awaitable<void> activation::fetch_messages()
+{
+    const auto alive = shared_from_this();
+    std::vector<message> unknown;
     std::exception_ptr failure;
     try {
-        if (!std::exchange(loaded_, false)) {
-            auto found = co_await shared_.store.find(id_);
-            owned_ = found.has_value();
-            if (!owned_)
-                co_return;
-            record_ = std::move(*found);
-        }
-        co_await load_inbox();
+        unknown = co_await shared.store.inbox(id(), inbox_seen, inbox_page);
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure) {
-        shared_.log({log_level::warn,
-                     "cannot read run " + to_string(id_) + ": " + detail::exception_text(failure)});
-        owned_ = false;
-        unsure_ = true;
-        at_fault_ = is_data_error(error_code_of(failure));
-        co_return;
-    }
-    find_workflow();
-    find_owner();
-    if (!workflow_ || !workflow_->outdated)
-        co_return;
-    const auto is_of_newer = [this](const message& waiting) {
-        return core::is_undeclared_callback(workflow_->impl->rules, waiting);
-    };
-    if (std::ranges::any_of(inbox_, is_of_newer))
-        shared_.found_too_old(*workflow_);
+    fetches_messages_ = false;
+    if (failure)
+        shared.log({log_level::warn, "cannot read the messages of run " + to_string(id()) + ": " +
+                                         detail::exception_text(failure)});
+    else
+        shared.active->post_messages(id(), std::move(unknown));
 }
 
-void activation::find_workflow()
+void activation::cancel_for_stop()
 {
-    const auto at = shared_.workflows.find(record_.workflow);
-    if (at != shared_.workflows.end()) {
-        workflow_ = &at->second;
+    asio::post(strand(), [this, alive = shared_from_this()] {
+        attempt_.cancel(attempt::cancel_reason::engine_stop);
+    });
+}
+
+void activation::check_ownership()
+{
+    asio::post(strand(), [this, alive = shared_from_this()] {
+        if (!is_owner())
+            attempt_.cancel(attempt::cancel_reason::shard_lost);
+    });
+}
+
+void activation::abandon_attempt(attempt::cancel_reason reason)
+{
+    abandoned = true;
+    admission_.release_slot();
+    if (!shared.owns(*shard())) {
+        // The next owner of the shard finds the run due.
+        context_.log(log_level::error,
+                     "a handler ignored its cancellation for engine_options::cancellation_grace; "
+                     "its run is left to the next owner of the shard");
+        shared.active->remove(*this);
         return;
     }
-    if (shared_.report_once(record_.workflow))
-        shared_.log({log_level::warn, "run " + to_string(id_) + " is of workflow \"" +
-                                          record_.workflow +
-                                          "\", which this engine does not have"});
-    owned_ = false;
-}
-
-asio::awaitable<void> activation::load_inbox()
-{
-    inbox_seen_ = record_.inbox_last;
-    if (record_.inbox_pending == 0)
-        co_return;
-    std::uint64_t after = 0;
-    for (;;) {
-        auto page = co_await shared_.store.inbox(id_, after, inbox_page);
-        const bool last = page.size() < inbox_page;
-        for (auto& waiting : page) {
-            after = waiting.sequence;
-            inbox_.add(std::move(waiting));
-        }
-        inbox_seen_ = std::max(inbox_seen_.load(), after);
-        if (last)
-            co_return;
-    }
-}
-
-/// True when something came that interrupts a handler.
-bool activation::take_mail()
-{
-    if (!has_mail_)
-        return false;
-    auto mail = shared_.active->drain_inbox_delta(*this);
-    mail_missing_ = mail_missing_ || mail.unsure;
-    return take_arrived(std::move(mail.arrived));
-}
-
-bool activation::take_arrived(std::vector<message> mail)
-{
-    bool urgent = false;
-    for (auto& arrived : mail) {
-        // What is known has been read from the store before its sender came by; it may even have
-        // been settled since.
-        if (arrived.sequence <= inbox_seen_)
-            continue;
-        if (is_finished(record_.state)) {
-            // It may have come just before the end, and ended with it.
-            mail_missing_ = true;
-            continue;
-        }
-        new_mail_ = true;
-        urgent = urgent || core::interrupts_handler(arrived.kind);
-        if (arrived.sequence == inbox_seen_ + 1) {
-            ++inbox_seen_;
-            inbox_.add(std::move(arrived));
-        } else {
-            // One between them is still on its way here, or came by another engine: they are taken
-            // in their order, from the store. Until then it is known here for its time limit.
-            mail_missing_ = true;
-            if (inbox_.find(arrived.sequence) == inbox_.end())
-                inbox_.add(std::move(arrived));
-        }
-    }
-    return urgent;
-}
-
-bool activation::take_permit()
-{
-    const auto limiter = workflow_->limiters.find(record_.status);
-    if (limiter == workflow_->limiters.end() || permit_ == limiter->second.get())
-        return true;
-    give_permit_back();
-    if (!limiter->second->try_acquire())
-        return false;
-    permit_ = limiter->second.get();
-    return true;
-}
-
-void activation::give_permit_back()
-{
-    if (auto* const held = std::exchange(permit_, nullptr))
-        shared_.active->release_slot(*held);
-}
-
-/// The run stays as it is, and as due as it is: nothing is committed.
-void activation::leave_to_newer_program(std::string_view why)
-{
-    owned_ = false;
-    too_old_ = true;
-    shared_.active->pass_over_until(id_, now() + too_old_pause);
-    if (!shared_.found_too_old(*workflow_))
-        return;
-    auto text = std::string{"this run needs a newer program, and is left to an engine that has it "
-                            "(told once for the workflow): "};
-    text += why;
-    log(log_level::warn, text);
-}
-
-log_entry activation::entry_of(log_level level, std::string_view text) const
-{
-    log_entry entry{level, text};
-    entry.workflow = record_.workflow;
-    entry.foreign_id = record_.foreign_id;
-    entry.run = id_;
-    const auto* rules = workflow_ ? workflow_->impl->rules.find(record_.status) : nullptr;
-    if (rules)
-        entry.status = rules->label;
-    return entry;
-}
-
-void activation::log(log_level level, std::string_view line) const
-{
-    auto entry = entry_of(level, line);
-    if (handler_running_)
-        entry.attempt = attempt();
-    shared_.log(entry);
+    context_.log(log_level::error,
+                 "a handler ignored its cancellation for engine_options::cancellation_grace; the "
+                 "run continues without it");
+    std::optional<core::stimulus> pending;
+    if (reason == attempt::cancel_reason::timeout)
+        pending = attempt_.timeout_failure();
+    const auto fresh = std::make_shared<activation>(shared, id(), std::nullopt, std::move(pending));
+    if (reason == attempt::cancel_reason::deadline)
+        fresh->callbacks_in_a_row = core::max_callbacks_in_a_row;
+    shared.active->replace(*this, fresh);
 }
 
 } // namespace pawl::engine_detail

@@ -73,7 +73,7 @@ active_runs::begin_result active_runs::begin(record current, std::uint64_t noted
             active = found->second;
     }
     if (active) {
-        active->look_at_inbox(inbox_last);
+        active->check_inbox(inbox_last);
         return begin_result::already_active;
     }
     const auto fresh = std::make_shared<activation>(shared_, id, std::move(known));
@@ -81,9 +81,9 @@ active_runs::begin_result active_runs::begin(record current, std::uint64_t noted
     if (result != begin_result::yes)
         return result;
     if (inside_call)
-        fresh->worker_->drive_later(fresh);
+        fresh->worker->drive_later(fresh);
     else
-        fresh->worker_->drive(fresh);
+        fresh->worker->drive(fresh);
     return result;
 }
 
@@ -93,7 +93,7 @@ active_runs::begin_result active_runs::begin_urgent(run_id run)
     fresh->serves_messages_ = shared_.stopping.load();
     const auto result = admit(fresh, admission::urgent);
     if (result == begin_result::yes)
-        fresh->worker_->drive_later(fresh);
+        fresh->worker->drive_later(fresh);
     return result;
 }
 
@@ -112,7 +112,7 @@ active_runs::begin_result active_runs::admit(const std::shared_ptr<activation>& 
             return begin_result::full;
         runs_.emplace(fresh->id(), fresh);
         take_place(*fresh, wanted);
-        fresh->worker_ = take_worker();
+        fresh->worker = take_worker();
     }
     fresh->failures_ = shared_.due->take_failures(fresh->id());
     return begin_result::yes;
@@ -173,8 +173,7 @@ std::shared_ptr<void> active_runs::begin_wait(const boost::asio::any_completion_
             release_place(holder);
             take_place(holder, place::waiting);
         }
-        wait =
-            std::make_shared<handler_wait>(*this, holder.weak_from_this(), holder.handler_waits_);
+        wait = std::make_shared<handler_wait>(*this, active->second, holder.handler_waits_);
     }
     shared_.due->notify_place_freed();
     return wait;
@@ -246,7 +245,7 @@ bool active_runs::begin_granted(run_id run, concurrency_limiter& limiter)
     if (admit(fresh, admission::granted) != begin_result::yes)
         return false;
     // Not in this call, which would recurse if each run had nothing to do and released its slot.
-    fresh->worker_->drive_later(fresh);
+    fresh->worker->drive_later(fresh);
     return true;
 }
 
@@ -271,11 +270,11 @@ bool active_runs::post_messages(run_id run, std::vector<message> stored)
             return false;
         receiver = found->second;
         for (auto& arrived : stored)
-            receiver->mail_.arrived.push_back(std::move(arrived));
-        receiver->has_mail_ = true;
+            receiver->inbox_delta_.arrived.push_back(std::move(arrived));
+        receiver->has_inbox_delta_ = true;
         receiver->serves_messages_ = receiver->serves_messages_ || shared_.stopping;
     }
-    receiver->look_at_mail();
+    receiver->check_messages();
     return true;
 }
 
@@ -306,7 +305,7 @@ bool active_runs::show_record(run_id run, const std::shared_ptr<watcher>& target
             return false;
         known = found->second;
     }
-    known->show(target);
+    known->show_record(target);
     return true;
 }
 
@@ -316,23 +315,23 @@ bool active_runs::invalidate_inbox(run_id run)
     const auto found = runs_.find(run);
     if (found == runs_.end())
         return false;
-    found->second->mail_.unsure = true;
-    found->second->has_mail_ = true;
+    found->second->inbox_delta_.unsure = true;
+    found->second->has_inbox_delta_ = true;
     return true;
 }
 
 active_runs::inbox_delta active_runs::drain_inbox_delta(activation& receiver)
 {
     const std::lock_guard lock{mutex_};
-    receiver.has_mail_ = false;
-    return std::exchange(receiver.mail_, {});
+    receiver.has_inbox_delta_ = false;
+    return std::exchange(receiver.inbox_delta_, {});
 }
 
 bool active_runs::retire(activation& ending)
 {
     {
         const std::lock_guard lock{mutex_};
-        if (ending.has_mail_)
+        if (ending.has_inbox_delta_)
             return false;
         erase(ending);
     }
@@ -401,14 +400,14 @@ void active_runs::replace(activation& stuck, std::shared_ptr<activation> fresh)
 {
     {
         const std::lock_guard lock{mutex_};
-        fresh->mail_ = std::exchange(stuck.mail_, {});
-        fresh->has_mail_ = stuck.has_mail_.load();
-        fresh->worker_ = take_worker();
+        fresh->inbox_delta_ = std::exchange(stuck.inbox_delta_, {});
+        fresh->has_inbox_delta_ = stuck.has_inbox_delta_.load();
+        fresh->worker = take_worker();
         release_place(stuck);
         take_place(*fresh, place::step);
         runs_[stuck.id()] = fresh;
     }
-    fresh->worker_->drive(fresh);
+    fresh->worker->drive(fresh);
 }
 
 std::vector<std::shared_ptr<activation>> active_runs::all() const
@@ -424,7 +423,7 @@ std::vector<std::shared_ptr<activation>> active_runs::all() const
 void active_runs::interrupt_all()
 {
     for (const auto& run : all())
-        run->interrupt_to_stop();
+        run->cancel_for_stop();
 }
 
 void active_runs::check_ownership()
@@ -443,8 +442,8 @@ bool active_runs::any_in(std::uint32_t shard) const
 bool active_runs::run_here() const
 {
     const std::lock_guard lock{mutex_};
-    return std::ranges::any_of(
-        runs_, [](const auto& entry) { return entry.second->worker_->runs_here(); });
+    return std::ranges::any_of(runs_,
+                               [](const auto& entry) { return entry.second->worker->runs_here(); });
 }
 
 bool active_runs::contains(const run_id& run) const

@@ -75,12 +75,12 @@ void stall_watch::report(time_point now, bool urgent_wait,
 std::string stall_watch::describe_handlers() const
 {
     std::map<std::tuple<const detail::workflow_impl*, int, core::need>, std::size_t> count;
-    std::optional<activation::work> oldest;
+    std::optional<activation::running_handler> oldest;
     for (const auto& run : shared_.active->all())
-        if (const auto work = run->at_work()) {
-            ++count[{work->workflow, work->status, work->kind}];
-            if (!oldest || work->since < oldest->since)
-                oldest = work;
+        if (const auto handler = run->handler_at_work()) {
+            ++count[{handler->workflow, handler->status, handler->kind}];
+            if (!oldest || handler->since < oldest->since)
+                oldest = handler;
         }
     if (!oldest)
         return "No handler is running.";

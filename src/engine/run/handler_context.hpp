@@ -1,0 +1,75 @@
+#pragma once
+
+#include "core/decide.hpp"
+#include "core/stimulus.hpp"
+#include "engine/run/loaded_run.hpp"
+#include "engine/run/run_commits.hpp"
+#include "engine/run/run_worker.hpp"
+#include "pawl/detail/run_context.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pawl::engine_detail {
+
+/// What an activation lends to its handlers and timer functions: the run's record, and the
+/// checkpoints and effects of the handler that is running.
+///
+/// One object serves all handlers of an activation, one after another: a coroutine that a handler
+/// has left behind still has a reference to it, and gets an error when it saves something.
+class handler_context final : public detail::run_context {
+public:
+    handler_context(loaded_run& run, run_commits& commits) : run_(run), commits_(commits) {}
+
+    /// `next` is the handler from now on. It may save nothing before open().
+    void prepare(core::source next);
+    void open() { is_open_ = true; }
+
+    /// The handler has ended.
+    void close();
+
+    /// Whether a handler is running.
+    bool is_open() const noexcept { return is_open_; }
+
+    /// Counts handlers, so that what belongs to an earlier one notices that it comes late.
+    std::uint64_t serial() const noexcept { return serial_; }
+
+    /// The present or the last handler. Precondition: there has been one.
+    const core::source& handler() const { return *handler_; }
+
+    // run_context
+    const record& current() const noexcept override { return run_.stored; }
+    int attempt() const noexcept override;
+    std::uint64_t handler_number() const noexcept override;
+    std::uint32_t payload_version() const noexcept override;
+    time_point now() const override { return run_.now(); }
+    boost::asio::awaitable<void> checkpoint(std::string object) override;
+    boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
+    boost::asio::awaitable<void> record_effect_in(detail::effect_in_transaction& wanted) override;
+    bool begin_effect(std::string_view name, bool for_run) override;
+    void end_effect(std::string_view name, bool for_run) override;
+    boost::asio::awaitable<void> effect_ended() override;
+    void log(log_level level, std::string_view line) const override;
+
+private:
+    void check_may_save(std::uint64_t serial) const;
+    void check_saved(const run_commit& item) const;
+    transition save_transition(core::checkpoint_wanted wanted);
+    boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);
+
+    loaded_run& run_;
+    run_commits& commits_;
+    std::optional<core::source> handler_;
+    bool is_open_ = false;
+    std::uint64_t serial_ = 0;
+    std::vector<std::pair<std::string, bool>> effects_under_way_; ///< name, and whether for the run
+    std::vector<waiting_coroutine> effect_waiters_;
+};
+
+} // namespace pawl::engine_detail
