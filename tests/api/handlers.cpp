@@ -2,6 +2,7 @@
 // timeouts' times, hooks, and the object's way in and out of bytes.
 #include "api/orders.hpp"
 #include "api/support.hpp"
+#include "printing.hpp"
 
 #include <memory>
 #include <stdexcept>
@@ -277,7 +278,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_shows_the_record)
     BOOST_TEST((at.id == stored.id));
     BOOST_TEST(at.foreign_id == "o-1");
     BOOST_TEST((at.status == paying));
-    BOOST_TEST((at.state == pawl::run_state::paused));
+    BOOST_TEST(at.state == pawl::run_state::paused);
     BOOST_TEST(at.version == 9u);
     BOOST_TEST(at.attempt == 2);
     BOOST_TEST(at.last_error == "declined");

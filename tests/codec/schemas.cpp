@@ -1,5 +1,6 @@
 // pawl::schema: versions and upgrades of stored values, strict reading, members that must be there.
 #include "codec/support.hpp"
+#include "printing.hpp"
 
 #include <map>
 #include <optional>
@@ -162,12 +163,12 @@ BOOST_AUTO_TEST_CASE(a_stored_value_is_upgraded_from_its_version_to_the_present_
     BOOST_TEST(read(R"({"town":"Ulm","road":"Main"})", 2) == "Ulm, Main");
     BOOST_TEST(read(R"({"town":"Ulm","street":"Main"})", 3) == "Ulm, Main");
     std::string detail;
-    BOOST_TEST((stored_failure<address>("{}", 4, detail) == pawl::errc::program_too_old));
+    BOOST_TEST(stored_failure<address>("{}", 4, detail) == pawl::errc::program_too_old);
     BOOST_TEST(contains(detail, "the payload is of schema version 4"));
     BOOST_TEST(contains(detail, "versions 1 to 3"));
-    BOOST_TEST((stored_failure<address>("{}", 2, detail) == pawl::errc::decode_failed));
+    BOOST_TEST(stored_failure<address>("{}", 2, detail) == pawl::errc::decode_failed);
     BOOST_TEST(contains(detail, "upgrade from schema version 2"));
-    BOOST_TEST((stored_failure<price>("{}", 2, detail) == pawl::errc::program_too_old));
+    BOOST_TEST(stored_failure<price>("{}", 2, detail) == pawl::errc::program_too_old);
     BOOST_TEST(contains(detail, "version 1 only"));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/codec.hpp"
+#include "printing.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -36,7 +37,7 @@ std::string decode_failure(std::string_view text, std::string_view path)
     try {
         (void)decode<T>(text);
     } catch (const pawl::decode_error& failure) {
-        BOOST_TEST((failure.code() == pawl::errc::decode_failed));
+        BOOST_TEST(failure.code() == pawl::errc::decode_failed);
         BOOST_TEST(failure.path() == path);
         return failure.what();
     }
@@ -50,7 +51,7 @@ std::string encode_failure(const T& value, std::string_view path)
     try {
         return "nothing was thrown, but written: " + encode(value);
     } catch (const pawl::encode_error& failure) {
-        BOOST_TEST((failure.code() == pawl::errc::encode_failed));
+        BOOST_TEST(failure.code() == pawl::errc::encode_failed);
         BOOST_TEST(failure.path() == path);
         return failure.what();
     }

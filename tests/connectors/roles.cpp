@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(an_engine_that_drives_nothing_takes_no_connector)
                           pawl::definition_error, [](const auto& e) {
                               return std::string{e.what()}.find(
                                          "connector \"orders\": engine_options::client_only is "
-                                         "false") == 0;
+                                         "true") == 0;
                           });
 }
 

@@ -2,6 +2,7 @@
 #include "connectors/support.hpp"
 
 #include "pawl/run_id.hpp"
+#include "printing.hpp"
 
 #include <random>
 #include <set>
@@ -44,7 +45,7 @@ BOOST_DATA_TEST_CASE(each_event_starts_one_run, backends)
     for (const auto& [number, weight] : {std::pair{"a", 5}, std::pair{"b", 6}}) {
         const auto runs = at.runs_of(number);
         BOOST_REQUIRE(runs.size() == 1);
-        BOOST_TEST((runs[0].state == pawl::run_state::completed));
+        BOOST_TEST(runs[0].state == pawl::run_state::completed);
         BOOST_TEST(runs[0].object.weight == weight);
         BOOST_TEST(runs[0].object.trail == (std::vector<std::string>{"started", "carried"}),
                    boost::test_tools::per_element());

@@ -3,6 +3,7 @@
 
 #include "pawl/forwarding_store.hpp"
 #include "pawl/workflow_events.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -88,7 +89,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_event_of_a_workflow_is_refused_by_the_header)
         try {
             pawl::to_workflow_event(sent);
         } catch (const pawl::error& e) {
-            BOOST_TEST((e.code() == pawl::errc::decode_failed));
+            BOOST_TEST(e.code() == pawl::errc::decode_failed);
             return e.detail();
         }
         return std::string{};
@@ -247,7 +248,7 @@ BOOST_AUTO_TEST_CASE(what_another_process_committed_is_seen_too)
                            pawl::record next) -> awaitable<void> {
         const std::vector<pawl::change> batch{pawl::transition{.next = next, .from = 4}};
         const auto results = co_await to->apply(batch);
-        BOOST_TEST((results[0].status == pawl::apply_status::accepted));
+        BOOST_TEST(results[0].status == pawl::apply_status::accepted);
     };
     test.wait_for(commit(store, first));
     test.run_until_idle();

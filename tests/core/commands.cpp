@@ -4,6 +4,7 @@
 
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/error.hpp"
+#include "printing.hpp"
 
 #include <map>
 
@@ -73,13 +74,13 @@ void check(run_state before, message_kind command, const answer& expected)
     const auto& settled = change->settled.front();
     if (expected.state) {
         BOOST_TEST((change->next.state == *expected.state));
-        BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+        BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
         BOOST_TEST(change->next.requested_by == "ada");
         BOOST_TEST(change->next.reason == (command == message_kind::resume ? "" : "asked"));
         return;
     }
     BOOST_TEST((change->next.state == before));
-    BOOST_TEST((settled.outcome == pawl::message_outcome::rejected));
+    BOOST_TEST(settled.outcome == pawl::message_outcome::rejected);
     BOOST_TEST(settled.detail == refusals.at(command) + ": the run is " + pawl::to_string(before));
     BOOST_TEST((pawl::detail::refusal_code(command, settled) == expected.refusal));
     BOOST_TEST(change->next.requested_by == run.requested_by);
@@ -108,7 +109,7 @@ BOOST_AUTO_TEST_CASE(an_error_pause_becomes_an_operators_and_shows_who_asked)
     run.resume_at = t0 + 1h;
     run.reason = "no route";
     const auto held = after(run, command_received{4, message_kind::pause, "asked", "ada"});
-    BOOST_TEST((held.pause == pawl::pause_kind::by_request));
+    BOOST_TEST(held.pause == pawl::pause_kind::by_request);
     BOOST_TEST(!held.resume_at.has_value());
     BOOST_TEST(held.requested_by == "ada");
 }
@@ -118,7 +119,7 @@ BOOST_AUTO_TEST_CASE(who_asked_is_forgotten_by_an_error_pause_and_by_progress)
     auto run = run_in(created);
     run.requested_by = "ada"; // resumed it
     const auto failed = after(run, handler_failed{from_step{}, "no", true});
-    BOOST_TEST((failed.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(failed.pause == pawl::pause_kind::by_error);
     BOOST_TEST(failed.requested_by == "");
     BOOST_TEST(after(run, moves_to(shipping)).requested_by == "");
 }
@@ -136,7 +137,7 @@ BOOST_AUTO_TEST_CASE(a_retired_status_is_left_as_by_a_move_and_a_pause_goes_alon
     BOOST_TEST((moved.entered_at == t0 + 1min));
 
     const auto ended = after(run, status_retired{done});
-    BOOST_TEST((ended.state == run_state::completed));
+    BOOST_TEST(ended.state == run_state::completed);
 
     auto paused = run_in(unknown, run_state::paused);
     paused.pause = pawl::pause_kind::by_error;
@@ -144,13 +145,13 @@ BOOST_AUTO_TEST_CASE(a_retired_status_is_left_as_by_a_move_and_a_pause_goes_alon
     paused.auto_resumes = 1;
     paused.reason = paused.last_error = "no";
     const auto held = after(paused, status_retired{waiting});
-    BOOST_TEST((held.state == run_state::paused));
-    BOOST_TEST((held.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(held.state == run_state::paused);
+    BOOST_TEST(held.pause == pawl::pause_kind::by_error);
     BOOST_TEST((held.resume_at == paused.resume_at));
     BOOST_TEST(held.auto_resumes == 1);
     BOOST_TEST(held.reason == "no");
     // At an end there is nothing to hold it for.
-    BOOST_TEST((after(paused, status_retired{done}).state == run_state::completed));
+    BOOST_TEST(after(paused, status_retired{done}).state == run_state::completed);
 
     BOOST_TEST(!decided(run_in(unknown, run_state::cancelled), status_retired{done}).has_value());
 }

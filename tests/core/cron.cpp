@@ -3,6 +3,7 @@
 #include "core/cron.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/error.hpp"
+#include "printing.hpp"
 #include "temporary_folder.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -63,7 +64,7 @@ std::string refusal(const std::string& expression, const std::string& zone = "UT
     try {
         cron{expression, zone, {}};
     } catch (const pawl::error& e) {
-        BOOST_TEST((e.code() == pawl::errc::invalid_argument));
+        BOOST_TEST(e.code() == pawl::errc::invalid_argument);
         return e.detail();
     }
     return "accepted";

@@ -1,6 +1,7 @@
 // Every stimulus in every state of a run: what kind of transition it is, in which state the run is
 // afterwards, what becomes of the message, or that the stimulus comes too late and is dropped.
 #include "core/decide_support.hpp"
+#include "printing.hpp"
 
 #include <array>
 #include <functional>
@@ -299,7 +300,7 @@ BOOST_AUTO_TEST_CASE(handlers_of_each_kind_save_the_object_and_a_skip_does_not)
 BOOST_AUTO_TEST_CASE(an_undeclared_destination_pauses_with_a_text_that_names_both_statuses)
 {
     const auto paused = after(run_in(created), moves_to(repairing));
-    BOOST_TEST((paused.pause == pause_kind::by_error));
+    BOOST_TEST(paused.pause == pause_kind::by_error);
     BOOST_TEST(paused.reason.find("Created") != std::string::npos);
     BOOST_TEST(paused.reason.find("Repairing") != std::string::npos);
     BOOST_TEST(paused.last_error == paused.reason);
@@ -379,7 +380,7 @@ BOOST_AUTO_TEST_CASE(a_start_is_version_one_in_its_status)
     request.start_key = "key";
     request.trace_parent = "trace";
     const auto first = start(rules, request, t0, arm_at(t0));
-    BOOST_TEST((first.kind == pawl::event_kind::started));
+    BOOST_TEST(first.kind == pawl::event_kind::started);
     BOOST_TEST((first.start == pawl::id_reuse_policy::reject_duplicate));
     BOOST_TEST(first.expected_version == 0u);
     BOOST_TEST(first.from == waiting);

@@ -1,5 +1,6 @@
 // Pauses: which kind, how they end, and what a resumed run begins with.
 #include "core/decide_support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(decide_pauses)
 
@@ -33,14 +34,14 @@ BOOST_AUTO_TEST_CASE(an_error_pause_ends_by_itself_a_bounded_number_of_times)
         BOOST_TEST((run.wake_at == now + 1h));
         now += 1h;
         run = after(run, pause_elapsed{}, now);
-        BOOST_TEST((run.state == run_state::running));
+        BOOST_TEST(run.state == run_state::running);
         BOOST_TEST(run.auto_resumes == resumes);
         BOOST_TEST(run.attempt == 0);
         BOOST_TEST((run.wake_at.value() <= now));
         BOOST_TEST(run.last_error == "no"); // not cleared: no progress yet
         run = paused_by_error(run, now);
     }
-    BOOST_TEST((run.pause == pause_kind::by_error));
+    BOOST_TEST(run.pause == pause_kind::by_error);
     BOOST_TEST(!run.resume_at.has_value());
     BOOST_TEST(!run.wake_at.has_value());
     // Somebody's resume begins the count anew, and so does progress.
@@ -57,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_workflow_may_leave_error_pauses_alone)
     rules.resume_after = pawl::duration::zero();
     const handler_failed failed{from_step{}, "no", true};
     auto run = decide(run_in(created), rules, failed, t0, arm_at(t0))->next;
-    BOOST_TEST((run.pause == pause_kind::by_error));
+    BOOST_TEST(run.pause == pause_kind::by_error);
     BOOST_TEST(!run.resume_at.has_value());
     rules.resume_after = 1h;
     rules.max_auto_resumes = 0;
@@ -68,12 +69,12 @@ BOOST_AUTO_TEST_CASE(a_workflow_may_leave_error_pauses_alone)
 BOOST_AUTO_TEST_CASE(an_operators_pause_never_ends_by_itself_and_takes_the_place_of_an_errors)
 {
     auto run = after(run_in(created), command(message_kind::pause));
-    BOOST_TEST((run.pause == pause_kind::by_request));
+    BOOST_TEST(run.pause == pause_kind::by_request);
     BOOST_TEST(!run.resume_at.has_value());
     BOOST_TEST(!run.wake_at.has_value());
     BOOST_TEST(!decided(run, pause_elapsed{}).has_value());
     run = after(paused_by_error(run_in(created), t0), command(message_kind::pause));
-    BOOST_TEST((run.pause == pause_kind::by_request));
+    BOOST_TEST(run.pause == pause_kind::by_request);
     BOOST_TEST(!run.resume_at.has_value());
     BOOST_TEST(run.reason == "asked");
     BOOST_TEST(run.last_error == "no");
@@ -138,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_pause_leaves_nothing_behind)
     auto run = paused_by_error(run_in(shipping), t0);
     run = paused_by_error(run_in(created), t0);
     run = after(run, command(message_kind::cancel));
-    BOOST_TEST((run.pause == pause_kind::none));
+    BOOST_TEST(run.pause == pause_kind::none);
     BOOST_TEST(!run.resume_at.has_value());
     BOOST_TEST(!run.wake_at.has_value());
 }
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_resume_ends_the_back_off_of_a_run_that_a_callback_paused)
     BOOST_REQUIRE(run.not_before.has_value());
     pawl::detail::next_value pause{pawl::detail::next_kind::pause, 0, {}, "to look"};
     run = after(run, handler_returned{from_callback{1}, std::move(pause), run.object}, t0);
-    BOOST_REQUIRE((run.state == run_state::paused));
+    BOOST_TEST_REQUIRE(run.state == run_state::paused);
     run = after(run, command(message_kind::resume), t0);
     BOOST_TEST(!run.not_before.has_value());
     BOOST_TEST((run.wake_at == t0));

@@ -1,6 +1,7 @@
 // What a run carries through its visits: attempts and their back-off, start_delay and repeats,
 // deadlines, and the recorded effects.
 #include "core/decide_support.hpp"
+#include "printing.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -43,11 +44,11 @@ BOOST_AUTO_TEST_CASE(failed_attempts_are_counted_and_wait_longer_each_time_until
     run = after(run, step_failed(), t0 + 1s);
     BOOST_TEST(run.attempt == 2);
     BOOST_TEST((run.not_before == t0 + 3s));
-    BOOST_TEST((run.state == run_state::running));
+    BOOST_TEST(run.state == run_state::running);
     run = after(run, step_failed(), t0 + 3s);
     BOOST_TEST(run.attempt == 3);
-    BOOST_TEST((run.state == run_state::paused));
-    BOOST_TEST((run.pause == pause_kind::by_error));
+    BOOST_TEST(run.state == run_state::paused);
+    BOOST_TEST(run.pause == pause_kind::by_error);
     BOOST_TEST(run.reason == "no");
     BOOST_TEST((run.resume_at == t0 + 3s + 1h));
     BOOST_TEST((run.wake_at == run.resume_at));
@@ -57,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_permanent_error_uses_the_attempts_up_at_once)
 {
     const auto paused = after(run_in(created), step_failed(true));
     BOOST_TEST(paused.attempt == 1);
-    BOOST_TEST((paused.pause == pause_kind::by_error));
+    BOOST_TEST(paused.pause == pause_kind::by_error);
 }
 
 BOOST_AUTO_TEST_CASE(zero_max_attempts_repeat_for_ever)
@@ -65,7 +66,7 @@ BOOST_AUTO_TEST_CASE(zero_max_attempts_repeat_for_ever)
     auto run = run_in(repairing);
     run.attempt = std::numeric_limits<int>::max() / 2;
     run = after(run, step_failed());
-    BOOST_TEST((run.state == run_state::running));
+    BOOST_TEST(run.state == run_state::running);
     BOOST_TEST((run.not_before.value() <= run.updated_at + 66s));
 }
 
@@ -75,11 +76,11 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_go_to_the_declared_status_and_keep_their_e
     run.attempt = 2;
     const auto change = decided(run, step_failed(), t0 + 5s);
     BOOST_REQUIRE(change.has_value());
-    BOOST_TEST((change->kind == pawl::event_kind::moved));
+    BOOST_TEST(change->kind == pawl::event_kind::moved);
     BOOST_TEST(change->from == shipping);
     const auto& next = change->next;
     BOOST_TEST(next.status == repairing);
-    BOOST_TEST((next.state == run_state::running));
+    BOOST_TEST(next.state == run_state::running);
     BOOST_TEST(next.attempt == 0);
     BOOST_TEST(next.visit == run.visit + 1);
     BOOST_TEST(next.last_error == "no");
@@ -89,8 +90,8 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_go_to_the_declared_status_and_keep_their_e
     auto rules = orders();
     rules.statuses[2].step->exhausted = done;
     const auto ended = decide(run, rules, step_failed(), t0, arm_at(t0));
-    BOOST_TEST((ended->kind == pawl::event_kind::completed));
-    BOOST_TEST((ended->next.state == run_state::completed));
+    BOOST_TEST(ended->kind == pawl::event_kind::completed);
+    BOOST_TEST(ended->next.state == run_state::completed);
     BOOST_TEST(ended->next.last_error == "no");
 }
 
@@ -241,11 +242,11 @@ BOOST_AUTO_TEST_CASE(a_timeout_that_fails_too_often_pauses_and_is_due_again_afte
     run = after(run, timeout_failed(0), t0 + 1h + 1s);
     BOOST_TEST((run.deadlines[0] == pawl::deadline{"timeout", t0 + 1h + 3s, 2}));
     run = after(run, timeout_failed(0), t0 + 1h + 3s);
-    BOOST_TEST((run.pause == pause_kind::by_error));
+    BOOST_TEST(run.pause == pause_kind::by_error);
     BOOST_TEST(run.attempt == 1);
     BOOST_TEST(run.deadlines.size() == 2u);
     run = after(run, pause_elapsed{}, t0 + 3h);
-    BOOST_TEST((run.state == run_state::running));
+    BOOST_TEST(run.state == run_state::running);
     BOOST_TEST(run.deadlines[0].attempt == 0);
     BOOST_TEST((run.deadlines[0].at <= t0 + 3h));
     // One without a limit goes on for ever, at its own pace.
@@ -254,7 +255,7 @@ BOOST_AUTO_TEST_CASE(a_timeout_that_fails_too_often_pauses_and_is_due_again_afte
     other = after(other, timeout_failed(1), t0 + 2h);
     BOOST_TEST((other.deadlines[1] == pawl::deadline{"timeout-2", t0 + 2h + 5s, 1001}));
     // A permanent error does not.
-    BOOST_TEST((after(run_in(waiting), timeout_failed(1, true)).pause == pause_kind::by_error));
+    BOOST_TEST(after(run_in(waiting), timeout_failed(1, true)).pause == pause_kind::by_error);
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_of_no_timeout_is_dropped_or_kept_for_a_newer_program)
@@ -264,7 +265,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_no_timeout_is_dropped_or_kept_for_a_newer_pro
     run.deadlines.push_back({"escalate", t0, 0});
     const auto dropped = after(run, timeout_unknown{"escalate", false});
     BOOST_TEST((dropped.deadlines == known));
-    BOOST_TEST((dropped.state == run_state::running));
+    BOOST_TEST(dropped.state == run_state::running);
     BOOST_TEST((dropped.wake_at == t0 + 1h));
     // Looked at again when the visit is twice as old, after a second at least and an hour at most.
     using list = std::vector<pawl::duration>;
@@ -287,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_transition_that_cannot_be_made_pauses_and_keeps_the_store
     auto run = run_in(created);
     run.object_version = 4;
     const auto paused = after(run, transition_failed{"no such hour"});
-    BOOST_TEST((paused.pause == pause_kind::by_error));
+    BOOST_TEST(paused.pause == pause_kind::by_error);
     BOOST_TEST(paused.reason == "no such hour");
     BOOST_TEST(paused.object == "old");
     BOOST_TEST(paused.object_version == 4u);
@@ -462,14 +463,14 @@ BOOST_AUTO_TEST_CASE(a_failed_callback_is_repeated_until_its_attempts_run_out)
             run = run_in(waiting);
         const auto last = fail(permanent);
         BOOST_REQUIRE(last->settled.size() == 1u);
-        BOOST_TEST((last->settled[0].outcome == pawl::message_outcome::failed));
+        BOOST_TEST(last->settled[0].outcome == pawl::message_outcome::failed);
         BOOST_TEST(last->settled[0].detail == "no");
         BOOST_TEST(last->next.callback_retries.empty());
         BOOST_TEST(last->next.status == waiting);
     }
     rules.statuses[1].callback_policies[0].exhausted = shipping;
     const auto moved = fail(true);
-    BOOST_TEST((moved->settled.at(0).outcome == pawl::message_outcome::failed));
+    BOOST_TEST(moved->settled.at(0).outcome == pawl::message_outcome::failed);
     BOOST_TEST(moved->next.status == shipping);
     BOOST_TEST(moved->next.last_error == "no");
 }

@@ -4,6 +4,7 @@
 #include "core/record_at.hpp"
 #include "core/text.hpp"
 #include "pawl/error.hpp"
+#include "printing.hpp"
 #include "stores/common/change_size.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -87,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_message_that_nobody_saw_keeps_the_run_due)
 {
     auto change = make_transition(event_kind::moved);
     change.inbox_seen = 2;
-    BOOST_TEST((pawl::core::wake_after(change, 2) == std::nullopt));
+    BOOST_TEST(pawl::core::wake_after(change, 2) == std::nullopt);
     BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{9s}));
     change.next.wake_at = pawl::time_point{5s};
     BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{5s}));
@@ -123,11 +124,11 @@ BOOST_AUTO_TEST_CASE(a_finished_run_takes_only_the_order_to_delete_its_data)
 BOOST_AUTO_TEST_CASE(when_a_run_may_start)
 {
     using pawl::core::start_refusal;
-    BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, false, false) == std::nullopt));
-    BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, false, true) == std::nullopt));
+    BOOST_TEST(start_refusal(id_reuse_policy::allow_after_finish, false, false) == std::nullopt);
+    BOOST_TEST(start_refusal(id_reuse_policy::allow_after_finish, false, true) == std::nullopt);
     BOOST_TEST((start_refusal(id_reuse_policy::allow_after_finish, true, true) ==
                 apply_status::already_running));
-    BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, false, false) == std::nullopt));
+    BOOST_TEST(start_refusal(id_reuse_policy::reject_duplicate, false, false) == std::nullopt);
     BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, false, true) ==
                 apply_status::already_ran));
     BOOST_TEST((start_refusal(id_reuse_policy::reject_duplicate, true, false) ==

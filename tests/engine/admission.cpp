@@ -2,6 +2,7 @@
 // served in time and in order, and a stalled engine says so.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -171,7 +172,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_fires_in_line_for_a_permit)
             waiting.push_back(trigger(w, client, id));
         w.advance(5min);
         for (const auto run : waiting)
-            BOOST_TEST((w.state_of(client, run).status == off));
+            BOOST_TEST(w.state_of(client, run).status == off);
     });
 }
 
@@ -194,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_message_expires_in_time_in_line_for_a_permit)
         w.settle();
         w.advance(1min);
         BOOST_REQUIRE(told.has_value());
-        BOOST_TEST((*told == pawl::errc::expired));
+        BOOST_TEST(*told == pawl::errc::expired);
     });
 }
 
@@ -208,9 +209,9 @@ BOOST_AUTO_TEST_CASE(a_deadline_fires_while_a_run_waits_for_a_place)
         trigger_many(w, client, "hangs", 2, green);
         const auto waits = trigger(w, client, "waits", red);
         w.advance(4min);
-        BOOST_TEST((w.state_of(client, waits).status == red));
+        BOOST_TEST(w.state_of(client, waits).status == red);
         w.advance(1min);
-        BOOST_TEST((w.state_of(client, waits).status == off));
+        BOOST_TEST(w.state_of(client, waits).status == off);
     });
 }
 
@@ -228,9 +229,9 @@ BOOST_AUTO_TEST_CASE(commands_callbacks_and_deadlines_go_on_beside_hanging_steps
         BOOST_TEST(!w.error_of(client.async_cancel(cancelled, "", asio::use_awaitable)));
         BOOST_TEST(!w.error_of(client.async_cancel(not_begun, "", asio::use_awaitable)));
         w.advance(1h);
-        BOOST_TEST((w.state_of(client, called).status == off));
-        BOOST_TEST((w.state_of(client, timed).status == off));
-        BOOST_TEST((w.state_of(client, not_begun).state == pawl::run_state::cancelled));
+        BOOST_TEST(w.state_of(client, called).status == off);
+        BOOST_TEST(w.state_of(client, timed).status == off);
+        BOOST_TEST(w.state_of(client, not_begun).state == pawl::run_state::cancelled);
     });
 }
 
@@ -255,9 +256,9 @@ BOOST_AUTO_TEST_CASE(what_is_urgent_waits_for_the_reserve_and_then_goes_on)
         w.settle();
     }
     for (std::size_t i = 0; i < 3; ++i) {
-        BOOST_TEST((w.state_of(client, runs[i]).status == yellow));
+        BOOST_TEST(w.state_of(client, runs[i]).status == yellow);
         w.advance(1h);
-        BOOST_TEST((w.state_of(client, runs[i]).status == off));
+        BOOST_TEST(w.state_of(client, runs[i]).status == off);
     }
 }
 
@@ -524,9 +525,9 @@ BOOST_AUTO_TEST_CASE(a_handler_that_waits_for_an_answer_has_no_place)
         const auto seen = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
         BOOST_TEST(seen.waiting_handlers == 1u);
         pass(w, 5s);
-        BOOST_TEST((w.state_of(*client, other).status == off));
-        BOOST_TEST((w.state_of(*client, *asked).status == off));
-        BOOST_TEST((w.state_of(*client, asks).status == off));
+        BOOST_TEST(w.state_of(*client, other).status == off);
+        BOOST_TEST(w.state_of(*client, *asked).status == off);
+        BOOST_TEST(w.state_of(*client, asks).status == off);
         w.stop();
     });
 }
@@ -570,7 +571,7 @@ BOOST_AUTO_TEST_CASE(due_lag_and_readiness_tell_of_an_engine_that_stands_still)
         w.advance(9s);
         BOOST_TEST(!w.engine->readiness());
         w.advance(1s);
-        BOOST_TEST((w.engine->readiness() == pawl::errc::stalled));
+        BOOST_TEST(w.engine->readiness() == pawl::errc::stalled);
         pass(w, 1h, 1min);
         const auto seen = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
         BOOST_TEST(seen.due_lag / 1s == 3610);
@@ -581,7 +582,7 @@ BOOST_AUTO_TEST_CASE(due_lag_and_readiness_tell_of_an_engine_that_stands_still)
         BOOST_TEST(lines_with(w, "lamps green-step") >= 1);
         w.wait_for(client.async_cancel("hangs0", "", asio::use_awaitable));
         w.settle();
-        BOOST_TEST((w.state_of(client, waits).status == off));
+        BOOST_TEST(w.state_of(client, waits).status == off);
         BOOST_TEST(!w.engine->readiness());
         const auto after = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
         BOOST_TEST(after.due_lag / 1s == 0);

@@ -2,6 +2,7 @@
 #include "engine/faulty_store.hpp"
 
 #include "pawl/dead_letter.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(callbacks)
 
@@ -168,7 +169,7 @@ BOOST_AUTO_TEST_CASE(commands_deadlines_and_the_step_do_not_wait_for_a_callbacks
     w.wait_for(client.async_pause(run, "hold on"));
     w.wait_for(client.async_resume(run));
     w.advance(20min);
-    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(w.state_of(client, run).status == broken);
     BOOST_TEST(plan.calls.size() == 1u);
 }
 
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_callback_whose_attempts_run_out_is_a_dead_letter_and_leav
     BOOST_TEST(letters(w).empty());
     w.advance(1min);
     const auto settled = w.wait_for(w.store->outcome(run, sent.sequence));
-    BOOST_TEST((settled->outcome == pawl::message_outcome::failed));
+    BOOST_TEST(settled->outcome == pawl::message_outcome::failed);
     BOOST_TEST(settled->detail == "the service is away");
     const auto dead = letters(w);
     BOOST_REQUIRE(dead.size() == 1u);
@@ -219,7 +220,7 @@ BOOST_AUTO_TEST_CASE(a_callback_whose_attempts_run_out_is_a_dead_letter_and_leav
     // The one behind it has been handled.
     const auto now = w.state_of(client, run);
     BOOST_TEST(now.object.value == 1);
-    BOOST_TEST((now.state == pawl::run_state::running));
+    BOOST_TEST(now.state == pawl::run_state::running);
 }
 
 BOOST_AUTO_TEST_CASE(a_key_whose_callback_failed_may_be_used_again)
@@ -233,7 +234,7 @@ BOOST_AUTO_TEST_CASE(a_key_whose_callback_failed_may_be_used_again)
     for (int i = 0; i < 2; ++i) {
         const auto settled =
             w.wait_for(client.async_call(run, "add", 4, {.idempotency_key = "receipt"}));
-        BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+        BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
     }
     BOOST_TEST(w.state_of(client, run).object.value == 4); // once
 }
@@ -294,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_is_cancelled_at_its_limit_and_repeate
     BOOST_TEST(w.state_of(client, run).last_error == "the attempt took longer than its limit");
     w.advance(1min);
     BOOST_TEST(calls == 2);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(used_up_attempts_of_a_callback_may_move_the_run)
@@ -313,7 +314,7 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_of_a_callback_may_move_the_run)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     const auto sent = deliver(w, client, run, 1);
-    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(w.state_of(client, run).status == broken);
     BOOST_TEST(w.state_of(client, run).last_error == "no");
     BOOST_TEST((w.wait_for(w.store->outcome(run, sent.sequence))->outcome ==
                 pawl::message_outcome::failed));

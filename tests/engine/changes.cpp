@@ -2,6 +2,7 @@
 // that take turns on one store. The chapter "Changing a workflow" of examples/README.md names these
 // cases.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -92,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_when_its_timeout_was_removed)
                 w.advance(2h);
             client = w.start(program(false));
             pass(w, 2h, 10min);
-            BOOST_TEST((w.state_of(client, run).state == pawl::run_state::running));
+            BOOST_TEST(w.state_of(client, run).state == pawl::run_state::running);
             BOOST_TEST(polls >= 10);
             BOOST_TEST(w.wait_for(w.store->find(run))->deadlines.empty());
             BOOST_TEST(lines_with(w, "the timeout \"end\" of this run is no longer declared") ==
@@ -123,7 +124,7 @@ BOOST_AUTO_TEST_CASE(a_removed_timeout_interrupts_no_step)
     ended = 0; // the stop let it go on to there
     client = w.start(program(false));
     pass(w, 3h);
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
     BOOST_TEST(ended == 1);
 }
 
@@ -161,7 +162,7 @@ BOOST_AUTO_TEST_CASE(timeouts_keep_their_handlers_when_others_come_and_go_before
     }
     auto client = w.start(program(programs.back()));
     pass(w, 12h, 10min);
-    BOOST_TEST((w.state_of(client, *run).status == off));
+    BOOST_TEST(w.state_of(client, *run).status == off);
     // "new" was never armed for this run; "escalate" was not there when the second program ran, and
     // had not passed yet.
     BOOST_TEST(fired == (std::vector<std::string>{"remind", "escalate", "close"}),
@@ -186,10 +187,10 @@ BOOST_AUTO_TEST_CASE(an_added_timeout_is_armed_for_those_that_enter_from_then_on
     w.stop();
     client = w.start(program(true));
     pass(w, 3h, 10min);
-    BOOST_TEST((w.state_of(client, run).status == yellow));
+    BOOST_TEST(w.state_of(client, run).status == yellow);
     w.wait_for(client.async_call(run, "again", pawl::bytes{}));
     pass(w, 1h, 10min);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_of_a_newer_program_survives_an_older_one)
@@ -211,11 +212,11 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_a_newer_program_survives_an_older_one)
     w.stop();
     client = w.start(program(false)); // set back
     pass(w, 2h);
-    BOOST_TEST((w.state_of(client, run).status == yellow));
+    BOOST_TEST(w.state_of(client, run).status == yellow);
     w.stop();
     client = w.start(program(true));
     pass(w, 1h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 // Steps and callbacks
@@ -255,12 +256,12 @@ BOOST_AUTO_TEST_CASE(a_step_of_a_newer_program_survives_an_older_one)
     w.wait_for(client.async_call(called, "look", pawl::bytes{}));
     pass(w, 2h);
     for (const auto run : {waiting, paused, called})
-        BOOST_TEST((w.state_of(client, run).status == yellow));
+        BOOST_TEST(w.state_of(client, run).status == yellow);
     w.stop();
     client = w.start(program(true));
     pass(w, 1min);
     for (const auto run : {waiting, paused, called})
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(an_added_step_runs_for_those_that_enter_from_then_on)
@@ -317,11 +318,11 @@ BOOST_AUTO_TEST_CASE(a_callback_of_a_newer_program_waits_for_it_under_an_older_o
     w.stop();
     client = w.start(program(false));
     pass(w, 2h);
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
     w.stop();
     client = w.start(program(true));
     pass(w, 2h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 // Objects
@@ -385,7 +386,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_leaves_runs_of_a_newer_one_alone)
             w.stop();
             client = w.start(program(true));
             w.settle();
-            BOOST_TEST((w.state_of(client, run).status == off));
+            BOOST_TEST(w.state_of(client, run).status == off);
         }
 }
 
@@ -416,7 +417,7 @@ BOOST_AUTO_TEST_CASE(an_older_program_deletes_no_data_of_a_newer_one)
     w.stop();
     client = w.start(program(true));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::data_deleted));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::data_deleted);
     BOOST_TEST(w.state_of(client, run).object.value == -1);
 }
 
@@ -449,7 +450,7 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_leaves_the_object_and_its_version_as_
     pass(w, 90min);
     const auto held = *w.wait_for(w.store->find(run));
     BOOST_TEST(held.object_version == 1u);
-    BOOST_TEST((held.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(held.pause == pawl::pause_kind::by_error);
     BOOST_TEST(held.reason.find("a table is missing") != std::string::npos);
     fails = false;
     BOOST_TEST(w.state_of(client, run).object.value == 7000);
@@ -593,7 +594,7 @@ BOOST_AUTO_TEST_CASE(an_enumerator_put_between_others_is_refused_with_both_label
     w.stop();
     program<state_2> second{w};
     const auto flow = waits_in<state_2::created, state_2::screened, state_2::checked>();
-    BOOST_TEST((second.start(flow) == pawl::errc::status_relabeled));
+    BOOST_TEST(second.start(flow) == pawl::errc::status_relabeled);
     BOOST_TEST(lines_with(w, "status number 2 of workflow \"parcels\" is now screened, and was "
                              "checked (2 unfinished runs)") == 1u);
     BOOST_TEST(lines_with(w, "status number 3 of workflow \"parcels\" is now checked, and was sent "
@@ -620,9 +621,9 @@ BOOST_AUTO_TEST_CASE(a_renamed_enumerator_is_taken_when_the_program_says_so)
     const auto flow = [](std::string old) {
         return waits_in<state_3::created, state_3::reviewed, state_3::screened>(std::move(old));
     };
-    BOOST_TEST((third.start(flow("")) == pawl::errc::status_relabeled));
+    BOOST_TEST(third.start(flow("")) == pawl::errc::status_relabeled);
     w.stop();
-    BOOST_TEST((third.start(flow("sent")) == pawl::errc::status_relabeled));
+    BOOST_TEST(third.start(flow("sent")) == pawl::errc::status_relabeled);
     w.stop();
     BOOST_TEST(!third.start(flow("checked")));
     w.stop();
@@ -668,11 +669,11 @@ BOOST_AUTO_TEST_CASE(an_older_program_starts_beside_runs_in_a_status_of_a_newer_
     w.wait_for(client.async_pause(run, ""));
     w.wait_for(client.async_resume(run));
     pass(w, 2h, 10min);
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
     w.stop();
     client = w.start(program(true));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_plan_says_what_a_new_definition_changes_for_runs_under_way)
@@ -818,7 +819,7 @@ BOOST_AUTO_TEST_CASE(a_payload_whose_member_was_renamed_is_refused_and_not_read_
     w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     w.settle();
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.status == yellow)); // neither approved nor declined
+    BOOST_TEST(now.status == yellow); // neither approved nor declined
     BOOST_TEST(lines_with(w, "approved: it is missing") >= 1u);
 }
 
@@ -832,7 +833,7 @@ BOOST_AUTO_TEST_CASE(a_payload_of_an_older_version_is_upgraded)
     client = w.start(reviewed<review_3>());
     w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
 }
 
 BOOST_AUTO_TEST_CASE(a_payload_of_a_newer_version_waits_for_the_newer_program)
@@ -845,13 +846,13 @@ BOOST_AUTO_TEST_CASE(a_payload_of_a_newer_version_waits_for_the_newer_program)
     client = w.start(reviewed<review_1>());
     w.wait_for(client.async_call(run, "go on", pawl::bytes{}));
     pass(w, 1h);
-    BOOST_TEST((w.state_of(client, run).status == yellow));
+    BOOST_TEST(w.state_of(client, run).status == yellow);
     BOOST_TEST(w.wait_for(w.store->find(run))->inbox_pending == 1u);
     BOOST_TEST(lines_with(w, "needs a newer program") == 1u);
     w.stop();
     client = w.start(reviewed<review_3>());
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
 }
 
 BOOST_AUTO_TEST_CASE(a_recorded_effect_whose_member_was_renamed_pauses_with_the_reason)
@@ -864,7 +865,7 @@ BOOST_AUTO_TEST_CASE(a_recorded_effect_whose_member_was_renamed_pauses_with_the_
     client = w.start(scored<review_2>(asked));
     pass(w, 1h);
     const auto held = *w.wait_for(w.store->find(run));
-    BOOST_TEST((held.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(held.pause == pawl::pause_kind::by_error);
     BOOST_TEST(held.attempt == 1); // the same program reads it no better at the next one
     BOOST_TEST(held.reason.find("\"score\"") != std::string::npos);
     BOOST_TEST(held.reason.find("approved: it is missing") != std::string::npos);
@@ -880,7 +881,7 @@ BOOST_AUTO_TEST_CASE(a_recorded_effect_of_an_older_version_is_upgraded)
     w.stop();
     client = w.start(scored<review_3>(asked));
     pass(w, 1h);
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
     BOOST_TEST(asked == 1);
 }
 
@@ -895,12 +896,12 @@ BOOST_AUTO_TEST_CASE(a_recorded_effect_of_a_newer_version_waits_for_the_newer_pr
     client = w.start(scored<review_1>(asked));
     pass(w, 5h, 10min);
     const auto held = *w.wait_for(w.store->find(run));
-    BOOST_TEST((held.state == pawl::run_state::running));
+    BOOST_TEST(held.state == pawl::run_state::running);
     BOOST_TEST(held.attempt == 0);
     w.stop();
     client = w.start(scored<review_3>(asked));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == green));
+    BOOST_TEST(w.state_of(client, run).status == green);
     BOOST_TEST(asked == 1);
 }
 

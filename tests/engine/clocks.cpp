@@ -4,6 +4,7 @@
 
 #include "pawl/sqlite.hpp"
 #include "pawl/testing/harness.hpp"
+#include "printing.hpp"
 
 #include <boost/test/data/test_case.hpp>
 
@@ -98,7 +99,7 @@ struct clock_stage {
                                  moved,   repeated,       repeated,       completed};
         for (const auto run : {repeating, armed, backing_off, running}) {
             const auto end = lamps->find(run);
-            BOOST_TEST((end.status == off));
+            BOOST_TEST(end.status == off);
             BOOST_TEST(end.object.trail ==
                            (std::vector<std::string>{"timed out", "came", "came", "came"}),
                        boost::test_tools::per_element());
@@ -128,15 +129,15 @@ BOOST_DATA_TEST_CASE(one_that_is_set_back_puts_off_what_waits_for_a_time_and_not
     // What begins now waits by the new time.
     const auto fresh = at.lamps->trigger("fresh");
     at.lamps->advance(20s);
-    BOOST_TEST((at.status(fresh) == yellow));
-    BOOST_TEST((at.status(at.running) == yellow));
-    BOOST_TEST((at.status(at.repeating) == green));
-    BOOST_TEST((at.status(at.armed) == yellow));
-    BOOST_TEST((at.status(at.backing_off) == red));
+    BOOST_TEST(at.status(fresh) == yellow);
+    BOOST_TEST(at.status(at.running) == yellow);
+    BOOST_TEST(at.status(at.repeating) == green);
+    BOOST_TEST(at.status(at.armed) == yellow);
+    BOOST_TEST(at.status(at.backing_off) == red);
 
     at.lamps->advance(10min);
-    BOOST_TEST((at.status(fresh) == green));
-    BOOST_TEST((at.status(at.armed) == yellow));
+    BOOST_TEST(at.status(fresh) == green);
+    BOOST_TEST(at.status(at.armed) == yellow);
     at.check_ends();
 }
 
@@ -150,12 +151,12 @@ BOOST_DATA_TEST_CASE(one_that_is_set_forward_ends_the_waits_that_it_has_passed, 
     BOOST_TEST(at.lamps->find(at.running).attempt == 1);
     at.lamps->advance(1min + 20s); // a sleep, then what still waits for a span
     BOOST_TEST(at.lamps->find(at.repeating).object.trail.size() == 3u);
-    BOOST_TEST((at.status(at.armed) == green));
-    BOOST_TEST((at.status(at.backing_off) == yellow));
+    BOOST_TEST(at.status(at.armed) == green);
+    BOOST_TEST(at.status(at.backing_off) == yellow);
     at.lamps->advance(8min + 20s);
-    BOOST_TEST((at.status(at.repeating) == off));
-    BOOST_TEST((at.status(at.armed) == off));
-    BOOST_TEST((at.status(at.backing_off) == yellow));
+    BOOST_TEST(at.status(at.repeating) == off);
+    BOOST_TEST(at.status(at.armed) == off);
+    BOOST_TEST(at.status(at.backing_off) == yellow);
     at.check_ends();
 }
 
@@ -167,7 +168,7 @@ BOOST_DATA_TEST_CASE(a_restart_finds_the_time_as_it_is, backends)
     at.clock->step(5min);
     at.lamps->restart();
     at.lamps->advance(1min);
-    BOOST_TEST((at.status(at.armed) == yellow));
+    BOOST_TEST(at.status(at.armed) == yellow);
     at.check_ends();
 }
 
@@ -187,10 +188,10 @@ BOOST_AUTO_TEST_CASE(one_that_is_set_past_a_deadline_interrupts_the_step_that_ru
     w.settle();
     w.clock->step(-1h);
     w.advance(2h);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.clock->step(3h);
     w.advance(1min);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST(w.state_of(client, run).object.trail == std::vector<std::string>{"timed out"},
                boost::test_tools::per_element());
 }
@@ -209,7 +210,7 @@ BOOST_AUTO_TEST_CASE(one_that_is_set_back_after_a_store_has_failed_holds_up_no_r
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.advance(10s);
     w.advance(1s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // Several engines on one store: each shard is driven by one of them, runs go on elsewhere when
 // their engine is gone, and whatever comes too late is fenced. Clients use any of them.
 #include "engine/cluster.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(several_engines)
 
@@ -116,7 +117,7 @@ BOOST_AUTO_TEST_CASE(take_each_others_triggers_and_tell_each_others_waits)
     const auto run = all.trigger(a, all.id_of(b));
     // By the news of the commit, without any time going on.
     all.settle();
-    BOOST_TEST((all.state_of(a, run).status == yellow));
+    BOOST_TEST(all.state_of(a, run).status == yellow);
     BOOST_TEST(ran.size() == 1u);
     BOOST_TEST(ran.front() == &b);
 
@@ -144,7 +145,7 @@ BOOST_AUTO_TEST_CASE(take_each_others_triggers_and_tell_each_others_waits)
     all.settle();
     all.wait_for(
         a, a.client->async_call(third, "press", std::string{"hello"}, {}, asio::use_awaitable));
-    BOOST_TEST((all.state_of(a, third).status == green));
+    BOOST_TEST(all.state_of(a, third).status == green);
 }
 
 BOOST_AUTO_TEST_CASE(clients_need_not_drive_anything)
@@ -161,7 +162,7 @@ BOOST_AUTO_TEST_CASE(clients_need_not_drive_anything)
     all.wait_for(visitor, visitor.client->async_call(run, "press", std::string{"hello"}, {},
                                                      asio::use_awaitable));
     all.wait_for(visitor, visitor.client->async_pause(run, {"lunch", "me"}, asio::use_awaitable));
-    BOOST_TEST((all.state_of(visitor, run).state == pawl::run_state::paused));
+    BOOST_TEST(all.state_of(visitor, run).state == pawl::run_state::paused);
     all.wait_for(visitor, visitor.client->async_cancel(run, {}, asio::use_awaitable));
     BOOST_TEST(ran.size() == 1u);
     BOOST_TEST(ran.front() == &worker);
@@ -211,7 +212,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_dead_engine_go_on_within_its_lease_and_two_second
     cluster::cut_off(b);
     all.advance(lease_duration + 2s + 1s); // and the step's own time
     for (const auto& run : runs) {
-        BOOST_TEST((all.state_of(a, run).status == off));
+        BOOST_TEST(all.state_of(a, run).status == off);
         BOOST_TEST(all.state_of(a, run).object.value == 1);
     }
     BOOST_TEST(all.owned_by(a) == 8u);
@@ -225,7 +226,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_dead_engine_go_on_within_its_lease_and_two_second
     BOOST_TEST(all.owned_by(b) == 4u);
     const auto after = all.trigger(b, all.id_of(b));
     all.advance(2s);
-    BOOST_TEST((all.state_of(a, after).status == off));
+    BOOST_TEST(all.state_of(a, after).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(the_time_of_a_lease_is_counted_whatever_the_wall_clock_says)
@@ -258,7 +259,7 @@ BOOST_AUTO_TEST_CASE(the_time_of_a_lease_is_counted_whatever_the_wall_clock_says
     BOOST_TEST(all.owned_by(a) == 8u);
     const auto run = all.trigger(a, "afterwards");
     all.advance(1s);
-    BOOST_TEST((all.state_of(a, run).status == off));
+    BOOST_TEST(all.state_of(a, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_commit_of_an_engine_that_stood_still_is_fenced)
@@ -277,7 +278,7 @@ BOOST_AUTO_TEST_CASE(a_commit_of_an_engine_that_stood_still_is_fenced)
     b.frozen = true; // as by SIGSTOP, in the midst of its steps
     all.advance(lease_duration + 2s + 5s);
     for (const auto& run : runs)
-        BOOST_TEST((all.state_of(a, run).status == yellow));
+        BOOST_TEST(all.state_of(a, run).status == yellow);
     BOOST_TEST(ran.size() == 10u);
 
     // It goes on where it stood, and knows of nothing: its five steps end, its commits come late.
@@ -311,7 +312,7 @@ BOOST_AUTO_TEST_CASE(a_shard_is_given_away_between_two_commits_of_a_run)
     // No step was interrupted or run twice for it.
     BOOST_TEST(ran.size() == 40u);
     for (const auto& run : runs)
-        BOOST_TEST((all.state_of(a, run).status == yellow));
+        BOOST_TEST(all.state_of(a, run).status == yellow);
     BOOST_TEST(all.owned_by(a) == 4u);
 }
 
@@ -438,7 +439,7 @@ BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
     late->late_by = 0s;
     all.advance(lease_duration * 2);
     BOOST_TEST(all.owned_by(a) == shard_count);
-    BOOST_TEST((all.state_of(b, run).status == off));
+    BOOST_TEST(all.state_of(b, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_that_ignores_cancellation_does_not_keep_its_shard)
@@ -485,7 +486,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_whose_shard_is_lost_and_taken_again_while_it_
     all.advance(lease_duration * 2); // the first handler ends
     BOOST_TEST(ran.size() == 2u);
     all.advance(lease_duration * 3);
-    BOOST_TEST((all.state_of(a, run).status == off));
+    BOOST_TEST(all.state_of(a, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_fenced_commit_makes_the_engine_look_at_its_leases_at_once)

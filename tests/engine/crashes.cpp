@@ -1,6 +1,7 @@
 // Handlers that end the process of their engine: they are found, counted and not run again, and
 // delay nobody for long. An engine that ends so stands still here for good.
 #include "engine/cluster.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(crashes)
 
@@ -93,11 +94,11 @@ BOOST_AUTO_TEST_CASE(pause_the_run_whose_step_brings_them_about_and_no_other)
             all.wait_for(last, last.client->async_find_latest("healthy-" + std::to_string(i),
                                                               asio::use_awaitable));
         BOOST_REQUIRE(found.has_value());
-        BOOST_TEST((found->status == off));
+        BOOST_TEST(found->status == off);
     }
     const auto blamed =
         all.wait_for(last, last.client->async_find_latest("poison", asio::use_awaitable)).value();
-    BOOST_TEST((blamed.state == pawl::run_state::paused));
+    BOOST_TEST(blamed.state == pawl::run_state::paused);
     BOOST_TEST(blamed.attempt == 1);
     BOOST_TEST(blamed.reason.find("process ended without a stop 5 times") != std::string::npos);
     BOOST_TEST(all.has_logged("a handler ends its process"));
@@ -131,7 +132,7 @@ BOOST_AUTO_TEST_CASE(fail_the_message_whose_callback_brings_them_about_and_the_r
     auto& last = all.members.back();
     const auto run =
         all.wait_for(last, last.client->async_find_latest("called", asio::use_awaitable)).value();
-    BOOST_TEST((run.state == pawl::run_state::running));
+    BOOST_TEST(run.state == pawl::run_state::running);
     BOOST_TEST((run.object.trail == std::vector<std::string>{"after"}));
 }
 
@@ -165,7 +166,7 @@ BOOST_AUTO_TEST_CASE(are_not_what_a_stop_is)
     all.advance(3s);
     BOOST_TEST(all.wait_for(last, all.store->find(run)).value().suspicion == 0u);
     all.advance(2h);
-    BOOST_TEST((all.state_of(last, run).status == off));
+    BOOST_TEST(all.state_of(last, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(of_which_a_handler_survives_the_next_leave_nothing_behind)
@@ -195,7 +196,7 @@ BOOST_AUTO_TEST_CASE(of_which_a_handler_survives_the_next_leave_nothing_behind)
     auto& last = all.members.back();
     const auto run =
         all.wait_for(last, last.client->async_find_latest("lucky", asio::use_awaitable)).value();
-    BOOST_TEST((run.status == off));
+    BOOST_TEST(run.status == off);
     BOOST_TEST(all.wait_for(last, all.store->find(run.id)).value().suspicion == 0u);
 }
 

@@ -1,6 +1,7 @@
 // Two programs side by side on one store, while engines are replaced one after the other under
 // load: forward, back, and forward again.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -238,11 +239,11 @@ BOOST_AUTO_TEST_CASE(a_program_is_rolled_over_three_engines_forward_and_back_and
         const auto stored = *all.wait_for(all.store->find(run));
         BOOST_TEST_CONTEXT("run " << stored.foreign_id)
         {
-            BOOST_TEST((stored.state == pawl::run_state::completed));
+            BOOST_TEST(stored.state == pawl::run_state::completed);
             BOOST_TEST(stored.status == static_cast<int>(off));
             BOOST_TEST(stored.inbox_pending == 0u);
             const auto settled = all.wait_for(all.store->outcome(run, 1));
-            BOOST_TEST((settled->outcome == pawl::message_outcome::handled));
+            BOOST_TEST(settled->outcome == pawl::message_outcome::handled);
             const auto seen =
                 *all.wait_for(all.members[0].newer->async_find(run, asio::use_awaitable));
             BOOST_TEST(seen.object.watts == 7);
@@ -267,11 +268,11 @@ BOOST_AUTO_TEST_CASE(an_engine_learns_of_a_newer_definition_while_it_runs)
     all.advance(10min);
     const auto held = *all.wait_for(all.store->find(run));
     BOOST_TEST((pawl::is_finished(held.state) || held.attempt == 0));
-    BOOST_TEST((held.state != pawl::run_state::paused));
+    BOOST_TEST(held.state != pawl::run_state::paused);
     all.start(all.members[2], true);
     all.stop(all.members[0]);
     all.advance(2min);
-    BOOST_TEST((all.wait_for(all.store->find(run))->state == pawl::run_state::completed));
+    BOOST_TEST(all.wait_for(all.store->find(run))->state == pawl::run_state::completed);
 }
 
 BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_older_one)

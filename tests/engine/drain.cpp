@@ -2,6 +2,7 @@
 // keeps working, and what the stop cancels uses up no attempt and settles no message.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -95,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_handler_may_trigger_wait_and_send_while_the_engine_drains
                                               "callback", "pause",   "cancelled"};
         BOOST_TEST(done == wanted, boost::test_tools::per_element());
         BOOST_TEST(w.stored(run).status == static_cast<int>(off));
-        BOOST_TEST((w.stored(other).state == pawl::run_state::cancelled));
+        BOOST_TEST(w.stored(other).state == pawl::run_state::cancelled);
         // It was accepted, and waits for the next start.
         const auto begun = w.wait_for(w.store->latest("lamps", "new"));
         BOOST_REQUIRE(begun.has_value());
@@ -139,10 +140,10 @@ BOOST_AUTO_TEST_CASE(what_a_stop_cancels_is_no_failed_attempt_and_settles_nothin
             w.settle();
             w.stop(span);
             BOOST_TEST(w.stored(stepping).attempt == 0);
-            BOOST_TEST((w.stored(stepping).state == pawl::run_state::initiated));
+            BOOST_TEST(w.stored(stepping).state == pawl::run_state::initiated);
             BOOST_REQUIRE(w.stored(timing).deadlines.size() == 1u);
             BOOST_TEST(w.stored(timing).deadlines[0].attempt == 0);
-            BOOST_TEST((w.outcome(relaying, sent) == pawl::message_outcome::pending));
+            BOOST_TEST(w.outcome(relaying, sent) == pawl::message_outcome::pending);
         }
 }
 
@@ -277,14 +278,14 @@ BOOST_AUTO_TEST_CASE(
                          [&](pawl::error_code code, pawl::settlement) { sent = code; });
     w.settle();
     BOOST_REQUIRE(triggered.has_value());
-    BOOST_TEST((*triggered == pawl::errc::not_running));
+    BOOST_TEST(*triggered == pawl::errc::not_running);
     BOOST_REQUIRE(sent.has_value());
-    BOOST_TEST((*sent == pawl::errc::not_running));
+    BOOST_TEST(*sent == pawl::errc::not_running);
     BOOST_TEST(!waited.has_value());
     w.advance(10min);
     BOOST_TEST(stopped);
     BOOST_REQUIRE(waited.has_value());
-    BOOST_TEST((*waited == pawl::errc::not_running));
+    BOOST_TEST(*waited == pawl::errc::not_running);
     w.engine.reset();
 }
 
@@ -320,7 +321,7 @@ BOOST_AUTO_TEST_CASE(a_stop_that_a_handler_asks_for_is_refused_and_a_later_one_w
             w.wait_for(w.client->async_call(run, "stop", 1, {}, asio::use_awaitable));
         w.settle();
         BOOST_REQUIRE(told.has_value());
-        BOOST_TEST((*told == pawl::errc::called_by_handler));
+        BOOST_TEST(*told == pawl::errc::called_by_handler);
         BOOST_TEST(w.engine->running());
         w.stop();
         BOOST_TEST(w.stored(run).status == static_cast<int>(off));
@@ -346,7 +347,7 @@ BOOST_AUTO_TEST_CASE(the_wait_for_a_stop_can_be_cancelled_and_the_stop_goes_on)
     cancel.emit(asio::cancellation_type::terminal);
     w.settle();
     BOOST_REQUIRE(first.has_value());
-    BOOST_TEST((*first == asio::error::operation_aborted));
+    BOOST_TEST(*first == asio::error::operation_aborted);
     bool stopped = false;
     w.engine->async_stop(0s, [&](pawl::error_code) { stopped = true; });
     w.settle();

@@ -1,6 +1,7 @@
 // Who is due is found: at the same instant as others, behind a full engine, at times far away.
 #include "engine/support.hpp"
 #include "pawl/forwarding_store.hpp"
+#include "printing.hpp"
 
 #include <limits>
 
@@ -77,7 +78,7 @@ BOOST_AUTO_TEST_CASE(a_page_that_comes_late_does_not_begin_a_run_as_it_was)
     BOOST_TEST(successes == 1);
     w.advance(5s);
     BOOST_TEST(successes == 1);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(two_runs_of_the_same_instant_both_wake_whichever_waited_first)
@@ -96,12 +97,12 @@ BOOST_AUTO_TEST_CASE(two_runs_of_the_same_instant_both_wake_whichever_waited_fir
     const auto younger = trigger(w, client, "younger", green);
     // After this scan the next in line is the younger run at midnight; then the older joins it.
     w.advance(1h);
-    BOOST_TEST((w.state_of(client, sooner).status == off));
+    BOOST_TEST(w.state_of(client, sooner).status == off);
     w.wait_for(client.async_call(older, "go", 1, {}, asio::use_awaitable));
     BOOST_TEST((w.state_of(client, older).wake_at == midnight));
     w.advance(24h);
-    BOOST_TEST((w.state_of(client, younger).status == off));
-    BOOST_TEST((w.state_of(client, older).status == off));
+    BOOST_TEST(w.state_of(client, younger).status == off);
+    BOOST_TEST(w.state_of(client, older).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
@@ -122,14 +123,14 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
     const auto run = trigger(w, client, "a", red);
     w.advance(24h * 365 * 1000);
     BOOST_TEST(handled == 1);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     const auto other = trigger(w, client, "b", yellow);
     w.wait_for(client.async_pause(other, "hold on", asio::use_awaitable));
     w.wait_for(client.async_send(other, "go", 1, {.expires_after = pawl::duration::max()},
                                  asio::use_awaitable));
     w.wait_for(client.async_resume(other, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, other).status == off));
+    BOOST_TEST(w.state_of(client, other).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_of_the_machines_clock_waits_for_the_longest_spans)

@@ -2,6 +2,7 @@
 // have, and that a handler which was left behind saves nothing any more.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
@@ -71,7 +72,7 @@ BOOST_AUTO_TEST_CASE(any_number_beside_each_other_are_recorded_one_after_the_oth
         f.end<off>();
         auto client = w.start(std::move(f).build());
         const auto run = trigger(w, client);
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
         BOOST_TEST(ran == 1);
         BOOST_TEST(a == 20);
         BOOST_TEST(b == 20);
@@ -97,7 +98,7 @@ BOOST_AUTO_TEST_CASE(two_of_one_name_beside_each_other_have_one_result)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     w.advance(1s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST(calls == 1);
     BOOST_TEST(first == 1);
     BOOST_TEST(second == 1);
@@ -308,12 +309,12 @@ BOOST_AUTO_TEST_CASE(a_handler_that_was_left_behind_records_nothing_and_frees_it
     BOOST_TEST(begun == 1);
     w.advance(1min);
     w.advance(5s); // the grace is over
-    BOOST_TEST((w.state_of(client, other).status == off));
+    BOOST_TEST(w.state_of(client, other).status == off);
     const auto version = w.wait_for(w.store->find(stuck))->version;
     w.advance(1h);
     BOOST_TEST(refused.size() == 2u);
     for (const auto& code : refused)
-        BOOST_TEST((code == asio::error::operation_aborted));
+        BOOST_TEST(code == asio::error::operation_aborted);
     BOOST_TEST(called == 0);
     BOOST_TEST(w.wait_for(w.store->find(stuck))->version == version);
 }

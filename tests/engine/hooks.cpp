@@ -3,6 +3,7 @@
 #include "engine/faulty_store.hpp"
 
 #include "pawl/dead_letter.hpp"
+#include "printing.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -242,7 +243,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_worked_off_before_a_stop_is_after_the_next_sta
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST(calls == 1);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     w.stop();
     works = true;
     client = w.start(definition());
@@ -270,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_failing_hook_is_retried_then_given_up_visibly_and_delays_
     const auto before = w.clock->now();
     const auto run = w.wait_for(client.async_trigger("good", lamp{}, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST((w.clock->now() == before));
     w.advance(1s);
     w.advance(1s);

@@ -1,5 +1,6 @@
 // Which run a client means, and which runs it knows at all.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(identity)
 
@@ -64,19 +65,19 @@ BOOST_AUTO_TEST_CASE(a_client_never_sees_another_workflows_run)
     const auto theirs = begin(w, *w.other, "same id");
     BOOST_TEST(!w.wait_for(c.async_find(theirs)));
     BOOST_TEST(!w.wait_for(c.async_find_latest("same id")));
-    BOOST_TEST((w.error_of(c.async_await(theirs, {yellow})) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_await(theirs, {off})) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_await_finished(theirs)) == pawl::errc::not_found));
+    BOOST_TEST(w.error_of(c.async_await(theirs, {yellow})) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_await(theirs, {off})) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_await_finished(theirs)) == pawl::errc::not_found);
     BOOST_TEST(w.wait_for(c.async_history(theirs)).empty());
     BOOST_TEST(w.wait_for(c.async_list({})).runs.empty());
     BOOST_TEST(w.wait_for(c.async_list({.foreign_ids = {{"same id"}}})).runs.empty());
     BOOST_TEST(w.wait_for(c.async_count()).empty());
-    BOOST_TEST((w.error_of(c.async_call(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_send(theirs, "end", pawl::bytes{})) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_pause(theirs, "no")) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_cancel(theirs, "no")) == pawl::errc::not_found));
-    BOOST_TEST((w.error_of(c.async_delete_data(theirs, "no")) == pawl::errc::not_found));
-    BOOST_TEST((w.state_of(*w.other, theirs).status == yellow));
+    BOOST_TEST(w.error_of(c.async_call(theirs, "end", pawl::bytes{})) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_send(theirs, "end", pawl::bytes{})) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_pause(theirs, "no")) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_cancel(theirs, "no")) == pawl::errc::not_found);
+    BOOST_TEST(w.error_of(c.async_delete_data(theirs, "no")) == pawl::errc::not_found);
+    BOOST_TEST(w.state_of(*w.other, theirs).status == yellow);
     BOOST_TEST(w.wait_for(w.other->async_history(theirs)).size() == 1u);
 }
 
@@ -96,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_foreign_id_means_the_unfinished_run_though_the_clock_was_
             BOOST_TEST(!w.error_of(c.async_call(key, "confirm", 1)));
             BOOST_TEST(!w.error_of(c.async_pause(key, "to look")));
             BOOST_TEST(!w.error_of(c.async_cancel(key, "enough")));
-            BOOST_TEST((w.state_of(c, second).state == pawl::run_state::cancelled));
+            BOOST_TEST(w.state_of(c, second).state == pawl::run_state::cancelled);
         }
 }
 
@@ -122,7 +123,7 @@ BOOST_AUTO_TEST_CASE(an_await_of_no_status_is_refused_by_name)
     world w;
     auto c = w.start(waiting("lamps"));
     const auto run = begin(w, c, "a");
-    BOOST_TEST((w.error_of(c.async_await(run, {})) == pawl::errc::invalid_argument));
+    BOOST_TEST(w.error_of(c.async_await(run, {})) == pawl::errc::invalid_argument);
     BOOST_REQUIRE(!w.log.empty());
     BOOST_TEST(w.log.back().find("statuses") != std::string::npos);
 }

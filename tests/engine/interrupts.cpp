@@ -2,6 +2,7 @@
 // is asked of a timeout's due time.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -61,7 +62,7 @@ BOOST_AUTO_TEST_CASE(what_a_handler_sets_for_its_coroutine_ends_with_its_run)
     BOOST_TEST(begun == 1);
     const auto paused =
         begin(w, [&](auto done) { client.async_pause(run, "now", std::move(done)); });
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     BOOST_REQUIRE(paused->has_value());
     BOOST_TEST(!**paused);
 }
@@ -82,13 +83,13 @@ BOOST_AUTO_TEST_CASE(a_command_that_can_only_be_refused_does_not_interrupt_a_ste
         begin(w, [&](auto done) { client.async_delete_data(run, "asked", std::move(done)); });
     // They are told so while it runs.
     BOOST_REQUIRE(resumed->has_value());
-    BOOST_TEST((**resumed == pawl::errc::not_paused));
+    BOOST_TEST(**resumed == pawl::errc::not_paused);
     BOOST_REQUIRE(deleted->has_value());
-    BOOST_TEST((**deleted == pawl::errc::not_finished));
+    BOOST_TEST(**deleted == pawl::errc::not_finished);
     BOOST_TEST(begun == 1);
     w.advance(1h);
     BOOST_TEST(begun == 1);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST(w.state_of(client, run).object.trail == std::vector<std::string>{"began"});
 }
 
@@ -112,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
         begin(w, [&](auto done) { client.async_pause(run, "hold on", std::move(done)); });
     BOOST_REQUIRE(paused->has_value());
     BOOST_TEST(!**paused);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     BOOST_TEST(!told.has_value()); // it waits in the inbox, as if it had not begun
     const auto resumed =
         begin(w, [&](auto done) { client.async_resume(run, {}, std::move(done)); });
@@ -121,9 +122,9 @@ BOOST_AUTO_TEST_CASE(a_callback_that_hangs_does_not_keep_its_run_from_being_paus
     const auto cancelled =
         begin(w, [&](auto done) { client.async_cancel(run, "enough", std::move(done)); });
     BOOST_REQUIRE(cancelled->has_value());
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::cancelled);
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::already_finished));
+    BOOST_TEST(*told == pawl::errc::already_finished);
 }
 
 BOOST_AUTO_TEST_CASE(a_command_behind_a_callback_interrupts_and_goes_first)
@@ -150,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_command_behind_a_callback_interrupts_and_goes_first)
             begin(w, [&](auto done) { client.async_cancel(run, "enough", std::move(done)); });
         BOOST_REQUIRE(cancelled->has_value());
         BOOST_TEST(!**cancelled);
-        BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+        BOOST_TEST(w.state_of(client, run).state == pawl::run_state::cancelled);
         BOOST_TEST(begun == (stepping ? 0 : 1));
     }
 }
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_interrupts_a_callbacks_handler_and_goes_first)
     w.wait_for(client.async_send(run, "hang", 1, {}, asio::use_awaitable));
     w.settle();
     w.advance(10min);
-    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(w.state_of(client, run).status == broken);
     BOOST_TEST(begun == 1);
 }
 
@@ -200,10 +201,10 @@ BOOST_AUTO_TEST_CASE(a_message_expires_on_time_while_a_handler_runs)
         w.advance(1s);
         BOOST_REQUIRE(told.size() == 2u);
         for (const auto& code : told)
-            BOOST_TEST((code == pawl::errc::expired));
+            BOOST_TEST(code == pawl::errc::expired);
         w.advance(1h - 2s);
         BOOST_TEST(begun == 1); // the step went on, and its result counts
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
     }
 }
 
@@ -301,7 +302,7 @@ BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either
     const auto run = trigger(w, client);
     w.advance(1h);
     BOOST_TEST(calls == 1);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
 }
 
 BOOST_AUTO_TEST_CASE(a_predicate_that_throws_does_not_leave_its_run_stuck)
@@ -322,7 +323,7 @@ BOOST_AUTO_TEST_CASE(a_predicate_that_throws_does_not_leave_its_run_stuck)
     BOOST_TEST(w.state_of(client, run).attempt == 1);
     w.advance(1min);
     w.advance(1min);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_due_time_is_asked_for_once_a_visit)
@@ -340,7 +341,7 @@ BOOST_AUTO_TEST_CASE(a_due_time_is_asked_for_once_a_visit)
     b.end<off>();
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
-    BOOST_TEST((w.state_of(client, run).status == yellow));
+    BOOST_TEST(w.state_of(client, run).status == yellow);
     BOOST_TEST(asked == 1);
 }
 
@@ -391,9 +392,9 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_without_its_handler_after_its_shard_was_lost_
         return fault::none;
     };
     pass(60);
-    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(w.state_of(client, run).status == broken);
     w.advance(20min); // the handler ends, and changes nothing
-    BOOST_TEST((w.state_of(client, run).status == broken));
+    BOOST_TEST(w.state_of(client, run).status == broken);
 }
 
 BOOST_AUTO_TEST_CASE(a_place_in_a_step_is_not_held_by_a_timeout_of_the_run_that_got_it)
@@ -447,9 +448,9 @@ BOOST_AUTO_TEST_CASE(a_wait_that_is_cancelled_before_its_message_is_stored_ends)
     cancel.emit(asio::cancellation_type::terminal);
     w.settle();
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == asio::error::operation_aborted));
+    BOOST_TEST(*told == asio::error::operation_aborted);
     w.advance(1h);
-    BOOST_TEST((w.state_of(client, run).status == off)); // only the wait ended
+    BOOST_TEST(w.state_of(client, run).status == off); // only the wait ended
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,7 @@
 #include "engine/support.hpp"
 #include "pawl/error.hpp"
 #include "pawl/forwarding_store.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -152,13 +153,13 @@ BOOST_FIXTURE_TEST_CASE(other_runs_go_on_meanwhile, held_world)
     BOOST_TEST(!late.is_there);
     BOOST_TEST(wait_for(engine->async_statistics(asio::use_awaitable)).waiting_changes == 1u);
     BOOST_REQUIRE(free.is_there);
-    BOOST_TEST((state_of(c, free.run).status == off));
+    BOOST_TEST(state_of(c, free.run).status == off);
 
     held->unlock();
     settle();
     BOOST_REQUIRE(late.is_there);
     BOOST_TEST(!late.failure);
-    BOOST_TEST((state_of(c, late.run).status == off));
+    BOOST_TEST(state_of(c, late.run).status == off);
     BOOST_TEST(wait_for(engine->async_statistics(asio::use_awaitable)).waiting_changes == 0u);
 }
 
@@ -193,12 +194,12 @@ BOOST_FIXTURE_TEST_CASE(a_change_fails_alone, held_world)
     settle();
     for (const auto* each : {&late, &follower}) {
         BOOST_REQUIRE(each->is_there);
-        BOOST_TEST((each->failure == pawl::errc::store_unavailable));
+        BOOST_TEST(each->failure == pawl::errc::store_unavailable);
     }
-    BOOST_TEST((state_of(c, free.run).status == off));
+    BOOST_TEST(state_of(c, free.run).status == off);
     const auto again = wait_for(c.async_trigger(held_id, lamp{}, {}, asio::use_awaitable));
     settle();
-    BOOST_TEST((state_of(c, again).status == off));
+    BOOST_TEST(state_of(c, again).status == off);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_stop_waits_for_them, held_world)

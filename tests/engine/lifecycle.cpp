@@ -1,6 +1,7 @@
 // Start and stop: what a start refuses, what a stop waits for, and that the next start goes on
 // where the last one was.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(lifecycle)
 
@@ -121,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_stop_cancels_what_the_drain_does_not_finish_and_a_start_r
     BOOST_TEST(began == 2);
     BOOST_TEST(w.state_of(client, run).attempt == 0);
     w.advance(1h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(waits_end_when_the_engine_stops)
@@ -135,7 +136,7 @@ BOOST_AUTO_TEST_CASE(waits_end_when_the_engine_stops)
         run, [&](pawl::error_code code, pawl::snapshot<lamp, light>) { seen = code; });
     w.stop();
     BOOST_REQUIRE(seen.has_value());
-    BOOST_TEST((*seen == pawl::errc::not_running));
+    BOOST_TEST(*seen == pawl::errc::not_running);
 }
 
 BOOST_AUTO_TEST_CASE(a_start_refuses_unfinished_runs_that_nothing_handles)

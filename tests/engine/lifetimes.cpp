@@ -1,6 +1,7 @@
 // What an engine lets go of, and what it refuses out of its time.
 #include "engine/support.hpp"
 #include "pawl/connector.hpp"
+#include "printing.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -63,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_a_handler_captured_keeps_nothing_alive)
                 w.wait_for(w.engine->async_start());
                 const auto run = w.wait_for(outside->async_trigger("a", lamp{}));
                 w.settle();
-                BOOST_TEST((w.state_of(*outside, run).status == off));
+                BOOST_TEST(w.state_of(*outside, run).status == off);
                 w.stop();
             }
             w.engine.reset();
@@ -71,8 +72,8 @@ BOOST_AUTO_TEST_CASE(a_client_that_a_handler_captured_keeps_nothing_alive)
             // Clients of an engine that is over say so.
             BOOST_TEST(
                 (w.error_of(outside->async_trigger("b", lamp{})) == pawl::errc::not_running));
-            BOOST_TEST((w.error_of(outside->async_list({})) == pawl::errc::not_running));
-            BOOST_TEST((w.error_of(outside->async_cancel("a", "no")) == pawl::errc::not_running));
+            BOOST_TEST(w.error_of(outside->async_list({})) == pawl::errc::not_running);
+            BOOST_TEST(w.error_of(outside->async_cancel("a", "no")) == pawl::errc::not_running);
         }
 }
 

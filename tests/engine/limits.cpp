@@ -2,6 +2,7 @@
 // runs in memory, attempts of a step at a time, calls that wait for their commit.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <algorithm>
 #include <map>
@@ -252,10 +253,10 @@ BOOST_AUTO_TEST_CASE(a_run_that_waits_for_a_permit_takes_its_commands)
     auto client = w.start(hanging(w));
     const auto runs = trigger(w, client, 3);
     w.wait_for(client.async_cancel(runs[1], "not needed", asio::use_awaitable));
-    BOOST_TEST((w.state_of(client, runs[1]).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, runs[1]).state == pawl::run_state::cancelled);
     w.wait_for(client.async_pause(runs[2], "hold on", asio::use_awaitable));
     w.wait_for(client.async_resume(runs[2], {}, asio::use_awaitable));
-    BOOST_TEST((w.state_of(client, runs[2]).state == pawl::run_state::running));
+    BOOST_TEST(w.state_of(client, runs[2]).state == pawl::run_state::running);
 }
 
 BOOST_AUTO_TEST_CASE(a_command_to_a_run_in_line_is_carried_out_by_a_full_engine)
@@ -276,7 +277,7 @@ BOOST_AUTO_TEST_CASE(a_command_to_a_run_in_line_is_carried_out_by_a_full_engine)
     stuck.async_cancel(runs[1], "not needed", [&](pawl::error_code code) { cancelled = code; });
     w.settle();
     BOOST_REQUIRE(cancelled.has_value());
-    BOOST_TEST((w.state_of(stuck, runs[1]).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(stuck, runs[1]).state == pawl::run_state::cancelled);
 }
 
 BOOST_AUTO_TEST_CASE(a_long_line_of_runs_that_need_no_permit_any_more_is_passed_by)
@@ -302,7 +303,7 @@ BOOST_AUTO_TEST_CASE(a_long_line_of_runs_that_need_no_permit_any_more_is_passed_
     w.wait_for(client.async_cancel(runs.front(), "enough", asio::use_awaitable));
     w.settle();
     w.wait_for(client.async_cancel(runs.back(), "it has the permit now", asio::use_awaitable));
-    BOOST_TEST((w.state_of(client, runs.back()).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, runs.back()).state == pawl::run_state::cancelled);
 }
 
 BOOST_AUTO_TEST_CASE(runs_that_the_line_turned_away_come_back)

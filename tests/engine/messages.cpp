@@ -1,6 +1,7 @@
 // The inbox: callbacks and commands reach a run in order, wait when they must, are handled once,
 // and their senders learn what became of them.
 #include "engine/faulty_store.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(what_ends_with_its_run_does_not_expire_afterwards)
     w.wait_for(client.async_call(run, "end", 1, {}, asio::use_awaitable)); // an hour
     w.settle();
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::already_finished));
+    BOOST_TEST(*told == pawl::errc::already_finished);
     w.advance(2h);
     const auto kinds = w.kinds_of(client, run);
     BOOST_TEST(kinds.back() == "completed");
@@ -178,8 +179,8 @@ BOOST_AUTO_TEST_CASE(a_command_that_the_end_of_its_run_refused_is_not_carried_ou
     w.advance(1min);
     w.advance(1min);
     BOOST_REQUIRE(told.has_value());
-    BOOST_TEST((*told == pawl::errc::not_finished));
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::completed));
+    BOOST_TEST(*told == pawl::errc::not_finished);
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::completed);
     BOOST_TEST(w.kinds_of(client, run).back() == "completed");
 }
 
@@ -190,12 +191,12 @@ BOOST_AUTO_TEST_CASE(a_callback_is_handled_and_its_sender_told)
     const auto run = trigger(w, client);
     auto settled =
         w.wait_for(client.async_call(run, "change", change_request{3}, {}, asio::use_awaitable));
-    BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+    BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
     BOOST_TEST(w.state_of(client, run).object.value == 3);
     settled =
         w.wait_for(client.async_call("a", "change", change_request{7}, {}, asio::use_awaitable));
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_TEST(end.object.value == 10);
 }
 
@@ -207,10 +208,10 @@ BOOST_AUTO_TEST_CASE(a_failing_callback_is_reported_and_changes_nothing)
     const auto failed =
         begin(w, client.async_call(run, "change", change_request{-1}, {}, asio::use_awaitable));
     BOOST_REQUIRE(failed->has_value());
-    BOOST_TEST(((*failed)->first == pawl::errc::callback_failed));
+    BOOST_TEST((*failed)->first == pawl::errc::callback_failed);
     auto now = w.state_of(client, run);
     BOOST_TEST(now.object.value == 0);
-    BOOST_TEST((now.state == pawl::run_state::initiated));
+    BOOST_TEST(now.state == pawl::run_state::initiated);
     w.wait_for(client.async_call(run, "change", change_request{1}, {}, asio::use_awaitable));
     BOOST_TEST(w.state_of(client, run).object.value == 1);
 }
@@ -226,7 +227,7 @@ BOOST_AUTO_TEST_CASE(a_payload_of_another_type_is_a_failure_that_names_the_membe
     std::optional<pawl::settlement> told;
     client.async_call(run, "change", std::map<std::string, std::string>{{"add", "many"}}, {},
                       [&](pawl::error_code code, pawl::settlement settled) {
-                          BOOST_TEST((code == pawl::errc::callback_failed));
+                          BOOST_TEST(code == pawl::errc::callback_failed);
                           told = settled;
                       });
     w.settle();
@@ -241,14 +242,14 @@ BOOST_AUTO_TEST_CASE(an_early_callback_waits_in_the_inbox_also_across_a_restart)
     const auto run = trigger(w, client);
     const auto sent =
         w.wait_for(client.async_send(run, "change", change_request{4}, {}, asio::use_awaitable));
-    BOOST_TEST((sent.outcome == pawl::message_outcome::pending));
+    BOOST_TEST(sent.outcome == pawl::message_outcome::pending);
     w.settle();
     BOOST_TEST(w.state_of(client, run).object.value == 0);
     w.stop();
     client = w.start(waiting_later());
     w.advance(1h);
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.status == green));
+    BOOST_TEST(now.status == green);
     BOOST_TEST(now.object.value == 4);
 }
 
@@ -262,7 +263,7 @@ BOOST_AUTO_TEST_CASE(an_early_callback_expires_when_its_time_is_over)
     BOOST_TEST(!early->has_value());
     w.advance(10min);
     BOOST_REQUIRE(early->has_value());
-    BOOST_TEST(((*early)->first == pawl::errc::expired));
+    BOOST_TEST((*early)->first == pawl::errc::expired);
     w.advance(1h);
     BOOST_TEST(w.state_of(client, run).object.value == 0);
 }
@@ -275,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_callback_with_a_known_key_is_handled_once_and_gives_the_f
     for (int i = 0; i < 3; ++i) {
         const auto settled = w.wait_for(client.async_call(
             run, "change", change_request{2}, {.idempotency_key = "once"}, asio::use_awaitable));
-        BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+        BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
     }
     BOOST_TEST(w.state_of(client, run).object.value == 2);
 }
@@ -285,8 +286,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_delivered_is_refused_with_the_reason)
     world w;
     auto client = w.start(waiting());
     const auto run = trigger(w, client);
-    BOOST_TEST((w.error_of(client.async_call("unknown", "change", change_request{}, {},
-                                             asio::use_awaitable)) == pawl::errc::not_found));
+    BOOST_TEST(w.error_of(client.async_call("unknown", "change", change_request{}, {},
+                                            asio::use_awaitable)) == pawl::errc::not_found);
     BOOST_TEST(
         (w.error_of(client.async_call(run, "chnage", change_request{}, {}, asio::use_awaitable)) ==
          pawl::errc::no_such_callback));
@@ -310,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_full_inbox_refuses_callbacks_and_takes_commands)
     w.wait_for(client.async_pause(run, "so that callbacks wait", asio::use_awaitable));
     for (int i = 0; i < 3; ++i)
         w.wait_for(deliver());
-    BOOST_TEST((w.error_of(deliver()) == pawl::errc::inbox_full));
+    BOOST_TEST(w.error_of(deliver()) == pawl::errc::inbox_full);
     BOOST_TEST(w.wait_for(w.store->find(run)).value().inbox_pending == 3u);
 
     w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
@@ -333,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_callback_waits_for_the_step_that_is_running)
     BOOST_REQUIRE(sent->has_value());
     BOOST_TEST(!(*sent)->first);
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.status == green));
+    BOOST_TEST(now.status == green);
     BOOST_TEST(now.object.value == 5);
 }
 
@@ -344,18 +345,18 @@ BOOST_AUTO_TEST_CASE(a_pause_interrupts_the_step_and_a_resume_runs_it_again)
     const auto run = trigger(w, client);
     w.wait_for(client.async_pause(run, "hold on", asio::use_awaitable));
     auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::paused));
+    BOOST_TEST(now.state == pawl::run_state::paused);
     BOOST_TEST(now.reason == "hold on");
     BOOST_TEST(now.object.trail.empty());
     BOOST_TEST(now.attempt == 0);
     BOOST_TEST((w.error_of(client.async_pause(run, "again", asio::use_awaitable)) ==
                 pawl::errc::already_paused));
     w.advance(24h);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.advance(1h);
     now = w.state_of(client, run);
-    BOOST_TEST((now.status == green));
+    BOOST_TEST(now.status == green);
     BOOST_TEST(now.object.trail.size() == 1u);
     BOOST_TEST(
         (w.error_of(client.async_resume(run, {}, asio::use_awaitable)) == pawl::errc::not_paused));
@@ -385,8 +386,8 @@ BOOST_AUTO_TEST_CASE(a_cancel_interrupts_the_step_and_settles_what_waits)
         begin(w, client.async_call(run, "change", change_request{5}, {}, asio::use_awaitable));
     w.wait_for(client.async_cancel("a", "not needed", asio::use_awaitable));
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::cancelled));
-    BOOST_TEST((now.status == red));
+    BOOST_TEST(now.state == pawl::run_state::cancelled);
+    BOOST_TEST(now.status == red);
     // In order: the callback came first, but it must wait for a step's end, and the step was ended
     // for the cancel.
     BOOST_REQUIRE(sent->has_value());
@@ -405,13 +406,13 @@ BOOST_AUTO_TEST_CASE(data_is_deleted_after_the_end_only)
     w.wait_for(client.async_delete_data(run, "asked", asio::use_awaitable));
     w.settle();
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::data_deleted));
+    BOOST_TEST(now.state == pawl::run_state::data_deleted);
     BOOST_TEST(now.object.value == 0);
     // Again, for a scrubber that has learnt more.
     w.wait_for(client.async_delete_data(run, {"twice", "the data officer"}));
     w.settle();
     const auto again = w.state_of(client, run);
-    BOOST_TEST((again.state == pawl::run_state::data_deleted));
+    BOOST_TEST(again.state == pawl::run_state::data_deleted);
     BOOST_TEST(again.version == now.version + 2);
 }
 
@@ -480,15 +481,15 @@ BOOST_AUTO_TEST_CASE(a_command_that_the_state_does_not_allow_says_which_state_it
         }
         return pawl::error_code{};
     };
-    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::not_paused));
-    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::not_finished));
+    BOOST_TEST(refused(client.async_resume(run)) == pawl::errc::not_paused);
+    BOOST_TEST(refused(client.async_delete_data(run, "")) == pawl::errc::not_finished);
     w.wait_for(client.async_pause(run, ""));
-    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::already_paused));
-    BOOST_TEST((refused(client.async_delete_data(run, "")) == pawl::errc::not_finished));
+    BOOST_TEST(refused(client.async_pause(run, "")) == pawl::errc::already_paused);
+    BOOST_TEST(refused(client.async_delete_data(run, "")) == pawl::errc::not_finished);
     w.wait_for(client.async_cancel(run, "")); // also a paused one
-    BOOST_TEST((refused(client.async_pause(run, "")) == pawl::errc::already_finished));
-    BOOST_TEST((refused(client.async_resume(run)) == pawl::errc::already_finished));
-    BOOST_TEST((refused(client.async_cancel(run, "")) == pawl::errc::already_finished));
+    BOOST_TEST(refused(client.async_pause(run, "")) == pawl::errc::already_finished);
+    BOOST_TEST(refused(client.async_resume(run)) == pawl::errc::already_finished);
+    BOOST_TEST(refused(client.async_cancel(run, "")) == pawl::errc::already_finished);
 }
 
 BOOST_AUTO_TEST_CASE(
@@ -507,7 +508,7 @@ BOOST_AUTO_TEST_CASE(
     stop.emit(asio::cancellation_type::total);
     w.settle();
     BOOST_REQUIRE(result.has_value());
-    BOOST_TEST((*result == asio::error::operation_aborted));
+    BOOST_TEST(*result == asio::error::operation_aborted);
     w.advance(1h);
     BOOST_TEST(w.state_of(client, run).object.value == 5);
 }

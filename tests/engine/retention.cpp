@@ -2,6 +2,7 @@
 // before their hooks have seen them, and never unarchived.
 #include "engine/faulty_store.hpp"
 #include "pawl/archive.hpp"
+#include "printing.hpp"
 #include "temporary_folder.hpp"
 
 #include <boost/json/parse.hpp>
@@ -118,7 +119,7 @@ BOOST_AUTO_TEST_CASE(nothing_goes_unarchived_and_the_archive_has_all)
     BOOST_TEST((kept.last.id == run));
     BOOST_TEST(kept.last.object == R"({"value":0,"trail":[]})");
     BOOST_REQUIRE(kept.history.size() == 2u);
-    BOOST_TEST((kept.history.back().kind == pawl::event_kind::completed));
+    BOOST_TEST(kept.history.back().kind == pawl::event_kind::completed);
 }
 
 BOOST_AUTO_TEST_CASE(batches_are_bounded_and_follow_each_other)

@@ -1,6 +1,7 @@
 // Control of runs from outside, at the edges: before a run has begun, when its data cannot be read,
 // and callbacks by names that carry their payload's type.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(run_control)
 
@@ -57,11 +58,11 @@ BOOST_AUTO_TEST_CASE(a_run_that_has_not_begun_can_be_cancelled)
     world w;
     auto client = w.start(late());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}));
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::initiated));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::initiated);
     w.wait_for(client.async_cancel(run, {"not needed", "ada"}));
     w.advance(2h);
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::cancelled));
+    BOOST_TEST(now.state == pawl::run_state::cancelled);
     BOOST_TEST(now.object.value == 0);
     BOOST_TEST(now.reason == "not needed");
     w.wait_for(client.async_trigger("a", lamp{})); // the foreign id is free again
@@ -74,10 +75,10 @@ BOOST_AUTO_TEST_CASE(a_run_that_has_not_begun_can_be_paused_and_goes_on_when_res
     const auto run = w.wait_for(client.async_trigger("a", lamp{}));
     w.wait_for(client.async_pause(run, {"hold on", "ada"}));
     w.advance(2h);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     w.wait_for(client.async_resume(run));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(data_goes_even_if_the_scrubber_fails)
@@ -93,7 +94,7 @@ BOOST_AUTO_TEST_CASE(data_goes_even_if_the_scrubber_fails)
     w.wait_for(client.async_delete_data(run, "asked"));
     w.settle();
     const auto now = w.state_of(client, run); // can be read
-    BOOST_TEST((now.state == pawl::run_state::data_deleted));
+    BOOST_TEST(now.state == pawl::run_state::data_deleted);
     BOOST_TEST(now.object.value == 0);
     BOOST_TEST(now.object.trail.empty());
     BOOST_TEST(std::ranges::any_of(w.log, [](const std::string& line) {
@@ -121,14 +122,14 @@ BOOST_AUTO_TEST_CASE(callbacks_of_one_status_each_get_their_own_whole_payload)
     w.wait_for(client.async_call(run, "verify", one_time_password{"654321"}));
     w.wait_for(client.async_call(run, give_up, {.idempotency_key = "once"}));
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.status == off));
+    BOOST_TEST(now.status == off);
     const std::vector<std::string> trail{"verify 123456", "amend whole body", "amend and another",
                                          "verify 654321"};
     BOOST_TEST(now.object.trail == trail, boost::test_tools::per_element());
     const auto next = w.wait_for(client.async_trigger("a", lamp{}));
     w.wait_for(client.async_send(next, give_up));
     w.settle();
-    BOOST_TEST((w.state_of(client, next).status == off));
+    BOOST_TEST(w.state_of(client, next).status == off);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

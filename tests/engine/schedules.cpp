@@ -3,6 +3,7 @@
 #include "engine/faulty_store.hpp"
 #include "pawl/schedule.hpp"
 #include "pawl/sqlite.hpp"
+#include "printing.hpp"
 
 #include <map>
 
@@ -108,7 +109,7 @@ BOOST_AUTO_TEST_CASE(fires_at_its_slots_and_not_before)
     BOOST_REQUIRE(w.runs().size() == 1u);
     BOOST_TEST(w.runs().front().foreign_id == "monthly");
     BOOST_TEST(w.runs().front().object.value == 7);
-    BOOST_TEST((w.runs().front().status == off));
+    BOOST_TEST(w.runs().front().status == off);
     w.advance_until([&] { return w.runs().size() == 2u; }, 24h * 40);
     BOOST_TEST((w.clock->now() ==
                 pawl::time_point{std::chrono::sys_days{std::chrono::year{2024} / 6 / 1}}));
@@ -268,11 +269,11 @@ BOOST_AUTO_TEST_CASE(the_slots_of_a_pause_are_gone)
         }
         return pawl::error_code{};
     };
-    BOOST_TEST((refused(w.schedules->async_pause("nightly")) == pawl::errc::already_paused));
+    BOOST_TEST(refused(w.schedules->async_pause("nightly")) == pawl::errc::already_paused);
     w.begin_again(5h + 30min);
     w.settle();
     w.wait_for(w.schedules->async_resume("nightly"));
-    BOOST_TEST((refused(w.schedules->async_resume("nightly")) == pawl::errc::not_paused));
+    BOOST_TEST(refused(w.schedules->async_resume("nightly")) == pawl::errc::not_paused);
     w.settle();
     BOOST_TEST(w.runs().empty());
     w.advance(30min);
@@ -293,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_removed_one_fires_no_more_and_its_name_is_free)
         w.wait_for(w.schedules->async_remove("nightly"));
         BOOST_ERROR("removed twice");
     } catch (const pawl::system_error& e) {
-        BOOST_TEST((e.code() == pawl::errc::not_found));
+        BOOST_TEST(e.code() == pawl::errc::not_found);
     }
     w.set("nightly", {.when = "30 * * * *"});
     w.advance(30min);
@@ -362,7 +363,7 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused_by_name)
         try {
             w.wait_for(w.schedules->async_set(name, lamp{}, std::move(how)));
         } catch (const pawl::system_error& e) {
-            BOOST_TEST((e.code() == pawl::errc::invalid_argument));
+            BOOST_TEST(e.code() == pawl::errc::invalid_argument);
             return w.log.empty() ? std::string{} : w.log.back();
         }
         return std::string{"accepted"};
@@ -380,7 +381,7 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused_by_name)
         w.set("x", {.when = "* * * * *", .start = off});
         BOOST_ERROR("a schedule that starts at an end");
     } catch (const pawl::system_error& e) {
-        BOOST_TEST((e.code() == pawl::errc::invalid_status));
+        BOOST_TEST(e.code() == pawl::errc::invalid_status);
     }
     BOOST_TEST(w.wait_for(w.schedules->async_list()).empty());
     BOOST_CHECK_EXCEPTION(

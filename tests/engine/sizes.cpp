@@ -1,8 +1,9 @@
 // What is too large fails alone, by a reason that says so.
-#include "stores/common/change_size.hpp"
 #include "engine/support.hpp"
 #include "pawl/error.hpp"
 #include "pawl/forwarding_store.hpp"
+#include "printing.hpp"
+#include "stores/common/change_size.hpp"
 
 #include <stdexcept>
 
@@ -45,13 +46,13 @@ struct sized_world : world {
         settle();
         advance(1h);
         const auto left = state_of(c, run);
-        BOOST_TEST((left.state == pawl::run_state::paused));
+        BOOST_TEST(left.state == pawl::run_state::paused);
         BOOST_TEST(left.reason.find("max_object_size is 400") != std::string::npos, left.reason);
         BOOST_TEST(left.reason.find(" bytes") != std::string::npos, left.reason);
         BOOST_TEST(left.object.trail.empty());
         const auto other = wait_for(c.async_trigger("b", lamp{}, {.start = green}));
         settle();
-        BOOST_TEST((state_of(c, other).status == off));
+        BOOST_TEST(state_of(c, other).status == off);
     }
 };
 
@@ -146,7 +147,7 @@ BOOST_AUTO_TEST_CASE(what_a_scrubber_leaves_too_large_is_removed)
     w.wait_for(c.async_delete_data(run, "asked"));
     w.settle();
     const auto left = w.state_of(c, run);
-    BOOST_TEST((left.state == pawl::run_state::data_deleted));
+    BOOST_TEST(left.state == pawl::run_state::data_deleted);
     BOOST_TEST(left.object.trail.empty());
 }
 
@@ -174,10 +175,10 @@ BOOST_AUTO_TEST_CASE(a_change_that_the_store_refuses_for_its_size_fails_alone)
     for (const auto run : runs) {
         const auto left = w.state_of(c, run);
         if (left.foreign_id != "7") {
-            BOOST_TEST((left.status == off));
+            BOOST_TEST(left.status == off);
             continue;
         }
-        BOOST_TEST((left.state == pawl::run_state::paused));
+        BOOST_TEST(left.state == pawl::run_state::paused);
         BOOST_TEST(left.reason.find("the row has no room") != std::string::npos, left.reason);
         BOOST_TEST(left.object.trail.empty());
     }

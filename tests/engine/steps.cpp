@@ -1,6 +1,7 @@
 // Steps: a run goes through its statuses without waiting, failures are retried by policy and
 // counted in the record, and every kind of failure ends in a defined state.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(steps)
 
@@ -66,8 +67,8 @@ BOOST_AUTO_TEST_CASE(a_run_goes_straight_through_and_no_time_passes)
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.settle();
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
-    BOOST_TEST((end.state == pawl::run_state::completed));
+    BOOST_TEST(end.status == off);
+    BOOST_TEST(end.state == pawl::run_state::completed);
     BOOST_TEST(end.version == 4u);
     const std::vector<std::string> trail{"red", "yellow", "green"};
     BOOST_TEST(end.object.trail == trail, boost::test_tools::per_element());
@@ -86,7 +87,7 @@ BOOST_AUTO_TEST_CASE(failed_attempts_are_counted_and_spaced_and_leave_nothing_in
     auto now = w.state_of(client, run);
     BOOST_TEST(now.attempt == 1);
     BOOST_TEST(now.last_error == "attempt 1");
-    BOOST_TEST((now.state == pawl::run_state::running));
+    BOOST_TEST(now.state == pawl::run_state::running);
     w.advance(4999ms);
     BOOST_TEST(w.state_of(client, run).attempt == 1);
     w.advance(1ms);
@@ -95,7 +96,7 @@ BOOST_AUTO_TEST_CASE(failed_attempts_are_counted_and_spaced_and_leave_nothing_in
     BOOST_TEST(w.state_of(client, run).attempt == 2);
     w.advance(1ms);
     now = w.state_of(client, run);
-    BOOST_TEST((now.status == off));
+    BOOST_TEST(now.status == off);
     BOOST_TEST(now.attempt == 0);
     BOOST_TEST(now.last_error == "");
     const std::vector<std::string> trail{"attempt 3"};
@@ -116,7 +117,7 @@ BOOST_AUTO_TEST_CASE(attempts_survive_a_restart)
     w.advance(5s);
     BOOST_TEST(w.state_of(client, run).attempt == 2);
     w.advance(5s);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
 }
 
 BOOST_AUTO_TEST_CASE(used_up_attempts_pause_with_the_reason_and_resume_a_bounded_number_of_times)
@@ -129,17 +130,17 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_pause_with_the_reason_and_resume_a_bounded
         w.wait_for(client.async_trigger("a", lamp{.value = 99}, {}, asio::use_awaitable));
     w.advance(1s);
     auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::paused));
+    BOOST_TEST(now.state == pawl::run_state::paused);
     BOOST_TEST(now.reason == "attempt 2");
     for (int resumes = 0; resumes < 2; ++resumes) {
         w.advance(1h);
-        BOOST_TEST((w.state_of(client, run).state == pawl::run_state::running));
+        BOOST_TEST(w.state_of(client, run).state == pawl::run_state::running);
         w.advance(1s);
-        BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+        BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     }
     w.advance(24h);
     now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::paused));
+    BOOST_TEST(now.state == pawl::run_state::paused);
     BOOST_TEST(!now.wake_at.has_value());
 }
 
@@ -152,7 +153,7 @@ BOOST_AUTO_TEST_CASE(an_error_that_must_not_be_repeated_is_not)
     const auto run =
         w.wait_for(client.async_trigger("a", lamp{.value = 1}, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
 }
 
 namespace {
@@ -180,7 +181,7 @@ BOOST_AUTO_TEST_CASE(used_up_attempts_may_lead_to_a_status_instead)
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     const auto history = w.wait_for(client.async_history(run, 0, 100, asio::use_awaitable));
     BOOST_REQUIRE(history.size() == 3u);
     BOOST_TEST(history[1].to == static_cast<int>(broken));
@@ -221,7 +222,7 @@ BOOST_AUTO_TEST_CASE(an_attempt_past_its_limit_is_cancelled_and_counts)
     BOOST_TEST(now.object.value == 0);
     w.advance(1s);
     w.advance(10s);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
 }
 
 namespace {
@@ -255,12 +256,12 @@ BOOST_AUTO_TEST_CASE(a_step_that_ignores_cancellation_does_not_hold_its_run)
     w.advance(5s);
     BOOST_TEST(w.state_of(client, run).attempt == 1);
     w.wait_for(client.async_cancel(run, "enough", asio::use_awaitable));
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::cancelled);
     // The first attempt ends at last, and its result is dropped.
     w.advance(2h);
     const auto now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::cancelled));
-    BOOST_TEST((now.status == red));
+    BOOST_TEST(now.state == pawl::run_state::cancelled);
+    BOOST_TEST(now.status == red);
 }
 
 namespace {
@@ -286,9 +287,9 @@ BOOST_AUTO_TEST_CASE(repeat_after_saves_the_object_and_waits)
     BOOST_TEST(w.state_of(client, run).object.value == 1);
     w.advance(10s);
     BOOST_TEST(w.state_of(client, run).object.value == 2);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(10s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_hundred_repeats_keep_their_order)
@@ -306,7 +307,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_repeats_keep_their_order)
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.settle();
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_REQUIRE(end.object.trail.size() == 100u);
     for (std::size_t i = 0; i < 100; ++i)
         BOOST_TEST(end.object.trail[i] == std::to_string(i));
@@ -338,17 +339,17 @@ BOOST_AUTO_TEST_CASE(handlers_may_cancel_finish_and_pause)
     const auto paused =
         w.wait_for(client.async_trigger("c", lamp{.value = 3}, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, cancelled).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, cancelled).state == pawl::run_state::cancelled);
     BOOST_TEST(w.state_of(client, cancelled).reason == "not wanted");
     BOOST_TEST(w.state_of(client, cancelled).object.trail.size() == 1u);
-    BOOST_TEST((w.state_of(client, finished).state == pawl::run_state::completed));
-    BOOST_TEST((w.state_of(client, finished).status == red));
-    BOOST_TEST((w.state_of(client, paused).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, finished).state == pawl::run_state::completed);
+    BOOST_TEST(w.state_of(client, finished).status == red);
+    BOOST_TEST(w.state_of(client, paused).state == pawl::run_state::paused);
     w.advance(48h);
-    BOOST_TEST((w.state_of(client, paused).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, paused).state == pawl::run_state::paused);
     w.wait_for(client.async_resume(paused, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, paused).status == off));
+    BOOST_TEST(w.state_of(client, paused).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(an_effect_is_recorded_once_and_survives_the_attempt)
@@ -369,7 +370,7 @@ BOOST_AUTO_TEST_CASE(an_effect_is_recorded_once_and_survives_the_attempt)
     w.advance(1s);
     w.advance(1s);
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_TEST(end.object.value == 1);
     BOOST_TEST(charged == 1);
 }
@@ -383,10 +384,10 @@ BOOST_AUTO_TEST_CASE(lag_delays_the_first_attempt)
     auto client = w.start(std::move(b).build());
     const auto run = w.wait_for(client.async_trigger("a", lamp{}, {}, asio::use_awaitable));
     w.advance(59min);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(1min);
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_TEST((end.updated_at - end.created_at == 1h));
 }
 

@@ -1,6 +1,7 @@
 // A store that fails at random, before and after it has done its work, under runs that wait, fail
 // and are called back: nothing is lost, and nothing is done twice.
 #include "engine/faulty_store.hpp"
+#include "printing.hpp"
 
 #include <random>
 
@@ -51,7 +52,7 @@ asio::awaitable<void> insist(lamps client, std::string id, pawl::clock* clock, i
             const auto end = co_await client.async_await(run, {off}, asio::use_awaitable);
             done = end.status == off;
         } catch (const pawl::system_error& e) {
-            BOOST_TEST((e.code() == pawl::errc::store_unavailable), e.code().message());
+            BOOST_TEST(e.code() == pawl::errc::store_unavailable, e.code().message());
         }
         if (!done)
             co_await wait_on(*clock, 300ms);

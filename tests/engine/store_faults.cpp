@@ -2,6 +2,7 @@
 // has ended every run goes on, with nothing lost and nothing done twice.
 #include "engine/faulty_store.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(store_faults)
 
@@ -75,13 +76,13 @@ BOOST_AUTO_TEST_CASE(a_refused_trigger_is_told_and_leaves_nothing)
     faulty_world w;
     auto client = w.start(straight(w));
     w.fail({"apply"});
-    BOOST_TEST((w.error_of(trigger(client)) == pawl::errc::store_unavailable));
+    BOOST_TEST(w.error_of(trigger(client)) == pawl::errc::store_unavailable);
     w.repair();
     w.advance(1min);
     BOOST_TEST(!w.wait_for(client.async_find_latest("a", asio::use_awaitable)).has_value());
     const auto run = w.wait_for(trigger(client));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_trigger_whose_answer_is_lost_has_begun_a_run_that_goes_on)
@@ -89,11 +90,11 @@ BOOST_AUTO_TEST_CASE(a_trigger_whose_answer_is_lost_has_begun_a_run_that_goes_on
     faulty_world w;
     auto client = w.start(straight(w));
     w.faults->next_applies = {fault::answer_lost};
-    BOOST_TEST((w.error_of(trigger(client, "key")) == pawl::errc::store_unavailable));
+    BOOST_TEST(w.error_of(trigger(client, "key")) == pawl::errc::store_unavailable);
     // Nobody asks again; the engine finds it by itself.
     w.advance(1s);
     const auto run = latest(w, client);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST((w.wait_for(trigger(client, "key")) == run));
     BOOST_TEST(w.kinds_of(client, run) == straight_kinds, boost::test_tools::per_element());
 }
@@ -110,7 +111,7 @@ BOOST_AUTO_TEST_CASE(each_commit_of_a_run_may_fail)
             w.advance(1s);
             BOOST_TEST_CONTEXT("commit " << which << ", fault " << static_cast<int>(kind))
             {
-                BOOST_TEST((w.state_of(client, run).status == off));
+                BOOST_TEST(w.state_of(client, run).status == off);
                 BOOST_TEST(w.kinds_of(client, run) == straight_kinds,
                            boost::test_tools::per_element());
                 // A step whose commit is known not to exist runs again; one whose commit exists
@@ -142,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_long_fault_ends_and_all_runs_go_on)
     w.repair();
     w.advance(1s);
     for (const auto run : runs) {
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
         BOOST_TEST(w.kinds_of(client, run) == straight_kinds, boost::test_tools::per_element());
     }
 }
@@ -157,13 +158,13 @@ BOOST_AUTO_TEST_CASE(a_store_that_must_be_opened_again_makes_its_engine_unready_
     };
     // One that may pass says nothing of the next one.
     w.fail({"apply"});
-    BOOST_TEST((try_again() == pawl::errc::store_unavailable));
+    BOOST_TEST(try_again() == pawl::errc::store_unavailable);
     BOOST_TEST(w.engine->ready());
 
     w.faults->refusal = pawl::errc::store_flush_failed;
     BOOST_TEST(w.engine->ready());
-    BOOST_TEST((try_again() == pawl::errc::store_flush_failed));
-    BOOST_TEST((w.engine->readiness() == pawl::errc::store_flush_failed));
+    BOOST_TEST(try_again() == pawl::errc::store_flush_failed);
+    BOOST_TEST(w.engine->readiness() == pawl::errc::store_flush_failed);
     BOOST_TEST(w.state_of(client, first).foreign_id == "a");
     w.repair();
     w.settle();
@@ -182,11 +183,11 @@ BOOST_AUTO_TEST_CASE(a_callback_whose_answer_is_lost_is_handled_once)
     const auto run = w.wait_for(trigger(client));
     w.settle();
     w.faults->next_applies = {fault::answer_lost};
-    BOOST_TEST((w.error_of(go(client, "key")) == pawl::errc::store_unavailable));
+    BOOST_TEST(w.error_of(go(client, "key")) == pawl::errc::store_unavailable);
     w.advance(1s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     const auto settled = w.wait_for(go(client, "key"));
-    BOOST_TEST((settled.outcome == pawl::message_outcome::handled));
+    BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
     BOOST_TEST(w.calls["go"] == 1);
 }
 
@@ -203,7 +204,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_becomes_due_earlier_by_a_commit_without_answer_i
                       [&](pawl::error_code code, const pawl::settlement&) { told = code; });
     w.settle();
     w.advance(1s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     BOOST_TEST(w.calls["go"] == 1);
     BOOST_TEST(w.calls["yellow"] == 1);
 }
@@ -222,11 +223,11 @@ BOOST_AUTO_TEST_CASE(a_message_that_is_stored_without_answer_while_the_run_is_ac
     const auto run = w.wait_for(trigger(client));
     w.settle();
     w.faults->next_applies = {fault::answer_lost};
-    BOOST_TEST((w.error_of(go(client)) == pawl::errc::store_unavailable));
+    BOOST_TEST(w.error_of(go(client)) == pawl::errc::store_unavailable);
     w.advance(5s); // scanned again, while the step is running
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(5s);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 namespace {
@@ -264,7 +265,7 @@ BOOST_AUTO_TEST_CASE(a_step_that_goes_on_after_a_failed_save_is_not_forgotten)
         w.advance(5s);
         w.advance(1s);
         w.advance(10s);
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
     }
 }
 
@@ -275,7 +276,7 @@ BOOST_AUTO_TEST_CASE(reads_that_fail_are_told_to_those_who_asked)
     const auto run = w.wait_for(trigger(client));
     w.fail({"find", "latest", "list", "history", "outcome"});
     const auto unavailable = [&](const pawl::error_code& code) {
-        BOOST_TEST((code == pawl::errc::store_unavailable));
+        BOOST_TEST(code == pawl::errc::store_unavailable);
     };
     unavailable(w.error_of(client.async_find(run, asio::use_awaitable)));
     unavailable(w.error_of(client.async_find_latest("a", asio::use_awaitable)));
@@ -307,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_start_that_fails_can_be_repeated_and_a_stop_ends_all_the_
     w.wait_for(w.engine->async_start(asio::use_awaitable));
     const auto run = w.wait_for(trigger(client));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     w.fail({"release", "apply", "find", "due", "events"});
     w.stop();
 }
@@ -361,7 +362,7 @@ BOOST_AUTO_TEST_CASE(one_shard_that_cannot_be_read_does_not_hold_the_others)
     };
     w.advance(1h);
     for (const auto run : in_second)
-        BOOST_TEST((w.state_of(client, run).status == off));
+        BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // Machines whose clocks disagree, on one store that is shared: what is due, and what has expired,
 // is decided by the store's clock.
 #include "engine/cluster.hpp"
+#include "printing.hpp"
 
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -49,7 +50,7 @@ struct machines : cluster {
         settle(); // no time goes on
         BOOST_REQUIRE(begun.size() == 1u);
         BOOST_TEST((begun.back() - clock->now()).count() == 0);
-        BOOST_TEST((state_of(driver, run).status == yellow));
+        BOOST_TEST(state_of(driver, run).status == yellow);
 
         std::optional<pawl::error_code> pressed;
         client.client->async_call(
@@ -72,12 +73,12 @@ struct machines : cluster {
         BOOST_TEST(!early.has_value());
         advance(7s); // and at most until the next look
         BOOST_REQUIRE(early.has_value());
-        BOOST_TEST((*early == pawl::errc::expired));
+        BOOST_TEST(*early == pawl::errc::expired);
 
         advance(1h);
-        BOOST_TEST((state_of(driver, run).status == off));
+        BOOST_TEST(state_of(driver, run).status == off);
         const auto ended = state_of(client, run);
-        BOOST_TEST((ended.status == off));
+        BOOST_TEST(ended.status == off);
     }
 };
 
@@ -119,9 +120,9 @@ BOOST_AUTO_TEST_CASE(a_machine_that_restarts_with_a_wrong_clock_goes_on_in_time)
     all.stop(driver);
     auto& restarted = all.serve(true, -24h * 365);
     all.advance(29min);
-    BOOST_TEST((all.state_of(restarted, run).status == yellow));
+    BOOST_TEST(all.state_of(restarted, run).status == yellow);
     all.advance(1min);
-    BOOST_TEST((all.state_of(restarted, run).status == off));
+    BOOST_TEST(all.state_of(restarted, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_store_that_does_not_answer_leaves_the_time_as_it_was)
@@ -135,9 +136,9 @@ BOOST_AUTO_TEST_CASE(a_store_that_does_not_answer_leaves_the_time_as_it_was)
         return call == "now" ? fault::refused : fault::none;
     };
     all.advance(59min);
-    BOOST_TEST((all.state_of(driver, run).status == yellow));
+    BOOST_TEST(all.state_of(driver, run).status == yellow);
     all.advance(1min);
-    BOOST_TEST((all.state_of(driver, run).status == off));
+    BOOST_TEST(all.state_of(driver, run).status == off);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // Whatever a customization point throws ends in a documented outcome, for its run or call alone.
 #include "engine/support.hpp"
 #include "pawl/forwarding_store.hpp"
+#include "printing.hpp"
 
 #include <stdexcept>
 
@@ -151,15 +152,15 @@ struct odd_world : world {
     {
         on_encode = on_decode = nullptr;
         const auto run = trigger(green, "healthy");
-        BOOST_TEST((stored(run).state == pawl::run_state::completed));
+        BOOST_TEST(stored(run).state == pawl::run_state::completed);
     }
 };
 
 void expect_paused(odd_world& w, pawl::run_id run)
 {
     const auto left = w.stored(run);
-    BOOST_TEST((left.state == pawl::run_state::paused));
-    BOOST_TEST((left.pause == pawl::pause_kind::by_error));
+    BOOST_TEST(left.state == pawl::run_state::paused);
+    BOOST_TEST(left.pause == pawl::pause_kind::by_error);
     BOOST_TEST(!left.last_error.empty());
     BOOST_TEST(!left.reason.empty());
     const auto with_error = w.wait_for(w.client->async_list({.has_error = true}));
@@ -172,7 +173,7 @@ void expect_deleted(odd_world& w, pawl::run_id run)
     w.settle();
     w.advance(1min);
     const auto left = w.stored(run);
-    BOOST_TEST((left.state == pawl::run_state::data_deleted));
+    BOOST_TEST(left.state == pawl::run_state::data_deleted);
     BOOST_TEST(left.object.find('x') == std::string::npos);
 }
 
@@ -186,9 +187,9 @@ void encode_of_a_call(odd_world& w, const thrower& t)
     auto& c = w.begin();
     const auto run = w.trigger(yellow);
     on_encode = t.raise;
-    BOOST_TEST((w.error_of(c.async_trigger("b", odd{})) == pawl::errc::encode_failed));
-    BOOST_TEST((w.error_of(c.async_call(run, "take", odd{})) == pawl::errc::encode_failed));
-    BOOST_TEST((w.error_of(c.async_send(run, "take", odd{})) == pawl::errc::encode_failed));
+    BOOST_TEST(w.error_of(c.async_trigger("b", odd{})) == pawl::errc::encode_failed);
+    BOOST_TEST(w.error_of(c.async_call(run, "take", odd{})) == pawl::errc::encode_failed);
+    BOOST_TEST(w.error_of(c.async_send(run, "take", odd{})) == pawl::errc::encode_failed);
 }
 
 void decode_of_an_answer(odd_world& w, const thrower& t)
@@ -196,11 +197,11 @@ void decode_of_an_answer(odd_world& w, const thrower& t)
     auto& c = w.begin();
     const auto run = w.trigger(green);
     on_decode = t.raise;
-    BOOST_TEST((w.error_of(c.async_find(run)) == pawl::errc::decode_failed));
-    BOOST_TEST((w.error_of(c.async_find_latest("a")) == pawl::errc::decode_failed));
-    BOOST_TEST((w.error_of(c.async_await(run, {off})) == pawl::errc::decode_failed));
-    BOOST_TEST((w.error_of(c.async_await(run, {red})) == pawl::errc::decode_failed));
-    BOOST_TEST((w.error_of(c.async_await_finished(run)) == pawl::errc::decode_failed));
+    BOOST_TEST(w.error_of(c.async_find(run)) == pawl::errc::decode_failed);
+    BOOST_TEST(w.error_of(c.async_find_latest("a")) == pawl::errc::decode_failed);
+    BOOST_TEST(w.error_of(c.async_await(run, {off})) == pawl::errc::decode_failed);
+    BOOST_TEST(w.error_of(c.async_await(run, {red})) == pawl::errc::decode_failed);
+    BOOST_TEST(w.error_of(c.async_await_finished(run)) == pawl::errc::decode_failed);
     const auto page = w.wait_for(c.async_list({}));
     BOOST_REQUIRE(page.runs.size() == 1u);
     BOOST_TEST(!page.runs.front().decode_error.empty());
@@ -250,7 +251,7 @@ void a_timer_function(odd_world& w, const thrower& t)
     b.start<broken>();
     auto& c = w.begin(std::move(b));
     const auto refused = w.error_of(c.async_trigger("b", odd{}, {.start = broken}));
-    BOOST_TEST((refused == pawl::errc::invalid_argument));
+    BOOST_TEST(refused == pawl::errc::invalid_argument);
     expect_paused(w, w.trigger(red));
 }
 
@@ -299,7 +300,7 @@ void an_upgrade(odd_world& w, const thrower& t)
         return bytes;
     });
     auto& c = w.begin(std::move(b));
-    BOOST_TEST((w.error_of(c.async_find(run)) == pawl::errc::decode_failed));
+    BOOST_TEST(w.error_of(c.async_find(run)) == pawl::errc::decode_failed);
     const auto page = w.wait_for(c.async_list({}));
     BOOST_TEST(!page.runs.front().decode_error.empty());
 }
@@ -327,7 +328,7 @@ void an_observer(odd_world& w, const thrower& t)
     auto& c = w.begin();
     const auto run = w.trigger(yellow);
     w.wait_for(c.async_call(run, "take", odd{}));
-    BOOST_TEST((w.stored(run).state == pawl::run_state::completed));
+    BOOST_TEST(w.stored(run).state == pawl::run_state::completed);
     BOOST_TEST(std::ranges::count_if(w.log, [](const std::string& line) {
                    return line.find("the observer threw") != std::string::npos;
                }) >= 1);
@@ -342,7 +343,7 @@ void a_hook(odd_world& w, const thrower& t)
     });
     w.begin(std::move(b));
     const auto run = w.trigger(green);
-    BOOST_TEST((w.stored(run).state == pawl::run_state::completed));
+    BOOST_TEST(w.stored(run).state == pawl::run_state::completed);
 }
 
 /// Throws anything from every function that it is asked by.

@@ -1,6 +1,7 @@
 // Timeouts belong to one visit of one run: they fire on time, interrupt a running step, fall away
 // when the run leaves, and each does only its own work.
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(timeouts)
 
@@ -45,10 +46,10 @@ BOOST_AUTO_TEST_CASE(fires_once_at_its_time_and_changes_the_object)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     w.advance(1h - 1us);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(1us);
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_TEST(end.object.trail.size() == 1u);
 }
 
@@ -67,7 +68,7 @@ BOOST_AUTO_TEST_CASE(fires_after_a_restart_that_slept_over_it)
     w.clock->advance(5h);
     client = w.start(definition());
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_passed_time_fires_at_once_and_none_never)
@@ -85,9 +86,9 @@ BOOST_AUTO_TEST_CASE(a_passed_time_fires_at_once_and_none_never)
     auto client = w.start(std::move(b).build());
     const auto never = trigger(w, client, lamp{.value = 0}, "never");
     const auto past = trigger(w, client, lamp{.value = 1}, "past");
-    BOOST_TEST((w.state_of(client, past).status == off));
+    BOOST_TEST(w.state_of(client, past).status == off);
     w.advance(1000h);
-    BOOST_TEST((w.state_of(client, never).status == red));
+    BOOST_TEST(w.state_of(client, never).status == red);
     BOOST_TEST(!w.state_of(client, never).wake_at.has_value());
 }
 
@@ -105,13 +106,13 @@ BOOST_AUTO_TEST_CASE(several_of_one_status_are_independent)
     const auto run = trigger(w, client);
     w.advance(1h);
     auto now = w.state_of(client, run);
-    BOOST_TEST((now.status == red));
+    BOOST_TEST(now.status == red);
     BOOST_TEST(now.object.trail.size() == 1u);
     w.advance(59min);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(1min);
     now = w.state_of(client, run);
-    BOOST_TEST((now.status == off));
+    BOOST_TEST(now.status == off);
     BOOST_TEST(now.object.trail.size() == 2u);
 }
 
@@ -148,11 +149,11 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_an_earlier_visit_does_not_fire_in_a_later_one
     w.advance(50min);
     w.wait_for(client.async_call(run, "forward", 1, {}, asio::use_awaitable));
     w.advance(30min); // back in red, 80 minutes after the start
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(59min);
-    BOOST_TEST((w.state_of(client, run).status == red));
+    BOOST_TEST(w.state_of(client, run).status == red);
     w.advance(1min);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_timeout_of_a_former_run_does_not_touch_the_next_one)
@@ -167,10 +168,10 @@ BOOST_AUTO_TEST_CASE(a_timeout_of_a_former_run_does_not_touch_the_next_one)
     w.wait_for(client.async_cancel(first, "replaced", asio::use_awaitable));
     const auto second = trigger(w, client);
     w.advance(30min);
-    BOOST_TEST((w.state_of(client, second).status == red));
-    BOOST_TEST((w.state_of(client, first).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, second).status == red);
+    BOOST_TEST(w.state_of(client, first).state == pawl::run_state::cancelled);
     w.advance(30min);
-    BOOST_TEST((w.state_of(client, second).status == off));
+    BOOST_TEST(w.state_of(client, second).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_interrupts_the_step_that_is_running)
@@ -186,9 +187,9 @@ BOOST_AUTO_TEST_CASE(a_deadline_interrupts_the_step_that_is_running)
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client);
     w.advance(1h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     w.advance(24h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_repeating_step_does_not_move_the_deadline)
@@ -206,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_repeating_step_does_not_move_the_deadline)
     for (int i = 0; i < 6; ++i)
         w.advance(10min);
     const auto end = w.state_of(client, run);
-    BOOST_TEST((end.status == off));
+    BOOST_TEST(end.status == off);
     BOOST_TEST((end.updated_at - end.created_at == 1h));
     BOOST_TEST(end.object.value == 6);
 }
@@ -225,11 +226,11 @@ BOOST_AUTO_TEST_CASE(a_failing_handler_is_retried_and_then_pauses_the_run)
     w.advance(1h);
     auto now = w.state_of(client, run);
     BOOST_TEST(now.last_error == "no power");
-    BOOST_TEST((now.state == pawl::run_state::running));
+    BOOST_TEST(now.state == pawl::run_state::running);
     w.advance(1min);
     w.advance(1min);
     now = w.state_of(client, run);
-    BOOST_TEST((now.state == pawl::run_state::paused));
+    BOOST_TEST(now.state == pawl::run_state::paused);
     BOOST_TEST(now.reason == "no power");
 }
 
@@ -264,10 +265,10 @@ BOOST_AUTO_TEST_CASE(a_paused_run_keeps_its_deadline_for_the_resume)
     const auto run = trigger(w, client);
     w.wait_for(client.async_pause(run, "hold on", asio::use_awaitable));
     w.advance(2h);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::paused));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::paused);
     w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_failing_handler_does_not_start_the_step_that_it_interrupted)

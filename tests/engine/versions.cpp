@@ -2,6 +2,7 @@
 // and what a start says of it before it does it.
 #include "engine/support.hpp"
 #include "pawl/forwarding_store.hpp"
+#include "printing.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -131,9 +132,9 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_fails_is_told_and_leaves_the_run_as_it_was)
     w.settle();
     const auto outcome = w.wait_for(w.store->outcome(run, settled.sequence));
     BOOST_REQUIRE(outcome.has_value());
-    BOOST_TEST((outcome->outcome == pawl::message_outcome::failed));
+    BOOST_TEST(outcome->outcome == pawl::message_outcome::failed);
     BOOST_TEST(outcome->detail.find("no such lamp") != std::string::npos);
-    BOOST_TEST((w.error_of(client.async_find(run)) == pawl::errc::decode_failed));
+    BOOST_TEST(w.error_of(client.async_find(run)) == pawl::errc::decode_failed);
     // In a listing it hides no other run.
     w.advance(1s);
     w.wait_for(client.async_trigger("new", lamp{5, {}}));
@@ -183,14 +184,14 @@ BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
     }
     auto client = w.start(definition(true));
     BOOST_TEST(contains(w.log, "3 in status 2 of \"lamps\""));
-    BOOST_TEST((w.state_of(client, runs[0]).status == broken));
+    BOOST_TEST(w.state_of(client, runs[0]).status == broken);
     const auto moved = w.wait_for(client.async_history(runs[0])).back();
-    BOOST_TEST((moved.kind == pawl::event_kind::moved));
+    BOOST_TEST(moved.kind == pawl::event_kind::moved);
     BOOST_TEST(moved.from == static_cast<int>(yellow));
     w.wait_for(client.async_call(runs[0], "go on", 0));
-    BOOST_TEST((w.state_of(client, runs[0]).status == green));
+    BOOST_TEST(w.state_of(client, runs[0]).status == green);
     w.advance(1h); // armed as if they had just entered it
-    BOOST_TEST((w.state_of(client, runs[1]).status == green));
+    BOOST_TEST(w.state_of(client, runs[1]).status == green);
 }
 
 BOOST_AUTO_TEST_CASE(a_paused_run_of_a_retired_status_stays_paused_in_its_successor)
@@ -211,13 +212,13 @@ BOOST_AUTO_TEST_CASE(a_paused_run_of_a_retired_status_stays_paused_in_its_succes
     n.replace_status<broken>(static_cast<int>(yellow));
     auto after = w.start(std::move(n).build());
     const auto held = w.state_of(after, run);
-    BOOST_TEST((held.status == broken));
-    BOOST_TEST((held.state == pawl::run_state::paused));
+    BOOST_TEST(held.status == broken);
+    BOOST_TEST(held.state == pawl::run_state::paused);
     BOOST_TEST(held.reason == "hold on");
     BOOST_TEST(held.requested_by == "ada");
     w.wait_for(after.async_resume(run));
     w.settle();
-    BOOST_TEST((w.state_of(after, run).status == green));
+    BOOST_TEST(w.state_of(after, run).status == green);
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_cannot_be_moved_is_told_and_hinders_no_other)
@@ -238,9 +239,9 @@ BOOST_AUTO_TEST_CASE(a_run_that_cannot_be_moved_is_told_and_hinders_no_other)
     b.upgrade(1, rename_watts).upgrade(2, rename_number);
     b.replace_status<broken>(static_cast<int>(yellow));
     auto client = w.start(std::move(b).build());
-    BOOST_TEST((w.state_of(client, runs[0]).status == broken));
-    BOOST_TEST((w.state_of(client, runs[1]).status == yellow));
-    BOOST_TEST((w.state_of(client, runs[2]).status == broken));
+    BOOST_TEST(w.state_of(client, runs[0]).status == broken);
+    BOOST_TEST(w.state_of(client, runs[1]).status == yellow);
+    BOOST_TEST(w.state_of(client, runs[2]).status == broken);
     BOOST_TEST(contains(w.log, "no such hour"));
 }
 
@@ -255,8 +256,8 @@ BOOST_AUTO_TEST_CASE(a_retired_status_may_end_its_runs)
     b.replace_status<off>(static_cast<int>(yellow));
     auto client = w.start(std::move(b).build());
     const auto now = w.wait_for(client.async_await_finished(run));
-    BOOST_TEST((now.status == off));
-    BOOST_TEST((now.state == pawl::run_state::completed));
+    BOOST_TEST(now.status == off);
+    BOOST_TEST(now.state == pawl::run_state::completed);
     w.wait_for(client.async_trigger("0", lamp{})); // the foreign id is free again
 }
 

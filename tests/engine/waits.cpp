@@ -2,6 +2,7 @@
 // can be cancelled without touching the run; the store is asked only for what is not known here.
 // Triggers: one unfinished run per foreign id, by index.
 #include "engine/faulty_store.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 
@@ -86,7 +87,7 @@ BOOST_AUTO_TEST_CASE(a_status_that_is_reached_already_completes_at_once)
     w.settle();
     BOOST_REQUIRE(seen.code.has_value());
     BOOST_TEST(!*seen.code);
-    BOOST_TEST((seen.state.status == yellow));
+    BOOST_TEST(seen.state.status == yellow);
 }
 
 BOOST_AUTO_TEST_CASE(completes_with_the_commit_that_brings_it_there)
@@ -106,7 +107,7 @@ BOOST_AUTO_TEST_CASE(completes_with_the_commit_that_brings_it_there)
     for (const auto* each : {&end, &any, &finished}) {
         BOOST_REQUIRE(each->code.has_value());
         BOOST_TEST(!*each->code);
-        BOOST_TEST((each->state.status == off));
+        BOOST_TEST(each->state.status == off);
     }
 }
 
@@ -126,8 +127,8 @@ BOOST_AUTO_TEST_CASE(an_end_elsewhere_is_told_apart)
     w.settle();
     for (const auto* each : {&before, &after}) {
         BOOST_REQUIRE(each->code.has_value());
-        BOOST_TEST((*each->code == pawl::errc::finished_in_other_status));
-        BOOST_TEST((each->state.state == pawl::run_state::cancelled));
+        BOOST_TEST(*each->code == pawl::errc::finished_in_other_status);
+        BOOST_TEST(each->state.state == pawl::run_state::cancelled);
     }
 }
 
@@ -165,10 +166,10 @@ BOOST_AUTO_TEST_CASE(can_be_cancelled_before_and_while_it_waits)
             stop.emit(type);
             w.settle();
             BOOST_REQUIRE(seen.code.has_value());
-            BOOST_TEST((*seen.code == asio::error::operation_aborted));
+            BOOST_TEST(*seen.code == asio::error::operation_aborted);
         }
     w.advance(1h);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_run_in_memory_answers_without_the_store)
@@ -218,7 +219,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_begins_while_the_last_commit_is_handed_back_end
         BOOST_REQUIRE(each.code.has_value());
     BOOST_TEST(!*seen[0].code);
     BOOST_TEST(!*seen[1].code);
-    BOOST_TEST((*seen[2].code == pawl::errc::finished_in_other_status));
+    BOOST_TEST(*seen[2].code == pawl::errc::finished_in_other_status);
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_for_a_run_whose_commit_fails_asks_the_store)
@@ -250,7 +251,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_run_is_an_error)
     outcome seen;
     client.async_await(unknown, {off}, seen.handler());
     w.settle();
-    BOOST_TEST((*seen.code == pawl::errc::not_found));
+    BOOST_TEST(*seen.code == pawl::errc::not_found);
     BOOST_TEST(!w.wait_for(client.async_find(unknown, asio::use_awaitable)).has_value());
 }
 
@@ -269,9 +270,9 @@ BOOST_AUTO_TEST_CASE(a_foreign_id_has_one_unfinished_run)
     BOOST_TEST(accepted == 1);
     BOOST_TEST(refused == 99);
     w.advance(1h);
-    BOOST_TEST((w.error_of(client.async_trigger(
-                    "same", lamp{}, {.id_reuse = pawl::id_reuse_policy::reject_duplicate},
-                    asio::use_awaitable)) == pawl::errc::already_ran));
+    BOOST_TEST(w.error_of(client.async_trigger(
+                   "same", lamp{}, {.id_reuse = pawl::id_reuse_policy::reject_duplicate},
+                   asio::use_awaitable)) == pawl::errc::already_ran);
     w.wait_for(client.async_trigger("same", lamp{}, {}, asio::use_awaitable));
 }
 
@@ -300,12 +301,12 @@ BOOST_AUTO_TEST_CASE(bad_arguments_are_refused)
         return w.error_of(client.async_trigger(std::move(foreign_id), object, std::move(options),
                                                asio::use_awaitable));
     };
-    BOOST_TEST((refused("", {}, {}) == pawl::errc::invalid_argument));
-    BOOST_TEST((refused(std::string(1025, 'x'), {}, {}) == pawl::errc::invalid_argument));
-    BOOST_TEST((refused("a", {}, {.start = off}) == pawl::errc::invalid_status));
-    BOOST_TEST((refused("a", {}, {.start = broken}) == pawl::errc::invalid_status));
-    BOOST_TEST((refused("a", {.trail = {std::string(200, 'x')}}, {}) == pawl::errc::too_large));
-    BOOST_TEST((refused("a", {.trail = {"\xff"}}, {}) == pawl::errc::encode_failed));
+    BOOST_TEST(refused("", {}, {}) == pawl::errc::invalid_argument);
+    BOOST_TEST(refused(std::string(1025, 'x'), {}, {}) == pawl::errc::invalid_argument);
+    BOOST_TEST(refused("a", {}, {.start = off}) == pawl::errc::invalid_status);
+    BOOST_TEST(refused("a", {}, {.start = broken}) == pawl::errc::invalid_status);
+    BOOST_TEST(refused("a", {.trail = {std::string(200, 'x')}}, {}) == pawl::errc::too_large);
+    BOOST_TEST(refused("a", {.trail = {"\xff"}}, {}) == pawl::errc::encode_failed);
     BOOST_TEST(!refused("a", {}, {.start = yellow}));
     for (const std::size_t limit : {0u, 1001u})
         BOOST_TEST(

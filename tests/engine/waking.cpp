@@ -5,6 +5,7 @@
 #include "engine/run/scan_positions.hpp"
 #include "engine/run/wake_list.hpp"
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
@@ -168,15 +169,15 @@ BOOST_AUTO_TEST_CASE(a_run_that_fails_again_and_again_delays_only_itself)
     store->inbox_calls = 0;
     for (int i = 0; i < 60; ++i)
         w.advance(1s);
-    BOOST_TEST((w.state_of(client, near).status == off));
-    BOOST_TEST((w.state_of(client, far).status == off));
+    BOOST_TEST(w.state_of(client, near).status == off);
+    BOOST_TEST(w.state_of(client, far).status == off);
     for (int i = 0; i < 60; ++i)
         w.advance(1min);
     BOOST_TEST(store->inbox_calls > 10);
     BOOST_TEST(store->inbox_calls < 40); // later each time, every five minutes in the end
     store->inboxes.clear();
     w.advance(5min);
-    BOOST_TEST((w.state_of(client, poison).status == off));
+    BOOST_TEST(w.state_of(client, poison).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(runs_that_cannot_be_read_as_due_are_passed_over_and_reported_once)
@@ -206,7 +207,7 @@ BOOST_AUTO_TEST_CASE(runs_that_cannot_be_read_as_due_are_passed_over_and_reporte
     w.stop();
     client = w.start(waiting(w).build());
     w.settle();
-    BOOST_TEST((w.state_of(client, runs[5]).status == off));
+    BOOST_TEST(w.state_of(client, runs[5]).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_step_that_skips_where_nothing_else_moves_its_run_is_paused)
@@ -228,18 +229,18 @@ BOOST_AUTO_TEST_CASE(a_step_that_skips_where_nothing_else_moves_its_run_is_pause
     auto client = w.start(std::move(b).build());
     const auto run = trigger(w, client, "a", red);
     const auto paused = w.state_of(client, run);
-    BOOST_TEST((paused.state == pawl::run_state::paused));
+    BOOST_TEST(paused.state == pawl::run_state::paused);
     BOOST_TEST(paused.reason.find("skip()") != std::string::npos);
     BOOST_TEST(paused.object.value == 0);
     w.advance(24h);
     BOOST_TEST(calls == 1);
     w.wait_for(client.async_resume(run, {}, asio::use_awaitable));
     w.settle();
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
     const auto other = trigger(w, client, "b", yellow);
-    BOOST_TEST((w.state_of(client, other).state == pawl::run_state::running));
+    BOOST_TEST(w.state_of(client, other).state == pawl::run_state::running);
     w.advance(1min);
-    BOOST_TEST((w.state_of(client, other).status == off));
+    BOOST_TEST(w.state_of(client, other).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_poll_of_a_shared_store_does_not_read_what_is_at_work)
@@ -289,7 +290,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_whose_shard_was_lost_and_taken_again_meanwhil
     for (int i = 0; i < 60; ++i)
         w.advance(1s);
     BOOST_TEST(calls == 2);
-    BOOST_TEST((w.state_of(client, run).status == off));
+    BOOST_TEST(w.state_of(client, run).status == off);
 }
 
 BOOST_AUTO_TEST_CASE(a_command_of_another_engines_client_interrupts_a_step)
@@ -305,7 +306,7 @@ BOOST_AUTO_TEST_CASE(a_command_of_another_engines_client_interrupts_a_step)
     w.advance(1s);
     BOOST_REQUIRE(told.has_value());
     BOOST_TEST(!*told);
-    BOOST_TEST((w.state_of(client, run).state == pawl::run_state::cancelled));
+    BOOST_TEST(w.state_of(client, run).state == pawl::run_state::cancelled);
 }
 
 BOOST_AUTO_TEST_CASE(a_log_is_read_only_while_somebody_waits_for_it)
@@ -362,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_trigger_whose_thread_is_late_begins_no_run_as_it_was)
     engine.async_stop(1s, asio::use_future).get();
     pool.join();
     BOOST_TEST(charged == 0);
-    BOOST_TEST((store->try_find(run)->state == pawl::run_state::cancelled));
+    BOOST_TEST(store->try_find(run)->state == pawl::run_state::cancelled);
 }
 
 BOOST_AUTO_TEST_CASE(the_wake_list_keeps_the_earliest_and_says_what_it_leaves_out)

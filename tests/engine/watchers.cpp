@@ -2,6 +2,7 @@
 #include "engine/waits/watchers.hpp"
 
 #include "engine/support.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(watching)
 
@@ -48,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_fails_before_it_is_added_completes_then)
     io.restart();
     io.poll();
     BOOST_TEST(end.times == 1);
-    BOOST_TEST((end.code == asio::error::operation_aborted));
+    BOOST_TEST(end.code == asio::error::operation_aborted);
     BOOST_TEST(all->find(run_number(1)).empty());
 }
 
@@ -89,7 +90,7 @@ BOOST_AUTO_TEST_CASE(another_workflows_run_is_one_that_is_not_there)
     run.workflow = "invoices";
     BOOST_TEST(waiting.offer_record(run));
     io.poll();
-    BOOST_TEST((told == pawl::errc::not_found));
+    BOOST_TEST(told == pawl::errc::not_found);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // What an observer is told, and when: nothing before it is committed.
 #include "pawl/observer.hpp"
 #include "engine/faulty_store.hpp"
+#include "printing.hpp"
 
 BOOST_AUTO_TEST_SUITE(observers)
 
@@ -134,7 +135,7 @@ BOOST_AUTO_TEST_CASE(a_commit_is_told_only_when_it_was_accepted)
     watched<faulty_world> w;
     auto client = w.start(lamps_with_all().build());
     w.faults->next_applies = {fault::refused};
-    BOOST_TEST((w.error_of(client.async_trigger("a", lamp{})) == pawl::errc::store_unavailable));
+    BOOST_TEST(w.error_of(client.async_trigger("a", lamp{})) == pawl::errc::store_unavailable);
     BOOST_TEST(w.seen->commits.empty());
     BOOST_TEST(w.seen->failed_batches == 1u);
     w.wait_for(client.async_trigger("a", lamp{}));

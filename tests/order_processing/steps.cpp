@@ -2,6 +2,7 @@
 // away: for each, where the order ends and what was asked of the services.
 #include "orders.hpp"
 #include "pawl/testing/harness.hpp"
+#include "printing.hpp"
 #include "workflow.hpp"
 
 #include <boost/asio/redirect_error.hpp>
@@ -233,7 +234,7 @@ BOOST_AUTO_TEST_CASE(an_order_that_captured_another_amount_pauses)
         s.orders.run_until_idle();
         const auto found = s.orders.find(run);
         BOOST_TEST((found.status == OrderStatus::PaymentProcessing));
-        BOOST_TEST((found.state == pawl::run_state::paused));
+        BOOST_TEST(found.state == pawl::run_state::paused);
     }
 }
 

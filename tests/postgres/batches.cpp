@@ -1,5 +1,6 @@
 // Which changes of a batch are decided together, and batches that are too large for one statement.
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 #include "stores/common/change_size.hpp"
 #include "stores/postgres/batch.hpp"
@@ -113,8 +114,8 @@ BOOST_AUTO_TEST_CASE(large_batches_are_cut)
     const auto results = finish(store->apply(large));
     BOOST_REQUIRE(results.size() == large.size());
     for (std::size_t i = 0; i + 1 < results.size(); ++i)
-        BOOST_TEST((results[i].status == apply_status::accepted));
-    BOOST_TEST((results.back().status == apply_status::conflict));
+        BOOST_TEST(results[i].status == apply_status::accepted);
+    BOOST_TEST(results.back().status == apply_status::conflict);
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
@@ -144,9 +145,9 @@ BOOST_AUTO_TEST_CASE(each_start_of_a_storm_on_one_key_is_answered)
     }
     const auto results = finish(store->apply(batch));
     BOOST_REQUIRE(results.size() == batch.size());
-    BOOST_TEST((results.front().status == apply_status::accepted));
+    BOOST_TEST(results.front().status == apply_status::accepted);
     for (std::size_t i = 1; i < results.size(); ++i)
-        BOOST_TEST((results[i].status == apply_status::duplicate));
+        BOOST_TEST(results[i].status == apply_status::duplicate);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

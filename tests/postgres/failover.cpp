@@ -1,6 +1,7 @@
 // A primary with two standbys that fails under two engines, and one of the standbys takes over.
 // PAWL_FAILOVER_ROUNDS says how often each case is run; once by default.
 #include "postgres/cluster.hpp"
+#include "printing.hpp"
 
 #include <cstdlib>
 
@@ -114,7 +115,7 @@ void check_all_end(cluster& all, member& by, const accepted_runs& runs)
     for (const auto& [id, run] : runs) {
         const auto last = end_of(by, run);
         BOOST_TEST_REQUIRE(last.has_value(), id);
-        BOOST_TEST((last->state == pawl::run_state::completed), id);
+        BOOST_TEST(last->state == pawl::run_state::completed, id);
         all.check_history(by, run);
     }
     all.wait_until([&] {

@@ -1,6 +1,7 @@
 // Runs that are looked up at the same time: each caller gets its own, whoever else asks.
 #include "pawl/error.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -40,7 +41,7 @@ std::vector<pawl::record> stored_runs(pawl::record_store& store)
         batch.emplace_back(store_as(runs.back()));
     }
     for (const auto& result : finish(store.apply(batch)))
-        BOOST_REQUIRE((result.status == pawl::apply_status::accepted));
+        BOOST_TEST_REQUIRE(result.status == pawl::apply_status::accepted);
     return runs;
 }
 

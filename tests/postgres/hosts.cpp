@@ -2,6 +2,7 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 #include "stores/postgres/target.hpp"
 
@@ -89,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_silent_or_refusing_host_is_passed_over)
     const auto store =
         pawl::open_postgres(backend(), uri, {.schema = fresh_schema(), .connect_timeout = 1s});
     auto run = make_run(1, "order-1");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
     // Each later session is opened at the host that served.
     BOOST_TEST(silent.connections() == 1);
@@ -109,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_host_that_falls_silent_is_left)
     first.hold();
     BOOST_TEST((finish(store->find(run.id)) == run));
     ++run.version;
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
     BOOST_TEST(second.connections() == 2);
 }
@@ -128,7 +129,7 @@ BOOST_AUTO_TEST_CASE(no_session_stays_behind_at_a_host_that_others_left)
     ++run.version;
     BOOST_CHECK_THROW(apply_one(*store, store_as(run)), pawl::error);
     first.refuse();
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST(second.connections() == 1);
     BOOST_TEST((finish(store->find(run.id)) == run));
     BOOST_TEST(second.connections() == 2);
@@ -142,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_takes_no_writes_is_passed_over)
                     server().folder(), standby.port(), server().port());
     const auto store = pawl::open_postgres(backend(), uri, {.schema = fresh_schema()});
     const auto run = make_run(1, "order-1");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
     BOOST_CHECK_EXCEPTION(pawl::open_postgres(backend(), standby.uri()), pawl::error,
                           fails_with(errc::store_read_only, {"read-only"}));
@@ -171,7 +172,7 @@ BOOST_AUTO_TEST_CASE(a_read_only_server_is_opened_only_when_asked_for)
                           fails_with(errc::store_read_only, {"read-only transaction"}));
     // The session that was refused is not kept.
     ask("ALTER ROLE " + schema + " RESET default_transaction_read_only");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_becomes_read_only_is_used_again_afterwards)
@@ -194,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_becomes_read_only_is_used_again_afterwards)
         writing.ask("ALTER SYSTEM RESET default_transaction_read_only");
     }
     wait_for_setting("default_transaction_read_only", "off");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 

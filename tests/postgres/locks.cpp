@@ -1,5 +1,6 @@
 // Rows that another session has locked: the changes that need them wait, and nobody else does.
 #include "postgres/cluster.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 BOOST_AUTO_TEST_SUITE(postgres_locks)
@@ -110,19 +111,19 @@ BOOST_AUTO_TEST_CASE(changes_of_other_shards_go_on_beside_a_locked_one)
     const auto free = start_in(2, 2);
     const auto first = apply_apart(*store, {hindered, free});
     BOOST_TEST(first.waiting == std::vector<std::size_t>{0}, boost::test_tools::per_element());
-    BOOST_TEST((first.results.at(1).status == apply_status::accepted));
+    BOOST_TEST(first.results.at(1).status == apply_status::accepted);
 
     // What comes later stands behind it in its shard, and goes on in the others.
     const auto second = apply_apart(*store, {next_of(free), next_of(hindered), start_in(3, 3)});
     BOOST_TEST(second.waiting == std::vector<std::size_t>{1}, boost::test_tools::per_element());
-    BOOST_TEST((second.results.at(0).status == apply_status::accepted));
-    BOOST_TEST((second.results.at(2).status == apply_status::accepted));
+    BOOST_TEST(second.results.at(0).status == apply_status::accepted);
+    BOOST_TEST(second.results.at(2).status == apply_status::accepted);
 
     auto first_rest = begin(collect(first.pending));
     auto second_rest = begin(collect(second.pending));
     lock.release();
-    BOOST_TEST((get(first_rest).at(0).result.status == apply_status::accepted));
-    BOOST_TEST((get(second_rest).at(1).result.status == apply_status::accepted));
+    BOOST_TEST(get(first_rest).at(0).result.status == apply_status::accepted);
+    BOOST_TEST(get(second_rest).at(1).result.status == apply_status::accepted);
     BOOST_TEST(finish(store->history(hindered.next.id, 0, 10)).size() == 2u);
     BOOST_TEST(!apply_apart(*store, {next_of(next_of(hindered))}).pending);
 }
@@ -137,16 +138,16 @@ BOOST_AUTO_TEST_CASE(changes_of_a_locked_shard_fail_alone)
     auto lock = lock_shard(schema, 1);
     const auto hindered = start_in(1, 1);
     const auto batch = apply_apart(*store, {hindered, start_in(2, 2)});
-    BOOST_TEST((batch.results.at(1).status == apply_status::accepted));
+    BOOST_TEST(batch.results.at(1).status == apply_status::accepted);
     auto rest = begin(collect(batch.pending));
     const auto failure = get(rest).at(0).failure;
     BOOST_REQUIRE(failure);
     BOOST_TEST(text_of(failure).find("lock timeout") != std::string::npos, text_of(failure));
     BOOST_TEST(log.count("shard 1") == 1u);
-    BOOST_TEST((apply_one(*store, start_in(3, 3)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, start_in(3, 3)).status == apply_status::accepted);
     lock.release();
     BOOST_TEST(!finish(store->find(hindered.next.id)));
-    BOOST_TEST((apply_one(*store, hindered).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, hindered).status == apply_status::accepted);
 }
 
 BOOST_AUTO_TEST_CASE(each_kind_of_change_waits_for_its_shard)
@@ -176,13 +177,13 @@ BOOST_AUTO_TEST_CASE(each_kind_of_change_waits_for_its_shard)
                                            });
     BOOST_TEST(batch.waiting == (std::vector<std::size_t>{0, 1, 3}),
                boost::test_tools::per_element());
-    BOOST_TEST((batch.results.at(2).status == apply_status::accepted));
-    BOOST_TEST((batch.results.at(4).status == apply_status::accepted));
-    BOOST_TEST((batch.results.at(5).status == apply_status::not_found));
+    BOOST_TEST(batch.results.at(2).status == apply_status::accepted);
+    BOOST_TEST(batch.results.at(4).status == apply_status::accepted);
+    BOOST_TEST(batch.results.at(5).status == apply_status::not_found);
     auto rest = begin(collect(batch.pending));
     lock.release();
     for (const auto& [index, each] : get(rest))
-        BOOST_TEST((each.result.status == apply_status::accepted), index);
+        BOOST_TEST(each.result.status == apply_status::accepted, index);
     BOOST_TEST(!finish(store->find(ended.next.id)));
     BOOST_TEST(finish(store->inbox(open.next.id, 0, 10)).size() == 1u);
     BOOST_TEST(finish(store->cursor("hooks", 1)) == 5u);
@@ -223,7 +224,7 @@ BOOST_AUTO_TEST_CASE(changes_go_on_beside_a_locked_topic)
     auto later_rest = begin(collect(later.pending));
     lock.release();
     BOOST_TEST(get(rest).size() == 2u);
-    BOOST_TEST((get(later_rest).at(0).result.status == apply_status::accepted));
+    BOOST_TEST(get(later_rest).at(0).result.status == apply_status::accepted);
     BOOST_TEST(finish(store->topic_end("news")) == 2u);
 }
 
@@ -235,12 +236,12 @@ BOOST_AUTO_TEST_CASE(a_transaction_that_waits_keeps_no_other_waiting)
     const std::vector<pawl::change> all{start_in(1, 1), start_in(2, 2)};
     auto waits = begin(store->apply(all));
     const auto other = start_in(2, 3);
-    BOOST_TEST((apply_one(*store, other).status == apply_status::accepted));
-    BOOST_TEST((apply_one(*store, next_of(other)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, other).status == apply_status::accepted);
+    BOOST_TEST(apply_one(*store, next_of(other)).status == apply_status::accepted);
     BOOST_TEST(!finish(store->find(std::get<pawl::transition>(all[1]).next.id)));
     lock.release();
     for (const auto& each : get(waits))
-        BOOST_TEST((each.status == apply_status::accepted));
+        BOOST_TEST(each.status == apply_status::accepted);
 }
 
 BOOST_AUTO_TEST_CASE(one_change_that_is_refused_fails_alone_behind_a_lock)

@@ -2,6 +2,7 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -52,7 +53,7 @@ BOOST_AUTO_TEST_CASE(sessions_that_ended_while_idle_are_made_anew)
         BOOST_TEST((finish(store->find(run.id)) == run));
         terminate_sessions();
         ++run.version;
-        BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+        BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
         terminate_sessions();
         BOOST_TEST((finish(store->find(run.id)) == run));
     }
@@ -66,7 +67,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_crashed_and_came_back_has_all_that_was_accept
     server().restart_at_once();
     BOOST_TEST((finish(store->find(run.id)) == run));
     ++run.version;
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST(finish(store->history(run.id, 0, 10)).size() == 2u);
 
     server().stop_at_once();
@@ -76,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_crashed_and_came_back_has_all_that_was_accept
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, unavailable);
     BOOST_CHECK_EXCEPTION(finish(store->claim({0}, "me", 1h)), pawl::error, unavailable);
     server().start();
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
@@ -93,14 +94,14 @@ BOOST_AUTO_TEST_CASE(a_batch_whose_request_or_answer_was_lost_is_not_guessed)
     between.lose_request("pawl_apply");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, lost);
     BOOST_TEST((finish(store->find(run.id)) == stored));
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
 
     // Now it is stored, which its sender can only learn by reading.
     ++run.version;
     between.lose_answer("pawl_apply");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error, lost);
     BOOST_TEST((finish(store->find(run.id)) == run));
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::conflict));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::conflict);
 }
 
 BOOST_AUTO_TEST_CASE(a_read_whose_request_or_answer_was_lost_is_repeated)
@@ -132,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_schema_that_was_restored_is_read_again)
         make_again(4);
         if (ends_sessions)
             terminate_sessions();
-        BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+        BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
         BOOST_TEST((finish(store->find(run.id)) == run));
         BOOST_TEST(ask("SELECT count(*) FROM " + schema + ".runs_readable") == "1");
     }
@@ -183,7 +184,7 @@ BOOST_AUTO_TEST_CASE(what_is_worked_around_is_in_the_log)
         ".times') = 1 THEN RAISE EXCEPTION 'a deadlock' USING ERRCODE = '40P01'; END IF; "
         "RETURN NEW; END $$; CREATE TRIGGER mine BEFORE INSERT ON " +
         schema + ".runs FOR EACH ROW EXECUTE FUNCTION " + schema + ".mine()");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST(log.count("a deadlock") == 1u);
 
     terminate_sessions();
@@ -207,7 +208,7 @@ BOOST_AUTO_TEST_CASE(locks_of_others_are_waited_for_only_so_long)
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(run)), pawl::error,
                           fails_with(errc::store_unavailable, {"lock timeout"}));
     PQclear(PQexec(other.get(), "ROLLBACK"));
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // A database that goes back behind what engines have read from it, as an asynchronous standby that
 // is promoted does: here its rows are put back behind them.
 #include "postgres/cluster.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 BOOST_AUTO_TEST_SUITE(postgres_lost_commits)
@@ -113,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_wait_ends_though_commits_that_it_was_told_of_were_lost)
     before.put_back();
     a.steps.open();
     BOOST_REQUIRE((end.wait_for(patience) == std::future_status::ready));
-    BOOST_TEST((end.get().state == pawl::run_state::completed));
+    BOOST_TEST(end.get().state == pawl::run_state::completed);
 }
 
 BOOST_AUTO_TEST_CASE(receivers_get_what_is_published_after_commits_were_lost)
@@ -173,9 +174,9 @@ BOOST_AUTO_TEST_CASE(epochs_and_cursors_of_lost_commits_are_refused)
     BOOST_TEST(next.epoch > lost.epoch);
     auto late = store_as(make_run(7, "order-7"));
     late.epoch = lost.epoch;
-    BOOST_TEST((apply_one(*store, late).status == apply_status::fenced));
+    BOOST_TEST(apply_one(*store, late).status == apply_status::fenced);
     const pawl::cursor_move beyond{.name = "hooks", .shard = 0, .position = 5, .epoch = next.epoch};
-    BOOST_TEST((apply_one(*store, beyond).status == apply_status::fenced));
+    BOOST_TEST(apply_one(*store, beyond).status == apply_status::fenced);
     BOOST_TEST(finish(store->cursor("hooks", 0)) == 0u);
 }
 
@@ -217,7 +218,7 @@ BOOST_AUTO_TEST_CASE(a_new_session_looks_for_lost_commits_before_it_stores_anyth
         "application_name = 'pawl'");
     auto step = store_as(make_run(2, "order-2"));
     step.epoch = held.epoch;
-    BOOST_TEST((apply_one(*store, step).status == apply_status::fenced));
+    BOOST_TEST(apply_one(*store, step).status == apply_status::fenced);
 }
 
 BOOST_AUTO_TEST_CASE(a_workflow_whose_number_was_lost_is_stored_again)
@@ -230,7 +231,7 @@ BOOST_AUTO_TEST_CASE(a_workflow_whose_number_was_lost_is_stored_again)
     ask("DELETE FROM " + schema + ".due");
     ask("DELETE FROM " + schema + ".workflows");
     const auto run = make_run(2, "order-2");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 

@@ -2,6 +2,7 @@
 // and after the connection was lost.
 #include "pawl/error.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 #include "stores/postgres/notification.hpp"
 
@@ -316,7 +317,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_throws_keeps_nothing_from_others)
         [](std::span<const pawl::shard_change>) { throw std::runtime_error{"no memory, say"}; });
     ear heard{*store};
     const auto run = run_due(1, pawl::time_point{9s});
-    BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
     heard.wait_for(shard_of(run, *store), *run.wake_at);
     BOOST_TEST(log.wait_for("no memory, say"));
 }

@@ -3,6 +3,7 @@
 #include "pawl/error.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 #include "stores/postgres/target.hpp"
 
@@ -138,7 +139,7 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
     BOOST_TEST(finish(store->inbox(run.id, 0, 10)).size() == 1u);
     BOOST_TEST(finish(store->cursor("hooks", 2)) == 7u);
     BOOST_TEST(finish(store->count("orders", true)).size() == 1u);
-    BOOST_TEST((apply_one(*store, paid).status == pawl::apply_status::duplicate));
+    BOOST_TEST(apply_one(*store, paid).status == pawl::apply_status::duplicate);
     // Others may be at work: leases go on.
     BOOST_TEST(finish(store->claim({3}, "second", 1h)).empty());
     BOOST_TEST(finish(store->leases()).at(3).owner == "first");
@@ -240,7 +241,7 @@ BOOST_AUTO_TEST_CASE(words_of_sql_are_good_names_for_schemas)
     for (const std::string schema : {"order", "user", "table", "default", "end"}) {
         const auto store = open(server().uri(), {.schema = schema, .shards = 4});
         const auto run = make_run(1, "order-1");
-        BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+        BOOST_TEST(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
         BOOST_TEST((finish(store->find(run.id)) == run));
         BOOST_TEST(finish(store->claim({1}, "me", 1h)).size() == 1u);
     }
@@ -326,7 +327,7 @@ BOOST_AUTO_TEST_CASE(what_a_server_refuses_is_named_for_what_it_is)
     trigger("PERFORM pg_sleep(60)");
     refused(errc::store_unavailable, {"statement timeout", "postgres_options::statement_timeout"});
     ask("DROP TRIGGER mine ON " + schema + ".runs");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
 
     BOOST_TEST(finish(store->claim({0}, "me", pawl::duration::max())).size() == 1u);
     BOOST_TEST(finish(store->claim_role("leader", "me", pawl::duration::max())).has_value());

@@ -6,6 +6,7 @@
 #include "pawl/testing/store_conformance.hpp"
 #include "postgres/pgbouncer.hpp"
 #include "postgres/support.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -199,7 +200,7 @@ private:
     {
         using enum pawl::event_kind;
         const auto end = co_await b_.client.async_await_finished(run, asio::use_awaitable);
-        BOOST_TEST((end.state == pawl::run_state::completed));
+        BOOST_TEST(end.state == pawl::run_state::completed);
         const auto history = co_await b_.client.async_history(run, 0, 100, asio::use_awaitable);
         std::vector<pawl::event_kind> kinds;
         for (const auto& each : history)
@@ -310,7 +311,7 @@ BOOST_DATA_TEST_CASE(a_store_fails_while_its_pooler_is_away_and_works_again_afte
                           fails_with(errc::store_unavailable, {}));
     between.start();
     BOOST_TEST((finish(store->find(run.id)) == run));
-    BOOST_TEST((apply_one(*store, store_as(next)).status == pawl::apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(next)).status == pawl::apply_status::accepted);
     BOOST_TEST((finish(store->find(run.id)) == next));
 }
 
@@ -354,7 +355,7 @@ BOOST_DATA_TEST_CASE(options_in_the_uri_are_refused_unless_the_pooler_ignores_th
     const pgbouncer between{server(), how.settings + "\nignore_startup_parameters = options"};
     const auto store = pawl::open_postgres(backend(), between.uri() + more, options);
     const auto run = make_run(1, "order-1");
-    BOOST_TEST((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,5 +1,6 @@
 // Deletions of many rows, which take several statements, and changes that the server refuses.
 #include "postgres/cluster.hpp"
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 BOOST_AUTO_TEST_SUITE(postgres_slices)
@@ -66,7 +67,7 @@ BOOST_AUTO_TEST_CASE(a_run_with_a_long_history_is_removed_in_statements_of_bound
     count_deletions(schema, "events");
     count_deletions(schema, "messages");
     const auto result = apply_one(*store, pawl::removal{run.id, 1});
-    BOOST_TEST((result.status == pawl::apply_status::accepted));
+    BOOST_TEST(result.status == pawl::apply_status::accepted);
     BOOST_TEST(result.sequence == 0u);
     BOOST_TEST(most_deleted(schema) == "t");
     BOOST_TEST(ask("SELECT count(*) FROM " + schema + ".events") == "1");

@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <filesystem>
@@ -148,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_file_is_refused_or_fails_where_it_is_damaged)
         try {
             use();
         } catch (const pawl::error& problem) {
-            BOOST_TEST((problem.code() == errc::store_corrupt), problem.what());
+            BOOST_TEST(problem.code() == errc::store_corrupt, problem.what());
             ++noticed;
         }
     }

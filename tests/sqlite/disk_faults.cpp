@@ -6,6 +6,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "printing.hpp"
 #include "sqlite/faulty_disk.hpp"
 #include "sqlite/support.hpp"
 
@@ -119,7 +120,7 @@ void work(pawl::record_store& store, promise& made, int number)
         const auto batch = make_batch(number, made);
         const auto results = finish(store.apply(batch));
         for (const auto& each : results)
-            BOOST_TEST_REQUIRE((each.status == pawl::apply_status::accepted));
+            BOOST_TEST_REQUIRE(each.status == pawl::apply_status::accepted);
         for (std::uint8_t i = 1; i <= runs; ++i)
             made.versions[i] = made.tried[i];
         made.messages.insert(std::to_string(number));

@@ -6,6 +6,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <sqlite3.h>
@@ -53,7 +54,7 @@ void fill(const std::string& path)
     for (std::uint8_t i = 1; i < 200; ++i) {
         auto run = make_run(i, "order-" + std::to_string(i));
         run.object = std::string(500, 'x');
-        BOOST_REQUIRE((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+        BOOST_TEST_REQUIRE(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
     }
 }
 
@@ -238,7 +239,7 @@ BOOST_AUTO_TEST_CASE(a_full_database_says_so_and_keeps_what_it_has)
         const auto store = pawl::open_sqlite(path, {.max_bytes = 1 << 20});
         auto run = make_run(1, "growing");
         run.object = std::string(100'000, 'x');
-        BOOST_REQUIRE((apply_one(*store, store_as(run)).status == pawl::apply_status::accepted));
+        BOOST_TEST_REQUIRE(apply_one(*store, store_as(run)).status == pawl::apply_status::accepted);
         last = run;
         const auto grow = [&] {
             for (std::uint8_t i = 2; i < 100; ++i) {

@@ -2,6 +2,7 @@
 // brought to the present format and continued: nothing that an older Pawl accepted is lost.
 #include "engine/support.hpp"
 #include "pawl/sqlite.hpp"
+#include "printing.hpp"
 #include "temporary_folder.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -196,11 +197,11 @@ BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)
                                          std::filesystem::perm_options::add);
             file_world w{path, 1};
             BOOST_TEST(w.latest("finished").object.trail.back() == "off 3");
-            BOOST_TEST((w.latest("scrubbed").state == pawl::run_state::data_deleted));
+            BOOST_TEST(w.latest("scrubbed").state == pawl::run_state::data_deleted);
             BOOST_TEST(w.latest("scrubbed").object.trail.empty());
             BOOST_TEST(w.latest("cancelled").reason == "no longer needed");
             BOOST_TEST(w.latest("paused").reason == "to be looked at");
-            BOOST_TEST((w.latest("paused").state == pawl::run_state::paused));
+            BOOST_TEST(w.latest("paused").state == pawl::run_state::paused);
             BOOST_TEST(w.latest("retrying").last_error == "the lamp flickers");
             BOOST_TEST(w.latest("retrying").attempt == 1);
 
@@ -214,7 +215,7 @@ BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)
             // The message of the old file is still known by its key, and waits still.
             const auto again = w.wait_for(
                 w.client.async_send("waiting", "switch-off", 9, {.idempotency_key = "first"}));
-            BOOST_TEST((again.outcome == pawl::message_outcome::pending));
+            BOOST_TEST(again.outcome == pawl::message_outcome::pending);
 
             w.wait_for(w.client.async_resume("paused"));
             BOOST_TEST(w.reach("waiting", off).object.trail.back() == "off 5");

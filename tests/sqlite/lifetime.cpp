@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <memory>
@@ -59,10 +60,10 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
 
     // And it goes on where it stopped.
     auto second = make_run(2, "order-1");
-    BOOST_TEST((apply_one(*store, store_as(second)).status == pawl::apply_status::already_running));
+    BOOST_TEST(apply_one(*store, store_as(second)).status == pawl::apply_status::already_running);
     second.start_key = "click";
-    BOOST_TEST((apply_one(*store, store_as(second)).status == pawl::apply_status::duplicate));
-    BOOST_TEST((apply_one(*store, paid).status == pawl::apply_status::duplicate));
+    BOOST_TEST(apply_one(*store, store_as(second)).status == pawl::apply_status::duplicate);
+    BOOST_TEST(apply_one(*store, paid).status == pawl::apply_status::duplicate);
     ++run.version;
     BOOST_TEST(apply_one(*store, store_as(run)).sequence == 3u);
 }
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(opening_again_ends_leases_and_keeps_epochs)
     BOOST_TEST(second[0].epoch == 2u);
     auto late = store_as(make_run(1, "order-1"));
     late.epoch = first.epoch;
-    BOOST_TEST((apply_one(*store, late).status == pawl::apply_status::fenced));
+    BOOST_TEST(apply_one(*store, late).status == pawl::apply_status::fenced);
 }
 
 BOOST_AUTO_TEST_CASE(closing_finishes_what_was_asked)

@@ -6,6 +6,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "printing.hpp"
 #include "sqlite/support.hpp"
 
 #include <sqlite3.h>
@@ -305,14 +306,14 @@ BOOST_AUTO_TEST_CASE(what_another_program_wrote_is_taken_into_account)
 
     program.run("UPDATE runs SET version = 5");
     const auto late = apply_one(*store, store_as(next_of(run)));
-    BOOST_TEST((late.status == apply_status::conflict));
+    BOOST_TEST(late.status == apply_status::conflict);
     run.version = 5;
-    BOOST_TEST((apply_one(*store, store_as(next_of(run))).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(next_of(run))).status == apply_status::accepted);
 
     program.run("INSERT INTO workflows (name) VALUES ('refunds')");
     auto refund = make_run(2, "b");
     refund.workflow = "refunds";
-    BOOST_TEST((apply_one(*store, store_as(refund)).status == apply_status::accepted));
+    BOOST_TEST(apply_one(*store, store_as(refund)).status == apply_status::accepted);
 
     program.run("UPDATE shards SET next_sequence = 100");
     BOOST_TEST(apply_one(*store, store_as(make_run(3, "c"))).sequence == 100u);
@@ -320,7 +321,7 @@ BOOST_AUTO_TEST_CASE(what_another_program_wrote_is_taken_into_account)
     program.run("UPDATE shards SET epoch = epoch + 1");
     auto fenced = store_as(make_run(4, "d"));
     fenced.epoch = held.epoch;
-    BOOST_TEST((apply_one(*store, fenced).status == apply_status::fenced));
+    BOOST_TEST(apply_one(*store, fenced).status == apply_status::fenced);
 }
 
 BOOST_AUTO_TEST_CASE(a_format_that_another_program_changed_is_refused)

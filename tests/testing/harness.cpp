@@ -12,6 +12,7 @@
 
 #ifdef PAWL_HAS_SQLITE
 #include "pawl/sqlite.hpp"
+#include "printing.hpp"
 #endif
 
 BOOST_AUTO_TEST_SUITE(harness_)
@@ -144,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_store_with_threads_will_do)
     options.real_time_timeout = 10s;
     harness test{doors(), options};
     const auto run = test.trigger("front");
-    BOOST_TEST((test.find(run).state != pawl::run_state::completed));
+    BOOST_TEST(test.find(run).state != pawl::run_state::completed);
 }
 #endif
 
