@@ -1,4 +1,4 @@
-// The same seed gives the same life, line by line, and another seed another one.
+// A seed always has the same trace, line by line; another seed has another trace.
 #include "simulation/worlds.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -12,10 +12,10 @@ using namespace simulation_test;
 
 namespace {
 
-/// Each is run twice.
+/// Each seed is simulated twice.
 constexpr std::uint64_t seeds = 25;
 
-std::vector<std::string> trace_of(const world& in, std::uint64_t seed, std::uint64_t& hash)
+std::vector<std::string> trace_of(const world& tested, std::uint64_t seed, std::uint64_t& hash)
 {
     std::vector<std::string> lines;
     simulation_options options;
@@ -23,7 +23,7 @@ std::vector<std::string> trace_of(const world& in, std::uint64_t seed, std::uint
     options.trace = [&](std::string_view line) {
         lines.emplace_back(line);
     };
-    const auto result = in.run(std::move(options));
+    const auto result = tested.run(std::move(options));
     BOOST_TEST(result.trace_lines == lines.size());
     hash = result.trace_hash;
     return lines;
@@ -33,13 +33,13 @@ std::vector<std::string> trace_of(const world& in, std::uint64_t seed, std::uint
 
 BOOST_AUTO_TEST_CASE(a_seed_has_one_trace)
 {
-    for (const auto& each : worlds())
+    for (const auto& tested : worlds())
         for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
             std::uint64_t first_hash = 0;
             std::uint64_t second_hash = 0;
-            const auto first = trace_of(each, seed, first_hash);
-            const auto second = trace_of(each, seed, second_hash);
-            BOOST_TEST_CONTEXT(each.name << " seed " << seed)
+            const auto first = trace_of(tested, seed, first_hash);
+            const auto second = trace_of(tested, seed, second_hash);
+            BOOST_TEST_CONTEXT(tested.name << " seed " << seed)
             {
                 BOOST_TEST(first_hash == second_hash);
                 BOOST_TEST(first.size() > 50u);
@@ -50,11 +50,11 @@ BOOST_AUTO_TEST_CASE(a_seed_has_one_trace)
 
 BOOST_AUTO_TEST_CASE(other_seeds_have_other_traces)
 {
-    for (const auto& each : worlds()) {
+    for (const auto& tested : worlds()) {
         std::uint64_t one = 0;
         std::uint64_t other = 0;
-        trace_of(each, 1, one);
-        trace_of(each, 2, other);
+        trace_of(tested, 1, one);
+        trace_of(tested, 2, other);
         BOOST_TEST(one != other);
     }
 }

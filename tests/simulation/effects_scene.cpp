@@ -1,5 +1,4 @@
-// Effects beside each other in one handler: each is recorded once, and made again only when
-// something went wrong.
+// Concurrent effects in one handler: each is recorded once, and repeated only after a fault.
 #include "simulation/generated.hpp"
 #include "simulation/scenes.hpp"
 
@@ -22,7 +21,7 @@ using pawl::testing::simulation;
 
 namespace {
 
-enum class effort : int { first = 1, second = 2, over = 3 };
+enum class work_status : int { first = 1, second = 2, over = 3 };
 
 struct work {
     int branches = 0;
@@ -30,133 +29,141 @@ struct work {
 };
 BOOST_DESCRIBE_STRUCT(work, (), (branches, results))
 
-using works = pawl::client<work, effort>;
+using works = pawl::client<work, work_status>;
 
-/// What the world outside saw.
-class effect_book {
+/// The effects as the simulated service sees them.
+class effect_log {
 public:
-    explicit effect_book(simulation& sim) : sim_(sim), ledger_(sim) {}
+    explicit effect_log(simulation& sim) : sim_(sim), ledger_(sim) {}
 
-    std::uint64_t make(const std::string& where, bool owned)
+    std::uint64_t make(const std::string& effect_id, bool is_owner)
     {
-        if (sim_.calm() > settled_after && !made_in_calm_.insert(where).second)
-            sim_.report_violation("the effect " + where + " was made twice, though nothing went wrong");
-        return ledger_.enter(where, where, owned);
+        if (sim_.calm() > recovery_time && !made_after_faults_.insert(effect_id).second)
+            sim_.report_violation("effect " + effect_id +
+                                  " was made twice; expected once without faults");
+        return ledger_.add(effect_id, effect_id, is_owner);
     }
 
-    void recorded(const std::string& where, std::uint64_t value) { ledger_.recorded(where, value); }
-
-    /// A handler begins from its start.
-    void begins(const std::string& where)
+    void recorded(const std::string& effect_id, std::uint64_t value)
     {
-        if (sim_.calm() > settled_after && !begun_in_calm_.insert(where).second)
-            sim_.report_violation("the handler " + where + " ran twice, though nothing went wrong");
+        ledger_.recorded(effect_id, value);
+    }
+
+    void handler_started(const std::string& effect_id)
+    {
+        if (sim_.calm() > recovery_time && !started_after_faults_.insert(effect_id).second)
+            sim_.report_violation("handler " + effect_id +
+                                  " ran twice; expected once without faults");
     }
 
 private:
     simulation& sim_;
     effect_ledger ledger_;
-    std::set<std::string> made_in_calm_;
-    std::set<std::string> begun_in_calm_;
+    std::set<std::string> made_after_faults_;
+    std::set<std::string> started_after_faults_;
 };
 
-struct crew {
+struct effects_context {
     simulation* sim;
     simulated_process* process;
-    effect_book* book;
+    effect_log* log;
 };
 
-asio::awaitable<std::uint64_t> make_effect(crew in, std::string where, std::string foreign_id)
+asio::awaitable<std::uint64_t> make_effect(effects_context in, std::string effect_id,
+                                           std::string foreign_id)
 {
-    auto made = co_await in.process->call("effect", [in, where, foreign_id] {
-        return in.book->make(where, in.process->owns("works", foreign_id));
+    auto number = co_await in.process->call("effect", [in, effect_id, foreign_id] {
+        return in.log->make(effect_id, in.process->owns("works", foreign_id));
     });
-    co_return made;
+    co_return number;
 }
 
-/// One of the things that a handler does beside each other.
-asio::awaitable<void> branch(crew in, pawl::run<work>* run, int number, std::uint64_t* result)
+/// One of the concurrent branches of a handler.
+asio::awaitable<void> branch(effects_context in, pawl::run<work>* run, int number,
+                             std::uint64_t* result)
 {
     if (number % 2 == 1)
         co_await in.process->sleep(in.sim->random().between(0s, 100ms));
     const auto id = to_string(run->id());
     const auto foreign_id = run->foreign_id();
     if (number % 4 == 2) {
-        const auto where = fmt::format("{}/run/{}", id, number);
-        auto effect = [in, where, foreign_id] {
-            return make_effect(in, where, foreign_id);
+        const auto effect_id = fmt::format("{}/run/{}", id, number);
+        auto effect = [in, effect_id, foreign_id] {
+            return make_effect(in, effect_id, foreign_id);
         };
         *result = co_await run->once_per_run(fmt::format("run-{}", number), effect);
         if (in.process->alive())
-            in.book->recorded(where, *result);
+            in.log->recorded(effect_id, *result);
     } else if (number % 4 == 3) {
         co_await run->checkpoint();
     } else {
-        const auto where = fmt::format("{}/{}/{}", id, run->visit(), number);
-        auto effect = [in, where, foreign_id] {
-            return make_effect(in, where, foreign_id);
+        const auto effect_id = fmt::format("{}/{}/{}", id, run->visit(), number);
+        auto effect = [in, effect_id, foreign_id] {
+            return make_effect(in, effect_id, foreign_id);
         };
         const auto value = co_await run->once(fmt::format("once-{}", number), effect);
         if (in.process->alive())
-            in.book->recorded(where, value);
+            in.log->recorded(effect_id, value);
     }
 }
 
-asio::awaitable<void> branches(crew in, pawl::run<work>* run, int left,
+asio::awaitable<void> branches(effects_context in, pawl::run<work>* run, int number,
                                std::map<int, std::uint64_t>* results)
 {
     using namespace asio::experimental::awaitable_operators;
-    auto* const result = &(*results)[left];
-    if (left == 0)
-        co_await branch(in, run, left, result);
+    auto* const result = &(*results)[number];
+    if (number == 0)
+        co_await branch(in, run, number, result);
     else
-        co_await (branch(in, run, left, result) && branches(in, run, left - 1, results));
+        co_await (branch(in, run, number, result) && branches(in, run, number - 1, results));
 }
 
-pawl::step<effort::second> do_first(crew in, pawl::run<work>& run)
+pawl::step<work_status::second> do_first(effects_context in, pawl::run<work>& run)
 {
-    in.book->begins(fmt::format("{}/{}", to_string(run.id()), run.visit()));
+    in.log->handler_started(fmt::format("{}/{}", to_string(run.id()), run.visit()));
     std::map<int, std::uint64_t> results;
     co_await branches(in, &run, run.object().branches, &results);
     for (const auto& [number, result] : results)
         run.object().results.push_back(result);
-    co_return pawl::to<effort::second>;
+    co_return pawl::to<work_status::second>;
 }
 
-pawl::step<effort::over> do_second(crew in, pawl::run<work>& run)
+pawl::step<work_status::over> do_second(effects_context in, pawl::run<work>& run)
 {
-    in.book->begins(fmt::format("{}/{}", to_string(run.id()), run.visit()));
+    in.log->handler_started(fmt::format("{}/{}", to_string(run.id()), run.visit()));
     std::map<int, std::uint64_t> results;
     co_await branches(in, &run, run.object().branches, &results);
     for (const auto& [number, result] : results)
         if (number % 4 == 2 && in.process->alive() &&
             run.object().results[static_cast<std::size_t>(number)] != result)
-            in.sim->report_violation(run.foreign_id() + ": an effect of the run has two results");
-    co_return pawl::to<effort::over>;
+            in.sim->report_violation(
+                run.foreign_id() +
+                ": a once_per_run effect has two results; expected the recorded one");
+    co_return pawl::to<work_status::over>;
 }
 
 class effects_scene final : public scene {
 public:
-    explicit effects_scene(stage on)
-        : on_(std::move(on)), book_(on_.sim),
-          works_(on_.sim.add<work, effort>([this](simulated_process& of) { return works_in(of); },
-                                           on_.where))
+    explicit effects_scene(scene_setup setup)
+        : setup_(std::move(setup)), log_(setup_.sim),
+          works_(setup_.sim.add<work, work_status>(
+              [this](simulated_process& process) { return works_in(process); }, setup_.where))
     {
-        const auto count = 2 + on_.random.below(5);
+        const auto count = 2 + setup_.random.below(5);
         for (std::uint64_t i = 0; i < count; ++i)
-            on_.sim.spawn(fmt::format("worker {}", i), live(this, i, on_.random.fork()));
+            setup_.sim.spawn(fmt::format("worker {}", i), live(this, i, setup_.random.fork()));
     }
 
     std::vector<std::string> check() override { return {}; }
 
 private:
-    pawl::workflow<work, effort> works_in(simulated_process& of)
+    pawl::workflow<work, work_status> works_in(simulated_process& process)
     {
-        const crew in{&on_.sim, &of, &book_};
-        pawl::builder<work, effort> b{"works"};
-        b.step<effort::first>([in](pawl::run<work>& run) { return do_first(in, run); });
-        b.step<effort::second>([in](pawl::run<work>& run) { return do_second(in, run); });
-        b.end<effort::over>();
+        const effects_context in{&setup_.sim, &process, &log_};
+        pawl::builder<work, work_status> b{"works"};
+        b.step<work_status::first>([in](pawl::run<work>& run) { return do_first(in, run); });
+        b.step<work_status::second>([in](pawl::run<work>& run) { return do_second(in, run); });
+        b.end<work_status::over>();
         b.defaults({.retry = {.initial = 200ms, .max_interval = 5s, .max_attempts = 0}});
         return std::move(b).build();
     }
@@ -164,27 +171,27 @@ private:
     static asio::awaitable<void> live(effects_scene* self, std::uint64_t number,
                                       simulated_random random)
     {
-        auto& sim = self->on_.sim;
+        auto& sim = self->setup_.sim;
         const bool calm = random.below(2) == 0;
-        co_await sim.sleep(calm ? self->on_.fault_duration + settled_after + 10s
-                                : random.between(0s, self->on_.fault_duration));
+        co_await sim.sleep(calm ? self->setup_.fault_duration + recovery_time + 10s
+                                : random.between(0s, self->setup_.fault_duration));
         work object;
         object.branches = 1 + static_cast<int>(random.below(4));
         const auto run =
             co_await start_run(&sim, self->works_, fmt::format("work-{}", number), object);
-        co_await see_end(&sim, self->works_, run);
+        co_await await_end(&sim, self->works_, run);
     }
 
-    stage on_;
-    effect_book book_;
+    scene_setup setup_;
+    effect_log log_;
     works works_;
 };
 
 } // namespace
 
-std::unique_ptr<scene> make_effects_scene(stage on)
+std::unique_ptr<scene> make_effects_scene(scene_setup setup)
 {
-    return std::make_unique<effects_scene>(std::move(on));
+    return std::make_unique<effects_scene>(std::move(setup));
 }
 
 } // namespace simulation_test

@@ -24,21 +24,21 @@ using pawl::testing::simulation;
 
 namespace {
 
-/// Moves back in one run; then it goes on.
+/// Moves to an earlier status in one run.
 constexpr int max_returns = 3;
 
-drawn_step draw_step(simulated_random& random, int at, int end)
+drawn_step draw_step(simulated_random& random, int number, int end)
 {
     drawn_step step;
-    const auto acts = random.below(5);
-    for (std::uint64_t i = 0; i < acts; ++i)
-        step.acts.push_back(static_cast<act>(random.below(5)));
-    step.to.push_back(at + 1);
+    const auto actions = random.below(5);
+    for (std::uint64_t i = 0; i < actions; ++i)
+        step.actions.push_back(static_cast<action>(random.below(5)));
+    step.to.push_back(number + 1);
     if (random.below(3) == 0)
-        step.to.push_back(at + 1 +
-                          static_cast<int>(random.below(static_cast<std::uint64_t>(end - at))));
+        step.to.push_back(number + 1 +
+                          static_cast<int>(random.below(static_cast<std::uint64_t>(end - number))));
     if (random.below(4) == 0)
-        step.back = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(at)));
+        step.back = 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(number)));
     if (random.below(3) == 0)
         step.repeats = 1 + static_cast<int>(random.below(3));
     step.pause = random.between(0s, 20s);
@@ -48,38 +48,39 @@ drawn_step draw_step(simulated_random& random, int at, int end)
     step.retry.max_interval = 10s;
     step.retry.max_attempts = static_cast<int>(random.below(5));
     if (random.below(4) == 0)
-        // Enough for what it does when nothing is slow.
-        step.attempt_timeout = step.longest * static_cast<int>(acts) + random.between(1s, 10s);
+        // Long enough for the actions without faults.
+        step.attempt_timeout = step.longest * static_cast<int>(actions) + random.between(1s, 10s);
     if (random.below(5) == 0)
         step.start_delay = random.between(100ms, 10s);
     if (random.below(3) == 0)
         step.max_concurrency = 1 + random.below(2);
     if (step.retry.max_attempts > 0 && random.below(3) == 0)
-        step.exhausted = at + 1;
+        step.exhausted = number + 1;
     return step;
 }
 
-drawn_status draw_status(simulated_random& random, int at, int end)
+drawn_status draw_status(simulated_random& random, int number, int end)
 {
     drawn_status status;
     if (random.below(3) > 0)
-        status.step = draw_step(random, at, end);
+        status.step = draw_step(random, number, end);
     status.callback = random.below(2) == 0;
-    status.callback_to = at + 1;
+    status.callback_to = number + 1;
     status.callback_may_stay = random.below(2) == 0;
     const auto timeouts = status.step ? random.below(3) : 1 + random.below(2);
     for (std::uint64_t i = 0; i < timeouts; ++i) {
         drawn_timeout timeout;
         timeout.after = random.between(1s, 2min);
-        timeout.to = at + 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(end - at)));
-        // Some way leads to each status.
+        timeout.to =
+            number + 1 + static_cast<int>(random.below(static_cast<std::uint64_t>(end - number)));
+        // Each status must be reachable.
         if (i == 0 && !status.step && !status.callback)
-            timeout.to = at + 1;
+            timeout.to = number + 1;
         timeout.repeats_once = random.below(4) == 0;
         timeout.fails_first = random.below(4) == 0;
         status.timeouts.push_back(timeout);
     }
-    // What waits for a timeout only, or for a callback.
+    // A step that skips waits for a timeout or a callback.
     if (status.step && !status.timeouts.empty())
         status.step->skips = random.below(4) == 0;
     return status;
@@ -95,87 +96,89 @@ next_value repeat_after(pawl::duration pause)
     return {next_kind::repeat, 0, pause, {}};
 }
 
-/// A run with what only its engine knows.
-struct in_hand {
+/// The run and the services of a handler.
+struct handler_context {
     simulation* sim;
     effect_ledger* ledger;
     simulated_process* process;
     run_context* context;
-    tale* object;
+    generated_data* object;
 
     const pawl::record& record() const { return context->current(); }
-    void note_save() { object->trail.push_back(std::to_string(record().version + 1)); }
-    std::string where(int number) const
+    void note_save() { object->saved_versions.push_back(std::to_string(record().version + 1)); }
+    std::string effect_id(int number) const
     {
         return fmt::format("{}/{}.{}.{}/{}", to_string(record().id), record().status,
                            record().visit, record().round, number);
     }
 };
 
-asio::awaitable<std::uint64_t> call_outside(in_hand run, int number, bool once)
+asio::awaitable<std::uint64_t> call_outside(handler_context run, int number, bool once)
 {
-    pawl::run<tale> typed{*run.object, *run.context};
-    const auto where = run.where(number);
+    pawl::run<generated_data> typed{*run.object, *run.context};
+    const auto effect_id = run.effect_id(number);
     const auto key = typed.idempotency_key("act-" + std::to_string(number));
     const auto workflow = run.record().workflow;
     const auto id = run.record().foreign_id;
-    // A process that has lost the run may repeat what its next owner did, and may own the run again
-    // when a slow call of that time arrives.
+    // A process that has lost the run may repeat an effect of the next owner, and may own the run
+    // again when the delayed call arrives.
     const bool counts = once && run.process->owns(workflow, id);
-    auto made = co_await run.process->call("act", [run, where, key, counts, workflow, id] {
-        return run.ledger->enter(where, key, counts && run.process->owns(workflow, id));
-    });
-    co_return made;
+    auto effect_number =
+        co_await run.process->call("act", [run, effect_id, key, counts, workflow, id] {
+            return run.ledger->add(effect_id, key, counts && run.process->owns(workflow, id));
+        });
+    co_return effect_number;
 }
 
-asio::awaitable<void> record_once(in_hand run, int number)
+asio::awaitable<void> record_once(handler_context run, int number)
 {
-    pawl::run<tale> typed{*run.object, *run.context};
+    pawl::run<generated_data> typed{*run.object, *run.context};
     const auto name = "once-" + std::to_string(number);
     if (!pawl::detail::find_effect(*run.context, name, false))
         run.note_save();
-    const auto where = run.where(number);
+    const auto effect_id = run.effect_id(number);
     auto effect = [run, number] {
         return call_outside(run, number, true);
     };
     const auto value = co_await typed.once(name, std::move(effect));
     if (run.process->alive())
-        run.ledger->recorded(where, value);
+        run.ledger->recorded(effect_id, value);
 }
 
-asio::awaitable<void> perform(in_hand run, act what, int number, pawl::duration longest)
+asio::awaitable<void> perform_action(handler_context run, action chosen, int number,
+                                     pawl::duration longest)
 {
     auto& random = run.sim->random();
-    switch (what) {
-    case act::wait:
+    switch (chosen) {
+    case action::wait:
         co_await run.process->sleep(random.between(0s, longest));
         break;
-    case act::outside:
+    case action::call:
         co_await call_outside(run, number, false);
         break;
-    case act::once:
+    case action::once:
         co_await record_once(run, number);
         break;
-    case act::save:
+    case action::checkpoint:
         run.note_save();
         co_await run.context->checkpoint([&] {
             std::string bytes;
-            pawl::codec<tale>::encode(*run.object, bytes);
+            pawl::codec<generated_data>::encode(*run.object, bytes);
             return bytes;
         }());
         break;
-    case act::fail:
+    case action::fail:
         if (run.sim->faults_active() && random.below(2) == 0)
             throw std::runtime_error("drawn");
         break;
     }
 }
 
-asio::awaitable<next_value> run_step(in_hand run, const drawn_step* drawn)
+asio::awaitable<next_value> run_step(handler_context run, const drawn_step* drawn)
 {
     int number = 0;
-    for (const auto what : drawn->acts)
-        co_await perform(run, what, ++number, drawn->longest);
+    for (const auto chosen : drawn->actions)
+        co_await perform_action(run, chosen, ++number, drawn->longest);
     auto& object = *run.object;
     if (object.repeats < drawn->repeats) {
         ++object.repeats;
@@ -194,7 +197,7 @@ asio::awaitable<next_value> run_step(in_hand run, const drawn_step* drawn)
     co_return move_to(drawn->to[random.below(drawn->to.size())]);
 }
 
-asio::awaitable<next_value> run_timeout(in_hand run, const drawn_timeout* drawn)
+asio::awaitable<next_value> run_timeout(handler_context run, const drawn_timeout* drawn)
 {
     auto& random = run.sim->random();
     if (drawn->fails_first && run.sim->faults_active() && random.below(2) == 0)
@@ -206,7 +209,7 @@ asio::awaitable<next_value> run_timeout(in_hand run, const drawn_timeout* drawn)
     co_return move_to(drawn->to);
 }
 
-asio::awaitable<next_value> run_callback(in_hand run, const drawn_status* drawn,
+asio::awaitable<next_value> run_callback(handler_context run, const drawn_status* drawn,
                                          std::string payload)
 {
     auto& random = run.sim->random();
@@ -214,7 +217,7 @@ asio::awaitable<next_value> run_callback(in_hand run, const drawn_status* drawn,
         co_await run.process->sleep(random.between(0s, 1s));
     if (run.sim->faults_active() && random.below(8) == 0)
         throw std::runtime_error("drawn");
-    run.object->heard.push_back(payload);
+    run.object->payloads.push_back(payload);
     run.note_save();
     if (drawn->callback_may_stay && random.below(2) == 0)
         co_return repeat_after(0s);
@@ -226,24 +229,24 @@ asio::awaitable<void> run_hook(simulation* sim, simulated_process* process)
 {
     if (sim->random().below(4) == 0)
         co_await process->sleep(sim->random().between(0s, 2s));
-    // Less often than attempts would run out.
+    // Rarely enough that retries are not exhausted.
     if (sim->faults_active() && sim->random().below(10) == 0)
         throw std::runtime_error("drawn");
 }
 
-/// What a process gives to each of its handlers.
-struct hands {
+/// The services of a process for its handlers.
+struct process_services {
     simulation* sim;
     effect_ledger* ledger;
     simulated_process* process;
 
-    in_hand take(const object_ptr& object, run_context& context) const
+    handler_context context_of(const object_ptr& object, run_context& context) const
     {
-        return {sim, ledger, process, &context, static_cast<tale*>(object.get())};
+        return {sim, ledger, process, &context, static_cast<generated_data*>(object.get())};
     }
 };
 
-void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, hands of)
+void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, process_services services)
 {
     auto& step = *into.steps.emplace_back(std::make_unique<pawl::detail::step_draft>());
     step.destinations = drawn.to;
@@ -254,31 +257,33 @@ void add_step(pawl::detail::status_draft& into, const drawn_step& drawn, hands o
     step.options.start_delay = drawn.start_delay;
     step.options.max_concurrency = drawn.max_concurrency;
     step.options.exhausted = drawn.exhausted;
-    step.run = [of, &drawn](const object_ptr& object, run_context& context) {
-        return run_step(of.take(object, context), &drawn);
+    step.run = [services, &drawn](const object_ptr& object, run_context& context) {
+        return run_step(services.context_of(object, context), &drawn);
     };
 }
 
-void add_timeout(pawl::detail::status_draft& into, const drawn_timeout& drawn, hands of)
+void add_timeout(pawl::detail::status_draft& into, const drawn_timeout& drawn,
+                 process_services services)
 {
     auto& timeout = *into.timeouts.emplace_back(std::make_unique<pawl::detail::timeout_draft>());
     timeout.name = "timeout-" + std::to_string(into.timeouts.size());
     timeout.fixed = drawn.after;
     timeout.handler.due = pawl::detail::make_timer(drawn.after);
     timeout.destinations = {drawn.to};
-    timeout.handler.run = [of, &drawn](const object_ptr& object, run_context& context) {
-        return run_timeout(of.take(object, context), &drawn);
+    timeout.handler.run = [services, &drawn](const object_ptr& object, run_context& context) {
+        return run_timeout(services.context_of(object, context), &drawn);
     };
 }
 
-void add_callback(pawl::detail::status_draft& into, const drawn_status& drawn, int status, hands of)
+void add_callback(pawl::detail::status_draft& into, const drawn_status& drawn, int status,
+                  process_services services)
 {
     pawl::detail::callback_draft callback;
     callback.name = callback_of(status);
     callback.destinations = {drawn.callback_to};
-    callback.run = [of, &drawn](const object_ptr& object, run_context& context,
-                                std::string_view payload) {
-        return run_callback(of.take(object, context), &drawn,
+    callback.run = [services, &drawn](const object_ptr& object, run_context& context,
+                                      std::string_view payload) {
+        return run_callback(services.context_of(object, context), &drawn,
                             pawl::codec<std::string>::decode(payload));
     };
     into.callbacks.push_back(std::move(callback));
@@ -290,32 +295,34 @@ drawn_workflow draw(simulated_random random)
 {
     drawn_workflow drawn;
     const auto count = 3 + static_cast<int>(random.below(5));
-    for (int at = 1; at <= count; ++at)
-        drawn.statuses.push_back(draw_status(random, at, count + 1));
+    for (int number = 1; number <= count; ++number)
+        drawn.statuses.push_back(draw_status(random, number, count + 1));
     drawn.hooks = random.below(4) > 0;
     return drawn;
 }
 
-std::uint64_t effect_ledger::enter(const std::string& where, const std::string& key, bool once)
+std::uint64_t effect_ledger::add(const std::string& effect_id, const std::string& key, bool once)
 {
-    const auto [known, is_new] = keys_.emplace(where, key);
+    const auto [known, is_new] = keys_.emplace(effect_id, key);
     if (!is_new && known->second != key)
-        sim_.report_violation("the effect " + where + " has two idempotency keys: " + known->second +
-                    " and " + key);
-    if (once && recorded_.contains(where))
-        sim_.report_violation("the effect " + where + " was recorded, and made again");
+        sim_.report_violation("effect " + effect_id +
+                              " has two idempotency keys: " + known->second + " and " + key);
+    if (once && recorded_.contains(effect_id))
+        sim_.report_violation("effect " + effect_id + " was made again after it was recorded");
     return ++last_;
 }
 
-void effect_ledger::recorded(const std::string& where, std::uint64_t value)
+void effect_ledger::recorded(const std::string& effect_id, std::uint64_t value)
 {
-    const auto [known, is_new] = recorded_.emplace(where, value);
+    const auto [known, is_new] = recorded_.emplace(effect_id, value);
     if (!is_new && known->second != value)
-        sim_.report_violation("the effect " + where + " has two recorded results");
+        sim_.report_violation("effect " + effect_id + " has two recorded results");
 }
 
-pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulation& sim,
-                                          effect_ledger& ledger, simulated_process& process)
+pawl::workflow<generated_data, generated_status> make_workflow(const drawn_workflow& drawn,
+                                                               simulation& sim,
+                                                               effect_ledger& ledger,
+                                                               simulated_process& process)
 {
     pawl::detail::workflow_draft draft;
     draft.name = "drawn";
@@ -323,26 +330,26 @@ pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulatio
         return "s" + std::to_string(status);
     };
     draft.made.decode = [](std::string_view bytes, std::string*) -> object_ptr {
-        return std::make_shared<tale>(pawl::codec<tale>::decode(bytes));
+        return std::make_shared<generated_data>(pawl::codec<generated_data>::decode(bytes));
     };
     draft.made.encode = [](const object_ptr& object, std::string& out) {
-        pawl::codec<tale>::encode(*static_cast<const tale*>(object.get()), out);
+        pawl::codec<generated_data>::encode(*static_cast<const generated_data*>(object.get()), out);
     };
     draft.made.blank = [] {
         std::string bytes;
-        pawl::codec<tale>::encode(tale{}, bytes);
+        pawl::codec<generated_data>::encode(generated_data{}, bytes);
         return bytes;
     };
-    const hands of{&sim, &ledger, &process};
+    const process_services services{&sim, &ledger, &process};
     for (int status = 1; status < drawn.end(); ++status) {
         const auto& from = drawn.statuses[static_cast<std::size_t>(status - 1)];
         auto& into = draft.handled(status);
         if (from.step)
-            add_step(into, *from.step, of);
+            add_step(into, *from.step, services);
         for (const auto& timeout : from.timeouts)
-            add_timeout(into, timeout, of);
+            add_timeout(into, timeout, services);
         if (from.callback)
-            add_callback(into, from, status, of);
+            add_callback(into, from, status, services);
     }
     draft.statuses[drawn.end()].end = true;
     draft.starts.push_back(1);
@@ -357,7 +364,7 @@ pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn, simulatio
         };
         draft.made.hooks.push_back(std::move(hook));
     }
-    return pawl::workflow<tale, place>{pawl::detail::finish(std::move(draft))};
+    return pawl::workflow<generated_data, generated_status>{pawl::detail::finish(std::move(draft))};
 }
 
 } // namespace simulation_test

@@ -1,4 +1,4 @@
-// Workflows that are drawn from a seed, and a ledger of what their handlers did.
+// Workflows drawn from a seed, and a ledger of their effects.
 #pragma once
 
 #include "pawl/codec.hpp"
@@ -14,26 +14,26 @@
 
 namespace simulation_test {
 
-struct tale {
-    std::vector<std::string> trail; ///< one entry a commit that saves the object: its version
-    std::vector<std::string> heard; ///< payloads of callbacks
-    int repeats = 0;                ///< of the present status
-    int returns = 0;                ///< moves back
+struct generated_data {
+    std::vector<std::string> saved_versions; ///< the version of each commit that saves the object
+    std::vector<std::string> payloads;       ///< payloads of callbacks
+    int repeats = 0;                         ///< in the current status
+    int returns = 0;                         ///< moves to an earlier status
 };
-BOOST_DESCRIBE_STRUCT(tale, (), (trail, heard, repeats, returns))
+BOOST_DESCRIBE_STRUCT(generated_data, (), (saved_versions, payloads, repeats, returns))
 
-/// Numbers only: how many there are is drawn.
-enum class place : int {};
+/// Statuses are numbers only, because their number is drawn.
+enum class generated_status : int {};
 
-/// What a handler does before it ends.
-enum class act { wait, outside, once, save, fail };
+/// Part of a handler.
+enum class action { wait, call, once, checkpoint, fail };
 
 struct drawn_step {
-    std::vector<act> acts;
+    std::vector<action> actions;
     std::vector<int> to;
     std::optional<int> back;
     int repeats = 0;          ///< before it moves
-    bool skips = false;       ///< instead of moving
+    bool skips = false;       ///< returns skip() instead of moving
     pawl::duration pause{};   ///< between repeats
     pawl::duration longest{}; ///< of a wait
     pawl::retry_policy retry;
@@ -59,7 +59,7 @@ struct drawn_status {
 };
 
 struct drawn_workflow {
-    std::vector<drawn_status> statuses; ///< of number 1 on; the next number is the end
+    std::vector<drawn_status> statuses; ///< numbered from 1; the next number is the end status
     bool hooks = true;
 
     int end() const { return static_cast<int>(statuses.size()) + 1; }
@@ -67,28 +67,28 @@ struct drawn_workflow {
 
 drawn_workflow draw(pawl::testing::simulated_random random);
 
-/// Effects, as the outside saw them.
+/// The effects as the simulated service sees them.
 class effect_ledger {
 public:
     explicit effect_ledger(pawl::testing::simulation& sim) : sim_(sim) {}
 
-    /// An effect of a place in a run, under a key; gives a number that no other effect has.
-    std::uint64_t enter(const std::string& where, const std::string& key, bool once);
+    /// Adds an effect under an idempotency key; returns a unique number.
+    std::uint64_t add(const std::string& effect_id, const std::string& key, bool once);
 
-    /// once() returned that number there.
-    void recorded(const std::string& where, std::uint64_t value);
+    /// once() returned this number for the effect.
+    void recorded(const std::string& effect_id, std::uint64_t value);
 
 private:
     pawl::testing::simulation& sim_;
-    std::map<std::string, std::string> keys_;       ///< by place
-    std::map<std::string, std::uint64_t> recorded_; ///< by place
+    std::map<std::string, std::string> keys_;       ///< by effect
+    std::map<std::string, std::uint64_t> recorded_; ///< by effect
     std::uint64_t last_ = 0;
 };
 
-/// The workflow in the hands of one process.
-pawl::workflow<tale, place> make_workflow(const drawn_workflow& drawn,
-                                          pawl::testing::simulation& sim, effect_ledger& ledger,
-                                          pawl::testing::simulated_process& process);
+/// The workflow for one process.
+pawl::workflow<generated_data, generated_status>
+make_workflow(const drawn_workflow& drawn, pawl::testing::simulation& sim, effect_ledger& ledger,
+              pawl::testing::simulated_process& process);
 
 inline std::string callback_of(int status)
 {

@@ -1,5 +1,6 @@
-// The clients of a drawn workflow, and what must hold of its objects.
+// The clients of a drawn workflow, and the checks of its objects.
 #include "simulation/generated.hpp"
+#include "simulation/scenes.hpp"
 #include "simulation/worlds.hpp"
 
 #include "pawl/builder.hpp"
@@ -16,31 +17,27 @@ namespace asio = boost::asio;
 using pawl::errc;
 using pawl::testing::simulated_random;
 using pawl::testing::simulation;
-using tales = pawl::client<tale, place>;
+using generated_client = pawl::client<generated_data, generated_status>;
 
 namespace {
 
-/// What a client does in its life is drawn when it begins, so that it does not hang on the others.
+/// Each client has its own random numbers, so that it does not depend on other clients.
 struct generated_scene {
     simulation& sim;
-    tales client;
+    generated_client client;
     const drawn_workflow& drawn;
     int last_payload = 0;
 };
-
-/// The answer was lost, or nobody was there: asks again.
-bool worth_repeating(const pawl::error_code& why)
-{
-    return why == errc::store_unavailable || why == errc::not_running || why == errc::overloaded;
-}
 
 asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated_random random)
 {
     co_await in->sim.sleep(random.between(0s, 2min));
     const int status = 1 + static_cast<int>(random.below(in->drawn.statuses.size()));
-    const bool declared = std::ranges::any_of(in->drawn.statuses, [&](const drawn_status& each) {
-        return each.callback && &each == &in->drawn.statuses[static_cast<std::size_t>(status - 1)];
-    });
+    const bool declared =
+        std::ranges::any_of(in->drawn.statuses, [&](const drawn_status& candidate) {
+            return candidate.callback &&
+                   &candidate == &in->drawn.statuses[static_cast<std::size_t>(status - 1)];
+        });
     const auto payload = std::to_string(++in->last_payload);
     pawl::callback_options options;
     options.idempotency_key = payload;
@@ -57,8 +54,10 @@ asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated
             result = e.code();
         }
         if (!declared && !result)
-            in->sim.report_violation("a callback that is not declared was accepted");
-        if (!worth_repeating(result))
+            in->sim.report_violation(
+                fmt::format("run {}: callback {} is not declared, but was accepted", to_string(run),
+                            callback_of(status)));
+        if (!may_be_retried(result))
             co_return;
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -67,20 +66,20 @@ asio::awaitable<void> call_back(generated_scene* in, pawl::run_id run, simulated
 asio::awaitable<void> command(generated_scene* in, pawl::run_id run, simulated_random random)
 {
     co_await in->sim.sleep(random.between(0s, 3min));
-    const auto what = random.below(8);
+    const auto kind = random.below(8);
     for (int tries = 0; tries < 5; ++tries) {
         pawl::error_code result;
         try {
-            if (what < 4)
+            if (kind < 4)
                 co_await in->client.async_pause(run, {"drawn", "somebody"});
-            else if (what < 7)
+            else if (kind < 7)
                 co_await in->client.async_resume(run);
             else
                 co_await in->client.async_cancel(run, {"drawn"});
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
-        if (!worth_repeating(result))
+        if (!may_be_retried(result))
             co_return;
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -101,17 +100,18 @@ asio::awaitable<std::optional<pawl::run_id>> begin(generated_scene* in, std::str
     for (;;) {
         pawl::error_code result;
         try {
-            auto run =
-                co_await in->client.async_trigger(foreign_id, tale{}, {.idempotency_key = key});
+            auto run = co_await in->client.async_trigger(foreign_id, generated_data{},
+                                                         {.idempotency_key = key});
             co_return run;
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
         if (result == errc::already_running && has_begun(in->sim, foreign_id, key))
-            in->sim.report_violation("a repeated trigger was not told of its first run");
-        if (!worth_repeating(result) && result != errc::already_running)
-            in->sim.report_violation("a trigger was refused: " + result.message());
-        if (!worth_repeating(result))
+            in->sim.report_violation(
+                foreign_id + ": a repeated trigger got already_running; expected its first run");
+        if (!may_be_retried(result) && result != errc::already_running)
+            in->sim.report_violation(foreign_id + ": a trigger failed: " + result.message());
+        if (!may_be_retried(result))
             co_return std::nullopt;
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -123,11 +123,14 @@ asio::awaitable<void> see_the_end(generated_scene* in, pawl::run_id run, simulat
         try {
             const auto end = co_await in->client.async_await_finished(run);
             if (!is_finished(end.state))
-                in->sim.report_violation("an await of the end reported " + to_string(end.state));
+                in->sim.report_violation("run " + to_string(run) +
+                                         ": an await of the end reported " + to_string(end.state) +
+                                         "; expected a finished state");
             co_return;
         } catch (const pawl::system_error& e) {
-            if (!worth_repeating(e.code()))
-                in->sim.report_violation("an await ended with: " + e.code().message());
+            if (!may_be_retried(e.code()))
+                in->sim.report_violation("run " + to_string(run) +
+                                         ": an await failed: " + e.code().message());
         }
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -154,65 +157,59 @@ asio::awaitable<void> live(generated_scene* in, int number, simulated_random ran
     }
 }
 
-std::vector<pawl::event> history_of(simulation& sim, pawl::run_id run)
+/// Removes the version of the event from `saved_versions`. A handler records the version that its
+/// commit would have. Commits that settled messages in between may have raised the actual version.
+bool remove_version(std::vector<std::string>& saved_versions,
+                    const std::vector<pawl::event>& history, std::size_t index)
 {
-    return sim.read(sim.store().history(run, 0, 1'000));
-}
-
-/// Takes the version from the trail. A handler notes the version that its commit would have; those
-/// before it may have settled messages meanwhile.
-bool take_from(std::vector<std::string>& trail, const std::vector<pawl::event>& history,
-               std::size_t at)
-{
-    for (;; --at) {
-        const auto noted = std::ranges::find(trail, std::to_string(history[at].version));
-        if (noted != trail.end()) {
-            trail.erase(noted);
+    for (;; --index) {
+        const auto saved =
+            std::ranges::find(saved_versions, std::to_string(history[index].version));
+        if (saved != saved_versions.end()) {
+            saved_versions.erase(saved);
             return true;
         }
-        if (at == 0 || history[at - 1].kind != pawl::event_kind::message_settled)
+        if (index == 0 || history[index - 1].kind != pawl::event_kind::message_settled)
             return false;
     }
 }
 
-/// The object tells of each commit that saved it, and of none that did not happen.
-void check_tale(simulation& sim, const pawl::record& run, std::vector<std::string>& violations)
+/// The object must name each commit that saved it once, and no other version.
+void check_object(simulation& sim, const pawl::record& run, std::vector<std::string>& violations)
 {
     using enum pawl::event_kind;
-    const auto object = pawl::codec<tale>::decode(run.object);
-    auto trail = object.trail;
+    const auto object = pawl::codec<generated_data>::decode(run.object);
+    auto versions = object.saved_versions;
     const auto history = history_of(sim, run.id);
-    const auto must_save = [](const pawl::event& each) {
-        return each.kind == checkpointed || (each.kind == moved && each.error.empty());
+    const auto must_save = [](const pawl::event& entry) {
+        return entry.kind == checkpointed || (entry.kind == moved && entry.error.empty());
     };
     for (std::size_t i = 0; i < history.size(); ++i)
-        if (must_save(history[i]) && !take_from(trail, history, i))
-            violations.push_back(fmt::format("{}: the object does not know of version {}, {}",
-                                         run.foreign_id, history[i].version,
-                                         to_string(history[i].kind)));
+        if (must_save(history[i]) && !remove_version(versions, history, i))
+            violations.push_back(fmt::format("{}: the object lacks version {} ({})", run.foreign_id,
+                                             history[i].version, to_string(history[i].kind)));
     for (std::size_t i = 0; i < history.size(); ++i) {
-        const auto& each = history[i];
-        const bool may_save = each.kind == moved || each.kind == completed ||
-                              each.kind == repeated || each.kind == message_settled;
-        if (may_save)
-            take_from(trail, history, i);
+        const auto kind = history[i].kind;
+        if (kind == moved || kind == completed || kind == repeated || kind == message_settled)
+            remove_version(versions, history, i);
     }
-    for (const auto& left : trail)
-        violations.push_back(fmt::format("{}: the object knows of version {} twice, or there is none",
-                                     run.foreign_id, left));
-    auto heard = object.heard;
-    std::ranges::sort(heard);
-    if (std::ranges::adjacent_find(heard) != heard.end())
+    for (const auto& version : versions)
+        violations.push_back(
+            fmt::format("{}: the object has version {} twice, or it was not committed",
+                        run.foreign_id, version));
+    auto payloads = object.payloads;
+    std::ranges::sort(payloads);
+    if (std::ranges::adjacent_find(payloads) != payloads.end())
         violations.push_back(run.foreign_id + ": a callback was handled twice");
 }
 
-std::vector<std::string> check_tales(simulation& sim)
+std::vector<std::string> check_objects(simulation& sim)
 {
     std::vector<std::string> violations;
     pawl::record_query query;
     query.limit = 1'000;
     for (const auto& run : sim.read(sim.store().list(query)).runs)
-        check_tale(sim, run, violations);
+        check_object(sim, run, violations);
     return violations;
 }
 
@@ -228,14 +225,15 @@ simulation_result run_generated(simulation_options options)
         options.engines = 1 + 2 * static_cast<int>(random.below(2));
     simulation sim{std::move(options)};
     effect_ledger ledger{sim};
-    auto client = sim.add<tale, place>([&](pawl::testing::simulated_process& process) {
-        return make_workflow(drawn, sim, ledger, process);
-    });
+    auto client =
+        sim.add<generated_data, generated_status>([&](pawl::testing::simulated_process& process) {
+            return make_workflow(drawn, sim, ledger, process);
+        });
     generated_scene in{sim, client, drawn};
     const auto customers = 3 + static_cast<int>(random.below(4));
     for (int i = 0; i < customers; ++i)
         sim.spawn("customer " + std::to_string(i), live(&in, i, random.fork()));
-    sim.check([&] { return check_tales(sim); });
+    sim.check([&] { return check_objects(sim); });
     return sim.run();
 }
 

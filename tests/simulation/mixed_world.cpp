@@ -1,4 +1,4 @@
-// The mixed world: some scenes at once, on engines that a seed draws.
+// The mixed world: one or two scenes at once, on engines drawn from the seed.
 #include "simulation/scenes.hpp"
 #include "simulation/worlds.hpp"
 
@@ -17,31 +17,31 @@ namespace {
 struct feature {
     const char* name;
     bool is_on;
-    std::unique_ptr<scene> (*make)(stage) = nullptr; ///< null: it is no scene
+    std::unique_ptr<scene> (*make)(scene_setup) = nullptr; ///< null: not a scene
 };
 
 std::vector<feature>& features()
 {
     static std::vector<feature> all{
-        {"family", true, make_family_scene},
+        {"child-runs", true, make_child_runs_scene},
         {"effects", true, make_effects_scene},
         {"versions", true, make_versions_scene},
-        {"line", true, make_line_scene},
-        {"unruly", true, make_unruly_scene},
+        {"queues", true, make_queues_scene},
+        {"misbehaving", true, make_misbehaving_scene},
         {"sizes", true, make_sizes_scene},
-        {"shop", true, make_callbacks_scene},
-        {"deadly", true, make_deadly_scene},
+        {"messages", true, make_messages_scene},
+        {"crashing", true, make_crashing_scene},
         {"places", true},          // engines have different workflows
         {"skew", true},            // clocks disagree
-        {"full", true},            // of a few places, also by handlers that wait
-        {"limits", true},          // of attempts at a time, before which runs stand in line
-        {"callbacks", true},       // a callback that fails is repeated
-        {"message-effects", true}, // an effect of a callback is the message's
-        {"codec", true},           // codecs throw what they like
+        {"full", true},            // a small max_active_runs, also with handlers that wait
+        {"limits", true},          // max_concurrency of steps
+        {"callbacks", true},       // a callback that fails must be retried
+        {"message-effects", true}, // an effect of a callback belongs to its message
+        {"codec", true},           // codecs throw exceptions of any type
         {"deletion", true},        // of data, by scrubbers that throw
         {"hanging", true},         // callbacks that do not end
         {"punctual", true},        // see simulation_options::punctuality
-        {"stubborn", true},        // steps that do not end when they are cancelled
+        {"uncancelled", true},     // steps that do not end when they are cancelled
     };
     return all;
 }
@@ -54,7 +54,7 @@ feature& find_feature(std::string_view name)
     return *found;
 }
 
-/// Which engines have a scene's workflows. One that has is up at the end.
+/// Draws which engines have a scene's workflows. At the end, at least one of them is up.
 simulation::placement draw_placement(simulated_random& random, int engines)
 {
     if (engines < 2)
@@ -83,8 +83,8 @@ simulation_options draw_options(simulation_options options, simulated_random& ra
     options.faults.max_fault_interval = 20s;
     options.redeploys = true;
     options.shards = 1 + static_cast<std::uint32_t>(random.below(12));
-    const bool narrow = random.below(3) == 0;
-    if (narrow && has_feature("full"))
+    const bool has_few_slots = random.below(3) == 0;
+    if (has_few_slots && has_feature("full"))
         options.engine.max_active_runs = 2 + random.below(3);
     if (!has_feature("punctual"))
         options.punctuality = pawl::duration::zero();
@@ -107,7 +107,7 @@ bool has_feature(std::string_view name)
 
 void choose_features(std::string_view names)
 {
-    bool others_are_out = false;
+    bool others_are_off = false;
     while (!names.empty()) {
         auto name = names.substr(0, names.find(','));
         names.remove_prefix(std::min(names.size(), name.size() + 1));
@@ -116,10 +116,10 @@ void choose_features(std::string_view names)
             find_feature(name.substr(1)).is_on = sign == '+';
             continue;
         }
-        if (!std::exchange(others_are_out, true))
-            for (auto& each : features())
-                if (each.make)
-                    each.is_on = false;
+        if (!std::exchange(others_are_off, true))
+            for (auto& other : features())
+                if (other.make)
+                    other.is_on = false;
         find_feature(name).is_on = true;
     }
 }
@@ -146,22 +146,23 @@ simulation_result run_mixed(simulation_options options)
     const auto engines = options.engines;
     simulation sim{std::move(options)};
     std::vector<std::unique_ptr<scene>> scenes;
-    std::vector<feature*> left;
-    for (auto& each : features())
-        if (each.make && each.is_on)
-            left.push_back(&each);
-    if (left.empty())
-        throw std::invalid_argument("no scene is left");
-    for (auto wanted = 1 + random.below(2); wanted > 0 && !left.empty(); --wanted) {
-        const auto chosen = left.begin() + static_cast<std::ptrdiff_t>(random.below(left.size()));
+    std::vector<feature*> available;
+    for (auto& known : features())
+        if (known.make && known.is_on)
+            available.push_back(&known);
+    if (available.empty())
+        throw std::invalid_argument("--mix turns off every scene");
+    for (auto count = 1 + random.below(2); count > 0 && !available.empty(); --count) {
+        const auto chosen =
+            available.begin() + static_cast<std::ptrdiff_t>(random.below(available.size()));
         const auto where =
             has_feature("places") ? draw_placement(random, engines) : simulation::placement{};
         sim.trace(std::string{"the scene "} + (*chosen)->name);
         scenes.push_back((*chosen)->make({sim, random.fork(), where, fault_duration, skew}));
-        left.erase(chosen);
+        available.erase(chosen);
     }
-    for (const auto& each : scenes)
-        sim.check([&scene = *each] { return scene.check(); });
+    for (const auto& active : scenes)
+        sim.check([&scene = *active] { return scene.check(); });
     return sim.run();
 }
 

@@ -1,4 +1,5 @@
 // Customers of the order workflow: what they send, and what must hold of their money and goods.
+#include "simulation/scenes.hpp"
 #include "simulation/services.hpp"
 #include "simulation/worlds.hpp"
 
@@ -50,17 +51,12 @@ Order draw_order(std::string id, simulated_random& random)
     return new_order(std::move(sent), {});
 }
 
-bool worth_repeating(const pawl::error_code& why)
-{
-    return why == errc::store_unavailable || why == errc::not_running || why == errc::overloaded;
-}
-
 struct shop {
     simulation& sim;
     orders client;
 };
 
-asio::awaitable<void> change_mind(shop* in, pawl::run_id run, simulated_random random)
+asio::awaitable<void> send_cancellation(shop* in, pawl::run_id run, simulated_random random)
 {
     co_await in->sim.sleep(random.between(0s, 2min));
     for (;;) {
@@ -71,7 +67,7 @@ asio::awaitable<void> change_mind(shop* in, pawl::run_id run, simulated_random r
         } catch (const pawl::system_error& e) {
             result = e.code();
         }
-        if (!worth_repeating(result))
+        if (!may_be_retried(result))
             co_return;
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
@@ -92,20 +88,20 @@ asio::awaitable<void> buy(shop* in, int number, simulated_random random)
         }
         if (run)
             break;
-        if (!worth_repeating(result))
-            in->sim.report_violation("an order was refused: " + result.message());
+        if (!may_be_retried(result))
+            in->sim.report_violation(id + ": the trigger failed: " + result.message());
         co_await in->sim.sleep(random.between(100ms, 2s));
     }
     if (random.below(4) == 0)
-        in->sim.spawn("second thoughts " + std::to_string(number),
-                      change_mind(in, *run, random.fork()));
+        in->sim.spawn("cancellation " + std::to_string(number),
+                      send_cancellation(in, *run, random.fork()));
     for (bool seen = false; !seen;) {
         try {
             const auto end = co_await in->client.async_await_finished(*run);
             seen = is_finished(end.state);
         } catch (const pawl::system_error& e) {
-            if (!worth_repeating(e.code()))
-                in->sim.report_violation("an await ended with: " + e.code().message());
+            if (!may_be_retried(e.code()))
+                in->sim.report_violation(id + ": an await failed: " + e.code().message());
         }
         if (!seen)
             co_await in->sim.sleep(random.between(100ms, 2s));
@@ -122,7 +118,7 @@ std::vector<order_view> views_of(simulation& sim, const orders& client)
     return views;
 }
 
-/// With no customer who repeats himself, each effect is in the ledger once, and each order ends.
+/// Each order must end, and each of its effects must be in the ledger once.
 std::vector<std::string> check_books(simulation& sim, const orders& client, order_world& services)
 {
     services.deliver_late_requests();
@@ -187,7 +183,7 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
         }
         if (result == errc::finished_in_other_status || result == errc::already_finished)
             cancelled = true; // the answer to the cancellation was lost
-        else if (result && !worth_repeating(result))
+        else if (result && !may_be_retried(result))
             throw pawl::system_error(result);
         if (!seen)
             co_await in->sim.sleep(500ms);
@@ -196,12 +192,12 @@ asio::awaitable<void> buy_one(shop* in, Order order, bool cancels)
 
 } // namespace
 
-simulation_result run_one_order(simulation_options options, const order_case& drawn,
+simulation_result run_one_order(simulation_options options, const order_case& fixed,
                                 std::vector<std::string>& effects)
 {
     order_world services;
     services.set_stock("product", 2);
-    services.set_pending_polls(drawn.pending_polls);
+    services.set_pending_polls(fixed.pending_polls);
     order_options rules;
     rules.payment_timeout = 20s;
     simulation sim{std::move(options)};
@@ -215,13 +211,13 @@ simulation_result run_one_order(simulation_options options, const order_case& dr
     order_request sent;
     sent.id = "order-1";
     sent.customer_id = "premium_customer";
-    sent.items = {{"product", drawn.quantity, money::from_minor(1'999)}};
+    sent.items = {{"product", fixed.quantity, money::from_minor(1'999)}};
     sent.total = value_of(sent.items);
-    sent.payment_method = drawn.payment_method;
-    sent.shipping_address = {"1 Main St", "Town", "CA", "1", drawn.country};
-    sent.allow_partial = drawn.allow_partial;
+    sent.payment_method = fixed.payment_method;
+    sent.shipping_address = {"1 Main St", "Town", "CA", "1", fixed.country};
+    sent.allow_partial = fixed.allow_partial;
     shop in{sim, client};
-    sim.spawn("the customer", buy_one(&in, new_order(std::move(sent), {}), drawn.cancels));
+    sim.spawn("the customer", buy_one(&in, new_order(std::move(sent), {}), fixed.cancels));
     sim.check([&] { return check_books(sim, client, services); });
     auto result = sim.run();
     effects.clear();

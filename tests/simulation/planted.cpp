@@ -1,5 +1,5 @@
-// Shows that the simulation finds defects: each of those that are planted in this variant of the
-// library (src/core/planted.hpp), and after how many seeds.
+// Shows that the simulation finds each defect that is planted in this variant of the library
+// (src/core/planted.hpp), and after how many seeds.
 #include "core/planted.hpp"
 #include "simulation/worlds.hpp"
 
@@ -22,8 +22,8 @@ using namespace simulation_test;
 
 struct planted_bug {
     const char* name;
-    const char* what;
-    std::string_view world = {}; ///< where it is looked for; empty: in all
+    const char* defect;
+    std::string_view world = {}; ///< to search; empty: all
 };
 
 constexpr planted_bug bugs[] = {
@@ -53,10 +53,10 @@ constexpr planted_bug bugs[] = {
     {"place_in_line_lost", "a run with a message loses its place before a step's limit", "mixed"},
 };
 
-/// No bug may need more.
-constexpr std::uint64_t most_seeds = 1000;
+/// The limit for every bug.
+constexpr std::uint64_t max_seeds = 1000;
 
-/// Starts are so far from each other.
+/// Distance between two first seeds.
 constexpr std::uint64_t stride = 100'000;
 
 struct found {
@@ -64,21 +64,22 @@ struct found {
     std::string sentence;
 };
 
-/// Runs in a process of its own: an assertion that fails is a find too.
+/// Runs in its own process, because a failed assertion counts as found.
 [[noreturn]] void search(const planted_bug& bug, std::uint64_t first, int report)
 {
     pawl::core::planted_bug() = bug.name;
-    for (auto seed = first; seed < first + most_seeds; ++seed) {
+    for (auto seed = first; seed < first + max_seeds; ++seed) {
         [[maybe_unused]] auto written = ::write(report, &seed, sizeof seed);
-        for (const auto& each : worlds()) {
-            if (!bug.world.empty() && bug.world != each.name)
+        for (const auto& searched : worlds()) {
+            if (!bug.world.empty() && bug.world != searched.name)
                 continue;
             simulation_options options;
             options.seed = seed;
-            const auto result = each.run(std::move(options));
+            const auto result = searched.run(std::move(options));
             if (result.violations.empty())
                 continue;
-            written = ::write(report, result.violations.front().data(), result.violations.front().size());
+            written =
+                ::write(report, result.violations.front().data(), result.violations.front().size());
             ::_exit(1);
         }
     }
@@ -89,24 +90,24 @@ found search(const planted_bug& bug, std::uint64_t first)
 {
     int pipe[2];
     if (::pipe(pipe) != 0)
-        throw std::runtime_error("there is no pipe");
+        throw std::runtime_error("pipe() failed");
     std::fflush(nullptr);
     const auto child = ::fork();
     if (child < 0)
-        throw std::runtime_error("there is no child");
+        throw std::runtime_error("fork() failed");
     if (child == 0)
         search(bug, first, pipe[1]);
     ::close(pipe[1]);
     found result;
     std::uint64_t seed = 0;
-    while (::read(pipe[0], &seed, sizeof seed) == sizeof seed && seed - first < most_seeds)
+    while (::read(pipe[0], &seed, sizeof seed) == sizeof seed && seed - first < max_seeds)
         result.seeds = seed - first + 1;
     ::close(pipe[0]);
     int status = 0;
     ::waitpid(child, &status, 0);
     if (status == 0)
         return {};
-    result.sentence = WIFSIGNALED(status) ? "an assertion fails" : "a promise is broken";
+    result.sentence = WIFSIGNALED(status) ? "an assertion failed" : "a check failed";
     return result;
 }
 
@@ -122,16 +123,16 @@ int run(int starts, std::string_view only)
             const auto hit = search(bug, 1 + static_cast<std::uint64_t>(i) * stride);
             if (hit.seeds == 0)
                 ++missed;
-            needed.push_back(hit.seeds == 0 ? most_seeds + 1 : hit.seeds);
+            needed.push_back(hit.seeds == 0 ? max_seeds + 1 : hit.seeds);
         }
         std::ranges::sort(needed);
-        std::puts(fmt::format("| `{}` | {} | {} | {} |", bug.name, bug.what,
+        std::puts(fmt::format("| `{}` | {} | {} | {} |", bug.name, bug.defect,
                               needed[needed.size() / 2], needed.back())
                       .c_str());
         std::fflush(stdout);
     }
     if (missed > 0)
-        std::puts(fmt::format("{} searches found nothing in {} seeds", missed, most_seeds).c_str());
+        std::puts(fmt::format("{} searches found nothing in {} seeds", missed, max_seeds).c_str());
     return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

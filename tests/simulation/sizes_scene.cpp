@@ -1,5 +1,4 @@
-// Objects, effects and payloads that are too large: each fails its own run or call, and is not
-// stored.
+// Objects, effects and payloads that are too large: each fails its own run or call only.
 #include "simulation/scenes.hpp"
 
 #include "pawl/builder.hpp"
@@ -19,37 +18,37 @@ namespace {
 
 enum class size : int { growing = 1, filling = 2, fits = 3, refused = 4 };
 
-struct sack {
+struct container {
     std::size_t grows_to = 0;
     std::size_t effect = 0; ///< bytes of the effect's result
     std::string content;
 };
-BOOST_DESCRIBE_STRUCT(sack, (), (grows_to, effect, content))
+BOOST_DESCRIBE_STRUCT(container, (), (grows_to, effect, content))
 
-using sacks = pawl::client<sack, size>;
+using containers = pawl::client<container, size>;
 
 bool is_too_large(std::size_t bytes)
 {
     return bytes > largest_object;
 }
 
-pawl::step<size::filling> grow(simulated_process* of, pawl::run<sack>& run)
+pawl::step<size::filling> grow(simulated_process* process, pawl::run<container>& run)
 {
-    co_await of->sleep(100ms);
+    co_await process->sleep(100ms);
     run.object().content.assign(run.object().grows_to, 'x');
     co_return pawl::to<size::filling>;
 }
 
-pawl::step<size::fits> fill(simulated_process* of, pawl::run<sack>& run)
+pawl::step<size::fits> fill(simulated_process* process, pawl::run<container>& run)
 {
     const auto bytes = run.object().effect;
-    const auto made = co_await run.once("fill", [bytes] { return std::string(bytes, 'y'); });
-    co_await of->sleep(100ms);
-    run.object().content = made.substr(0, 10);
+    const auto result = co_await run.once("fill", [bytes] { return std::string(bytes, 'y'); });
+    co_await process->sleep(100ms);
+    run.object().content = result.substr(0, 10);
     co_return pawl::to<size::fits>;
 }
 
-pawl::step<> swallow(pawl::run<sack>& run, std::string payload)
+pawl::step<> append(pawl::run<container>& run, std::string payload)
 {
     run.object().content += payload;
     co_return pawl::repeat_after(0s);
@@ -57,21 +56,21 @@ pawl::step<> swallow(pawl::run<sack>& run, std::string payload)
 
 class sizes_scene final : public scene {
 public:
-    explicit sizes_scene(stage on)
-        : on_(std::move(on)),
-          sacks_(on_.sim.add<sack, size>([this](simulated_process& of) { return sacks_in(of); },
-                                         on_.where))
+    explicit sizes_scene(scene_setup setup)
+        : setup_(std::move(setup)),
+          containers_(setup_.sim.add<container, size>(
+              [this](simulated_process& process) { return containers_in(process); }, setup_.where))
     {
-        const auto count = 2 + on_.random.below(4);
+        const auto count = 2 + setup_.random.below(4);
         for (std::uint64_t i = 0; i < count; ++i)
-            on_.sim.spawn(fmt::format("sack {}", i), live(this, i, on_.random.fork()));
+            setup_.sim.spawn(fmt::format("container {}", i), live(this, i, setup_.random.fork()));
     }
 
     std::vector<std::string> check() override
     {
-        constexpr std::size_t rest = 100; // of the object, besides its content
+        constexpr std::size_t rest = 100; // bytes of the object besides its content
         std::vector<std::string> violations;
-        for (const auto& run : runs_of(on_.sim, "sacks")) {
+        for (const auto& run : runs_of(setup_.sim, "containers")) {
             const auto started = starts_.at(run.foreign_id);
             const bool large =
                 is_too_large(started.grows_to + rest) || is_too_large(started.effect + rest);
@@ -79,72 +78,83 @@ public:
             const bool surely_fits = !is_too_large(started.grows_to + 2 * rest) &&
                                      !is_too_large(started.effect + 2 * rest);
             if (large && !refused && !surely_fits)
-                violations.push_back(run.foreign_id + ": what is too large was stored");
+                violations.push_back(
+                    run.foreign_id +
+                    ": an object or effect above the limit was stored; expected status refused");
             if (surely_fits && refused)
-                violations.push_back(run.foreign_id + ": what fits was refused: " + run.last_error);
+                violations.push_back(
+                    run.foreign_id +
+                    ": an object and effect below the limit were refused: " + run.last_error);
             if (is_too_large(run.object.size()))
-                violations.push_back(run.foreign_id + ": its object is too large");
+                violations.push_back(run.foreign_id +
+                                     fmt::format(": the object has {} bytes; expected at most {}",
+                                                 run.object.size(), largest_object));
             for (const auto& effect : run.effects)
                 if (is_too_large(effect.value.size()))
-                    violations.push_back(run.foreign_id + ": its effect is too large");
+                    violations.push_back(
+                        run.foreign_id +
+                        fmt::format(": effect {} has {} bytes; expected at most {}", effect.name,
+                                    effect.value.size(), largest_object));
         }
         return violations;
     }
 
 private:
-    pawl::workflow<sack, size> sacks_in(simulated_process& of)
+    pawl::workflow<container, size> containers_in(simulated_process& process)
     {
-        pawl::builder<sack, size> b{"sacks"};
+        pawl::builder<container, size> b{"containers"};
         const pawl::retry_policy twice{.initial = 1s, .max_attempts = 2};
-        b.step<size::growing>([with = &of](pawl::run<sack>& run) { return grow(with, run); })
+        b.step<size::growing>([p = &process](pawl::run<container>& run) { return grow(p, run); })
             .retry(twice)
             .template on_exhausted<size::refused>();
-        b.step<size::filling>([with = &of](pawl::run<sack>& run) { return fill(with, run); })
+        b.step<size::filling>([p = &process](pawl::run<container>& run) { return fill(p, run); })
             .retry(twice)
             .template on_exhausted<size::refused>();
-        b.callback<size::growing, size::filling>("swallow", swallow);
+        b.callback<size::growing, size::filling>("append", append);
         b.end<size::fits, size::refused>();
         return std::move(b).build();
     }
 
-    static asio::awaitable<void> feed(sizes_scene* self, pawl::run_id to, std::size_t bytes)
+    static asio::awaitable<void> send_large_payload(sizes_scene* self, pawl::run_id run,
+                                                    std::size_t bytes)
     {
-        auto& sim = self->on_.sim;
-        const auto result = co_await persist(&sim, [&]() -> asio::awaitable<void> {
-            co_await self->sacks_.async_send(to, "swallow", std::string(bytes, 'z'),
-                                             {.idempotency_key = "food"});
+        auto& sim = self->setup_.sim;
+        const auto result = co_await retry_until_answered(&sim, [&]() -> asio::awaitable<void> {
+            co_await self->containers_.async_send(run, "append", std::string(bytes, 'z'),
+                                                  {.idempotency_key = "payload"});
         });
         if (result != errc::too_large)
-            sim.report_violation("a payload that is too large ended with: " + result.message());
+            sim.report_violation("a payload above the limit ended with \"" + result.message() +
+                                 "\"; expected errc::too_large");
     }
 
     static asio::awaitable<void> live(sizes_scene* self, std::uint64_t number,
                                       simulated_random random)
     {
-        auto& sim = self->on_.sim;
-        co_await sim.sleep(random.between(0s, self->on_.fault_duration + settled_after));
-        sack object;
+        auto& sim = self->setup_.sim;
+        co_await sim.sleep(random.between(0s, self->setup_.fault_duration + recovery_time));
+        container object;
         object.grows_to = random.below(3) == 0 ? largest_object + random.below(5'000)
                                                : random.below(largest_object - 300);
         object.effect = random.below(4) == 0 ? largest_object + random.below(5'000) : 100;
-        const auto who = fmt::format("sack-{}", number);
-        self->starts_[who] = object;
-        const auto run = co_await start_run(&sim, self->sacks_, who, object);
+        const auto foreign_id = fmt::format("container-{}", number);
+        self->starts_[foreign_id] = object;
+        const auto run = co_await start_run(&sim, self->containers_, foreign_id, object);
         if (random.below(2) == 0)
-            co_await feed(self, run, largest_object + 100);
-        co_await see_end(&sim, self->sacks_, run);
+            co_await send_large_payload(self, run, largest_object + 100);
+        co_await await_end(&sim, self->containers_, run);
     }
 
-    stage on_;
-    std::map<std::string, sack> starts_; ///< by foreign id
-    sacks sacks_;
+    scene_setup setup_;
+    std::map<std::string, container> starts_; ///< by foreign id
+    containers containers_;
 };
 
 } // namespace
 
-std::unique_ptr<scene> make_sizes_scene(stage on)
+std::unique_ptr<scene> make_sizes_scene(scene_setup setup)
 {
-    return std::make_unique<sizes_scene>(std::move(on));
+    return std::make_unique<sizes_scene>(std::move(setup));
 }
 
 } // namespace simulation_test

@@ -4,14 +4,14 @@ namespace simulation_test {
 
 const std::vector<world>& worlds()
 {
-    static const std::vector<world> all{
+    static const std::vector<world> linked{
         {"generated", run_generated},
         {"mixed", run_mixed},
 #ifdef SIMULATE_ORDERS
         {"orders", run_orders},
 #endif
     };
-    return all;
+    return linked;
 }
 
 } // namespace simulation_test
