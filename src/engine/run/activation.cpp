@@ -60,8 +60,8 @@ asio::awaitable<void> activation::drive()
     commits_.notify_watchers();
     if (escaped)
         context_.log(log_level::error, "internal error: " + detail::exception_text(escaped));
-    // Only now: while it was active, a scan would have passed the run over. By its id: it may be
-    // due at another time than this activation knows of. A store that is away is nobody's failure.
+    // Not earlier, because a scan passes over an active run. The id is enough: the run may be due
+    // at another time than this activation knows. An unavailable store is not a failure of the run.
     if (escaped || store_failed)
         shared.due->retry_run(shard(), id(),
                               escaped || failed_by_data ? failures_ + 1 : std::max(failures_, 1));
@@ -76,9 +76,9 @@ bool activation::may_continue() const
            (!shared.stopping || (serves_messages_ && !shared.cancelling));
 }
 
-/// Does what the run needs, one action after another. True when the activation has ended because
-/// nothing is left to do. A loop in one coroutine, which calls another one only for what may wait:
-/// each is an allocation.
+/// Performs the run's actions, one after another. True when the activation has ended because
+/// nothing is left to do. The loop calls other coroutines only for what may wait: each is an
+/// allocation.
 asio::awaitable<bool> activation::perform_actions()
 {
     while (may_continue()) {
@@ -192,7 +192,8 @@ bool activation::seems_due(time_point present) const
     return new_messages || (stored.wake_at && *stored.wake_at <= present);
 }
 
-/// These four are false when messages have come, and then nothing has ended.
+/// This function and the three after it return false when messages have arrived: then the
+/// activation continues.
 bool activation::end()
 {
     if (!shared.active->retire(*this))

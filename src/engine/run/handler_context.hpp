@@ -21,8 +21,8 @@ namespace pawl::engine_detail {
 /// What an activation lends to its handlers and timer functions: the run's record, and the
 /// checkpoints and effects of the handler that is running.
 ///
-/// One object serves all handlers of an activation, one after another: a coroutine that a handler
-/// has left behind still has a reference to it, and gets an error when it saves something.
+/// One object serves all handlers of an activation, one after another. A coroutine that an earlier
+/// or abandoned handler has left running gets an error when it saves something.
 class handler_context final : public detail::run_context {
 public:
     handler_context(loaded_run& run, run_commits& commits) : run_(run), commits_(commits) {}
