@@ -91,8 +91,8 @@ void write_fields(const record& run, binary_writer& out)
     }
     if (has_versions(run)) {
         out.byte(static_cast<unsigned>(tag::effect_versions));
-        for (const effect& each : run.effects)
-            out.number(each.version);
+        for (const effect& entry : run.effects)
+            out.number(entry.version);
     }
     if (run.suspicion > 0) {
         out.byte(static_cast<unsigned>(tag::suspicion));
@@ -101,19 +101,19 @@ void write_fields(const record& run, binary_writer& out)
     if (!run.callback_retries.empty()) {
         out.byte(static_cast<unsigned>(tag::callback_retries));
         out.number(run.callback_retries.size());
-        for (const callback_retry& each : run.callback_retries) {
-            out.number(each.message);
-            out.signed_number(each.attempt);
-            out.time(each.not_before);
+        for (const callback_retry& retry : run.callback_retries) {
+            out.number(retry.message);
+            out.signed_number(retry.attempt);
+            out.time(retry.not_before);
         }
     }
     if (has_scopes(run)) {
         out.byte(static_cast<unsigned>(tag::scopes));
         out.number(run.round);
-        for (const deadline& each : run.deadlines)
-            out.number(each.round);
-        for (const effect& each : run.effects)
-            out.number(each.handler);
+        for (const deadline& armed : run.deadlines)
+            out.number(armed.round);
+        for (const effect& entry : run.effects)
+            out.number(entry.handler);
     }
 }
 
@@ -128,19 +128,19 @@ std::uint32_t read_count(binary_reader& in)
 void read_scopes(binary_reader& in, record& run)
 {
     run.round = read_count(in);
-    for (deadline& each : run.deadlines)
-        each.round = read_count(in);
-    for (effect& each : run.effects)
-        each.handler = in.number();
+    for (deadline& armed : run.deadlines)
+        armed.round = read_count(in);
+    for (effect& entry : run.effects)
+        entry.handler = in.number();
 }
 
 void read_callback_retries(binary_reader& in, record& run)
 {
     run.callback_retries.resize(in.count(min_retry));
-    for (callback_retry& each : run.callback_retries) {
-        each.message = in.number();
-        each.attempt = in.small_number();
-        each.not_before = in.time();
+    for (callback_retry& retry : run.callback_retries) {
+        retry.message = in.number();
+        retry.attempt = in.small_number();
+        retry.not_before = in.time();
     }
 }
 
@@ -158,8 +158,8 @@ void read_fields(binary_reader& in, record& run)
                 armed.timeout = in.text();
             break;
         case tag::effect_versions:
-            for (effect& each : run.effects)
-                each.version = in.schema_version();
+            for (effect& entry : run.effects)
+                entry.version = in.schema_version();
             break;
         case tag::suspicion:
             run.suspicion = read_count(in);
@@ -193,16 +193,16 @@ std::string encode_details(const record& run)
     if (run.resume_at)
         out.time(*run.resume_at);
     out.number(run.deadlines.size());
-    for (const deadline& each : run.deadlines) {
-        out.signed_number(index_of(each.timeout).value_or(0));
-        out.time(each.at);
-        out.signed_number(each.attempt);
+    for (const deadline& armed : run.deadlines) {
+        out.signed_number(index_of(armed.timeout).value_or(0));
+        out.time(armed.at);
+        out.signed_number(armed.attempt);
     }
     out.number(run.effects.size());
-    for (const effect& each : run.effects) {
-        out.text(each.name);
-        out.text(each.value);
-        out.byte(each.for_run ? 1 : 0);
+    for (const effect& entry : run.effects) {
+        out.text(entry.name);
+        out.text(entry.value);
+        out.byte(entry.for_run ? 1 : 0);
     }
     if (version >= 2)
         out.text(run.requested_by);
@@ -236,16 +236,16 @@ void decode_details(std::string_view bytes, record& run)
     if (in.flag())
         run.resume_at = in.time();
     run.deadlines.resize(in.count(min_deadline));
-    for (deadline& each : run.deadlines) {
-        each.timeout = name_at(in.small_number());
-        each.at = in.time();
-        each.attempt = in.small_number();
+    for (deadline& armed : run.deadlines) {
+        armed.timeout = name_at(in.small_number());
+        armed.at = in.time();
+        armed.attempt = in.small_number();
     }
     run.effects.resize(in.count(min_effect));
-    for (effect& each : run.effects) {
-        each.name = in.text();
-        each.value = in.text();
-        each.for_run = in.flag();
+    for (effect& entry : run.effects) {
+        entry.name = in.text();
+        entry.value = in.text();
+        entry.for_run = in.flag();
     }
     if (version >= 2)
         run.requested_by = in.text();

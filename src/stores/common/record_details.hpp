@@ -31,7 +31,7 @@ namespace pawl::core {
 ///                   without it 0
 std::string encode_details(const record& run);
 
-/// The inverse. Throws error (store_corrupt) when the bytes are not what encode_details writes.
+/// Decodes the value of encode_details(). Throws error (store_corrupt) when the bytes are invalid.
 void decode_details(std::string_view bytes, record& run);
 
 } // namespace pawl::core

@@ -281,8 +281,8 @@ std::vector<int> waves_of(std::span<const change> batch)
     std::vector<int> waves;
     waves.reserve(batch.size());
     wave_assigner assign;
-    for (const change& each : batch)
-        waves.push_back(std::visit(assign, each));
+    for (const change& candidate : batch)
+        waves.push_back(std::visit(assign, candidate));
     return waves;
 }
 
@@ -292,14 +292,15 @@ std::size_t count_within_waves(std::span<const change> batch, int waves)
         return batch.size();
     wave_assigner assign;
     const auto over = std::ranges::find_if(
-        batch, [&](const change& each) { return std::visit(assign, each) >= waves; });
+        batch, [&](const change& candidate) { return std::visit(assign, candidate) >= waves; });
     return static_cast<std::size_t>(over - batch.begin());
 }
 
 std::size_t count_through_trim(std::span<const change> batch) noexcept
 {
-    const auto trim = std::ranges::find_if(
-        batch, [](const change& each) { return std::holds_alternative<topic_trim>(each); });
+    const auto trim = std::ranges::find_if(batch, [](const change& candidate) {
+        return std::holds_alternative<topic_trim>(candidate);
+    });
     return static_cast<std::size_t>(trim - batch.begin()) + (trim == batch.end() ? 0 : 1);
 }
 
@@ -307,8 +308,8 @@ std::size_t count_fitting(std::span<const change> batch, std::size_t bytes) noex
 {
     std::size_t count = 0;
     std::size_t sum = 0;
-    for (const change& each : batch) {
-        sum += core::change_size(each);
+    for (const change& candidate : batch) {
+        sum += core::change_size(candidate);
         if (sum > bytes && count > 0)
             break;
         ++count;

@@ -153,12 +153,12 @@ batch_writer::keys_of(std::span<const change> changes)
     co_await ensure_workflows(changes);
     std::map<run_id, std::uint32_t> shards;
     std::vector<run_id> unknown;
-    for (const change& each : changes) {
-        if (const auto* step = std::get_if<transition>(&each))
+    for (const change& candidate : changes) {
+        if (const auto* step = std::get_if<transition>(&candidate))
             shards.emplace(step->next.id, shard_for(step->next));
-        else if (const auto* sent = std::get_if<delivery>(&each))
+        else if (const auto* sent = std::get_if<delivery>(&candidate))
             unknown.push_back(sent->content.run);
-        else if (const auto* removed = std::get_if<removal>(&each))
+        else if (const auto* removed = std::get_if<removal>(&candidate))
             unknown.push_back(removed->run);
     }
     std::erase_if(unknown, [&](const run_id& run) { return shards.contains(run); });
@@ -217,8 +217,8 @@ asio::awaitable<std::set<lock_key>> batch_writer::find_locked(std::set<lock_key>
 /// Those of the batch.
 asio::awaitable<void> batch_writer::ensure_workflows(std::span<const change> batch)
 {
-    for (const change& each : batch) {
-        const auto* step = std::get_if<transition>(&each);
+    for (const change& candidate : batch) {
+        const auto* step = std::get_if<transition>(&candidate);
         if (!step)
             continue;
         const auto& name = step->next.workflow;

@@ -347,8 +347,8 @@ asio::awaitable<result_pointer> connection::execute(const std::string& sql,
         throw lost_connection{fmt::format("PostgreSQL at {}: {}: the connection has been lost",
                                           server_->name(address_), doing)};
     std::vector<const char*> texts;
-    for (const auto& each : values)
-        texts.push_back(each.text());
+    for (const auto& value : values)
+        texts.push_back(value.text());
     start_time_limit(answer_limit_);
     result_pointer rows;
     std::exception_ptr failure;

@@ -126,8 +126,8 @@ divided_batch::divide(std::span<const change> part, const std::vector<std::vecto
 asio::awaitable<std::set<lock_key>> divided_batch::find_locked(const std::vector<unit>& units)
 {
     std::set<lock_key> keys;
-    for (const auto& each : units)
-        keys.insert(each.keys.begin(), each.keys.end());
+    for (const auto& tried : units)
+        keys.insert(tried.keys.begin(), tried.keys.end());
     auto locked = co_await parts_.writer->find_locked(std::move(keys));
     if (!locked.empty())
         parts_.warnings->report(warning::row_locked,
@@ -178,8 +178,8 @@ asio::awaitable<void> divided_batch::apply_units(std::span<const change> part,
 {
     std::vector<std::size_t> indexes;
     std::vector<change> changes;
-    for (const auto& each : units) {
-        for (const auto i : each.indexes) {
+    for (const auto& tried : units) {
+        for (const auto i : tried.indexes) {
             indexes.push_back(i);
             changes.push_back(part[i]);
         }
@@ -197,8 +197,8 @@ void divided_batch::fail(const std::vector<unit>& units, const std::exception_pt
     if (!pending_)
         pending_ = std::make_shared<waiting_batch>();
     std::vector<late_result> failed;
-    for (const auto& each : units) {
-        for (const auto i : each.indexes) {
+    for (const auto& tried : units) {
+        for (const auto i : tried.indexes) {
             failed.push_back({first_ + i, {}, as_unavailable(failure)});
             applied_.waiting.push_back(first_ + i);
         }

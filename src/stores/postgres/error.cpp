@@ -104,8 +104,8 @@ void throw_connect_error(PGconn* failed, const std::string& server)
     std::smatch found;
     // The last code counts: the text lists the failures of all hosts.
     std::string state;
-    for (auto at = text.cbegin(); std::regex_search(at, text.cend(), found, code);
-         at = found.suffix().first)
+    for (auto rest = text.cbegin(); std::regex_search(rest, text.cend(), found, code);
+         rest = found.suffix().first)
         state = found[1];
     // All errors of PgBouncer itself have the same SQLSTATE; their texts are not translated.
     if (state == "08P01" && text.find("unsupported startup parameter") != text.npos)

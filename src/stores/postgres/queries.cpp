@@ -140,8 +140,8 @@ private:
     {
         std::string numbered{condition};
         const auto replace = [&numbered](std::string_view from, int number) {
-            if (const auto at = numbered.find(from); at != numbered.npos)
-                numbered.replace(at, from.size(), std::to_string(number));
+            if (const auto found = numbered.find(from); found != numbered.npos)
+                numbered.replace(found, from.size(), std::to_string(number));
         };
         replace("{2}", values_.count() + 1);
         replace("{3}", values_.count() + 2);
@@ -368,11 +368,11 @@ request queries::fence_lost(const std::vector<seen_event>& seen) const
     std::vector<std::int64_t> sequences;
     std::vector<run_id> runs;
     std::vector<std::int64_t> versions;
-    for (const auto& each : seen) {
-        shards.push_back(static_cast<std::int32_t>(each.shard));
-        sequences.push_back(clamp(each.sequence));
-        runs.push_back(each.run);
-        versions.push_back(clamp(each.version));
+    for (const auto& event : seen) {
+        shards.push_back(static_cast<std::int32_t>(event.shard));
+        sequences.push_back(clamp(event.sequence));
+        runs.push_back(event.run);
+        versions.push_back(clamp(event.version));
     }
     return make(
         "pawl_fence_lost", "looking for lost commits",
@@ -384,9 +384,9 @@ request queries::release(const std::vector<lease>& held) const
 {
     std::vector<std::int32_t> shards;
     std::vector<std::int64_t> epochs;
-    for (const auto& each : held) {
-        shards.push_back(static_cast<std::int32_t>(each.shard));
-        epochs.push_back(clamp(each.epoch));
+    for (const auto& lease : held) {
+        shards.push_back(static_cast<std::int32_t>(lease.shard));
+        epochs.push_back(clamp(lease.epoch));
     }
     return make("pawl_release", "releasing shards",
                 "SELECT {0}.release_shards($1::integer[], $2::bigint[])",

@@ -116,7 +116,7 @@ private:
 };
 
 /// Behind a pooler that changes sessions between transactions, LISTEN and prepared statements would
-/// be lost later. An idle pool gives itself away: it serves two connections with one session.
+/// be lost later. An idle pooler can be detected: it serves two connections with one session.
 asio::awaitable<void> schema_opener::check_pooler()
 {
     if (options_.poll_only)
@@ -234,8 +234,8 @@ asio::awaitable<void> schema_opener::apply_migrations()
         co_await link_->run_script(fmt::format("CREATE SCHEMA {}", quoted(options_.schema)), doing,
                                    limit);
     const auto parts = migrations(options_);
-    for (auto at = static_cast<std::size_t>(stored); at < parts.size(); ++at)
-        co_await link_->run_script(parts[at], doing, limit);
+    for (auto part = static_cast<std::size_t>(stored); part < parts.size(); ++part)
+        co_await link_->run_script(parts[part], doing, limit);
     co_await link_->run_script("COMMIT", doing, limit);
 }
 
@@ -251,7 +251,7 @@ asio::awaitable<void> schema_opener::create_or_migrate()
     if (!options_.create_schema)
         throw error{errc::store_access_denied,
                     fmt::format("PostgreSQL at {}: the schema {} is {}, and the option "
-                                "create_schema forbids to change that: {}",
+                                "create_schema forbids a change: {}",
                                 server_->name(), options_.schema,
                                 stored == 0 ? "missing" : "of an older Pawl", advice)};
     try {

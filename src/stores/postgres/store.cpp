@@ -284,8 +284,8 @@ public:
 
     asio::awaitable<void> release(std::vector<lease> held) override
     {
-        for (const auto& each : held)
-            core::check_shard(each.shard, writer_->all_shards());
+        for (const auto& lease : held)
+            core::check_shard(lease.shard, writer_->all_shards());
         if (!held.empty())
             co_await lease_sessions_->run(statements_->release(held));
     }

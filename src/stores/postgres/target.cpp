@@ -62,9 +62,9 @@ using option_list = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>
 std::map<std::string, std::string> values_of(const option_list& options)
 {
     std::map<std::string, std::string> values;
-    for (const auto* each = options.get(); each && each->keyword; ++each)
-        if (each->val && *each->val)
-            values.emplace(each->keyword, each->val);
+    for (const auto* option = options.get(); option && option->keyword; ++option)
+        if (option->val && *option->val)
+            values.emplace(option->keyword, option->val);
     return values;
 }
 
@@ -135,10 +135,11 @@ std::vector<std::string> addresses_of(const std::string& host)
         return {};
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all{found, &::freeaddrinfo};
     std::vector<std::string> addresses;
-    for (const auto* each = all.get(); each; each = each->ai_next) {
+    for (const auto* found_address = all.get(); found_address;
+         found_address = found_address->ai_next) {
         char text[NI_MAXHOST];
-        if (::getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0,
-                          NI_NUMERICHOST) == 0 &&
+        if (::getnameinfo(found_address->ai_addr, found_address->ai_addrlen, text, sizeof text,
+                          nullptr, 0, NI_NUMERICHOST) == 0 &&
             std::ranges::find(addresses, text) == addresses.end())
             addresses.emplace_back(text);
     }
@@ -223,15 +224,15 @@ void target::choose_attributes(const std::string& resolved, bool is_given)
     wants_writable_ = resolved == "read-write" || (resolved == "any" && !is_given);
     if (resolved == "prefer-standby") {
         auto others = hosts_;
-        for (auto& each : hosts_)
-            each.attributes = "standby";
-        for (auto& each : others)
-            each.attributes = "any";
+        for (auto& host : hosts_)
+            host.attributes = "standby";
+        for (auto& host : others)
+            host.attributes = "any";
         hosts_.insert(hosts_.end(), others.begin(), others.end());
         return;
     }
-    for (auto& each : hosts_)
-        each.attributes = wants_writable_ ? "any" : resolved;
+    for (auto& host : hosts_)
+        host.attributes = wants_writable_ ? "any" : resolved;
 }
 
 std::vector<host_address> target::addresses() const
@@ -274,7 +275,7 @@ std::string target::name(const host_address& address) const
         return found == settings_.end() ? std::string_view{} : found->second;
     };
     const auto first = [](std::initializer_list<std::string_view> choices) {
-        return *std::ranges::find_if(choices, [](auto each) { return !each.empty(); });
+        return *std::ranges::find_if(choices, [](auto choice) { return !choice.empty(); });
     };
     std::string host{first({address.host, address.ip, "the default host"})};
     if (!address.ip.empty() && address.ip != address.host && !address.host.empty())

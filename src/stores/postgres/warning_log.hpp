@@ -30,8 +30,8 @@ enum class warning : std::uint8_t {
 };
 inline constexpr std::size_t warning_kinds = 13;
 
-/// Tells the log of a store about its warnings: each kind at most once a minute, with how often it
-/// has happened. Thread-safe.
+/// Logs the warnings of a store, each kind at most once a minute, with its number of occurrences.
+/// Thread-safe.
 class warning_log {
 public:
     /// `sink` may be empty.

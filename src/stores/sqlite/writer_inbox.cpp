@@ -126,16 +126,16 @@ std::vector<lease> writer::claim(std::span<const std::uint32_t> wanted, std::str
 
 void writer::release(std::span<const lease> held)
 {
-    for (const auto& each : held)
-        core::check_shard(each.shard, shards());
+    for (const auto& lease : held)
+        core::check_shard(lease.shard, shards());
     in_transaction([&] {
-        for (const auto& each : held) {
-            shard_row& row = shards_[each.shard];
-            if (row.epoch != each.epoch || row.owner.empty())
+        for (const auto& lease : held) {
+            shard_row& row = shards_[lease.shard];
+            if (row.epoch != lease.epoch || row.owner.empty())
                 continue;
             row.owner.clear();
             row.lapsed = false;
-            store_owner(each.shard, row.epoch);
+            store_owner(lease.shard, row.epoch);
         }
         return true;
     });
