@@ -184,7 +184,8 @@ struct command_handler {
 ///
 /// Every operation can also fail with these codes:
 /// - not_running — the engine was not started, or has been stopped;
-/// - a store_* code — the store failed. Of an operation that writes, it is then unknown whether it
+/// - a store_* code, or unexpected_exception — the store failed. Of an operation that writes, it is
+/// then unknown whether it
 ///   took effect;
 /// - overloaded — engine_options::max_waiting_calls calls wait for their commit (operations that
 ///   write).

@@ -382,7 +382,8 @@ using change_handler = std::function<void(std::span<const shard_change>)>;
 /// - `store_*`: the backend failed. The changes of a batch may have been stored; read to find out.
 ///
 /// After invalid_argument and too_large an engine divides its batch, so that only the change at
-/// fault fails. It takes an exception that is not a pawl::error for store_unavailable.
+/// fault fails. An engine treats an exception that is not a pawl::error
+/// as store_unavailable, and reports it to a caller as unexpected_exception.
 ///
 /// Cancellation: none. A call that has begun completes, so that its result is known.
 ///
