@@ -83,7 +83,7 @@ awaitable<void> no_flush(scenario& s)
         const auto ready = co_await s.send("GET", "/readyz");
         for (const auto& each : {answer, ready}) {
             BOOST_TEST(each.status == 503);
-            BOOST_TEST(each.body.find("open it again") != std::string::npos, each.body);
+            BOOST_TEST(each.body.find("reopen the database") != std::string::npos, each.body);
         }
     }
     const auto seen = co_await s.send("GET", "/orders/order-0");

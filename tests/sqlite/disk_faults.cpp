@@ -368,10 +368,10 @@ BOOST_AUTO_TEST_CASE(after_a_failed_flush_writes_are_refused_until_it_is_opened_
         next.version = 2;
         disk.fail({.first = 1, .kinds = flushes});
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
-                              fails_with(errc::store_flush_failed, {path, "open it again"}));
+                              fails_with(errc::store_flush_failed, {path, "reopen the database"}));
         disk.heal();
         BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(next)), pawl::error,
-                              fails_with(errc::store_flush_failed, {path, "open it again"}));
+                              fails_with(errc::store_flush_failed, {path, "reopen the database"}));
         BOOST_TEST((finish(store->find(run.id)) == run));
     }
     const auto store = pawl::open_sqlite(path);
