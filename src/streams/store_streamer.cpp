@@ -109,7 +109,7 @@ public:
         std::vector<std::uint64_t> positions;
         for (const auto& each : results)
             positions.push_back(each.sequence);
-        all_->tell(topic);
+        all_->notify_topic(topic);
         co_return positions;
     }
 

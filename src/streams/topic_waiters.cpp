@@ -37,7 +37,7 @@ void topic_waiters::remove(const std::string& topic,
         by_topic_.erase(at);
 }
 
-void topic_waiters::tell(const std::string& topic)
+void topic_waiters::notify_topic(const std::string& topic)
 {
     std::vector<std::shared_ptr<async::auto_reset_event>> told;
     {

@@ -22,7 +22,7 @@ public:
 
     std::shared_ptr<async::auto_reset_event> add(const std::string& topic);
     void remove(const std::string& topic, const std::shared_ptr<async::auto_reset_event>& gone);
-    void tell(const std::string& topic);
+    void notify_topic(const std::string& topic);
 
 private:
     std::mutex mutex_;

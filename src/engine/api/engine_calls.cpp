@@ -402,7 +402,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
         watchers_->offer_read(*waiting, std::move(*known));
         tasks_.leave();
     } else if (!active_.show_record(run, waiting)) {
-        shared_.look(waiting);
+        shared_.check_watcher(waiting);
     }
 }
 

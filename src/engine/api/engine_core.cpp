@@ -123,7 +123,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.suspects = &suspects_;
     shared_.shards = shards_.get();
     shared_.watching = watchers_.get();
-    shared_.look = [this](std::shared_ptr<engine_detail::watcher> waiting) {
+    shared_.check_watcher = [this](std::shared_ptr<engine_detail::watcher> waiting) {
         tasks_.start(shared_.executor, look_once(std::move(waiting)));
     };
     add_schedules();

@@ -2,7 +2,7 @@
 
 #include "async/task_scope.hpp"
 #include "core/run_id.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/background/connector_runner.hpp"
 #include "engine/background/hook_runner.hpp"
 #include "engine/background/log_consumers.hpp"
@@ -199,7 +199,7 @@ private:
     async::task_scope tasks_;
     async::task_scope background_tasks_;
     engine_detail::commit_queue committer_;
-    engine_detail::context shared_;
+    engine_detail::engine_parts shared_;
     engine_detail::active_runs active_;
     std::shared_ptr<streams::commit_feed> log_news_ = std::make_shared<streams::commit_feed>();
     engine_detail::crash_suspects suspects_;

@@ -38,7 +38,7 @@ record about_to_start(const core::start_request& request, const std::string& wor
 /// `stage` is what it means if this throws.
 std::vector<deadline> first_deadlines(const workflow_impl& workflow,
                                       const core::start_request& request,
-                                      const engine_detail::context& shared, errc& stage)
+                                      const engine_detail::engine_parts& shared, errc& stage)
 {
     const auto at = workflow.handlers.find(request.status);
     if (at == workflow.handlers.end() || at->second.timeouts.empty())

@@ -247,7 +247,7 @@ asio::awaitable<void> connector_runner::bury(lane_ptr own, std::string error)
     }
     --busy_;
     if (stored) {
-        streams::topic_waiters::of(shared_.store)->tell(topic);
+        streams::topic_waiters::of(shared_.store)->notify_topic(topic);
         done(own);
     }
     progress_->set();
@@ -315,7 +315,7 @@ void connector_runner::report_too_old(const lane& own, const std::string& error)
 {
     if (std::exchange(too_old_, true))
         return;
-    shared_.found_too_old(workflow_);
+    shared_.mark_too_old(workflow_);
     const auto text = "a connector needs a newer program for event " + shown(own.events.front()) +
                       ", and waits for an engine that has it (told once for the connector)";
     const auto process = "connector-" + connector_.name;

@@ -25,7 +25,7 @@ constexpr std::size_t parked_events = 16;
 
 } // namespace
 
-connector_runner::connector_runner(context& shared, detail::connector_impl connector,
+connector_runner::connector_runner(engine_parts& shared, detail::connector_impl connector,
                                    std::shared_ptr<role_scheduler> roles)
     : shared_(shared), connector_(std::move(connector)),
       workflow_(shared.workflows.find(connector_.workflow)->second), roles_(std::move(roles)),

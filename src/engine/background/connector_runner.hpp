@@ -2,7 +2,7 @@
 
 #include "async/auto_reset_event.hpp"
 #include "async/cancellable_call.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/background/log_limiter.hpp"
 #include "pawl/connector.hpp"
 #include "pawl/role_scheduler.hpp"
@@ -35,7 +35,7 @@ namespace pawl::engine_detail {
 class connector_runner : public std::enable_shared_from_this<connector_runner> {
 public:
     /// @param roles null when nobody else can run the connector.
-    connector_runner(context& shared, detail::connector_impl connector,
+    connector_runner(engine_parts& shared, detail::connector_impl connector,
                      std::shared_ptr<role_scheduler> roles);
 
     /// `engine` must live until the task scope has been closed.
@@ -123,9 +123,9 @@ private:
     void interrupt_attempts();
     void wake_lanes();
 
-    context& shared_;
+    engine_parts& shared_;
     detail::connector_impl connector_;
-    workflow_entry& workflow_;
+    engine_workflow& workflow_;
     const std::shared_ptr<role_scheduler> roles_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> pause_;

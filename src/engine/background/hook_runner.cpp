@@ -45,7 +45,8 @@ asio::awaitable<void> call(const detail::hook* hook, event what, record seen)
 
 } // namespace
 
-hook_runner::hook_runner(context& shared, const detail::workflow_impl& workflow, hook_rules rules)
+hook_runner::hook_runner(engine_parts& shared, const detail::workflow_impl& workflow,
+                         hook_rules rules)
     : shared_(shared), workflow_(workflow), rules_(std::move(rules)),
       follower_(std::make_shared<log_follower>(
           shared, "the hooks of " + workflow.rules.name, cursors_of(workflow),
@@ -235,7 +236,7 @@ asio::awaitable<bool> hook_runner::bury(lane& within, const detail::declared_hoo
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         if (!item.failure) {
-            streams::topic_waiters::of(shared_.store)->tell(topic);
+            streams::topic_waiters::of(shared_.store)->notify_topic(topic);
             co_return true;
         }
         co_await follower_->sleep(within, failure_pause);
@@ -300,7 +301,7 @@ void hook_runner::report(const event& what, const record& seen, int attempt, dur
 
 void hook_runner::report_too_old(const event& what, const std::exception_ptr& failure) const
 {
-    if (!shared_.found_too_old(shared_.workflows.find(what.workflow)->second))
+    if (!shared_.mark_too_old(shared_.workflows.find(what.workflow)->second))
         return;
     const auto text = "a hook needs a newer program, and waits for an engine that has it (told "
                       "once for the workflow): " +

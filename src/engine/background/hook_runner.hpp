@@ -27,7 +27,7 @@ struct hook_rules {
 /// of it has been driven before.
 class hook_runner {
 public:
-    hook_runner(context& shared, const detail::workflow_impl& workflow, hook_rules rules);
+    hook_runner(engine_parts& shared, const detail::workflow_impl& workflow, hook_rules rules);
 
     log_follower& follower() const noexcept { return *follower_; }
     const std::string& workflow() const noexcept { return workflow_.rules.name; }
@@ -55,7 +55,7 @@ private:
     boost::asio::awaitable<bool> read_run(lane& within, std::optional<record>& into);
     record in_present_version(record seen) const;
 
-    context& shared_;
+    engine_parts& shared_;
     const detail::workflow_impl& workflow_;
     const hook_rules rules_;
     const std::shared_ptr<log_follower> follower_;

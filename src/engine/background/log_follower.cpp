@@ -22,7 +22,7 @@ constexpr duration until_news = std::chrono::hours{24};
 
 } // namespace
 
-log_follower::log_follower(context& shared, std::string name, std::vector<std::string> cursors,
+log_follower::log_follower(engine_parts& shared, std::string name, std::vector<std::string> cursors,
                            want_function wants, work_function work)
     : shared_(shared), name_(std::move(name)), cursors_(std::move(cursors)),
       wants_(std::move(wants)), work_(std::move(work)), strand_(asio::make_strand(shared.executor)),

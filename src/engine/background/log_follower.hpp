@@ -1,7 +1,7 @@
 #pragma once
 
 #include "async/cancellable_call.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -30,7 +30,7 @@ struct event_glance {
 
 /// The events of one run that a follower is working off, in their order.
 struct lane {
-    lane(context& shared, const boost::asio::any_io_executor& strand, run_id of,
+    lane(engine_parts& shared, const boost::asio::any_io_executor& strand, run_id of,
          std::uint32_t in_shard)
         : run(of), shard(in_shard), pause(shared.clock.make_timer(strand)),
           limit(shared.clock.make_timer(strand)), call(shared.running, strand)
@@ -68,7 +68,7 @@ public:
     using work_function = std::function<boost::asio::awaitable<bool>(lane&, const event&)>;
 
     /// @param cursors their names. A stored cursor is the sequence of the next event.
-    log_follower(context& shared, std::string name, std::vector<std::string> cursors,
+    log_follower(engine_parts& shared, std::string name, std::vector<std::string> cursors,
                  want_function wants, work_function work);
 
     /// Before it is started: how many shards there are.
@@ -149,7 +149,7 @@ private:
     }
     void wake();
 
-    context& shared_;
+    engine_parts& shared_;
     const std::string name_;
     const std::vector<std::string> cursors_;
     const want_function wants_;

@@ -20,7 +20,7 @@ constexpr std::size_t letters_per_page = 100;
 
 } // namespace
 
-redriver::redriver(context& shared, std::string topic, try_function try_letter, duration limit)
+redriver::redriver(engine_parts& shared, std::string topic, try_function try_letter, duration limit)
     : shared_(shared), topic_(std::move(topic)), try_(std::move(try_letter)), limit_(limit),
       strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
       call_(shared.running, strand_)
@@ -83,7 +83,7 @@ asio::awaitable<void> redriver::finish(std::vector<stream_event> failed, std::ui
         batch.push_back(publication{topic_, std::move(letter)});
     batch.push_back(topic_trim{topic_, up_to});
     co_await shared_.store.apply(batch);
-    streams::topic_waiters::of(shared_.store)->tell(topic_);
+    streams::topic_waiters::of(shared_.store)->notify_topic(topic_);
 }
 
 void redriver::interrupt()

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "async/cancellable_call.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "pawl/dead_letter.hpp"
 #include "pawl/stream_event.hpp"
 
@@ -27,7 +27,7 @@ public:
     using try_function = std::function<boost::asio::awaitable<void>(stream_event)>;
 
     /// @param limit of one letter; zero: none.
-    redriver(context& shared, std::string topic, try_function try_letter, duration limit);
+    redriver(engine_parts& shared, std::string topic, try_function try_letter, duration limit);
 
     /// On its own strand, of which `executor` is one.
     boost::asio::awaitable<redrive_result> run();
@@ -41,7 +41,7 @@ private:
     boost::asio::awaitable<std::exception_ptr> attempt(stream_event letter);
     boost::asio::awaitable<void> finish(std::vector<stream_event> failed, std::uint64_t up_to);
 
-    context& shared_;
+    engine_parts& shared_;
     const std::string topic_;
     const try_function try_;
     const duration limit_;

@@ -29,7 +29,7 @@ constexpr duration longest_pause = std::chrono::minutes{1};
 
 } // namespace
 
-retention_runner::retention_runner(context& shared, const detail::workflow_impl& workflow,
+retention_runner::retention_runner(engine_parts& shared, const detail::workflow_impl& workflow,
                                    log_follower* hooks, const log_consumers& consumers)
     : shared_(shared), workflow_(workflow), rules_(*workflow.retention), hooks_(hooks),
       consumers_(consumers), strand_(asio::make_strand(shared.executor)),

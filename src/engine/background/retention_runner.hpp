@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/background/log_consumers.hpp"
 #include "engine/background/log_follower.hpp"
 #include "pawl/archive.hpp"
@@ -27,8 +27,8 @@ namespace pawl::engine_detail {
 class retention_runner : public std::enable_shared_from_this<retention_runner> {
 public:
     /// @param hooks what must have seen a run's events before it goes; may be null.
-    retention_runner(context& shared, const detail::workflow_impl& workflow, log_follower* hooks,
-                     const log_consumers& consumers);
+    retention_runner(engine_parts& shared, const detail::workflow_impl& workflow,
+                     log_follower* hooks, const log_consumers& consumers);
 
     void start();
     void stop();
@@ -55,7 +55,7 @@ private:
     boost::asio::awaitable<duration> until_next();
     boost::asio::awaitable<void> sleep(duration span);
 
-    context& shared_;
+    engine_parts& shared_;
     const detail::workflow_impl& workflow_;
     const retention_options& rules_;
     log_follower* const hooks_;

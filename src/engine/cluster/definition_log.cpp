@@ -176,7 +176,7 @@ std::vector<std::string> definition_log::changes(int status) const
     return found;
 }
 
-asio::awaitable<void> look_for_newer_definitions(context& shared)
+asio::awaitable<void> look_for_newer_definitions(engine_parts& shared)
 {
     for (auto& [name, entry] : shared.workflows) {
         const auto position = entry.definition_position.load();

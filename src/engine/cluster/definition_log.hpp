@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/record_store.hpp"
 
@@ -93,6 +93,6 @@ private:
 };
 
 /// Looks which workflows of the engine have a newer definition by now.
-boost::asio::awaitable<void> look_for_newer_definitions(context& shared);
+boost::asio::awaitable<void> look_for_newer_definitions(engine_parts& shared);
 
 } // namespace pawl::engine_detail

@@ -29,7 +29,7 @@ constexpr duration news_delay = std::chrono::seconds{2};
 
 } // namespace
 
-remote_change_listener::remote_change_listener(context& shared, std::shared_ptr<watchers> all,
+remote_change_listener::remote_change_listener(engine_parts& shared, std::shared_ptr<watchers> all,
                                                std::shared_ptr<streams::commit_feed> readers,
                                                commit_told committed, duration poll_interval)
     : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/waits/watchers.hpp"
 #include "streams/commit_feed.hpp"
 
@@ -29,7 +29,7 @@ public:
     using commit_told = std::function<void(std::uint32_t)>;
 
     /// @param readers of the logs, who are told of news too.
-    remote_change_listener(context& shared, std::shared_ptr<watchers> all,
+    remote_change_listener(engine_parts& shared, std::shared_ptr<watchers> all,
                            std::shared_ptr<streams::commit_feed> readers, commit_told committed,
                            duration poll_interval);
 
@@ -63,7 +63,7 @@ private:
     boost::asio::awaitable<bool> wait_for_news();
     void wake();
 
-    context& shared_;
+    engine_parts& shared_;
     const std::shared_ptr<watchers> watchers_;
     const std::shared_ptr<streams::commit_feed> readers_;
     const commit_told committed_;

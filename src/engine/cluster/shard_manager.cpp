@@ -92,7 +92,7 @@ struct shard_manager::lapse {
     bool over = false;
 };
 
-shard_manager::shard_manager(context& shared, std::string owner, duration lease_duration,
+shard_manager::shard_manager(engine_parts& shared, std::string owner, duration lease_duration,
                              handlers told)
     : shared_(shared), owner_(std::move(owner)), lease_time_(lease_duration),
       told_(std::move(told)), strand_(asio::make_strand(shared.executor)),
@@ -166,11 +166,11 @@ void shard_manager::stop()
 void shard_manager::let_go()
 {
     ending_ = true;
-    doubt();
+    recheck_leases();
     asio::post(strand_, [self = shared_from_this()] { self->lapse_.reset(); });
 }
 
-void shard_manager::doubt()
+void shard_manager::recheck_leases()
 {
     if (!woken_.exchange(true))
         asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/shard_plan.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -32,7 +32,7 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class shard_manager : public std::enable_shared_from_this<shard_manager> {
 public:
-    /// Each is called on the keeper's strand, after `context::epochs` says so.
+    /// Each is called on the keeper's strand, after `engine_parts::epochs` says so.
     struct handlers {
         /// Shards that are driven from now on.
         std::function<boost::asio::awaitable<void>(std::vector<std::uint32_t>)> taken;
@@ -47,7 +47,7 @@ public:
         std::function<bool(std::uint32_t)> busy;
     };
 
-    shard_manager(context& shared, std::string owner, duration lease_duration, handlers told);
+    shard_manager(engine_parts& shared, std::string owner, duration lease_duration, handlers told);
 
     /// Takes the first shards. Throws errc::fenced when a store that is not shared has another
     /// engine, and what the store throws.
@@ -66,7 +66,7 @@ public:
     boost::asio::awaitable<void> release();
 
     /// A commit was fenced: looks at once.
-    void doubt();
+    void recheck_leases();
 
     std::vector<lease> leases() const;
 
@@ -108,7 +108,7 @@ private:
     void drop(const std::vector<std::uint32_t>& lost);
     std::vector<std::uint32_t> held_shards() const;
 
-    context& shared_;
+    engine_parts& shared_;
     const std::string owner_;
     const duration lease_time_;
     const handlers told_;

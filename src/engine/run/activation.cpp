@@ -33,7 +33,7 @@ bool concerns_message(need kind)
 
 } // namespace
 
-activation::activation(context& engine, run_id run, std::optional<record> given,
+activation::activation(engine_parts& engine, run_id run, std::optional<record> given,
                        std::optional<core::stimulus> pending, concurrency_limiter* granted)
     : loaded_run(engine, run, std::move(given)), admission_(*this, granted),
       context_(*this, commits_), commits_(*this, context_), settler_(*this, commits_, context_),
@@ -257,7 +257,7 @@ core::stimulus activation::unknown_timeout(const std::string& name)
 {
     const bool kept = workflow->outdated;
     if (kept)
-        shared.found_too_old(*workflow);
+        shared.mark_too_old(*workflow);
     log(log_level::info, "the timeout \"" + name +
                              (kept ? "\" of this run is of a newer program: it is kept for it"
                                    : "\" of this run is no longer declared: it is dropped"));

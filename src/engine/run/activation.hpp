@@ -32,7 +32,7 @@ public:
     /// @param given  the record, if the caller has it; otherwise it is read.
     /// @param pending  a stimulus to apply before anything else.
     /// @param granted  the limiter of which the run has a slot already; may be null.
-    activation(context& engine, run_id run, std::optional<record> given,
+    activation(engine_parts& engine, run_id run, std::optional<record> given,
                std::optional<core::stimulus> pending = {}, concurrency_limiter* granted = nullptr);
 
     /// From beginning to end. run_worker calls it.

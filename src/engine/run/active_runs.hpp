@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
 
@@ -33,7 +33,7 @@ class run_worker_executor;
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class active_runs {
 public:
-    explicit active_runs(context& shared) : shared_(shared) {}
+    explicit active_runs(engine_parts& shared) : shared_(shared) {}
 
     enum class begin_result { yes, already_active, full, not_owner, passed_over };
 
@@ -141,7 +141,7 @@ public:
     /// Keeps an idle run_worker for the next activation. Returns false if it must end.
     bool rest_worker(std::shared_ptr<run_worker> idle);
 
-    /// Ends the resting workers. To be called after context::stopping has been set.
+    /// Ends the resting workers. To be called after engine_parts::stopping has been set.
     void stop();
 
     std::size_t size() const;
@@ -182,7 +182,7 @@ private:
     void end_wait(activation& holder, std::uint64_t handler);
     void erase(activation& ending);
 
-    context& shared_;
+    engine_parts& shared_;
     mutable std::mutex mutex_;
     std::unordered_map<run_id, std::shared_ptr<activation>> runs_;
     std::vector<std::shared_ptr<run_worker>> resting_;

@@ -24,7 +24,7 @@ constexpr duration alone_precedence = 2 * failure_pause;
 
 } // namespace
 
-crash_suspects::crash_suspects(context& shared, std::uint32_t max_crashes)
+crash_suspects::crash_suspects(engine_parts& shared, std::uint32_t max_crashes)
     : shared_(shared), max_crashes_(max_crashes)
 {
     set_shards(shared.store.shards());

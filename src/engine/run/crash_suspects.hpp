@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -40,7 +40,7 @@ public:
     static constexpr std::uint32_t min_crash_limit = 5;
 
     /// @param max_crashes 0: no run is suspected.
-    crash_suspects(context& shared, std::uint32_t max_crashes);
+    crash_suspects(engine_parts& shared, std::uint32_t max_crashes);
 
     /// Sets the number of shards. To be called before the engine is started.
     void set_shards(std::uint32_t count);
@@ -89,7 +89,7 @@ private:
     bool has_place(suspect_group& group);
     void drop_long_running(suspect_group& group);
 
-    context& shared_;
+    engine_parts& shared_;
     const std::uint32_t max_crashes_;
     std::vector<std::atomic<time_point::rep>> abandoned_at_; ///< by shard; min: it was released
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -16,7 +16,7 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Unsafe.
 class due_reader {
 public:
-    explicit due_reader(context& shared) : shared_(shared) {}
+    explicit due_reader(engine_parts& shared) : shared_(shared) {}
 
     /// Reads a page of due runs of the shard. If the data of a run is damaged, the page ends before
     /// the run; if it is the first run of the page, the page is empty and the next position is
@@ -29,7 +29,7 @@ private:
                                                       time_point until, std::size_t limit);
     boost::asio::awaitable<bool> can_read(std::uint32_t shard, due_position from, time_point until);
 
-    context& shared_;
+    engine_parts& shared_;
     std::set<due_position> reported_; ///< damaged runs that have been logged
 };
 

@@ -43,7 +43,7 @@ std::optional<time_point> earliest_deadline(const record& run)
 
 } // namespace
 
-due_scanner::due_scanner(context& shared)
+due_scanner::due_scanner(engine_parts& shared)
     : shared_(shared), strand_(asio::make_strand(shared.executor)), stalls_(shared),
       reader_(shared), positions_(shared.store.shards()), timer_(shared.clock.make_timer(strand_))
 {

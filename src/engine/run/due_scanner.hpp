@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/run/due_reader.hpp"
 #include "engine/run/scan_positions.hpp"
 #include "engine/run/wake_list.hpp"
@@ -38,7 +38,7 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class due_scanner : public std::enable_shared_from_this<due_scanner> {
 public:
-    explicit due_scanner(context& shared);
+    explicit due_scanner(engine_parts& shared);
 
     /// Sets the number of shards. To be called before start().
     void set_shards(std::uint32_t count);
@@ -120,7 +120,7 @@ private:
     std::optional<time_point> check_stall();
     void wake_scan();
 
-    context& shared_;
+    engine_parts& shared_;
     const boost::asio::any_io_executor strand_;
     stall_watch stalls_;
     due_reader reader_; ///< on the strand

@@ -12,7 +12,7 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-loaded_run::loaded_run(context& engine, run_id run, std::optional<record> given)
+loaded_run::loaded_run(engine_parts& engine, run_id run, std::optional<record> given)
     : shared(engine), id_(run), given_(given.has_value())
 {
     if (given)
@@ -79,7 +79,7 @@ asio::awaitable<void> loaded_run::load()
         return core::is_undeclared_callback(workflow->impl->rules, waiting);
     };
     if (std::ranges::any_of(inbox, is_of_newer))
-        shared.found_too_old(*workflow);
+        shared.mark_too_old(*workflow);
 }
 
 asio::awaitable<void> loaded_run::load_inbox()
@@ -195,10 +195,10 @@ void loaded_run::decode_object()
         return;
     std::string upgraded;
     std::string ignored;
-    const bool wanted = !workflow->told_of_ignored;
+    const bool wanted = !workflow->ignored_members_logged;
     object = workflow->impl->decode(detail::present_object(*workflow->impl, stored, upgraded),
                                     wanted ? &ignored : nullptr);
-    if (!ignored.empty() && !workflow->told_of_ignored.exchange(true))
+    if (!ignored.empty() && !workflow->ignored_members_logged.exchange(true))
         log(log_level::warn, "the stored object has a member \"" + ignored +
                                  "\" that this program does not know: it is lost when the "
                                  "object is stored again (told once for the workflow)");
@@ -245,7 +245,7 @@ void loaded_run::leave_to_newer_program(std::string_view reason)
 {
     owned = false;
     shared.active->pass_over_until(id_, now() + too_old_pause);
-    if (!shared.found_too_old(*workflow))
+    if (!shared.mark_too_old(*workflow))
         return;
     auto text = std::string{"this run needs a newer program, and is left to an engine that has it "
                             "(told once for the workflow): "};

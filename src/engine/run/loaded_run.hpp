@@ -2,7 +2,7 @@
 
 #include "core/decide.hpp"
 #include "core/inbox.hpp"
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/run/crash_suspects.hpp"
 #include "engine/run/run_worker.hpp"
 #include "pawl/detail/handlers.hpp"
@@ -101,9 +101,9 @@ public:
     log_entry entry_of(log_level level, std::string_view text) const;
     void log(log_level level, std::string_view text) const;
 
-    context& shared;
-    std::shared_ptr<run_worker> worker; ///< set when active_runs admits the run
-    workflow_entry* workflow = nullptr; ///< set when the record is known
+    engine_parts& shared;
+    std::shared_ptr<run_worker> worker;  ///< set when active_runs admits the run
+    engine_workflow* workflow = nullptr; ///< set when the record is known
 
     record stored;             ///< as the store has it, unless `stale`
     detail::object_ptr object; ///< decoded on first use; null when it must be decoded from `stored`
@@ -124,7 +124,7 @@ public:
     crash_suspects::judgement judgement; ///< of the next handler
 
 protected:
-    loaded_run(context& engine, run_id run, std::optional<record> given);
+    loaded_run(engine_parts& engine, run_id run, std::optional<record> given);
     ~loaded_run() = default;
 
 private:

@@ -155,7 +155,7 @@ void run_commits::apply_result(run_commit& item)
         return;
     }
     if (item.result.status == apply_status::fenced)
-        run_.shared.shards->doubt();
+        run_.shared.shards->recheck_leases();
     run_.owned = false; // fenced or removed
     report_discarded(discard_reason::not_owner);
 }
@@ -170,7 +170,7 @@ void run_commits::apply_accepted(run_commit& item)
     accepted.next.workflow.swap(stored.workflow);
     stored = std::move(accepted.next);
     if (item.dead_letter)
-        streams::topic_waiters::of(run_.shared.store)->tell(item.dead_letter->topic);
+        streams::topic_waiters::of(run_.shared.store)->notify_topic(item.dead_letter->topic);
     for (const auto& settled : accepted.settled)
         report_settled(settled);
     for (const auto& settled : accepted.settled)
@@ -217,7 +217,7 @@ void run_commits::notify_watchers()
 {
     for (auto& added : std::exchange(watchers_, {})) {
         if (!run_.is_current()) {
-            run_.shared.look(std::move(added));
+            run_.shared.check_watcher(std::move(added));
             continue;
         }
         run_.shared.watching->offer_record(*added, run_.stored);

@@ -15,7 +15,7 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-run_worker::run_worker(context& shared)
+run_worker::run_worker(engine_parts& shared)
     : shared_(shared), executor_(asio::make_strand(shared.executor), this), strand_(executor_)
 {
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -78,7 +78,7 @@ private:
 /// calls come from the activation that has the worker.
 class run_worker final : public std::enable_shared_from_this<run_worker> {
 public:
-    explicit run_worker(context& shared);
+    explicit run_worker(engine_parts& shared);
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
 
@@ -111,7 +111,7 @@ private:
     boost::asio::awaitable<void> rest();
     void resume_coroutine();
 
-    context& shared_;
+    engine_parts& shared_;
     const run_worker_executor executor_;
     const boost::asio::any_io_executor strand_;
     boost::asio::cancellation_signal cancel_;

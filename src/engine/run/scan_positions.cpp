@@ -1,6 +1,6 @@
 #include "engine/run/scan_positions.hpp"
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -23,7 +23,7 @@ public:
     /// The interval between two log entries about one stall.
     static constexpr duration repeat_time = std::chrono::minutes{5};
 
-    explicit stall_watch(context& shared) : shared_(shared) {}
+    explicit stall_watch(engine_parts& shared) : shared_(shared) {}
 
     /// Checks the places for runs. Returns when to call this function again, if a stall is
     /// possible.
@@ -40,7 +40,7 @@ private:
     void report(time_point now, bool urgent_wait, std::optional<time_point> longest_due) const;
     std::string describe_handlers() const;
 
-    context& shared_;
+    engine_parts& shared_;
     std::uint64_t freed_ = 0;
     bool no_place_ = false;
     bool urgent_waits_ = false;

@@ -15,7 +15,7 @@ constexpr duration pause = std::chrono::seconds{1};
 
 } // namespace
 
-watcher_recheck::watcher_recheck(context& shared, std::shared_ptr<watchers> all_watchers)
+watcher_recheck::watcher_recheck(engine_parts& shared, std::shared_ptr<watchers> all_watchers)
     : shared_(shared), watchers_(std::move(all_watchers)),
       strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
 {

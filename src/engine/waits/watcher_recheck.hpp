@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 #include "engine/waits/watchers.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -17,7 +17,7 @@ namespace pawl::engine_detail {
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class watcher_recheck : public std::enable_shared_from_this<watcher_recheck> {
 public:
-    watcher_recheck(context& shared, std::shared_ptr<watchers> all_watchers);
+    watcher_recheck(engine_parts& shared, std::shared_ptr<watchers> all_watchers);
 
     /// Queries the store for each watcher of the run, which has ended. To be called inside the task
     /// scope.
@@ -34,7 +34,7 @@ private:
     boost::asio::awaitable<void> recheck_runs();
     boost::asio::awaitable<void> ask_watcher(std::shared_ptr<watcher> waiting);
 
-    context& shared_;
+    engine_parts& shared_;
     const std::shared_ptr<watchers> watchers_;
     const boost::asio::any_io_executor strand_;
     std::unique_ptr<timer> timer_;

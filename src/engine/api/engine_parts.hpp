@@ -35,56 +35,58 @@ class concurrency_limiter;
 class watcher;
 class watchers;
 
-/// How much one read of the store asks for.
+/// Records or events that one read of the store asks for.
 constexpr std::size_t page_size = 256;
 
-/// Between a call that the store failed and the next attempt.
+/// The wait before a failed call of the store is repeated.
 constexpr duration failure_pause = std::chrono::seconds{1};
 
-/// Until a time of the wall clock is looked at again: so late at worst is noticed that the clock
-/// was set forward.
+/// The longest wait for a time of the wall clock before the clock is read again. It bounds how late
+/// an engine notices that the clock was set forward.
 constexpr duration longest_sleep = std::chrono::minutes{1};
 
-/// Until a run that needs a newer program is tried again; another engine takes it up at once.
+/// The wait before a run that needs a newer program is tried again. An engine of such a program
+/// takes the run up at once.
 constexpr duration too_old_pause = std::chrono::minutes{1};
 
-/// Ends early when the timer is cancelled.
-boost::asio::awaitable<void> wait(timer& on, duration span);
+/// Waits for `span`; returns early when the timer is cancelled.
+boost::asio::awaitable<void> wait(timer& pause, duration span);
 
 /// One workflow in an engine.
-struct workflow_entry {
+struct engine_workflow {
     std::shared_ptr<const detail::workflow_impl> impl;
 
-    /// Where the definition stands among those of all programs, see definition_log; 0: not yet.
+    /// Position of the definition in its definition_log; 0 until it is known.
     std::atomic<std::uint64_t> definition_position{0};
 
-    std::uint64_t definitions_read = 0; ///< up to where, by who looks for newer ones
+    std::uint64_t definitions_read = 0; ///< position up to which newer definitions were searched
 
-    /// A program with a newer definition of it has been here.
+    /// A program with a newer definition has been started on the store.
     std::atomic<bool> outdated{false};
 
-    /// Data of a newer program have come: its shards are for engines of that. The log has said so.
+    /// Data of a newer program were read: the shards belong to engines of that program. Logged.
     std::atomic<bool> too_old{false};
 
-    /// That, and such an engine is alive.
+    /// `too_old`, and an engine of a newer program is alive.
     std::atomic<bool> left_to_others{false};
 
-    /// The log has said once that stored objects of it have members that the program ignores.
-    std::atomic<bool> told_of_ignored{false};
+    /// It was logged that stored objects have members that the program ignores.
+    std::atomic<bool> ignored_members_logged{false};
 
     std::map<int, std::unique_ptr<concurrency_limiter>>
-        limiters; ///< of the steps that limit `max_concurrency`
+        limiters; ///< by status, for steps that limit `max_concurrency`
 };
 
-/// What the parts of one engine share. Everything in it lives as long as the engine.
-struct context {
+/// The parts of one engine and the settings that they share. All of them live as long as the
+/// engine.
+struct engine_parts {
     boost::asio::any_io_executor executor;
     record_store& store;
     engine_clock& clock;
     const log_sink& log;
     pawl::observer* observer;      ///< may be null
-    async::task_scope& running;    ///< handlers, calls and what they need: a stop waits for them
-    async::task_scope& background; ///< what serves those until the last of them has ended
+    async::task_scope& running;    ///< handlers and calls; a stop waits for them first
+    async::task_scope& background; ///< serves `running` until its last coroutine has ended
     commit_queue& commits;
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
@@ -92,16 +94,16 @@ struct context {
     shard_manager* shards = nullptr;
     watchers* watching = nullptr;
 
-    /// Tells a watcher, which has been added, what the store says of its run. From inside the task
-    /// scope, for whose place it takes over.
-    std::function<void(std::shared_ptr<watcher>)> look;
+    /// Reads the run of a watcher that has been added, and notifies the watcher. The caller is
+    /// inside the task scope; the call takes over its place there.
+    std::function<void(std::shared_ptr<watcher>)> check_watcher;
 
-    std::map<std::string, workflow_entry, std::less<>> workflows; ///< fixed once started
+    std::map<std::string, engine_workflow, std::less<>> workflows; ///< fixed once started
 
-    /// Of the engine's workflows; fixed once started.
+    /// The shards of the engine's workflows; fixed once started.
     shard_map layout;
-    /// By shard; 0: not driven by this engine, as at the last place, which stands for the shards of
-    /// workflows that it does not know.
+    /// By shard; 0 if this engine does not drive the shard. The last entry, always 0, stands for
+    /// the shards of workflows that the engine does not know.
     std::vector<std::atomic<std::uint64_t>> epochs;
 
     std::size_t max_active_runs;
@@ -110,15 +112,15 @@ struct context {
     std::size_t max_object_size;
     duration cancellation_grace;
 
-    std::atomic<bool> stopping{false};   ///< no handler begins any more
-    std::atomic<bool> cancelling{false}; ///< the drain is over: what still runs is cancelled
+    std::atomic<bool> stopping{false};   ///< no further handler begins
+    std::atomic<bool> cancelling{false}; ///< the drain is over: running handlers are cancelled
 
-    /// Data of the workflow need a newer program. True the first time, when it is to be logged.
-    bool found_too_old(workflow_entry& entry);
+    /// Notes that data of the workflow need a newer program. True the first time, for the log.
+    bool mark_too_old(engine_workflow& entry);
 
     bool owns(std::uint32_t shard) const { return epochs[shard] != 0; }
 
-    /// Workflows without an engine that the log has told of.
+    /// Workflows without an engine that have been logged.
     std::mutex reported_mutex;
     std::set<std::string, std::less<>> reported;
 
@@ -129,7 +131,7 @@ struct context {
         return reported.insert(workflow).second;
     }
 
-    /// A place of `epochs`.
+    /// An index of `epochs`.
     std::uint32_t shard_of(const record& run) const
     {
         return layout.shard_of(run.workflow, run.foreign_id);

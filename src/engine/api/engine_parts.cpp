@@ -1,4 +1,4 @@
-#include "engine/api/context.hpp"
+#include "engine/api/engine_parts.hpp"
 
 #include "engine/cluster/shard_manager.hpp"
 
@@ -11,20 +11,20 @@ namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
 
-asio::awaitable<void> wait(timer& on, duration span)
+asio::awaitable<void> wait(timer& pause, duration span)
 {
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
         [](auto handler, timer* waiting, duration length) {
             waiting->wait(length, std::move(handler));
         },
-        asio::use_awaitable, &on, span);
+        asio::use_awaitable, &pause, span);
 }
 
-bool context::found_too_old(workflow_entry& entry)
+bool engine_parts::mark_too_old(engine_workflow& entry)
 {
     if (entry.too_old.exchange(true))
         return false;
-    shards->doubt();
+    shards->recheck_leases();
     return true;
 }
 
