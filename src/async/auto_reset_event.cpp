@@ -6,112 +6,80 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <atomic>
 #include <utility>
 
 namespace pawl::async {
 
 namespace asio = boost::asio;
 
-namespace {
-
-/// A timer calls its handler when it is cancelled, too.
-struct watch {
-    explicit watch(timer* measuring) : time(measuring) {}
-    watch(const watch&) = delete;
-    ~watch()
-    {
-        *over = true;
-        if (time)
-            time->cancel();
-    }
-
-    timer* const time;
-    const std::shared_ptr<std::atomic<bool>> over = std::make_shared<std::atomic<bool>>(false);
-};
-
-} // namespace
-
-asio::awaitable<void> wait_or_poll(asio::awaitable<void> waiting, timer* time, duration span,
-                                   std::function<void()> look)
-{
-    const watch meanwhile{time};
-    if (time)
-        time->wait(span, [over = meanwhile.over, look = std::move(look)] {
-            if (!*over)
-                look();
-        });
-    co_await std::move(waiting);
-}
-
 asio::awaitable<void> auto_reset_event::wait()
 {
-    // Does not keep itself alive: the handler that it keeps holds this coroutine.
+    // No shared_ptr to this object here: it holds the handler, and the handler this coroutine.
     const auto executor = co_await asio::this_coro::executor;
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void(boost::system::error_code)>(
-        [](auto waiting, auto_reset_event* self, asio::any_io_executor on) {
-            self->begin(handler{std::move(waiting)}, std::move(on));
+        [](auto waiter, auto_reset_event* self, asio::any_io_executor waiter_executor) {
+            self->begin_wait(handler{std::move(waiter)}, std::move(waiter_executor));
         },
         asio::use_awaitable, this, asio::any_io_executor{executor});
 }
 
-/// Everything is prepared before the waiter can be seen: from then on another thread may complete
-/// it, and whoever waited may be gone, with its cancellation slot and its hold on this object.
-void auto_reset_event::begin(handler waiting, asio::any_io_executor executor)
+/// The slot is assigned before other threads can see the waiter: from then on one of them may
+/// complete it, and destroy its cancellation slot and its last reference to this object.
+void auto_reset_event::begin_wait(handler waiter, asio::any_io_executor executor)
 {
     const auto alive = weak_from_this().lock();
-    auto slot = asio::get_associated_cancellation_slot(waiting);
+    auto slot = asio::get_associated_cancellation_slot(waiter);
     if (slot.is_connected())
         slot.assign([weak = weak_from_this()](asio::cancellation_type) {
             if (const auto self = weak.lock())
-                self->end(asio::error::operation_aborted);
+                self->end_wait(asio::error::operation_aborted);
         });
-    bool fresh = false;
-    bool refused = false;
+    bool already_set = false;
+    bool has_waiter = false;
     {
         const std::lock_guard lock{mutex_};
-        refused = waiting_.has_value();
-        if (!refused) {
-            waiting_.emplace(std::move(waiting));
+        has_waiter = waiter_.has_value();
+        if (!has_waiter) {
+            waiter_.emplace(std::move(waiter));
             executor_ = executor;
-            fresh = std::exchange(fresh_, false);
+            already_set = std::exchange(set_, false);
         }
     }
-    if (refused)
-        complete(executor, std::move(waiting), asio::error::already_started);
-    else if (fresh)
-        end({});
+    if (has_waiter)
+        complete(executor, std::move(waiter), asio::error::already_started);
+    else if (already_set)
+        end_wait({});
 }
 
 void auto_reset_event::set()
 {
     {
         const std::lock_guard lock{mutex_};
-        if (!waiting_) {
-            fresh_ = true;
+        if (!waiter_) {
+            set_ = true;
             return;
         }
     }
-    end({});
+    end_wait({});
 }
 
-void auto_reset_event::end(boost::system::error_code result)
+void auto_reset_event::end_wait(boost::system::error_code result)
 {
-    std::optional<handler> waiting;
+    std::optional<handler> waiter;
     asio::any_io_executor executor;
     {
         const std::lock_guard lock{mutex_};
-        if (!waiting_) {
-            // Told between a look and this: kept for the next wait.
-            fresh_ = fresh_ || !result;
+        if (!waiter_) {
+            // The waiter ended meanwhile: kept for the next wait.
+            set_ = set_ || !result;
             return;
         }
-        waiting.emplace(std::move(*waiting_));
-        waiting_.reset();
-        // Not kept: the news may outlive the waiter's context.
+        waiter.emplace(std::move(*waiter_));
+        waiter_.reset();
+        // Not kept: this object may outlive the execution context of the waiter.
         executor = std::exchange(executor_, {});
     }
-    complete(executor, std::move(*waiting), result);
+    complete(executor, std::move(*waiter), result);
 }
 
 } // namespace pawl::async

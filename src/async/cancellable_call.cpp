@@ -19,52 +19,53 @@ cancellable_call::cancellable_call(task_scope& running, asio::any_io_executor st
 
 asio::awaitable<std::exception_ptr> cancellable_call::run(asio::awaitable<void> work)
 {
-    const auto made = std::make_shared<call>();
-    current_ = made;
-    running_.spawn(strand_, wrap(made, std::move(work)), made->cancel.slot(), made);
-    while (!made->done)
-        co_await made->ended->wait();
+    const auto current = std::make_shared<call>();
+    current_ = current;
+    running_.spawn(strand_, run_call(current, std::move(work)), current->cancel.slot(), current);
+    while (!current->done)
+        co_await current->end->wait();
     current_.reset();
-    co_return made->failure;
+    co_return current->failure;
 }
 
-/// After a cancellation nothing can be awaited here any more.
-asio::awaitable<void> cancellable_call::wrap(std::shared_ptr<call> made, asio::awaitable<void> work)
+/// Awaits nothing after `work`: after a cancellation, awaiting fails.
+asio::awaitable<void> cancellable_call::run_call(std::shared_ptr<call> current,
+                                                 asio::awaitable<void> work)
 {
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
-    made->inside = !made->unwanted;
+    current->inside = !current->cancelled;
     std::exception_ptr failure;
     try {
-        if (made->unwanted)
+        if (current->cancelled)
             throw boost::system::system_error(asio::error::operation_aborted);
         co_await std::move(work);
     } catch (...) {
         failure = std::current_exception();
     }
-    made->inside = false;
-    end(*made, std::move(failure));
+    current->inside = false;
+    end_call(*current, std::move(failure));
 }
 
-/// Once: the first end counts.
-void cancellable_call::end(call& made, std::exception_ptr failure)
+/// The first end counts.
+void cancellable_call::end_call(call& ended, std::exception_ptr failure)
 {
-    if (std::exchange(made.done, true))
+    if (std::exchange(ended.done, true))
         return;
-    made.failure = std::move(failure);
-    made.ended->set();
+    ended.failure = std::move(failure);
+    ended.end->set();
 }
 
 void cancellable_call::abandon(std::exception_ptr failure)
 {
     if (current_)
-        end(*current_, std::move(failure));
+        end_call(*current_, std::move(failure));
 }
 
 void cancellable_call::cancel()
 {
     if (!current_)
         return;
-    current_->unwanted = true;
+    current_->cancelled = true;
     if (current_->inside)
         current_->cancel.emit(asio::cancellation_type::terminal);
 }

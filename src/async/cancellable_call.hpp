@@ -12,8 +12,8 @@
 
 namespace pawl::async {
 
-/// Runs one call at a time that waits for something outside, so that it can be cancelled without
-/// cancelling its caller: the call is a coroutine of its own.
+/// Runs one call at a time in a coroutine of its own, so that the call can be cancelled without
+/// cancelling its caller.
 ///
 /// Used on one strand, that of its caller.
 class cancellable_call {
@@ -26,23 +26,23 @@ public:
     /// Cancels the call that is under way, if there is one.
     void cancel();
 
-    /// Lets run() go on without the call that is under way, which fails with `failure`: for one
-    /// that does not end after its cancellation.
+    /// Completes run() with `failure` although the call is still under way: for a call that does
+    /// not end after its cancellation.
     void abandon(std::exception_ptr failure);
 
 private:
     struct call {
         boost::asio::cancellation_signal cancel;
         bool inside = false; ///< suspended where `cancel` may be emitted
-        bool unwanted = false;
+        bool cancelled = false;
         bool done = false;
         std::exception_ptr failure;
-        std::shared_ptr<auto_reset_event> ended = std::make_shared<auto_reset_event>();
+        std::shared_ptr<auto_reset_event> end = std::make_shared<auto_reset_event>();
     };
 
-    static void end(call& made, std::exception_ptr failure);
-    static boost::asio::awaitable<void> wrap(std::shared_ptr<call> made,
-                                             boost::asio::awaitable<void> work);
+    static void end_call(call& ended, std::exception_ptr failure);
+    static boost::asio::awaitable<void> run_call(std::shared_ptr<call> current,
+                                                 boost::asio::awaitable<void> work);
 
     task_scope& running_;
     const boost::asio::any_io_executor strand_;

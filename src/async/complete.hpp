@@ -13,33 +13,35 @@
 
 namespace pawl::async {
 
-/// A call of a completion handler, in one place until the end: results may be large, and are on
-/// their way in several hops.
+/// A completion handler and its results. They are allocated once, because results may be large and
+/// pass through several executors.
 template <class... Results>
-struct completing {
+struct pending_completion {
     boost::asio::any_completion_handler<void(Results...)> handler;
     std::tuple<Results...> values;
 
-    /// Through the handler's associated executor, or `fallback`; inside this call if that allows.
-    static void run(std::unique_ptr<completing> made, const boost::asio::any_io_executor& fallback)
+    /// Dispatches to the handler's associated executor, or to `fallback` if it has none.
+    static void run(std::unique_ptr<pending_completion> pending,
+                    const boost::asio::any_io_executor& fallback)
     {
-        auto executor = boost::asio::get_associated_executor(made->handler, fallback);
-        boost::asio::dispatch(executor, [made = std::move(made)]() mutable {
-            auto ready = std::move(*made);
-            made.reset();
+        auto executor = boost::asio::get_associated_executor(pending->handler, fallback);
+        boost::asio::dispatch(executor, [pending = std::move(pending)]() mutable {
+            auto ready = std::move(*pending);
+            pending.reset(); // the memory is free before the handler runs
             std::apply([&](Results&... value) { std::move(ready.handler)(std::move(value)...); },
                        ready.values);
         });
     }
 };
 
-/// As complete(), from a function that the executor called: maybe inside this call.
+/// Calls a completion handler, possibly inside this call. The caller must be a function that
+/// `fallback` called.
 template <class... Results>
 void complete_here(const boost::asio::any_io_executor& fallback,
                    boost::asio::any_completion_handler<void(Results...)> handler,
                    std::type_identity_t<Results>... results)
 {
-    using call = completing<Results...>;
+    using call = pending_completion<Results...>;
     call::run(
         std::make_unique<call>(std::move(handler), std::tuple<Results...>(std::move(results)...)),
         fallback);
@@ -53,11 +55,11 @@ void complete(const boost::asio::any_io_executor& fallback,
               boost::asio::any_completion_handler<void(Results...)> handler,
               std::type_identity_t<Results>... results)
 {
-    using call = completing<Results...>;
-    auto made =
+    using call = pending_completion<Results...>;
+    auto pending =
         std::make_unique<call>(std::move(handler), std::tuple<Results...>(std::move(results)...));
-    boost::asio::post(fallback, [made = std::move(made), fallback]() mutable {
-        call::run(std::move(made), fallback);
+    boost::asio::post(fallback, [pending = std::move(pending), fallback]() mutable {
+        call::run(std::move(pending), fallback);
     });
 }
 

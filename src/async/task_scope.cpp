@@ -21,24 +21,24 @@ bool runs_on(const asio::any_io_executor& strand)
 
 bool task_scope::enter()
 {
-    auto inside = inside_.load();
-    while (inside > 0)
-        if (inside_.compare_exchange_weak(inside, inside + 1))
+    auto tasks = tasks_.load();
+    while (tasks > 0)
+        if (tasks_.compare_exchange_weak(tasks, tasks + 1))
             return true;
     return false;
 }
 
 bool task_scope::close_if_empty()
 {
-    std::size_t none = 1; // see inside_
-    return inside_.compare_exchange_strong(none, 0);
+    std::size_t empty = 1; // see tasks_
+    return tasks_.compare_exchange_strong(empty, 0);
 }
 
 void task_scope::start(const asio::any_io_executor& executor, asio::awaitable<void> work,
                        asio::cancellation_slot slot, std::shared_ptr<void> owner)
 {
     auto done = [this, owner = std::move(owner)](const std::exception_ptr& escaped) {
-        ended(escaped);
+        end_task(escaped);
     };
     if (slot.is_connected())
         asio::co_spawn(executor, std::move(work),
@@ -57,12 +57,12 @@ void task_scope::spawn(const asio::any_io_executor& executor, asio::awaitable<vo
 
 void task_scope::close_when_empty(asio::any_completion_handler<void()> done)
 {
-    assert(!waiting_ && inside_ > 0);
-    waiting_.emplace(std::move(done));
+    assert(!done_ && tasks_ > 0);
+    done_.emplace(std::move(done));
     leave();
 }
 
-void task_scope::ended(const std::exception_ptr& escaped)
+void task_scope::end_task(const std::exception_ptr& escaped)
 {
     if (escaped)
         log_({log_level::error, "internal error: " + detail::exception_text(escaped)});
@@ -71,13 +71,13 @@ void task_scope::ended(const std::exception_ptr& escaped)
 
 void task_scope::leave()
 {
-    // Unless this was the last one, another may be, and the object is gone.
-    if (--inside_ > 0)
+    // If another task is left, its end may destroy this object at once.
+    if (--tasks_ > 0)
         return;
-    // Once `done` has been posted, this object may be gone.
+    // Once `done` has been posted, this object may be destroyed.
     const auto executor = executor_;
-    auto done = std::move(*waiting_);
-    waiting_.reset();
+    auto done = std::move(*done_);
+    done_.reset();
     complete(executor, std::move(done));
 }
 

@@ -15,7 +15,7 @@
 
 namespace pawl::async {
 
-/// Whether the caller is called by the strand that the executor is.
+/// Whether `strand` is a strand, and the caller runs on it.
 bool runs_on(const boost::asio::any_io_executor& strand);
 
 /// Counts the coroutines that an engine has started, so that a stop can wait for the last of them.
@@ -29,39 +29,42 @@ public:
     {
     }
 
-    /// Lets one more in, who calls start() or leave() then. False when the scope has been closed.
+    /// Counts one more task. The caller then calls start() or leave(). False if the scope is
+    /// closed.
     bool enter();
 
-    /// Lets out again who was let in and has started nothing.
+    /// Ends the task of an enter() that start() was not called for.
     void leave();
 
-    /// Starts `work`, which has been let in, on `executor`. An exception that escapes it is a
-    /// defect of Pawl: it is logged. `slot` cancels it (see attempt), and `owner` keeps the
-    /// slot's signal alive: the coroutine needs it until after its own frame is gone.
+    /// Starts `work` on `executor`, after enter(). An exception that escapes `work` is a defect of
+    /// Pawl and is logged. `slot` cancels `work`. `owner` keeps the slot's signal alive: the
+    /// coroutine uses it until after its own frame is gone.
     void start(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
                boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});
 
-    /// Both. Precondition: the scope is not closed, as it cannot be while the caller is inside.
+    /// Calls enter() and start(). Precondition: the scope is not closed, which holds while the
+    /// caller is a task of it.
     void spawn(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> work,
                boost::asio::cancellation_slot slot = {}, std::shared_ptr<void> owner = {});
 
-    /// Closes the scope if nobody is inside; false if somebody is.
+    /// Closes the scope if it has no task; otherwise returns false.
     bool close_if_empty();
 
-    /// Calls `done` once nothing is left, and closes the scope at that moment. Called once.
+    /// Closes the scope when its last task ends, then calls `done`. Called once.
     void close_when_empty(boost::asio::any_completion_handler<void()> done);
 
 private:
-    void ended(const std::exception_ptr& escaped);
+    void end_task(const std::exception_ptr& escaped);
 
     const boost::asio::any_io_executor executor_;
     const log_sink log_;
 
-    /// Coroutines, and one more until close_when_empty() is called. At zero the scope is closed.
-    std::atomic<std::size_t> inside_{1};
+    /// The number of tasks, plus one until close_when_empty() is called. At zero the scope is
+    /// closed.
+    std::atomic<std::size_t> tasks_{1};
 
-    /// Written before the count can reach zero, read by whoever brings it there.
-    std::optional<boost::asio::any_completion_handler<void()>> waiting_;
+    /// Written before `tasks_` can reach zero, read by the task that brings it to zero.
+    std::optional<boost::asio::any_completion_handler<void()>> done_;
 };
 
 } // namespace pawl::async

@@ -1,9 +1,10 @@
 #include "async/auto_reset_event.hpp"
+#include "async/lease_timer.hpp"
+#include "async/timed_wait.hpp"
 #include "core/stable_hash.hpp"
 #include "pawl/error.hpp"
 #include "pawl/role_scheduler.hpp"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -26,53 +27,49 @@ namespace asio = boost::asio;
 namespace {
 
 using async::auto_reset_event;
+using async::lease_timer;
 
 constexpr std::size_t max_owner = 900;
 constexpr duration shortest_lease = std::chrono::milliseconds{10};
 constexpr duration longest_lease = std::chrono::hours{24};
 
-/// Parts of a lease: until it is renewed, until a renewal that failed is tried again, and the
-/// longest time between two looks of one who waits.
-constexpr int renewals = 3;
-constexpr int repeats = 12;
-constexpr int looks = 4;
+/// A lease is renewed after one third of its time, a failed renewal is retried after one twelfth,
+/// and a role that another owner holds is claimed at least every fourth of it.
+constexpr int renewals_per_lease = 3;
+constexpr int retries_per_lease = 12;
+constexpr int claims_per_lease = 4;
 
-/// The time of a lease, counted here from before it was asked for.
-struct lapse {
-    std::unique_ptr<timer> clock;
-    bool over = false;
-};
-
-/// Asks for a role until it has it, then keeps it, in one coroutine that ends when the role is lost
-/// or nobody wants it any more.
-class keeper : public std::enable_shared_from_this<keeper> {
+/// Claims a role until it is held, then renews the lease, in one coroutine that ends when the role
+/// is lost or no longer wanted.
+class role_session : public std::enable_shared_from_this<role_session> {
 public:
-    keeper(std::shared_ptr<record_store> store, std::shared_ptr<clock> clock, duration lease,
-           std::string role, std::string owner, asio::any_io_executor executor)
-        : store_(std::move(store)), clock_(std::move(clock)), lease_(lease), role_(std::move(role)),
-          owner_(std::move(owner)), strand_(asio::make_strand(std::move(executor))),
-          pause_(clock_->make_timer(strand_))
+    role_session(std::shared_ptr<record_store> store, std::shared_ptr<clock> clock,
+                 duration lease_duration, std::string role, std::string owner,
+                 asio::any_io_executor executor)
+        : store_(std::move(store)), clock_(std::move(clock)), lease_duration_(lease_duration),
+          role_(std::move(role)), owner_(std::move(owner)),
+          strand_(asio::make_strand(std::move(executor))), pause_(clock_->make_timer(strand_))
     {
     }
 
     void start()
     {
-        asio::co_spawn(strand_, keep(shared_from_this()), [](const std::exception_ptr& escaped) {
-            if (escaped) // what the store throws is caught; nothing else throws
+        asio::co_spawn(strand_, run(shared_from_this()), [](const std::exception_ptr& escaped) {
+            if (escaped) // exceptions of the store are caught; nothing else throws
                 std::rethrow_exception(escaped);
         });
     }
 
-    /// Completes when the role is held; throws what the store did.
-    asio::awaitable<void> decided()
+    /// Completes when the role is held, or no longer wanted. Throws what the store threw.
+    asio::awaitable<void> wait_until_claimed()
     {
-        while (!decided_)
-            co_await decision_->wait();
+        while (!claim_ended_)
+            co_await claim_end_->wait();
         if (failure_)
             std::rethrow_exception(failure_);
     }
 
-    asio::awaitable<void> lost()
+    asio::awaitable<void> wait_until_lost()
     {
         while (held_)
             co_await loss_->wait();
@@ -82,11 +79,11 @@ public:
     {
         const bool was_held = held_;
         abandon();
-        while (was_held && !over_)
+        while (was_held && !ended_)
             co_await end_->wait();
     }
 
-    /// Gives the role back, or stops asking for it.
+    /// Stops claiming the role, and releases it if it is held.
     void abandon()
     {
         wanted_ = false;
@@ -95,97 +92,92 @@ public:
 
     bool held() const noexcept
     {
-        return held_ && clock_->now() < time_point{duration{until_.load()}};
+        return held_ && clock_->now() < time_point{duration{held_until_.load()}};
     }
 
     const std::string& role() const noexcept { return role_; }
     std::uint64_t epoch() const noexcept { return epoch_; }
 
 private:
-    enum class claimed { yes, no, unknown };
+    enum class claim_result { held, refused, unknown };
 
-    static asio::awaitable<void> keep(std::shared_ptr<keeper> self)
+    static asio::awaitable<void> run(std::shared_ptr<role_session> self)
     {
-        co_await self->ask();
-        self->decided_ = true;
-        self->decision_->set();
+        co_await self->claim_until_held();
+        self->claim_ended_ = true;
+        self->claim_end_->set();
         while (self->held_ && self->wanted_)
             co_await self->renew();
-        self->lose();
+        self->mark_lost();
         if (self->epoch_ != 0)
-            co_await self->give_back();
-        self->over_ = true;
+            co_await self->release_lease();
+        self->ended_ = true;
         self->end_->set();
     }
 
-    asio::awaitable<void> ask()
+    asio::awaitable<void> claim_until_held()
     {
-        for (std::uint64_t look = 1; wanted_ && !held_; ++look) {
+        for (std::uint64_t claims = 1; wanted_ && !held_; ++claims) {
             const auto result = co_await claim();
-            if (result == claimed::unknown)
+            if (result == claim_result::unknown)
                 co_return;
-            if (result == claimed::no && wanted_)
-                co_await sleep(until_next_look(look));
+            if (result == claim_result::refused && wanted_)
+                co_await async::wait(*pause_, claim_interval(claims));
         }
     }
 
     asio::awaitable<void> renew()
     {
-        co_await sleep(unheard_ ? lease_ / repeats : lease_ / renewals);
+        co_await async::wait(*pause_, renewal_failed_ ? lease_duration_ / retries_per_lease
+                                                      : lease_duration_ / renewals_per_lease);
         if (!wanted_ || !held_)
             co_return;
         const auto result = co_await claim();
-        unheard_ = result == claimed::unknown;
-        if (result == claimed::no)
-            lose();
+        renewal_failed_ = result == claim_result::unknown;
+        if (result == claim_result::refused)
+            mark_lost();
     }
 
-    asio::awaitable<claimed> claim()
+    asio::awaitable<claim_result> claim()
     {
-        const auto asked_at = clock_->now();
-        const auto time = begin_lapse();
+        const auto requested_at = clock_->now();
+        const auto lease_time = start_lease_timer();
         std::optional<role_lease> lease;
         std::exception_ptr failure;
         try {
-            lease = co_await store_->claim_role(role_, owner_, lease_);
+            lease = co_await store_->claim_role(role_, owner_, lease_duration_);
         } catch (...) {
             failure = std::current_exception();
         }
         if (failure) {
             if (!held_)
                 failure_ = failure;
-            co_return claimed::unknown;
+            co_return claim_result::unknown;
         }
-        if (!lease || (taken_ && lease->epoch != epoch_))
-            co_return claimed::no;
+        if (!lease || (was_held_ && lease->epoch != epoch_))
+            co_return claim_result::refused;
         epoch_ = lease->epoch;
-        // An answer that came too late says nothing: another one may have the role by now.
-        if (time->over || (taken_ && !held_))
-            co_return claimed::no;
-        lapse_ = time;
-        until_ = (asked_at + lease_).time_since_epoch().count();
+        // A late answer does not count: another owner may hold the role by now.
+        if (lease_time->lapsed() || (was_held_ && !held_))
+            co_return claim_result::refused;
+        lease_timer_ = lease_time;
+        held_until_ = (requested_at + lease_duration_).time_since_epoch().count();
         held_ = wanted_.load();
-        taken_ = true;
-        co_return claimed::yes;
+        was_held_ = true;
+        co_return claim_result::held;
     }
 
-    std::shared_ptr<lapse> begin_lapse()
+    std::shared_ptr<lease_timer> start_lease_timer()
     {
-        const auto begun = std::make_shared<lapse>();
-        begun->clock = clock_->make_timer(strand_);
-        begun->clock->wait(lease_, [weak = weak_from_this(), ended = std::weak_ptr{begun}] {
-            const auto self = weak.lock();
-            const auto time = ended.lock();
-            if (!self || !time)
-                return;
-            time->over = true;
-            if (self->lapse_ == time)
-                self->lose();
-        });
-        return begun;
+        return lease_timer::start(*clock_, strand_, lease_duration_,
+                                  [weak = weak_from_this()](const lease_timer& lapsed) {
+                                      const auto self = weak.lock();
+                                      if (self && self->lease_timer_.get() == &lapsed)
+                                          self->mark_lost();
+                                  });
     }
 
-    void lose()
+    void mark_lost()
     {
         if (!held_.exchange(false))
             return;
@@ -193,79 +185,68 @@ private:
         pause_->cancel();
     }
 
-    asio::awaitable<void> give_back()
+    asio::awaitable<void> release_lease()
     {
-        lapse_.reset();
+        lease_timer_.reset();
         try {
             co_await store_->release_role(role_lease{role_, epoch_, owner_, {}});
         } catch (...) {
-            // It lapses by itself.
+            // The lease lapses by itself.
         }
     }
 
-    /// Those who wait do not look at the same moment.
-    duration until_next_look(std::uint64_t look) const
+    /// The time until the next claim, different for each owner, so that waiting owners do not all
+    /// claim at the same moment.
+    duration claim_interval(std::uint64_t claims) const
     {
-        const auto longest = lease_ / looks;
-        const auto part = core::mix(core::fnv1a(owner_) + look) % 1024;
+        const auto longest = lease_duration_ / claims_per_lease;
+        const auto part = core::mix(core::fnv1a(owner_) + claims) % 1024;
         return longest / 2 + longest * static_cast<int>(part) / 2048;
-    }
-
-    asio::awaitable<void> sleep(duration span)
-    {
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-            [](auto handler, timer* waiting, duration length) {
-                waiting->wait(length, std::move(handler));
-            },
-            asio::use_awaitable, pause_.get(), span);
     }
 
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<clock> clock_;
-    const duration lease_;
+    const duration lease_duration_;
     const std::string role_;
     const std::string owner_;
     const asio::any_io_executor strand_;
     const std::unique_ptr<timer> pause_;
-    std::shared_ptr<lapse> lapse_; ///< of the lease that is held
-    bool taken_ = false;           ///< it was held once: it is not taken again
-    bool unheard_ = false;         ///< the last renewal failed
-    std::exception_ptr failure_;   ///< written before decided_
+    std::shared_ptr<lease_timer> lease_timer_; ///< of the lease that is held
+    bool was_held_ = false;                    ///< a role that was lost is not claimed again
+    bool renewal_failed_ = false;
+    std::exception_ptr failure_; ///< written before claim_ended_
 
     std::atomic<bool> wanted_{true};
-    std::atomic<bool> decided_{false};
+    std::atomic<bool> claim_ended_{false};
     std::atomic<bool> held_{false};
-    std::atomic<bool> over_{false};
+    std::atomic<bool> ended_{false};
     std::atomic<std::uint64_t> epoch_{0};
-    std::atomic<duration::rep> until_{0};
-    const std::shared_ptr<async::auto_reset_event> decision_ =
-        std::make_shared<async::auto_reset_event>();
-    const std::shared_ptr<async::auto_reset_event> loss_ =
-        std::make_shared<async::auto_reset_event>();
-    const std::shared_ptr<async::auto_reset_event> end_ =
-        std::make_shared<async::auto_reset_event>();
+    std::atomic<duration::rep> held_until_{0};
+    const std::shared_ptr<auto_reset_event> claim_end_ = std::make_shared<auto_reset_event>();
+    const std::shared_ptr<auto_reset_event> loss_ = std::make_shared<auto_reset_event>();
+    const std::shared_ptr<auto_reset_event> end_ = std::make_shared<auto_reset_event>();
 };
 
 class store_role final : public held_role {
 public:
-    explicit store_role(std::shared_ptr<keeper> kept) : keeper_(std::move(kept)) {}
-    ~store_role() override { keeper_->abandon(); }
+    explicit store_role(std::shared_ptr<role_session> session) : session_(std::move(session)) {}
+    ~store_role() override { session_->abandon(); }
 
-    const std::string& name() const noexcept override { return keeper_->role(); }
-    std::uint64_t epoch() const noexcept override { return keeper_->epoch(); }
-    bool held() const noexcept override { return keeper_->held(); }
-    asio::awaitable<void> lost() override { return keeper_->lost(); }
-    asio::awaitable<void> release() override { return keeper_->release(); }
+    const std::string& name() const noexcept override { return session_->role(); }
+    std::uint64_t epoch() const noexcept override { return session_->epoch(); }
+    bool held() const noexcept override { return session_->held(); }
+    asio::awaitable<void> lost() override { return session_->wait_until_lost(); }
+    asio::awaitable<void> release() override { return session_->release(); }
 
 private:
-    const std::shared_ptr<keeper> keeper_;
+    const std::shared_ptr<role_session> session_;
 };
 
 constexpr std::string_view reserved_prefix = "pawl.";
 
-class scheduler final : public role_scheduler {
+class store_scheduler final : public role_scheduler {
 public:
-    scheduler(std::shared_ptr<record_store> store, role_scheduler_options options)
+    store_scheduler(std::shared_ptr<record_store> store, role_scheduler_options options)
         : store_(std::move(store)), options_(std::move(options))
     {
     }
@@ -279,22 +260,22 @@ public:
                         "role_scheduler::acquire: the role \"" + role +
                             "\" begins with \"pawl.\", as the roles of Pawl itself do; use "
                             "another name");
-        auto taken = co_await acquire_reserved(std::move(role));
-        co_return taken;
+        auto acquired = co_await acquire_reserved(std::move(role));
+        co_return acquired;
     }
 
     asio::awaitable<std::unique_ptr<held_role>> acquire_reserved(std::string role) override
     {
         auto executor = co_await asio::this_coro::executor;
-        const auto kept = std::make_shared<keeper>(
+        const auto session = std::make_shared<role_session>(
             store_, options_.clock, options_.lease_duration, std::move(role),
             fmt::format("{}#{}", options_.owner, ++holders_), std::move(executor));
-        // From now on the role is given back, unless the caller gets it: also when the wait is
-        // cancelled, or is destroyed with its executor.
-        std::unique_ptr<held_role> taken = std::make_unique<store_role>(kept);
-        kept->start();
-        co_await kept->decided();
-        co_return taken;
+        // Its destructor releases the role if the wait is cancelled, or destroyed with its
+        // executor.
+        std::unique_ptr<held_role> acquired = std::make_unique<store_role>(session);
+        session->start();
+        co_await session->wait_until_claimed();
+        co_return acquired;
     }
 
 private:
@@ -303,9 +284,9 @@ private:
     std::atomic<std::uint64_t> holders_{0};
 };
 
-[[noreturn]] void refuse(const char* what)
+[[noreturn]] void reject_option(const char* rule)
 {
-    throw definition_error(std::string{"role_scheduler_options::"} + what);
+    throw definition_error(std::string{"role_scheduler_options::"} + rule);
 }
 
 } // namespace
@@ -316,17 +297,17 @@ std::shared_ptr<role_scheduler> store_role_scheduler(std::shared_ptr<record_stor
     if (!store)
         throw definition_error("store_role_scheduler: the store must not be null");
     if (!options.clock)
-        refuse("clock must not be null: leave the default for the machine's clocks");
+        reject_option("clock must not be null: leave the default for the machine's clocks");
     if (options.lease_duration < shortest_lease || options.lease_duration > longest_lease)
-        refuse("lease_duration must be from 10 ms to 1 day");
+        reject_option("lease_duration must be from 10 ms to 1 day");
     if (options.owner.size() > max_owner)
-        refuse("owner must have at most 900 bytes");
-    // Never the same one twice, so that nobody takes the role of one who is gone for its own.
+        reject_option("owner must have at most 900 bytes");
+    // Owners are unique, so that a process does not mistake a former owner's role for its own.
     std::random_device random;
     options.owner = fmt::format("{}-{:08x}{:08x}",
                                 options.owner.empty() ? std::to_string(::getpid()) : options.owner,
                                 random(), random());
-    return std::make_shared<scheduler>(std::move(store), std::move(options));
+    return std::make_shared<store_scheduler>(std::move(store), std::move(options));
 }
 
 } // namespace pawl

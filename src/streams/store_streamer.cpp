@@ -1,3 +1,4 @@
+#include "async/timed_wait.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event_streamer.hpp"
 #include "streams/topic_waiters.hpp"
@@ -13,11 +14,10 @@ namespace asio = boost::asio;
 
 namespace {
 
-using async::auto_reset_event;
 using streams::topic_waiters;
 
-/// A cursor's position is the next event's, so that one that stands at the beginning of an empty
-/// topic is told from one that does not exist. Stored: never change.
+/// A cursor is the position of the next event: a cursor at the beginning of an empty topic is 1,
+/// and 0 means that there is no cursor. Stored: never change.
 std::string cursor_of(const std::string& topic, const std::string& consumer)
 {
     return "topic/" + std::to_string(topic.size()) + "/" + topic + "/" + consumer;
@@ -31,16 +31,16 @@ asio::awaitable<void> store_cursor(record_store& store, std::string name, std::u
 
 class receiver final : public event_receiver {
 public:
-    receiver(std::shared_ptr<record_store> store, std::shared_ptr<topic_waiters> all,
-             std::string topic, std::string cursor, std::uint64_t next, std::unique_ptr<timer> look,
-             duration look_after)
-        : store_(std::move(store)), all_(std::move(all)), topic_(std::move(topic)),
-          cursor_(std::move(cursor)), next_(next), news_(all_->add(topic_)), look_(std::move(look)),
-          look_after_(look_after)
+    receiver(std::shared_ptr<record_store> store, std::shared_ptr<topic_waiters> waiters,
+             std::string topic, std::string cursor, std::uint64_t next,
+             std::unique_ptr<timer> poll_timer, duration poll_interval)
+        : store_(std::move(store)), waiters_(std::move(waiters)), topic_(std::move(topic)),
+          cursor_(std::move(cursor)), next_(next), notification_(waiters_->add(topic_)),
+          poll_timer_(std::move(poll_timer)), poll_interval_(poll_interval)
     {
     }
 
-    ~receiver() override { all_->remove(topic_, news_); }
+    ~receiver() override { waiters_->remove(topic_, notification_); }
 
     asio::awaitable<std::vector<stream_event>> receive(std::size_t limit) override
     {
@@ -52,8 +52,8 @@ public:
                 next_ = events.back().position + 1;
                 co_return events;
             }
-            if (look_ && next_ > 1) {
-                // The store may have gone back behind what was read.
+            if (poll_timer_ && next_ > 1) {
+                // The store may have lost events that were read.
                 const auto end = co_await store_->topic_end(topic_);
                 if (end + 1 < next_) {
                     const auto stored = co_await store_->cursor(cursor_, 0);
@@ -61,19 +61,19 @@ public:
                     continue;
                 }
             }
-            auto waiting = news_->wait();
-            auto look = [news = news_] {
-                news->set();
+            auto notification = notification_->wait();
+            auto poll = [event = notification_] {
+                event->set();
             };
-            co_await async::wait_or_poll(std::move(waiting), look_.get(), look_after_,
-                                         std::move(look));
+            co_await async::wait_or_poll(std::move(notification), poll_timer_.get(), poll_interval_,
+                                         std::move(poll));
         }
     }
 
     asio::awaitable<void> ack(std::uint64_t position) override
     {
-        // A cursor that stood behind the end of the topic would pass over events that are to come.
-        if (look_) {
+        // A cursor past the end of the topic would pass over future events.
+        if (poll_timer_) {
             const auto end = co_await store_->topic_end(topic_);
             if (position > end)
                 co_return;
@@ -83,13 +83,13 @@ public:
 
 private:
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<topic_waiters> all_;
+    const std::shared_ptr<topic_waiters> waiters_;
     const std::string topic_;
     const std::string cursor_;
     std::uint64_t next_; ///< position of the next event to give
-    const std::shared_ptr<async::auto_reset_event> news_;
-    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
-    const duration look_after_;
+    const std::shared_ptr<async::auto_reset_event> notification_;
+    const std::unique_ptr<timer> poll_timer_; ///< null if no other process uses the store
+    const duration poll_interval_;
 };
 
 class streamer final : public event_streamer {
@@ -103,13 +103,13 @@ public:
                                                      std::vector<stream_event> events) override
     {
         std::vector<change> batch;
-        for (auto& each : events)
-            batch.push_back(publication{topic, std::move(each)});
+        for (auto& event : events)
+            batch.push_back(publication{topic, std::move(event)});
         const auto results = co_await store_->apply(batch);
         std::vector<std::uint64_t> positions;
-        for (const auto& each : results)
-            positions.push_back(each.sequence);
-        all_->notify_topic(topic);
+        for (const auto& result : results)
+            positions.push_back(result.sequence);
+        waiters_->notify_topic(topic);
         co_return positions;
     }
 
@@ -125,15 +125,15 @@ public:
             next = co_await store_->topic_end(topic) + 1;
             co_await store_cursor(*store_, name, next);
         }
-        std::unique_ptr<timer> look;
+        std::unique_ptr<timer> poll_timer;
         if (store_->shared()) {
             const auto executor = co_await asio::this_coro::executor;
-            look = options_.clock->make_timer(executor);
+            poll_timer = options_.clock->make_timer(executor);
         }
-        std::unique_ptr<event_receiver> made = std::make_unique<receiver>(
-            store_, all_, std::move(topic), name, std::max<std::uint64_t>(next, 1), std::move(look),
-            options_.look);
-        co_return made;
+        std::unique_ptr<event_receiver> subscribed = std::make_unique<receiver>(
+            store_, waiters_, std::move(topic), name, std::max<std::uint64_t>(next, 1),
+            std::move(poll_timer), options_.look);
+        co_return subscribed;
     }
 
     asio::awaitable<void> trim(std::string topic, std::uint64_t up_to) override
@@ -145,7 +145,7 @@ public:
 private:
     const std::shared_ptr<record_store> store_;
     const store_streamer_options options_;
-    const std::shared_ptr<topic_waiters> all_ = topic_waiters::of(*store_);
+    const std::shared_ptr<topic_waiters> waiters_ = topic_waiters::of(*store_);
 };
 
 } // namespace

@@ -1,7 +1,9 @@
-// A workflow's events as events of a stream, and the names by which connectors know theirs.
+// Converts workflow events to stream events and back, and names stream events for connectors.
 #include "pawl/connector.hpp"
 #include "pawl/error.hpp"
 #include "pawl/workflow_events.hpp"
+
+#include <fmt/format.h>
 
 #include <charconv>
 #include <limits>
@@ -15,9 +17,9 @@ namespace header = event_header;
 
 constexpr int last_kind = static_cast<int>(event_kind::attempt_begun);
 
-[[noreturn]] void fail(const std::string& what)
+[[noreturn]] void fail(const std::string& problem)
 {
-    throw error(errc::decode_failed, "not an event of a workflow: " + what);
+    throw error(errc::decode_failed, "not an event of a workflow: " + problem);
 }
 
 const std::string& text_of(const stream_event& in, const char* name)
@@ -41,7 +43,8 @@ Number number_of(const stream_event& in, const char* name, Number low, Number hi
     Number value{};
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (problem != std::errc{} || end != text.data() + text.size() || value < low || value > high)
-        fail(std::string{"the header \""} + name + "\" is no number of its range");
+        fail(fmt::format("the header \"{}\" = \"{}\" is not a number in [{}, {}]", name, text, low,
+                         high));
     return value;
 }
 
@@ -50,58 +53,58 @@ event_kind kind_of(const stream_event& in)
     for (int number = 1; number <= last_kind; ++number)
         if (to_string(static_cast<event_kind>(number)) == in.type)
             return static_cast<event_kind>(number);
-    fail("its type is no kind of a transition");
+    fail("unknown event type \"" + in.type + "\"");
 }
 
 } // namespace
 
-stream_event to_stream_event(const event& what)
+stream_event to_stream_event(const event& event)
 {
-    stream_event made;
-    made.id = to_string(what.run) + "/" + std::to_string(what.version);
-    made.key = what.foreign_id;
-    made.type = to_string(what.kind);
-    made.at = what.at;
-    made.headers = {{header::workflow, what.workflow},
-                    {header::run, to_string(what.run)},
-                    {header::foreign_id, what.foreign_id},
-                    {header::version, std::to_string(what.version)},
-                    {header::status, std::to_string(what.to)},
-                    {header::previous_status, std::to_string(what.from)},
-                    {header::state, std::to_string(static_cast<int>(what.state))}};
-    if (what.attempt != 0)
-        made.headers[header::attempt] = std::to_string(what.attempt);
-    if (!what.error.empty())
-        made.headers[header::error] = what.error;
-    if (!what.requested_by.empty())
-        made.headers[header::requested_by] = what.requested_by;
-    return made;
+    stream_event converted;
+    converted.id = to_string(event.run) + "/" + std::to_string(event.version);
+    converted.key = event.foreign_id;
+    converted.type = to_string(event.kind);
+    converted.at = event.at;
+    converted.headers = {{header::workflow, event.workflow},
+                         {header::run, to_string(event.run)},
+                         {header::foreign_id, event.foreign_id},
+                         {header::version, std::to_string(event.version)},
+                         {header::status, std::to_string(event.to)},
+                         {header::previous_status, std::to_string(event.from)},
+                         {header::state, std::to_string(static_cast<int>(event.state))}};
+    if (event.attempt != 0)
+        converted.headers[header::attempt] = std::to_string(event.attempt);
+    if (!event.error.empty())
+        converted.headers[header::error] = event.error;
+    if (!event.requested_by.empty())
+        converted.headers[header::requested_by] = event.requested_by;
+    return converted;
 }
 
-event to_workflow_event(const stream_event& what)
+event to_workflow_event(const stream_event& in)
 {
     using int_range = std::numeric_limits<int>;
-    event made;
-    const auto run = parse_run_id(text_of(what, header::run));
+    event converted;
+    const auto run = parse_run_id(text_of(in, header::run));
     if (!run)
-        fail(std::string{"the header \""} + header::run + "\" is no id of a run");
-    made.kind = kind_of(what);
-    made.run = *run;
-    made.workflow = text_of(what, header::workflow);
-    made.foreign_id = text_of(what, header::foreign_id);
-    made.version = number_of<std::uint64_t>(what, header::version, 1,
-                                            std::numeric_limits<std::uint64_t>::max());
-    made.from = number_of(what, header::previous_status, int_range::min(), int_range::max());
-    made.to = number_of(what, header::status, int_range::min(), int_range::max());
-    made.state = static_cast<run_state>(
-        number_of(what, header::state, static_cast<int>(run_state::initiated),
-                  static_cast<int>(run_state::requested_data_deleted)));
-    if (what.headers.contains(header::attempt))
-        made.attempt = number_of(what, header::attempt, 0, int_range::max());
-    made.error = optional_text(what, header::error);
-    made.requested_by = optional_text(what, header::requested_by);
-    made.at = what.at;
-    return made;
+        fail(std::string{"the header \""} + header::run + "\" is not a run id");
+    converted.kind = kind_of(in);
+    converted.run = *run;
+    converted.workflow = text_of(in, header::workflow);
+    converted.foreign_id = text_of(in, header::foreign_id);
+    converted.version =
+        number_of<std::uint64_t>(in, header::version, 1, std::numeric_limits<std::uint64_t>::max());
+    converted.from = number_of(in, header::previous_status, int_range::min(), int_range::max());
+    converted.to = number_of(in, header::status, int_range::min(), int_range::max());
+    converted.state =
+        static_cast<run_state>(number_of(in, header::state, static_cast<int>(run_state::initiated),
+                                         static_cast<int>(run_state::requested_data_deleted)));
+    if (in.headers.contains(header::attempt))
+        converted.attempt = number_of(in, header::attempt, 0, int_range::max());
+    converted.error = optional_text(in, header::error);
+    converted.requested_by = optional_text(in, header::requested_by);
+    converted.at = in.at;
+    return converted;
 }
 
 namespace {
@@ -138,21 +141,21 @@ std::shared_ptr<event_source> from_topic(std::shared_ptr<event_streamer> streame
 
 namespace detail {
 
-/// Stored, within keys: never change. Ids and positions cannot be taken for each other.
-std::string event_name(const stream_event& what)
+/// Stored within keys: never change. The first character tells ids from positions.
+std::string event_name(const stream_event& event)
 {
-    return what.id.empty() ? "#" + std::to_string(what.position) : "=" + what.id;
+    return event.id.empty() ? "#" + std::to_string(event.position) : "=" + event.id;
 }
 
 std::string connector_key(std::string_view connector, const stream_event& event,
-                          std::string_view what)
+                          std::string_view operation)
 {
     const auto name = event_name(event);
     std::string key{connector};
     key += "/" + std::to_string(name.size()) + name;
-    if (!what.empty()) {
+    if (!operation.empty()) {
         key += "/";
-        key += what;
+        key += operation;
     }
     return key;
 }

@@ -27,27 +27,27 @@ std::shared_ptr<async::auto_reset_event> topic_waiters::add(const std::string& t
 }
 
 void topic_waiters::remove(const std::string& topic,
-                           const std::shared_ptr<async::auto_reset_event>& gone)
+                           const std::shared_ptr<async::auto_reset_event>& waiter)
 {
     const std::lock_guard lock{mutex_};
     const auto [first, last] = by_topic_.equal_range(topic);
-    const auto at =
-        std::find_if(first, last, [&](const auto& each) { return each.second == gone; });
-    if (at != last)
-        by_topic_.erase(at);
+    const auto found =
+        std::find_if(first, last, [&](const auto& known) { return known.second == waiter; });
+    if (found != last)
+        by_topic_.erase(found);
 }
 
 void topic_waiters::notify_topic(const std::string& topic)
 {
-    std::vector<std::shared_ptr<async::auto_reset_event>> told;
+    std::vector<std::shared_ptr<async::auto_reset_event>> waiters;
     {
         const std::lock_guard lock{mutex_};
         const auto [first, last] = by_topic_.equal_range(topic);
-        for (auto at = first; at != last; ++at)
-            told.push_back(at->second);
+        for (auto waiter = first; waiter != last; ++waiter)
+            waiters.push_back(waiter->second);
     }
-    for (const auto& each : told)
-        each->set();
+    for (const auto& waiter : waiters)
+        waiter->set();
 }
 
 } // namespace pawl::streams

@@ -10,18 +10,19 @@
 
 namespace pawl::streams {
 
-/// Who waits, in this process, for what is sent to which topic of one store.
+/// The receivers in this process that wait for events of the topics of one store object.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class topic_waiters {
 public:
-    /// Those of a store object, whoever asks. They live as long as somebody keeps them, who keeps
-    /// the store too.
+    /// The waiters of a store object, created at the first call.
     static std::shared_ptr<topic_waiters> of(const record_store& store);
 
     std::shared_ptr<async::auto_reset_event> add(const std::string& topic);
-    void remove(const std::string& topic, const std::shared_ptr<async::auto_reset_event>& gone);
+    void remove(const std::string& topic, const std::shared_ptr<async::auto_reset_event>& waiter);
+
+    /// Wakes the receivers that wait for the topic.
     void notify_topic(const std::string& topic);
 
 private:

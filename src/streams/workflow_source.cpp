@@ -1,5 +1,6 @@
 #include "streams/workflow_source.hpp"
 
+#include "async/timed_wait.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -18,32 +19,34 @@ namespace {
 
 constexpr std::size_t page_size = 256;
 
-/// How far a cursor may stay behind what has been read when no event is open.
+/// Events that may be passed over before a cursor is moved past them.
 constexpr std::uint64_t max_unsaved_events = 1024;
 
-/// How far a shard has been read. A stored cursor is the next event's sequence, so that one that
-/// stands before the first event is told from one that does not exist.
-struct place {
+/// How far a shard has been read. A stored cursor is the sequence of the next event: a cursor
+/// before the first event is 1, and 0 means that there is no cursor.
+struct read_position {
     bool known = false;
     std::uint64_t read = 0;  ///< the last sequence that was read
-    std::uint64_t saved = 0; ///< the last one that the stored cursor is behind
+    std::uint64_t saved = 0; ///< the sequence before the stored cursor
     std::size_t open = 0;    ///< events that were read and are not acknowledged
 };
 
 class workflow_receiver final : public event_receiver {
 public:
     workflow_receiver(std::shared_ptr<const workflow_source> source,
-                      std::shared_ptr<record_store> store, std::shared_ptr<commit_subscriber> ear,
-                      std::string cursor, std::unique_ptr<timer> look, std::shared_ptr<void> open)
-        : source_(std::move(source)), store_(std::move(store)), ear_(std::move(ear)),
-          cursor_(std::move(cursor)), places_(ear_->shards()), look_(std::move(look)),
-          open_(std::move(open))
+                      std::shared_ptr<record_store> store,
+                      std::shared_ptr<commit_subscriber> commits, std::string cursor,
+                      std::unique_ptr<timer> poll_timer, std::shared_ptr<void> registration)
+        : source_(std::move(source)), store_(std::move(store)), commits_(std::move(commits)),
+          cursor_(std::move(cursor)), positions_(commits_->shards()),
+          poll_timer_(std::move(poll_timer)), registration_(std::move(registration))
     {
-        // By other processes too; null if there are none.
-        others_ = store_->subscribe([ear = ear_](std::span<const shard_change> news) {
-            for (const auto& each : news)
-                ear->tell(each.shard);
-        });
+        // Null if no other process uses the store.
+        subscription_ =
+            store_->subscribe([subscriber = commits_](std::span<const shard_change> changes) {
+                for (const auto& change : changes)
+                    subscriber->notify_shard(change.shard);
+            });
     }
 
     asio::awaitable<std::vector<stream_event>> receive(std::size_t limit) override
@@ -51,122 +54,128 @@ public:
         if (limit == 0)
             throw error(errc::invalid_argument, "event_receiver::receive: limit must be above 0");
         for (;;) {
-            for (std::uint32_t looked = 0; looked < places_.size() && ready_.size() < limit;
-                 ++looked, next_shard_ = (next_shard_ + 1) % ear_->shards())
-                if (const auto shard = ear_->first() + next_shard_; ear_->has_news(shard))
+            for (std::uint32_t checked = 0; checked < positions_.size() && ready_.size() < limit;
+                 ++checked, next_shard_ = (next_shard_ + 1) % commits_->shards())
+                if (const auto shard = commits_->first() + next_shard_; commits_->is_unread(shard))
                     co_await read_page(shard);
             co_await save_passed_over();
             if (!ready_.empty())
-                co_return give(limit);
-            auto waiting = ear_->wait();
-            auto look = [ear = ear_] {
-                for (std::uint32_t slice = 0; slice < ear->shards(); ++slice)
-                    ear->tell(ear->first() + slice);
+                co_return take_ready(limit);
+            auto notification = commits_->wait();
+            auto poll = [commits = commits_] {
+                for (std::uint32_t slice = 0; slice < commits->shards(); ++slice)
+                    commits->notify_shard(commits->first() + slice);
             };
-            co_await async::wait_or_poll(std::move(waiting), look_.get(), source_->look_after(),
-                                         std::move(look));
+            co_await async::wait_or_poll(std::move(notification), poll_timer_.get(),
+                                         source_->poll_interval(), std::move(poll));
         }
     }
 
-    /// May come while a receive is under way.
+    /// May be called while a receive is under way.
     asio::awaitable<void> ack(std::uint64_t position) override
     {
-        std::vector<std::uint64_t> next(places_.size());
-        for (; !given_.empty() && given_.front().position <= position; given_.pop_front()) {
-            const auto& done = given_.front();
-            auto& at = place_of(done.shard);
-            --at.open;
-            // With nothing left, also what was passed over is behind it.
-            next[done.shard - ear_->first()] = (at.open == 0 ? at.read : done.sequence) + 1;
+        std::vector<std::uint64_t> next(positions_.size());
+        for (; !unacknowledged_.empty() && unacknowledged_.front().position <= position;
+             unacknowledged_.pop_front()) {
+            const auto& done = unacknowledged_.front();
+            auto& shard = position_in(done.shard);
+            --shard.open;
+            // Without an open event, the cursor moves past the passed-over events, too.
+            next[done.shard - commits_->first()] =
+                (shard.open == 0 ? shard.read : done.sequence) + 1;
         }
         std::vector<change> batch;
         for (std::uint32_t slice = 0; slice < next.size(); ++slice)
             if (next[slice] != 0)
-                batch.push_back(cursor_move{cursor_, ear_->first() + slice, next[slice]});
+                batch.push_back(cursor_move{cursor_, commits_->first() + slice, next[slice]});
         if (!batch.empty())
             co_await store_->apply(batch);
         for (std::uint32_t slice = 0; slice < next.size(); ++slice)
             if (next[slice] != 0)
-                places_[slice].saved = next[slice] - 1;
+                positions_[slice].saved = next[slice] - 1;
     }
 
 private:
-    struct given {
+    struct read_event {
         std::uint64_t position;
         std::uint32_t shard;
         std::uint64_t sequence;
     };
 
-    place& place_of(std::uint32_t shard) { return places_[shard - ear_->first()]; }
+    read_position& position_in(std::uint32_t shard)
+    {
+        return positions_[shard - commits_->first()];
+    }
 
-    /// What was read is kept in `ready_`, where a cancelled receive leaves it for the next. The
-    /// shard's news are taken here and not before the call, which a cancellation may prevent.
+    /// Keeps the events in `ready_`, where a cancelled receive leaves them for the next. Marks the
+    /// shard as read itself: a cancellation may prevent the call.
     asio::awaitable<void> read_page(std::uint32_t shard)
     {
-        ear_->take(shard);
-        auto& at = place_of(shard);
+        commits_->mark_read(shard);
+        auto& progress = position_in(shard);
         std::vector<event> page;
         std::exception_ptr failure;
         try {
-            if (!at.known) {
+            if (!progress.known) {
                 const auto next = co_await store_->cursor(cursor_, shard);
-                at.read = at.saved = std::max<std::uint64_t>(next, 1) - 1;
-                at.known = true;
+                progress.read = progress.saved = std::max<std::uint64_t>(next, 1) - 1;
+                progress.known = true;
             }
-            page = co_await store_->events(shard, at.read, page_size);
+            page = co_await store_->events(shard, progress.read, page_size);
         } catch (...) {
             failure = std::current_exception();
         }
         if (failure || page.size() == page_size)
-            ear_->tell(shard);
+            commits_->notify_shard(shard);
         if (failure)
             std::rethrow_exception(failure);
-        if (page.empty() && look_)
+        if (page.empty() && poll_timer_)
             co_await check_log(shard);
-        for (const auto& what : page) {
-            at.read = what.sequence;
-            if (what.workflow != source_->workflow() || !source_->wants(what.kind))
+        for (const auto& event : page) {
+            progress.read = event.sequence;
+            if (event.workflow != source_->workflow() || !source_->wants(event.kind))
                 continue;
-            ++at.open;
-            ready_.push_back(to_stream_event(what));
+            ++progress.open;
+            ready_.push_back(to_stream_event(event));
             ready_.back().position = ++last_position_;
-            given_.push_back({last_position_, shard, what.sequence});
+            unacknowledged_.push_back({last_position_, shard, event.sequence});
         }
     }
 
-    /// When the log has gone back behind what was read, it is read from the stored cursor again.
+    /// If the log now ends before the last event that was read, reads again from the stored cursor.
     asio::awaitable<void> check_log(std::uint32_t shard)
     {
-        auto& at = place_of(shard);
+        auto& progress = position_in(shard);
         const auto end = co_await store_->log_end(shard);
-        if (end >= at.read)
+        if (end >= progress.read)
             co_return;
         std::set<std::uint64_t> lost;
-        for (const auto& each : given_)
-            if (each.shard == shard)
-                lost.insert(each.position);
-        std::erase_if(given_, [&](const given& each) { return each.shard == shard; });
-        std::erase_if(ready_, [&](const auto& each) { return lost.contains(each.position); });
-        at = {};
-        ear_->tell(shard);
+        for (const auto& event : unacknowledged_)
+            if (event.shard == shard)
+                lost.insert(event.position);
+        std::erase_if(unacknowledged_,
+                      [&](const read_event& event) { return event.shard == shard; });
+        std::erase_if(ready_, [&](const auto& event) { return lost.contains(event.position); });
+        progress = {};
+        commits_->notify_shard(shard);
     }
 
-    /// So that the next receiver need not read again what nobody wants.
+    /// Moves cursors past unwanted events, so that the next receiver does not read them again.
     asio::awaitable<void> save_passed_over()
     {
         std::vector<change> batch;
-        for (std::uint32_t slice = 0; slice < places_.size(); ++slice) {
-            auto& at = places_[slice];
-            if (at.open > 0 || at.read - at.saved < max_unsaved_events)
+        for (std::uint32_t slice = 0; slice < positions_.size(); ++slice) {
+            auto& progress = positions_[slice];
+            if (progress.open > 0 || progress.read - progress.saved < max_unsaved_events)
                 continue;
-            batch.push_back(cursor_move{cursor_, ear_->first() + slice, at.read + 1});
-            at.saved = at.read; // if the store fails now, the next time will do
+            batch.push_back(cursor_move{cursor_, commits_->first() + slice, progress.read + 1});
+            progress.saved = progress.read; // also if the store fails: the next call saves it
         }
         if (!batch.empty())
             co_await store_->apply(batch);
     }
 
-    std::vector<stream_event> give(std::size_t limit)
+    std::vector<stream_event> take_ready(std::size_t limit)
     {
         std::vector<stream_event> events;
         for (; !ready_.empty() && events.size() < limit; ready_.pop_front())
@@ -176,16 +185,16 @@ private:
 
     const std::shared_ptr<const workflow_source> source_;
     const std::shared_ptr<record_store> store_;
-    const std::shared_ptr<commit_subscriber> ear_;
+    const std::shared_ptr<commit_subscriber> commits_;
     const std::string cursor_;
-    std::vector<place> places_;         ///< by shard, from the first one of the workflow
-    const std::unique_ptr<timer> look_; ///< null when nobody else writes to the store
-    const std::shared_ptr<void> open_;  ///< see workflow_source::open_consumers()
-    std::shared_ptr<void> others_;
+    std::vector<read_position> positions_;     ///< by shard, from the first one of the workflow
+    const std::unique_ptr<timer> poll_timer_;  ///< null if no other process uses the store
+    const std::shared_ptr<void> registration_; ///< see workflow_source::open_consumers()
+    std::shared_ptr<void> subscription_;
     std::uint32_t next_shard_ = 0;
     std::uint64_t last_position_ = 0;
-    std::deque<stream_event> ready_; ///< read, and not yet given
-    std::deque<given> given_;        ///< read, and not yet acknowledged; in order of position
+    std::deque<stream_event> ready_;        ///< read, and not yet received
+    std::deque<read_event> unacknowledged_; ///< in order of position
 };
 
 } // namespace
@@ -215,26 +224,27 @@ asio::awaitable<std::unique_ptr<event_receiver>> workflow_source::open(std::stri
         throw error(errc::invalid_argument, "event_source::open: the consumer needs a name");
     auto cursor = cursor_of(consumer);
     const auto first = co_await store_->first_shards({workflow_});
-    co_await begin(cursor, first.at(0));
+    co_await store_begin(cursor, first.at(0));
     const auto self = shared_from_this();
     const auto wants_change = [self](const transition& change) {
         return change.next.workflow == self->workflow_ && self->wants(change.kind);
     };
-    auto ear = std::make_shared<commit_subscriber>(first.at(0), store_->shards(), wants_change);
-    commits_->add(ear);
-    std::unique_ptr<timer> look;
+    auto commits = std::make_shared<commit_subscriber>(first.at(0), store_->shards(), wants_change);
+    commits_->add(commits);
+    std::unique_ptr<timer> poll_timer;
     if (store_->shared()) {
         const auto executor = co_await asio::this_coro::executor;
-        look = clock_->make_timer(executor);
+        poll_timer = clock_->make_timer(executor);
     }
-    std::unique_ptr<event_receiver> made =
-        std::make_unique<workflow_receiver>(self, store_, std::move(ear), std::move(cursor),
-                                            std::move(look), note_open(std::move(consumer)));
-    co_return made;
+    std::unique_ptr<event_receiver> receiver = std::make_unique<workflow_receiver>(
+        self, store_, std::move(commits), std::move(cursor), std::move(poll_timer),
+        register_consumer(std::move(consumer)));
+    co_return receiver;
 }
 
-/// Stores where a consumer begins that is new, in each shard: who has cursors, reads this log.
-asio::awaitable<void> workflow_source::begin(std::string cursor, std::uint32_t first)
+/// Stores where a new consumer begins, in each shard. A consumer with cursors is one that reads
+/// this log.
+asio::awaitable<void> workflow_source::store_begin(std::string cursor, std::uint32_t first)
 {
     std::vector<change> batch;
     for (auto shard = first; shard < first + store_->shards(); ++shard) {
@@ -263,7 +273,7 @@ std::set<std::string> workflow_source::open_consumers() const
     return {open_.begin(), open_.end()};
 }
 
-std::shared_ptr<void> workflow_source::note_open(std::string consumer)
+std::shared_ptr<void> workflow_source::register_consumer(std::string consumer)
 {
     {
         const std::lock_guard lock{mutex_};

@@ -15,8 +15,8 @@
 
 namespace pawl::streams {
 
-/// The log of a store as a source of one workflow's events: each consumer has a cursor in each
-/// shard, and no event is stored a second time.
+/// The events of one workflow, read from the log of a store. Each consumer has a cursor in each
+/// shard; no event is stored a second time.
 class workflow_source final : public event_source,
                               public std::enable_shared_from_this<workflow_source> {
 public:
@@ -26,21 +26,21 @@ public:
 
     boost::asio::awaitable<std::unique_ptr<event_receiver>> open(std::string consumer) override;
 
-    /// The sequence of the next event that the consumer gets in the shard; 0 when it has never
-    /// opened this source.
+    /// The sequence of the consumer's next event in the shard; 0 if the consumer has never opened
+    /// this source.
     boost::asio::awaitable<std::uint64_t> position(std::string consumer, std::uint32_t shard);
 
-    /// The consumers of receivers that live.
+    /// The consumers that have a receiver.
     std::set<std::string> open_consumers() const;
 
     const std::string& workflow() const noexcept { return workflow_; }
     bool wants(event_kind kind) const noexcept;
-    duration look_after() const noexcept { return options_.look; }
+    duration poll_interval() const noexcept { return options_.look; }
 
 private:
     std::string cursor_of(const std::string& consumer) const;
-    boost::asio::awaitable<void> begin(std::string cursor, std::uint32_t first);
-    std::shared_ptr<void> note_open(std::string consumer);
+    boost::asio::awaitable<void> store_begin(std::string cursor, std::uint32_t first);
+    std::shared_ptr<void> register_consumer(std::string consumer);
 
     const std::shared_ptr<record_store> store_;
     const std::shared_ptr<commit_feed> commits_;

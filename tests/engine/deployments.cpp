@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
         });
     };
     BOOST_TEST(told("left to engines of a newer program") == 2);
-    BOOST_TEST(told("takes shards of the workflow again") == 0);
+    BOOST_TEST(told("acquiring shards of the workflow again") == 0);
 
     // Without the newer program the older ones do what they can.
     all.stop(all.members[1]);
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
     all.wait_for(all.members[2].older->async_send(alone, "order", order_1{7}));
     all.advance(1min);
     BOOST_TEST(count_ended({alone}) == 1);
-    BOOST_TEST(told("takes shards of the workflow again") == 2);
+    BOOST_TEST(told("acquiring shards of the workflow again") == 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

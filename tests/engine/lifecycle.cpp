@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_start_refuses_unfinished_runs_that_nothing_handles)
             co_return 0;
         }()) == pawl::errc::unhandled_status));
         const auto names_it = [](const std::string& line) {
-            return line.find("1 in status 1 of \"lamps\"") != std::string::npos;
+            return line.find("1 runs of \"lamps\" in status 1") != std::string::npos;
         };
         BOOST_TEST(std::ranges::any_of(w.log, names_it));
     }

@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_retired_status_go_on_in_its_successor)
         w.stop();
     }
     auto client = w.start(definition(true));
-    BOOST_TEST(contains(w.log, "3 in status 2 of \"lamps\""));
+    BOOST_TEST(contains(w.log, "3 runs of \"lamps\" in status 2"));
     BOOST_TEST(w.state_of(client, runs[0]).status == broken);
     const auto moved = w.wait_for(client.async_history(runs[0])).back();
     BOOST_TEST(moved.kind == pawl::event_kind::moved);

@@ -11,12 +11,12 @@ namespace pawl {
 
 namespace {
 
-/// Longer ones are not told from those that never end, and would not fit into nanoseconds.
+/// Longer waits are cut to this one: they would not fit into nanoseconds.
 constexpr duration longest_wait = std::chrono::hours{24 * 365 * 100};
 
-class steady_wait final : public timer {
+class steady_timer final : public timer {
 public:
-    explicit steady_wait(const boost::asio::any_io_executor& executor) : timer_(executor) {}
+    explicit steady_timer(const boost::asio::any_io_executor& executor) : timer_(executor) {}
 
     void wait(duration span, boost::asio::any_completion_handler<void()> handler) override
     {
@@ -48,7 +48,7 @@ public:
 
     std::unique_ptr<timer> make_timer(const boost::asio::any_io_executor& executor) override
     {
-        return std::make_unique<steady_wait>(executor);
+        return std::make_unique<steady_timer>(executor);
     }
 };
 

@@ -1,4 +1,4 @@
-// What clients ask of the engine: one coroutine per call, which ends in the caller's handler.
+// The calls of clients: one coroutine per call, which ends in the caller's completion handler.
 #include "async/complete.hpp"
 #include "core/decide.hpp"
 #include "core/planted.hpp"
@@ -26,13 +26,13 @@ using engine_detail::watcher;
 
 namespace {
 
-/// Of a command; longer ones are cut.
+/// Longer reasons of commands are cut.
 constexpr std::size_t max_reason_length = 1024;
 
-/// Commands that a run takes though its inbox is full.
+/// Commands that a run accepts although its inbox is full.
 constexpr std::uint32_t reserved_for_commands = 64;
 
-/// Bytes of a name of the caller's that an error repeats.
+/// The bytes of a caller's name that an error quotes.
 constexpr std::size_t quoted_length = 128;
 
 std::string quoted(const std::string& name)
@@ -42,15 +42,15 @@ std::string quoted(const std::string& name)
            "\"";
 }
 
-/// What the store says of the run that a start was refused for.
-std::string of_other_run(const transition& start, const char* state, run_id other)
+/// Names the existing run that a start was rejected for.
+std::string other_run_text(const transition& start, const char* state, run_id other)
 {
     return "foreign id " + quoted(start.next.foreign_id) + " of " + quoted(start.next.workflow) +
            " has the " + state + " run " + to_string(other);
 }
 
-/// Why the store refused a start or a message; nothing when it did not.
-failure refusal_of(const pending_commit& item)
+/// Why the store rejected a start or a message; no failure if it was accepted.
+failure rejection_of(const pending_commit& item)
 {
     const auto* start = std::get_if<transition>(&item.change);
     const auto* message = std::get_if<delivery>(&item.change);
@@ -63,10 +63,10 @@ failure refusal_of(const pending_commit& item)
         return errc::conflict;
     case apply_status::already_running:
         return {errc::already_running,
-                start ? of_other_run(*start, "unfinished", item.result.existing) : ""};
+                start ? other_run_text(*start, "unfinished", item.result.existing) : ""};
     case apply_status::already_ran:
         return {errc::already_ran,
-                start ? of_other_run(*start, "finished", item.result.existing) : ""};
+                start ? other_run_text(*start, "finished", item.result.existing) : ""};
     case apply_status::finished:
         return {errc::already_finished, message ? run + " has finished" : ""};
     case apply_status::fenced:
@@ -81,21 +81,21 @@ failure refusal_of(const pending_commit& item)
     return errc::unexpected_exception;
 }
 
-/// Cancels a wait from the caller's slot. Only the wait ends: the run goes on.
+/// Cancels a wait through the caller's slot. The run itself continues.
 template <class Watcher>
-void cancel_through_slot(const std::shared_ptr<engine_detail::watchers>& all,
-                         const std::shared_ptr<Watcher>& waiting)
+void bind_cancellation(const std::shared_ptr<engine_detail::watchers>& all,
+                       const std::shared_ptr<Watcher>& added)
 {
-    auto slot = waiting->slot();
+    auto slot = added->slot();
     if (!slot.is_connected())
         return;
-    slot.assign(
-        [all = std::weak_ptr{all}, waiting = std::weak_ptr{waiting}](asio::cancellation_type) {
-            const auto list = all.lock();
-            const auto wait = waiting.lock();
-            if (list && wait)
-                list->fail(wait, error_code{asio::error::operation_aborted});
-        });
+    slot.assign([weak_all = std::weak_ptr{all},
+                 weak_watcher = std::weak_ptr{added}](asio::cancellation_type) {
+        const auto list = weak_all.lock();
+        const auto cancelled = weak_watcher.lock();
+        if (list && cancelled)
+            list->fail(cancelled, error_code{asio::error::operation_aborted});
+    });
 }
 
 } // namespace
@@ -116,17 +116,18 @@ void engine_core::warn(std::string_view workflow, std::string_view text)
     shared_.log(entry);
 }
 
-/// Throws what the typed layer could not do; the log says why.
-void engine_core::check_early(const failure& early, const std::string& workflow, const char* what)
+/// Logs and throws the failure of the typed layer, if there is one.
+void engine_core::check_early(const failure& early, const std::string& workflow,
+                              const char* subject)
 {
     if (!early)
         return;
-    warn(workflow, std::string{what} + " cannot be encoded: " + early.detail);
+    warn(workflow, std::string{subject} + " cannot be encoded: " + early.detail);
     std::rethrow_exception(exception_of(early));
 }
 
-/// Counts a call that waits for its commit; false, and not counted, when too many do.
-bool engine_core::may_wait()
+/// Counts a call that waits for its commit. False, without counting it, if too many calls wait.
+bool engine_core::count_waiting_call()
 {
     if (waiting_calls_.fetch_add(1) < options_.max_waiting_calls)
         return true;
@@ -136,31 +137,31 @@ bool engine_core::may_wait()
 
 asio::awaitable<engine_core::result<apply_result>> engine_core::commit_call(pending_commit& item)
 {
-    if (!may_wait())
+    if (!count_waiting_call())
         co_return failure{errc::overloaded, overloaded_text()};
     if (!committer_.try_apply(item))
         co_await committer_.async_submit(item, asio::use_awaitable);
     --waiting_calls_;
-    co_return answer_of(item);
+    co_return result_of(item);
 }
 
-engine_core::result<apply_result> engine_core::answer_of(const pending_commit& item)
+engine_core::result<apply_result> engine_core::result_of(const pending_commit& item)
 {
     if (item.failure) {
-        // It may have been stored all the same.
+        // The change may have been stored all the same.
         if (const auto* message = std::get_if<delivery>(&item.change)) {
             if (!active_.invalidate_inbox(message->content.run))
                 scanner_->retry_run(std::nullopt, message->content.run, 1);
         } else {
-            const auto& begun = std::get<transition>(item.change).next;
-            scanner_->retry_run(shared_.shard_of(begun), begun.id, 1);
+            const auto& started = std::get<transition>(item.change).next;
+            scanner_->retry_run(shared_.shard_of(started), started.id, 1);
         }
         if (PAWL_PLANTED(answered_without_commit))
             return item.result;
         std::rethrow_exception(item.failure);
     }
-    if (auto refused = refusal_of(item))
-        return refused;
+    if (auto rejection = rejection_of(item))
+        return rejection;
     return item.result;
 }
 
@@ -190,40 +191,40 @@ asio::awaitable<engine_statistics> engine_core::read_statistics()
     co_return now;
 }
 
-/// The scanner knows who waits for a place or a permit. The store is asked as well, past the runs
-/// that are at work, though not past very many: it would tell of runs that nobody knows to be due.
+/// The scanner knows the runs that wait for admission. The store may know due runs that the scanner
+/// does not: they are searched past the active runs, in a limited number of pages.
 asio::awaitable<void> engine_core::read_due_lag(engine_statistics& now)
 {
-    const auto at = shared_.clock.now();
-    if (const auto first = scanner_->longest_waiting(); first && first->at < at) {
+    const auto read_at = shared_.clock.now();
+    if (const auto first = scanner_->longest_waiting(); first && first->at < read_at) {
         const auto run = co_await shared_.store.find(first->id);
         if (run && !active_.contains(run->id)) {
-            now.due_lag = at - first->at;
+            now.due_lag = read_at - first->at;
             now.due_workflow = run->workflow;
         }
     }
     std::size_t more_pages = 8;
     for (const auto& held : now.leases) {
-        for (std::optional<due_position> from = due_position{}; from && from->at <= at;) {
+        for (std::optional<due_position> from = due_position{}; from && from->at <= read_at;) {
             due_page due;
             std::exception_ptr failure;
             try {
-                due = co_await shared_.store.due(held.shard, *from, at, page_size);
+                due = co_await shared_.store.due(held.shard, *from, read_at, page_size);
             } catch (...) {
                 failure = std::current_exception();
             }
-            // Of one run that cannot be read the scanner tells.
+            // The scanner reports a run that cannot be read.
             if (failure && engine_detail::is_data_error(engine_detail::error_code_of(failure)))
                 break;
             if (failure)
                 std::rethrow_exception(failure);
             from = due.next;
-            const auto left = std::ranges::find_if(
+            const auto waiting = std::ranges::find_if(
                 due.runs, [&](const record& run) { return !active_.contains(run.id); });
-            if (left != due.runs.end()) {
-                if (at - *left->wake_at > now.due_lag) {
-                    now.due_lag = at - *left->wake_at;
-                    now.due_workflow = left->workflow;
+            if (waiting != due.runs.end()) {
+                if (read_at - *waiting->wake_at > now.due_lag) {
+                    now.due_lag = read_at - *waiting->wake_at;
+                    now.due_workflow = waiting->workflow;
                 }
                 break;
             }
@@ -244,8 +245,8 @@ asio::awaitable<cluster_view> engine_core::read_cluster()
     cluster_view view;
     view.self = shards_->owner();
     auto alive = co_await shards_->engines();
-    for (const auto& each : alive)
-        view.engines.push_back(each.name);
+    for (const auto& engine : alive)
+        view.engines.push_back(engine.name);
     view.undriven = co_await find_undriven(std::move(alive));
     view.shards = co_await shared_.store.leases();
     co_return view;
@@ -259,18 +260,20 @@ void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call 
                         settlement{});
         return;
     }
-    // Here, not in the coroutine: the slot belongs to the caller, who may emit on it from now on.
+    // The slot is bound before the coroutine starts: the caller may emit on it as soon as this call
+    // returns.
     const bool wait = call.wait_until_settled;
     const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
     if (wait) {
         waiting->hold(active_.begin_wait(waiting->executor()));
-        cancel_through_slot(watchers_, waiting);
+        bind_cancellation(watchers_, waiting);
     }
     tasks_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
 }
 
-/// The run that a message is for, as it is stored now.
-asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, const send_call& call)
+/// Reads the run that a message is for.
+asio::awaitable<record> engine_core::find_receiver(const workflow_impl& workflow,
+                                                   const send_call& call)
 {
     std::optional<record> found;
     if (const auto* id = std::get_if<run_id>(&call.to))
@@ -288,27 +291,27 @@ asio::awaitable<record> engine_core::receiver(const workflow_impl& workflow, con
 }
 
 /// Stores the message and hands it to its run. Completes when it is durable.
-asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& workflow,
-                                                        send_call call)
+asio::awaitable<engine_core::sent_message> engine_core::do_send(const workflow_impl& workflow,
+                                                                send_call call)
 {
     check_early(call.early, workflow.rules.name, "the payload of a callback");
     check_name(call.key, true, "the idempotency key");
-    check_name(call.requested_by, true, "the name of who asks");
+    check_name(call.requested_by, true, "the name of the requester");
     if (call.kind != message_kind::callback)
         call.payload = core::truncate_utf8(std::move(call.payload), max_reason_length);
     else if (call.payload.size() > options_.max_object_size)
         throw error(errc::too_large, too_large_text("the payload", call.payload.size()));
     if (call.kind == message_kind::callback) {
-        const auto declares = [&](const status_rules& s) {
-            return std::ranges::find(s.callbacks, call.name) != s.callbacks.end();
+        const auto declares = [&](const status_rules& status) {
+            return std::ranges::find(status.callbacks, call.name) != status.callbacks.end();
         };
         if (std::ranges::none_of(workflow.rules.statuses, declares))
             throw error(errc::no_such_callback,
                         quoted(workflow.rules.name) + " declares no callback " + quoted(call.name));
     }
-    const auto to = co_await receiver(workflow, call);
+    const auto receiver = co_await find_receiver(workflow, call);
     message content;
-    content.run = to.id;
+    content.run = receiver.id;
     content.kind = call.kind;
     content.name = std::move(call.name);
     content.payload = std::move(call.payload);
@@ -326,8 +329,8 @@ asio::awaitable<engine_core::sent> engine_core::do_send(const workflow_impl& wor
     auto& stored = std::get<delivery>(item.change).content;
     stored.sequence = known.sequence;
     if (known.status == apply_status::accepted)
-        active_.deliver(to, stored);
-    co_return sent{to.id, {known.sequence, known.outcome, known.detail}};
+        active_.deliver(receiver, stored);
+    co_return sent_message{receiver.id, {known.sequence, known.outcome, known.detail}};
 }
 
 asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
@@ -337,7 +340,7 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
     const auto alive = shared_from_this();
     const bool wait = call.wait_until_settled;
     failure result;
-    sent delivered;
+    sent_message delivered;
     try {
         delivered = co_await do_send(*workflow, std::move(call));
     } catch (...) {
@@ -349,14 +352,14 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
     }
     waiting->wait_for(delivered.run, delivered.state.sequence);
     watchers_->add(waiting);
-    co_await look_once(waiting);
+    co_await check_watcher(waiting);
 }
 
-asio::awaitable<void> engine_core::look_once(std::shared_ptr<watcher> waiting)
+asio::awaitable<void> engine_core::check_watcher(std::shared_ptr<watcher> waiting)
 {
     try {
         if (shared_.store.shared())
-            co_await peers_->attend(waiting);
+            co_await remote_changes_->attend_watcher(waiting);
         else
             co_await waiting->ask_store(shared_.store, *watchers_);
     } catch (...) {
@@ -382,23 +385,23 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
     }
     const auto waiting = std::make_shared<status_watcher>(
         shared_.executor, std::move(workflow), run, std::move(statuses), std::move(done));
-    // What such a store throws here, it says again to look_once(), which hands it on.
-    const auto find_here = [&]() -> std::optional<record> {
+    // An exception of the store is not lost: the store throws again in check_watcher().
+    const auto find_now = [&]() -> std::optional<record> {
         try {
             return shared_.store.shared() ? std::nullopt : shared_.store.try_find(run);
         } catch (...) {
             return std::nullopt;
         }
     };
-    // Runs of a store that answers here and now are often at their end already.
-    if (auto known = find_here(); known && waiting->offer_read(std::move(*known))) {
+    // In a store that answers synchronously, the run has often finished already.
+    if (auto known = find_now(); known && waiting->offer_read(std::move(*known))) {
         tasks_.leave();
         return;
     }
     waiting->hold(active_.begin_wait(waiting->executor()));
-    cancel_through_slot(watchers_, waiting);
+    bind_cancellation(watchers_, waiting);
     watchers_->add(waiting);
-    if (auto known = find_here()) {
+    if (auto known = find_now()) {
         watchers_->offer_read(*waiting, std::move(*known));
         tasks_.leave();
     } else if (!active_.show_record(run, waiting)) {

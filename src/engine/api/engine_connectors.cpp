@@ -1,4 +1,4 @@
-// What an engine has to do with connectors: their checks, their start, and the log as a source.
+// Connectors of an engine: their validation and start, and the log as an event source.
 #include "definition/check_definition.hpp"
 #include "engine/api/engine_core.hpp"
 #include "streams/workflow_source.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t max_name = 128;
 
-/// The owner of a role has no longer name than the engine gives it.
+/// The longest name of a role's owner.
 constexpr std::size_t max_owner = 900;
 
 bool is_name(const std::string& text)
@@ -24,15 +24,16 @@ bool is_name(const std::string& text)
     });
 }
 
-void check(const connector_impl& what)
+void check_connector(const connector_impl& connector)
 {
     const auto require = [&](bool holds, const char* rule) {
         if (!holds)
-            throw definition_error("connector \"" + what.name + "\": " + rule);
+            throw definition_error("connector \"" + connector.name + "\": " + rule);
     };
-    const auto& options = what.options;
-    require(is_name(what.name), "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
-    require(what.source != nullptr, "the source must not be null");
+    const auto& options = connector.options;
+    require(is_name(connector.name),
+            "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
+    require(connector.source != nullptr, "the source must not be null");
     require(options.max_concurrency >= 1 && options.max_concurrency <= max_concurrency_ceiling,
             "max_concurrency must be from 1 to 1,000,000");
     require(options.prefetch >= 1, "prefetch must be at least 1");
@@ -50,7 +51,7 @@ void engine_core::connect(connector_impl added)
         throw definition_error("connector \"" + added.name +
                                "\": connect() it before the engine is started; it was started "
                                "already");
-    check(added);
+    check_connector(added);
     if (options_.client_only)
         throw definition_error("connector \"" + added.name +
                                "\": engine_options::client_only is true, and an engine that drives "
@@ -58,8 +59,8 @@ void engine_core::connect(connector_impl added)
     if (!shared_.workflows.contains(added.workflow))
         throw definition_error("connector \"" + added.name + "\": the engine has no workflow \"" +
                                added.workflow + "\"; add() it first");
-    const auto same = [&](const auto& each) {
-        return each->connector().name == added.name;
+    const auto same = [&](const auto& runner) {
+        return runner->connector().name == added.name;
     };
     if (std::ranges::any_of(connectors_, same))
         throw definition_error("connector names need to be unique: the engine already has a "
@@ -88,7 +89,7 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
         throw definition_error("engine::events: the engine has been stopped");
     if (workflow.empty())
         throw definition_error("engine::events: the workflow needs a name");
-    // In a shared store it may be another program's.
+    // In a shared store it may be a workflow of another program.
     if (!shared_.workflows.contains(workflow) && !shared_.store.shared())
         throw definition_error("engine::events: the engine has no workflow \"" + workflow +
                                "\"; add() it first");
@@ -97,7 +98,7 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
     if (options.look <= duration::zero())
         throw definition_error("workflow_event_options::look must be above zero");
     const auto source = std::make_shared<streams::workflow_source>(
-        options_.store, log_news_, options_.clock, std::move(workflow), std::move(options));
+        options_.store, commit_feed_, options_.clock, std::move(workflow), std::move(options));
     consumers_->add(source);
     return source;
 }

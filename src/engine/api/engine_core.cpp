@@ -27,11 +27,11 @@ using engine_detail::error_code_of;
 
 namespace {
 
-/// Ends the option checks with the field's name.
-void require(bool holds, const char* what)
+/// Throws definition_error with the rule, which begins with the field's name, unless it holds.
+void require(bool holds, const char* rule)
 {
     if (!holds)
-        throw definition_error(std::string{"engine_options::"} + what);
+        throw definition_error(std::string{"engine_options::"} + rule);
 }
 
 engine_options checked(engine_options options)
@@ -69,7 +69,7 @@ engine_options checked(engine_options options)
         options.seed ? static_cast<std::uint32_t>(*options.seed) : std::random_device{}();
     if (options.name.empty())
         options.name = fmt::format("{}-{:08x}", ::getpid(), suffix);
-    else if (options.store->shared()) // an old life of the same name may not be over
+    else if (options.store->shared()) // an engine with the same name may still hold leases
         options.name += fmt::format("-{:08x}", suffix);
     return options;
 }
@@ -88,10 +88,11 @@ std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     : options_(checked(std::move(options))), clock_(options_.clock), tasks_(executor, options_.log),
       background_tasks_(executor, options_.log),
-      committer_(
-          executor, *options_.store, tasks_, {options_.max_batch, options_.max_batch_bytes},
-          options_.observer.get(), *options_.clock,
-          [this](const change& what, const apply_result* result) { committed(what, result); }),
+      committer_(executor, *options_.store, tasks_, {options_.max_batch, options_.max_batch_bytes},
+                 options_.observer.get(), *options_.clock,
+                 [this](const change& change, const apply_result* result) {
+                     handle_commit(change, result);
+                 }),
       shared_{.executor = executor,
               .store = *options_.store,
               .clock = clock_,
@@ -110,11 +111,11 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
       active_(shared_), suspects_(shared_, options_.max_crashes),
       scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
-      second_look_(std::make_shared<engine_detail::watcher_recheck>(shared_, watchers_)),
+      recheck_(std::make_shared<engine_detail::watcher_recheck>(shared_, watchers_)),
       shards_(std::make_shared<engine_detail::shard_manager>(
           shared_, options_.name, options_.lease_duration, shard_handlers())),
-      peers_(std::make_shared<engine_detail::remote_change_listener>(
-          shared_, watchers_, log_news_, [this](std::uint32_t shard) { look_for_hooks(shard); },
+      remote_changes_(std::make_shared<engine_detail::remote_change_listener>(
+          shared_, watchers_, commit_feed_, [this](std::uint32_t shard) { notify_hooks(shard); },
           options_.poll_interval)),
       drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
 {
@@ -124,7 +125,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.shards = shards_.get();
     shared_.watching = watchers_.get();
     shared_.check_watcher = [this](std::shared_ptr<engine_detail::watcher> waiting) {
-        tasks_.start(shared_.executor, look_once(std::move(waiting)));
+        tasks_.start(shared_.executor, check_watcher(std::move(waiting)));
     };
     add_schedules();
 }
@@ -134,7 +135,8 @@ engine_core::~engine_core()
     assert(phase_ == phase::fresh || phase_ == phase::stopped); // see abandon()
 }
 
-/// The engine object is gone. What still runs keeps this one alive, and must come to its end.
+/// The `engine` object was destroyed. Running handlers and calls keep this object alive until they
+/// have ended.
 void engine_core::abandon()
 {
     const auto before = phase_.load();
@@ -142,22 +144,22 @@ void engine_core::abandon()
         return;
     if (before == phase::fresh && tasks_.close_if_empty()) {
         phase_ = phase::stopped;
-        release();
+        release_resources();
         return;
     }
     if (before != phase::fresh)
         shared_.log({log_level::error,
                      "an engine was destroyed before async_stop had completed; its handlers are "
-                     "cancelled, and it ends when they have, if its executor goes on"});
+                     "cancelled, and it ends when they have ended, if its executor still runs"});
     begin_stop(duration::zero(), [](const failure&) {});
 }
 
-/// Lets go of everything that a host gave, in which clients may be captured that keep this one
-/// alive, and of the store. Nothing runs any more.
-void engine_core::release()
+/// Destroys the store and everything that the application supplied: its functions may capture
+/// clients, which keep this object alive. Nothing runs any longer.
+void engine_core::release_resources()
 {
     for (const auto& runner : connectors_)
-        runner->forget();
+        runner->release_function();
     auto hooks = std::move(hooks_);
     auto retention = std::move(retention_);
     auto connectors = std::move(connectors_);
@@ -180,11 +182,11 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (added->rules.name.starts_with(engine_detail::reserved_prefix))
         throw definition_error("workflow \"" + added->rules.name +
                                "\": names that begin with \"pawl.\" are Pawl's own");
-    const auto [at, is_new] = shared_.workflows.try_emplace(added->rules.name);
+    const auto [added_entry, is_new] = shared_.workflows.try_emplace(added->rules.name);
     if (!is_new)
         throw definition_error("the engine already has a workflow named \"" + added->rules.name +
                                "\"");
-    auto& entry = at->second;
+    auto& entry = added_entry->second;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)
         if (status.step && status.step->max_concurrency > 0)
@@ -203,23 +205,23 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
             shared_, *added, follower, *consumers_));
 }
 
-void engine_core::committed(const change& what, const apply_result* result)
+void engine_core::handle_commit(const change& change, const apply_result* result)
 {
-    const auto* change = std::get_if<transition>(&what);
-    if (!change || (result && result->status != apply_status::accepted))
+    const auto* stored = std::get_if<transition>(&change);
+    if (!stored || (result && result->status != apply_status::accepted))
         return;
     if (result || PAWL_PLANTED(await_told_of_failed_commit))
-        watchers_->offer_transition(*change);
+        watchers_->offer_transition(*stored);
     if (!result)
-        second_look_->recheck_run(change->next.id);
+        recheck_->recheck_run(stored->next.id);
     else if (shared_.observer)
-        shared_.observer->committed(*change);
-    if (result && is_finished(change->next.state))
-        second_look_->ask_store(change->next.id);
-    // Hooks see for themselves in the log whether it happened.
+        shared_.observer->committed(*stored);
+    if (result && is_finished(stored->next.state))
+        recheck_->ask_store(stored->next.id);
+    // Hooks read from the log whether the transition was stored.
     for (const auto& runner : hooks_)
-        runner->follower().committed(*change);
-    log_news_->committed(*change, shared_.shard_of(change->next));
+        runner->follower().note_commit(*stored);
+    commit_feed_->publish_commit(*stored, shared_.shard_of(stored->next));
 }
 
 run_id engine_core::new_run_id()
@@ -252,44 +254,45 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
                                            detail::exception_text(std::current_exception())});
     }
     if (result && !options_.client_only)
-        co_await shards_->release();
+        co_await shards_->release_shards();
     auto expected = phase::starting;
     if (!phase_.compare_exchange_strong(expected, result ? phase::fresh : phase::running))
         result = errc::not_running; // stopped meanwhile
     else if (!result)
-        let_go();
-    tell_observer(running() ? engine_state::running : engine_state::stopped);
+        start_parts();
+    notify_observer(running() ? engine_state::running : engine_state::stopped);
     async::complete(shared_.executor, std::move(done), std::move(result));
 }
 
 asio::awaitable<void> engine_core::do_start()
 {
-    tell_observer(engine_state::starting);
-    co_await learn_shards();
+    notify_observer(engine_state::starting);
+    co_await read_layout();
     auto definitions = co_await read_definitions();
     const auto plan = co_await make_plan(definitions);
     check_labels(plan);
     if (options_.client_only)
         co_return;
     check_unfinished(plan);
-    // In a shared store others may be about to start: it is told later.
+    // In a shared store other engines may be about to start: undriven workflows are reported later.
     if (!shared_.store.shared())
         co_await report_undriven({});
     co_await append_definitions(definitions);
     for (const auto& runner : hooks_)
-        co_await runner->begin();
-    co_await shards_->claim_first();
+        co_await runner->create_cursors();
+    co_await shards_->claim_first_shards();
 }
 
 /// In a shared store each workflow has shards of its own.
-asio::awaitable<void> engine_core::learn_shards()
+asio::awaitable<void> engine_core::read_layout()
 {
     if (!shared_.store.shared())
         co_return;
     co_await clock_.follow_store(shared_.store);
     std::vector<std::string> names;
     for (const auto& [name, entry] : shared_.workflows)
-        if (entry.impl != schedules_) // whose runs are in the shards of what they trigger
+        if (entry.impl !=
+            schedules_) // its runs are in the shards of the workflows that they trigger
             names.push_back(name);
     const auto first = co_await shared_.store.first_shards(names);
     std::map<std::string, std::uint32_t, std::less<>> first_shards;
@@ -300,30 +303,30 @@ asio::awaitable<void> engine_core::learn_shards()
     shared_.epochs = std::vector<std::atomic<std::uint64_t>>(count + 1);
     scanner_->set_shards(count);
     suspects_.set_shards(count);
-    peers_->set_shards(count);
+    remote_changes_->set_shards(count);
     for (const auto& runner : hooks_)
         runner->follower().set_shards(count);
 }
 
 engine_detail::shard_manager::handlers engine_core::shard_handlers()
 {
-    engine_detail::shard_manager::handlers told;
-    told.engines_changed = [this](std::vector<core::engine_facts> alive) {
+    engine_detail::shard_manager::handlers callbacks;
+    callbacks.engines_changed = [this](std::vector<core::engine_facts> alive) {
         return report_undriven(std::move(alive));
     };
-    told.taken = [this](std::vector<std::uint32_t> shards) {
+    callbacks.acquired = [this](std::vector<std::uint32_t> shards) {
         return take_shards(std::move(shards));
     };
-    told.dropped = [this](const std::vector<std::uint32_t>& shards) {
+    callbacks.dropped = [this](const std::vector<std::uint32_t>& shards) {
         drop_shards(shards);
     };
-    told.interrupt = [this](const std::vector<std::uint32_t>&) {
+    callbacks.interrupt = [this](const std::vector<std::uint32_t>&) {
         active_.check_ownership();
     };
-    told.busy = [this](std::uint32_t shard) {
+    callbacks.busy = [this](std::uint32_t shard) {
         return active_.any_in(shard);
     };
-    return told;
+    return callbacks;
 }
 
 asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards)
@@ -332,18 +335,18 @@ asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards
     for (const auto shard : shards) {
         scanner_->rescan_shard(shard);
         for (const auto& runner : hooks_)
-            if (shared_.layout.of(runner->workflow()).contains(shard))
-                runner->follower().take(shard);
+            if (shared_.layout.shards_of(runner->workflow()).contains(shard))
+                runner->follower().follow_shard(shard);
     }
     for (const auto& runner : retention_)
-        runner->look();
+        runner->restart_round();
 }
 
-void engine_core::look_for_hooks(std::uint32_t shard)
+void engine_core::notify_hooks(std::uint32_t shard)
 {
     for (const auto& runner : hooks_)
-        if (shared_.layout.of(runner->workflow()).contains(shard))
-            runner->follower().look(shard);
+        if (shared_.layout.shards_of(runner->workflow()).contains(shard))
+            runner->follower().notify_shard(shard);
 }
 
 void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
@@ -351,10 +354,10 @@ void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
     for (const auto shard : shards) {
         scanner_->forget_shard(shard);
         for (const auto& runner : hooks_)
-            if (shared_.layout.of(runner->workflow()).contains(shard))
-                runner->follower().drop(shard);
+            if (shared_.layout.shards_of(runner->workflow()).contains(shard))
+                runner->follower().drop_shard(shard);
     }
-    peers_->shards_dropped();
+    remote_changes_->note_dropped_shards();
 }
 
 error_code engine_core::readiness() const noexcept
@@ -363,30 +366,30 @@ error_code engine_core::readiness() const noexcept
         return make_error_code(errc::not_running);
     if (committer_.refused_for_good())
         return make_error_code(errc::store_flush_failed);
-    if (!shards_->reachable() || !peers_->reachable())
+    if (!shards_->reachable() || !remote_changes_->reachable())
         return make_error_code(errc::store_unavailable);
     if (scanner_->stalls().stalled_for() > duration::zero())
         return make_error_code(errc::stalled);
     return {};
 }
 
-void engine_core::tell_observer(engine_state state) const
+void engine_core::notify_observer(engine_state state) const
 {
     if (shared_.observer)
         for (const auto& [name, entry] : shared_.workflows)
             shared_.observer->engine_changed(name, state);
 }
 
-void engine_core::let_go()
+void engine_core::start_parts()
 {
-    peers_->start();
+    remote_changes_->start();
     if (options_.client_only)
         return;
     shards_->start();
     scanner_->start();
     for (const auto& runner : hooks_)
         runner->follower().start();
-    // Retention knows all consumers before it begins.
+    // Retention must know all consumers before it starts.
     start_connectors();
     for (const auto& runner : retention_)
         runner->start();
@@ -394,13 +397,13 @@ void engine_core::let_go()
 
 bool engine_core::called_by_handler() const
 {
-    const std::lock_guard lock{mutex_}; // against release()
+    const std::lock_guard lock{mutex_}; // against release_resources()
     if (phase_ == phase::stopped)
         return false;
     return active_.run_here() ||
            std::ranges::any_of(hooks_,
-                               [](const auto& each) { return each->follower().runs_here(); }) ||
-           std::ranges::any_of(connectors_, [](const auto& each) { return each->runs_here(); });
+                               [](const auto& runner) { return runner->follower().runs_here(); }) ||
+           std::ranges::any_of(connectors_, [](const auto& runner) { return runner->runs_here(); });
 }
 
 bool engine_core::admits() const
@@ -413,7 +416,7 @@ bool engine_core::admits() const
 void engine_core::stop(duration drain, completion<> done)
 {
     if (called_by_handler()) {
-        // It would wait for its own end.
+        // The stop would wait for the calling handler.
         async::complete(shared_.executor, std::move(done),
                         make_error_code(errc::called_by_handler));
         return;
@@ -424,24 +427,24 @@ void engine_core::stop(duration drain, completion<> done)
 void engine_core::begin_stop(duration drain, completion<> done)
 {
     auto slot = done.get_cancellation_slot();
-    const auto waiting = std::make_shared<stop_waiter>(std::move(done));
+    const auto waiter = std::make_shared<stop_waiter>(std::move(done));
     if (slot.is_connected())
-        slot.assign(
-            [weak = weak_from_this(), kept = std::weak_ptr{waiting}](asio::cancellation_type) {
-                const auto self = weak.lock();
-                const auto cancelled = kept.lock();
-                if (self && cancelled)
-                    self->cancel_wait(cancelled);
-            });
+        slot.assign([weak = weak_from_this(),
+                     weak_waiter = std::weak_ptr{waiter}](asio::cancellation_type) {
+            const auto self = weak.lock();
+            const auto cancelled = weak_waiter.lock();
+            if (self && cancelled)
+                self->cancel_stop_wait(cancelled);
+        });
     {
         const std::lock_guard lock{mutex_};
         const auto before = phase_.load();
         if (before == phase::stopped) {
-            async::complete(shared_.executor, std::move(*waiting->done), error_code{});
-            waiting->done.reset();
+            async::complete(shared_.executor, std::move(*waiter->done), error_code{});
+            waiter->done.reset();
             return;
         }
-        stop_waiters_.push_back(waiting);
+        stop_waiters_.push_back(waiter);
         phase_ = phase::stopping;
         if (before == phase::stopping)
             return;
@@ -459,31 +462,32 @@ void engine_core::begin_stop(duration drain, completion<> done)
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
                            if (const auto self = weak.lock())
-                               self->after_drain();
+                               self->cancel_handlers();
                        }));
     tasks_.close_when_empty([self = shared_from_this()] { self->end_background(); });
 }
 
-/// Only the wait ends: the stop goes on.
-void engine_core::cancel_wait(const std::shared_ptr<stop_waiter>& waiting)
+/// Ends the wait; the stop continues.
+void engine_core::cancel_stop_wait(const std::shared_ptr<stop_waiter>& waiter)
 {
     const std::lock_guard lock{mutex_};
-    std::erase(stop_waiters_, waiting);
-    if (auto done = std::exchange(waiting->done, std::nullopt))
+    std::erase(stop_waiters_, waiter);
+    if (auto done = std::exchange(waiter->done, std::nullopt))
         async::complete(shared_.executor, std::move(*done),
                         error_code{asio::error::operation_aborted});
 }
 
-void engine_core::after_drain()
+/// The drain is over.
+void engine_core::cancel_handlers()
 {
-    const std::lock_guard lock{mutex_}; // against release()
+    const std::lock_guard lock{mutex_}; // against release_resources()
     if (phase_ != phase::stopping)
         return;
     shared_.cancelling = true;
     active_.interrupt_all();
     watchers_->stop();
-    second_look_->stop();
-    shards_->let_go();
+    recheck_->stop();
+    shards_->stop_renewing();
     for (const auto& runner : hooks_)
         runner->follower().interrupt();
     for (const auto& runner : retention_)
@@ -493,18 +497,18 @@ void engine_core::after_drain()
     interrupt_redrivers();
 }
 
-/// The last handler and the last call have ended, and none begins any more.
+/// The last handler and the last call have ended, and no further one begins.
 void engine_core::end_background()
 {
     shared_.cancelling = true;
     drain_timer_->cancel();
     watchers_->stop();
-    second_look_->stop();
-    peers_->stop();
-    shards_->let_go();
+    recheck_->stop();
+    remote_changes_->stop();
+    shards_->stop_renewing();
     background_tasks_.close_when_empty([self = shared_from_this()] {
-        // Not through the task scope: the engine may be destroyed as soon as the waiters are told.
-        asio::co_spawn(self->shared_.executor, self->shards_->release(),
+        // Not through the task scope: the engine may be destroyed as soon as the waiters complete.
+        asio::co_spawn(self->shared_.executor, self->shards_->release_shards(),
                        [self](const std::exception_ptr&) { self->finish_stop(); });
     });
 }
@@ -515,10 +519,10 @@ void engine_core::finish_stop()
     {
         const std::lock_guard lock{mutex_};
         phase_ = phase::stopped;
-        tell_observer(engine_state::stopped);
+        notify_observer(engine_state::stopped);
         waiters = std::move(stop_waiters_);
     }
-    release();
+    release_resources();
     for (const auto& waiter : waiters) {
         const std::lock_guard lock{mutex_};
         if (auto done = std::exchange(waiter->done, std::nullopt))

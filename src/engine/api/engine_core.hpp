@@ -38,8 +38,8 @@
 
 namespace pawl::detail {
 
-/// The engine behind `pawl::engine` and its clients: owns the parts, starts and stops them, and
-/// turns calls into coroutines that end in their completion handlers.
+/// The implementation of `pawl::engine` and its clients. It owns the engine's parts, starts and
+/// stops them, and runs each call as a coroutine that ends in the call's completion handler.
 class engine_core final : public engine_api, public std::enable_shared_from_this<engine_core> {
 public:
     engine_core(boost::asio::any_io_executor executor, engine_options options);
@@ -57,8 +57,8 @@ public:
     void redrive(std::string topic, completion<redrive_result> done);
     bool running() const noexcept { return phase_ == phase::running; }
 
-    /// Whether a call is taken now: while the engine runs, and of its own handlers until the drain
-    /// of a stop is over.
+    /// Whether a call is admitted: while the engine runs; calls of its own handlers also until the
+    /// drain of a stop is over.
     bool admits() const;
     error_code readiness() const noexcept;
 
@@ -73,7 +73,7 @@ public:
     void set_schedule(std::shared_ptr<const workflow_impl> workflow, schedule_call call,
                       completion<> done) override;
     void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override;
-    void command_schedule(std::string workflow, std::string name, schedule_command what,
+    void command_schedule(std::string workflow, std::string name, schedule_command command,
                           completion<> done) override;
     void find(std::string workflow, run_id run, completion<std::optional<record>> done) override;
     void latest(std::string workflow, std::string foreign_id,
@@ -85,7 +85,7 @@ public:
                  completion<std::vector<event>> done) override;
 
 private:
-    struct sent {
+    struct sent_message {
         run_id run;
         settlement state;
     };
@@ -93,31 +93,31 @@ private:
     template <class T>
     using result = boost::system::result<T, failure>;
 
-    /// Who waits for the end of a stop.
+    /// A caller that waits for the end of a stop.
     struct stop_waiter {
         std::optional<completion<>> done;
     };
-    void cancel_wait(const std::shared_ptr<stop_waiter>& waiting);
+    void cancel_stop_wait(const std::shared_ptr<stop_waiter>& waiter);
 
     enum class phase { fresh, starting, running, stopping, stopped };
 
-    /// `Given` is T or result<T>: an answer that is expected throws nothing, which costs more than
-    /// the rest of the call.
-    template <class T, class Given>
-    void launch(boost::asio::awaitable<Given> work, completion<T> done);
+    /// `Returned` is T or result<T>. Expected errors are returned, because throwing one costs more
+    /// than the rest of the call.
+    template <class T, class Returned>
+    void launch(boost::asio::awaitable<Returned> work, completion<T> done);
     void launch(boost::asio::awaitable<void> work, completion<> done);
-    template <class T, class Given>
-    boost::asio::awaitable<void> finish(boost::asio::awaitable<Given> work, completion<T> done);
+    template <class T, class Returned>
+    boost::asio::awaitable<void> finish(boost::asio::awaitable<Returned> work, completion<T> done);
     boost::asio::awaitable<void> finish(boost::asio::awaitable<void> work, completion<> done);
     boost::asio::awaitable<void> finish_start(completion<> done);
     void finish_stop();
-    void release();
+    void release_resources();
 
     boost::asio::awaitable<void> do_start();
-    boost::asio::awaitable<void> learn_shards();
+    boost::asio::awaitable<void> read_layout();
     engine_detail::shard_manager::handlers shard_handlers();
     boost::asio::awaitable<void> take_shards(std::vector<std::uint32_t> shards);
-    void look_for_hooks(std::uint32_t shard);
+    void notify_hooks(std::uint32_t shard);
     void drop_shards(const std::vector<std::uint32_t>& shards);
     boost::asio::awaitable<cluster_view> read_cluster();
     boost::asio::awaitable<engine_statistics> read_statistics();
@@ -126,12 +126,12 @@ private:
     boost::asio::awaitable<definition_logs> read_definitions();
     boost::asio::awaitable<std::vector<start_plan>> read_plan();
     boost::asio::awaitable<std::vector<start_plan>> make_plan(const definition_logs& definitions);
-    static void foresee(start_plan& entry, const workflow_impl& workflow,
-                        const engine_detail::definition_log* log);
+    static void plan_status(start_plan& entry, const workflow_impl& workflow,
+                            const engine_detail::definition_log* log);
     void check_labels(const std::vector<start_plan>& plan) const;
     void check_unfinished(const std::vector<start_plan>& plan) const;
     boost::asio::awaitable<void> append_definitions(definition_logs& definitions);
-    void tell_observer(engine_state state) const;
+    void notify_observer(engine_state state) const;
     boost::asio::awaitable<std::set<std::string>>
     driven_elsewhere(std::vector<std::string> workflows, std::vector<core::engine_facts> alive);
     boost::asio::awaitable<std::vector<undriven_workflow>>
@@ -141,43 +141,44 @@ private:
     boost::asio::awaitable<void> move_retired(const workflow_impl& workflow);
     bool called_by_handler() const;
     void begin_stop(duration drain, completion<> done);
-    void after_drain();
+    void cancel_handlers();
     void end_background();
-    void let_go();
+    void start_parts();
 
     result<engine_detail::pending_commit> first_commit(const workflow_impl& workflow,
                                                        trigger_call call);
     run_id begin_run(const apply_result& stored, engine_detail::pending_commit& item,
                      const engine_detail::noted_ends& noted, bool inside_call);
     struct waiting_trigger;
-    std::pair<failure, run_id> begin_from(engine_detail::pending_commit& item,
-                                          const engine_detail::noted_ends& noted);
+    std::pair<failure, run_id> end_trigger(engine_detail::pending_commit& item,
+                                           const engine_detail::noted_ends& noted);
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
                                                       trigger_call call, bool inside_call);
-    void trigger_from_here(const workflow_impl& workflow, trigger_call call,
-                           completion<run_id> done);
-    boost::asio::awaitable<sent> do_send(const workflow_impl& workflow, send_call call);
+    void trigger_without_coroutine(const workflow_impl& workflow, trigger_call call,
+                                   completion<run_id> done);
+    boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call);
     boost::asio::awaitable<void>
     finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                 std::shared_ptr<engine_detail::message_watcher> waiting);
-    boost::asio::awaitable<record> receiver(const workflow_impl& workflow, const send_call& call);
-    boost::asio::awaitable<void> look_once(std::shared_ptr<engine_detail::watcher> waiting);
-    std::string too_large_text(const char* what, std::size_t size) const;
+    boost::asio::awaitable<record> find_receiver(const workflow_impl& workflow,
+                                                 const send_call& call);
+    boost::asio::awaitable<void> check_watcher(std::shared_ptr<engine_detail::watcher> waiting);
+    std::string too_large_text(const char* subject, std::size_t size) const;
     std::string overloaded_text() const;
-    void check_early(const failure& early, const std::string& workflow, const char* what);
-    bool may_wait();
+    void check_early(const failure& early, const std::string& workflow, const char* subject);
+    bool count_waiting_call();
     boost::asio::awaitable<result<apply_result>> commit_call(engine_detail::pending_commit& item);
-    result<apply_result> answer_of(const engine_detail::pending_commit& item);
+    result<apply_result> result_of(const engine_detail::pending_commit& item);
 
-    /// How the dead letters of a topic are tried.
+    /// How the dead letters of a topic are redriven.
     struct letter_rules {
         engine_detail::redriver::try_function try_letter;
         duration limit{};
     };
     letter_rules rules_of(const std::string& topic);
     boost::asio::awaitable<redrive_result> do_redrive(std::string topic);
-    boost::asio::awaitable<void> deliver_again(std::shared_ptr<const workflow_impl> workflow,
-                                               stream_event letter);
+    boost::asio::awaitable<void> send_again(std::shared_ptr<const workflow_impl> workflow,
+                                            stream_event letter);
     void interrupt_redrivers();
 
     void start_connectors();
@@ -186,42 +187,42 @@ private:
     boost::asio::awaitable<void> do_set_schedule(std::shared_ptr<const workflow_impl> workflow,
                                                  schedule_call call);
     boost::asio::awaitable<void> do_command_schedule(std::string workflow, std::string name,
-                                                     schedule_command what);
+                                                     schedule_command command);
     boost::asio::awaitable<settlement> call_schedule(std::string key, std::string callback,
                                                      std::string payload);
     boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
 
-    void committed(const change& what, const apply_result* result);
+    void handle_commit(const change& change, const apply_result* result);
     run_id new_run_id();
 
-    engine_options options_; ///< the store is released at the end
+    engine_options options_; ///< the store is released when the engine has stopped
     engine_detail::engine_clock clock_;
     async::task_scope tasks_;
     async::task_scope background_tasks_;
     engine_detail::commit_queue committer_;
     engine_detail::engine_parts shared_;
     engine_detail::active_runs active_;
-    std::shared_ptr<streams::commit_feed> log_news_ = std::make_shared<streams::commit_feed>();
+    std::shared_ptr<streams::commit_feed> commit_feed_ = std::make_shared<streams::commit_feed>();
     engine_detail::crash_suspects suspects_;
     std::shared_ptr<engine_detail::due_scanner> scanner_;
     std::shared_ptr<engine_detail::watchers> watchers_;
-    std::shared_ptr<engine_detail::watcher_recheck> second_look_;
+    std::shared_ptr<engine_detail::watcher_recheck> recheck_;
     std::shared_ptr<engine_detail::shard_manager> shards_;
-    std::shared_ptr<engine_detail::remote_change_listener> peers_;
+    std::shared_ptr<engine_detail::remote_change_listener> remote_changes_;
     const std::unique_ptr<engine_detail::log_consumers> consumers_ =
         std::make_unique<engine_detail::log_consumers>();
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
-    std::shared_ptr<role_scheduler> roles_; ///< null while nobody needs them
+    std::shared_ptr<role_scheduler> roles_; ///< null without connectors that need it
     std::shared_ptr<const workflow_impl> schedules_;
     std::unique_ptr<timer> drain_timer_;
 
     std::atomic<phase> phase_{phase::fresh};
     mutable std::mutex
-        mutex_; ///< guards the change of phase, who waits for a stop, ids_ and random_
+        mutex_; ///< guards changes of phase_, stop_waiters_, redrivers_, ids_ and random_
     std::vector<std::shared_ptr<stop_waiter>> stop_waiters_;
-    std::vector<std::weak_ptr<engine_detail::redriver>> redrivers_; ///< guarded by mutex_ too
+    std::vector<std::weak_ptr<engine_detail::redriver>> redrivers_;
     core::run_id_generator ids_;
     std::mt19937_64 random_;
     std::atomic<std::size_t> waiting_calls_{0};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "async/task_scope.hpp"
+#include "async/timed_wait.hpp"
 #include "engine/cluster/shard_map.hpp"
 #include "engine/run/commit_queue.hpp"
 #include "engine/run/engine_clock.hpp"
@@ -11,7 +12,6 @@
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -26,6 +26,8 @@
 #include <vector>
 
 namespace pawl::engine_detail {
+
+using async::wait;
 
 class active_runs;
 class crash_suspects;
@@ -48,9 +50,6 @@ constexpr duration longest_sleep = std::chrono::minutes{1};
 /// The wait before a run that needs a newer program is tried again. An engine of such a program
 /// takes the run up at once.
 constexpr duration too_old_pause = std::chrono::minutes{1};
-
-/// Waits for `span`; returns early when the timer is cancelled.
-boost::asio::awaitable<void> wait(timer& pause, duration span);
 
 /// One workflow in an engine.
 struct engine_workflow {

@@ -1,4 +1,4 @@
-// What clients ask about schedules, and how a schedule starts its runs.
+// The calls of clients about schedules, and the trigger by which a schedule starts runs.
 #include "async/complete.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
@@ -21,17 +21,17 @@ namespace {
 
 constexpr std::size_t list_page = 256;
 
-bool starts(const workflow_impl& workflow, std::optional<int> status)
+bool can_start_in(const workflow_impl& workflow, std::optional<int> status)
 {
     const auto* rules = workflow.rules.find(status.value_or(workflow.rules.default_start));
     return rules && !rules->end &&
            (rules->step || !rules->callbacks.empty() || !rules->timeouts.empty());
 }
 
-std::string encoded(const schedule_definition& what)
+std::string encoded(const schedule_definition& definition)
 {
     std::string bytes;
-    codec<schedule_definition>::encode(what, bytes);
+    codec<schedule_definition>::encode(definition, bytes);
     return bytes;
 }
 
@@ -46,17 +46,17 @@ void engine_core::add_schedules()
 
 asio::awaitable<run_id> engine_core::fire(engine_detail::scheduled_trigger slot)
 {
-    const auto target = shared_.workflows.find(slot.of.workflow);
+    const auto target = shared_.workflows.find(slot.definition.workflow);
     if (target == shared_.workflows.end())
         throw error(errc::not_found,
-                    "this engine does not have the workflow \"" + slot.of.workflow + "\"");
+                    "this engine does not have the workflow \"" + slot.definition.workflow + "\"");
     record as_set;
-    as_set.object = std::move(slot.of.object);
-    as_set.object_version = slot.of.object_version;
+    as_set.object = std::move(slot.definition.object);
+    as_set.object_version = slot.definition.object_version;
     std::string upgraded;
     trigger_call call;
     call.foreign_id = std::move(slot.foreign_id);
-    call.status = slot.of.start;
+    call.status = slot.definition.start;
     call.object = present_object(*target->second.impl, as_set, upgraded);
     call.key = std::move(slot.key);
     const auto started = co_await do_trigger(target->second.impl, std::move(call), false);
@@ -93,47 +93,48 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
                                                    schedule_call call)
 {
     check_early(call.early, workflow->rules.name, "the object of a schedule");
-    auto& what = call.what;
-    what.workflow = workflow->rules.name;
-    what.object = written_object(*workflow, std::move(what.object));
-    what.object_version = workflow->rules.write_version;
-    if (what.foreign_id.empty())
-        what.foreign_id = what.name;
-    if (!starts(*workflow, what.start))
-        throw error(errc::invalid_status,
-                    no_start_text(*workflow, what.start.value_or(workflow->rules.default_start)));
+    auto& definition = call.what;
+    definition.workflow = workflow->rules.name;
+    definition.object = written_object(*workflow, std::move(definition.object));
+    definition.object_version = workflow->rules.write_version;
+    if (definition.foreign_id.empty())
+        definition.foreign_id = definition.name;
+    if (!can_start_in(*workflow, definition.start))
+        throw error(
+            errc::invalid_status,
+            no_start_text(*workflow, definition.start.value_or(workflow->rules.default_start)));
     try {
-        engine_detail::check_schedule(what);
+        engine_detail::check_schedule(definition);
     } catch (const error& e) {
-        shared_.log({log_level::error, "schedule \"" + what.name + "\" of " + what.workflow +
-                                           " cannot be set: " + e.detail()});
+        shared_.log({log_level::error, "schedule \"" + definition.name + "\" of " +
+                                           definition.workflow + " cannot be set: " + e.detail()});
         throw;
     }
-    const auto key = schedule_key(what.workflow, what.name);
+    const auto key = schedule_key(definition.workflow, definition.name);
     while (!shared_.stopping) {
         trigger_call first;
         first.foreign_id = key;
-        first.object = engine_detail::first_schedule_state(what, shared_.clock.now());
-        failure refused;
+        first.object = engine_detail::first_schedule_state(definition, shared_.clock.now());
+        failure rejection;
         try {
-            const auto begun = co_await do_trigger(schedules_, std::move(first), true);
-            if (begun)
+            const auto started = co_await do_trigger(schedules_, std::move(first), true);
+            if (started)
                 co_return;
-            refused = begun.error();
+            rejection = started.error();
         } catch (...) {
-            refused = failure_of(std::current_exception());
+            rejection = failure_of(std::current_exception());
         }
-        if (refused.code != errc::already_running)
-            std::rethrow_exception(exception_of(refused));
+        if (rejection.code != errc::already_running)
+            std::rethrow_exception(exception_of(rejection));
         try {
-            co_await call_schedule(key, "set", encoded(what));
+            co_await call_schedule(key, "set", encoded(definition));
             co_return;
         } catch (...) {
-            refused = failure_of(std::current_exception());
+            rejection = failure_of(std::current_exception());
         }
-        // Removed between the two: the next turn makes it again.
-        if (refused.code != errc::already_finished && refused.code != errc::not_found)
-            std::rethrow_exception(exception_of(refused));
+        // The schedule was removed between the two calls: the next iteration creates it again.
+        if (rejection.code != errc::already_finished && rejection.code != errc::not_found)
+            std::rethrow_exception(exception_of(rejection));
     }
     throw system_error(make_error_code(errc::not_running));
 }
@@ -146,8 +147,8 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
     call.name = std::move(callback);
     call.payload = std::move(payload);
     const auto settled = co_await initiate<const asio::use_awaitable_t<>, settlement>(
-        [](auto handler, engine_core* self, send_call what) {
-            self->send(self->schedules_, std::move(what),
+        [](auto handler, engine_core* self, send_call sent) {
+            self->send(self->schedules_, std::move(sent),
                        completion<settlement>{std::move(handler)});
         },
         asio::use_awaitable, this, std::move(call));
@@ -158,14 +159,14 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
     co_return settled;
 }
 
-void engine_core::command_schedule(std::string workflow, std::string name, schedule_command what,
+void engine_core::command_schedule(std::string workflow, std::string name, schedule_command command,
                                    completion<> done)
 {
-    launch(do_command_schedule(std::move(workflow), std::move(name), what), std::move(done));
+    launch(do_command_schedule(std::move(workflow), std::move(name), command), std::move(done));
 }
 
 asio::awaitable<void> engine_core::do_command_schedule(std::string workflow, std::string name,
-                                                       schedule_command what)
+                                                       schedule_command command)
 {
     const auto key = schedule_key(workflow, name);
     const auto run = co_await shared_.store.latest(engine_detail::schedules_workflow, key);
@@ -175,13 +176,13 @@ asio::awaitable<void> engine_core::do_command_schedule(std::string workflow, std
     if (!run || is_finished(run->state))
         throw no_schedule();
     const bool paused = engine_detail::read_schedule(*run).paused;
-    if (what == schedule_command::pause && paused)
+    if (command == schedule_command::pause && paused)
         throw error(errc::already_paused, "schedule \"" + name + "\" is paused");
-    if (what == schedule_command::resume && !paused)
+    if (command == schedule_command::resume && !paused)
         throw error(errc::not_paused, "schedule \"" + name + "\" is not paused");
-    const char* const callback = what == schedule_command::pause    ? "pause"
-                                 : what == schedule_command::resume ? "resume"
-                                                                    : "remove";
+    const char* const callback = command == schedule_command::pause    ? "pause"
+                                 : command == schedule_command::resume ? "resume"
+                                                                       : "remove";
     try {
         co_await call_schedule(key, callback, {});
     } catch (const system_error& e) {

@@ -1,4 +1,4 @@
-// What a start does with the runs that are in the store already.
+// The start of an engine: checks and moves the runs that are in the store already.
 #include "core/decide.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/run/detached_run_context.hpp"
@@ -19,19 +19,19 @@ using action_kind = start_plan::action_kind;
 
 namespace {
 
-/// Runs that are moved in one transaction.
+/// The number of runs that are moved in one transaction.
 constexpr std::size_t move_page = 256;
 
-/// Schedules that are read at once.
+/// The number of schedules that are read at once.
 constexpr std::size_t schedule_page = 256;
 
 std::string text_of(const start_plan& entry)
 {
-    return fmt::format("{} in status {} of \"{}\" ({})", entry.runs, entry.label, entry.workflow,
-                       to_string(entry.state));
+    return fmt::format("{} runs of \"{}\" in status {} ({})", entry.runs, entry.workflow,
+                       entry.label, to_string(entry.state));
 }
 
-/// The run in the status that took the place of its own.
+/// The transition of a run from its retired status to the successor.
 transition moved(const workflow_impl& workflow, const record& run, int successor,
                  engine_detail::detached_run_context& context)
 {
@@ -40,20 +40,20 @@ transition moved(const workflow_impl& workflow, const record& run, int successor
         const auto object = workflow.decode(present_object(workflow, run, upgraded), nullptr);
         return arm_timeouts(workflow, status, object, context);
     };
-    // Messages are not looked at: a message that nobody has seen keeps the run due.
+    // The inbox is not read: unread messages keep the run due.
     auto change =
         core::decide(run, workflow.rules, core::status_retired{successor}, context.now(), arm, {});
     return std::move(*change);
 }
 
-/// The shards are this engine's: whoever changed the run has no right to. In a shared store it may
-/// be an engine that had the shard before; then the shards are taken once more.
+/// This engine owns the shards, so that no other engine may change the runs. In a shared store the
+/// previous owner may still do so; then the shards are claimed again.
 void check_moved(const std::vector<apply_result>& results)
 {
-    for (const auto& each : results)
-        if (each.status == apply_status::fenced)
+    for (const auto& result : results)
+        if (result.status == apply_status::fenced)
             throw error(errc::fenced, "a run in a retired status was not moved");
-        else if (each.status != apply_status::accepted)
+        else if (result.status != apply_status::accepted)
             throw error(errc::conflict, "a run in a retired status was not moved");
 }
 
@@ -78,9 +78,9 @@ asio::awaitable<std::vector<start_plan>> engine_core::read_plan()
     co_return plan;
 }
 
-/// What becomes of the runs of one workflow and status.
-void engine_core::foresee(start_plan& entry, const workflow_impl& workflow,
-                          const engine_detail::definition_log* log)
+/// Plans the action for the runs of one workflow and status.
+void engine_core::plan_status(start_plan& entry, const workflow_impl& workflow,
+                              const engine_detail::definition_log* log)
 {
     const auto& rules = workflow.rules;
     const auto* status = rules.find(entry.status);
@@ -118,7 +118,8 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
             entry.action = elsewhere.contains(count.workflow) ? action_kind::elsewhere
                                                               : action_kind::unknown_workflow;
         else
-            foresee(entry, *known->second.impl, log == definitions.end() ? nullptr : &log->second);
+            plan_status(entry, *known->second.impl,
+                        log == definitions.end() ? nullptr : &log->second);
         plan.push_back(std::move(entry));
     }
     for (const auto& [name, log] : definitions)
@@ -137,7 +138,7 @@ asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition
     co_return plan;
 }
 
-/// Those of the workflows that an engine of the shared store has.
+/// Which of the workflows another engine of the shared store has.
 asio::awaitable<std::set<std::string>>
 engine_core::driven_elsewhere(std::vector<std::string> workflows,
                               std::vector<core::engine_facts> alive)
@@ -183,18 +184,18 @@ engine_core::find_undriven(std::vector<core::engine_facts> alive)
     co_return undriven;
 }
 
-/// Each workflow once, and again only when an engine has had it meanwhile.
+/// Logs each workflow once, and again only if an engine has driven it since.
 asio::awaitable<void> engine_core::report_undriven(std::vector<core::engine_facts> alive)
 {
     const auto undriven = co_await find_undriven(std::move(alive));
     std::set<std::string, std::less<>> present;
-    for (const auto& each : undriven) {
-        present.insert(each.workflow);
-        if (shared_.report_once(each.workflow))
+    for (const auto& entry : undriven) {
+        present.insert(entry.workflow);
+        if (shared_.report_once(entry.workflow))
             shared_.log({log_level::warn,
                          fmt::format("no engine has workflow \"{}\": {} unfinished runs and {} "
-                                     "schedules of it stay where they are",
-                                     each.workflow, each.runs, each.schedules)});
+                                     "schedules of it are not driven",
+                                     entry.workflow, entry.runs, entry.schedules)});
     }
     const std::lock_guard lock{shared_.reported_mutex};
     shared_.reported = std::move(present);
@@ -213,7 +214,7 @@ void engine_core::check_labels(const std::vector<start_plan>& plan) const
                 entry.label, entry.label_before, entry.label, entry.label_before);
     if (!relabeled.empty())
         throw error(errc::status_relabeled,
-                    "statuses have other labels than the programs before gave them:" + relabeled);
+                    "statuses have other labels than in earlier programs:" + relabeled);
 }
 
 void engine_core::check_unfinished(const std::vector<start_plan>& plan) const
@@ -221,15 +222,15 @@ void engine_core::check_unfinished(const std::vector<start_plan>& plan) const
     std::string unhandled;
     for (const auto& entry : plan) {
         if (entry.action == action_kind::continues)
-            shared_.log({log_level::info, text_of(entry) + " go on there"});
+            shared_.log({log_level::info, text_of(entry) + " continue"});
         else if (entry.action == action_kind::left_to_newer)
-            shared_.log({log_level::warn, "unfinished runs in a status of a newer program are left "
+            shared_.log({log_level::warn, "leaving unfinished runs in a status of a newer program "
                                           "to engines that have it: " +
                                               text_of(entry)});
         else if (entry.action == action_kind::moves)
             shared_.log(
                 {log_level::info,
-                 text_of(entry) + " go on in status " +
+                 text_of(entry) + " move to status " +
                      shared_.workflows.at(entry.workflow).impl->rules.label(entry.successor)});
         else if (entry.action == action_kind::unhandled)
             unhandled += (unhandled.empty() ? "" : ", ") + text_of(entry);
@@ -253,7 +254,7 @@ asio::awaitable<void> engine_core::append_definitions(definition_logs& definitio
         entry.outdated = log.outdated();
         entry.definition_position = log.position();
     }
-    co_await engine_detail::look_for_newer_definitions(shared_);
+    co_await engine_detail::check_for_newer_definitions(shared_);
 }
 
 asio::awaitable<void> engine_core::move_retired()
@@ -263,7 +264,7 @@ asio::awaitable<void> engine_core::move_retired()
             co_await move_retired(*entry.impl);
 }
 
-/// Those in the engine's shards; of a store that is not shared no run is active yet.
+/// Moves the runs in the engine's shards. In a store that is not shared, no run is active yet.
 asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
 {
     record_query query;
@@ -271,7 +272,7 @@ asio::awaitable<void> engine_core::move_retired(const workflow_impl& workflow)
     query.states = {run_state::initiated, run_state::running, run_state::paused};
     query.limit = move_page;
     query.statuses.emplace();
-    // The runs are looked through only if there is one to be moved.
+    // The runs are listed only if there is one to be moved.
     const auto counts = co_await shared_.store.count(query.workflow, true);
     for (const auto& [status, successor] : workflow.rules.retired)
         if (std::ranges::find(counts, status, &status_count::status) != counts.end())

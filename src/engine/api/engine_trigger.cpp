@@ -1,4 +1,4 @@
-// How a run begins.
+// Triggers: the first commit of a run.
 #include "async/complete.hpp"
 #include "core/decide.hpp"
 #include "engine/api/engine_core.hpp"
@@ -21,7 +21,7 @@ using engine_detail::noted_ends;
 
 namespace {
 
-/// Longer names are no names: foreign ids, keys, callback names.
+/// The longest foreign id, idempotency key or name of a requester.
 constexpr std::size_t max_name_length = 1024;
 
 record about_to_start(const core::start_request& request, const std::string& workflow)
@@ -35,13 +35,13 @@ record about_to_start(const core::start_request& request, const std::string& wor
     return first;
 }
 
-/// `stage` is what it means if this throws.
+/// @param stage receives the error code for an exception of this function.
 std::vector<deadline> first_deadlines(const workflow_impl& workflow,
                                       const core::start_request& request,
                                       const engine_detail::engine_parts& shared, errc& stage)
 {
-    const auto at = workflow.handlers.find(request.status);
-    if (at == workflow.handlers.end() || at->second.timeouts.empty())
+    const auto handlers = workflow.handlers.find(request.status);
+    if (handlers == workflow.handlers.end() || handlers->second.timeouts.empty())
         return {}; // without decoding anything
     engine_detail::detached_run_context context{shared.clock, shared.log,
                                                 about_to_start(request, workflow.rules.name)};
@@ -51,8 +51,8 @@ std::vector<deadline> first_deadlines(const workflow_impl& workflow,
     return arm_timeouts(workflow, request.status, object, context);
 }
 
-/// What a run keeps of the header that its caller was given: nothing of what is none, and no more
-/// than version 00 has of one that is longer.
+/// The trace parent that a run stores: empty for an invalid header; a longer header is cut to the
+/// fields of version 00.
 std::string kept_trace_parent(std::string header)
 {
     constexpr std::size_t size = 55;
@@ -64,11 +64,11 @@ std::string kept_trace_parent(std::string header)
 
 } // namespace
 
-void check_name(const std::string& text, bool may_be_empty, const char* what)
+void check_name(const std::string& text, bool may_be_empty, const char* subject)
 {
     if (text.size() > max_name_length || (text.empty() && !may_be_empty))
         throw error(errc::invalid_argument,
-                    std::string{what} + " has " + std::to_string(text.size()) +
+                    std::string{subject} + " has " + std::to_string(text.size()) +
                         " bytes; it must have " + (may_be_empty ? "at most " : "1 to ") +
                         std::to_string(max_name_length));
 }
@@ -81,19 +81,19 @@ std::string no_start_text(const workflow_impl& workflow, int status)
            ": it has no step, callback or timeout";
 }
 
-std::string engine_core::too_large_text(const char* what, std::size_t size) const
+std::string engine_core::too_large_text(const char* subject, std::size_t size) const
 {
-    return std::string{what} + " has " + std::to_string(size) +
+    return std::string{subject} + " has " + std::to_string(size) +
            " bytes; engine_options::max_object_size is " + std::to_string(options_.max_object_size);
 }
 
 std::string engine_core::overloaded_text() const
 {
     return "engine_options::max_waiting_calls is " + std::to_string(options_.max_waiting_calls) +
-           ", and so many calls wait for their commit";
+           ", and that many calls wait for their commit";
 }
 
-/// The commit that begins a run. Throws what arming its timeouts throws.
+/// The commit that starts a run. Throws what the checks of the call throw.
 engine_core::result<pending_commit> engine_core::first_commit(const workflow_impl& workflow,
                                                               trigger_call call)
 {
@@ -131,35 +131,37 @@ engine_core::result<pending_commit> engine_core::first_commit(const workflow_imp
                           {}};
 }
 
-/// Activates the run that has been stored, if it has something to do. `noted` before it was.
+/// Takes the stored run up if it is due. `noted` was created before the run was stored.
 run_id engine_core::begin_run(const apply_result& stored, pending_commit& item,
                               const noted_ends& noted, bool inside_call)
 {
     if (stored.status == apply_status::duplicate)
         return stored.existing;
-    auto& begun = std::get<transition>(item.change).next;
-    const auto id = begun.id;
-    const auto shard = shared_.shard_of(begun);
-    const auto wake_at = begun.wake_at;
+    auto& started = std::get<transition>(item.change).next;
+    const auto id = started.id;
+    const auto shard = shared_.shard_of(started);
+    const auto wake_at = started.wake_at;
     if (!wake_at)
         return id;
     if (*wake_at > shared_.clock.now())
         scanner_->scan_from(shard, *wake_at);
     else
-        scanner_->admit_run(std::move(begun), noted.since(), inside_call);
+        scanner_->admit_run(std::move(started), noted.since(), inside_call);
     return id;
 }
 
-/// A trigger that waits for the store; gone when it has been answered. Inside the task scope.
+/// A trigger that waits for the store. It deletes itself when the store has answered. Inside the
+/// task scope.
 struct engine_core::waiting_trigger final : engine_detail::commit_listener {
     std::shared_ptr<engine_core> core;
     pending_commit item;
     completion<run_id> done;
     const noted_ends noted;
 
-    waiting_trigger(std::shared_ptr<engine_core> of, pending_commit what,
+    waiting_trigger(std::shared_ptr<engine_core> owner, pending_commit first,
                     completion<run_id> handler)
-        : core(std::move(of)), item(std::move(what)), done(std::move(handler)), noted(core->active_)
+        : core(std::move(owner)), item(std::move(first)), done(std::move(handler)),
+          noted(core->active_)
     {
     }
 
@@ -167,7 +169,7 @@ struct engine_core::waiting_trigger final : engine_detail::commit_listener {
     {
         const std::unique_ptr<waiting_trigger> self{this};
         --core->waiting_calls_;
-        auto [result, run] = core->begin_from(item, noted);
+        auto [result, run] = core->end_trigger(item, noted);
         core->tasks_.leave();
         async::complete_here(core->shared_.executor, std::move(done), std::move(result), run);
     }
@@ -187,11 +189,11 @@ engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_c
     co_return begin_run(*stored, *item, noted, inside_call);
 }
 
-/// The run that a commit with a result has begun, or why it has not.
-std::pair<failure, run_id> engine_core::begin_from(pending_commit& item, const noted_ends& noted)
+/// The run that the commit has started, or its error.
+std::pair<failure, run_id> engine_core::end_trigger(pending_commit& item, const noted_ends& noted)
 {
     try {
-        const auto stored = answer_of(item);
+        const auto stored = result_of(item);
         return stored ? std::pair{failure{}, begin_run(*stored, item, noted, false)}
                       : std::pair{stored.error(), run_id{}};
     } catch (...) {
@@ -199,21 +201,21 @@ std::pair<failure, run_id> engine_core::begin_from(pending_commit& item, const n
     }
 }
 
-/// Without a coroutine, which costs more than the rest of it. From inside the task scope, and not
+/// A coroutine would cost more than the rest of the trigger. From inside the task scope, and not
 /// inside the caller's function.
-void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call call,
-                                    completion<run_id> done)
+void engine_core::trigger_without_coroutine(const workflow_impl& workflow, trigger_call call,
+                                            completion<run_id> done)
 {
-    std::pair<failure, run_id> begun;
+    std::pair<failure, run_id> started;
     try {
         auto item = first_commit(workflow, std::move(call));
         const noted_ends noted{active_};
         if (!item) {
-            begun.first = item.error();
+            started.first = item.error();
         } else if (committer_.try_apply(*item)) {
-            begun = begin_from(*item, noted);
-        } else if (!may_wait()) {
-            begun.first = failure{errc::overloaded, overloaded_text()};
+            started = end_trigger(*item, noted);
+        } else if (!count_waiting_call()) {
+            started.first = failure{errc::overloaded, overloaded_text()};
         } else {
             auto* const waiting =
                 new waiting_trigger{shared_from_this(), std::move(*item), std::move(done)};
@@ -221,11 +223,12 @@ void engine_core::trigger_from_here(const workflow_impl& workflow, trigger_call 
             return;
         }
     } catch (...) {
-        begun.first = failure_of(std::current_exception());
+        started.first = failure_of(std::current_exception());
     }
     const auto alive = shared_from_this();
     tasks_.leave();
-    async::complete_here(shared_.executor, std::move(done), std::move(begun.first), begun.second);
+    async::complete_here(shared_.executor, std::move(done), std::move(started.first),
+                         started.second);
 }
 
 void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
@@ -236,11 +239,11 @@ void engine_core::trigger(std::shared_ptr<const workflow_impl> workflow, trigger
                         run_id{});
         return;
     }
-    // Never inside this call: the run's first step would be, and the run that it triggers, and so
-    // on.
+    // Posted: otherwise the run's first step could run inside this call, which may itself be inside
+    // a step, and so on.
     asio::post(shared_.executor, [self = shared_from_this(), workflow = std::move(workflow),
                                   call = std::move(call), done = std::move(done)]() mutable {
-        self->trigger_from_here(*workflow, std::move(call), std::move(done));
+        self->trigger_without_coroutine(*workflow, std::move(call), std::move(done));
     });
 }
 

@@ -1,4 +1,4 @@
-// How a call of a client becomes a coroutine that ends in its handler.
+// Runs a client's call as a coroutine that ends in the call's completion handler.
 #pragma once
 
 #include "async/complete.hpp"
@@ -11,14 +11,15 @@
 
 namespace pawl::detail {
 
-/// Throws error (invalid_argument) unless `text` can name something: a foreign id, a key, somebody.
-void check_name(const std::string& text, bool may_be_empty, const char* what);
+/// Throws error (invalid_argument) unless `text` is a valid name. `subject` says what it names, for
+/// example "the foreign id".
+void check_name(const std::string& text, bool may_be_empty, const char* subject);
 
 /// Says that no run can start in the status.
 std::string no_start_text(const workflow_impl& workflow, int status);
 
-template <class T, class Given>
-void engine_core::launch(boost::asio::awaitable<Given> work, completion<T> done)
+template <class T, class Returned>
+void engine_core::launch(boost::asio::awaitable<Returned> work, completion<T> done)
 {
     if (admits() && tasks_.enter())
         tasks_.start(shared_.executor, finish(std::move(work), std::move(done)));
@@ -26,8 +27,8 @@ void engine_core::launch(boost::asio::awaitable<Given> work, completion<T> done)
         async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running), T{});
 }
 
-template <class T, class Given>
-boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Given> work,
+template <class T, class Returned>
+boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Returned> work,
                                                  completion<T> done)
 {
     // The caller may drop its client and the engine object while the call is under way.
@@ -35,13 +36,13 @@ boost::asio::awaitable<void> engine_core::finish(boost::asio::awaitable<Given> w
     failure result;
     T value{};
     try {
-        auto given = co_await std::move(work);
-        if constexpr (std::is_same_v<Given, T>)
-            value = std::move(given);
-        else if (given)
-            value = std::move(*given);
+        auto returned = co_await std::move(work);
+        if constexpr (std::is_same_v<Returned, T>)
+            value = std::move(returned);
+        else if (returned)
+            value = std::move(*returned);
         else
-            result = given.error();
+            result = returned.error();
     } catch (...) {
         result = failure_of(std::current_exception());
     }

@@ -1,5 +1,4 @@
-// How a connector works its events off: in lanes, attempt by attempt, until each is done or a
-// dead letter.
+// The lanes of a connector: ordering by key, attempts, retries and dead letters.
 #include "core/dead_letter.hpp"
 #include "core/decide.hpp"
 #include "core/saturating_add.hpp"
@@ -22,8 +21,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Also by default: a run that has finished takes no callback any more, however often it is tried.
-bool is_for_a_finished_run(const std::exception_ptr& failure)
+/// A finished run accepts no callback, so that a retry cannot succeed.
+bool is_for_finished_run(const std::exception_ptr& failure)
 {
     try {
         std::rethrow_exception(failure);
@@ -34,255 +33,257 @@ bool is_for_a_finished_run(const std::exception_ptr& failure)
     }
 }
 
-std::string shown(const stream_event& event)
+std::string name_of(const stream_event& event)
 {
     return event.id.empty() ? "at position " + std::to_string(event.position) : event.id;
 }
 
 } // namespace
 
-void connector_runner::take(std::vector<stream_event> events)
+void connector_runner::add_events(std::vector<stream_event> events)
 {
-    for (auto& what : events) {
-        if (what.position <= read_) {
+    for (auto& event : events) {
+        if (event.position <= read_) {
             failure_ = std::make_exception_ptr(error(
                 errc::invalid_argument,
-                "event_source: positions must grow, from 1: " + std::to_string(what.position) +
+                "event_source: positions must grow, from 1: " + std::to_string(event.position) +
                     " follows " + std::to_string(read_)));
             return;
         }
-        fruitful_ = true;
-        read_ = what.position;
-        positions_.insert(what.position);
+        received_any_ = true;
+        read_ = event.position;
+        positions_.insert(event.position);
         ++open_;
-        const auto name = what.key.empty() ? std::pair{std::string{}, what.position}
-                                           : std::pair{what.key, std::uint64_t{0}};
-        auto& own = lanes_[name];
-        const bool is_new = !own;
+        const auto name = event.key.empty() ? std::pair{std::string{}, event.position}
+                                            : std::pair{event.key, std::uint64_t{0}};
+        auto& lane = lanes_[name];
+        const bool is_new = !lane;
         if (is_new) {
-            own = std::make_shared<lane>();
-            own->name = name;
-            own->pause = shared_.clock.make_timer(strand_);
+            lane = std::make_shared<key_lane>();
+            lane->name = name;
+            lane->pause = shared_.clock.make_timer(strand_);
         }
-        own->events.push_back(std::move(what));
-        if (own->parked)
+        lane->events.push_back(std::move(event));
+        if (lane->parked)
             ++parked_;
         if (is_new)
-            schedule_next(own);
+            schedule_next_event(lane);
     }
 }
 
-/// The lane's next event, when its time has come.
-void connector_runner::schedule_next(const lane_ptr& own)
+/// Schedules the lane's first event, after its delay.
+void connector_runner::schedule_next_event(const lane_ptr& lane)
 {
-    const auto at = core::saturating_add(own->events.front().at, connector_.options.delay);
-    const bool now = connector_.options.delay == duration::zero();
-    schedule(own, now ? duration::zero() : at - shared_.clock.now());
+    const auto due_at = core::saturating_add(lane->events.front().at, connector_.options.delay);
+    const bool is_due = connector_.options.delay == duration::zero();
+    schedule_lane(lane, is_due ? duration::zero() : due_at - shared_.clock.now());
 }
 
-void connector_runner::schedule(const lane_ptr& own, duration wait)
+void connector_runner::schedule_lane(const lane_ptr& lane, duration wait)
 {
     if (wait <= duration::zero()) {
-        ready_.push_back(own);
-        dispatch();
+        ready_.push_back(lane);
+        start_attempts();
         return;
     }
-    own->waiting = true;
-    own->pause->wait(wait, [weak = weak_from_this(), kept = std::weak_ptr{own}] {
+    lane->waiting = true;
+    lane->pause->wait(wait, [weak = weak_from_this(), weak_lane = std::weak_ptr{lane}] {
         const auto self = weak.lock();
-        const auto waited = kept.lock();
-        if (!self || !waited || self->over() || !std::exchange(waited->waiting, false))
+        const auto waited = weak_lane.lock();
+        if (!self || !waited || self->session_over() || !std::exchange(waited->waiting, false))
             return;
-        self->unpark(*waited);
+        self->unpark_lane(*waited);
         self->ready_.push_back(waited);
-        self->dispatch();
+        self->start_attempts();
     });
 }
 
-/// The lane's first event once more, after the `times`-th failure.
-void connector_runner::repeat(const lane_ptr& own, int times)
+/// Schedules the lane's first event again, after the given number of failures.
+void connector_runner::schedule_retry(const lane_ptr& lane, int failures)
 {
-    const auto& first = own->events.front();
-    const auto entropy = core::mix(core::fnv1a(first.key) + first.position) + times;
-    park(own, core::retry_delay(connector_.options.retry, times, entropy));
+    const auto& first = lane->events.front();
+    const auto entropy = core::mix(core::fnv1a(first.key) + first.position) + failures;
+    park_lane(lane, core::retry_delay(connector_.options.retry, failures, entropy));
 }
 
-/// Others have its place meanwhile.
-void connector_runner::park(const lane_ptr& own, duration wait)
+/// Lets other lanes have the room of this one while it waits.
+void connector_runner::park_lane(const lane_ptr& lane, duration wait)
 {
-    own->parked = true;
-    parked_ += own->events.size();
+    lane->parked = true;
+    parked_ += lane->events.size();
     room_->set();
-    schedule(own, wait);
+    schedule_lane(lane, wait);
 }
 
-void connector_runner::unpark(lane& waiting)
+void connector_runner::unpark_lane(key_lane& lane)
 {
-    if (std::exchange(waiting.parked, false))
-        parked_ -= waiting.events.size();
+    if (std::exchange(lane.parked, false))
+        parked_ -= lane.events.size();
 }
 
-void connector_runner::dispatch()
+void connector_runner::start_attempts()
 {
-    while (!over() && running_ < connector_.options.max_concurrency && !ready_.empty()) {
-        const auto own = std::move(ready_.front());
+    while (!session_over() && running_ < connector_.options.max_concurrency && !ready_.empty()) {
+        const auto lane = std::move(ready_.front());
         ready_.pop_front();
-        const auto made = std::make_shared<attempt>();
-        own->now = made;
+        const auto started = std::make_shared<attempt>();
+        lane->current = started;
         ++running_;
         ++busy_;
-        shared_.running.spawn(strand_, run_attempt(own, made), made->cancel.slot(), made);
+        shared_.running.spawn(strand_, run_attempt(lane, started), started->cancel.slot(), started);
     }
 }
 
-/// After a cancellation nothing can be awaited here any more.
-asio::awaitable<void> connector_runner::run_attempt(lane_ptr own, std::shared_ptr<attempt> made)
+/// Awaits nothing after the connector's function: after a cancellation, awaiting fails.
+asio::awaitable<void> connector_runner::run_attempt(lane_ptr lane, std::shared_ptr<attempt> started)
 {
-    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::run_lane
-    const auto begun = shared_.clock.now();
+    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::process_lane
+    const auto started_at = shared_.clock.now();
     std::exception_ptr failure;
     try {
         auto engine = engine_.lock();
-        if (over() || !engine)
+        if (session_over() || !engine)
             throw system_error(make_error_code(errc::not_running));
         auto state = std::make_shared<const detail::event_state>(
-            detail::event_state{connector_.name, own->events.front(), own->failures + 1});
-        made->inside = true;
-        limit_attempt(made);
+            detail::event_state{connector_.name, lane->events.front(), lane->failures + 1});
+        started->inside = true;
+        limit_attempt(started);
         co_await connector_.work(std::move(engine), std::move(state));
     } catch (...) {
         failure = std::current_exception();
     }
-    made->inside = false;
-    if (made->late) // also when it returned then: it was cut off
+    started->inside = false;
+    if (started->timed_out) // also if it returned after its cancellation
         failure =
             std::make_exception_ptr(std::runtime_error("it took longer than attempt_timeout"));
-    own->now.reset();
+    lane->current.reset();
     --running_;
     try {
-        judge(own, failure, shared_.clock.now() - begun);
+        handle_result(lane, failure, shared_.clock.now() - started_at);
     } catch (...) {
-        failure_ = std::current_exception(); // what is not acknowledged comes again
+        failure_ = std::current_exception(); // an event that is not acknowledged is received again
     }
     --busy_;
-    dispatch();
+    start_attempts();
     progress_->set();
 }
 
-void connector_runner::limit_attempt(const std::shared_ptr<attempt>& made)
+void connector_runner::limit_attempt(const std::shared_ptr<attempt>& started)
 {
     if (connector_.options.attempt_timeout == duration::zero())
         return;
-    made->limit = shared_.clock.make_timer(strand_);
-    made->limit->wait(connector_.options.attempt_timeout, [weak = std::weak_ptr{made}] {
-        const auto running = weak.lock();
-        if (!running || !running->inside)
+    started->limit = shared_.clock.make_timer(strand_);
+    started->limit->wait(connector_.options.attempt_timeout, [weak = std::weak_ptr{started}] {
+        const auto current = weak.lock();
+        if (!current || !current->inside)
             return;
-        running->late = true;
-        running->cancel.emit(asio::cancellation_type::terminal);
+        current->timed_out = true;
+        current->cancel.emit(asio::cancellation_type::terminal);
     });
 }
 
-void connector_runner::judge(const lane_ptr& own, std::exception_ptr failure, duration took)
+void connector_runner::handle_result(const lane_ptr& lane, std::exception_ptr failure,
+                                     duration took)
 {
     if (!failure) {
-        report(*own, {}, took, false);
-        done(own);
+        report_attempt(*lane, {}, took, false);
+        finish_event(lane);
         return;
     }
-    if (!over()) // else it comes again
-        judge_failure(own, failure, took);
+    if (!session_over()) // otherwise the event is received again
+        handle_failure(lane, failure, took);
 }
 
-void connector_runner::judge_failure(const lane_ptr& own, const std::exception_ptr& failure,
-                                     duration took)
+void connector_runner::handle_failure(const lane_ptr& lane, const std::exception_ptr& failure,
+                                      duration took)
 {
     const auto& policy = connector_.options.retry;
     if (is_too_old(failure)) {
-        // The event is for the connector of a newer program: that is no attempt.
-        report_too_old(*own, detail::exception_text(failure));
+        // The event needs a newer program. This does not count as an attempt.
+        report_too_old(*lane, detail::exception_text(failure));
         if (is_left_to_others()) {
             yields_ = true;
             progress_->set();
         } else {
-            park(own, too_old_pause);
+            park_lane(lane, too_old_pause);
         }
         return;
     }
     if (is_infrastructure_failure(failure)) {
-        repeat(own, ++own->delays);
+        schedule_retry(lane, ++lane->delays);
         return;
     }
-    ++own->failures;
+    ++lane->failures;
     std::string problem;
-    const bool last = is_permanent(policy, failure, problem) || is_for_a_finished_run(failure) ||
-                      (policy.max_attempts > 0 && own->failures >= policy.max_attempts);
+    const bool last = is_permanent(policy, failure, problem) || is_for_finished_run(failure) ||
+                      (policy.max_attempts > 0 && lane->failures >= policy.max_attempts);
     auto error = detail::exception_text(failure);
     if (!problem.empty())
         error += "; " + problem;
-    report(*own, error, took, last);
+    report_attempt(*lane, error, took, last);
     if (!last) {
-        repeat(own, own->failures);
+        schedule_retry(lane, lane->failures);
         return;
     }
     ++busy_;
-    shared_.running.spawn(strand_, bury(own, std::move(error)));
+    shared_.running.spawn(strand_, store_dead_letter(lane, std::move(error)));
 }
 
-/// Until the store has the letter: only then is the event worked off.
-asio::awaitable<void> connector_runner::bury(lane_ptr own, std::string error)
+/// Repeats until the store has the dead letter: only then is the event processed.
+asio::awaitable<void> connector_runner::store_dead_letter(lane_ptr lane, std::string error)
 {
-    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::run_lane
+    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::process_lane
     const auto topic = dead_letter_topic(connector_.name);
-    const auto letter = core::make_dead_letter(own->events.front(), dead_letter_header::connector,
-                                               connector_.name, own->failures, std::move(error));
+    const auto letter = core::make_dead_letter(lane->events.front(), dead_letter_header::connector,
+                                               connector_.name, lane->failures, std::move(error));
     bool stored = false;
-    while (!stored && !over()) {
+    while (!stored && !session_over()) {
         pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         stored = !item.failure;
-        if (!stored && !over())
-            co_await wait(*own->pause, failure_pause);
+        if (!stored && !session_over())
+            co_await wait(*lane->pause, failure_pause);
     }
     --busy_;
     if (stored) {
         streams::topic_waiters::of(shared_.store)->notify_topic(topic);
-        done(own);
+        finish_event(lane);
     }
     progress_->set();
 }
 
-void connector_runner::done(const lane_ptr& own)
+void connector_runner::finish_event(const lane_ptr& lane)
 {
-    positions_.erase(own->events.front().position);
-    own->events.pop_front();
-    own->failures = own->delays = 0;
+    positions_.erase(lane->events.front().position);
+    lane->events.pop_front();
+    lane->failures = lane->delays = 0;
     --open_;
-    if (own->events.empty())
-        lanes_.erase(own->name);
-    else if (!over())
-        schedule_next(own);
+    if (lane->events.empty())
+        lanes_.erase(lane->name);
+    else if (!session_over())
+        schedule_next_event(lane);
     room_->set();
     progress_->set();
 }
 
-/// What logs and observers throw is not the event's.
-void connector_runner::report(const lane& own, const std::string& error, duration took, bool last)
+/// Exceptions of log and observer must not fail the event.
+void connector_runner::report_attempt(const key_lane& lane, const std::string& error, duration took,
+                                      bool last)
 try {
-    const auto& what = own.events.front();
+    const auto& event = lane.events.front();
     const auto process = "connector-" + connector_.name;
-    const int attempt = error.empty() ? own.failures + 1 : own.failures;
+    const int attempt = error.empty() ? lane.failures + 1 : lane.failures;
     const auto more = !error.empty() && (last || is_worth_a_line(attempt))
                           ? lines_.admit(shared_.clock.now())
                           : std::nullopt;
     if (more) {
-        const auto text = "a connector failed on event " + shown(what) +
+        const auto text = "a connector failed on event " + name_of(event) +
                           (last ? ", which is a dead letter in topic " : "") +
                           (last ? dead_letter_topic(connector_.name) : std::string{}) + *more;
         log_entry entry{last ? log_level::error : log_level::warn, text};
         entry.workflow = connector_.workflow;
-        entry.foreign_id = what.key;
+        entry.foreign_id = event.key;
         entry.process = process;
         entry.attempt = attempt;
         entry.error = error;
@@ -290,38 +291,39 @@ try {
     }
     if (!shared_.observer)
         return;
-    handler_report made;
-    made.workflow = connector_.workflow;
-    made.process = process;
-    made.foreign_id = what.key;
-    made.attempt = attempt;
-    made.took = took;
-    made.result = error.empty() ? handler_result::returned
-                  : last        ? handler_result::given_up
-                                : handler_result::failed;
-    made.error = error;
-    shared_.observer->handler_ended(made);
+    handler_report report;
+    report.workflow = connector_.workflow;
+    report.process = process;
+    report.foreign_id = event.key;
+    report.attempt = attempt;
+    report.took = took;
+    report.result = error.empty() ? handler_result::returned
+                    : last        ? handler_result::given_up
+                                  : handler_result::failed;
+    report.error = error;
+    shared_.observer->handler_ended(report);
 } catch (...) {
 }
 
-/// Engines of a newer program can have it.
+/// Whether engines of a newer program can run the connector.
 bool connector_runner::is_left_to_others() const noexcept
 {
     return roles_ && too_old_ && workflow_.left_to_others;
 }
 
-/// Once for the connector.
-void connector_runner::report_too_old(const lane& own, const std::string& error)
+/// Logs it once for the connector.
+void connector_runner::report_too_old(const key_lane& lane, const std::string& error)
 {
     if (std::exchange(too_old_, true))
         return;
     shared_.mark_too_old(workflow_);
-    const auto text = "a connector needs a newer program for event " + shown(own.events.front()) +
-                      ", and waits for an engine that has it (told once for the connector)";
+    const auto text = "a connector needs a newer program for event " +
+                      name_of(lane.events.front()) +
+                      ", and waits for an engine that has it (logged once for the connector)";
     const auto process = "connector-" + connector_.name;
     log_entry entry{log_level::warn, text};
     entry.workflow = connector_.workflow;
-    entry.foreign_id = own.events.front().key;
+    entry.foreign_id = lane.events.front().key;
     entry.process = process;
     entry.error = error;
     shared_.log(entry);
@@ -329,22 +331,22 @@ void connector_runner::report_too_old(const lane& own, const std::string& error)
 
 void connector_runner::interrupt_attempts()
 {
-    // Only user code that is known to be suspended, on its own strand: see attempt::cancel().
-    // What is cancelled may end its lane, so lanes_ is not gone through meanwhile.
-    std::vector<std::shared_ptr<attempt>> under_way;
-    for (const auto& [name, own] : lanes_)
-        if (own->now)
-            under_way.push_back(own->now);
-    for (const auto& each : under_way)
-        if (each->inside)
-            each->cancel.emit(asio::cancellation_type::terminal);
+    // Cancels only user code that is suspended, on its own strand: see attempt::cancel(). The
+    // attempts are collected first: cancelling one may end its lane and erase it from lanes_.
+    std::vector<std::shared_ptr<attempt>> running;
+    for (const auto& [name, lane] : lanes_)
+        if (lane->current)
+            running.push_back(lane->current);
+    for (const auto& current : running)
+        if (current->inside)
+            current->cancel.emit(asio::cancellation_type::terminal);
 }
 
-/// Their waits end, and see why.
+/// Ends the waits of all lanes, which then see that the session is over.
 void connector_runner::wake_lanes()
 {
-    for (const auto& [name, own] : lanes_)
-        own->pause->cancel();
+    for (const auto& [name, lane] : lanes_)
+        lane->pause->cancel();
 }
 
 } // namespace pawl::engine_detail

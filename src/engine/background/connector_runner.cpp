@@ -16,12 +16,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Between sessions of which the first could not read.
+/// The wait after a session that failed.
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
 
-/// How many times prefetch events may wait for their next attempt.
-constexpr std::size_t parked_events = 16;
+/// The most parked events, as a multiple of `prefetch`.
+constexpr std::size_t max_parked_prefetches = 16;
 
 } // namespace
 
@@ -69,15 +69,15 @@ void connector_runner::interrupt()
 
 asio::awaitable<void> connector_runner::work()
 {
-    co_await asio::post(strand_, asio::use_awaitable); // stop() may come first
+    co_await asio::post(strand_, asio::use_awaitable); // stop() may run first
     auto pause = first_pause;
     while (!stopping_) {
         if (is_left_to_others()) {
             co_await sleep(too_old_pause);
             continue;
         }
-        const auto failure = co_await session();
-        if (fruitful_ || !failure)
+        const auto failure = co_await run_session();
+        if (received_any_ || !failure)
             pause = first_pause;
         if (stopping_ || !failure)
             continue;
@@ -93,20 +93,21 @@ asio::awaitable<void> connector_runner::work()
     }
 }
 
-/// From taking the role to giving it back; says what went wrong.
-asio::awaitable<std::exception_ptr> connector_runner::session()
+/// Acquires the role, processes events and releases the role. Returns why the session ended, or
+/// null.
+asio::awaitable<std::exception_ptr> connector_runner::run_session()
 {
-    lost_ = fruitful_ = yields_ = false;
+    role_lost_ = received_any_ = yields_ = false;
     failure_ = nullptr;
-    read_ = acked_ = 0;
+    read_ = acknowledged_ = 0;
     if (roles_) {
-        failure_ = co_await calls_.run(acquire());
+        failure_ = co_await calls_.run(acquire_role());
         if (failure_ || stopping_) {
             role_.reset();
             co_return failure_;
         }
         watched_ = true;
-        shared_.running.spawn(strand_, watch());
+        shared_.running.spawn(strand_, watch_role());
     }
     failure_ = co_await calls_.run(open_source());
     if (!failure_)
@@ -118,13 +119,13 @@ asio::awaitable<std::exception_ptr> connector_runner::session()
 asio::awaitable<void> connector_runner::read_and_acknowledge()
 {
     reading_ = true;
-    shared_.running.spawn(strand_, read());
-    while (!over()) {
-        const auto before = acked_;
+    shared_.running.spawn(strand_, read_events());
+    while (!session_over()) {
+        const auto before = acknowledged_;
         const auto problem = co_await calls_.run(acknowledge());
-        if (problem && !over())
+        if (problem && !session_over())
             failure_ = problem;
-        if (!over() && acked_ == before)
+        if (!session_over() && acknowledged_ == before)
             co_await progress_->wait();
     }
     receiving_.cancel();
@@ -132,8 +133,8 @@ asio::awaitable<void> connector_runner::read_and_acknowledge()
     wake_lanes();
     while (reading_ || busy_ > 0)
         co_await progress_->wait();
-    // What failed here comes again.
-    if (!lost_)
+    // An event whose acknowledgement fails here is received again.
+    if (!role_lost_)
         co_await calls_.run(acknowledge());
 }
 
@@ -155,24 +156,24 @@ asio::awaitable<void> connector_runner::end_session()
     role_.reset();
 }
 
-asio::awaitable<void> connector_runner::acquire()
+asio::awaitable<void> connector_runner::acquire_role()
 {
     role_ = co_await roles_->acquire_reserved("pawl." + consumer());
 }
 
-asio::awaitable<void> connector_runner::watch()
+asio::awaitable<void> connector_runner::watch_role()
 {
-    progress_->set(); // it can be interrupted from now on
+    progress_->set(); // watching_ can be cancelled from now on
     co_await watching_.run(wait_for_loss());
     watched_ = false;
     progress_->set();
 }
 
-/// Ends also when nobody wants to know any more.
+/// Also ends when it is cancelled at the end of the session.
 asio::awaitable<void> connector_runner::wait_for_loss()
 {
     co_await role_->lost();
-    lost_ = true;
+    role_lost_ = true;
     log_entry entry{log_level::warn, "another engine may run the connector from now on"};
     const auto process = "connector-" + connector_.name;
     entry.workflow = connector_.workflow;
@@ -188,33 +189,33 @@ asio::awaitable<void> connector_runner::open_source()
     receiver_ = co_await connector_.source->open(consumer());
 }
 
-asio::awaitable<void> connector_runner::read()
+asio::awaitable<void> connector_runner::read_events()
 {
-    while (!over()) {
+    while (!session_over()) {
         if (!has_room()) {
             co_await room_->wait();
             continue;
         }
-        const auto problem = co_await receiving_.run(receive(std::min(room(), page_size)));
-        if (problem && !over())
+        const auto problem = co_await receiving_.run(receive_events(std::min(room(), page_size)));
+        if (problem && !session_over())
             failure_ = problem;
-        if (!over())
-            take(std::exchange(received_, {}));
+        if (!session_over())
+            add_events(std::exchange(received_, {}));
     }
     received_.clear();
     reading_ = false;
     progress_->set();
 }
 
-asio::awaitable<void> connector_runner::receive(std::size_t limit)
+asio::awaitable<void> connector_runner::receive_events(std::size_t limit)
 {
     received_ = co_await receiver_->receive(limit);
 }
 
 bool connector_runner::has_room() const noexcept
 {
-    const auto most = connector_.options.prefetch;
-    return open_ - parked_ < most && parked_ / parked_events < most;
+    const auto prefetch = connector_.options.prefetch;
+    return open_ - parked_ < prefetch && parked_ / max_parked_prefetches < prefetch;
 }
 
 std::size_t connector_runner::room() const noexcept
@@ -235,10 +236,10 @@ asio::awaitable<void> connector_runner::redrive(stream_event letter)
 asio::awaitable<void> connector_runner::acknowledge()
 {
     const auto position = positions_.empty() ? read_ : *positions_.begin() - 1;
-    if (position <= acked_)
+    if (position <= acknowledged_)
         co_return;
     co_await receiver_->ack(position);
-    acked_ = position;
+    acknowledged_ = position;
 }
 
 asio::awaitable<void> connector_runner::sleep(duration span)

@@ -37,10 +37,10 @@ std::vector<std::string> cursors_of(const detail::workflow_impl& workflow)
     return cursors;
 }
 
-/// Its arguments are its own, so that one that is left behind does not outlive them.
-asio::awaitable<void> call(const detail::hook* hook, event what, record seen)
+/// Takes its arguments by value, so that a call that was abandoned does not outlive them.
+asio::awaitable<void> call_hook(const detail::hook* hook, event current, record seen)
 {
-    co_await (*hook)(what, seen);
+    co_await (*hook)(current, seen);
 }
 
 } // namespace
@@ -50,33 +50,33 @@ hook_runner::hook_runner(engine_parts& shared, const detail::workflow_impl& work
     : shared_(shared), workflow_(workflow), rules_(std::move(rules)),
       follower_(std::make_shared<log_follower>(
           shared, "the hooks of " + workflow.rules.name, cursors_of(workflow),
-          [this](const event_glance& what) { return wants(what); },
-          [this](lane& within, const event& what) { return work(within, what); }))
+          [this](const event_summary& event) { return wants(event); },
+          [this](run_lane& lane, const event& event) { return process_event(lane, event); }))
 {
 }
 
-/// In this order: where the log ends, then whether a cursor is there, then the cursors, in one
-/// transaction. So whatever two engines that begin at the same time store, no event of a run that
-/// was accepted after one of them had started is before it.
-asio::awaitable<void> hook_runner::begin()
+/// Reads the ends of the log, then reads again whether the cursors exist, then stores the new
+/// cursors in one transaction. In this order, no cursor passes over an event of a run that was
+/// accepted after either of two engines had started.
+asio::awaitable<void> hook_runner::create_cursors()
 {
-    const auto shards = shared_.layout.of(workflow_.rules.name);
-    std::vector<std::string> begun;
+    const auto shards = shared_.layout.shards_of(workflow_.rules.name);
+    std::vector<std::string> added;
     for (const auto& name : cursors_of(workflow_)) {
         const auto known = co_await shared_.store.cursor(name, shards.begin);
         if (known == 0)
-            begun.push_back(name);
+            added.push_back(name);
     }
-    if (begun.empty())
+    if (added.empty())
         co_return;
     bool from_beginning = workflow_.hooks_from_beginning;
     if (!from_beginning) {
         const auto counts = co_await shared_.store.count(workflow_.rules.name, false);
-        from_beginning = std::ranges::all_of(counts, [](const status_count& each) {
-            return each.runs == 0 || each.state == run_state::initiated;
+        from_beginning = std::ranges::all_of(counts, [](const status_count& count) {
+            return count.runs == 0 || count.state == run_state::initiated;
         });
     }
-    std::vector<std::uint64_t> next; // of each shard
+    std::vector<std::uint64_t> next; // by shard
     for (auto shard = shards.begin; shard < shards.end; ++shard) {
         std::uint64_t end = 0;
         if (!from_beginning)
@@ -84,7 +84,7 @@ asio::awaitable<void> hook_runner::begin()
         next.push_back(end + 1);
     }
     std::vector<change> batch;
-    for (const auto& name : begun) {
+    for (const auto& name : added) {
         const auto known = co_await shared_.store.cursor(name, shards.begin);
         for (auto shard = shards.begin; shard < shards.end && known == 0; ++shard)
             batch.push_back(cursor_move{name, shard, next[shard - shards.begin]});
@@ -93,66 +93,67 @@ asio::awaitable<void> hook_runner::begin()
         co_await shared_.store.apply(batch);
 }
 
-bool hook_runner::wants(const event_glance& what) const
+bool hook_runner::wants(const event_summary& event) const
 {
-    return what.workflow == workflow_.rules.name &&
-           std::ranges::any_of(workflow_.hooks, [&](const detail::declared_hook& each) {
-               return each.wants(what.kind, what.from, what.to);
+    return event.workflow == workflow_.rules.name &&
+           std::ranges::any_of(workflow_.hooks, [&](const detail::declared_hook& hook) {
+               return hook.wants(event.kind, event.from, event.to);
            });
 }
 
-asio::awaitable<bool> hook_runner::work(lane& within, const event& what)
+asio::awaitable<bool> hook_runner::process_event(run_lane& lane, const event& event)
 {
     std::optional<record> current;
-    const bool known = co_await read_run(within, current);
+    const bool known = co_await read_run(lane, current);
     if (!known)
         co_return false;
     if (!current) {
-        shared_.log({log_level::warn, "no hook on " + to_string(what.kind) + " of " +
-                                          what.workflow + " " + what.foreign_id +
+        shared_.log({log_level::warn, "no hook on " + to_string(event.kind) + " of " +
+                                          event.workflow + " " + event.foreign_id +
                                           ": its run has been removed"});
         co_return true;
     }
-    const auto seen = core::record_at(what, std::move(*current));
+    const auto seen = core::record_at(event, std::move(*current));
     for (std::size_t i = 0; i < workflow_.hooks.size(); ++i) {
         const auto& hook = workflow_.hooks[i];
-        if (what.sequence <= within.begins.at(i) || !hook.wants(what.kind, what.from, what.to))
+        if (event.sequence <= lane.start_positions.at(i) ||
+            !hook.wants(event.kind, event.from, event.to))
             continue;
-        const bool done = co_await run_hook(within, hook, what, seen);
+        const bool done = co_await run_hook(lane, hook, event, seen);
         if (!done)
             co_return false;
     }
     co_return true;
 }
 
-/// With its repetitions, until it has returned or its event is a dead letter.
-asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::declared_hook& hook,
-                                            const event& what, const record& seen)
+/// Repeats the hook until it returns or its event is a dead letter. False if the lane ends first.
+asio::awaitable<bool> hook_runner::run_hook(run_lane& lane, const detail::declared_hook& hook,
+                                            const event& event, const record& seen)
 {
     int failures = 0;
-    for (int delays = 0; !follower_->ends(within);) {
-        const auto begun = shared_.clock.now();
-        const auto failure = co_await try_hook(within, hook, what, seen);
-        const auto took = shared_.clock.now() - begun;
-        if (failure && follower_->ends(within))
-            co_return false; // it comes again
+    for (int delays = 0; !follower_->must_end(lane);) {
+        const auto started_at = shared_.clock.now();
+        const auto failure = co_await try_hook(lane, hook, event, seen);
+        const auto took = shared_.clock.now() - started_at;
+        if (failure && follower_->must_end(lane))
+            co_return false; // the event is processed again later
         if (failure && is_too_old(failure)) {
-            // The event is for the hook of a newer program: that is no attempt.
-            report_too_old(what, failure);
-            co_await follower_->sleep(within, too_old_pause);
+            // The event needs a newer program. This does not count as an attempt.
+            report_too_old(event, failure);
+            co_await follower_->sleep(lane, too_old_pause);
             continue;
         }
         if (failure && is_infrastructure_failure(failure)) {
             if (is_worth_a_line(++delays))
-                shared_.log({log_level::warn, "a hook of " + what.workflow + " on " +
-                                                  what.foreign_id +
+                shared_.log({log_level::warn, "a hook of " + event.workflow + " on " +
+                                                  event.foreign_id +
                                                   " waits: " + detail::exception_text(failure)});
-            co_await follower_->sleep(within,
-                                      core::retry_delay(rules_.retry, delays, what.sequence));
+            co_await follower_->sleep(lane,
+                                      core::retry_delay(rules_.retry, delays, event.sequence));
             continue;
         }
         if (!failure) {
-            report(what, seen, failures + 1, took, failure, false);
+            report_attempt(event, seen, failures + 1, took, failure, false);
             co_return true;
         }
         ++failures;
@@ -161,13 +162,13 @@ asio::awaitable<bool> hook_runner::run_hook(lane& within, const detail::declared
                           (rules_.retry.max_attempts > 0 && failures >= rules_.retry.max_attempts);
         if (!problem.empty())
             shared_.log({log_level::error, problem});
-        report(what, seen, failures, took, failure, last);
+        report_attempt(event, seen, failures, took, failure, last);
         if (last) {
-            const bool buried =
-                co_await bury(within, hook, what, failures, detail::exception_text(failure));
-            co_return buried;
+            const bool stored = co_await store_dead_letter(lane, hook, event, failures,
+                                                           detail::exception_text(failure));
+            co_return stored;
         }
-        co_await follower_->sleep(within, core::retry_delay(rules_.retry, failures, what.sequence));
+        co_await follower_->sleep(lane, core::retry_delay(rules_.retry, failures, event.sequence));
     }
     co_return false;
 }
@@ -180,58 +181,60 @@ record hook_runner::in_present_version(record seen) const
     return seen;
 }
 
-asio::awaitable<std::exception_ptr> hook_runner::try_hook(lane& within,
+asio::awaitable<std::exception_ptr> hook_runner::try_hook(run_lane& lane,
                                                           const detail::declared_hook& hook,
-                                                          const event& what, const record& seen)
+                                                          const event& event, const record& seen)
 {
     const auto late = std::make_shared<bool>(false);
     std::exception_ptr failure;
     try {
-        auto called = call(&hook.run, what, in_present_version(seen));
-        limit_attempt(within, late);
-        failure = co_await within.call.run(std::move(called));
+        auto called = call_hook(&hook.run, event, in_present_version(seen));
+        limit_attempt(lane, late);
+        failure = co_await lane.call.run(std::move(called));
     } catch (...) {
         failure = std::current_exception();
     }
-    within.limit->cancel();
-    if (*late) // also when it returned then: it was cut off
+    lane.limit->cancel();
+    if (*late) // also if it returned after its cancellation
         failure =
             std::make_exception_ptr(std::runtime_error("it took longer than hook_attempt_limit"));
-    *late = true; // a timer that comes after that finds nothing to do
+    *late = true; // disarms a timer handler that is queued already
     co_return failure;
 }
 
-/// Cancels the attempt when its time is over, and goes on without it if it does not end then.
-void hook_runner::limit_attempt(lane& within, const std::shared_ptr<bool>& late)
+/// Cancels the attempt after attempt_timeout, and abandons it if it ignores the cancellation.
+void hook_runner::limit_attempt(run_lane& lane, const std::shared_ptr<bool>& late)
 {
     if (rules_.attempt_timeout == duration::zero())
         return;
-    within.limit->wait(rules_.attempt_timeout, [this, &within, late] {
+    lane.limit->wait(rules_.attempt_timeout, [this, &lane, late] {
         if (std::exchange(*late, true))
             return;
-        within.call.cancel();
-        // Not through `late`, which is true from now on.
-        within.limit->wait(shared_.cancellation_grace, [this, &within, kept = std::weak_ptr{late}] {
-            if (kept.expired() || shared_.stopping)
-                return;
-            shared_.log({log_level::error, "a hook of " + workflow_.rules.name +
-                                               " did not end after its cancellation; it is left "
-                                               "behind"});
-            within.call.abandon(
-                std::make_exception_ptr(std::runtime_error("it did not end when cancelled")));
-        });
+        lane.call.cancel();
+        // `late` is true from here on; the attempt has ended if it expired.
+        lane.limit->wait(
+            shared_.cancellation_grace, [this, &lane, weak_late = std::weak_ptr{late}] {
+                if (weak_late.expired() || shared_.stopping)
+                    return;
+                shared_.log({log_level::error, "a hook of " + workflow_.rules.name +
+                                                   " ignored its cancellation; abandoning it"});
+                lane.call.abandon(
+                    std::make_exception_ptr(std::runtime_error("it did not end when cancelled")));
+            });
     });
 }
 
-/// Until the store has the letter: only then is the event worked off.
-asio::awaitable<bool> hook_runner::bury(lane& within, const detail::declared_hook& hook,
-                                        const event& what, int attempts, std::string error)
+/// Repeats until the store has the dead letter: only then is the event processed.
+asio::awaitable<bool> hook_runner::store_dead_letter(run_lane& lane,
+                                                     const detail::declared_hook& hook,
+                                                     const event& event, int attempts,
+                                                     std::string error)
 {
     const auto topic = hook_dead_letter_topic(workflow_.rules.name);
-    auto letter = core::make_dead_letter(to_stream_event(what), dead_letter_header::hook, hook.name,
-                                         attempts, std::move(error));
+    auto letter = core::make_dead_letter(to_stream_event(event), dead_letter_header::hook,
+                                         hook.name, attempts, std::move(error));
     letter.id += "/" + hook.name; // several hooks may fail on one event
-    while (!follower_->ends(within)) {
+    while (!follower_->must_end(lane)) {
         pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
@@ -239,7 +242,7 @@ asio::awaitable<bool> hook_runner::bury(lane& within, const detail::declared_hoo
             streams::topic_waiters::of(shared_.store)->notify_topic(topic);
             co_return true;
         }
-        co_await follower_->sleep(within, failure_pause);
+        co_await follower_->sleep(lane, failure_pause);
     }
     co_return false;
 }
@@ -250,32 +253,33 @@ asio::awaitable<void> hook_runner::redrive(stream_event letter)
     const auto hook = std::ranges::find(workflow_.hooks, name, &detail::declared_hook::name);
     if (hook == workflow_.hooks.end())
         throw error(errc::not_found, "the workflow has no hook named \"" + name + "\"");
-    const auto what = to_workflow_event(core::restore_event(std::move(letter)));
-    auto current = co_await shared_.store.find(what.run);
+    const auto event = to_workflow_event(core::restore_event(std::move(letter)));
+    auto current = co_await shared_.store.find(event.run);
     if (!current)
         throw error(errc::not_found, "its run has been removed");
-    auto called =
-        call(&hook->run, what, in_present_version(core::record_at(what, std::move(*current))));
+    auto called = call_hook(&hook->run, event,
+                            in_present_version(core::record_at(event, std::move(*current))));
     co_await std::move(called);
 }
 
-void hook_runner::report(const event& what, const record& seen, int attempt, duration took,
-                         const std::exception_ptr& failure, bool last)
+void hook_runner::report_attempt(const event& event, const record& seen, int attempt, duration took,
+                                 const std::exception_ptr& failure, bool last)
 {
-    const auto process = to_string(what.kind) + "-hook";
+    const auto process = to_string(event.kind) + "-hook";
     const auto error = failure ? detail::exception_text(failure) : std::string{};
     const auto more = failure && (last || is_worth_a_line(attempt))
                           ? lines_.admit(shared_.clock.now())
                           : std::nullopt;
     if (more) {
-        const auto text = (last ? "a hook failed and is given up, its event is in topic " +
-                                      hook_dead_letter_topic(what.workflow)
-                                : std::string{"a hook failed"}) +
-                          *more;
+        const auto text =
+            (last ? "a hook failed and its retries are exhausted; its event is in topic " +
+                        hook_dead_letter_topic(event.workflow)
+                  : std::string{"a hook failed"}) +
+            *more;
         log_entry entry{last ? log_level::error : log_level::warn, text};
-        entry.workflow = what.workflow;
-        entry.foreign_id = what.foreign_id;
-        entry.run = what.run;
+        entry.workflow = event.workflow;
+        entry.foreign_id = event.foreign_id;
+        entry.run = event.run;
         entry.process = process;
         entry.attempt = attempt;
         entry.error = error;
@@ -283,51 +287,51 @@ void hook_runner::report(const event& what, const record& seen, int attempt, dur
     }
     if (!shared_.observer)
         return;
-    handler_report made;
-    made.workflow = what.workflow;
-    made.process = process;
-    made.run = what.run;
-    made.foreign_id = what.foreign_id;
-    made.attempt = attempt;
-    made.took = took;
-    made.result = !failure ? handler_result::returned
-                  : last   ? handler_result::given_up
-                           : handler_result::failed;
-    made.error = error;
-    made.span = core::trace_of(seen, (1ull << 33) + what.version, attempt);
-    made.parent_span = core::trace_of(seen);
-    shared_.observer->handler_ended(made);
+    handler_report report;
+    report.workflow = event.workflow;
+    report.process = process;
+    report.run = event.run;
+    report.foreign_id = event.foreign_id;
+    report.attempt = attempt;
+    report.took = took;
+    report.result = !failure ? handler_result::returned
+                    : last   ? handler_result::given_up
+                             : handler_result::failed;
+    report.error = error;
+    report.span = core::trace_of(seen, (1ull << 33) + event.version, attempt);
+    report.parent_span = core::trace_of(seen);
+    shared_.observer->handler_ended(report);
 }
 
-void hook_runner::report_too_old(const event& what, const std::exception_ptr& failure) const
+void hook_runner::report_too_old(const event& event, const std::exception_ptr& failure) const
 {
-    if (!shared_.mark_too_old(shared_.workflows.find(what.workflow)->second))
+    if (!shared_.mark_too_old(shared_.workflows.find(event.workflow)->second))
         return;
-    const auto text = "a hook needs a newer program, and waits for an engine that has it (told "
+    const auto text = "a hook needs a newer program, and waits for an engine that has it (logged "
                       "once for the workflow): " +
                       detail::exception_text(failure);
     log_entry entry{log_level::warn, text};
-    entry.workflow = what.workflow;
-    entry.foreign_id = what.foreign_id;
-    entry.run = what.run;
+    entry.workflow = event.workflow;
+    entry.foreign_id = event.foreign_id;
+    entry.run = event.run;
     shared_.log(entry);
 }
 
-/// Reads until the store answers: its failures are none of the hook's attempts.
-asio::awaitable<bool> hook_runner::read_run(lane& within, std::optional<record>& into)
+/// Reads the run until the store answers. Failures do not count as attempts of the hook.
+asio::awaitable<bool> hook_runner::read_run(run_lane& lane, std::optional<record>& run)
 {
-    while (!follower_->ends(within)) {
+    while (!follower_->must_end(lane)) {
         std::exception_ptr failure;
         try {
-            into = co_await shared_.store.find(within.run);
+            run = co_await shared_.store.find(lane.run);
         } catch (...) {
             failure = std::current_exception();
         }
         if (!failure)
             co_return true;
-        shared_.log({log_level::warn, "cannot read run " + to_string(within.run) +
+        shared_.log({log_level::warn, "cannot read run " + to_string(lane.run) +
                                           " for a hook: " + detail::exception_text(failure)});
-        co_await follower_->sleep(within, failure_pause);
+        co_await follower_->sleep(lane, failure_pause);
     }
     co_return false;
 }

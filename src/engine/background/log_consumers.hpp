@@ -11,12 +11,12 @@
 
 namespace pawl::engine_detail {
 
-/// Who reads the log of an engine's workflows as a source of events, as far as the engine knows:
-/// for retention, which keeps what they have not seen.
+/// The known consumers of the log of an engine's workflows. Retention keeps runs whose events a
+/// consumer has not seen.
 ///
-/// A connector need not be given such a source itself: it may have one of the application's own
-/// that hands its events on. So each of the engine's connectors counts for each of its sources,
-/// once it has begun to read it; besides them, each receiver that is open.
+/// Each connector of the engine counts as a consumer of each source, once it has begun to read it:
+/// a connector may read a source through one of the application's own. Each open receiver counts,
+/// too.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
@@ -31,7 +31,7 @@ public:
     void add(const std::shared_ptr<streams::workflow_source>& source)
     {
         const std::lock_guard lock{mutex_};
-        std::erase_if(sources_, [](const auto& each) { return each.expired(); });
+        std::erase_if(sources_, [](const auto& known) { return known.expired(); });
         sources_.push_back(source);
     }
 
@@ -40,13 +40,13 @@ public:
         std::string consumer;
     };
 
-    /// Some of them may never read the source: workflow_source::position() tells.
-    std::vector<entry> of(const std::string& workflow) const
+    /// Some consumers may never have read the source: then workflow_source::position() is 0.
+    std::vector<entry> consumers_of(const std::string& workflow) const
     {
         std::vector<entry> all;
         const std::lock_guard lock{mutex_};
-        for (const auto& each : sources_) {
-            const auto source = each.lock();
+        for (const auto& known : sources_) {
+            const auto source = known.lock();
             if (!source || source->workflow() != workflow)
                 continue;
             auto names = source->open_consumers();

@@ -17,26 +17,26 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Nothing waits this long in practice: news cancel the timer.
-constexpr duration until_news = std::chrono::hours{24};
+/// No wait takes this long in practice: a notification cancels the timer.
+constexpr duration until_notification = std::chrono::hours{24};
 
 } // namespace
 
 log_follower::log_follower(engine_parts& shared, std::string name, std::vector<std::string> cursors,
-                           want_function wants, work_function work)
+                           want_function wants, process_function process)
     : shared_(shared), name_(std::move(name)), cursors_(std::move(cursors)),
-      wants_(std::move(wants)), work_(std::move(work)), strand_(asio::make_strand(shared.executor)),
-      news_(shared.store.shards()), passed_over_(shared.store.shards()),
-      places_(shared.store.shards()), timer_(shared.clock.make_timer(strand_)),
-      seen_(shared.store.shards())
+      wants_(std::move(wants)), process_(std::move(process)),
+      strand_(asio::make_strand(shared.executor)), unread_(shared.store.shards()),
+      passed_over_(shared.store.shards()), progress_(shared.store.shards()),
+      timer_(shared.clock.make_timer(strand_)), seen_(shared.store.shards())
 {
 }
 
 void log_follower::set_shards(std::uint32_t count)
 {
-    news_ = std::vector<std::atomic<bool>>(count);
+    unread_ = std::vector<std::atomic<bool>>(count);
     passed_over_ = std::vector<std::atomic<std::uint64_t>>(count);
-    places_ = std::vector<place>(count);
+    progress_ = std::vector<shard_progress>(count);
     seen_ = std::vector<std::uint64_t>(count);
 }
 
@@ -45,80 +45,80 @@ void log_follower::start()
     shared_.running.spawn(strand_, follow());
 }
 
-void log_follower::take(std::uint32_t shard)
+void log_follower::follow_shard(std::uint32_t shard)
 {
     asio::post(strand_, [self = shared_from_this(), shard] {
-        self->forget(shard);
-        self->places_[shard].epoch = self->shared_.epochs[shard];
-        self->look(shard);
+        self->reset_shard(shard);
+        self->progress_[shard].epoch = self->shared_.epochs[shard];
+        self->notify_shard(shard);
     });
 }
 
-void log_follower::drop(std::uint32_t shard)
+void log_follower::drop_shard(std::uint32_t shard)
 {
-    asio::post(strand_, [self = shared_from_this(), shard] { self->forget(shard); });
+    asio::post(strand_, [self = shared_from_this(), shard] { self->reset_shard(shard); });
 }
 
-/// What cancels a lane may resume it, and end it: so not while lanes_ is gone through.
-std::vector<std::shared_ptr<lane>> log_follower::all_lanes() const
+/// A copy, because cancelling a lane may end it and erase it from lanes_.
+std::vector<std::shared_ptr<run_lane>> log_follower::all_lanes() const
 {
-    std::vector<std::shared_ptr<lane>> all;
+    std::vector<std::shared_ptr<run_lane>> all;
     all.reserve(lanes_.size());
-    for (const auto& [run, own] : lanes_)
-        all.push_back(own);
+    for (const auto& [run, lane] : lanes_)
+        all.push_back(lane);
     return all;
 }
 
-/// Lanes of the shard end after the event that they are working off, without another attempt.
-void log_follower::forget(std::uint32_t shard)
+/// The shard's lanes end after their current event, without another attempt.
+void log_follower::reset_shard(std::uint32_t shard)
 {
-    open_ -= places_[shard].open.size();
-    places_[shard] = {};
-    // A lease that lapsed and was taken again at once has its old epoch.
-    places_[shard].life = ++lives_;
-    std::vector<std::shared_ptr<lane>> left;
-    for (auto& own : all_lanes())
-        if (own->shard == shard)
-            left.push_back(std::move(own));
+    open_ -= progress_[shard].open.size();
+    progress_[shard] = {};
+    // The epoch is not enough: a lease that lapsed and was acquired again at once keeps it.
+    progress_[shard].generation = ++generations_;
+    std::vector<std::shared_ptr<run_lane>> left;
+    for (auto& lane : all_lanes())
+        if (lane->shard == shard)
+            left.push_back(std::move(lane));
     {
         const std::lock_guard lock{seen_mutex_};
         seen_[shard] = 0;
-        for (const auto& own : left)
-            working_.erase(own->run);
+        for (const auto& lane : left)
+            open_runs_.erase(lane->run);
     }
-    for (const auto& own : left) {
-        own->dropped = true;
-        unpark(*own);
-        lanes_.erase(own->run);
+    for (const auto& lane : left) {
+        lane->dropped = true;
+        unpark_lane(*lane);
+        lanes_.erase(lane->run);
     }
-    for (const auto& own : left) {
-        own->pause->cancel();
-        own->call.cancel();
+    for (const auto& lane : left) {
+        lane->pause->cancel();
+        lane->call.cancel();
     }
 }
 
 bool log_follower::has_seen(run_id run, std::uint32_t shard, std::uint64_t sequence) const
 {
     const std::lock_guard lock{seen_mutex_};
-    return seen_[shard] >= sequence && !working_.contains(run);
+    return seen_[shard] >= sequence && !open_runs_.contains(run);
 }
 
-void log_follower::committed(const transition& change)
+void log_follower::note_commit(const transition& change)
 {
     const auto& next = change.next;
     const auto shard = shared_.shard_of(next);
     if (shard >= passed_over_.size())
-        return; // of a workflow that the engine does not know
+        return; // the engine does not have the workflow
     if (wants_({next.workflow, change.kind, change.from, next.status}))
-        look(shard);
+        notify_shard(shard);
     else if (++passed_over_[shard] >= max_passed_over)
-        look(shard);
+        notify_shard(shard);
 }
 
-void log_follower::look(std::uint32_t shard)
+void log_follower::notify_shard(std::uint32_t shard)
 {
     passed_over_[shard] = 0;
-    if (!news_[shard].exchange(true))
+    if (!unread_[shard].exchange(true))
         wake();
 }
 
@@ -128,27 +128,27 @@ void log_follower::wake()
         asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
-asio::awaitable<void> log_follower::sleep(lane& waiting, duration span)
+asio::awaitable<void> log_follower::sleep(run_lane& lane, duration span)
 {
-    if (ends(waiting))
+    if (must_end(lane))
         co_return;
-    waiting.parked = true;
-    parked_ += waiting.open;
-    wake(); // there is room for others
-    co_await wait(*waiting.pause, span);
-    unpark(waiting);
+    lane.parked = true;
+    parked_ += lane.open;
+    wake(); // there is room for other events
+    co_await wait(*lane.pause, span);
+    unpark_lane(lane);
 }
 
-void log_follower::unpark(lane& waiting)
+void log_follower::unpark_lane(run_lane& lane)
 {
-    if (std::exchange(waiting.parked, false))
-        parked_ -= waiting.open;
+    if (std::exchange(lane.parked, false))
+        parked_ -= lane.open;
 }
 
-asio::awaitable<void> log_follower::wait_for_news()
+asio::awaitable<void> log_follower::wait_for_notification()
 {
     if (!woken_)
-        co_await wait(*timer_, until_news);
+        co_await wait(*timer_, until_notification);
     woken_ = false;
 }
 
@@ -156,164 +156,168 @@ asio::awaitable<void> log_follower::follow()
 {
     while (!shared_.stopping) {
         bool read = false;
-        for (std::uint32_t shard = 0; shard < places_.size() && !shared_.stopping; ++shard) {
-            if (!has_room() || !news_[shard].exchange(false))
+        for (std::uint32_t shard = 0; shard < progress_.size() && !shared_.stopping; ++shard) {
+            if (!has_room() || !unread_[shard].exchange(false))
                 continue;
             co_await read_page(shard);
             read = true;
         }
         co_await save_cursors(max_passed_over);
         if (!read && !shared_.stopping)
-            co_await wait_for_news();
+            co_await wait_for_notification();
     }
     while (!lanes_.empty())
-        co_await wait_for_news();
+        co_await wait_for_notification();
     co_await save_cursors(1);
 }
 
 asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
 {
-    auto& at = places_[shard];
-    const auto life = at.life;
-    if (at.epoch == 0)
+    auto& progress = progress_[shard];
+    const auto generation = progress.generation;
+    if (progress.epoch == 0)
         co_return;
     std::vector<event> events;
     std::exception_ptr failure;
     try {
-        if (!at.known)
-            co_await read_cursors(at, shard, life);
-        if (at.life == life)
-            events = co_await shared_.store.events(shard, at.read, page_size);
+        if (!progress.known)
+            co_await read_cursors(progress, shard, generation);
+        if (progress.generation == generation)
+            events = co_await shared_.store.events(shard, progress.read, page_size);
     } catch (...) {
         failure = std::current_exception();
     }
-    if (at.life != life)
-        co_return; // lost meanwhile
+    if (progress.generation != generation)
+        co_return; // dropped meanwhile
     if (!failure) {
-        add(shard, std::move(events));
+        add_events(shard, std::move(events));
         co_return;
     }
     shared_.log({log_level::warn,
                  "cannot read events for " + name_ + ": " + detail::exception_text(failure)});
-    news_[shard] = true;
+    unread_[shard] = true;
     co_await wait(*timer_, failure_pause);
 }
 
-asio::awaitable<void> log_follower::read_cursors(place& at, std::uint32_t shard, std::uint64_t life)
+asio::awaitable<void> log_follower::read_cursors(shard_progress& progress, std::uint32_t shard,
+                                                 std::uint64_t generation)
 {
-    std::vector<std::uint64_t> begins;
+    std::vector<std::uint64_t> start_positions;
     for (const auto& name : cursors_) {
         const auto next = co_await shared_.store.cursor(name, shard);
-        begins.push_back(std::max<std::uint64_t>(next, 1) - 1);
+        start_positions.push_back(std::max<std::uint64_t>(next, 1) - 1);
     }
-    if (at.life != life)
+    if (progress.generation != generation)
         co_return;
-    at.read = at.saved = std::ranges::min(begins);
-    at.begins = std::move(begins);
-    at.known = true;
+    progress.read = progress.saved = std::ranges::min(start_positions);
+    progress.start_positions = std::move(start_positions);
+    progress.known = true;
 }
 
-void log_follower::add(std::uint32_t shard, std::vector<event> events)
+void log_follower::add_events(std::uint32_t shard, std::vector<event> events)
 {
-    auto& at = places_[shard];
+    auto& progress = progress_[shard];
     if (events.size() == page_size)
-        news_[shard] = true;
-    std::vector<std::shared_ptr<lane>> added;
-    for (auto& what : events) {
-        at.read = what.sequence;
-        if (!wants_({what.workflow, what.kind, what.from, what.to}))
+        unread_[shard] = true;
+    std::vector<std::shared_ptr<run_lane>> added;
+    for (auto& event : events) {
+        progress.read = event.sequence;
+        if (!wants_({event.workflow, event.kind, event.from, event.to}))
             continue;
-        at.open.insert(what.sequence);
+        progress.open.insert(event.sequence);
         ++open_;
-        auto& own = lanes_[what.run];
-        if (!own) {
-            own = std::make_shared<lane>(shared_, strand_, what.run, shard);
-            own->begins = at.begins;
-            added.push_back(own);
+        auto& lane = lanes_[event.run];
+        if (!lane) {
+            lane = std::make_shared<run_lane>(shared_, strand_, event.run, shard);
+            lane->start_positions = progress.start_positions;
+            added.push_back(lane);
         }
-        ++own->open;
-        if (own->parked)
+        ++lane->open;
+        if (lane->parked)
             ++parked_;
-        own->events.push_back(std::move(what));
+        lane->events.push_back(std::move(event));
     }
     {
         const std::lock_guard lock{seen_mutex_};
-        for (const auto& own : added)
-            working_.insert(own->run);
-        seen_[shard] = at.read;
+        for (const auto& lane : added)
+            open_runs_.insert(lane->run);
+        seen_[shard] = progress.read;
     }
-    for (const auto& own : added)
-        shared_.running.spawn(strand_, run_lane(own));
+    for (const auto& lane : added)
+        shared_.running.spawn(strand_, process_lane(lane));
     if (PAWL_PLANTED(hook_cursor_before_work))
-        at.worked = true;
+        progress.processed = true;
 }
 
-asio::awaitable<void> log_follower::run_lane(std::shared_ptr<lane> own)
+asio::awaitable<void> log_follower::process_lane(std::shared_ptr<run_lane> lane)
 {
-    // A coroutine that never suspends would run on in add(), which goes through the lanes.
+    // Without this post, the coroutine could run inside add_events() and change lanes_ there.
     co_await asio::post(strand_, asio::use_awaitable);
-    auto& at = places_[own->shard];
-    while (!own->events.empty() && !ends(*own)) {
-        const event what = std::move(own->events.front());
-        own->events.pop_front();
-        bool done = co_await work_(*own, what);
-        if (done && what.version % 4 == 0 && PAWL_PLANTED(hook_twice))
-            done = co_await work_(*own, what);
-        if (!done || own->dropped)
+    auto& progress = progress_[lane->shard];
+    while (!lane->events.empty() && !must_end(*lane)) {
+        const event current = std::move(lane->events.front());
+        lane->events.pop_front();
+        bool done = co_await process_(*lane, current);
+        if (done && current.version % 4 == 0 && PAWL_PLANTED(hook_twice))
+            done = co_await process_(*lane, current);
+        if (!done || lane->dropped)
             break;
-        at.open.erase(what.sequence);
-        --own->open;
+        progress.open.erase(current.sequence);
+        --lane->open;
         --open_;
-        at.worked = true;
+        progress.processed = true;
     }
-    if (!own->dropped) {
-        lanes_.erase(own->run);
+    if (!lane->dropped) {
+        lanes_.erase(lane->run);
         const std::lock_guard lock{seen_mutex_};
-        // What was left behind by a stop has not been seen.
-        if (own->events.empty() && own->open == 0)
-            working_.erase(own->run);
+        // Events that remain after a stop have not been seen.
+        if (lane->events.empty() && lane->open == 0)
+            open_runs_.erase(lane->run);
     }
     wake();
 }
 
-/// Of the shards where an event was worked off, and of those where as many were passed over: a
-/// commit for a few of these alone can wait.
+/// Saves the cursors of shards in which an event was processed, or `passed_over` events were passed
+/// over: fewer of these are not worth a commit.
 asio::awaitable<void> log_follower::save_cursors(std::uint64_t passed_over)
 {
-    for (std::uint32_t shard = 0; shard < places_.size(); ++shard) {
-        const auto& at = places_[shard];
-        const auto position = done_up_to(at);
-        if (at.known && position > at.saved && (at.worked || position - at.saved >= passed_over))
+    for (std::uint32_t shard = 0; shard < progress_.size(); ++shard) {
+        const auto& progress = progress_[shard];
+        const auto position = processed_up_to(progress);
+        if (progress.known && position > progress.saved &&
+            (progress.processed || position - progress.saved >= passed_over))
             co_await save_cursors_of(shard);
     }
 }
 
 asio::awaitable<void> log_follower::save_cursors_of(std::uint32_t shard)
 {
-    auto& at = places_[shard];
-    const auto life = at.life;
-    const auto position = PAWL_PLANTED(hook_cursor_before_work) ? at.read : done_up_to(at);
-    at.worked = false;
+    auto& progress = progress_[shard];
+    const auto generation = progress.generation;
+    const auto position =
+        PAWL_PLANTED(hook_cursor_before_work) ? progress.read : processed_up_to(progress);
+    progress.processed = false;
     std::vector<pending_commit> moved;
     for (const auto& name : cursors_)
-        moved.push_back({cursor_move{name, shard, position + 1, at.epoch}, {}, {}});
-    // In one batch, if the store takes batches. What was submitted first has its result first.
+        moved.push_back({cursor_move{name, shard, position + 1, progress.epoch}, {}, {}});
+    // One batch, if the store takes batches. Results come in the order of submission, so that the
+    // last result is enough to wait for.
     auto& last = moved.back();
-    for (auto& each : moved) {
-        if (shared_.commits.try_apply(each))
+    for (auto& move : moved) {
+        if (shared_.commits.try_apply(move))
             continue;
-        if (&each == &last)
-            co_await shared_.commits.async_submit(each, asio::use_awaitable);
+        if (&move == &last)
+            co_await shared_.commits.async_submit(move, asio::use_awaitable);
         else
-            shared_.commits.async_submit(each, [] {});
+            shared_.commits.async_submit(move, [] {});
     }
-    if (at.life != life)
+    if (progress.generation != generation)
         co_return;
-    const bool stored = std::ranges::all_of(moved, [](const pending_commit& each) {
-        return !each.failure && each.result.status == apply_status::accepted;
+    const bool stored = std::ranges::all_of(moved, [](const pending_commit& move) {
+        return !move.failure && move.result.status == apply_status::accepted;
     });
     if (stored)
-        at.saved = position;
+        progress.saved = position;
 }
 
 void log_follower::stop()
@@ -321,16 +325,16 @@ void log_follower::stop()
     asio::post(strand_, [self = shared_from_this()] {
         self->woken_ = true;
         self->timer_->cancel();
-        for (const auto& own : self->all_lanes())
-            own->pause->cancel();
+        for (const auto& lane : self->all_lanes())
+            lane->pause->cancel();
     });
 }
 
 void log_follower::interrupt()
 {
     asio::post(strand_, [self = shared_from_this()] {
-        for (const auto& own : self->all_lanes())
-            own->call.cancel();
+        for (const auto& lane : self->all_lanes())
+            lane->call.cancel();
     });
 }
 

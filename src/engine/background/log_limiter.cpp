@@ -13,7 +13,7 @@ constexpr int lines_per_minute = 20;
 
 std::optional<std::string> log_limiter::admit(time_point now)
 {
-    // Also when the clock was set back.
+    // A clock that was set back also begins a new minute.
     if (now < minute_begins_ || now - minute_begins_ >= std::chrono::minutes{1}) {
         minute_begins_ = now;
         written_ = 0;

@@ -20,10 +20,11 @@ constexpr std::size_t letters_per_page = 100;
 
 } // namespace
 
-redriver::redriver(engine_parts& shared, std::string topic, try_function try_letter, duration limit)
-    : shared_(shared), topic_(std::move(topic)), try_(std::move(try_letter)), limit_(limit),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
-      call_(shared.running, strand_)
+redriver::redriver(engine_parts& shared, std::string topic, try_function try_letter,
+                   duration attempt_timeout)
+    : shared_(shared), topic_(std::move(topic)), try_(std::move(try_letter)),
+      attempt_timeout_(attempt_timeout), strand_(asio::make_strand(shared.executor)),
+      timer_(shared.clock.make_timer(strand_)), call_(shared.running, strand_)
 {
 }
 
@@ -38,7 +39,7 @@ asio::awaitable<redrive_result> redriver::run()
         for (const auto& letter : page) {
             if (letter.position > end || shared_.stopping)
                 break;
-            const auto failure = co_await attempt(letter);
+            const auto failure = co_await try_letter(letter);
             if (failure && shared_.stopping)
                 break;
             after = letter.position;
@@ -48,7 +49,7 @@ asio::awaitable<redrive_result> redriver::run()
                     core::count_failed_redrive(letter, detail::exception_text(failure)));
         }
         if (after > before)
-            co_await finish(std::move(failed), after);
+            co_await finish_page(std::move(failed), after);
         if (shared_.stopping)
             throw system_error(make_error_code(errc::not_running));
         if (page.empty() || after == before)
@@ -57,11 +58,11 @@ asio::awaitable<redrive_result> redriver::run()
     co_return result;
 }
 
-asio::awaitable<std::exception_ptr> redriver::attempt(stream_event letter)
+asio::awaitable<std::exception_ptr> redriver::try_letter(stream_event letter)
 {
     const auto late = std::make_shared<bool>(false);
-    if (limit_ > duration::zero())
-        timer_->wait(limit_, [weak = weak_from_this(), late] {
+    if (attempt_timeout_ > duration::zero())
+        timer_->wait(attempt_timeout_, [weak = weak_from_this(), late] {
             const auto self = weak.lock();
             if (!self || std::exchange(*late, true))
                 return;
@@ -71,12 +72,12 @@ asio::awaitable<std::exception_ptr> redriver::attempt(stream_event letter)
     timer_->cancel();
     if (failure && *late)
         failure = std::make_exception_ptr(std::runtime_error("it took longer than its limit"));
-    *late = true; // a timer that comes after that finds nothing to do
+    *late = true; // disarms a timer handler that is queued already
     co_return failure;
 }
 
-/// In one transaction: what failed is put at the end, and what was tried is removed.
-asio::awaitable<void> redriver::finish(std::vector<stream_event> failed, std::uint64_t up_to)
+/// Moves the failed letters to the end of the topic and removes the tried ones, in one transaction.
+asio::awaitable<void> redriver::finish_page(std::vector<stream_event> failed, std::uint64_t up_to)
 {
     std::vector<change> batch;
     for (auto& letter : failed)

@@ -17,34 +17,35 @@
 
 namespace pawl::engine_detail {
 
-/// Tries the dead letters of one topic once more, in their order; see engine::async_redrive().
+/// Tries each dead letter of one topic again, in order; see engine::async_redrive().
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class redriver : public std::enable_shared_from_this<redriver> {
 public:
-    /// Tries one letter; throws when that fails.
+    /// Tries one letter. Throws if the attempt fails.
     using try_function = std::function<boost::asio::awaitable<void>(stream_event)>;
 
-    /// @param limit of one letter; zero: none.
-    redriver(engine_parts& shared, std::string topic, try_function try_letter, duration limit);
+    /// @param attempt_timeout limit for each letter; zero for none.
+    redriver(engine_parts& shared, std::string topic, try_function try_letter,
+             duration attempt_timeout);
 
-    /// On its own strand, of which `executor` is one.
+    /// Call it on strand().
     boost::asio::awaitable<redrive_result> run();
 
-    /// Cancels the letter that is being tried. Any thread.
+    /// Cancels the current attempt. Any thread.
     void interrupt();
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
 
 private:
-    boost::asio::awaitable<std::exception_ptr> attempt(stream_event letter);
-    boost::asio::awaitable<void> finish(std::vector<stream_event> failed, std::uint64_t up_to);
+    boost::asio::awaitable<std::exception_ptr> try_letter(stream_event letter);
+    boost::asio::awaitable<void> finish_page(std::vector<stream_event> failed, std::uint64_t up_to);
 
     engine_parts& shared_;
     const std::string topic_;
     const try_function try_;
-    const duration limit_;
+    const duration attempt_timeout_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
     async::cancellable_call call_;

@@ -20,10 +20,10 @@ namespace {
 
 constexpr std::size_t history_page = 1000;
 
-/// Events of a batch that is archived, past which it gets no more runs.
+/// A batch with this many events to archive gets no further run.
 constexpr std::size_t max_archived_events = 10'000;
 
-/// After a failure, and while hooks or consumers have not seen what is to be removed.
+/// The wait after a failure, and while runs are passed over.
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
 
@@ -44,26 +44,26 @@ void retention_runner::start()
 
 asio::awaitable<void> retention_runner::sleep(duration span)
 {
-    if (shared_.stopping || looked_)
+    if (shared_.stopping || restart_)
         co_return;
     co_await wait(*timer_, span);
 }
 
 asio::awaitable<void> retention_runner::work()
 {
-    co_await asio::post(strand_, asio::use_awaitable);           // see log_follower::run_lane
-    const auto shards = shared_.layout.of(workflow_.rules.name); // fixed since the start
-    places_.resize(shards.end - shards.begin);
+    co_await asio::post(strand_, asio::use_awaitable); // see log_follower::process_lane
+    const auto shards = shared_.layout.shards_of(workflow_.rules.name); // fixed since the start
+    checked_.resize(shards.end - shards.begin);
     duration pause = first_pause;
     while (!shared_.stopping) {
-        if (std::exchange(looked_, false)) {
-            std::ranges::fill(places_, finished_position{});
+        if (std::exchange(restart_, false)) {
+            std::ranges::fill(checked_, finished_position{});
             pause_ = first_pause;
         }
         std::exception_ptr failure;
         duration wait{};
         try {
-            wait = co_await sweep();
+            wait = co_await remove_batch();
         } catch (...) {
             failure = std::current_exception();
         }
@@ -74,9 +74,9 @@ asio::awaitable<void> retention_runner::work()
             continue;
         }
         if (shared_.stopping)
-            co_return; // interrupted: nothing may be awaited any more
-        // The runs of the batch are still there: from the beginning.
-        std::ranges::fill(places_, finished_position{});
+            co_return; // cancelled: awaiting would fail
+        // The runs of the batch were not removed: the round starts over.
+        std::ranges::fill(checked_, finished_position{});
         shared_.commits.note_failure(failure);
         shared_.log({log_level::error,
                      "finished runs of " + workflow_.rules.name +
@@ -86,22 +86,22 @@ asio::awaitable<void> retention_runner::work()
     }
 }
 
-/// One batch; says how long to wait for the next.
-asio::awaitable<duration> retention_runner::sweep()
+/// Removes one batch. Returns the time to wait before the next.
+asio::awaitable<duration> retention_runner::remove_batch()
 {
-    auto runs = co_await collect();
+    auto runs = co_await collect_runs();
     if (shared_.stopping)
-        co_return duration{}; // nothing is begun any more
+        co_return duration{};
     if (runs.empty()) {
         const auto wait = co_await end_round();
         co_return wait;
     }
     pause_ = first_pause;
-    co_await remove(std::move(runs));
+    co_await archive_and_remove(std::move(runs));
     co_return duration{};
 }
 
-asio::awaitable<void> retention_runner::remove(std::vector<archived_run> runs)
+asio::awaitable<void> retention_runner::archive_and_remove(std::vector<archived_run> runs)
 {
     if (rules_.archive) {
         archiving_ = true;
@@ -112,15 +112,15 @@ asio::awaitable<void> retention_runner::remove(std::vector<archived_run> runs)
     for (const auto& run : runs)
         batch.push_back(
             removal{run.last.id, run.last.version, shared_.epochs[shared_.shard_of(run.last)]});
-    // One that waits for a lock keeps no other from being removed.
+    // A removal that waits for a lock does not delay the others.
     const auto applied = co_await shared_.store.apply_apart(batch);
     std::exception_ptr failure;
-    for (bool waits = applied.pending != nullptr; waits;) {
-        const auto known = co_await applied.pending->next();
-        waits = !known.empty();
-        for (const auto& each : known)
-            if (each.failure)
-                failure = each.failure;
+    for (bool more = applied.pending != nullptr; more;) {
+        const auto results = co_await applied.pending->next();
+        more = !results.empty();
+        for (const auto& result : results)
+            if (result.failure)
+                failure = result.failure;
     }
     if (failure)
         std::rethrow_exception(failure);
@@ -128,39 +128,39 @@ asio::awaitable<void> retention_runner::remove(std::vector<archived_run> runs)
                                        workflow_.rules.name + " have been removed"});
 }
 
-/// The next runs that may go, of whichever shard; none at the end of a round.
-asio::awaitable<std::vector<archived_run>> retention_runner::collect()
+/// The next runs to remove, all of one shard; empty at the end of a round.
+asio::awaitable<std::vector<archived_run>> retention_runner::collect_runs()
 {
     std::vector<archived_run> runs;
     positions_.clear();
-    const auto until = core::saturating_add(shared_.clock.now(), -rules_.keep);
-    const auto shards = static_cast<std::uint32_t>(places_.size());
+    const auto finished_until = core::saturating_add(shared_.clock.now(), -rules_.keep);
+    const auto shards = static_cast<std::uint32_t>(checked_.size());
     for (std::uint32_t i = 0; i < shards && runs.empty() && !shared_.stopping; ++i) {
-        co_await collect_from(next_, until, runs);
+        co_await collect_from(next_, finished_until, runs);
         next_ = (next_ + 1) % shards;
     }
     co_return runs;
 }
 
-asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_point until,
-                                                     std::vector<archived_run>& into)
+asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_point finished_until,
+                                                     std::vector<archived_run>& runs)
 {
-    const auto shard = shared_.layout.of(workflow_.rules.name).begin + slice;
+    const auto shard = shared_.layout.shards_of(workflow_.rules.name).begin + slice;
     std::size_t events = 0;
     bool more = shared_.epochs[shard] != 0;
-    while (more && into.size() < rules_.batch && events < max_archived_events) {
-        const auto wanted = rules_.batch - into.size();
+    while (more && runs.size() < rules_.batch && events < max_archived_events) {
+        const auto wanted = rules_.batch - runs.size();
         auto page = co_await shared_.store.finished_behind(shard, workflow_.rules.name,
-                                                           places_[slice], until, wanted);
+                                                           checked_[slice], finished_until, wanted);
         more = page.size() == wanted;
         for (auto& run : page) {
             if (shared_.stopping || events >= max_archived_events)
                 co_return;
-            places_[slice] = {run.updated_at, run.id};
-            // A deletion that is under way comes first; it makes the run younger.
+            checked_[slice] = {run.updated_at, run.id};
+            // A data deletion comes first. It updates the run, so that the run is due later.
             const bool deleting = run.state == run_state::requested_data_deleted;
-            const bool goes = !deleting && co_await may_go(run);
-            if (!goes) {
+            const bool removable = !deleting && co_await may_remove(run);
+            if (!removable) {
                 ++passed_over_;
                 continue;
             }
@@ -168,15 +168,15 @@ asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_p
             if (rules_.archive)
                 co_await read_history(taken);
             events += taken.history.size();
-            into.push_back(std::move(taken));
+            runs.push_back(std::move(taken));
         }
     }
 }
 
-/// Whether everybody has seen the run's events.
-asio::awaitable<bool> retention_runner::may_go(record run)
+/// Whether hooks and all consumers have seen the run's events.
+asio::awaitable<bool> retention_runner::may_remove(record run)
 {
-    const auto consumers = consumers_.of(workflow_.rules.name);
+    const auto consumers = consumers_.consumers_of(workflow_.rules.name);
     if (!hooks_ && consumers.empty())
         co_return true;
     const auto last = co_await shared_.store.history(run.id, run.version - 1, 1);
@@ -184,7 +184,7 @@ asio::awaitable<bool> retention_runner::may_go(record run)
         co_return true;
     const auto& end = last.front();
     if (hooks_ && !hooks_->has_seen(run.id, end.shard, end.sequence)) {
-        hooks_->look(end.shard);
+        hooks_->notify_shard(end.shard);
         co_return false;
     }
     for (const auto& consumer : consumers) {
@@ -195,21 +195,21 @@ asio::awaitable<bool> retention_runner::may_go(record run)
     co_return true;
 }
 
-/// Whether the consumer has acknowledged what it gets of the run. Reads the run's history from its
-/// end, no further than the consumer has come.
+/// Whether the consumer has acknowledged all events of the run that it wants. Reads the run's
+/// history backwards, down to the consumer's position.
 asio::awaitable<bool> retention_runner::has_seen(log_consumers::entry consumer, record run,
                                                  event last)
 {
     const auto next = co_await position_of(consumer, last.shard);
     if (next == 0 || next > last.sequence)
-        co_return true; // it never reads this source, or is past the run
+        co_return true; // it has never read this source, or is past the run
     for (auto high = run.version; high > 0;) {
         const auto low = high > history_page ? high - history_page : 0;
         const auto page = co_await shared_.store.history(run.id, low, high - low);
-        const bool waits = std::ranges::any_of(page, [&](const event& each) {
-            return each.sequence >= next && consumer.source->wants(each.kind);
+        const bool pending = std::ranges::any_of(page, [&](const event& entry) {
+            return entry.sequence >= next && consumer.source->wants(entry.kind);
         });
-        if (waits)
+        if (pending)
             co_return false;
         if (page.empty() || page.front().sequence < next)
             break;
@@ -230,24 +230,24 @@ asio::awaitable<std::uint64_t> retention_runner::position_of(log_consumers::entr
     co_return next;
 }
 
-asio::awaitable<void> retention_runner::read_history(archived_run& of)
+asio::awaitable<void> retention_runner::read_history(archived_run& run)
 {
     std::uint64_t after = 0;
     for (bool more = true; more;) {
-        auto page = co_await shared_.store.history(of.last.id, after, history_page);
+        auto page = co_await shared_.store.history(run.last.id, after, history_page);
         more = page.size() == history_page;
-        for (auto& what : page)
-            of.history.push_back(std::move(what));
-        after = of.history.empty() ? 0 : of.history.back().version;
+        for (auto& entry : page)
+            run.history.push_back(std::move(entry));
+        after = run.history.empty() ? 0 : run.history.back().version;
     }
 }
 
-/// How long until the next round.
+/// Ends the round. Returns the time to wait before the next.
 asio::awaitable<duration> retention_runner::end_round()
 {
-    std::ranges::fill(places_, finished_position{});
+    std::ranges::fill(checked_, finished_position{});
     if (std::exchange(passed_over_, 0) == 0) {
-        const auto wait = co_await until_next();
+        const auto wait = co_await time_until_next();
         co_return wait;
     }
     const auto wait = pause_;
@@ -255,11 +255,11 @@ asio::awaitable<duration> retention_runner::end_round()
     co_return wait;
 }
 
-/// Nothing that finishes from now on is due before that.
-asio::awaitable<duration> retention_runner::until_next()
+/// The time until the oldest finished run is due. A run that finishes later is due later.
+asio::awaitable<duration> retention_runner::time_until_next()
 {
     auto oldest = time_point::max();
-    const auto shards = shared_.layout.of(workflow_.rules.name);
+    const auto shards = shared_.layout.shards_of(workflow_.rules.name);
     for (auto shard = shards.begin; shard < shards.end; ++shard) {
         if (shared_.epochs[shard] == 0)
             continue;
@@ -280,10 +280,10 @@ void retention_runner::stop()
     asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
-void retention_runner::look()
+void retention_runner::restart_round()
 {
     asio::post(strand_, [self = shared_from_this()] {
-        self->looked_ = true;
+        self->restart_ = true;
         self->timer_->cancel();
     });
 }

@@ -18,12 +18,11 @@ namespace {
 constexpr std::size_t max_name = 128;
 constexpr std::size_t max_catch_up = 1'000;
 
-/// A queued slot looks again whether its turn has come after a tenth of the time that it has
-/// waited, within these bounds.
-constexpr duration shortest_look = 1s;
-constexpr duration longest_look = 30s;
+/// A queued slot is tried again after a tenth of the time that it has waited, within these bounds.
+constexpr duration shortest_queue_poll = 1s;
+constexpr duration longest_queue_poll = 30s;
 
-/// Of a schedule that has no slot any more, and waits for a change.
+/// The wait of a schedule without further slots: only a change ends it.
 constexpr duration far_away = std::chrono::hours{24 * 365};
 
 /// Stored: never change a number, a member's name or what it means.
@@ -33,8 +32,8 @@ BOOST_DESCRIBE_ENUM(schedule_status, active, suspended, removed)
 struct schedule_state {
     schedule_definition definition;
     time_point set_at;           ///< the slots of an interval are counted from here
-    time_point considered;       ///< slots up to here have been thought of
-    std::vector<time_point> due; ///< slots to fire, the first first
+    time_point considered;       ///< slots up to this time are in `due`, were fired or were skipped
+    std::vector<time_point> due; ///< slots to fire, in order
     std::optional<time_point> next_slot;
     std::optional<time_point> last_slot;
     std::string last_run;
@@ -47,10 +46,10 @@ BOOST_DESCRIBE_STRUCT(schedule_state, (),
 
 using schedule_run = run<schedule_state>;
 
-std::string text_of(time_point at)
+std::string text_of(time_point time)
 {
     std::string text;
-    codec<time_point>::encode(at, text);
+    codec<time_point>::encode(time, text);
     return text.substr(1, text.size() - 2); // without the quotes
 }
 
@@ -59,18 +58,18 @@ core::cron cron_of(const schedule_state& state)
     return {state.definition.when, state.definition.zone, state.set_at};
 }
 
-void begin_anew(schedule_state& state, time_point now)
+void restart_slots(schedule_state& state, time_point now)
 {
     state.set_at = state.considered = now;
     state.due.clear();
     state.next_slot = cron_of(state).next(now);
 }
 
-/// What is not considered yet becomes due or is forgotten.
-void consider(schedule_state& state, time_point now)
+/// Adds the slots up to `now` to `due`, or skips them, as the catch-up rule says.
+void add_due_slots(schedule_state& state, time_point now)
 {
-    const auto& what = state.definition;
-    auto plan = core::plan_schedule(cron_of(state), what.catch_up, what.catch_up_limit,
+    const auto& definition = state.definition;
+    auto plan = core::plan_schedule(cron_of(state), definition.catch_up, definition.catch_up_limit,
                                     state.considered, now);
     state.considered = plan.considered;
     state.next_slot = plan.next;
@@ -87,8 +86,8 @@ public:
     {
         auto& state = run.object();
         if (state.due.empty()) {
-            consider(state, run.now());
-            // Before the trigger, so that a slot that cannot be fired is not forgotten.
+            add_due_slots(state, run.now());
+            // Stored before the trigger, so that a slot that cannot be fired is not lost.
             if (!state.due.empty())
                 co_await run.checkpoint();
         }
@@ -101,27 +100,29 @@ public:
     }
 
 private:
-    /// How long to wait until the next look; the slot is gone if it has been dealt with.
+    /// Fires or skips the first due slot and removes it, or leaves it queued. Returns the time to
+    /// wait before the next attempt.
     asio::awaitable<duration> fire_first(schedule_run run) const
     {
         auto& state = run.object();
         const auto slot = state.due.front();
         scheduled_trigger trigger{state.definition, state.definition.foreign_id, {}};
-        if (trigger.of.overlap == overlap_policy::allow)
+        if (trigger.definition.overlap == overlap_policy::allow)
             trigger.foreign_id += "/" + text_of(slot);
-        trigger.key = "schedule/" + trigger.of.name + "/" + text_of(slot);
-        error_code refused;
+        trigger.key = "schedule/" + trigger.definition.name + "/" + text_of(slot);
+        bool overlaps = false;
         run_id started;
         try {
             started = co_await fire_(std::move(trigger));
         } catch (const system_error& e) {
             if (e.code() != errc::already_running)
                 throw;
-            refused = e.code();
+            overlaps = true;
         }
-        if (refused && state.definition.overlap == overlap_policy::queue)
-            co_return std::clamp<duration>((run.now() - slot) / 10, shortest_look, longest_look);
-        if (refused) {
+        if (overlaps && state.definition.overlap == overlap_policy::queue)
+            co_return std::clamp<duration>((run.now() - slot) / 10, shortest_queue_poll,
+                                           longest_queue_poll);
+        if (overlaps) {
             ++state.skipped;
         } else {
             ++state.fired;
@@ -135,22 +136,23 @@ private:
     fire_function fire_;
 };
 
-step<schedule_status::active> set_anew(schedule_run& run, schedule_definition what)
+step<schedule_status::active> set_while_active(schedule_run& run, schedule_definition definition)
 {
-    // A program says at each start what it wants: that must not move the slots.
-    if (what == run.object().definition)
+    // Programs set their schedules at each start: an equal definition must not move the slots.
+    if (definition == run.object().definition)
         co_return skip();
-    run.object().definition = std::move(what);
-    begin_anew(run.object(), run.now());
+    run.object().definition = std::move(definition);
+    restart_slots(run.object(), run.now());
     co_return to<schedule_status::active>;
 }
 
-/// It stays suspended: pausing is another matter than the definition.
-step<schedule_status::suspended> set_while_suspended(schedule_run& run, schedule_definition what)
+/// A new definition does not resume a suspended schedule.
+step<schedule_status::suspended> set_while_suspended(schedule_run& run,
+                                                     schedule_definition definition)
 {
-    if (what == run.object().definition)
+    if (definition == run.object().definition)
         co_return skip();
-    run.object().definition = std::move(what);
+    run.object().definition = std::move(definition);
     run.object().set_at = run.now();
     co_return to<schedule_status::suspended>;
 }
@@ -170,7 +172,7 @@ step<schedule_status::active> resume_slots(schedule_run& run)
     co_return to<schedule_status::active>;
 }
 
-/// Asked twice, or by two at once: it is so already.
+/// A repeated or concurrent command has no effect.
 step<schedule_status::active> stay_active(schedule_run&)
 {
     co_return skip();
@@ -195,7 +197,7 @@ std::shared_ptr<const detail::workflow_impl> make_schedules_workflow(fire_functi
     b.step<active>(firing{std::move(fire)})
         .retry({.initial = 1s, .max_interval = 1min, .max_attempts = 0});
     const retry_policy once{.max_attempts = 1};
-    b.callback<active>("set", set_anew).retry(once);
+    b.callback<active>("set", set_while_active).retry(once);
     b.callback<active>("pause", suspend).retry(once);
     b.callback<suspended>("set", set_while_suspended).retry(once);
     b.callback<suspended>("resume", resume_slots).retry(once);
@@ -212,26 +214,26 @@ std::string schedule_key(std::string_view workflow, std::string_view name)
     return std::string{workflow} + "/" + std::string{name};
 }
 
-void check_schedule(const schedule_definition& what)
+void check_schedule(const schedule_definition& definition)
 {
-    const auto refuse = [](const std::string& why) {
-        throw error{errc::invalid_argument, "schedule_options::" + why};
+    const auto refuse = [](const std::string& rule) {
+        throw error{errc::invalid_argument, "schedule_options::" + rule};
     };
-    if (what.name.empty() || what.name.size() > max_name)
+    if (definition.name.empty() || definition.name.size() > max_name)
         throw error{errc::invalid_argument, "a schedule's name has 1 to 128 bytes"};
-    if (what.catch_up_limit < 1 || what.catch_up_limit > max_catch_up)
+    if (definition.catch_up_limit < 1 || definition.catch_up_limit > max_catch_up)
         refuse("catch_up_limit must be from 1 to 1,000");
-    if (what.foreign_id.empty() || what.foreign_id.size() > 900)
+    if (definition.foreign_id.empty() || definition.foreign_id.size() > 900)
         refuse("foreign_id must have 1 to 900 bytes");
-    if (!core::cron{what.when, what.zone, {}}.next({}))
-        refuse("when has no slot");
+    if (!core::cron{definition.when, definition.zone, {}}.next({}))
+        refuse("when \"" + definition.when + "\" never fires");
 }
 
-std::string first_schedule_state(const schedule_definition& what, time_point now)
+std::string first_schedule_state(const schedule_definition& definition, time_point now)
 {
     schedule_state state;
-    state.definition = what;
-    begin_anew(state, now);
+    state.definition = definition;
+    restart_slots(state, now);
     std::string bytes;
     codec<schedule_state>::encode(state, bytes);
     return bytes;
@@ -240,16 +242,16 @@ std::string first_schedule_state(const schedule_definition& what, time_point now
 schedule_info read_schedule(const record& run)
 {
     const auto state = codec<schedule_state>::decode(run.object);
-    const auto& what = state.definition;
+    const auto& definition = state.definition;
     schedule_info info;
-    info.name = what.name;
-    info.workflow = what.workflow;
-    info.foreign_id = what.foreign_id;
-    info.when = what.when;
-    info.zone = what.zone;
-    info.overlap = what.overlap;
-    info.catch_up = what.catch_up;
-    info.catch_up_limit = what.catch_up_limit;
+    info.name = definition.name;
+    info.workflow = definition.workflow;
+    info.foreign_id = definition.foreign_id;
+    info.when = definition.when;
+    info.zone = definition.zone;
+    info.overlap = definition.overlap;
+    info.catch_up = definition.catch_up;
+    info.catch_up_limit = definition.catch_up_limit;
     info.paused = run.status == static_cast<int>(schedule_status::suspended);
     info.next_slot = state.due.empty() ? state.next_slot : state.due.front();
     info.last_slot = state.last_slot;

@@ -17,15 +17,15 @@ namespace pawl::engine_detail {
 using core::reserved_prefix;
 using core::schedules_workflow;
 
-/// One slot of a schedule, about to be fired.
+/// The trigger of one slot of a schedule.
 struct scheduled_trigger {
-    detail::schedule_definition of;
+    detail::schedule_definition definition;
     std::string foreign_id;
     std::string key;
 };
 
-/// Starts the run of a slot; a repeated key gives the run that is there. Throws what a trigger
-/// does.
+/// Starts the run of a slot. For a repeated key it returns the run that exists. Throws what a
+/// trigger throws.
 using fire_function = std::function<boost::asio::awaitable<run_id>(scheduled_trigger)>;
 
 /// `fire` must outlive the runs.
@@ -35,12 +35,12 @@ std::shared_ptr<const detail::workflow_impl> make_schedules_workflow(fire_functi
 std::string schedule_key(std::string_view workflow, std::string_view name);
 
 /// The encoded object of a schedule that begins now. Throws error (invalid_argument).
-std::string first_schedule_state(const detail::schedule_definition& what, time_point now);
+std::string first_schedule_state(const detail::schedule_definition& definition, time_point now);
 
-/// Throws error (invalid_argument), naming the field, unless the definition makes sense.
-void check_schedule(const detail::schedule_definition& what);
+/// Throws error (invalid_argument), naming the field, unless the definition is valid.
+void check_schedule(const detail::schedule_definition& definition);
 
-/// What a schedule's run says of it.
+/// The state of a schedule, decoded from its run.
 schedule_info read_schedule(const record& run);
 
 } // namespace pawl::engine_detail

@@ -15,8 +15,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Definitions that are kept of a workflow: those of the programs that were first started last.
-constexpr std::size_t most_definitions = 256;
+/// The newest definitions of a workflow that are kept.
+constexpr std::size_t max_definitions = 256;
 constexpr std::size_t events_per_page = 100;
 
 /// Stored: never change.
@@ -52,12 +52,12 @@ std::string id_of(const std::string& text)
     return fmt::format("{:016x}-{}", core::fnv1a(text), text.size());
 }
 
-/// @param own_position 0: it is started for the first time, so later than all.
-bool is_newer(const declared_workflow& other, std::uint64_t position, const definition& own,
+/// @param own_position 0 if `rules` is started for the first time, and so is the newest.
+bool is_newer(const declared_workflow& other, std::uint64_t position, const definition& rules,
               std::uint64_t own_position)
 {
-    if (other.object_version != own.object_version)
-        return other.object_version > own.object_version;
+    if (other.object_version != rules.object_version)
+        return other.object_version > rules.object_version;
     return own_position != 0 && position > own_position;
 }
 
@@ -70,16 +70,16 @@ bool contains(const std::vector<std::string>& names, const std::string& name)
 
 const declared_status* declared_workflow::find(int status) const noexcept
 {
-    const auto at = std::ranges::find(statuses, status, &declared_status::number);
-    return at == statuses.end() ? nullptr : &*at;
+    const auto found = std::ranges::find(statuses, status, &declared_status::number);
+    return found == statuses.end() ? nullptr : &*found;
 }
 
-asio::awaitable<definition_log> definition_log::read(record_store& store, const definition& own)
+asio::awaitable<definition_log> definition_log::read(record_store& store, const definition& rules)
 {
     definition_log log;
-    log.own_ = &own;
-    const auto topic = topic_of(own.name);
-    const auto id = id_of(text_of(declared_by(own)));
+    log.rules_ = &rules;
+    const auto topic = topic_of(rules.name);
+    const auto id = id_of(text_of(declared_by(rules)));
     for (bool more = true; more;) {
         const auto events = co_await store.topic_events(topic, log.end_, events_per_page);
         more = events.size() == events_per_page;
@@ -98,16 +98,16 @@ asio::awaitable<void> definition_log::append(record_store& store, time_point now
 {
     if (position_ != 0)
         co_return;
-    const auto declared = declared_by(*own_);
-    publication added{topic_of(own_->name), {}};
+    const auto declared = declared_by(*rules_);
+    publication added{topic_of(rules_->name), {}};
     added.content.payload = text_of(declared);
     added.content.id = id_of(added.content.payload);
     added.content.type = "definition";
     added.content.at = now;
     std::vector<change> batch{std::move(added)};
-    if (entries_.size() >= most_definitions)
-        batch.emplace_back(topic_trim{topic_of(own_->name),
-                                      entries_[entries_.size() - most_definitions].position});
+    if (entries_.size() >= max_definitions)
+        batch.emplace_back(topic_trim{topic_of(rules_->name),
+                                      entries_[entries_.size() - max_definitions].position});
     const auto results = co_await store.apply(batch);
     position_ = results.front().sequence;
     entries_.push_back({position_, declared});
@@ -115,18 +115,19 @@ asio::awaitable<void> definition_log::append(record_store& store, time_point now
 
 bool definition_log::is_newer(const entry& other) const noexcept
 {
-    return engine_detail::is_newer(other.declared, other.position, *own_, position_);
+    return engine_detail::is_newer(other.declared, other.position, *rules_, position_);
 }
 
 bool definition_log::outdated() const noexcept
 {
-    return std::ranges::any_of(entries_, [this](const entry& each) { return is_newer(each); });
+    return std::ranges::any_of(entries_, [this](const entry& other) { return is_newer(other); });
 }
 
 bool definition_log::is_newer(int status) const noexcept
 {
-    return std::ranges::any_of(
-        entries_, [&](const entry& each) { return is_newer(each) && each.declared.find(status); });
+    return std::ranges::any_of(entries_, [&](const entry& other) {
+        return is_newer(other) && other.declared.find(status);
+    });
 }
 
 std::vector<relabeled_status> definition_log::relabeled() const
@@ -134,17 +135,19 @@ std::vector<relabeled_status> definition_log::relabeled() const
     std::vector<relabeled_status> found;
     if (position_ != 0)
         return found;
-    for (const auto& status : own_->statuses) {
-        // The label of an enum that is not described is its number, and says nothing.
+    for (const auto& status : rules_->statuses) {
+        // The label of an enum without a description is its number, and identifies nothing.
         const auto number = std::to_string(status.id);
         std::vector<std::string> before;
-        for (const auto& each : entries_)
-            if (const auto* known = each.declared.find(status.id); known && known->label != number)
+        for (const auto& earlier : entries_)
+            if (const auto* known = earlier.declared.find(status.id);
+                known && known->label != number)
                 before.push_back(known->label);
-        const bool said = std::ranges::any_of(own_->renamed, [&](const auto& renamed) {
+        const bool declared = std::ranges::any_of(rules_->renamed, [&](const auto& renamed) {
             return renamed.first == status.id && contains(before, renamed.second);
         });
-        if (!before.empty() && status.label != number && !contains(before, status.label) && !said)
+        if (!before.empty() && status.label != number && !contains(before, status.label) &&
+            !declared)
             found.push_back({status.id, status.label, before.back()});
     }
     return found;
@@ -153,30 +156,30 @@ std::vector<relabeled_status> definition_log::relabeled() const
 std::vector<std::string> definition_log::changes(int status) const
 {
     std::vector<std::string> found;
-    const auto* own = own_->find(status);
+    const auto* current = rules_->find(status);
     const auto* before = entries_.empty() ? nullptr : entries_.back().declared.find(status);
-    if (position_ != 0 || !own || !before)
+    if (position_ != 0 || !current || !before)
         return found;
-    if (own->step && !before->step)
+    if (current->step && !before->step)
         found.emplace_back("its step was added: it runs for those that enter the status from now "
                            "on");
-    for (const auto& timeout : own->timeouts)
+    for (const auto& timeout : current->timeouts)
         if (!contains(before->timeouts, timeout.name))
             found.push_back("its timeout \"" + timeout.name +
                             "\" was added: it is armed for those that enter the status from now "
                             "on");
     for (const auto& timeout : before->timeouts)
-        if (!own->find_timeout(timeout))
+        if (!current->find_timeout(timeout))
             found.push_back("its timeout \"" + timeout +
                             "\" was removed: its deadlines are dropped");
     for (const auto& callback : before->callbacks)
-        if (!contains(own->callbacks, callback))
+        if (!contains(current->callbacks, callback))
             found.push_back("its callback \"" + callback +
                             "\" was removed: messages for it stay in the inbox");
     return found;
 }
 
-asio::awaitable<void> look_for_newer_definitions(engine_parts& shared)
+asio::awaitable<void> check_for_newer_definitions(engine_parts& shared)
 {
     for (auto& [name, entry] : shared.workflows) {
         const auto position = entry.definition_position.load();

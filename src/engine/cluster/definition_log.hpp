@@ -14,7 +14,7 @@
 
 namespace pawl::engine_detail {
 
-/// What a definition says of a status, as far as stored runs depend on it.
+/// The part of a status's definition that stored runs depend on.
 struct declared_status {
     int number = 0;
     std::string label;
@@ -26,7 +26,7 @@ struct declared_status {
 };
 BOOST_DESCRIBE_STRUCT(declared_status, (), (number, label, step, timeouts, callbacks))
 
-/// What a definition says of stored runs.
+/// The part of a workflow's definition that stored runs depend on.
 struct declared_workflow {
     std::uint32_t object_version = 1;
     std::vector<declared_status> statuses;
@@ -38,44 +38,45 @@ struct declared_workflow {
 };
 BOOST_DESCRIBE_STRUCT(declared_workflow, (), (object_version, statuses, hooks))
 
-/// A status's number that has had another label.
+/// A status whose number has another label in earlier definitions.
 struct relabeled_status {
     int number = 0;
     std::string label;
     std::string before;
 };
 
-/// What the programs that have been started on a store declared of one workflow, in the order of
-/// their first start. Kept in a topic of the store, each definition once, by its id. Of two
-/// definitions the one with the higher version of the object is newer, and of those with the same
-/// version the one that was started later for the first time, whichever program is started again.
+/// The definitions of one workflow that programs on a store have declared, in the order of their
+/// first start. They are kept in a topic of the store, each once, by its id. A definition is newer
+/// than another if its object version is higher; with equal versions, if its first start was later,
+/// whichever program is started again.
 class definition_log {
 public:
-    /// Reads the log of `own`'s workflow.
-    static boost::asio::awaitable<definition_log> read(record_store& store, const definition& own);
+    /// Reads the log of the workflow that `rules` defines.
+    static boost::asio::awaitable<definition_log> read(record_store& store,
+                                                       const definition& rules);
 
-    /// Appends the definition, if it is not there.
+    /// Appends the own definition, if it is not in the log.
     boost::asio::awaitable<void> append(record_store& store, time_point now);
 
-    /// Where the definition stands; 0: it is not there.
+    /// The position of the own definition; 0 if it is not in the log.
     std::uint64_t position() const noexcept { return position_; }
 
-    /// The last position that has been read. Another program may have added its definition between
-    /// that and the own one.
+    /// The last position that has been read. Another program may have appended its definition
+    /// between it and the own definition.
     std::uint64_t end() const noexcept { return end_; }
 
-    /// A program with a newer definition has been here.
+    /// Whether a program with a newer definition has been started on the store.
     bool outdated() const noexcept;
 
-    /// A newer definition has the status.
+    /// Whether a newer definition has the status.
     bool is_newer(int status) const noexcept;
 
-    /// Statuses that this definition calls otherwise than those before, without saying so. A
-    /// definition that is in the log was accepted once.
+    /// Statuses whose label differs from all earlier definitions, without a `renamed` declaration.
+    /// Empty for a definition that is in the log: it was accepted at its first start.
     std::vector<relabeled_status> relabeled() const;
 
-    /// What the definition changes for runs that stand in the status, a sentence each; empty when
-    /// it has been here.
+    /// The changes that the definition makes for runs in the status, a sentence each. Empty for a
+    /// definition that is in the log.
     std::vector<std::string> changes(int status) const;
 
 private:
@@ -86,13 +87,13 @@ private:
 
     bool is_newer(const entry& other) const noexcept;
 
-    const definition* own_ = nullptr;
+    const definition* rules_ = nullptr;
     std::vector<entry> entries_;
     std::uint64_t position_ = 0;
     std::uint64_t end_ = 0;
 };
 
-/// Looks which workflows of the engine have a newer definition by now.
-boost::asio::awaitable<void> look_for_newer_definitions(engine_parts& shared);
+/// Marks the engine's workflows that have a newer definition by now as outdated.
+boost::asio::awaitable<void> check_for_newer_definitions(engine_parts& shared);
 
 } // namespace pawl::engine_detail

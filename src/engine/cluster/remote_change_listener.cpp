@@ -6,7 +6,6 @@
 #include "engine/run/due_scanner.hpp"
 #include "engine/run/exception_info.hpp"
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -21,36 +20,36 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// One look without news in so many reads all that is due, also what is at work.
+/// One poll in this many reads all due runs, also those that are active.
 constexpr std::uint64_t polls_per_sweep = 60;
 
-/// By which the clock of whoever made a change may be behind this engine's, if its news are lost.
-constexpr duration news_delay = std::chrono::seconds{2};
+/// How far the clock of another process may be behind this engine's clock.
+constexpr duration max_clock_difference = std::chrono::seconds{2};
 
 } // namespace
 
 remote_change_listener::remote_change_listener(engine_parts& shared, std::shared_ptr<watchers> all,
-                                               std::shared_ptr<streams::commit_feed> readers,
-                                               commit_told committed, duration poll_interval)
-    : shared_(shared), watchers_(std::move(all)), readers_(std::move(readers)),
-      committed_(std::move(committed)), poll_interval_(poll_interval),
+                                               std::shared_ptr<streams::commit_feed> feed,
+                                               commit_handler on_commit, duration poll_interval)
+    : shared_(shared), watchers_(std::move(all)), commit_feed_(std::move(feed)),
+      on_commit_(std::move(on_commit)), poll_interval_(poll_interval),
       strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
-      fresh_(shared.store.shards())
+      unread_(shared.store.shards())
 {
 }
 
 void remote_change_listener::set_shards(std::uint32_t count)
 {
-    fresh_ = std::vector<std::atomic<bool>>(count);
+    unread_ = std::vector<std::atomic<bool>>(count);
 }
 
 void remote_change_listener::start()
 {
     if (!shared_.store.shared())
         return;
-    listening_ = shared_.store.subscribe([weak = weak_from_this()](auto news) {
+    subscription_ = shared_.store.subscribe([weak = weak_from_this()](auto changes) {
         if (const auto self = weak.lock())
-            self->hear(news);
+            self->handle_changes(changes);
     });
     next_poll_ = shared_.clock.now();
     shared_.background.spawn(strand_, work());
@@ -59,27 +58,27 @@ void remote_change_listener::start()
 void remote_change_listener::stop()
 {
     asio::post(strand_, [self = shared_from_this()] {
-        self->listening_.reset();
+        self->subscription_.reset();
         self->timer_->cancel();
     });
 }
 
-void remote_change_listener::hear(std::span<const shard_change> news)
+void remote_change_listener::handle_changes(std::span<const shard_change> changes)
 {
     if (shared_.cancelling)
         return;
     bool known = false;
-    for (const auto& each : news) {
-        readers_->tell(each.shard); // of whichever workflow
-        if (each.shard >= fresh_.size())
+    for (const auto& change : changes) {
+        commit_feed_->notify_shard(change.shard); // of any workflow
+        if (change.shard >= unread_.size())
             continue;
-        if (each.due == time_point::min())
+        if (change.due == time_point::min())
             gap_ = true;
-        if (each.due)
-            shared_.due->scan_from(each.shard, *each.due);
-        if (shared_.owns(each.shard))
-            committed_(each.shard);
-        fresh_[each.shard] = true;
+        if (change.due)
+            shared_.due->scan_from(change.shard, *change.due);
+        if (shared_.owns(change.shard))
+            on_commit_(change.shard);
+        unread_[change.shard] = true;
         known = true;
     }
     if (known)
@@ -92,77 +91,74 @@ void remote_change_listener::wake()
         asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
-void remote_change_listener::shards_dropped()
+void remote_change_listener::note_dropped_shards()
 {
-    dropped_ = true;
+    recheck_watchers_ = true;
     wake();
 }
 
 asio::awaitable<void> remote_change_listener::work()
 {
     while (!shared_.cancelling) {
-        const bool poll = co_await wait_for_news();
+        const bool poll = co_await wait_for_changes();
         if (shared_.cancelling)
             co_return;
         if (poll)
-            look_without_news();
+            poll_shards();
         std::exception_ptr failure;
         if (gap_.exchange(false))
-            read_again();
+            forget_positions();
         try {
-            if (dropped_.exchange(false))
-                co_await attend_again();
+            if (recheck_watchers_.exchange(false))
+                co_await attend_watchers_again();
             if (poll)
                 co_await shared_.clock.follow_store(shared_.store);
             co_await read_logs(poll);
             if (poll)
-                co_await look_for_newer_definitions(shared_);
+                co_await check_for_newer_definitions(shared_);
         } catch (...) {
             failure = std::current_exception();
         }
         reachable_ = !failure;
         if (!failure)
             continue;
-        read_again();
+        forget_positions();
         shared_.log({log_level::warn, "cannot read what other engines have committed: " +
                                           detail::exception_text(failure)});
     }
 }
 
-/// News that were lost were of what became due since the last look; runs that are due for longer
-/// are at work, or wait here. Now and then everything is read all the same.
-void remote_change_listener::look_without_news()
+/// A lost notification can only concern runs that became due since the last poll: runs that are due
+/// for longer are active, or wait in this engine. Every polls_per_sweep polls all due runs are
+/// read.
+void remote_change_listener::poll_shards()
 {
     const bool all = polls_++ % polls_per_sweep == 0;
-    const auto since = shared_.clock.now() - 2 * poll_interval_ - news_delay;
+    const auto since = shared_.clock.now() - 2 * poll_interval_ - max_clock_difference;
     for (std::uint32_t shard = 0; shard < shared_.layout.count(); ++shard) {
         if (all)
             shared_.due->rescan_shard(shard);
         else
             shared_.due->scan_from(shard, since);
         if (shared_.owns(shard))
-            committed_(shard);
-        readers_->tell(shard);
+            on_commit_(shard);
+        commit_feed_->notify_shard(shard);
     }
 }
 
-/// True when it is time to look without news.
-asio::awaitable<bool> remote_change_listener::wait_for_news()
+/// True when it is time to poll.
+asio::awaitable<bool> remote_change_listener::wait_for_changes()
 {
     const auto now = shared_.clock.now();
-    // A clock that was set back must not put the look off.
+    // A clock that was set back must not delay the poll.
     const auto left = std::min(next_poll_ - now, poll_interval_);
     if (!woken_ && left > duration::zero())
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-            [](auto handler, timer* waiting, duration length) {
-                waiting->wait(length, std::move(handler));
-            },
-            asio::use_awaitable, timer_.get(), left);
+        co_await wait(*timer_, left);
     woken_ = false;
-    const auto then = shared_.clock.now();
-    if (then < next_poll_ && next_poll_ - then <= poll_interval_)
+    const auto woken_at = shared_.clock.now();
+    if (woken_at < next_poll_ && next_poll_ - woken_at <= poll_interval_)
         co_return false;
-    next_poll_ = core::saturating_add(then, poll_interval_);
+    next_poll_ = core::saturating_add(woken_at, poll_interval_);
     co_return true;
 }
 
@@ -172,20 +168,20 @@ asio::awaitable<void> remote_change_listener::read_logs(bool all)
     for (const auto& [shard, read] : logs) {
         if (all)
             co_await check_log(shard, read);
-        if (fresh_[shard].exchange(false) || all)
+        if (unread_[shard].exchange(false) || all)
             co_await read_log(shard, read);
     }
-    // Nobody waits: this only shows whether the store can be reached.
+    // Without a watcher, this call only finds out whether the store can be reached.
     if (all && logs.empty())
         co_await shared_.store.roles("pawl.engine/");
 }
 
-/// A store that could not be reached may have lost commits, so positions in its logs are no longer
-/// valid; and some watchers may not have been told.
-void remote_change_listener::read_again()
+/// A store that could not be reached may have lost commits: positions in its logs are no longer
+/// valid, and watchers may have missed a change.
+void remote_change_listener::forget_positions()
 {
     watchers_->forget_logs();
-    dropped_ = true;
+    recheck_watchers_ = true;
 }
 
 asio::awaitable<void> remote_change_listener::check_log(std::uint32_t shard, std::uint64_t read)
@@ -193,7 +189,7 @@ asio::awaitable<void> remote_change_listener::check_log(std::uint32_t shard, std
     const auto end = co_await shared_.store.log_end(shard);
     if (end >= read)
         co_return;
-    read_again();
+    forget_positions();
     wake();
 }
 
@@ -205,40 +201,40 @@ asio::awaitable<void> remote_change_listener::read_log(std::uint32_t shard, std:
         if (!events.empty())
             after = events.back().sequence;
         std::map<run_id, std::vector<event>> by_run;
-        for (auto& what : events)
-            if (!watchers_->find(what.run).empty())
-                by_run[what.run].push_back(std::move(what));
-        for (auto& [run, own] : by_run)
-            co_await tell(run, std::move(own));
+        for (auto& event : events)
+            if (!watchers_->find(event.run).empty())
+                by_run[event.run].push_back(std::move(event));
+        for (auto& [run, run_events] : by_run)
+            co_await notify_watchers(run, std::move(run_events));
         watchers_->note_log_read(shard, after);
     }
 }
 
-/// A status that the run has left meanwhile counts too.
-asio::awaitable<void> remote_change_listener::tell(run_id run, std::vector<event> events)
+/// Watchers see each event's record, also of statuses that the run has left since.
+asio::awaitable<void> remote_change_listener::notify_watchers(run_id run, std::vector<event> events)
 {
     const auto current = co_await shared_.store.find(run);
-    for (const auto& what : events)
+    for (const auto& event : events)
         for (const auto& waiting : watchers_->find(run))
             if (current)
-                watchers_->offer_record(*waiting, core::record_at(what, *current));
+                watchers_->offer_record(*waiting, core::record_at(event, *current));
     for (const auto& waiting : watchers_->find(run))
         if (!waiting->accepts_records())
             co_await waiting->ask_store(shared_.store, *watchers_);
 }
 
-asio::awaitable<void> remote_change_listener::attend_again()
+asio::awaitable<void> remote_change_listener::attend_watchers_again()
 {
     for (auto& waiting : watchers_->find_not_following()) {
         const auto run = waiting->run();
         auto events =
             co_await shared_.store.history(run, watchers_->seen_version(*waiting), page_size);
-        co_await tell(run, std::move(events));
-        co_await attend(waiting);
+        co_await notify_watchers(run, std::move(events));
+        co_await attend_watcher(waiting);
     }
 }
 
-asio::awaitable<void> remote_change_listener::attend(std::shared_ptr<watcher> waiting)
+asio::awaitable<void> remote_change_listener::attend_watcher(std::shared_ptr<watcher> waiting)
 {
     const auto current = co_await shared_.store.find(waiting->run());
     if (!current) {
@@ -247,7 +243,7 @@ asio::awaitable<void> remote_change_listener::attend(std::shared_ptr<watcher> wa
     }
     watchers_->offer_present_record(*waiting, *current);
     const auto shard = shared_.shard_of(*current);
-    if (shard >= fresh_.size()) { // of a workflow that is not the engine's
+    if (shard >= unread_.size()) { // of a workflow that the engine does not have
         watchers_->fail(waiting, make_error_code(errc::not_found));
         co_return;
     }
@@ -255,7 +251,7 @@ asio::awaitable<void> remote_change_listener::attend(std::shared_ptr<watcher> wa
         const auto last = co_await shared_.store.history(current->id, current->version - 1, 1);
         if (!last.empty()) {
             watchers_->follow_log(*waiting, shard, last.front().sequence);
-            fresh_[shard] = true; // what came between the two
+            unread_[shard] = true; // for events between the two reads
             wake();
         }
     }

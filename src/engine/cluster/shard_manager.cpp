@@ -1,11 +1,8 @@
 #include "engine/cluster/shard_manager.hpp"
 
-#include "core/shard_plan.hpp"
 #include "engine/run/crash_suspects.hpp"
 #include "engine/run/exception_info.hpp"
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -23,25 +20,25 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Begins the names of the roles by which an engine shows that it is alive. Its own name follows,
-/// then '/' and the first shards of workflows that it has; with too_old_mark if it is too old for
-/// one.
+/// Prefix of the roles by which an engine shows that it is alive. The engine's name follows, then
+/// '/' and the first shards of its workflows, each with too_old_mark if the engine is too old for
+/// that workflow.
 constexpr std::string_view engine_roles = "pawl.engine/";
 
 constexpr char too_old_mark = '!';
 
-/// The workflows that one such role names.
+/// The number of workflows that one such role names.
 constexpr std::size_t workflows_in_role = 64;
 
-/// How often an engine looks for shards that nobody has, at least.
-constexpr duration look_interval = std::chrono::seconds{1};
+/// The longest time between two polls of the store's leases.
+constexpr duration max_poll_interval = std::chrono::seconds{1};
 
 std::string list_of(const std::vector<std::uint32_t>& shards)
 {
     return fmt::format("{}", fmt::join(shards, ", "));
 }
 
-/// The roles of an engine. One without workflows has one too.
+/// The roles of an engine: at least one, also without workflows.
 std::vector<std::string> roles_of(const core::engine_facts& engine)
 {
     std::vector<std::string> roles;
@@ -61,8 +58,8 @@ std::vector<std::string> roles_of(const core::engine_facts& engine)
     return roles;
 }
 
-/// What such a role says of its engine. Numbers that cannot be read are passed over.
-void read_role(const role_lease& role, core::engine_facts& into)
+/// Adds the workflows that a role names to its engine. Skips numbers that cannot be read.
+void read_role(const role_lease& role, core::engine_facts& engine)
 {
     std::string_view rest = role.role;
     rest.remove_prefix(std::min(rest.size(), engine_roles.size() + role.owner.size() + 1));
@@ -77,77 +74,70 @@ void read_role(const role_lease& role, core::engine_facts& into)
         const auto read = std::from_chars(number.data(), end, first);
         if (read.ptr != end || read.ec != std::errc{})
             continue;
-        into.workflows.push_back(first);
+        engine.workflows.push_back(first);
         if (too_old)
-            into.too_old.push_back(first);
+            engine.too_old.push_back(first);
     }
 }
 
 } // namespace
 
-/// The time of the leases, counted from before they were asked for, and on a steady clock: the wall
-/// clock may be set meanwhile.
-struct shard_manager::lapse {
-    std::unique_ptr<timer> clock;
-    bool over = false;
-};
-
 shard_manager::shard_manager(engine_parts& shared, std::string owner, duration lease_duration,
-                             handlers told)
-    : shared_(shared), owner_(std::move(owner)), lease_time_(lease_duration),
-      told_(std::move(told)), strand_(asio::make_strand(shared.executor)),
+                             handlers callbacks)
+    : shared_(shared), owner_(std::move(owner)), lease_duration_(lease_duration),
+      callbacks_(std::move(callbacks)), strand_(asio::make_strand(shared.executor)),
       timer_(shared.clock.make_timer(strand_))
 {
 }
 
-asio::awaitable<void> shard_manager::claim_first()
+asio::awaitable<void> shard_manager::claim_first_shards()
 {
     if (shared_.store.shared()) {
         renewed_at_ = shared_.clock.now();
-        co_await show_alive();
-        // Of engines that have ended, or died.
+        co_await claim_engine_roles();
+        // Removes the roles of engines that have ended or died.
         co_await shared_.store.forget_roles(engine_roles);
         co_return;
     }
     std::vector<std::uint32_t> all(shared_.store.shards());
     std::iota(all.begin(), all.end(), 0);
     const auto before = co_await shared_.store.leases();
-    auto claimed = co_await shared_.store.claim(all, owner_, lease_time_);
+    auto claimed = co_await shared_.store.claim(all, owner_, lease_duration_);
     for (const auto shard : all) {
         if (std::ranges::find(claimed, shard, &lease::shard) != claimed.end())
             continue;
         co_await shared_.store.release(std::move(claimed));
         throw error(errc::fenced, fmt::format("shard {} of the store", shard));
     }
-    co_await take(std::move(claimed), before);
+    co_await acquire_shards(std::move(claimed), before);
 }
 
 core::engine_facts shard_manager::own_facts() const
 {
-    core::engine_facts own{owner_, {}, {}};
+    core::engine_facts facts{owner_, {}, {}};
     for (const auto& [workflow, first] : shared_.layout.first_shards()) {
-        own.workflows.push_back(first);
+        facts.workflows.push_back(first);
         if (shared_.workflows.find(workflow)->second.too_old)
-            own.too_old.push_back(first);
+            facts.too_old.push_back(first);
     }
-    return own;
+    return facts;
 }
 
-/// The roles that are no longer true go once the new ones are there: between, it is too old.
-asio::awaitable<void> shard_manager::show_alive()
+/// Claims the new roles before it releases outdated ones: meanwhile the engine counts as too old.
+asio::awaitable<void> shard_manager::claim_engine_roles()
 {
     auto before = std::exchange(roles_, roles_of(own_facts()));
     for (const auto& role : roles_) {
-        co_await shared_.store.claim_role(role, owner_, lease_time_);
+        co_await shared_.store.claim_role(role, owner_, lease_duration_);
         std::erase(before, role);
     }
     for (const auto& role : before)
-        co_await give_back_role(role);
+        co_await release_role(role);
 }
 
-asio::awaitable<void> shard_manager::give_back_role(std::string name)
+asio::awaitable<void> shard_manager::release_role(std::string name)
 {
-    const auto role = co_await shared_.store.claim_role(std::move(name), owner_, lease_time_);
+    const auto role = co_await shared_.store.claim_role(std::move(name), owner_, lease_duration_);
     if (role)
         co_await shared_.store.release_role(*role);
 }
@@ -155,7 +145,7 @@ asio::awaitable<void> shard_manager::give_back_role(std::string name)
 void shard_manager::start()
 {
     if (shared_.store.shared())
-        shared_.background.spawn(strand_, keep());
+        shared_.background.spawn(strand_, manage_leases());
 }
 
 void shard_manager::stop()
@@ -163,11 +153,11 @@ void shard_manager::stop()
     stopping_ = true;
 }
 
-void shard_manager::let_go()
+void shard_manager::stop_renewing()
 {
     ending_ = true;
     recheck_leases();
-    asio::post(strand_, [self = shared_from_this()] { self->lapse_.reset(); });
+    asio::post(strand_, [self = shared_from_this()] { self->lease_timer_.reset(); });
 }
 
 void shard_manager::recheck_leases()
@@ -176,13 +166,13 @@ void shard_manager::recheck_leases()
         asio::post(strand_, [self = shared_from_this()] { self->timer_->cancel(); });
 }
 
-asio::awaitable<void> shard_manager::keep()
+asio::awaitable<void> shard_manager::manage_leases()
 {
-    lapse_ = begin_lapse();
+    lease_timer_ = start_lease_timer();
     while (!ending_) {
         std::exception_ptr failure;
         try {
-            co_await look();
+            co_await poll_leases();
         } catch (...) {
             failure = std::current_exception();
         }
@@ -190,163 +180,155 @@ asio::awaitable<void> shard_manager::keep()
         if (failure)
             shared_.log({log_level::warn,
                          "cannot renew the leases of shards: " + detail::exception_text(failure)});
-        co_await sleep(std::min(look_interval, lease_time_ / 3));
+        co_await sleep(std::min(max_poll_interval, lease_duration_ / 3));
     }
-    lapse_.reset();
+    lease_timer_.reset();
 }
 
 asio::awaitable<void> shard_manager::sleep(duration span)
 {
     if (!woken_ && !ending_)
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-            [](auto handler, timer* waiting, duration length) {
-                waiting->wait(length, std::move(handler));
-            },
-            asio::use_awaitable, timer_.get(), span);
+        co_await wait(*timer_, span);
 }
 
-asio::awaitable<void> shard_manager::look()
+asio::awaitable<void> shard_manager::poll_leases()
 {
     const auto now = shared_.clock.now();
-    // A clock that was set back must not put a renewal off.
-    const bool is_due = now - renewed_at_ >= lease_time_ / 3 || now < renewed_at_ || lapse_->over;
+    // A clock that was set back must not delay a renewal.
+    const bool is_due =
+        now - renewed_at_ >= lease_duration_ / 3 || now < renewed_at_ || lease_timer_->lapsed();
     if (woken_.exchange(false) || is_due)
-        co_await renew();
-    co_await give_back_left();
+        co_await renew_leases();
+    co_await release_left_shards();
     if (stopping_)
         co_return;
     const auto alive = co_await engines();
-    co_await balance(alive);
-    co_await look_at_others(alive);
+    co_await balance_shards(alive);
+    co_await report_engine_changes(alive);
 }
 
-asio::awaitable<void> shard_manager::renew()
+asio::awaitable<void> shard_manager::renew_leases()
 {
-    const auto begun = shared_.clock.now();
-    const auto time = begin_lapse();
-    co_await show_alive();
-    auto wanted = held_shards();
-    if (!wanted.empty()) {
-        const auto renewed = co_await shared_.store.claim(wanted, owner_, lease_time_);
+    const auto started_at = shared_.clock.now();
+    const auto lease_time = start_lease_timer();
+    co_await claim_engine_roles();
+    const auto shards = held_shards();
+    if (!shards.empty()) {
+        const auto renewed = co_await shared_.store.claim(shards, owner_, lease_duration_);
         std::vector<std::uint32_t> lost;
-        for (const auto& mine : leases()) {
-            const auto same = std::ranges::find(renewed, mine.shard, &lease::shard);
-            // Under another epoch somebody else had it meanwhile. An answer that came too late says
-            // nothing of the present.
-            if (same == renewed.end() || same->epoch != mine.epoch || time->over)
-                lost.push_back(mine.shard);
+        for (const auto& held : leases()) {
+            const auto same = std::ranges::find(renewed, held.shard, &lease::shard);
+            // Another epoch means that another engine held the shard meanwhile. A late answer does
+            // not count: another engine may hold the shard by now.
+            if (same == renewed.end() || same->epoch != held.epoch || lease_time->lapsed())
+                lost.push_back(held.shard);
         }
-        drop(lost);
+        drop_shards(lost);
     }
-    renewed_at_ = begun;
-    lapse_ = time;
+    renewed_at_ = started_at;
+    lease_timer_ = lease_time;
     co_await shared_.clock.follow_store(shared_.store);
 }
 
-std::shared_ptr<shard_manager::lapse> shard_manager::begin_lapse()
+std::shared_ptr<async::lease_timer> shard_manager::start_lease_timer()
 {
-    const auto begun = std::make_shared<lapse>();
-    begun->clock = shared_.clock.make_timer(strand_);
-    const auto end = [weak = weak_from_this(), ended = std::weak_ptr{begun}] {
-        const auto self = weak.lock();
-        const auto time = ended.lock();
-        if (!self || !time)
-            return;
-        time->over = true;
-        if (self->lapse_ == time)
-            self->drop_lapsed();
-    };
-    begun->clock->wait(lease_time_, asio::bind_executor(strand_, end));
-    return begun;
+    return async::lease_timer::start(shared_.clock, strand_, lease_duration_,
+                                     [weak = weak_from_this()](const async::lease_timer& lapsed) {
+                                         const auto self = weak.lock();
+                                         if (self && self->lease_timer_.get() == &lapsed)
+                                             self->drop_lapsed_shards();
+                                     });
 }
 
 asio::awaitable<std::vector<core::engine_facts>> shard_manager::engines()
 {
     const auto roles = co_await shared_.store.roles(engine_roles);
     std::vector<core::engine_facts> alive;
-    for (const auto& each : roles) {
-        const auto known = std::ranges::find(alive, each.owner, &core::engine_facts::name);
+    for (const auto& role : roles) {
+        const auto known = std::ranges::find(alive, role.owner, &core::engine_facts::name);
         auto& engine = known == alive.end() ? alive.emplace_back() : *known;
-        engine.name = each.owner;
-        read_role(each, engine);
+        engine.name = role.owner;
+        read_role(role, engine);
     }
     std::ranges::sort(alive, {}, &core::engine_facts::name);
     co_return alive;
 }
 
-asio::awaitable<void> shard_manager::balance(std::vector<core::engine_facts> alive)
+asio::awaitable<void> shard_manager::balance_shards(std::vector<core::engine_facts> alive)
 {
-    // Its own roles may have lapsed.
-    std::erase_if(alive, [this](const core::engine_facts& each) { return each.name == owner_; });
+    // This engine's own roles may have lapsed.
+    std::erase_if(alive,
+                  [this](const core::engine_facts& engine) { return engine.name == owner_; });
     alive.insert(std::ranges::upper_bound(alive, owner_, {}, &core::engine_facts::name),
                  own_facts());
     note_drivers(alive);
     const auto before = co_await shared_.store.leases();
     auto all = before;
-    // A claim whose answer did not come, or a lease that lapsed and nobody took: is claimed again,
-    // or given back, since to others it looks held.
-    const auto mine = leases();
+    // A lease of this engine in the store that the engine does not hold: the answer to a claim was
+    // lost, or the lease lapsed and nobody took it. The shard is claimed again or released, since
+    // other engines see it as held.
+    const auto held = leases();
     std::vector<lease> not_driven;
-    for (auto& each : all)
-        if (each.owner == owner_ &&
-            std::ranges::find(mine, each.shard, &lease::shard) == mine.end()) {
-            not_driven.push_back(each);
-            each.owner.clear();
+    for (auto& stored : all)
+        if (stored.owner == owner_ &&
+            std::ranges::find(held, stored.shard, &lease::shard) == held.end()) {
+            not_driven.push_back(stored);
+            stored.owner.clear();
         }
     const auto plan = core::plan_shards(all, shared_.store.shards(), alive, owner_);
-    leave(plan.release);
-    std::erase_if(not_driven, [&](const lease& each) {
-        return std::ranges::find(plan.claim, each.shard) != plan.claim.end();
+    leave_shards(plan.release);
+    std::erase_if(not_driven, [&](const lease& stored) {
+        return std::ranges::find(plan.claim, stored.shard) != plan.claim.end();
     });
     if (!not_driven.empty())
         co_await shared_.store.release(std::move(not_driven));
     if (plan.claim.empty())
         co_return;
-    const auto time = begin_lapse();
-    const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_time_);
-    // An answer that came too late says nothing of the present: the next look claims them again.
-    if (!time->over)
-        co_await take(claimed, before);
+    const auto lease_time = start_lease_timer();
+    const auto claimed = co_await shared_.store.claim(plan.claim, owner_, lease_duration_);
+    // A late answer does not count; the next poll claims the shards again.
+    if (!lease_time->lapsed())
+        co_await acquire_shards(claimed, before);
 }
 
-/// Which workflows others drive, being new enough for them.
+/// Notes which workflows with newer data engines of a newer program drive.
 void shard_manager::note_drivers(const std::vector<core::engine_facts>& alive)
 {
     for (auto& [name, entry] : shared_.workflows) {
         if (!entry.too_old)
             continue;
-        const auto engines = core::driving_engines(shared_.layout.of(name).begin, alive);
+        const auto engines = core::driving_engines(shared_.layout.shards_of(name).begin, alive);
         const bool others = std::ranges::find(engines, owner_) == engines.end();
         if (entry.left_to_others.exchange(others) == others)
             continue;
         log_entry line{log_level::info,
-                       others ? "the shards of the workflow are left to engines of a newer program"
-                              : "no engine of a newer program is alive: takes shards of the "
+                       others ? "leaving the shards of the workflow to engines of a newer program"
+                              : "no engine of a newer program is alive: acquiring shards of the "
                                 "workflow again"};
         line.workflow = name;
         shared_.log(line);
     }
 }
 
-/// When engines have come or gone and it has been quiet since then, as after a deployment: tells of
-/// it, and forgets the roles of those that died.
-asio::awaitable<void> shard_manager::look_at_others(std::vector<core::engine_facts> alive)
+/// Once the set of engines has changed and has then stayed the same for the time of a lease, as
+/// after a deployment: calls `engines_changed`, and removes the roles of engines that died.
+asio::awaitable<void> shard_manager::report_engine_changes(std::vector<core::engine_facts> alive)
 {
     std::vector<std::string> names;
-    for (const auto& each : alive)
-        names.push_back(each.name);
+    for (const auto& engine : alive)
+        names.push_back(engine.name);
     const auto now = shared_.clock.steady();
     if (names != engines_) {
         engines_ = std::move(names);
         changed_at_ = now;
-    } else if (changed_at_ && now - *changed_at_ >= lease_time_) {
+    } else if (changed_at_ && now - *changed_at_ >= lease_duration_) {
         co_await shared_.store.forget_roles(engine_roles);
-        co_await told_.engines_changed(alive);
+        co_await callbacks_.engines_changed(alive);
         changed_at_.reset();
     }
 }
 
-/// Whether the owner has ended without giving the shard back, as far as can be known.
+/// Whether the previous owner probably ended without releasing the shard.
 bool shard_manager::was_left(const lease& before) const
 {
     const bool is_own =
@@ -354,107 +336,107 @@ bool shard_manager::was_left(const lease& before) const
     return !before.owner.empty() && !is_own;
 }
 
-/// `before`: the shards' leases as they were then.
-asio::awaitable<void> shard_manager::take(std::vector<lease> claimed,
-                                          const std::vector<lease>& before)
+/// @param before the leases of all shards before the claim.
+asio::awaitable<void> shard_manager::acquire_shards(std::vector<lease> claimed,
+                                                    const std::vector<lease>& before)
 {
     std::vector<std::uint32_t> shards;
     last_epochs_.resize(shared_.epochs.size());
-    for (const auto& each : before)
-        if (std::ranges::find(claimed, each.shard, &lease::shard) != claimed.end())
-            shared_.suspects->note_acquired_shard(each.shard, was_left(each));
-    for (const auto& each : claimed) {
+    for (const auto& previous : before)
+        if (std::ranges::find(claimed, previous.shard, &lease::shard) != claimed.end())
+            shared_.suspects->note_acquired_shard(previous.shard, was_left(previous));
+    for (const auto& acquired : claimed) {
         const std::lock_guard lock{mutex_};
-        held_.push_back(each);
-        last_epochs_[each.shard] = each.epoch;
-        shared_.epochs[each.shard] = each.epoch;
-        shards.push_back(each.shard);
+        held_.push_back(acquired);
+        last_epochs_[acquired.shard] = acquired.epoch;
+        shared_.epochs[acquired.shard] = acquired.epoch;
+        shards.push_back(acquired.shard);
     }
     if (shards.empty())
         co_return;
     if (shared_.store.shared())
-        shared_.log({log_level::info, "takes shards " + list_of(shards)});
+        shared_.log({log_level::info, "acquired shards " + list_of(shards)});
     std::exception_ptr failure;
     try {
-        co_await told_.taken(shards);
+        co_await callbacks_.acquired(shards);
     } catch (...) {
         failure = std::current_exception();
     }
     if (failure) {
-        drop(shards);
+        drop_shards(shards);
         std::rethrow_exception(failure);
     }
 }
 
-/// The shards are driven no more, but stay held until what runs has ended.
-void shard_manager::leave(std::vector<std::uint32_t> shards)
+/// Stops driving the shards, but holds them until their running handlers have ended.
+void shard_manager::leave_shards(std::vector<std::uint32_t> shards)
 {
     std::erase_if(shards, [this](std::uint32_t shard) {
         return std::ranges::find(leaving_, shard, &leaving_shard::number) != leaving_.end();
     });
     if (shards.empty())
         return;
-    shared_.log({log_level::info, "gives shards back: " + list_of(shards)});
-    for (const auto& each : leases())
-        if (std::ranges::find(shards, each.shard) != shards.end()) {
-            shared_.epochs[each.shard] = 0;
-            leaving_.push_back({each.shard, each, shared_.clock.now()});
+    shared_.log({log_level::info, "releasing shards " + list_of(shards)});
+    for (const auto& held : leases())
+        if (std::ranges::find(shards, held.shard) != shards.end()) {
+            shared_.epochs[held.shard] = 0;
+            leaving_.push_back({held.shard, held, shared_.clock.now()});
         }
-    told_.dropped(shards);
+    callbacks_.dropped(shards);
 }
 
-asio::awaitable<void> shard_manager::give_back_left()
+asio::awaitable<void> shard_manager::release_left_shards()
 {
-    std::vector<lease> over;
+    std::vector<lease> ended;
     std::vector<std::uint32_t> late;
     const auto now = shared_.clock.now();
-    for (const auto& each : leaving_) {
-        const auto waited = now - each.since;
+    for (const auto& leaving : leaving_) {
+        const auto waited = now - leaving.since;
         const bool in_time = waited >= duration::zero() && waited < shared_.cancellation_grace;
-        const bool busy = told_.busy(each.number);
+        const bool busy = callbacks_.busy(leaving.number);
         if (busy && in_time)
             continue;
         if (busy)
-            late.push_back(each.number);
-        over.push_back(each.held);
+            late.push_back(leaving.number);
+        ended.push_back(leaving.held);
     }
-    if (over.empty())
+    if (ended.empty())
         co_return;
     if (!late.empty())
-        told_.interrupt(late);
-    for (const auto& each : over)
-        forget(each.shard);
-    co_await shared_.store.release(std::move(over));
+        callbacks_.interrupt(late);
+    for (const auto& held : ended)
+        forget_lease(held.shard);
+    co_await shared_.store.release(std::move(ended));
 }
 
-/// Nobody has answered for so long that others may have the shards.
-void shard_manager::drop_lapsed()
+/// The store has not renewed the leases in time: other engines may hold the shards.
+void shard_manager::drop_lapsed_shards()
 {
     reachable_ = false;
-    drop(held_shards());
+    drop_shards(held_shards());
 }
 
-void shard_manager::drop(const std::vector<std::uint32_t>& lost)
+void shard_manager::drop_shards(const std::vector<std::uint32_t>& lost)
 {
     if (lost.empty())
         return;
-    shared_.log({log_level::warn, "has lost shards " + list_of(lost)});
+    shared_.log({log_level::warn, "lost shards " + list_of(lost)});
     for (const auto shard : lost) {
-        forget(shard);
+        forget_lease(shard);
         shared_.epochs[shard] = 0;
     }
-    told_.dropped(lost);
-    told_.interrupt(lost);
+    callbacks_.dropped(lost);
+    callbacks_.interrupt(lost);
 }
 
-void shard_manager::forget(std::uint32_t shard)
+void shard_manager::forget_lease(std::uint32_t shard)
 {
     std::erase_if(leaving_, [&](const leaving_shard& l) { return l.number == shard; });
     const std::lock_guard lock{mutex_};
     std::erase_if(held_, [&](const lease& l) { return l.shard == shard; });
 }
 
-asio::awaitable<void> shard_manager::release()
+asio::awaitable<void> shard_manager::release_shards()
 {
     try {
         auto held = leases();
@@ -462,17 +444,17 @@ asio::awaitable<void> shard_manager::release()
             const std::lock_guard lock{mutex_};
             held_.clear();
         }
-        for (const auto& each : held)
-            shared_.epochs[each.shard] = 0;
+        for (const auto& released : held)
+            shared_.epochs[released.shard] = 0;
         co_await shared_.store.release(std::move(held));
         if (shared_.store.shared()) {
             for (const auto& name : roles_)
-                co_await give_back_role(name);
+                co_await release_role(name);
             co_await shared_.store.forget_roles(engine_roles);
         }
     } catch (...) {
-        shared_.log({log_level::warn, "cannot give shards back: " +
-                                          detail::exception_text(std::current_exception())});
+        shared_.log({log_level::warn,
+                     "cannot release shards: " + detail::exception_text(std::current_exception())});
     }
 }
 
@@ -485,8 +467,8 @@ std::vector<lease> shard_manager::leases() const
 std::vector<std::uint32_t> shard_manager::held_shards() const
 {
     std::vector<std::uint32_t> shards;
-    for (const auto& each : leases())
-        shards.push_back(each.shard);
+    for (const auto& held : leases())
+        shards.push_back(held.shard);
     return shards;
 }
 

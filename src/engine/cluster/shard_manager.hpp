@@ -1,5 +1,6 @@
 #pragma once
 
+#include "async/lease_timer.hpp"
 #include "core/shard_plan.hpp"
 #include "engine/api/engine_parts.hpp"
 
@@ -17,61 +18,62 @@
 
 namespace pawl::engine_detail {
 
-/// Holds the engine's shards.
+/// Acquires, renews and releases the engine's leases on shards.
 ///
-/// A store that is not shared gives all of them at once and for good. Of a shared one each engine
-/// takes its part of the shards of its workflows, and none of others: it shows that it is alive,
-/// and which workflows it has, by roles of its own, renews its leases at a third of their time,
-/// takes over what engines left that are no longer alive, and gives back what is over its part when
-/// others come. Once it has met data of a newer program it shows that too, and gives back the
-/// workflow's shards as long as there are engines that have not: theirs is the newer program. What
-/// it can no longer be sure of it stops to drive at once; if it is wrong about that, the epoch in
-/// each commit fences it.
+/// A store that is not shared gives all shards at once and for good. In a shared store each engine
+/// takes its part of the shards of its workflows. It claims roles of its own to show that it is
+/// alive and which workflows it has, renews its leases at a third of their time, takes over the
+/// shards of engines that are no longer alive, and releases surplus shards when other engines come.
+/// An engine that has read data of a newer program shows that too, and releases the workflow's
+/// shards while there are engines that have not: these have the newer program. The engine at once
+/// stops driving shards whose leases may have lapsed; the epoch in each commit fences late commits.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class shard_manager : public std::enable_shared_from_this<shard_manager> {
 public:
-    /// Each is called on the keeper's strand, after `engine_parts::epochs` says so.
+    /// Called on this object's strand, after `engine_parts::epochs` has been updated.
     struct handlers {
-        /// Shards that are driven from now on.
-        std::function<boost::asio::awaitable<void>(std::vector<std::uint32_t>)> taken;
-        /// Shards in which nothing is begun any more.
+        /// The engine drives these shards from now on.
+        std::function<boost::asio::awaitable<void>(std::vector<std::uint32_t>)> acquired;
+        /// The engine no longer drives these shards: no further handler begins in them.
         std::function<void(const std::vector<std::uint32_t>&)> dropped;
-        /// What still runs in these shards is to end at once.
+        /// Cancels the running handlers in these shards.
         std::function<void(const std::vector<std::uint32_t>&)> interrupt;
-        /// Engines had come or gone, and these have been alive for the time of a lease since.
+        /// The set of engines has changed; these have been alive for the time of a lease since.
         std::function<boost::asio::awaitable<void>(std::vector<core::engine_facts>)>
             engines_changed;
-        /// Whether something still runs in the shard.
+        /// Whether a handler still runs in the shard.
         std::function<bool(std::uint32_t)> busy;
     };
 
-    shard_manager(engine_parts& shared, std::string owner, duration lease_duration, handlers told);
+    shard_manager(engine_parts& shared, std::string owner, duration lease_duration,
+                  handlers callbacks);
 
-    /// Takes the first shards. Throws errc::fenced when a store that is not shared has another
-    /// engine, and what the store throws.
-    boost::asio::awaitable<void> claim_first();
+    /// Claims all shards of a store that is not shared; in a shared store only shows that the
+    /// engine is alive. Throws errc::fenced if another engine has the store that is not shared, and
+    /// what the store throws.
+    boost::asio::awaitable<void> claim_first_shards();
 
-    /// Begins to keep them. From inside the task scope.
+    /// Starts renewing leases and balancing shards. From inside the task scope.
     void start();
 
-    /// Takes no more shards; keeps its own until release().
+    /// Acquires no further shards; holds its own until release_shards().
     void stop();
 
-    /// Ends the keeping, so that the task scope can close.
-    void let_go();
+    /// Stops renewing leases, so that the task scope can close.
+    void stop_renewing();
 
-    /// Gives everything back. Never throws.
-    boost::asio::awaitable<void> release();
+    /// Releases all shards and roles. Never throws.
+    boost::asio::awaitable<void> release_shards();
 
-    /// A commit was fenced: looks at once.
+    /// Renews the leases at once, for example because a commit was fenced. Any thread.
     void recheck_leases();
 
     std::vector<lease> leases() const;
 
-    /// False when the store could not be reached when last looked, or has not answered for the time
-    /// of a lease.
+    /// False if the last poll of the store failed, or the store has not answered for the time of a
+    /// lease.
     bool reachable() const noexcept { return reachable_; }
 
     /// The engines that are alive, in order of their names.
@@ -80,8 +82,6 @@ public:
     const std::string& owner() const noexcept { return owner_; }
 
 private:
-    struct lapse;
-
     struct leaving_shard {
         std::uint32_t number = 0;
         lease held;
@@ -89,41 +89,42 @@ private:
     };
 
     core::engine_facts own_facts() const;
-    boost::asio::awaitable<void> show_alive();
-    boost::asio::awaitable<void> give_back_role(std::string name);
-    boost::asio::awaitable<void> look_at_others(std::vector<core::engine_facts> alive);
-    boost::asio::awaitable<void> keep();
-    boost::asio::awaitable<void> look();
-    boost::asio::awaitable<void> renew();
-    boost::asio::awaitable<void> balance(std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<void> claim_engine_roles();
+    boost::asio::awaitable<void> release_role(std::string name);
+    boost::asio::awaitable<void> report_engine_changes(std::vector<core::engine_facts> alive);
+    boost::asio::awaitable<void> manage_leases();
+    boost::asio::awaitable<void> poll_leases();
+    boost::asio::awaitable<void> renew_leases();
+    boost::asio::awaitable<void> balance_shards(std::vector<core::engine_facts> alive);
     void note_drivers(const std::vector<core::engine_facts>& alive);
-    boost::asio::awaitable<void> give_back_left();
+    boost::asio::awaitable<void> release_left_shards();
     boost::asio::awaitable<void> sleep(duration span);
-    boost::asio::awaitable<void> take(std::vector<lease> claimed, const std::vector<lease>& before);
+    boost::asio::awaitable<void> acquire_shards(std::vector<lease> claimed,
+                                                const std::vector<lease>& before);
     bool was_left(const lease& before) const;
-    void leave(std::vector<std::uint32_t> shards);
-    void forget(std::uint32_t shard);
-    std::shared_ptr<lapse> begin_lapse();
-    void drop_lapsed();
-    void drop(const std::vector<std::uint32_t>& lost);
+    void leave_shards(std::vector<std::uint32_t> shards);
+    void forget_lease(std::uint32_t shard);
+    std::shared_ptr<async::lease_timer> start_lease_timer();
+    void drop_lapsed_shards();
+    void drop_shards(const std::vector<std::uint32_t>& lost);
     std::vector<std::uint32_t> held_shards() const;
 
     engine_parts& shared_;
     const std::string owner_;
-    const duration lease_time_;
-    const handlers told_;
+    const duration lease_duration_;
+    const handlers callbacks_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
 
-    std::vector<std::string> roles_;     ///< by which it shows that it is alive
-    std::vector<std::string> engines_;   ///< those that were alive when last looked
-    std::optional<duration> changed_at_; ///< since when they are these; empty: that has been told
+    std::vector<std::string> roles_;     ///< claimed to show that the engine is alive
+    std::vector<std::string> engines_;   ///< alive at the last poll
+    std::optional<duration> changed_at_; ///< when `engines_` changed; empty once it was reported
     mutable std::mutex mutex_;           ///< guards held_
     std::vector<lease> held_;
-    std::vector<std::uint64_t> last_epochs_; ///< by shard: the last with which it was this one's
+    std::vector<std::uint64_t> last_epochs_; ///< by shard: the last epoch that this engine had
     std::vector<leaving_shard> leaving_;
-    time_point renewed_at_;        ///< before the last renewal that succeeded
-    std::shared_ptr<lapse> lapse_; ///< of that
+    time_point renewed_at_;                           ///< start of the last successful renewal
+    std::shared_ptr<async::lease_timer> lease_timer_; ///< of the last successful renewal
     std::atomic<bool> reachable_{true};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> ending_{false};

@@ -24,7 +24,7 @@ std::uint32_t shard_map::shard_of(std::string_view workflow, std::string_view fo
     return home == first_shards_.end() ? count_ : home->second + slice;
 }
 
-shard_map::range shard_map::of(std::string_view workflow) const
+shard_map::range shard_map::shards_of(std::string_view workflow) const
 {
     if (common_)
         return {0, slices_};

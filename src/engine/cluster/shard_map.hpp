@@ -9,10 +9,10 @@
 
 namespace pawl::engine_detail {
 
-/// Which shards are whose, of the workflows that an engine knows. See record_store::first_shards().
+/// The shards of each workflow that an engine knows. See record_store::first_shards().
 class shard_map {
 public:
-    /// The shards from `begin` to before `end`.
+    /// The shards from `begin` up to, but without, `end`.
     struct range {
         std::uint32_t begin = 0;
         std::uint32_t end = 0;
@@ -24,17 +24,17 @@ public:
     explicit shard_map(std::uint32_t shards) : slices_(shards), count_(shards), common_(true) {}
 
     /// Each workflow has shards of its own.
-    /// @param first_shards the first one of each workflow's, by its name.
+    /// @param first_shards the first shard of each workflow, by the workflow's name.
     shard_map(std::uint32_t slices, std::map<std::string, std::uint32_t, std::less<>> first_shards);
 
-    /// Behind the last shard that is known.
+    /// One more than the last known shard.
     std::uint32_t count() const noexcept { return count_; }
 
-    /// count() for a run of a workflow that is not known.
+    /// The shard of a run; count() if the workflow is not known.
     std::uint32_t shard_of(std::string_view workflow, std::string_view foreign_id) const;
 
-    /// Empty for a workflow that is not known.
-    range of(std::string_view workflow) const;
+    /// The shards of a workflow; empty if the workflow is not known.
+    range shards_of(std::string_view workflow) const;
 
     const std::map<std::string, std::uint32_t, std::less<>>& first_shards() const noexcept
     {
