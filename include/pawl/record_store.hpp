@@ -22,6 +22,10 @@
 
 namespace pawl {
 
+namespace streams {
+class topic_waiters;
+} // namespace streams
+
 /// Which earlier runs of a foreign id reject a start. The policy of the new start decides, not the
 /// policies of the earlier ones.
 enum class id_reuse_policy : std::uint8_t {
@@ -609,6 +613,12 @@ public:
 
     /// The position of the topic's last event, also if it was trimmed; 0 before the first.
     virtual boost::asio::awaitable<std::uint64_t> topic_end(std::string_view topic) = 0;
+
+private:
+    friend class streams::topic_waiters;
+
+    /// Receivers in this process that wait for events of topics; null until there is one.
+    mutable std::shared_ptr<streams::topic_waiters> topic_waiters_;
 };
 
 /// The number, from 0 to `shards` - 1, of the shard of its workflow that a foreign id belongs to.

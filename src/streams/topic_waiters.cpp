@@ -7,15 +7,11 @@ namespace pawl::streams {
 
 std::shared_ptr<topic_waiters> topic_waiters::of(const record_store& store)
 {
-    static std::mutex mutex;
-    static std::map<const record_store*, std::weak_ptr<topic_waiters>> all;
-    const std::lock_guard lock{mutex};
-    std::erase_if(all, [](const auto& each) { return each.second.expired(); });
-    auto& kept = all[&store];
-    auto found = kept.lock();
-    if (!found)
-        kept = found = std::make_shared<topic_waiters>();
-    return found;
+    static std::mutex creating;
+    const std::lock_guard lock{creating};
+    if (!store.topic_waiters_)
+        store.topic_waiters_ = std::make_shared<topic_waiters>();
+    return store.topic_waiters_;
 }
 
 std::shared_ptr<async::auto_reset_event> topic_waiters::add(const std::string& topic)
