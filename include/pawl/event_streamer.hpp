@@ -101,7 +101,7 @@ public:
 struct store_streamer_options {
     /// Poll interval of a waiting receiver for events that other processes sent. Not used if the
     /// store is not shared. Above zero. Default 1 s.
-    duration look = std::chrono::seconds{1};
+    duration poll_interval = std::chrono::seconds{1};
 
     /// The clock of the poll interval. Default: the machine's clocks.
     std::shared_ptr<pawl::clock> clock = default_clock();

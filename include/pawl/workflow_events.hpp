@@ -29,7 +29,7 @@ struct workflow_event_options {
 
     /// Poll interval for commits of other processes whose notifications were lost. Not used if the
     /// store is not shared. Above zero. Default 5 s.
-    duration look = std::chrono::seconds{5};
+    duration poll_interval = std::chrono::seconds{5};
 };
 
 /// Names of the headers of a workflow's event. Numbers are decimal text. Stored when they are sent

@@ -132,7 +132,7 @@ public:
         }
         std::unique_ptr<event_receiver> subscribed = std::make_unique<receiver>(
             store_, waiters_, std::move(topic), name, std::max<std::uint64_t>(next, 1),
-            std::move(poll_timer), options_.look);
+            std::move(poll_timer), options_.poll_interval);
         co_return subscribed;
     }
 
@@ -158,8 +158,8 @@ std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> sto
     if (!options.clock)
         throw definition_error("store_streamer_options::clock must not be null: leave the default "
                                "for the machine's clocks");
-    if (options.look <= duration::zero())
-        throw definition_error("store_streamer_options::look must be above zero");
+    if (options.poll_interval <= duration::zero())
+        throw definition_error("store_streamer_options::poll_interval must be above zero");
     return std::make_shared<streamer>(std::move(store), std::move(options));
 }
 

@@ -35,7 +35,7 @@ public:
 
     const std::string& workflow() const noexcept { return workflow_; }
     bool wants(event_kind kind) const noexcept;
-    duration poll_interval() const noexcept { return options_.look; }
+    duration poll_interval() const noexcept { return options_.poll_interval; }
 
 private:
     std::string cursor_of(const std::string& consumer) const;

@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(what_another_process_sent_is_found_by_looking)
     const auto clock = std::make_shared<pawl::testing::manual_clock>();
     const auto store = pawl::open_memory({.shared = true, .clock = clock});
     const auto here = std::make_shared<pawl::forwarding_store>(store);
-    const auto reading = pawl::store_streamer(here, {.look = 3s, .clock = clock});
+    const auto reading = pawl::store_streamer(here, {.poll_interval = 3s, .clock = clock});
     const auto sending = pawl::store_streamer(store);
     asio::io_context io;
     std::vector<std::string> got;
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(what_another_process_sent_is_found_by_looking)
     clock->advance(1us);
     io.run();
     BOOST_TEST(got == (std::vector<std::string>{"1"}), boost::test_tools::per_element());
-    BOOST_CHECK_THROW(pawl::store_streamer(store, {.look = 0s}), pawl::definition_error);
+    BOOST_CHECK_THROW(pawl::store_streamer(store, {.poll_interval = 0s}), pawl::definition_error);
     BOOST_CHECK_THROW(pawl::store_streamer(nullptr), pawl::definition_error);
 }
 

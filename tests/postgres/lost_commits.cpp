@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(receivers_get_what_is_published_after_commits_were_lost)
     const auto schema = fresh_schema();
     const auto store =
         pawl::open_postgres(backend(), server().uri(), {.schema = schema, .shards = 1});
-    const auto topics = pawl::store_streamer(store, {.look = 10ms});
+    const auto topics = pawl::store_streamer(store, {.poll_interval = 10ms});
     const auto send = [&](int first, int last) {
         std::vector<pawl::stream_event> events;
         for (int i = first; i <= last; ++i)

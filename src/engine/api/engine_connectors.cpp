@@ -95,8 +95,8 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
                                "\"; add() it first");
     if (options.kinds.empty())
         throw definition_error("workflow_event_options::kinds must not be empty");
-    if (options.look <= duration::zero())
-        throw definition_error("workflow_event_options::look must be above zero");
+    if (options.poll_interval <= duration::zero())
+        throw definition_error("workflow_event_options::poll_interval must be above zero");
     const auto source = std::make_shared<streams::workflow_source>(
         options_.store, commit_feed_, options_.clock, std::move(workflow), std::move(options));
     consumers_->add(source);
