@@ -5,7 +5,7 @@
 #include "core/stable_hash.hpp"
 #include "engine/background/connector_runner.hpp"
 #include "engine/run/exception_info.hpp"
-#include "engine/run/failure.hpp"
+#include "engine/run/failure_kind.hpp"
 #include "streams/topic_waiters.hpp"
 
 #include <boost/asio/async_result.hpp>

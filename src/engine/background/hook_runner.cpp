@@ -5,7 +5,7 @@
 #include "core/record_at.hpp"
 #include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
-#include "engine/run/failure.hpp"
+#include "engine/run/failure_kind.hpp"
 #include "pawl/dead_letter.hpp"
 #include "pawl/workflow_events.hpp"
 #include "streams/topic_waiters.hpp"

@@ -2,7 +2,7 @@
 
 #include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
-#include "engine/run/failure.hpp"
+#include "engine/run/failure_kind.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/this_coro.hpp>

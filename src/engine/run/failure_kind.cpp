@@ -1,4 +1,4 @@
-#include "engine/run/failure.hpp"
+#include "engine/run/failure_kind.hpp"
 
 #include "engine/run/exception_info.hpp"
 #include "pawl/detail/handlers.hpp"
