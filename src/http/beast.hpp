@@ -1,4 +1,4 @@
-// What Boost 1.81's Beast is helped with.
+// Workarounds for Beast of Boost 1.81.
 #pragma once
 
 #include <boost/beast/core/string_type.hpp>
@@ -12,8 +12,8 @@ inline std::string_view view(boost::beast::string_view text)
     return {text.data(), text.size()};
 }
 
-/// Whether a chunked body is to be parsed only when there is more of it: once Beast has seen its
-/// last chunk it asserts that this is not all, which it can be when the last is the first as well.
+/// Whether `data` is an incomplete last chunk. Beast must not parse it: its assertion fails if the
+/// last chunk is also the first.
 inline bool is_short_last_chunk(std::string_view data)
 {
     return data.starts_with("0\r\n") && data.size() < std::string_view{"0\r\n\r\n"}.size();

@@ -27,9 +27,9 @@ namespace {
 
 detail::url check(const std::string& url, const client_options& options)
 {
-    const auto require = [](bool holds, std::string_view what) {
+    const auto require = [](bool holds, std::string_view text) {
         if (!holds)
-            throw definition_error(fmt::format("client_options::{}", what));
+            throw definition_error(fmt::format("client_options::{}", text));
     };
     require(options.timeout > duration::zero(), "timeout must be positive");
     require(options.place_timeout > duration::zero(), "place_timeout must be positive");
@@ -38,39 +38,39 @@ detail::url check(const std::string& url, const client_options& options)
     require(options.max_connections > 0, "max_connections must be at least 1");
     if (const auto fault = detail::find_fault(options.headers))
         throw definition_error(fmt::format("client_options::headers: {}", *fault));
-    auto where = detail::parse_url(url);
-    if (!where)
+    auto target = detail::parse_url(url);
+    if (!target)
         throw definition_error(fmt::format(
             "'{}' is not of the form http://HOST[:PORT][/PATH], or the same with https", url));
-    require(options.ca_file.empty() || where->secure, "ca_file needs an https URL");
-    return std::move(*where);
+    require(options.ca_file.empty() || target->secure, "ca_file needs an https URL");
+    return std::move(*target);
 }
 
 std::shared_ptr<detail::client_pool> make_pool(const asio::any_io_executor& executor,
                                                const std::string& url, client_options options)
 {
-    auto where = check(url, options);
+    auto target = check(url, options);
     std::shared_ptr<detail::tls_context> tls;
-    if (where.secure)
+    if (target.secure)
         tls = detail::tls_context::for_client(options.ca_file);
-    return std::make_shared<detail::client_pool>(detail::new_strand(executor), std::move(where),
+    return std::make_shared<detail::client_pool>(detail::new_strand(executor), std::move(target),
                                                  std::move(options), std::move(tls));
 }
 
-/// A header of the request replaces the one that each request has.
-void add_headers(client_request& what, const detail::header_list& headers)
+/// Adds the headers of client_options that the request does not set itself.
+void add_headers(client_request& sent, const detail::header_list& headers)
 {
     for (const auto& common : headers)
-        if (std::ranges::none_of(what.headers, [&](const auto& header) {
+        if (std::ranges::none_of(sent.headers, [&](const auto& header) {
                 return detail::equal_ignoring_case(header.first, common.first);
             }))
-            what.headers.push_back(common);
+            sent.headers.push_back(common);
 }
 
-/// On the caller's executor; the work is done on the client's strand.
+/// Runs on the caller's executor. The call itself runs on the client's strand.
 asio::awaitable<client_response> perform(std::shared_ptr<detail::client_call> call)
 {
-    // The request's coroutine is told to stop by its own state; it gets no cancellation slot.
+    // Cancellation calls client_call::cancel(); the coroutine itself gets no cancellation slot.
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     auto slot = cancellation.slot();
     if (slot.is_connected())
@@ -78,10 +78,10 @@ asio::awaitable<client_response> perform(std::shared_ptr<detail::client_call> ca
             if (auto running = weak.lock())
                 asio::post(running->strand(), [running] { running->cancel(); });
         });
-    auto answer = co_await asio::co_spawn(
+    auto received = co_await asio::co_spawn(
         call->strand(), call->run(call),
         asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable));
-    co_return answer;
+    co_return received;
 }
 
 } // namespace
@@ -93,7 +93,7 @@ public:
     {
     }
 
-    /// Requests that are under way share the pool.
+    /// Pending requests share the pool.
     ~impl()
     {
         asio::post(pool_->strand(), [pool = pool_] { pool->close(); });
@@ -102,13 +102,13 @@ public:
     impl(const impl&) = delete;
     impl& operator=(const impl&) = delete;
 
-    asio::awaitable<client_response> request(client_request what) const
+    asio::awaitable<client_response> request(client_request sent) const
     {
-        if (const auto fault = detail::find_fault(what))
+        if (const auto fault = detail::find_fault(sent))
             throw error(errc::invalid_argument,
-                        fmt::format("{} {}{}: {}", what.method, url_, what.target, *fault));
-        add_headers(what, pool_->options().headers);
-        return perform(std::make_shared<detail::client_call>(pool_, std::move(what)));
+                        fmt::format("{} {}{}: {}", sent.method, url_, sent.target, *fault));
+        add_headers(sent, pool_->options().headers);
+        return perform(std::make_shared<detail::client_call>(pool_, std::move(sent)));
     }
 
     const std::string& url() const noexcept { return url_; }
@@ -126,9 +126,9 @@ client::client(asio::any_io_executor executor, std::string url, client_options o
 client::~client() = default;
 client::client(client&&) noexcept = default;
 
-asio::awaitable<client_response> client::request(client_request what)
+asio::awaitable<client_response> client::request(client_request sent)
 {
-    return impl_->request(std::move(what));
+    return impl_->request(std::move(sent));
 }
 
 const std::string& client::url() const noexcept

@@ -29,8 +29,8 @@ constexpr std::size_t read_size = 16 * 1024;
 
 } // namespace
 
-client_call::client_call(std::shared_ptr<client_pool> pool, client_request what)
-    : pool_(std::move(pool)), what_(std::move(what)), limit_(pool_->strand()),
+client_call::client_call(std::shared_ptr<client_pool> pool, client_request request)
+    : pool_(std::move(pool)), request_(std::move(request)), limit_(pool_->strand()),
       wake_(pool_->strand(), std::chrono::steady_clock::time_point::max())
 {
 }
@@ -47,11 +47,11 @@ asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> s
         if (!connection_)
             co_await connect();
         client_response answer;
-        const auto got = co_await exchange(answer);
-        if (got == outcome::answered)
+        const auto result = co_await exchange(answer);
+        if (result == outcome::answered)
             co_return answer;
         throw_if_stopped();
-        if (got == outcome::failed)
+        if (result == outcome::failed)
             fail();
         connection_.reset();
         was_idle_ = false;
@@ -60,7 +60,7 @@ asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> s
 
 void client_call::cancel()
 {
-    end(stop::cancelled);
+    stop_call(stop::cancelled);
 }
 
 void client_call::granted(connection_ptr connection)
@@ -71,42 +71,42 @@ void client_call::granted(connection_ptr connection)
     wake_.cancel();
 }
 
-void client_call::arm_limit(duration span, stop then)
+void client_call::arm_limit(duration span, stop reason)
 {
     limit_.expires_at(from_now(span));
     limit_.async_wait(
-        [self = shared_from_this(), number = ++limit_number_, then](error_code error) {
-            if (!error && number == self->limit_number_)
-                self->end(then);
+        [self = shared_from_this(), generation = ++limit_generation_, reason](error_code error) {
+            if (!error && generation == self->limit_generation_)
+                self->stop_call(reason);
         });
 }
 
-void client_call::end(stop why)
+void client_call::stop_call(stop reason)
 {
     if (stopped_ != stop::none)
         return;
-    stopped_ = why;
-    pool_->forget(*this);
+    stopped_ = reason;
+    pool_->withdraw_waiter(*this);
     wake_.cancel();
     error_code ignored;
     if (connection_)
         connection_->peer.socket().close(ignored);
 }
 
-/// However the request ended.
+/// Called once, however the request ended.
 void client_call::finish() noexcept
 {
     limit_.cancel();
-    pool_->forget(*this);
+    pool_->withdraw_waiter(*this);
     if (!reusable_ || stopped_ != stop::none)
         connection_.reset();
     if (std::exchange(has_place_, false))
-        pool_->give_back(std::move(connection_));
+        pool_->release_place(std::move(connection_));
 }
 
 asio::awaitable<void> client_call::wait_for_place()
 {
-    const bool queued = pool_->take_place(*this);
+    const bool queued = pool_->acquire_place(*this);
     if (!queued) {
         cause_ = "too many requests wait for a connection";
         fail();
@@ -118,7 +118,7 @@ asio::awaitable<void> client_call::wait_for_place()
 
 asio::awaitable<void> client_call::connect()
 {
-    const auto lookup = pool_->look_up();
+    const auto lookup = pool_->look_up_host();
     if (!lookup->done)
         lookup->when_done.emplace_back([self = shared_from_this()] { self->wake_.cancel(); });
     while (!lookup->done && stopped_ == stop::none)
@@ -141,7 +141,7 @@ asio::awaitable<void> client_call::connect()
         cause_ = "cannot connect: " + race->error().message();
         fail();
     }
-    pool_->prefer(race->winner());
+    pool_->prefer_endpoint(race->winner());
     connection_ = std::make_unique<client_connection>(race->take_socket());
     error_code ignored;
     connection_->peer.socket().set_option(tcp::no_delay(true), ignored);
@@ -149,10 +149,10 @@ asio::awaitable<void> client_call::connect()
         co_await secure();
 }
 
-/// The peer has seen nothing of the request before it has proved who it is.
+/// The request is sent after the peer has shown a valid certificate.
 asio::awaitable<void> client_call::secure()
 {
-    const auto result = co_await connection_->peer.handshake(pool_->tls(), pool_->where().host);
+    const auto result = co_await connection_->peer.handshake(pool_->tls(), pool_->target().host);
     throw_if_stopped();
     if (const auto error = std::get<0>(result)) {
         cause_ = "cannot connect: " + connection_->peer.handshake_fault(error);
@@ -161,13 +161,13 @@ asio::awaitable<void> client_call::secure()
     }
 }
 
-/// Returns whether an answer can be expected.
+/// Sends the request; returns whether the peer may answer.
 asio::awaitable<bool> client_call::send()
 {
     head_.clear();
-    write_request_head(head_, what_, pool_->where());
+    write_request_head(head_, request_, pool_->target());
     const std::array buffers{asio::const_buffer(head_.data(), head_.size()),
-                             asio::const_buffer(what_.body.data(), what_.body.size())};
+                             asio::const_buffer(request_.body.data(), request_.body.size())};
     const auto result = co_await connection_->peer.write(buffers);
     const auto error = std::get<0>(result);
     const auto sent = std::get<1>(result);
@@ -185,7 +185,7 @@ asio::awaitable<client_call::outcome> client_call::exchange(client_response& ans
     if (!sent || stopped_ != stop::none)
         co_return was_idle_ ? outcome::stale : outcome::failed;
 
-    response_reader reader(what_.method == "HEAD", pool_->options().body_limit);
+    response_reader reader(request_.method == "HEAD", pool_->options().body_limit);
     auto& buffer = connection_->buffer;
     for (;;) {
         const auto bytes = buffer.cdata();
@@ -236,20 +236,20 @@ void client_call::fail() const
         cause = "it took too long";
     else if (stopped_ == stop::no_place)
         cause = "it waited too long for a connection";
-    const auto& where = pool_->where();
+    const auto& where = pool_->target();
     throw client_error(sent_any_ ? failure::ambiguous : failure::not_sent,
-                       fmt::format("{} {}://{}{}{}: {}", what_.method,
+                       fmt::format("{} {}://{}{}{}: {}", request_.method,
                                    where.secure ? "https" : "http", where.authority, where.path,
-                                   what_.target, cause));
+                                   request_.target, cause));
 }
 
 /// Whether the peer may act on this request twice.
 bool client_call::may_repeat() const
 {
     constexpr std::array methods{"GET", "HEAD", "PUT", "DELETE"};
-    if (std::ranges::find(methods, what_.method) != methods.end())
+    if (std::ranges::find(methods, request_.method) != methods.end())
         return true;
-    return std::ranges::any_of(what_.headers, [](const auto& header) {
+    return std::ranges::any_of(request_.headers, [](const auto& header) {
         return equal_ignoring_case(header.first, "Idempotency-Key");
     });
 }

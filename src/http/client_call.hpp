@@ -17,7 +17,7 @@ namespace pawl::http::detail {
 /// why.
 class client_call final : public place_waiter, public std::enable_shared_from_this<client_call> {
 public:
-    client_call(std::shared_ptr<client_pool> pool, client_request what);
+    client_call(std::shared_ptr<client_pool> pool, client_request request);
 
     const boost::asio::any_io_executor& strand() const noexcept { return pool_->strand(); }
 
@@ -33,8 +33,8 @@ private:
     enum class stop { none, no_place, timed_out, cancelled };
     enum class outcome { answered, failed, stale };
 
-    void arm_limit(duration span, stop then);
-    void end(stop why);
+    void arm_limit(duration span, stop reason);
+    void stop_call(stop reason);
     void finish() noexcept;
     boost::asio::awaitable<void> wait_for_place();
     boost::asio::awaitable<void> connect();
@@ -46,19 +46,19 @@ private:
     bool may_repeat() const;
 
     std::shared_ptr<client_pool> pool_;
-    client_request what_;
+    client_request request_;
     boost::asio::steady_timer limit_;
     boost::asio::steady_timer wake_;
 
     stop stopped_ = stop::none;
-    unsigned limit_number_ = 0; ///< a wait for an earlier limit is no longer of interest
+    unsigned limit_generation_ = 0; ///< identifies the current wait of `limit_`
     bool has_place_ = false;
     bool was_idle_ = false; ///< the connection served another request before this one
     bool reusable_ = false; ///< the connection may serve another request after this one
     bool sent_any_ = false; ///< in any attempt
     connection_ptr connection_;
     std::string head_;
-    std::string cause_; ///< what failed last
+    std::string cause_; ///< the last failure
 };
 
 } // namespace pawl::http::detail

@@ -17,28 +17,28 @@ using asio::ip::tcp;
 
 namespace {
 
-/// An idle connection has nothing to say: an end or a byte means that it cannot be used again. That
-/// holds within TLS too, where the byte may be a message of the protocol.
+/// Whether an idle connection has received nothing. After the peer's end or a byte it cannot be
+/// used again; with TLS, that byte may be part of a protocol message.
 bool is_quiet(client_connection& connection)
 {
     char byte = 0;
-    const auto got =
+    const auto size =
         ::recv(connection.peer.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 } // namespace
 
-client_pool::client_pool(asio::any_io_executor strand, url where, client_options options,
+client_pool::client_pool(asio::any_io_executor strand, url target, client_options options,
                          std::shared_ptr<tls_context> tls)
-    : strand_(std::move(strand)), where_(std::move(where)), options_(std::move(options)),
+    : strand_(std::move(strand)), target_(std::move(target)), options_(std::move(options)),
       tls_(std::move(tls))
 {
 }
 
-bool client_pool::take_place(place_waiter& waiter)
+bool client_pool::acquire_place(place_waiter& waiter)
 {
-    drop_expired();
+    close_expired();
     if (auto connection = take_idle()) {
         waiter.granted(std::move(connection));
     } else if (places_ < options_.max_connections) {
@@ -52,12 +52,12 @@ bool client_pool::take_place(place_waiter& waiter)
     return true;
 }
 
-void client_pool::forget(place_waiter& waiter)
+void client_pool::withdraw_waiter(place_waiter& waiter)
 {
     std::erase(waiters_, &waiter);
 }
 
-void client_pool::give_back(connection_ptr connection)
+void client_pool::release_place(connection_ptr connection)
 {
     if (!waiters_.empty()) {
         auto& next = *waiters_.front();
@@ -73,10 +73,10 @@ void client_pool::give_back(connection_ptr connection)
     }
     connection->idle_since = std::chrono::steady_clock::now();
     idle_.push_back(std::move(connection));
-    drop_expired();
+    close_expired();
 }
 
-std::shared_ptr<address_lookup> client_pool::look_up()
+std::shared_ptr<address_lookup> client_pool::look_up_host()
 {
     const auto now = std::chrono::steady_clock::now();
     if (lookup_ &&
@@ -85,14 +85,14 @@ std::shared_ptr<address_lookup> client_pool::look_up()
 
     auto lookup = std::make_shared<address_lookup>(strand_);
     boost::system::error_code error;
-    const auto literal = asio::ip::make_address(where_.host, error);
+    const auto literal = asio::ip::make_address(target_.host, error);
     if (!error) {
         lookup->done = true;
-        lookup->endpoints.emplace_back(literal, where_.port);
+        lookup->endpoints.emplace_back(literal, target_.port);
         return lookup;
     }
     lookup->resolver.async_resolve(
-        where_.host, std::to_string(where_.port), tcp::resolver::numeric_service,
+        target_.host, std::to_string(target_.port), tcp::resolver::numeric_service,
         [lookup](boost::system::error_code failure, const tcp::resolver::results_type& found) {
             lookup->done = true;
             lookup->error = failure;
@@ -101,21 +101,21 @@ std::shared_ptr<address_lookup> client_pool::look_up()
             for (const auto& entry : found)
                 endpoints.push_back(entry.endpoint());
             lookup->endpoints = alternate_families(endpoints);
-            for (const auto& tell : std::exchange(lookup->when_done, {}))
-                tell();
+            for (const auto& handler : std::exchange(lookup->when_done, {}))
+                handler();
         });
     lookup_ = lookup;
     return lookup;
 }
 
-void client_pool::prefer(const tcp::endpoint& answered)
+void client_pool::prefer_endpoint(const tcp::endpoint& answered)
 {
     if (!lookup_ || !lookup_->done)
         return;
-    auto& all = lookup_->endpoints;
-    const auto at = std::ranges::find(all, answered);
-    if (at != all.end())
-        std::rotate(all.begin(), at, at + 1);
+    auto& endpoints = lookup_->endpoints;
+    const auto known = std::ranges::find(endpoints, answered);
+    if (known != endpoints.end())
+        std::rotate(endpoints.begin(), known, known + 1);
 }
 
 void client_pool::close()
@@ -126,7 +126,7 @@ void client_pool::close()
     idle_.clear();
 }
 
-void client_pool::drop_expired()
+void client_pool::close_expired()
 {
     const auto now = std::chrono::steady_clock::now();
     while (!idle_.empty() && now - idle_.front()->idle_since >= options_.idle_timeout) {
@@ -135,7 +135,7 @@ void client_pool::drop_expired()
     }
 }
 
-/// The one that was used last: the others may then be idle long enough to be closed.
+/// Takes the connection that was used last, so that the others expire.
 connection_ptr client_pool::take_idle()
 {
     while (!idle_.empty()) {

@@ -30,8 +30,8 @@ struct client_connection {
 
 using connection_ptr = std::unique_ptr<client_connection>;
 
-/// The look-up of the host's addresses. Requests that need one at the same time share it, and one
-/// that gives up leaves it behind: it cannot be interrupted.
+/// A DNS look-up of the host. Concurrent requests share it. It cannot be interrupted, and outlives
+/// a request that is cancelled.
 struct address_lookup {
     explicit address_lookup(const boost::asio::any_io_executor& strand) : resolver(strand) {}
 
@@ -46,53 +46,52 @@ struct address_lookup {
 /// A request that waits for a place.
 class place_waiter {
 public:
-    /// A place is the waiter's now, with a connection or without.
+    /// The waiter has got a place, with an idle connection or nullptr.
     virtual void granted(connection_ptr connection) = 0;
 
 protected:
     ~place_waiter() = default;
 };
 
-/// The connections of a client. A place is the right to have one; there are
-/// client_options::max_connections of them, and waiters get them in the order in which they came.
-/// Everything happens on the strand.
+/// The connections of a client. A place is the right to open a connection; there are
+/// client_options::max_connections places, and waiters get them in order. All functions run on the
+/// strand.
 class client_pool : public std::enable_shared_from_this<client_pool> {
 public:
     /// @param tls Set for https.
-    client_pool(boost::asio::any_io_executor strand, url where, client_options options,
+    client_pool(boost::asio::any_io_executor strand, url target, client_options options,
                 std::shared_ptr<tls_context> tls);
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
-    const url& where() const noexcept { return where_; }
+    const url& target() const noexcept { return target_; }
     const client_options& options() const noexcept { return options_; }
     const std::shared_ptr<tls_context>& tls() const noexcept { return tls_; }
 
-    /// Calls `waiter.granted` at once or later, once. False when too many wait already; then it
-    /// never does.
-    bool take_place(place_waiter& waiter);
+    /// Calls `waiter.granted` once, at once or later. Returns false, and never calls it, if
+    /// client_options::max_waiting requests wait already.
+    bool acquire_place(place_waiter& waiter);
 
-    /// Withdraws a waiter that has not been granted a place; else does nothing.
-    void forget(place_waiter& waiter);
+    /// Removes the waiter from the queue, if it is there.
+    void withdraw_waiter(place_waiter& waiter);
 
-    /// Gives a place back, with a connection that can be used again or with none.
-    void give_back(connection_ptr connection);
+    /// Releases a place, with a reusable connection or nullptr.
+    void release_place(connection_ptr connection);
 
-    /// The one that is under way, a recent one, or a new one. It is done already for a literal
-    /// address.
-    std::shared_ptr<address_lookup> look_up();
+    /// Returns the pending or a recent look-up, or begins one. A literal address is done at once.
+    std::shared_ptr<address_lookup> look_up_host();
 
-    /// Has this address tried first, as long as it is known.
-    void prefer(const boost::asio::ip::tcp::endpoint& answered);
+    /// Moves the endpoint to the front of the current look-up's result.
+    void prefer_endpoint(const boost::asio::ip::tcp::endpoint& answered);
 
-    /// Closes idle connections; from now on none is kept.
+    /// Closes idle connections. No connection is kept afterwards.
     void close();
 
 private:
-    void drop_expired();
+    void close_expired();
     connection_ptr take_idle();
 
     boost::asio::any_io_executor strand_;
-    url where_;
+    url target_;
     client_options options_;
     std::shared_ptr<tls_context> tls_;
 

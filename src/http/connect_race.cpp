@@ -36,8 +36,8 @@ void connect_race::stop()
     when_done_ = nullptr;
     timer_.cancel();
     error_code ignored;
-    for (auto& each : attempts_)
-        each.close(ignored);
+    for (auto& socket : attempts_)
+        socket.close(ignored);
 }
 
 void connect_race::try_next()
@@ -52,7 +52,7 @@ void connect_race::try_next()
         return;
     timer_.expires_at(from_now(delay_));
     timer_.async_wait([self = shared_from_this(), attempt](error_code error) {
-        // The next one may have begun meanwhile.
+        // A failed attempt may have begun the next one already.
         if (!error && !self->done_ && self->attempts_.size() == attempt + 1)
             self->try_next();
     });
@@ -92,9 +92,9 @@ std::vector<tcp::endpoint> alternate_families(const std::vector<tcp::endpoint>& 
 {
     std::vector<tcp::endpoint> first;
     std::vector<tcp::endpoint> second;
-    for (const auto& each : endpoints) {
-        const bool same = each.address().is_v6() == endpoints.front().address().is_v6();
-        (same ? first : second).push_back(each);
+    for (const auto& endpoint : endpoints) {
+        const bool same = endpoint.address().is_v6() == endpoints.front().address().is_v6();
+        (same ? first : second).push_back(endpoint);
     }
     std::vector<tcp::endpoint> mixed;
     for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i)

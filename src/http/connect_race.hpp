@@ -15,18 +15,17 @@
 
 namespace pawl::http::detail {
 
-/// Connects to the first of several addresses that answers. The next address is tried when the one
-/// before has failed, or has not answered for a while; it then goes on beside it. RFC 8305, section
-/// 5.
+/// Connects to the first of several addresses that answers: RFC 8305, section 5. The next attempt
+/// begins when the previous one has failed or `delay` has passed; both then run concurrently.
 ///
-/// Everything happens on the strand. Operations that are under way keep the object alive.
+/// All functions run on the strand. Pending operations keep the object alive.
 class connect_race : public std::enable_shared_from_this<connect_race> {
 public:
     /// @param delay Between two attempts, if the first one does not fail before.
     connect_race(const boost::asio::any_io_executor& strand,
                  std::vector<boost::asio::ip::tcp::endpoint> endpoints, duration delay);
 
-    /// Calls `when_done` once, later, unless stop() comes before.
+    /// Calls `when_done` once, after start() has returned, unless stop() is called first.
     void start(std::function<void()> when_done);
 
     /// Ends all attempts. Idempotent.
@@ -34,7 +33,9 @@ public:
 
     bool done() const noexcept { return done_; }
 
-    /// Precondition of the rest: done. Of the address that failed last; none when one answered.
+    // Precondition of the following functions: done().
+
+    /// The error of the last attempt that failed; none if an attempt succeeded.
     boost::system::error_code error() const noexcept { return error_; }
     boost::asio::ip::tcp::socket take_socket() { return std::move(attempts_[winner_]); }
     const boost::asio::ip::tcp::endpoint& winner() const noexcept { return endpoints_[winner_]; }
@@ -56,8 +57,8 @@ private:
     bool done_ = false;
 };
 
-/// The addresses in turns of the two families, beginning with that of the first; within a family in
-/// the order given. RFC 8305, section 4.
+/// Alternates the address families, beginning with the family of the first endpoint: RFC 8305,
+/// section 4. Within a family the order is kept.
 std::vector<boost::asio::ip::tcp::endpoint>
 alternate_families(const std::vector<boost::asio::ip::tcp::endpoint>& endpoints);
 

@@ -31,31 +31,31 @@ using boost::system::error_code;
 
 namespace {
 
-/// How long a connection that was refused is still read from, so that the peer gets to read why:
-/// closing on unread bytes makes TCP drop the answer. RFC 9112, section 9.6.
+/// After a refusal, the connection is read for this long, because closing it with unread bytes
+/// makes TCP drop the answer. RFC 9112, section 9.6.
 constexpr duration linger_limit = std::chrono::seconds{1};
 
-/// An idle connection keeps at most this much of a buffer.
+/// Largest buffer that an idle connection keeps.
 constexpr std::size_t idle_buffer = 16 * 1024;
 
-/// While a request is answered, this much of the next ones is read. More stays with the peer, whose
-/// end is then looked for from time to time.
+/// Bytes of pipelined requests that are read while a request is answered. With more, the connection
+/// polls for the peer's end instead of reading.
 constexpr std::size_t pipelined_limit = 16 * 1024;
-constexpr duration look_interval = std::chrono::seconds{1};
+constexpr duration peer_check_interval = std::chrono::seconds{1};
 
 } // namespace
 
 connection::connection(std::shared_ptr<const service> common, tcp::socket socket,
-                       asio::any_io_executor strand, std::function<void()> gone)
+                       asio::any_io_executor strand, std::function<void()> on_destroyed)
     : common_(std::move(common)), strand_(std::move(strand)), stream_(std::move(socket)),
-      gone_(std::move(gone)), reader_(common_->options.header_limit, common_->options.body_limit),
-      timer_(strand_)
+      on_destroyed_(std::move(on_destroyed)),
+      reader_(common_->options.header_limit, common_->options.body_limit), timer_(strand_)
 {
 }
 
 connection::~connection()
 {
-    gone_();
+    on_destroyed_();
 }
 
 void connection::start()
@@ -143,14 +143,14 @@ std::optional<std::chrono::steady_clock::time_point> connection::silent_since() 
 void connection::enter(phase next)
 {
     phase_ = next;
-    heard(next == phase::idle || next == phase::reading || next == phase::handshaking);
+    set_silence(next == phase::idle || next == phase::reading || next == phase::handshaking);
 }
 
-/// The peer's silence begins, or there is no waiting for it.
-void connection::heard(bool waiting)
+/// Starts measuring the peer's silence, or stops.
+void connection::set_silence(bool is_waiting)
 {
     std::chrono::steady_clock::rep since = 0;
-    if (waiting)
+    if (is_waiting)
         since = std::chrono::steady_clock::now().time_since_epoch().count();
     silent_since_.store(since, std::memory_order_relaxed);
 }
@@ -168,15 +168,15 @@ asio::awaitable<bool> connection::serve_one()
 
     if (common_->options.on_answer)
         begin_record();
-    response what;
+    response reply;
     if (outcome == received::refusal) {
-        what = reader_.refusal();
+        reply = reader_.refusal();
     } else {
         enter(phase::answering);
         unlimited();
-        // Posted: a handler that completes at once is not worth a system call.
+        // Posted, because a handler that completes at once needs no system call.
         asio::post(strand_, [self = shared_from_this()] { self->watch_peer(); });
-        what = co_await answer();
+        reply = co_await answer();
         if (aborted_ || closed_) {
             record_answer(499, 0);
             co_return false;
@@ -185,10 +185,10 @@ asio::awaitable<bool> connection::serve_one()
 
     const bool keep_alive = reader_.keep_alive() && !finishing_;
     if (!request_id_.empty())
-        what.headers.emplace_back("X-Request-Id", request_id_);
-    const auto status = what.status;
-    const auto size = what.body.size();
-    const bool sent = co_await send(std::move(what), keep_alive);
+        reply.headers.emplace_back("X-Request-Id", request_id_);
+    const auto status = reply.status;
+    const auto size = reply.body.size();
+    const bool sent = co_await send(std::move(reply), keep_alive);
     record_answer(status, size);
     if (!sent) {
         close();
@@ -227,15 +227,15 @@ asio::awaitable<connection::received> connection::receive()
                 co_return received::nothing;
         }
         if (!expired_) {
-            const auto space = buffer_.prepare(reader_.appetite());
+            const auto space = buffer_.prepare(reader_.read_size());
             const auto result = co_await stream_.read_some(space);
             const auto error = std::get<0>(result);
             buffer_.commit(std::get<1>(result));
             if (closed_ || (error && !expired_))
                 co_return received::nothing;
-            // What came with the last moment still counts, if it ends the request.
+            // Bytes that arrived with the expiry may still complete the request.
             if (!error) {
-                heard(true);
+                set_silence(true);
                 continue;
             }
         }
@@ -288,33 +288,33 @@ asio::awaitable<response> connection::answer()
         co_return response{.status = 204};
     if (match.answer) {
         message.captures = std::move(match.captures);
-        response what = co_await call(match);
-        co_return what;
+        response reply = co_await call(match);
+        co_return reply;
     }
     if (match.allow.empty())
         co_return problem(404, "There is nothing at this path.");
-    auto what = problem(405, "This path does not know the method.");
-    what.headers.emplace_back("Allow", std::move(match.allow));
-    co_return what;
+    auto reply = problem(405, "This path does not know the method.");
+    reply.headers.emplace_back("Allow", std::move(match.allow));
+    co_return reply;
 }
 
 asio::awaitable<response> connection::call(const route_match& match)
 {
     std::optional<std::string> failure;
     std::optional<drop_connection::when> dropped;
-    response what;
+    response reply;
     if (match.gate && !match.gate->enter()) {
-        what = problem(503, "Too many requests of this kind are being answered.");
-        what.headers.emplace_back("Retry-After", "1");
-        co_return what;
+        reply = problem(503, "Too many requests of this kind are being answered.");
+        reply.headers.emplace_back("Retry-After", "1");
+        co_return reply;
     }
     const on_exit leaving([gate = match.gate] {
         if (gate)
             gate->leave();
     });
     try {
-        what = co_await (*match.answer)(reader_.message());
-        failure = find_fault(what);
+        reply = co_await (*match.answer)(reader_.message());
+        failure = find_fault(reply);
     } catch (const drop_connection& drop) {
         dropped = drop.moment();
     } catch (const std::exception& error) {
@@ -323,13 +323,13 @@ asio::awaitable<response> connection::call(const route_match& match)
         failure = "an exception that is not a std::exception";
     }
     if (aborted_)
-        co_return what;
-    // A handler runs in this coroutine, and may have changed how it reacts to cancellation.
+        co_return reply;
+    // The handler runs in this coroutine, and may have changed its cancellation state.
     co_await asio::this_coro::reset_cancellation_state();
     co_await asio::this_coro::throw_if_cancelled(true);
     if (failure) {
         log_failure(*failure);
-        what = problem(500, "The server failed to answer this request.");
+        reply = problem(500, "The server failed to answer this request.");
     }
     if (dropped == drop_connection::when::peer_has_closed) {
         enter(phase::silent);
@@ -337,20 +337,20 @@ asio::awaitable<response> connection::call(const route_match& match)
     }
     if (dropped)
         close();
-    co_return what;
+    co_return reply;
 }
 
-asio::awaitable<bool> connection::send(response what, bool keep_alive)
+asio::awaitable<bool> connection::send(response reply, bool keep_alive)
 {
     head_.clear();
-    write_answer_head(head_, what,
+    write_answer_head(head_, reply,
                       {.keep_alive = keep_alive, .http_1_0 = reader_.http_1_0(), .date = date()});
-    const bool with_body = has_body(what.status) && reader_.message().method != "HEAD";
+    const bool with_body = has_body(reply.status) && reader_.message().method != "HEAD";
     std::array<asio::const_buffer, 2> buffers{
-        asio::buffer(head_), asio::buffer(what.body.data(), with_body ? what.body.size() : 0)};
+        asio::buffer(head_), asio::buffer(reply.body.data(), with_body ? reply.body.size() : 0)};
 
     if (!stream_.is_secure()) {
-        // Nearly every answer fits into the socket's buffer: that saves a turn of the scheduler.
+        // Nearly every answer fits into the socket's buffer, which avoids a wait.
         error_code error;
         const auto at_once = stream_.socket().write_some(buffers, error);
         if (!error && at_once == asio::buffer_size(buffers))
@@ -366,7 +366,7 @@ asio::awaitable<bool> connection::send(response what, bool keep_alive)
     co_return !std::get<0>(result) && !closed_;
 }
 
-/// Under the limit for reading: it is a part of getting the request.
+/// Sends "100 Continue" under the read timeout.
 asio::awaitable<bool> connection::send_continue()
 {
     static constexpr std::string_view line = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -388,7 +388,7 @@ asio::awaitable<void> connection::linger()
     close();
 }
 
-/// Reads until the peer closes, or the limit that is set passes.
+/// Reads until the peer closes or the current time limit expires.
 asio::awaitable<void> connection::discard_input()
 {
     error_code error;
@@ -401,7 +401,7 @@ asio::awaitable<void> connection::discard_input()
 }
 
 /// Waits for bytes of the peer, or its end, while the handler runs. The wait may outlast the
-/// answer: a read for the next request then completes beside it.
+/// answer, concurrently with a read for the next request.
 void connection::watch_peer()
 {
     if (watching_ || closed_ || phase_ != phase::answering)
@@ -411,13 +411,13 @@ void connection::watch_peer()
                                 [self = shared_from_this()](error_code error) {
                                     self->watching_ = false;
                                     if (!error)
-                                        self->look_at_peer();
+                                        self->check_peer();
                                 });
 }
 
-/// Takes what has come: the end of the peer stands behind it. Within TLS what has come stays: it
-/// may be a part of a message.
-void connection::look_at_peer()
+/// Reads the available bytes, because the peer's end follows them. With TLS, the bytes stay unread:
+/// they may be part of a message.
+void connection::check_peer()
 {
     if (closed_ || phase_ != phase::answering)
         return;
@@ -426,7 +426,7 @@ void connection::look_at_peer()
         if (peer_has_closed())
             cancel_all();
         else
-            limit(look_interval);
+            limit(peer_check_interval);
         return;
     }
     while (!error && buffer_.size() < pipelined_limit)
@@ -437,7 +437,7 @@ void connection::look_at_peer()
     } else if (error || peer_has_closed()) {
         cancel_all();
     } else {
-        limit(look_interval);
+        limit(peer_check_interval);
     }
 }
 
@@ -475,11 +475,11 @@ bool connection::has_unread()
     return buffer_.size() > 0 || stream_.socket().available(ignored) > 0;
 }
 
-void connection::log_failure(std::string_view what) const
+void connection::log_failure(std::string_view failure) const
 {
     common_->options.log(
         {log_level::error, fmt::format("http: {}{}{} failed: {}", reader_.title(),
-                                       request_id_.empty() ? "" : " as ", request_id_, what)});
+                                       request_id_.empty() ? "" : " as ", request_id_, failure)});
 }
 
 std::string_view connection::date()
@@ -520,7 +520,7 @@ void connection::arm()
 
 void connection::timer_fired(unsigned generation)
 {
-    // A wait that was replaced may have been on its way here.
+    // The handler of a replaced wait may have been queued.
     if (generation != generation_)
         return;
     armed_ = false;
@@ -535,14 +535,14 @@ void connection::timer_fired(unsigned generation)
 void connection::limit_reached()
 {
     const bool again = std::exchange(expired_, true);
-    // A plain read is one operation, which ends or has ended; the others are several, which only
-    // closing ends for certain.
+    // A plain read is one operation and can be cancelled. Other phases consist of several
+    // operations, which only closing ends for certain.
     error_code ignored;
     const bool is_stuck = again && stream_.is_secure();
     if (is_stuck || phase_ == phase::writing || phase_ == phase::handshaking) {
         close();
     } else if (phase_ == phase::answering) {
-        look_at_peer();
+        check_peer();
     } else {
         stream_.socket().cancel(ignored);
         if (stream_.is_secure()) {

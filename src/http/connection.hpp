@@ -23,22 +23,22 @@
 
 namespace pawl::http::detail {
 
-/// What the connections of a server have in common.
+/// State shared by the connections of a server.
 struct service {
     route_table routes;
     server_options options;
     std::shared_ptr<tls_context> tls; ///< empty: plain HTTP
 };
 
-/// One accepted connection: a coroutine on a strand, which reads a request, has it answered, sends
-/// the answer, and begins again.
+/// One accepted connection: a coroutine on a strand reads requests, calls their handlers and sends
+/// the answers.
 ///
-/// Everything but construction and start() happens on the strand. The coroutine and the timer's
-/// wait keep the object alive; its destructor is how the server learns that both have ended.
+/// Everything but construction and start() runs on the strand. The coroutine and the timer's wait
+/// keep the object alive; the destructor notifies the server that both have ended.
 class connection : public std::enable_shared_from_this<connection> {
 public:
     connection(std::shared_ptr<const service> common, boost::asio::ip::tcp::socket socket,
-               boost::asio::any_io_executor strand, std::function<void()> gone);
+               boost::asio::any_io_executor strand, std::function<void()> on_destroyed);
     ~connection();
 
     connection(const connection&) = delete;
@@ -46,18 +46,19 @@ public:
 
     void start();
 
-    /// Closes when no request is under way, else after the answer. From any thread.
+    /// Closes after the answer to the current request, or at once if there is none. From any
+    /// thread.
     void finish();
 
     /// Cancels the handler and closes. From any thread.
     void abort();
 
-    /// Closes if it waits for the peer to send something; refuses what has come of a request. From
-    /// any thread.
+    /// Closes the connection if it waits for the peer. A partial request is refused. From any
+    /// thread.
     void make_room();
 
-    /// Since when it has waited for the peer to send something; empty while it does not. From any
-    /// thread.
+    /// When the wait for bytes of the peer began; empty while the connection does not wait. From
+    /// any thread.
     std::optional<std::chrono::steady_clock::time_point> silent_since() const noexcept;
 
 private:
@@ -65,8 +66,8 @@ private:
         handshaking,
         idle,
         reading,
-        answering, ///< the handler runs, and watch_peer() looks for the peer's end
-        silent,    ///< the handler wants no answer, and the peer has not closed yet
+        answering, ///< the handler runs, and watch_peer() waits for the peer's end
+        silent,    ///< the handler dropped the connection, and the peer has not closed yet
         writing,
         lingering
     };
@@ -80,26 +81,26 @@ private:
     void begin_record();
     void record_answer(int status, std::size_t size);
     boost::asio::awaitable<response> call(const route_match& match);
-    boost::asio::awaitable<bool> send(response what, bool keep_alive);
+    boost::asio::awaitable<bool> send(response reply, bool keep_alive);
     boost::asio::awaitable<bool> send_continue();
     boost::asio::awaitable<void> linger();
     boost::asio::awaitable<void> discard_input();
 
     void watch_peer();
-    void look_at_peer();
+    void check_peer();
     bool peer_has_closed();
     void cancel_all();
 
     void ended(std::exception_ptr escaped);
     void enter(phase next);
-    void heard(bool waiting);
+    void set_silence(bool is_waiting);
     void close();
     bool has_unread();
-    void log_failure(std::string_view what) const;
+    void log_failure(std::string_view failure) const;
     std::string_view date();
 
-    // One timer for all limits. It is armed again only when a limit comes earlier than the armed
-    // one; a later limit is looked at when the timer fires. A busy connection hardly touches it.
+    // One timer for all limits. It is armed again only for an earlier limit; a later limit is
+    // checked when the timer fires. A busy connection rarely arms it.
     void limit(duration span);
     void unlimited();
     void arm();
@@ -109,7 +110,7 @@ private:
     std::shared_ptr<const service> common_;
     boost::asio::any_io_executor strand_;
     stream stream_;
-    std::function<void()> gone_;
+    std::function<void()> on_destroyed_;
 
     boost::beast::flat_buffer buffer_;
     request_reader reader_;

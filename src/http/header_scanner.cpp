@@ -6,7 +6,7 @@ namespace pawl::http::detail {
 
 header_scanner::result header_scanner::scan(std::string_view data) noexcept
 {
-    // A peer that speaks something else, TLS for one, may never send a line feed: tell it at once.
+    // A peer that speaks another protocol, such as TLS, may never send a line feed: refuse at once.
     if (!data.empty() && !is_token(data.substr(0, 1)))
         return result::malformed;
 

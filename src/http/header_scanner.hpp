@@ -5,9 +5,9 @@
 
 namespace pawl::http::detail {
 
-/// Finds the end of a message's header in bytes that come in pieces, and refuses the line endings
-/// that parsers read differently: a line feed alone, and folded lines (RFC 9112, sections 2.2 and
-/// 5.2). What else makes a header valid is the parser's business.
+/// Finds the end of a message's header in bytes that arrive in pieces. It refuses line endings that
+/// parsers interpret differently: a line feed alone, and folded lines (RFC 9112, sections 2.2 and
+/// 5.2). The parser checks everything else.
 class header_scanner {
 public:
     enum class result { incomplete, complete, malformed };
@@ -19,8 +19,8 @@ public:
     std::size_t size() const noexcept { return line_; }
 
 private:
-    std::size_t line_ = 0; ///< where the line that is looked at begins
-    std::size_t seen_ = 0; ///< no line feed before here
+    std::size_t line_ = 0; ///< start of the current line
+    std::size_t seen_ = 0; ///< end of the scanned bytes
 };
 
 } // namespace pawl::http::detail

@@ -29,10 +29,10 @@ std::optional<std::string> find_fault(const std::string& content_type, const hea
         return "its content type has a control character";
     for (const auto& [name, value] : headers) {
         if (!is_token(name))
-            return fmt::format("'{}' is no header's name", name);
+            return fmt::format("'{}' is not a valid header name", name);
         if (std::ranges::any_of(
                 reserved, [&](std::string_view word) { return equal_ignoring_case(word, name); }))
-            return fmt::format("the header {} is not the program's to set", name);
+            return fmt::format("the header {} is set by the library", name);
         if (!is_field_value(value))
             return fmt::format("the header {} has a control character", name);
     }
@@ -65,18 +65,18 @@ void write_answer_head(std::string& out, const response& answer, const answer_fr
     out += "\r\n";
 }
 
-void write_request_head(std::string& out, const client_request& what, const url& where)
+void write_request_head(std::string& out, const client_request& request, const url& target)
 {
-    fmt::format_to(std::back_inserter(out), "{} {}{} HTTP/1.1\r\n", what.method, where.path,
-                   what.target);
-    write_header(out, "Host", where.authority);
+    fmt::format_to(std::back_inserter(out), "{} {}{} HTTP/1.1\r\n", request.method, target.path,
+                   request.target);
+    write_header(out, "Host", target.authority);
     const bool body_expected =
-        what.method == "POST" || what.method == "PUT" || what.method == "PATCH";
-    if (!what.body.empty())
-        write_header(out, "Content-Type", what.content_type);
-    if (!what.body.empty() || body_expected)
-        write_length(out, what.body.size());
-    for (const auto& [name, value] : what.headers)
+        request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    if (!request.body.empty())
+        write_header(out, "Content-Type", request.content_type);
+    if (!request.body.empty() || body_expected)
+        write_length(out, request.body.size());
+    for (const auto& [name, value] : request.headers)
         write_header(out, name, value);
     out += "\r\n";
 }
@@ -84,19 +84,19 @@ void write_request_head(std::string& out, const client_request& what, const url&
 std::optional<std::string> find_fault(const response& answer)
 {
     if (answer.status < 200 || answer.status > 599)
-        return fmt::format("{} is no final HTTP status", answer.status);
+        return fmt::format("status {} is not in [200, 599]", answer.status);
     return find_fault(answer.content_type, answer.headers);
 }
 
-std::optional<std::string> find_fault(const client_request& what)
+std::optional<std::string> find_fault(const client_request& request)
 {
-    if (!is_token(what.method) || what.method == "CONNECT")
-        return fmt::format("'{}' is not a method that can be sent", what.method);
-    const bool printable =
-        std::ranges::all_of(what.target, [](char c) { return c > ' ' && c < '\x7f' && c != '#'; });
-    if (!what.target.starts_with('/') || !printable)
+    if (!is_token(request.method) || request.method == "CONNECT")
+        return fmt::format("'{}' is not a method that can be sent", request.method);
+    const bool printable = std::ranges::all_of(
+        request.target, [](char c) { return c > ' ' && c < '\x7f' && c != '#'; });
+    if (!request.target.starts_with('/') || !printable)
         return "its target must begin with '/' and be percent-encoded";
-    return find_fault(what.content_type, what.headers);
+    return find_fault(request.content_type, request.headers);
 }
 
 std::optional<std::string> find_fault(const header_list& headers)

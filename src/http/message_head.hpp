@@ -15,7 +15,7 @@ namespace pawl::http::detail {
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
-/// What an answer's head depends on besides the answer.
+/// Properties of the connection that an answer's head depends on.
 struct answer_frame {
     bool keep_alive = true;
     bool http_1_0 = false; ///< the request was; keeping the connection must then be said
@@ -25,13 +25,13 @@ struct answer_frame {
 /// Appends the status line and headers of `answer` to `out`.
 void write_answer_head(std::string& out, const response& answer, const answer_frame& frame);
 
-/// Appends the request line and headers of `what`, for a resource below `where`, to `out`.
-void write_request_head(std::string& out, const client_request& what, const url& where);
+/// Appends the request line and headers of `request`, for a resource below `target`, to `out`.
+void write_request_head(std::string& out, const client_request& request, const url& target);
 
-/// What is wrong with a message that a program wants to send, in words; empty when nothing is.
-/// Lines cannot be smuggled into a head, and framing is not the program's business.
+/// Describes the fault of a message that a program wants to send; empty if it has none. Line breaks
+/// in headers, and headers that frame the message, are faults.
 std::optional<std::string> find_fault(const response& answer);
-std::optional<std::string> find_fault(const client_request& what);
+std::optional<std::string> find_fault(const client_request& request);
 
 /// The same of headers alone.
 std::optional<std::string> find_fault(const header_list& headers);

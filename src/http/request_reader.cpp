@@ -18,12 +18,12 @@ namespace {
 
 namespace beast = boost::beast;
 
-constexpr std::size_t header_appetite = 4 * 1024;
-constexpr std::size_t body_appetite = 64 * 1024;
+constexpr std::size_t header_read_size = 4 * 1024;
+constexpr std::size_t body_read_size = 64 * 1024;
 
 } // namespace
 
-/// Writes what Beast reads straight into a request.
+/// Stores what Beast parses in a request.
 class request_reader::parser final : public beast::http::basic_parser<true> {
 public:
     explicit parser(request& out) : out_(out) {}
@@ -38,18 +38,18 @@ public:
 private:
     using error_code = beast::error_code;
 
-    void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view where,
-                         int number, error_code&) override
+    void on_request_impl(beast::http::verb, beast::string_view method,
+                         beast::string_view target_text, int number, error_code&) override
     {
         out_.method = view(method);
-        target = view(where);
+        target = view(target_text);
         version = number;
     }
 
     void on_field_impl(beast::http::field name, beast::string_view name_text,
                        beast::string_view value, error_code&) override
     {
-        // A trailer must not pass for a header: it was not there when the request was judged.
+        // A trailer must not count as a header: the request was checked without it.
         if (header_done_)
             return;
         hosts += name == beast::http::field::host;
@@ -67,9 +67,9 @@ private:
 
     void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override
     {
-        // An announced length costs a peer nothing: believe only a little of it in advance.
+        // A peer can announce any length at no cost, so only a little is reserved in advance.
         if (length)
-            out_.body.reserve(std::min<std::uint64_t>(*length, body_appetite));
+            out_.body.reserve(std::min<std::uint64_t>(*length, body_read_size));
     }
 
     std::size_t on_body_impl(beast::string_view part, error_code&) override
@@ -109,8 +109,8 @@ struct request_reader::state {
     bool empty_line_skipped = false;
     bool wants_continue = false;
 
-    int refused_with = 0;
-    std::string refused_why;
+    int refusal_status = 0;
+    std::string refusal_detail;
 };
 
 request_reader::request_reader(std::size_t header_limit, std::size_t body_limit)
@@ -123,7 +123,7 @@ request_reader::~request_reader() = default;
 request_reader::result request_reader::read(std::string_view data, std::size_t& consumed)
 {
     consumed = 0;
-    if (state_->refused_with != 0)
+    if (state_->refusal_status != 0)
         return result::refused;
     if (!state_->parse) {
         // RFC 9112, section 2.2: an empty line before a request is to be ignored.
@@ -164,8 +164,7 @@ request_reader::result request_reader::read_header(std::string_view data, std::s
         return reject(400, "The request line, or a header, is malformed or ambiguous.");
     parse.eager(true);
 
-    // Equal ones, or a list of equal ones, may be taken for one; but who has passed the request on
-    // may have taken them for something else.
+    // Equal lengths could count as one, but a proxy may have interpreted them in another way.
     if (parse.lengths > 1)
         return reject(400, "The request has more than one length.");
     const auto coding = s.message.header("transfer-encoding");
@@ -211,7 +210,7 @@ request_reader::result request_reader::read_body(std::string_view data, std::siz
     auto& s = *state_;
     auto& parse = *s.parse;
     while (!parse.is_done()) {
-        // Beast's parser wants to be asked only when there is something new to look at.
+        // Beast's parser must be called only with new bytes.
         if (data.empty() || (parse.chunked() && is_short_last_chunk(data)))
             break;
         beast::error_code error;
@@ -235,8 +234,8 @@ request_reader::result request_reader::read_body(std::string_view data, std::siz
 
 request_reader::result request_reader::reject(int status, std::string_view detail)
 {
-    state_->refused_with = status;
-    state_->refused_why = detail;
+    state_->refusal_status = status;
+    state_->refusal_detail = detail;
     return result::refused;
 }
 
@@ -250,9 +249,9 @@ bool request_reader::take_continue() noexcept
     return std::exchange(state_->wants_continue, false) && !state_->parse->body_began;
 }
 
-std::size_t request_reader::appetite() const noexcept
+std::size_t request_reader::read_size() const noexcept
 {
-    return state_->parse ? body_appetite : header_appetite;
+    return state_->parse ? body_read_size : header_read_size;
 }
 
 request& request_reader::message() noexcept
@@ -282,7 +281,7 @@ std::string_view request_reader::path_as_sent() const noexcept
 
 bool request_reader::keep_alive() const noexcept
 {
-    return state_->refused_with == 0 && state_->parse->keep_alive();
+    return state_->refusal_status == 0 && state_->parse->keep_alive();
 }
 
 bool request_reader::http_1_0() const noexcept
@@ -292,7 +291,7 @@ bool request_reader::http_1_0() const noexcept
 
 response request_reader::refusal() const
 {
-    return problem(state_->refused_with, state_->refused_why);
+    return problem(state_->refusal_status, state_->refusal_detail);
 }
 
 void request_reader::refuse(int status, std::string_view detail)

@@ -11,14 +11,14 @@
 
 namespace pawl::http::detail {
 
-/// Makes requests of the bytes of one connection. No I/O, no time.
+/// Parses the requests of one connection. No I/O, no time.
 ///
-/// The header is taken as a whole, so that its limit is exact and so that it can be checked for
-/// what Beast's parser lets through; the body as it comes.
+/// The header is parsed as a whole, so that its limit is exact and so that it can be checked for
+/// faults that Beast's parser accepts. The body is parsed as it arrives.
 class request_reader {
 public:
     enum class result {
-        need_more, ///< offer what was not consumed again, with more behind it
+        need_more, ///< call again with the bytes that were not consumed, and more
         complete,  ///< message() is a whole request; call next() before the one after it
         refused,   ///< answer with refusal() and close the connection
     };
@@ -29,14 +29,14 @@ public:
     /// Takes bytes from the front of `data`; `consumed` says how many.
     result read(std::string_view data, std::size_t& consumed);
 
-    /// True once a byte of a request has come.
+    /// True after a byte of a request has arrived.
     bool started() const noexcept;
 
-    /// True once, after a header that asks for "100 Continue" while none of its body has come.
+    /// True once after a header that expects "100 Continue", if no byte of the body has arrived.
     bool take_continue() noexcept;
 
-    /// How many bytes are worth reading at once: more within a body than for a header.
-    std::size_t appetite() const noexcept;
+    /// Bytes to read at once: more for a body than for a header.
+    std::size_t read_size() const noexcept;
 
     request& message() noexcept;
     const std::vector<std::string>& segments() const noexcept; ///< of the path
@@ -47,7 +47,7 @@ public:
 
     response refusal() const;
 
-    /// For a reason that only the connection knows: a time limit.
+    /// Refuses the request for a reason outside the parser, such as a time limit.
     void refuse(int status, std::string_view detail);
 
     void next();

@@ -20,7 +20,7 @@ constexpr std::size_t believed_length = 64 * 1024;
 
 } // namespace
 
-/// Writes what Beast reads straight into an answer.
+/// Stores what Beast parses in an answer.
 class response_reader::parser final : public beast::http::basic_parser<false> {
 public:
     explicit parser(client_response& out) : out_(out) {}

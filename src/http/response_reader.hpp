@@ -9,11 +9,11 @@
 
 namespace pawl::http::detail {
 
-/// Makes one answer of the bytes of a connection. No I/O, no time.
+/// Parses one answer. No I/O, no time.
 class response_reader {
 public:
     enum class result {
-        need_more, ///< offer what was not consumed again, with more behind it
+        need_more, ///< call again with the bytes that were not consumed, and more
         complete,
         failed, ///< fault() says why
     };
@@ -26,10 +26,10 @@ public:
     /// passed over.
     result read(std::string_view data, std::size_t& consumed);
 
-    /// The peer has closed the connection, which is how some answers end.
+    /// The peer has closed the connection, which ends an answer without a length.
     result end();
 
-    /// True once a byte of an answer has come.
+    /// True after a byte of an answer has arrived.
     bool started() const noexcept;
 
     bool keep_alive() const noexcept; ///< of a complete answer

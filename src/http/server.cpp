@@ -37,9 +37,9 @@ constexpr auto accept_pause = std::chrono::milliseconds{100};
 
 void check(const server_options& options)
 {
-    const auto require = [](bool holds, std::string_view what) {
+    const auto require = [](bool holds, std::string_view text) {
         if (!holds)
-            throw definition_error(fmt::format("server_options::{}", what));
+            throw definition_error(fmt::format("server_options::{}", text));
     };
     require(options.header_limit > 0, "header_limit must be at least 1");
     require(options.max_connections > 0, "max_connections must be at least 1");
@@ -52,9 +52,9 @@ void check(const server_options& options)
             "certificate_chain_file and private_key_file must be set together");
 }
 
-/// On Linux an accepted socket has these options from the one that listens. Without them a peer is
-/// no worse off than before.
-void notice_vanished_peers(tcp::acceptor& acceptor)
+/// Enables TCP keep-alive, so that vanished peers are noticed. On Linux accepted sockets inherit
+/// the options of the listening socket. Failures are ignored.
+void enable_keep_alive(tcp::acceptor& acceptor)
 {
     const auto set = [&](int level, int name, int value) {
         ::setsockopt(acceptor.native_handle(), level, name, &value, sizeof value);
@@ -65,7 +65,7 @@ void notice_vanished_peers(tcp::acceptor& acceptor)
     set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-/// Throws with the address in its text.
+/// Throws system_error that names the address.
 tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_options& options)
 {
     error_code error;
@@ -83,13 +83,13 @@ tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_opti
     if (error)
         throw system_error(error,
                            fmt::format("cannot listen on {}:{}", options.address, options.port));
-    notice_vanished_peers(acceptor);
+    enable_keep_alive(acceptor);
     return acceptor;
 }
 
 } // namespace
 
-/// Everything but construction and the constants happens on the strand.
+/// Everything but construction and the constant members runs on the strand.
 class server::impl : public std::enable_shared_from_this<impl> {
 public:
     impl(asio::any_io_executor executor, std::vector<route> routes, server_options options,
@@ -115,7 +115,7 @@ public:
 
     static asio::awaitable<void> stop(std::shared_ptr<impl> self, duration deadline)
     {
-        // Without a cancellation slot: a stop that was begun is not taken back.
+        // Without a cancellation slot, because a stop cannot be undone.
         co_await asio::co_spawn(
             self->strand_, self->stop_on_strand(self, deadline),
             asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable));
@@ -125,11 +125,11 @@ private:
     void begin();
     asio::awaitable<void> accept_all();
     asio::awaitable<void> wait_for_room();
-    std::chrono::steady_clock::time_point close_longest_silent();
-    asio::awaitable<void> pause_accepting(error_code why);
+    std::chrono::steady_clock::time_point close_longest_idle();
+    asio::awaitable<void> pause_accepting(error_code failure);
     void accepting_ended(std::exception_ptr escaped);
-    void admit(tcp::socket socket, asio::any_io_executor strand);
-    void gone(std::uint64_t id);
+    void start_connection(tcp::socket socket, asio::any_io_executor strand);
+    void connection_ended(std::uint64_t id);
     asio::awaitable<void> stop_on_strand(std::shared_ptr<impl> self, duration deadline);
     void stop_accepting();
     void abort_all();
@@ -148,7 +148,7 @@ private:
     bool stopping_ = false;
     bool accept_fails_ = false;
 
-    asio::steady_timer wake_;    ///< what a paused accept_all() waits for
+    asio::steady_timer wake_;    ///< a paused accept_all() waits for it
     asio::steady_timer drained_; ///< cancelled when the last connection, or accept_all(), ends
 };
 
@@ -193,33 +193,33 @@ asio::awaitable<void> server::impl::accept_all()
             break;
         if (!error) {
             accept_fails_ = false;
-            admit(std::move(socket), std::move(strand));
+            start_connection(std::move(socket), std::move(strand));
         } else if (error != asio::error::connection_aborted) {
             co_await pause_accepting(error);
         }
     }
 }
 
-/// Completes when a connection has ended, or sooner. As soon as somebody waits in the listen queue,
-/// one whose peer is silent has to end.
+/// Completes when a connection has ended, or earlier. If a peer waits in the listen queue, closes
+/// the connection that has been idle for longest.
 asio::awaitable<void> server::impl::wait_for_room()
 {
     const auto result = co_await acceptor_.async_wait(tcp::acceptor::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(result) || stopping_ || connections_.size() < common_->options.max_connections)
         co_return;
-    wake_.expires_at(close_longest_silent());
+    wake_.expires_at(close_longest_idle());
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-/// @return When to look again, if none ends before.
-std::chrono::steady_clock::time_point server::impl::close_longest_silent()
+/// @return When to call it again, if no connection ends earlier.
+std::chrono::steady_clock::time_point server::impl::close_longest_idle()
 {
     const auto now = std::chrono::steady_clock::now();
     auto since = now;
     std::shared_ptr<detail::connection> longest;
-    for (auto& [id, place] : connections_) {
-        auto open = place.lock();
+    for (auto& [id, weak] : connections_) {
+        auto open = weak.lock();
         const auto silent = open ? open->silent_since() : std::nullopt;
         if (!silent || *silent >= since)
             continue;
@@ -233,33 +233,33 @@ std::chrono::steady_clock::time_point server::impl::close_longest_silent()
     return until;
 }
 
-/// What waits in the listen queue keeps waiting. Without a free descriptor, silent connections end.
-asio::awaitable<void> server::impl::pause_accepting(error_code why)
+/// Waits before the next accept. If no file descriptor is free, closes an idle connection.
+asio::awaitable<void> server::impl::pause_accepting(error_code failure)
 {
     if (!std::exchange(accept_fails_, true))
-        common_->options.log(
-            {log_level::error, fmt::format("http: cannot accept connections: {}", why.message())});
+        common_->options.log({log_level::error, fmt::format("http: cannot accept connections: {}",
+                                                            failure.message())});
     auto until = detail::from_now(accept_pause);
-    if (why == boost::system::errc::too_many_files_open ||
-        why == boost::system::errc::too_many_files_open_in_system)
-        until = std::min(until, close_longest_silent());
+    if (failure == boost::system::errc::too_many_files_open ||
+        failure == boost::system::errc::too_many_files_open_in_system)
+        until = std::min(until, close_longest_idle());
     wake_.expires_at(until);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-void server::impl::admit(tcp::socket socket, asio::any_io_executor strand)
+void server::impl::start_connection(tcp::socket socket, asio::any_io_executor strand)
 {
     const auto id = next_id_++;
     auto added = std::make_shared<detail::connection>(
         common_, std::move(socket), std::move(strand), [self = shared_from_this(), id] {
-            asio::post(self->strand_, [self, id] { self->gone(id); });
+            asio::post(self->strand_, [self, id] { self->connection_ended(id); });
         });
     connections_.emplace(id, added);
     count_ = connections_.size();
     added->start();
 }
 
-void server::impl::gone(std::uint64_t id)
+void server::impl::connection_ended(std::uint64_t id)
 {
     connections_.erase(id);
     count_ = connections_.size();
@@ -271,8 +271,8 @@ void server::impl::gone(std::uint64_t id)
 asio::awaitable<void> server::impl::stop_on_strand(std::shared_ptr<impl> self, duration deadline)
 {
     stop_accepting();
-    asio::steady_timer patience(strand_, detail::from_now(deadline));
-    patience.async_wait([self](error_code error) {
+    asio::steady_timer deadline_timer(strand_, detail::from_now(deadline));
+    deadline_timer.async_wait([self](error_code error) {
         if (!error)
             self->abort_all();
     });
@@ -287,15 +287,15 @@ void server::impl::stop_accepting()
     error_code ignored;
     acceptor_.close(ignored);
     wake_.cancel();
-    for (auto& [id, place] : connections_)
-        if (auto open = place.lock())
+    for (auto& [id, weak] : connections_)
+        if (auto open = weak.lock())
             open->finish();
 }
 
 void server::impl::abort_all()
 {
-    for (auto& [id, place] : connections_)
-        if (auto open = place.lock())
+    for (auto& [id, weak] : connections_)
+        if (auto open = weak.lock())
             open->abort();
 }
 

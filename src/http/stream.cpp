@@ -27,7 +27,7 @@ using boost::system::error_code;
 struct tls_context::impl {
     ssl::context context;
 
-    /// OpenSSL's codes for a missing file do not say so.
+    /// OpenSSL's error codes do not name a missing file.
     static void check_readable(std::string_view option, const std::string& file)
     {
         if (!std::ifstream{file})
@@ -41,7 +41,7 @@ struct tls_context::impl {
     }
 };
 
-tls_context::tls_context(std::unique_ptr<impl> made) : impl_(std::move(made))
+tls_context::tls_context(std::unique_ptr<impl> created) : impl_(std::move(created))
 {
 }
 
@@ -55,27 +55,27 @@ std::shared_ptr<tls_context> tls_context::for_server(const std::string& chain_fi
     impl::check_readable(chain_option, chain_file);
     impl::check_readable(key_option, key_file);
 
-    std::unique_ptr<impl> made(new impl{ssl::context(ssl::context::tls_server)});
-    auto& context = made->context;
+    std::unique_ptr<impl> created(new impl{ssl::context(ssl::context::tls_server)});
+    auto& context = created->context;
     auto* const native = context.native_handle();
     SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
     SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     error_code error;
     context.use_certificate_chain_file(chain_file, error);
     impl::check(chain_option, chain_file, error);
-    // A password would be asked for at the terminal.
+    // Without a callback, OpenSSL asks for a password at the terminal.
     context.set_password_callback(
         [](std::size_t, ssl::context::password_purpose) { return std::string{}; }, error);
     context.use_private_key_file(key_file, ssl::context::pem, error);
     impl::check(key_option, key_file, error);
-    return std::shared_ptr<tls_context>(new tls_context(std::move(made)));
+    return std::shared_ptr<tls_context>(new tls_context(std::move(created)));
 }
 
 std::shared_ptr<tls_context> tls_context::for_client(const std::string& ca_file)
 {
     constexpr std::string_view option = "client_options::ca_file";
-    std::unique_ptr<impl> made(new impl{ssl::context(ssl::context::tls_client)});
-    auto& context = made->context;
+    std::unique_ptr<impl> created(new impl{ssl::context(ssl::context::tls_client)});
+    auto& context = created->context;
     SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
     context.set_verify_mode(ssl::verify_peer);
     error_code error;
@@ -86,12 +86,12 @@ std::shared_ptr<tls_context> tls_context::for_client(const std::string& ca_file)
         context.load_verify_file(ca_file, error);
     }
     impl::check(option, ca_file, error);
-    return std::shared_ptr<tls_context>(new tls_context(std::move(made)));
+    return std::shared_ptr<tls_context>(new tls_context(std::move(created)));
 }
 
 struct stream::tls {
-    tls(asio::ip::tcp::socket& socket, std::shared_ptr<tls_context> with)
-        : context(std::move(with)), ssl(socket, context->impl_->context)
+    tls(asio::ip::tcp::socket& socket, std::shared_ptr<tls_context> shared)
+        : context(std::move(shared)), ssl(socket, context->impl_->context)
     {
     }
 
@@ -105,16 +105,16 @@ stream::stream(asio::ip::tcp::socket socket) : socket_(std::move(socket))
 
 stream::~stream() = default;
 
-asio::awaitable<std::tuple<error_code>> stream::handshake(std::shared_ptr<tls_context> with)
+asio::awaitable<std::tuple<error_code>> stream::handshake(std::shared_ptr<tls_context> shared)
 {
-    tls_ = std::make_unique<tls>(socket_, std::move(with));
+    tls_ = std::make_unique<tls>(socket_, std::move(shared));
     return tls_->ssl.async_handshake(ssl::stream_base::server, result_of);
 }
 
-asio::awaitable<std::tuple<error_code>> stream::handshake(std::shared_ptr<tls_context> with,
+asio::awaitable<std::tuple<error_code>> stream::handshake(std::shared_ptr<tls_context> shared,
                                                           const std::string& host)
 {
-    tls_ = std::make_unique<tls>(socket_, std::move(with));
+    tls_ = std::make_unique<tls>(socket_, std::move(shared));
     auto* const native = tls_->ssl.native_handle();
     error_code not_an_address;
     asio::ip::make_address(host, not_an_address);
@@ -133,7 +133,7 @@ std::string stream::handshake_fault(const error_code& error) const
     const auto verdict = SSL_get_verify_result(tls_->ssl.native_handle());
     if (verdict == X509_V_OK)
         return "TLS failed: " + error.message();
-    return fmt::format("the server's certificate is not accepted: {}",
+    return fmt::format("the server's certificate was rejected: {}",
                        X509_verify_cert_error_string(verdict));
 }
 

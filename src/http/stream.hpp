@@ -14,12 +14,11 @@
 
 namespace pawl::http::detail {
 
-/// What the TLS connections of a server or a client have in common: certificates and rules. TLS 1.2
-/// and 1.3.
+/// Certificates and options shared by the TLS connections of a server or a client. TLS 1.2 and 1.3.
 class tls_context {
 public:
-    /// PEM files: the server's certificate with those of the CAs between it and the root behind it,
-    /// and its private key without a password.
+    /// PEM files: the server's certificate followed by the intermediate certificates, and its
+    /// private key without a password.
     /// @throws definition_error that names the option and the file.
     static std::shared_ptr<tls_context> for_server(const std::string& chain_file,
                                                    const std::string& key_file);
@@ -35,12 +34,12 @@ public:
 private:
     friend class stream;
     struct impl;
-    explicit tls_context(std::unique_ptr<impl> made);
+    explicit tls_context(std::unique_ptr<impl> created);
     std::unique_ptr<impl> impl_;
 };
 
-/// A TCP connection, plain or with TLS inside. At most one read and one write at a time; within
-/// TLS, each is several operations on the socket, which closing it ends for certain.
+/// A TCP connection, plain or with TLS. At most one read and one write at a time. With TLS, each
+/// consists of several socket operations, which only closing the socket ends for certain.
 class stream {
 public:
     using io_result = std::tuple<boost::system::error_code, std::size_t>;
@@ -57,20 +56,20 @@ public:
 
     /// The server's side of TLS.
     boost::asio::awaitable<std::tuple<boost::system::error_code>>
-    handshake(std::shared_ptr<tls_context> with);
+    handshake(std::shared_ptr<tls_context> context);
 
     /// The client's side. Fails unless the server shows a valid certificate for `host`, a name or
     /// an address.
     boost::asio::awaitable<std::tuple<boost::system::error_code>>
-    handshake(std::shared_ptr<tls_context> with, const std::string& host);
+    handshake(std::shared_ptr<tls_context> context, const std::string& host);
 
-    /// Why a client's handshake has failed, in words.
+    /// Describes why a client's handshake has failed.
     std::string handshake_fault(const boost::system::error_code& error) const;
 
     boost::asio::awaitable<io_result> read_some(boost::asio::mutable_buffer space);
     boost::asio::awaitable<io_result> write(std::array<boost::asio::const_buffer, 2> bytes);
 
-    /// Says that no more bytes follow, and waits until the peer has said so.
+    /// Sends the TLS close_notify, and waits for the peer's.
     /// Precondition: is_secure().
     boost::asio::awaitable<std::tuple<boost::system::error_code>> shut_down_tls();
 
