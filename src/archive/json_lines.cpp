@@ -35,10 +35,10 @@ namespace json = boost::json;
 
 namespace {
 
-std::string text_of(time_point at)
+std::string text_of(time_point time)
 {
     std::string text;
-    codec<time_point>::encode(at, text);
+    codec<time_point>::encode(time, text);
     return text.substr(1, text.size() - 2); // without the quotes
 }
 
@@ -51,7 +51,7 @@ std::string base64(const std::string& bytes)
     return text;
 }
 
-/// Texts come from anywhere; a line must be JSON all the same. JSON cannot hold what is not UTF-8.
+/// Adds a text to the line. JSON cannot hold text that is not UTF-8; such text is stored as base64.
 void put_text(json::object& line, json::string_view name, const std::string& text)
 {
     boost::system::error_code failure;
@@ -78,8 +78,8 @@ json::object line_of(const event& entry)
     return line;
 }
 
-/// The document in one line, its numbers as they are: Boost's own parser is inexact. Empty when it
-/// is no JSON that Pawl reads.
+/// Returns the document in one line. Numbers keep their digits, which Boost's parser would not.
+/// Empty if Pawl cannot parse the document.
 std::optional<std::string> exact_json(const std::string& document)
 {
     try {
@@ -91,7 +91,7 @@ std::optional<std::string> exact_json(const std::string& document)
     }
 }
 
-/// How each line begins.
+/// The beginning of each line.
 constexpr std::string_view line_beginning = R"({"run":")";
 
 std::string line_of(const archived_run& run)
@@ -123,8 +123,8 @@ std::string line_of(const archived_run& run)
     return text + '\n';
 }
 
-/// Whether a crash may have left this behind the last newline: the beginning of a line, and zeros
-/// where the power failed before its bytes were written.
+/// Whether a crash may have left this text after the last newline: the beginning of a line,
+/// followed by zeros if the power failed before its bytes were written.
 bool is_torn_line(std::string_view text)
 {
     const auto written = text.substr(0, text.find('\0'));
@@ -167,7 +167,7 @@ private:
     int number_ = -1;
 };
 
-/// Ends a lock that flock() gave, also for a child of this process that shares the open file.
+/// Releases a lock of flock(). A child process that shares the open file loses it too.
 class held_lock {
 public:
     explicit held_lock(int file) noexcept : file_(file) {}
@@ -180,7 +180,7 @@ private:
     const int file_;
 };
 
-/// A file of lines that other objects and processes append to as well: each locks it while it
+/// A file of lines to which other objects and processes may append too. Each locks it while it
 /// writes a batch. Used by one thread at a time.
 class line_file {
 public:
@@ -193,25 +193,25 @@ public:
         open();
     }
 
-    /// Throws error; then nothing of the lines is in the file.
+    /// Throws error; then the file has none of the lines.
     void append(std::string_view lines)
     {
         lock();
         const held_lock locked{file_.get()};
-        const auto end = mend_last_line();
+        const auto end = repair_last_line();
         try {
             write(lines);
             if (::fdatasync(file_.get()) != 0)
                 fail(errc::store_unavailable, "cannot be flushed");
         } catch (...) {
-            // Lines that cannot be removed are archived twice; half a line is removed later.
+            // If truncation fails, the lines are archived twice; a partial line is removed later.
             [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), end);
             throw;
         }
     }
 
 private:
-    /// A batch takes milliseconds; whoever holds the lock for longer does not work.
+    /// A batch takes milliseconds; a process that holds the lock for longer hangs.
     static constexpr std::chrono::milliseconds lock_timeout{10'000};
     static constexpr std::chrono::milliseconds lock_interval{5};
 
@@ -235,12 +235,13 @@ private:
         const auto real = std::filesystem::canonical(path_, ignored);
         const descriptor folder{
             ::open(real.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-        // Not every file system can, and not every user may.
+        // Not every file system supports it, and not every user has the right.
         if (folder && ::fsync(folder.get()) != 0 && errno != EINVAL)
             fail(errc::store_unavailable, "cannot be flushed");
     }
 
-    /// Locks the file that has the name now: the one that is open may have been removed or renamed.
+    /// Locks the file at the path. The open file may have been removed or renamed; then it is
+    /// reopened.
     void lock()
     {
         for (int attempt = 0; attempt < 10; ++attempt) {
@@ -251,7 +252,8 @@ private:
                 return;
             file_ = {};
         }
-        throw error{errc::store_unavailable, path_ + " is being replaced again and again"};
+        throw error{errc::store_unavailable,
+                    path_ + " is replaced repeatedly while it is being locked"};
     }
 
     void lock_open_file()
@@ -284,13 +286,13 @@ private:
     }
 
     /// Makes the file end with a whole line, and returns its size.
-    ::off_t mend_last_line()
+    ::off_t repair_last_line()
     {
         const ::off_t size = status().st_size;
         const auto begin = begin_of_last_line(size);
         if (begin == size)
             return size;
-        // Of a file that is something else, no more than this is read.
+        // 64 bytes suffice to recognize a file that is not an archive.
         const auto beginning = read(begin, std::min<::off_t>(size, begin + 64));
         const auto rest =
             is_torn_line(beginning) || beginning.starts_with('{') ? read(begin, size) : beginning;
@@ -307,7 +309,7 @@ private:
         return begin;
     }
 
-    /// Behind the last newline.
+    /// Returns the position after the last newline.
     ::off_t begin_of_last_line(::off_t end) const
     {
         constexpr ::off_t block = 64 * 1024;
@@ -373,8 +375,8 @@ public:
         std::string lines;
         for (const auto& run : runs)
             lines += line_of(run);
-        // The destructor waits for the thread, so this object is there as long as the function
-        // runs, also when its caller was cancelled.
+        // The destructor waits for the thread, so this object outlives the function, even if the
+        // caller was cancelled.
         co_await offload(thread_.get_executor(),
                          [this, lines = std::move(lines)] { file_.append(lines); });
     }

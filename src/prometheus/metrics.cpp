@@ -50,14 +50,14 @@ const char* name_of(message_outcome outcome)
     return "unknown";
 }
 
-/// A family whose metrics are found by their labels once, not at each event.
+/// A family that caches its metrics by label: prometheus-cpp looks them up at each call.
 template <class Metric>
 class cached {
 public:
     explicit cached(::prometheus::Family<Metric>& family) : family_(family) {}
 
     template <class... Arguments>
-    Metric& at(Labels labels, const Arguments&... arguments)
+    Metric& with(Labels labels, const Arguments&... arguments)
     {
         const std::lock_guard lock{mutex_};
         auto& known = metrics_[labels];
@@ -100,13 +100,13 @@ public:
     const prometheus_options options_;
 
     cached<Histogram> latency{
-        histogram("workflow_process_latency_seconds", "How long attempts of a handler take.")};
+        histogram("workflow_process_latency_seconds", "Duration of handler attempts.")};
     cached<::prometheus::Counter> errors{
         counter("workflow_process_error_count", "Failed attempts of a handler.")};
-    cached<::prometheus::Counter> skips{
-        counter("workflow_process_skipped_events_count", "What was begun and came to nothing.")};
-    cached<::prometheus::Gauge> lag{gauge("workflow_process_lag_seconds",
-                                          "Age of the oldest run that is due and not taken up.")};
+    cached<::prometheus::Counter> discards{
+        counter("workflow_process_skipped_events_count", "Discarded work, by reason.")};
+    cached<::prometheus::Gauge> lag{
+        gauge("workflow_process_lag_seconds", "Age of the oldest due run that is not loaded.")};
     cached<::prometheus::Gauge> alert{
         gauge("workflow_process_lag_alert", "1 when the lag is above its threshold.")};
     cached<::prometheus::Gauge> states{
@@ -114,33 +114,34 @@ public:
     cached<::prometheus::Counter> changes{
         counter("workflow_run_state_changes", "Committed changes of run states.")};
     cached<Histogram> message_age{
-        histogram("pawl_message_age_seconds", "How long messages waited until they were settled.")};
+        histogram("pawl_message_age_seconds", "Age of messages when they were settled.")};
     cached<::prometheus::Counter> given_up{counter(
-        "pawl_hooks_given_up", "Hooks and connectors that failed on an event for the last time.")};
+        "pawl_hooks_given_up", "Hooks and connectors whose retries of an event are exhausted.")};
     Histogram& batch_changes{histogram("pawl_batch_changes", "Changes in one commit of the store.")
                                  .Add({}, size_buckets)};
-    Histogram& batch_seconds{histogram("pawl_batch_seconds", "How long commits of the store take.")
+    Histogram& batch_seconds{histogram("pawl_batch_seconds", "Duration of commits of the store.")
                                  .Add({}, commit_buckets)};
     ::prometheus::Counter& batch_failures{
-        counter("pawl_batch_failures", "Batches that the store did not take.").Add({})};
+        counter("pawl_batch_failures", "Batches that the store failed to commit.").Add({})};
     ::prometheus::Gauge& active_runs{gauge("pawl_active_runs", "Runs in memory.").Add({})};
     ::prometheus::Gauge& urgent_runs{
-        gauge("pawl_urgent_runs", "Runs in memory beside max_active_runs.").Add({})};
+        gauge("pawl_urgent_runs", "Runs in memory beyond max_active_runs.").Add({})};
     ::prometheus::Gauge& waiting_handlers{
         gauge("pawl_waiting_handlers", "Handlers that wait for a run or an answer.").Add({})};
     ::prometheus::Gauge& stalled{
-        gauge("pawl_stalled_seconds", "How long no place for a run has become free.").Add({})};
+        gauge("pawl_stalled_seconds",
+              "How long no place for a run has become free while runs were due.")
+            .Add({})};
     ::prometheus::Gauge& waiting_calls{
         gauge("pawl_waiting_calls", "Calls that wait for their commit.").Add({})};
     ::prometheus::Gauge& waiting_changes{
         gauge("pawl_waiting_changes", "Changes that wait for the next batch.").Add({})};
     ::prometheus::Gauge& waiting_hooks{
-        gauge("pawl_waiting_hooks", "Events that hooks are working off.").Add({})};
+        gauge("pawl_waiting_hooks", "Events that hooks are processing.").Add({})};
     ::prometheus::Gauge& waiting_events{
-        gauge("pawl_waiting_events", "Events that connectors are working off.").Add({})};
+        gauge("pawl_waiting_events", "Events that connectors are processing.").Add({})};
     ::prometheus::Gauge& due_lag{
-        gauge("pawl_due_lag_seconds", "Age of the oldest run that is due and not taken up.")
-            .Add({})};
+        gauge("pawl_due_lag_seconds", "Age of the oldest due run that is not loaded.").Add({})};
     ::prometheus::Gauge& owned_shards{
         gauge("pawl_owned_shards", "Shards whose lease the engine holds.").Add({})};
 
@@ -158,22 +159,23 @@ prometheus_metrics::~prometheus_metrics() = default;
 
 void prometheus_metrics::update(const engine_statistics& now)
 {
-    auto& to = *families_;
-    to.active_runs.Set(static_cast<double>(now.active_runs));
-    to.urgent_runs.Set(static_cast<double>(now.urgent_runs));
-    to.waiting_handlers.Set(static_cast<double>(now.waiting_handlers));
-    to.stalled.Set(seconds(now.stalled_for));
-    to.waiting_calls.Set(static_cast<double>(now.waiting_calls));
-    to.waiting_changes.Set(static_cast<double>(now.waiting_changes));
-    to.waiting_hooks.Set(static_cast<double>(now.waiting_hooks));
-    to.waiting_events.Set(static_cast<double>(now.waiting_events));
-    to.owned_shards.Set(static_cast<double>(now.leases.size()));
-    to.due_lag.Set(seconds(now.due_lag));
-    const std::lock_guard lock{to.mutex_};
-    for (const auto& workflow : to.workflows_) {
+    auto& metrics = *families_;
+    metrics.active_runs.Set(static_cast<double>(now.active_runs));
+    metrics.urgent_runs.Set(static_cast<double>(now.urgent_runs));
+    metrics.waiting_handlers.Set(static_cast<double>(now.waiting_handlers));
+    metrics.stalled.Set(seconds(now.stalled_for));
+    metrics.waiting_calls.Set(static_cast<double>(now.waiting_calls));
+    metrics.waiting_changes.Set(static_cast<double>(now.waiting_changes));
+    metrics.waiting_hooks.Set(static_cast<double>(now.waiting_hooks));
+    metrics.waiting_events.Set(static_cast<double>(now.waiting_events));
+    metrics.owned_shards.Set(static_cast<double>(now.leases.size()));
+    metrics.due_lag.Set(seconds(now.due_lag));
+    const std::lock_guard lock{metrics.mutex_};
+    for (const auto& workflow : metrics.workflows_) {
         const auto lag = workflow == now.due_workflow ? now.due_lag : duration{};
-        to.lag.at(process_labels(workflow, "due")).Set(seconds(lag));
-        to.alert.at(process_labels(workflow, "due")).Set(lag > to.options_.lag_alert ? 1 : 0);
+        metrics.lag.with(process_labels(workflow, "due")).Set(seconds(lag));
+        metrics.alert.with(process_labels(workflow, "due"))
+            .Set(lag > metrics.options_.lag_alert ? 1 : 0);
     }
 }
 
@@ -185,21 +187,21 @@ void prometheus_metrics::committed(const transition& change) noexcept
     if (before == after && !started)
         return;
     families_->changes
-        .at({{"workflow_name", change.next.workflow},
-             {"previous_run_state", started ? "Unknown" : to_string(before)},
-             {"current_run_state", to_string(after)}})
+        .with({{"workflow_name", change.next.workflow},
+               {"previous_run_state", started ? "Unknown" : to_string(before)},
+               {"current_run_state", to_string(after)}})
         .Increment();
 }
 
 void prometheus_metrics::handler_ended(const handler_report& report) noexcept
 {
     const auto labels = process_labels(report.workflow, report.process);
-    families_->latency.at(labels, handler_buckets).Observe(seconds(report.took));
+    families_->latency.with(labels, handler_buckets).Observe(seconds(report.took));
     const bool given_up = report.result == handler_result::given_up;
     if (given_up)
-        families_->given_up.at(labels).Increment();
+        families_->given_up.with(labels).Increment();
     if (given_up || report.result == handler_result::failed)
-        families_->errors.at(labels).Increment();
+        families_->errors.with(labels).Increment();
 }
 
 void prometheus_metrics::discarded(std::string_view workflow, std::string_view process,
@@ -207,15 +209,15 @@ void prometheus_metrics::discarded(std::string_view workflow, std::string_view p
 {
     auto labels = process_labels(workflow, process);
     labels["reason"] = to_string(reason);
-    families_->skips.at(std::move(labels)).Increment();
+    families_->discards.with(std::move(labels)).Increment();
 }
 
 void prometheus_metrics::message_settled(std::string_view workflow, message_kind,
                                          message_outcome outcome, duration age) noexcept
 {
     families_->message_age
-        .at({{"workflow_name", std::string{workflow}}, {"outcome", name_of(outcome)}},
-            handler_buckets)
+        .with({{"workflow_name", std::string{workflow}}, {"outcome", name_of(outcome)}},
+              handler_buckets)
         .Observe(seconds(age));
 }
 
@@ -233,7 +235,7 @@ void prometheus_metrics::engine_changed(std::string_view workflow, engine_state 
         const std::lock_guard lock{families_->mutex_};
         families_->workflows_.emplace(workflow);
     }
-    families_->states.at(process_labels(workflow, "engine")).Set(static_cast<double>(state));
+    families_->states.with(process_labels(workflow, "engine")).Set(static_cast<double>(state));
 }
 
 std::string prometheus_text(const ::prometheus::Registry& registry)
