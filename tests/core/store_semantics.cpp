@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
                           pawl::definition_error, says("shards"));
     BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count("memory_options", 4097),
                           pawl::definition_error, says("4097"));
-    BOOST_CHECK_EXCEPTION(pawl::core::check_shard(4, 4), pawl::error, says("shard 4"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_shard(4, 4), pawl::error, says("shard is 4"));
     pawl::record_query query;
     query.limit = 0;
     BOOST_CHECK_EXCEPTION(pawl::core::check_query(query), pawl::error, says("limit"));
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
     std::get<pawl::transition>(batch[0]).expected_version = 7;
     BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("version 4"));
     batch[0] = pawl::cursor_move{.name = "hooks", .shard = 1};
-    BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("shard 1"));
+    BOOST_CHECK_EXCEPTION(pawl::core::check_batch(batch, 1), pawl::error, says("shard is 1"));
 }
 
 BOOST_AUTO_TEST_CASE(the_size_of_a_change_counts_all_that_its_maker_may_make_large)
