@@ -413,7 +413,7 @@ BOOST_AUTO_TEST_CASE(a_scan_reads_its_earliest_position_and_pauses_after_a_failu
     BOOST_TEST((positions.shards_to_read(at(5)) == std::vector<std::uint32_t>{0, 1}));
     positions[0].not_before = at(0) + 1ms;
     BOOST_TEST(positions.shards_to_read(at(0)).empty());
-    BOOST_TEST((positions.read_at(at(0), true) == at(0) + 1ms));
+    BOOST_TEST((positions[0].read_at(at(0), true) == at(0) + 1ms));
     positions.sweep_all_at(at(2));
     positions.sweep_at(1, at(3)); // not earlier
     BOOST_TEST((positions.read_at(at(0), true) == std::min(at(0) + 1ms, at(2))));
