@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(two_holders_are_noticed)
 
 BOOST_AUTO_TEST_CASE(roles_taken_for_one_are_noticed)
 {
-    expect_noticed<one_for_all>("roles_are_apart");
+    expect_noticed<one_for_all>("role_names_are_case_sensitive");
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_that_cannot_be_cancelled_is_noticed)
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_cannot_be_cancelled_is_noticed)
 
 BOOST_AUTO_TEST_CASE(a_holder_that_does_not_know_of_its_loss_is_noticed)
 {
-    expect_noticed<never_loses>("a_holder_that_reaches_nobody_knows_before_the_next");
+    expect_noticed<never_loses>("a_partitioned_holder_notices_before_the_next_holds");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_late_decision_is_noticed)
 
 BOOST_AUTO_TEST_CASE(shared_cursors_are_noticed)
 {
-    expect_noticed<shares_cursors>("consumers_and_topics_are_apart");
+    expect_noticed<shares_cursors>("consumers_and_topics_are_independent");
 }
 
 BOOST_AUTO_TEST_CASE(repeated_ids_are_noticed)
