@@ -611,7 +611,7 @@ private:
                                     callback_options options, bool wait)
     {
         detail::send_call call;
-        call.to = std::move(run);
+        call.run = std::move(run);
         call.name = std::move(name);
         call.early = detail::encode_into(payload, call.payload);
         if constexpr (std::is_same_v<Payload, bytes>) {
@@ -645,7 +645,7 @@ private:
     auto initiate_command(run_ref run, message_kind kind, command_reason reason, Token&& token)
     {
         detail::send_call call;
-        call.to = std::move(run);
+        call.run = std::move(run);
         call.kind = kind;
         call.payload = std::move(reason.reason);
         call.requested_by = std::move(reason.by);

@@ -95,16 +95,16 @@ public:
                    Token&& token = {})
     {
         detail::schedule_call call;
-        call.what.name = std::move(name);
-        call.what.foreign_id = std::move(options.foreign_id);
-        call.what.when = std::move(options.when);
-        call.what.zone = std::move(options.zone);
-        call.what.overlap = options.overlap;
-        call.what.catch_up = options.catch_up;
-        call.what.catch_up_limit = options.catch_up_limit;
+        call.definition.name = std::move(name);
+        call.definition.foreign_id = std::move(options.foreign_id);
+        call.definition.when = std::move(options.when);
+        call.definition.zone = std::move(options.zone);
+        call.definition.overlap = options.overlap;
+        call.definition.catch_up = options.catch_up;
+        call.definition.catch_up_limit = options.catch_up_limit;
         if (options.start)
-            call.what.start = static_cast<int>(*options.start);
-        call.early = detail::encode_into(object, call.what.object);
+            call.definition.start = static_cast<int>(*options.start);
+        call.early = detail::encode_into(object, call.definition.object);
         return detail::initiate<Token>(
             [](auto handler, client<Object, Status> target, detail::schedule_call request) {
                 target.engine()->set_schedule(target.definition().impl(), std::move(request),

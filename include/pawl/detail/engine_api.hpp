@@ -35,7 +35,7 @@ struct trigger_call {
 };
 
 struct send_call {
-    std::variant<run_id, std::string> to;
+    std::variant<run_id, std::string> run;
     message_kind kind = message_kind::callback;
     std::string name;
     std::string payload;

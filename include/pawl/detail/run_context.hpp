@@ -16,7 +16,7 @@ namespace pawl::detail {
 /// An effect that `work` makes in a transaction of the store's database. The functions live in the
 /// frame of the coroutine that waits for it.
 struct effect_in_transaction {
-    effect made; ///< without its value
+    effect added; ///< without its value
     transaction_work work;
     std::function<void(effect&)> complete; ///< adds what the work has led to; called after it
     std::function<std::string()> object;   ///< encodes the run's object; called on the run's strand

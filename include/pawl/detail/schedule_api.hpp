@@ -34,7 +34,7 @@ BOOST_DESCRIBE_STRUCT(schedule_definition, (),
                        start, object, object_version))
 
 struct schedule_call {
-    schedule_definition what;
+    schedule_definition definition;
     failure early; ///< what went wrong in the typed layer before the call began
 };
 

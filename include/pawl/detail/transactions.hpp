@@ -34,7 +34,7 @@ private:
         {
             given_result<Result> given;
             effect_in_transaction wanted;
-            wanted.made = std::move(done);
+            wanted.added = std::move(done);
             wanted.work = Adapter::work(fn, given);
             if constexpr (std::is_void_v<Result>)
                 wanted.complete = [&made](effect&) {

@@ -276,16 +276,16 @@ asio::awaitable<record> engine_core::find_receiver(const workflow_impl& workflow
                                                    const send_call& call)
 {
     std::optional<record> found;
-    if (const auto* id = std::get_if<run_id>(&call.to))
+    if (const auto* id = std::get_if<run_id>(&call.run))
         found = co_await shared_.store.find(*id);
     else
-        found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.to));
+        found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.run));
     if (!found || found->workflow != workflow.rules.name) {
-        const auto* id = std::get_if<run_id>(&call.to);
+        const auto* id = std::get_if<run_id>(&call.run);
         throw error(errc::not_found, quoted(workflow.rules.name) +
                                          (id ? " has no run " + to_string(*id)
                                              : " has no run of foreign id " +
-                                                   quoted(std::get<std::string>(call.to))));
+                                                   quoted(std::get<std::string>(call.run))));
     }
     co_return std::move(*found);
 }

@@ -79,7 +79,7 @@ asio::awaitable<void> engine_core::send_again(std::shared_ptr<const workflow_imp
     if (settled && settled->outcome != message_outcome::failed)
         co_return; // the letter was stored, but not the settlement as failed
     send_call call;
-    call.to = *run;
+    call.run = *run;
     call.kind = message_kind::callback;
     call.name = headers[header::callback];
     call.payload = std::move(letter.payload);

@@ -93,7 +93,7 @@ asio::awaitable<void> engine_core::do_set_schedule(std::shared_ptr<const workflo
                                                    schedule_call call)
 {
     check_early(call.early, workflow->rules.name, "the object of a schedule");
-    auto& definition = call.what;
+    auto& definition = call.definition;
     definition.workflow = workflow->rules.name;
     definition.object = written_object(*workflow, std::move(definition.object));
     definition.object_version = workflow->rules.write_version;
@@ -143,7 +143,7 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
                                                        std::string payload)
 {
     send_call call;
-    call.to = std::move(key);
+    call.run = std::move(key);
     call.name = std::move(callback);
     call.payload = std::move(payload);
     const auto settled = co_await initiate<const asio::use_awaitable_t<>, settlement>(

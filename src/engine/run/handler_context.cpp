@@ -232,7 +232,7 @@ asio::awaitable<void> handler_context::record_effect_in(detail::effect_in_transa
     check_may_save(serial);
     auto object = detail::written_object(*run_.workflow->impl, wanted.object());
     run_.check_size(object.size(), "the object");
-    run_commit item{commits_, save_transition({std::move(object), wanted.made}),
+    run_commit item{commits_, save_transition({std::move(object), wanted.added}),
                     run_commit::origin::handler};
     const std::function<void(transition&)> complete = [&](transition& decided) {
         wanted.complete(decided.next.effects.back());

@@ -103,8 +103,8 @@ public:
               completion<settlement> done) override
     {
         const auto name = workflow->rules.name;
-        const auto* run = std::get_if<run_id>(&call.to);
-        const auto target = run ? to_string(*run) : std::get<std::string>(call.to);
+        const auto* run = std::get_if<run_id>(&call.run);
+        const auto target = run ? to_string(*run) : std::get<std::string>(call.run);
         call_engine(
             name,
             fmt::format("sends {} {} to {} {}", static_cast<int>(call.kind), call.name, name,

@@ -439,7 +439,7 @@ void simulator::resume_paused()
             continue;
         ++resumes_;
         pawl::detail::send_call call;
-        call.to = run.id;
+        call.run = run.id;
         call.kind = message_kind::resume;
         call.wait_until_settled = false;
         clients->send(known->flow, std::move(call),
