@@ -35,6 +35,7 @@ namespace pawl {
 template <class Status>
 class step_options {
 public:
+    /// Made by builder::step().
     explicit step_options(detail::handler_options& options) noexcept : options_(&options) {}
 
     /// Sets how failed attempts are retried.
@@ -92,6 +93,7 @@ private:
 /// When the attempts are used up, the run is paused.
 class timeout_options {
 public:
+    /// Made by builder::timeout().
     explicit timeout_options(detail::handler_options& options) noexcept : options_(&options) {}
 
     /// Sets how failed attempts of the handler are retried.
@@ -122,6 +124,7 @@ private:
 template <class Status>
 class callback_handler_options {
 public:
+    /// Made by builder::callback().
     explicit callback_handler_options(detail::handler_options& options) noexcept
         : options_(&options)
     {
@@ -204,22 +207,22 @@ public:
     {
         draft_.name = std::move(name);
         draft_.label = &label;
-        draft_.made.decode = [](std::string_view bytes,
+        draft_.impl.decode = [](std::string_view bytes,
                                 std::string* ignored) -> detail::object_ptr {
             return std::make_shared<Object>(detail::decode_object<Object>(bytes, ignored));
         };
-        draft_.made.encode = [](const detail::object_ptr& object, std::string& out) {
+        draft_.impl.encode = [](const detail::object_ptr& object, std::string& out) {
             codec<Object>::encode(*static_cast<const Object*>(object.get()), out);
         };
-        draft_.made.blank = [] {
+        draft_.impl.blank = [] {
             std::string bytes;
             codec<Object>::encode(Object{}, bytes);
             return bytes;
         };
         if constexpr (detail::upgradable<Object>)
-            for (std::uint32_t from = 1; from < schema<Object>::version; ++from)
-                upgrade(from, [from](boost::json::value& document) {
-                    schema<Object>::upgrade(from, document);
+            for (std::uint32_t version = 1; version < schema<Object>::version; ++version)
+                upgrade(version, [version](boost::json::value& document) {
+                    schema<Object>::upgrade(version, document);
                 });
         else
             static_assert(schema<Object>::version == 1,
@@ -465,7 +468,7 @@ public:
     /// beginning in any case.
     builder& hooks_from_beginning()
     {
-        draft_.made.hooks_from_beginning = true;
+        draft_.impl.hooks_from_beginning = true;
         return *this;
     }
 
@@ -488,7 +491,7 @@ public:
         return *this;
     }
 
-    /// Converts a stored object from version `from` of its schema to the next version.
+    /// Converts a stored object from `version` of its schema to the next version.
     ///
     /// Needed only when the tolerant reader of pawl::codec cannot handle a change.
     /// `up(boost::json::value&)` edits the document; for another codec, `std::string
@@ -500,20 +503,20 @@ public:
     /// A program that is older than a run's object leaves the run alone: no attempt and no message
     /// is used up, and the run continues when an engine with the newer program drives it.
     template <class Up>
-    builder& upgrade(std::uint32_t from, Up up)
+    builder& upgrade(std::uint32_t version, Up up)
     {
-        if (!draft_.upgrades.emplace(from, conversion(std::move(up))).second)
-            draft_.repeated_upgrades.push_back(from);
+        if (!draft_.upgrades.emplace(version, conversion(std::move(up))).second)
+            draft_.repeated_upgrades.push_back(version);
         return *this;
     }
 
-    /// The same with the conversion back, `down`, from the next version to version `from`, which
+    /// The same with the conversion back, `down`, from the next version to `version`, which
     /// write_version() needs.
     template <class Up, class Down>
-    builder& upgrade(std::uint32_t from, Up up, Down down)
+    builder& upgrade(std::uint32_t version, Up up, Down down)
     {
-        draft_.downgrades.emplace(from, conversion(std::move(down)));
-        return upgrade(from, std::move(up));
+        draft_.downgrades.emplace(version, conversion(std::move(down)));
+        return upgrade(version, std::move(up));
     }
 
     /// Stores objects in this older version of their schema, while all versions are read. Default:
@@ -563,7 +566,7 @@ public:
     /// longer know it.
     builder& retention(retention_options rules)
     {
-        draft_.made.retention = std::move(rules);
+        draft_.impl.retention = std::move(rules);
         return *this;
     }
 
@@ -580,7 +583,7 @@ public:
         constexpr bool fits = std::is_invocable_v<const Fn&, Object&>;
         static_assert(fits, "scrub is called as fn(Object&), with a const call operator");
         if constexpr (fits)
-            draft_.made.scrub = [kept = keep(std::move(fn))](std::string_view stored) {
+            draft_.impl.scrub = [kept = keep(std::move(fn))](std::string_view stored) {
                 Object object = detail::decode_object<Object>(stored);
                 (*kept)(object);
                 std::string bytes;
@@ -708,7 +711,7 @@ private:
                           "BOOST_DESCRIBE_STRUCT or BOOST_DESCRIBE_ENUM, or specialise "
                           "pawl::json_codec");
             if constexpr (schema<Payload>::version != 1)
-                draft_.made.payload_versions[name] = schema<Payload>::version;
+                draft_.impl.payload_versions[name] = schema<Payload>::version;
             if constexpr (codable<Payload> && check_handler<Fn, run_type&, Payload>())
                 store_callbacks<Payload, From...>(name, destinations_of<Fn, run_type&, Payload>(),
                                                   keep(std::move(fn)), options);
@@ -749,7 +752,7 @@ private:
                       "Status>&), or takes a const pawl::event& before that; its call operator is "
                       "const");
         if constexpr (plain || with_event)
-            draft_.made.hooks.push_back(
+            draft_.impl.hooks.push_back(
                 {std::move(name), std::move(kinds), std::move(entering),
                  [fn](const event& committed, const record& stored) {
                      auto seen = detail::make_snapshot<Object, Status>(

@@ -188,7 +188,9 @@ struct command_handler {
 /// then unknown whether it
 ///   took effect;
 /// - overloaded — engine_options::max_waiting_calls calls wait for their commit (operations that
-///   write).
+///   write);
+/// - unexpected_exception — the store, or other code that the engine calls, threw an exception
+///   without a code.
 ///
 /// An exception of a codec or an upgrade affects only the call, or the entry of a list, that it
 /// belongs to. Its text is logged.
@@ -229,7 +231,8 @@ public:
     /// bytes, or the due time of a timeout of the start status cannot be computed; too_large — the
     /// object has more than engine_options::max_object_size; encode_failed — the codec cannot write
     /// the object; decode_failed — the codec cannot read it back, which a status with timeouts
-    /// needs. Cancellation: none.
+    /// needs.
+    /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
@@ -286,8 +289,8 @@ public:
     /// `payload` is written by codec<Payload>. The callback waits in the run's inbox while a step
     /// of the run is running and until the run is in a status that takes it.
     ///
-    /// Completes: when the callback is settled and that is durable. Signature: `void(error_code,
-    /// settlement)`.
+    /// Completes: when the callback is settled and that is durable.
+    /// Signature: `void(error_code, settlement)`.
     /// Durability: the callback is in the inbox before it is handled, so a crash loses neither. The
     /// handler's outcome and the settlement are one commit.
     /// Errors: not_found — no such run; no_such_callback — the workflow declares no callback of
@@ -331,11 +334,10 @@ public:
 
     /// Sends a callback to a run and does not wait until it is handled.
     ///
-    /// Completes: when the callback is in the run's inbox. Signature: `void(error_code,
-    /// settlement)`; the outcome is message_outcome::pending, or that of the first callback with
-    /// the same name and idempotency key.
-    /// Durability: when it completes without error, the callback is in the store and is handled
-    /// even if this process dies.
+    /// Completes: when the callback is in the run's inbox.
+    /// Signature: `void(error_code, settlement)`; the outcome is message_outcome::pending, or that
+    /// of the first callback with the same name and idempotency key. Durability: when it completes
+    /// without error, the callback is in the store and is handled even if this process dies.
     /// Errors: not_found — no such run; no_such_callback — the workflow declares no callback of
     /// that name; already_finished — the run has finished; inbox_full — the run has
     /// engine_options::max_pending_messages pending messages; too_large — the payload has more than
@@ -490,8 +492,8 @@ public:
     /// A run whose object cannot be read is listed with snapshot::decode_error. Pages continue by
     /// the position in the order of creation, so that the removal of a run does not end a listing.
     ///
-    /// Completes: with at most `query.limit` runs. Signature: `void(error_code, page<Object,
-    /// Status>)`.
+    /// Completes: with at most `query.limit` runs.
+    /// Signature: `void(error_code, page<Object, Status>)`.
     /// Errors: invalid_argument — `query.limit` is not in 1 to 1,000.
     /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
@@ -510,8 +512,8 @@ public:
 
     /// Counts the runs of this workflow in each status and run state.
     ///
-    /// Completes: with one entry for each combination that has runs. Signature: `void(error_code,
-    /// std::vector<status_count>)`.
+    /// Completes: with one entry for each combination that has runs.
+    /// Signature: `void(error_code, std::vector<status_count>)`.
     /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_count(bool unfinished_only = false, Token&& token = {})
@@ -536,8 +538,8 @@ public:
                        Token&& token = {})
     {
         return detail::initiate<Token, std::vector<event>>(
-            [](auto handler, client self, run_id id, std::uint64_t from, std::size_t count) {
-                self.engine_->history(self.workflow_.name(), id, from, count,
+            [](auto handler, client self, run_id id, std::uint64_t version, std::size_t count) {
+                self.engine_->history(self.workflow_.name(), id, version, count,
                                       detail::completion<std::vector<event>>{std::move(handler)});
             },
             token, *this, run, after, limit);

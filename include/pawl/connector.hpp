@@ -53,6 +53,7 @@ struct connector_options {
 /// formats.
 template <class T>
 struct event_codec {
+    /// Throws for a payload that is not a T: the event becomes a dead letter.
     static T decode(const stream_event& received) { return codec<T>::decode(received.payload); }
 };
 

@@ -54,6 +54,7 @@ enum class errc {
 /// The category of errc, named "pawl".
 const boost::system::error_category& pawl_category() noexcept;
 
+/// Makes an error code of errc, for boost::system::error_code.
 inline error_code make_error_code(errc code) noexcept
 {
     return {static_cast<int>(code), pawl_category()};

@@ -181,7 +181,7 @@ boost::asio::awaitable<std::invoke_result_t<Fn&>> offload(Executor executor, Fn 
     const auto state = std::make_shared<detail::offload_state<value>>(waiter);
     detail::offload_call<value, Fn> call{state, std::move(fn)};
     co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
-        [](auto handler, std::shared_ptr<detail::offload_state<value>> shared, Executor on,
+        [](auto handler, std::shared_ptr<detail::offload_state<value>> shared, Executor target,
            detail::offload_call<value, Fn> work) {
             const auto slot = boost::asio::get_associated_cancellation_slot(handler);
             shared->wait(std::move(handler));
@@ -192,7 +192,7 @@ boost::asio::awaitable<std::invoke_result_t<Fn&>> offload(Executor executor, Fn 
                         waiting->cancel();
                 });
             }
-            boost::asio::post(on, std::move(work));
+            boost::asio::post(target, std::move(work));
         },
         boost::asio::use_awaitable, state, std::move(executor), std::move(call));
     if constexpr (std::is_void_v<result>)

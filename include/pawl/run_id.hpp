@@ -11,10 +11,10 @@
 
 namespace pawl {
 
-/// Names one run, in all engines and for ever: a UUID of version 7.
+/// Identifies a run, uniquely and permanently: a UUID of version 7.
 ///
-/// The engine makes it without asking anyone; its first 48 bits are the creation time in
-/// milliseconds, so ids sort by age (those of one engine strictly) and are kind to the indexes of a
+/// The engine generates it without coordination. Its first 48 bits are the creation time in
+/// milliseconds, so ids sort by age (those of one engine strictly) and suit the indexes of a
 /// database.
 ///
 /// Source: RFC 9562, section 5.7.
@@ -24,14 +24,15 @@ struct run_id {
     friend bool operator==(const run_id&, const run_id&) = default;
     friend auto operator<=>(const run_id&, const run_id&) = default;
 
-    /// False for the default-constructed id, which names no run.
+    /// False for the default-constructed id, which identifies no run.
     explicit operator bool() const noexcept { return *this != run_id{}; }
 };
 
-/// The canonical text: 36 characters, lower case, e.g. "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d".
+/// Returns the canonical text: 36 characters, lower case, for example
+/// "018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d".
 std::string to_string(const run_id& id);
 
-/// Reads the canonical text, in either case. Empty when `text` is anything else.
+/// Reads the canonical text, in either case. Empty for any other text.
 std::optional<run_id> parse_run_id(std::string_view text) noexcept;
 
 } // namespace pawl
@@ -40,7 +41,7 @@ template <>
 struct std::hash<pawl::run_id> {
     std::size_t operator()(const pawl::run_id& id) const noexcept
     {
-        // The last eight bytes of a version 7 UUID are random but for two bits.
+        // The last eight bytes of a version 7 UUID are random except for two bits.
         std::size_t value = 0;
         for (std::size_t i = 8; i < 16; ++i)
             value = (value << 8) | id.bytes[i];

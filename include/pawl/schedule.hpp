@@ -86,9 +86,9 @@ public:
     ///
     /// Completes: when the schedule is stored. Signature: `void(error_code)`.
     /// Durability: when it completes without error, the schedule fires even if this process dies.
-    /// Errors: invalid_argument — the name or an option is out of its range (the log names it and
-    /// the reason); invalid_status — no run can start in `start`; too_large — the object has more
-    /// than engine_options::max_object_size; encode_failed — the codec cannot write the object.
+    /// Errors: invalid_argument — the name or an option is out of its range; invalid_status — no
+    /// run can start in `start`; too_large — the object has more than
+    /// engine_options::max_object_size; encode_failed — the codec cannot write the object.
     /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_set(std::string name, const Object& object, schedule_options<Status> options,

@@ -112,6 +112,7 @@ public:
 
     next(detail::outcome_tag outcome) : value_(std::move(outcome)) {}
 
+    /// Internal.
     const detail::next_value& value() const& noexcept { return value_; }
     detail::next_value&& value() && noexcept { return std::move(value_); }
 

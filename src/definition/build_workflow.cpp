@@ -94,7 +94,7 @@ definition make_definition(workflow_draft& draft)
     rules.write_version = draft.write_version.value_or(rules.object_version);
     rules.retired = draft.retired;
     rules.renamed = draft.renamed;
-    for (const auto& hook : draft.made.hooks)
+    for (const auto& hook : draft.impl.hooks)
         rules.hooks.push_back(hook.name);
 
     for (const int id : draft.starts)
@@ -118,7 +118,7 @@ void check_hooks(const workflow_draft& draft, std::vector<std::string>& problems
 {
     constexpr std::size_t max_size = 128;
     std::set<std::string_view> seen;
-    for (const auto& hook : draft.made.hooks) {
+    for (const auto& hook : draft.impl.hooks) {
         const auto slash = hook.name.find('/');
         const auto function = hook.name.substr(0, slash);
         const auto name = slash == std::string::npos ? "" : hook.name.substr(slash + 1);
@@ -179,14 +179,14 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
     }
     check_hooks(draft, problems);
     try {
-        draft.made.blank();
+        draft.impl.blank();
     } catch (...) {
         problems.push_back("a default-constructed Object cannot be encoded, but it replaces the "
                            "object when the data of a run is deleted: give its members default "
                            "values that can be encoded (" +
                            exception_text(std::current_exception()) + ")");
     }
-    if (const auto& retention = draft.made.retention) {
+    if (const auto& retention = draft.impl.retention) {
         if (retention->keep <= duration::zero())
             problems.push_back("retention: keep must be above zero");
         if (retention->batch < 1 || retention->batch > 1'000)
@@ -245,7 +245,7 @@ timer_function make_timer(time_point due)
 std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
 {
     auto problems = check_draft(draft);
-    auto impl = std::make_shared<workflow_impl>(std::move(draft.made));
+    auto impl = std::make_shared<workflow_impl>(std::move(draft.impl));
     impl->rules = make_definition(draft);
 
     for (auto& problem : core::check_definition(impl->rules))

@@ -329,13 +329,13 @@ pawl::workflow<generated_data, generated_status> make_workflow(const drawn_workf
     draft.label = [](int status) {
         return "s" + std::to_string(status);
     };
-    draft.made.decode = [](std::string_view bytes, std::string*) -> object_ptr {
+    draft.impl.decode = [](std::string_view bytes, std::string*) -> object_ptr {
         return std::make_shared<generated_data>(pawl::codec<generated_data>::decode(bytes));
     };
-    draft.made.encode = [](const object_ptr& object, std::string& out) {
+    draft.impl.encode = [](const object_ptr& object, std::string& out) {
         pawl::codec<generated_data>::encode(*static_cast<const generated_data*>(object.get()), out);
     };
-    draft.made.blank = [] {
+    draft.impl.blank = [] {
         std::string bytes;
         pawl::codec<generated_data>::encode(generated_data{}, bytes);
         return bytes;
@@ -362,7 +362,7 @@ pawl::workflow<generated_data, generated_status> make_workflow(const drawn_workf
         hook.run = [&sim, &process](const pawl::event&, const pawl::record&) {
             return run_hook(&sim, &process);
         };
-        draft.made.hooks.push_back(std::move(hook));
+        draft.impl.hooks.push_back(std::move(hook));
     }
     return pawl::workflow<generated_data, generated_status>{pawl::detail::finish(std::move(draft))};
 }

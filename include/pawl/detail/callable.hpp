@@ -18,11 +18,11 @@
 #include <utility>
 #include <vector>
 
-/// How the typed layer reads a user's functions and calls them.
+/// How the typed layer inspects and calls the user's functions.
 namespace pawl::detail {
 
-/// The second parameter's type of a function, or of a functor with one call operator that is no
-/// template.
+/// The type of the second parameter of a function, or of a functor with one call operator that is
+/// not a template.
 template <class Fn>
 struct second_parameter {};
 
@@ -57,6 +57,7 @@ constexpr int status_number()
     return static_cast<int>(number);
 }
 
+/// True for a pawl::step<…>.
 template <class Result>
 inline constexpr bool is_step = false;
 
@@ -72,8 +73,8 @@ struct destinations<Status, step<Statuses...>> {
     static std::vector<int> list() { return {status_number<Status, Statuses>()...}; }
 };
 
-/// Functions are kept by a shared pointer, which the coroutines that call them hold too: a lambda
-/// that is itself a coroutine finds its captures alive until it ends.
+/// Functions are held by a shared pointer, which the coroutines that call them hold too: a lambda
+/// that is itself a coroutine keeps its captures until it ends.
 template <class Fn>
 using kept = std::shared_ptr<const Fn>;
 
@@ -86,7 +87,8 @@ boost::asio::awaitable<next_value> call_handler(kept<Fn> fn, object_ptr object,
     co_return std::move(outcome).value();
 }
 
-/// Of a callback. What a newer program wrote is for that: it is not unreadable.
+/// Decodes the payload of a callback. A payload that a newer program wrote is passed on as
+/// program_too_old.
 template <class Payload>
 Payload decode_payload(const std::string& bytes, std::uint32_t version)
 {
@@ -112,15 +114,15 @@ boost::asio::awaitable<next_value> call_callback(kept<Fn> fn, object_ptr object,
 }
 
 template <class Snapshot, class Fn>
-boost::asio::awaitable<void> call_hook(kept<Fn> fn, Snapshot at)
+boost::asio::awaitable<void> call_hook(kept<Fn> fn, Snapshot seen)
 {
-    co_await (*fn)(at);
+    co_await (*fn)(seen);
 }
 
 template <class Snapshot, class Fn>
-boost::asio::awaitable<void> call_hook(kept<Fn> fn, event what, Snapshot at)
+boost::asio::awaitable<void> call_hook(kept<Fn> fn, event committed, Snapshot seen)
 {
-    co_await (*fn)(what, at);
+    co_await (*fn)(committed, seen);
 }
 
 template <class Object, class Fn>
@@ -153,7 +155,7 @@ timer_function make_timer(const kept<When>& when)
     };
 }
 
-/// True for a span of time that is none; false for what is no span.
+/// True for a duration that is not above zero; false for other types.
 template <class When>
 constexpr bool is_no_span(const When& when)
 {
@@ -166,6 +168,7 @@ constexpr bool is_no_span(const When& when)
 /// Due when `span` has passed since the visit began.
 timer_function make_timer(duration span);
 
-timer_function make_timer(time_point at);
+/// Due at a fixed time.
+timer_function make_timer(time_point due);
 
 } // namespace pawl::detail

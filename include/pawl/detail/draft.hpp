@@ -74,7 +74,7 @@ struct workflow_draft {
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;
     int max_auto_resumes = definition{}.max_auto_resumes;
-    workflow_impl made; ///< what needs no check of the statuses: codec, hooks
+    workflow_impl impl; ///< what needs no check of the statuses: codec, hooks
 
     /// The status, which is added to `order`.
     status_draft& handled(int status);

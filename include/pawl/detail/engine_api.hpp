@@ -24,6 +24,7 @@ namespace pawl::detail {
 template <class... Results>
 using completion = boost::asio::any_completion_handler<void(failure, Results...)>;
 
+/// A call of client::async_trigger() without types.
 struct trigger_call {
     std::string foreign_id;
     std::optional<int> status; ///< empty: the workflow's default start
@@ -34,6 +35,7 @@ struct trigger_call {
     failure early; ///< what went wrong in the typed layer before the call began
 };
 
+/// A callback or command of a client without types.
 struct send_call {
     std::variant<run_id, std::string> run;
     message_kind kind = message_kind::callback;
@@ -47,12 +49,12 @@ struct send_call {
     failure early; ///< as trigger_call::early
 };
 
-/// Why a message of this kind was refused, as a code.
+/// Returns the error code for a rejected message of this kind.
 errc refusal_code(message_kind kind, const settlement& refused);
 
-/// What a typed client asks of the engine, without types. Not an extension point.
+/// The engine as typed clients see it, without types. Not an extension point.
 ///
-/// Each function starts an operation and returns at once; the handler is called through its
+/// Each function starts an operation and returns at once. The handler is called through its
 /// associated executor, by default the engine's, never inside the call.
 class engine_api {
 public:
@@ -60,7 +62,7 @@ public:
 
     virtual boost::asio::any_io_executor executor() const = 0;
 
-    /// Writes a line to the engine's log: what a code that is handed on cannot say.
+    /// Writes a warning to the engine's log.
     virtual void warn(std::string_view workflow, std::string_view text) = 0;
 
     virtual void trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
@@ -68,7 +70,7 @@ public:
     virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                       completion<settlement> done) = 0;
 
-    /// Waits for one of the statuses, or, without a list, for the end of the run.
+    /// Waits until the run is in one of the statuses, or without a list until it has finished.
     virtual void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
                        completion<record> done) = 0;
 
@@ -76,10 +78,10 @@ public:
                               completion<> done) = 0;
     virtual void list_schedules(std::string workflow,
                                 completion<std::vector<schedule_info>> done) = 0;
-    virtual void command_schedule(std::string workflow, std::string name, schedule_command what,
+    virtual void command_schedule(std::string workflow, std::string name, schedule_command action,
                                   completion<> done) = 0;
 
-    // Runs of other workflows than the one named do not exist for those below.
+    // The functions below do not see runs of other workflows.
     virtual void find(std::string workflow, run_id run, completion<std::optional<record>> done) = 0;
     virtual void latest(std::string workflow, std::string foreign_id,
                         completion<std::optional<record>> done) = 0;

@@ -5,8 +5,8 @@
 
 namespace pawl::detail {
 
-/// What an exception of any type says of itself; never empty: one without a text is named by its
-/// type.
+/// Returns the text of an exception of any type; an exception without a text is named by its type.
+/// Never empty.
 std::string exception_text(const std::exception_ptr& failure);
 
 } // namespace pawl::detail

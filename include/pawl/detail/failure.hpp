@@ -8,14 +8,15 @@
 
 namespace pawl::detail {
 
-/// Why an operation failed: the code for programs, and what the code cannot say for people.
+/// Why an operation failed: the code for programs, and a human-readable detail.
 struct failure {
     failure() = default;
-    failure(error_code why) : code(why) {}
-    failure(errc why, std::string text = {}) : code(make_error_code(why)), detail(std::move(text))
+    failure(error_code reason) : code(reason) {}
+    failure(errc reason, std::string text = {})
+        : code(make_error_code(reason)), detail(std::move(text))
     {
     }
-    failure(error_code why, std::string text) : code(why), detail(std::move(text)) {}
+    failure(error_code reason, std::string text) : code(reason), detail(std::move(text)) {}
 
     explicit operator bool() const noexcept { return code.failed(); }
 
@@ -23,14 +24,14 @@ struct failure {
     std::string detail; ///< which argument, run or limit; may be empty
 };
 
-/// Of an exception of any type: errc::unexpected_exception when it has no code.
+/// Returns the failure that an exception stands for; errc::unexpected_exception if it has no code.
 failure failure_of(const std::exception_ptr& thrown);
 
-/// pawl::error for a code of Pawl's, else system_error; null when nothing failed.
-std::exception_ptr exception_of(const failure& from);
+/// Returns pawl::error for a code of Pawl, else system_error; null when nothing failed.
+std::exception_ptr exception_of(const failure& result);
 
-/// So that boost::system::result may hold a failure.
-[[noreturn]] void throw_exception_from_error(const failure& from,
-                                             const boost::source_location& where);
+/// Lets boost::system::result hold a failure.
+[[noreturn]] void throw_exception_from_error(const failure& result,
+                                             const boost::source_location& location);
 
 } // namespace pawl::detail

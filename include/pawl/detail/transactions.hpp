@@ -12,10 +12,10 @@
 
 namespace pawl::detail {
 
-/// What sqlite_transaction() and postgres_transaction() have in common.
+/// The common part of sqlite_transaction() and postgres_transaction().
 struct transactions {
-    /// As run::once(), of what `fn` does in a transaction. `Adapter::work(fn, given)` gives the
-    /// work that calls `fn` and puts its result in `given`.
+    /// As run::once(), for an effect in a transaction. `Adapter::work(fn, given)` returns the work
+    /// that calls `fn` and puts its result into `given`.
     template <class Result, class Adapter, class Object, class Fn>
     static auto perform(run<Object>& self, std::string name, Fn fn)
     {
@@ -28,21 +28,21 @@ private:
     struct make {
         Fn fn;
 
-        template <class Made>
-        auto operator()(run<Object> self, effect done, std::optional<Made>& made)
+        template <class Stored>
+        auto operator()(run<Object> self, effect performed, std::optional<Stored>& stored)
             -> boost::asio::awaitable<void>
         {
             given_result<Result> given;
             effect_in_transaction wanted;
-            wanted.added = std::move(done);
+            wanted.added = std::move(performed);
             wanted.work = Adapter::work(fn, given);
             if constexpr (std::is_void_v<Result>)
-                wanted.complete = [&made](effect&) {
-                    made.emplace();
+                wanted.complete = [&stored](effect&) {
+                    stored.emplace();
                 };
             else
-                wanted.complete = [&given, &made](effect& to) {
-                    run<Object>::template add_result<Result>(to, *given, made);
+                wanted.complete = [&given, &stored](effect& added) {
+                    run<Object>::template add_result<Result>(added, *given, stored);
                 };
             wanted.object = [&self] {
                 return self.encoded();
