@@ -133,7 +133,7 @@ std::string stream::handshake_fault(const error_code& error) const
     const auto verdict = SSL_get_verify_result(tls_->ssl.native_handle());
     if (verdict == X509_V_OK)
         return "TLS failed: " + error.message();
-    return fmt::format("the server's certificate was rejected: {}",
+    return fmt::format("the server's certificate is not accepted: {}",
                        X509_verify_cert_error_string(verdict));
 }
 
