@@ -157,7 +157,8 @@ BOOST_AUTO_TEST_CASE(a_drain_among_a_thousand_parents_and_callbacks_loses_nothin
         std::optional<pawl::run_id> child;
         const auto make = [&] {
             lamp_builder b{"lamps"};
-            b.step<red>([&](lamp_run&) -> pawl::step<off> {
+            b.step<red>([&, clock = w.clock.get()](lamp_run&) -> pawl::step<off> {
+                 co_await wait_on(*clock, 1s); // until the client is that of the new engine
                  co_await w.client->async_await_finished(*child, asio::use_awaitable);
                  co_return pawl::to<off>;
              }).retry({.max_attempts = 1});

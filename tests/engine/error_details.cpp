@@ -28,6 +28,7 @@ pawl::workflow<lamp, light> waiting()
          co_return pawl::to<off>;
      }).retry({.max_attempts = 1});
     b.step<green>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; });
+    b.end<off>();
     return std::move(b).build();
 }
 

@@ -123,9 +123,10 @@ BOOST_AUTO_TEST_CASE(an_await_of_no_status_is_refused_by_name)
     world w;
     auto c = w.start(waiting("lamps"));
     const auto run = begin(w, c, "a");
-    BOOST_TEST(w.error_of(c.async_await(run, {})) == pawl::errc::invalid_argument);
-    BOOST_REQUIRE(!w.log.empty());
-    BOOST_TEST(w.log.back().find("statuses") != std::string::npos);
+    BOOST_CHECK_EXCEPTION(w.wait_for(c.async_await(run, {})), pawl::error, [](const auto& e) {
+        return e.code() == pawl::errc::invalid_argument &&
+               e.detail().find("statuses") != std::string::npos;
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_listing_goes_on_behind_a_run_that_was_removed)
