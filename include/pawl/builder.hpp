@@ -141,7 +141,7 @@ public:
 
     /// Sets the maximum duration of an attempt. A longer one is cancelled and counts as failed. Not
     /// negative. Zero: no limit. Default zero.
-    callback_handler_options& attempt_timeout(duration limit)
+    callback_handler_options& attempt_timeout(any_duration limit)
         PAWL_DETAIL_REJECT(limit < duration::zero(), "attempt_timeout must not be negative")
     {
         options_->attempt_timeout = limit;

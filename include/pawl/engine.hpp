@@ -137,7 +137,7 @@ struct engine_options {
     /// Maximum duration of an attempt of a hook. A longer one is cancelled and counts as failed; if
     /// it does not end within `cancellation_grace`, it is abandoned. Zero: no limit. Default 1 day;
     /// set it to what your hooks need.
-    duration hook_attempt_limit = std::chrono::hours{24};
+    duration hook_attempt_timeout = std::chrono::hours{24};
 
     /// Decides which engine runs a connector. Default: empty; leases in the store if it is shared,
     /// else this engine runs all of its connectors.

@@ -489,7 +489,7 @@ BOOST_AUTO_TEST_CASE(a_hook_past_its_limit_is_cancelled_and_repeated)
             world w;
             std::vector<std::string> calls;
             w.options.hook_retry = {.initial = 1s, .multiplier = 1, .jitter = 0, .max_attempts = 3};
-            w.options.hook_attempt_limit = 10s;
+            w.options.hook_attempt_timeout = 10s;
             auto b = quick();
             b.on_complete(
                 [&, reacts, clock = w.clock.get()](const snapshot& s) -> asio::awaitable<void> {
@@ -510,7 +510,7 @@ BOOST_AUTO_TEST_CASE(a_hook_past_its_limit_is_cancelled_and_repeated)
                 w.advance(1s);
             const std::vector<std::string> both{"hangs", "good", "hangs"};
             BOOST_TEST(calls == both, boost::test_tools::per_element());
-            BOOST_TEST(lines_with(w, "it took longer than hook_attempt_limit") == 1);
+            BOOST_TEST(lines_with(w, "it took longer than hook_attempt_timeout") == 1);
             w.advance(1h); // the end of what was left behind changes nothing
             BOOST_TEST(letters_of(w).empty());
         }
@@ -535,8 +535,8 @@ BOOST_AUTO_TEST_CASE(odd_options_of_hooks_are_refused_by_name)
     BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_interval = -1s; }) ==
                "engine_options::hook_retry.max_interval must be at least initial when multiplier "
                "is above 1");
-    BOOST_TEST(refusal([](auto& o) { o.hook_attempt_limit = -1s; }) ==
-               "engine_options::hook_attempt_limit must not be negative; zero is no limit");
+    BOOST_TEST(refusal([](auto& o) { o.hook_attempt_timeout = -1s; }) ==
+               "engine_options::hook_attempt_timeout must not be negative; zero is no limit");
     BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_attempts = 0; }) == "accepted");
 }
 

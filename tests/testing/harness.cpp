@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(an_operation_that_waits_for_time_does_not_hang)
     const auto run = test.trigger("front");
     // The callback waits in the inbox until the run knocks.
     BOOST_CHECK_EXCEPTION(test.callback(run, "enter", std::string{"ada"}), pawl::testing::failure,
-                          [](const auto& e) { return says(e, "move time on"); });
+                          [](const auto& e) { return says(e, "call advance()"); });
     test.advance(2min); // the message was stored all the same
     BOOST_TEST((test.find(run).status == state::open));
 }

@@ -58,8 +58,8 @@ engine_options checked(engine_options options)
             "max_crashes must be 0, for no limit, or at least 5");
     for (const auto& problem : core::retry_problems(options.hook_retry))
         throw definition_error("engine_options::hook_retry." + problem);
-    require(options.hook_attempt_limit >= duration::zero(),
-            "hook_attempt_limit must not be negative; zero is no limit");
+    require(options.hook_attempt_timeout >= duration::zero(),
+            "hook_attempt_timeout must not be negative; zero is no limit");
     if (!options.log)
         options.log = [](const log_entry&) {
         };
@@ -197,7 +197,7 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (!added->hooks.empty()) {
         hooks_.push_back(std::make_unique<engine_detail::hook_runner>(
             shared_, *added,
-            engine_detail::hook_rules{options_.hook_retry, options_.hook_attempt_limit}));
+            engine_detail::hook_rules{options_.hook_retry, options_.hook_attempt_timeout}));
         follower = &hooks_.back()->follower();
     }
     if (added->retention)

@@ -30,7 +30,7 @@ engine_core::letter_rules engine_core::rules_of(const std::string& topic)
             return {[hooks = runner.get()](stream_event letter) {
                         return hooks->redrive(std::move(letter));
                     },
-                    options_.hook_attempt_limit};
+                    options_.hook_attempt_timeout};
     for (const auto& [name, entry] : shared_.workflows)
         if (topic == callback_dead_letter_topic(name))
             return {[self = this, workflow = entry.impl](stream_event letter) {

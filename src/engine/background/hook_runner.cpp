@@ -197,7 +197,7 @@ asio::awaitable<std::exception_ptr> hook_runner::try_hook(run_lane& lane,
     lane.limit->cancel();
     if (*late) // also if it returned after its cancellation
         failure =
-            std::make_exception_ptr(std::runtime_error("it took longer than hook_attempt_limit"));
+            std::make_exception_ptr(std::runtime_error("it took longer than hook_attempt_timeout"));
     *late = true; // disarms a timer handler that is queued already
     co_return failure;
 }

@@ -9,6 +9,7 @@
 
 #include <exception>
 #include <functional>
+#include <map>
 #include <mutex>
 
 namespace pawl::testing {
@@ -49,14 +50,18 @@ public:
     void add(const apply_result& result)
     {
         const std::lock_guard lock{mutex_};
-        ++counts_[static_cast<std::size_t>(result.status)];
+        ++counts_[result.status];
     }
 
-    int count(apply_status status) const { return counts_[static_cast<std::size_t>(status)]; }
+    int count(apply_status status) const
+    {
+        const auto found = counts_.find(status);
+        return found == counts_.end() ? 0 : found->second;
+    }
 
 private:
     std::mutex mutex_;
-    int counts_[8] = {};
+    std::map<apply_status, int> counts_;
 };
 
 awaitable<void> apply_and_count(fixture& test, change only, tally& results)
