@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(runs_that_need_a_newer_program_go_on_beside_engines_of_the_
             return line.find(text) != std::string::npos;
         });
     };
-    BOOST_TEST(told("left to engines of a newer program") == 2);
+    BOOST_TEST(told("to engines of a newer program") == 2);
     BOOST_TEST(told("acquiring shards of the workflow again") == 0);
 
     // Without the newer program the older ones do what they can.

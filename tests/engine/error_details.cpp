@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(an_exception_names_the_argument_and_the_limit)
     check(thrown_by(w, lamps.async_pause(pawl::run_id{}, "test")), errc::not_found,
           {"lamps", to_string(pawl::run_id{})});
     check(thrown_by(w, lamps.async_pause(run, {"test", std::string(1025, 'w')})),
-          errc::invalid_argument, {"who asks", "1025"});
+          errc::invalid_argument, {"requester", "1025"});
     check(thrown_by(w, lamps.async_await(run, {})), errc::invalid_argument,
           {"statuses", "async_await_finished"});
     check(thrown_by(w, lamps.async_list({.limit = 0})), errc::invalid_argument,

@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(a_failing_hook_is_retried_then_given_up_visibly_and_delays_
     w.advance(1h);
     BOOST_TEST(calls == 3);
     const auto given_up = [](const std::string& line) {
-        return line.find("given up") != std::string::npos;
+        return line.find("retries are exhausted") != std::string::npos;
     };
     BOOST_TEST(std::ranges::any_of(w.log, given_up));
 }
