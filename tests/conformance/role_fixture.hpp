@@ -113,8 +113,8 @@ inline void add_suite(const std::string& name, store_maker make)
     auto* suite = BOOST_TEST_SUITE(name);
     for (const auto& check : pawl::testing::role_conformance_checks())
         suite->add(boost::unit_test::make_test_case(
-            [check, make] { check.run([make] { return make_fixture(make); }); }, check.name, __FILE__,
-            __LINE__));
+            [check, make] { check.run([make] { return make_fixture(make); }); }, check.name,
+            __FILE__, __LINE__));
     boost::unit_test::framework::current_auto_test_suite().add(suite);
 }
 

@@ -2,10 +2,10 @@
 // refused as damaged, and what was read is written as bytes that read back as the same.
 //
 // The first byte of the input says which of the two.
-#include "stores/common/record_details.hpp"
 #include "core/stream_headers.hpp"
 #include "fuzz/fuzz.hpp"
 #include "pawl/error.hpp"
+#include "stores/common/record_details.hpp"
 
 namespace {
 
