@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(a_hook_of_an_older_program_leaves_the_event_to_the_newer_on
         w.advance(1min);
     BOOST_TEST(calls == 0);
     BOOST_TEST(letters_of(w).empty());
-    BOOST_TEST(lines_with(w, "given up") == 0);
+    BOOST_TEST(lines_with(w, "exhausted") == 0);
     BOOST_TEST(lines_with(w, "needs a newer program") == 1);
     w.stop();
     client = w.start(definition(1));

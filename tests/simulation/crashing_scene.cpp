@@ -50,8 +50,9 @@ public:
         for (const auto& run : runs_of(setup_.sim, "jobs-that-crash")) {
             const bool given_up = run.status == static_cast<int>(crashing_status::given_up);
             if (crashes_by_run_.contains(run.foreign_id) && !given_up)
-                violations.push_back(run.foreign_id + ": the run is not in status given_up; "
-                                                      "expected its crashing step to be given up");
+                violations.push_back(run.foreign_id +
+                                     ": the run is not in status given_up; "
+                                     "expected its crashing step to fail for good");
             if (run.suspicion != 0)
                 violations.push_back(run.foreign_id +
                                      ": suspicion is not 0 after the end of the run");
@@ -67,9 +68,9 @@ private:
         if (!run.object().crashes || !process->alive())
             co_return pawl::to<crashing_status::done>;
         if (++self->crashes_by_run_[std::string{run.foreign_id()}] == max_crashes)
-            self->setup_.sim.report_violation(
-                fmt::format("{}: the step crashed {} processes; expected it to be given up earlier",
-                            run.foreign_id(), max_crashes));
+            self->setup_.sim.report_violation(fmt::format(
+                "{}: the step crashed {} processes; expected it to fail for good earlier",
+                run.foreign_id(), max_crashes));
         process->crash();
         co_await process->sleep(1h);
         co_return pawl::to<crashing_status::done>;

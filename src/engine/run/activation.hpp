@@ -39,7 +39,7 @@ public:
     boost::asio::awaitable<void> drive();
 
     /// Notifies the watcher, which has been added, of the run's state. The place in the task scope
-    /// that was taken for it is given up then. Any thread.
+    /// that was taken for it is released then. Any thread.
     void show_record(std::shared_ptr<watcher> added) { commits_.show_record(std::move(added)); }
 
     /// Looks at the messages that active_runs has been given for the run. Any thread.

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view skipped_for_good =
     "the step returned skip() in a status without a callback or an armed timeout: nothing would "
-    "move the run any more; a resume runs the step again";
+    "move the run any longer; a resume runs the step again";
 
 } // namespace
 

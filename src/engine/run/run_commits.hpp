@@ -81,7 +81,7 @@ public:
     };
 
     /// Notifies the watcher, which has been added, of the run's state. The place in the task scope
-    /// that was taken for it is given up then. Any thread.
+    /// that was taken for it is released then. Any thread.
     void show_record(std::shared_ptr<watcher> added);
 
     /// Notifies the watchers that wait for that. Each commit that `stored` does not show is still
