@@ -53,6 +53,29 @@ auto lamps_that_take(cluster& all, pawl::duration takes, std::vector<member*>& r
     };
 }
 
+/// Answers reads of single runs late.
+class late_finds final : public pawl::forwarding_store {
+public:
+    late_finds(std::shared_ptr<pawl::record_store> inner,
+               std::shared_ptr<pawl::testing::manual_clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
+    {
+        auto found = co_await inner().find(id);
+        if (late_by > 0s)
+            co_await wait_on(*clock_, late_by);
+        co_return found;
+    }
+
+    pawl::duration late_by{};
+
+private:
+    const std::shared_ptr<pawl::testing::manual_clock> clock_;
+};
+
 struct deaf_store : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
     std::shared_ptr<void> subscribe(pawl::change_handler) override { return nullptr; }
@@ -419,6 +442,34 @@ auto lamps_that_ignore_cancellation(cluster& all, pawl::duration takes, std::vec
 }
 
 } // namespace
+
+BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_it)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 10s, ran, 1h);
+    auto& a = all.add();
+    const auto late = std::make_shared<late_finds>(all.store, all.clock);
+    a.options.store = late;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    auto& b = all.start(make);
+    all.advance(4s);
+    const auto run = all.trigger(b, all.id_of(b));
+    bool ended = false;
+    a.client->async_await_finished(run, [&](auto, auto) { ended = true; });
+    all.settle(); // the wait follows the run from here
+
+    // Engine a reads the commit that made the run yellow, and then the run, which takes a second.
+    late->late_by = 1s;
+    all.advance(10s);
+    all.wait_for(b, b.client->async_call(run, "press", std::string{"1"}, {}, asio::use_awaitable));
+    BOOST_TEST(all.state_of(b, run).status == green);
+    std::optional<pawl::error_code> passed;
+    a.client->async_await(run, {yellow}, [&](auto code, auto) { passed = code; });
+    all.advance(10s);
+    BOOST_TEST(!passed.has_value());
+    BOOST_TEST(!ended);
+}
 
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
 {

@@ -217,7 +217,7 @@ asio::awaitable<void> remote_change_listener::notify_watchers(run_id run, std::v
     for (const auto& event : events)
         for (const auto& waiting : watchers_->find(run))
             if (current)
-                watchers_->offer_record(*waiting, core::record_at(event, *current));
+                watchers_->offer_past_record(*waiting, core::record_at(event, *current));
     for (const auto& waiting : watchers_->find(run))
         if (!waiting->accepts_records())
             co_await waiting->ask_store(shared_.store, *watchers_);
@@ -227,9 +227,10 @@ asio::awaitable<void> remote_change_listener::attend_watchers_again()
 {
     for (auto& waiting : watchers_->find_not_following()) {
         const auto run = waiting->run();
-        auto events =
-            co_await shared_.store.history(run, watchers_->seen_version(*waiting), page_size);
-        co_await notify_watchers(run, std::move(events));
+        if (const auto seen = watchers_->seen_version(*waiting)) {
+            auto events = co_await shared_.store.history(run, *seen, page_size);
+            co_await notify_watchers(run, std::move(events));
+        }
         co_await attend_watcher(waiting);
     }
 }

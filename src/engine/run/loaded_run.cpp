@@ -33,7 +33,8 @@ bool loaded_run::is_owner() const
 
 bool loaded_run::is_current() const
 {
-    return stored.version > 0 && owned && !stale && !store_failed && !abandoned && is_owner();
+    return stored.version > 0 && owned && !stale && !reading_ && !store_failed && !abandoned &&
+           is_owner();
 }
 
 void loaded_run::use_given_record()
@@ -55,7 +56,9 @@ asio::awaitable<void> loaded_run::load()
     std::exception_ptr failure;
     try {
         if (!std::exchange(given_, false)) {
+            reading_ = true;
             auto found = co_await shared.store.find(id_);
+            reading_ = false;
             owned = found.has_value();
             if (!owned)
                 co_return;

@@ -220,7 +220,7 @@ void run_commits::notify_watchers()
             run_.shared.check_watcher(std::move(added));
             continue;
         }
-        run_.shared.watching->offer_record(*added, run_.stored);
+        run_.shared.watching->offer_present_record(*added, run_.stored);
         run_.shared.running.leave();
     }
 }

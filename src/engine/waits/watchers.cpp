@@ -188,16 +188,6 @@ std::vector<std::shared_ptr<watcher>> watchers::find(run_id run)
     return found;
 }
 
-void watchers::offer_record(watcher& waiting, const record& current)
-{
-    const std::lock_guard lock{mutex_};
-    if (!contains(waiting) || current.version <= waiting.seen_)
-        return;
-    waiting.seen_ = current.version;
-    if (waiting.offer_record(current))
-        erase(waiting);
-}
-
 void watchers::offer_present_record(watcher& waiting, const record& current)
 {
     const std::lock_guard lock{mutex_};
@@ -208,7 +198,17 @@ void watchers::offer_present_record(watcher& waiting, const record& current)
         erase(waiting);
 }
 
-std::uint64_t watchers::seen_version(const watcher& waiting)
+void watchers::offer_past_record(watcher& waiting, const record& left)
+{
+    const std::lock_guard lock{mutex_};
+    if (!contains(waiting) || !waiting.seen_ || left.version <= *waiting.seen_)
+        return;
+    waiting.seen_ = left.version;
+    if (waiting.offer_record(left))
+        erase(waiting);
+}
+
+std::optional<std::uint64_t> watchers::seen_version(const watcher& waiting)
 {
     const std::lock_guard lock{mutex_};
     return waiting.seen_;

@@ -60,7 +60,7 @@ private:
     std::shared_ptr<void> held_;
     std::optional<detail::failure> failed_early_; ///< the failure, if it came before add()
     std::optional<std::uint32_t> follows_;        ///< the shard whose log is read for it
-    std::uint64_t seen_ = 0;                      ///< the newest record version that was offered
+    std::optional<std::uint64_t> seen_; ///< the version where the wait began, or a later one
 };
 
 /// Waits for a run to reach one of several statuses, or its end.
@@ -165,15 +165,17 @@ public:
     /// The watchers of the run.
     std::vector<std::shared_ptr<watcher>> find(run_id run);
 
-    /// Offers the watcher a record of its run, unless a later one was offered before.
-    void offer_record(watcher& waiting, const record& current);
-
-    /// Offers the watcher the present record of its run, even if a later version was offered
-    /// before: the store may have gone back.
+    /// Offers the watcher the present record of its run, which was read after add(): the wait
+    /// begins there. A later version may have been offered before: the store may have gone back.
     void offer_present_record(watcher& waiting, const record& current);
 
-    /// The newest version that was offered to the watcher; 0: none.
-    std::uint64_t seen_version(const watcher& waiting);
+    /// Offers the watcher the record that a commit left. Ignored before offer_present_record(), and
+    /// for a commit that the watcher has seen: a status that the run left before the wait does not
+    /// count.
+    void offer_past_record(watcher& waiting, const record& left);
+
+    /// The newest version that was offered to the watcher; empty before offer_present_record().
+    std::optional<std::uint64_t> seen_version(const watcher& waiting);
 
     /// Marks the watcher's run as driven by another engine: the shard's log is read for the
     /// watcher, after `sequence`.
