@@ -123,7 +123,7 @@ struct shared_world : world {
     shared_world() { store = pawl::open_memory({.shards = 4, .shared = true, .clock = clock}); }
 };
 
-/// Holds back the thread that has started run "a", until it is told to go on.
+/// Holds back the thread that has started run "a", until it is told to go on. Scans find no runs.
 class preempting_store final : public pawl::forwarding_store {
 public:
     using pawl::forwarding_store::forwarding_store;
@@ -143,6 +143,12 @@ public:
     }
 
     std::optional<pawl::record> try_find(pawl::run_id id) override { return inner().try_find(id); }
+
+    asio::awaitable<pawl::due_page> due(std::uint32_t, pawl::due_position, pawl::time_point,
+                                        std::size_t) override
+    {
+        co_return pawl::due_page{};
+    }
 };
 
 pawl::due_position position(int at)
@@ -357,8 +363,10 @@ BOOST_AUTO_TEST_CASE(a_trigger_whose_thread_is_late_begins_no_run_as_it_was)
     engine.async_start(asio::use_future).get();
     auto triggered = client.async_trigger("a", lamp{}, {}, asio::use_future);
     store->stored.get_future().wait();
-    client.async_cancel(std::string{"a"}, "", asio::use_future).get();
+    auto cancelled = client.async_cancel(std::string{"a"}, "", asio::use_future);
+    cancelled.wait();
     store->goes_on.set_value();
+    cancelled.get();
     const auto run = triggered.get();
     engine.async_stop(1s, asio::use_future).get();
     pool.join();
