@@ -24,13 +24,10 @@ public:
 
     void put_back() const
     {
-        std::string sql = "BEGIN;";
-        for (const auto* table : tables)
-            sql += fmt::format("LOCK TABLE {0}.{1}; DELETE FROM {0}.{1};", schema_, table);
-        for (const auto* table : tables)
-            sql += fmt::format("INSERT INTO {0}.{2} OVERRIDING SYSTEM VALUE SELECT * FROM {1}.{2};",
-                               schema_, copy(), table);
-        ask(sql + "COMMIT");
+        const auto end = std::chrono::steady_clock::now() + patience;
+        while (!try_put_back())
+            if (std::chrono::steady_clock::now() > end)
+                throw std::runtime_error("the tables of " + schema_ + " are always locked");
     }
 
 private:
@@ -39,6 +36,27 @@ private:
                                              "topics", "topic_events"};
 
     std::string copy() const { return schema_ + "_saved"; }
+
+    /// Locks all tables or none: a session that waited for a lock with others in hand could wait
+    /// for an engine that waits for those. False if an engine has one.
+    bool try_put_back() const
+    {
+        std::string sql = "BEGIN;";
+        for (const auto* table : tables)
+            sql += fmt::format("LOCK TABLE {0}.{1} NOWAIT; DELETE FROM {0}.{1};", schema_, table);
+        for (const auto* table : tables)
+            sql += fmt::format("INSERT INTO {0}.{2} OVERRIDING SYSTEM VALUE SELECT * FROM {1}.{2};",
+                               schema_, copy(), table);
+        try {
+            ask(sql + "COMMIT");
+        } catch (const std::runtime_error& failure) {
+            if (std::string_view{failure.what()}.find("could not obtain lock") ==
+                std::string_view::npos)
+                throw;
+            return false;
+        }
+        return true;
+    }
 
     const std::string schema_;
 };
