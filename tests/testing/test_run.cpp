@@ -70,8 +70,95 @@ BOOST_AUTO_TEST_CASE(a_second_attempt_finds_the_effects_of_the_first)
     BOOST_TEST(run.saves() == 2);
     BOOST_TEST(run.effects().size() == 1u);
     BOOST_TEST(run.saved()->visitors.size() == 1u);
-    BOOST_TEST(run.attempt(2).call(step).moved_to<state::open>());
+    BOOST_TEST(run.call(step).moved_to<state::open>());
     BOOST_TEST(payments == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_attempt_leaves_the_object_as_it_was)
+{
+    const auto fails = [](door_run& run, std::string visitor) -> pawl::step<state::open> {
+        run.object().visitors.push_back(visitor);
+        throw std::runtime_error("nobody hears");
+        co_return pawl::to<state::open>;
+    };
+    test_run run{{.name = "front"}};
+    run.object().visitors = {"ada"};
+    BOOST_TEST(run.call(fails, std::string{"grace"}).threw());
+    BOOST_TEST(run.object().name == "front");
+    BOOST_TEST(run.object().visitors == std::vector<std::string>{"ada"},
+               boost::test_tools::per_element());
+    BOOST_TEST(!run.saved().has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_attempt_keeps_what_a_checkpoint_saved)
+{
+    const auto fails = [](door_run& run) -> pawl::step<state::open> {
+        run.object().visitors.push_back("ada");
+        co_await run.checkpoint();
+        run.object().visitors.push_back("grace");
+        throw std::runtime_error("nobody hears");
+        co_return pawl::to<state::open>;
+    };
+    test_run run;
+    BOOST_TEST(run.call(fails).threw());
+    BOOST_TEST(run.object().visitors == std::vector<std::string>{"ada"},
+               boost::test_tools::per_element());
+    run.object().visitors.clear(); // the test may change it: the next attempt begins from here
+    BOOST_TEST(run.fail_commits().call(fails).threw());
+    BOOST_TEST(run.object().visitors.empty());
+}
+
+BOOST_AUTO_TEST_CASE(skip_discards_changes_of_the_object)
+{
+    const auto skips = [](door_run& run) -> pawl::step<state::open> {
+        run.object().name = "back";
+        co_return pawl::skip();
+    };
+    test_run run{{.name = "front"}};
+    BOOST_TEST(run.call(skips).skipped());
+    BOOST_TEST(run.object().name == "front");
+}
+
+BOOST_AUTO_TEST_CASE(attempts_are_counted_until_one_succeeds)
+{
+    test_run run;
+    BOOST_TEST(run.call(knock).threw());
+    BOOST_TEST(run.call(knock).threw());
+    BOOST_TEST(run.call(knock).moved_to<state::knocking>()); // its third attempt
+    BOOST_TEST(run.call(knock).threw());
+    BOOST_TEST(run.attempt(3).call(knock).moved_to<state::knocking>());
+}
+
+BOOST_AUTO_TEST_CASE(each_scope_has_its_own_effects)
+{
+    int calls = 0;
+    std::vector<std::string> keys;
+    const auto polls = [&](door_run& run) -> pawl::step<state::open> {
+        co_await run.once("poll", [&] { return ++calls; });
+        keys.push_back(run.idempotency_key("poll").substr(to_string(run.id()).size()));
+        co_return pawl::repeat_after(1s);
+    };
+    const auto takes = [&](door_run& run, int) -> pawl::step<state::open> {
+        co_await run.once("poll", [&] { return ++calls; });
+        co_await run.once_per_run("count", [&] { return ++calls; });
+        keys.push_back(run.idempotency_key("poll").substr(to_string(run.id()).size()));
+        co_return pawl::skip();
+    };
+    test_run run;
+    run.status(state::closed);
+    BOOST_TEST(run.call(polls).repeats());
+    BOOST_TEST(run.effects().size() == 1u);
+    BOOST_TEST(run.call(polls).repeats()); // another round
+    BOOST_TEST(calls == 2);
+    run.status(state::knocking); // another visit
+    BOOST_TEST(run.call(polls).repeats());
+    BOOST_TEST(calls == 3);
+    BOOST_TEST(run.call(takes, 1).skipped()); // a message
+    BOOST_TEST(run.call(takes, 2).skipped()); // another message
+    BOOST_TEST(calls == 6);
+    BOOST_TEST(keys == (std::vector<std::string>{"/1.1/poll", "/1.1.1/poll", "/2.2/poll",
+                                                 "/m1/poll", "/m2/poll"}),
+               boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_commit_that_fails_makes_the_effect_again)

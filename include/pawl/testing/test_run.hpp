@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
@@ -66,9 +67,20 @@ private:
 /// BOOST_TEST(run.object().validation_errors.size() == 1);
 /// @endcode
 ///
-/// Effects and checkpoints are recorded as by an engine, and the next call finds them: call a step
-/// twice to test a second attempt. What call() gets from the handler is not applied to the run:
-/// status and attempt change only by the functions below.
+/// Attempts follow each other as in an engine. After an exception the next call is the handler's
+/// next attempt: run::attempt() is one higher, the effects and checkpoints of the earlier attempts
+/// are found, and changes of the object that were not saved are gone. The test of a second attempt
+/// is a second call:
+///
+/// @code
+/// BOOST_TEST(run.call(charge).threw());
+/// BOOST_TEST(run.call(charge).moved_to<Charged>());
+/// @endcode
+///
+/// After any other outcome the next call is a first attempt. After repeat_after() it begins the
+/// next round, in which once() calls its functions again. Calls with a payload are attempts of one
+/// message until one of them succeeds; the next payload is the next message. A timeout's handler is
+/// called like a step. The status changes only by status().
 ///
 /// @par Thread Safety
 /// One thread at a time.
@@ -86,27 +98,44 @@ public:
     }
 
     // What the handler sees. Each function returns *this.
+
+    /// Default "test-1".
     test_run& foreign_id(std::string id)
     {
         record_.foreign_id = std::move(id);
         return *this;
     }
+
+    /// Sets the status. After a call this begins a new visit: the next call is a first attempt, and
+    /// finds no effects of once() in steps of earlier visits.
     template <class Status>
     test_run& status(Status current)
     {
+        if (std::exchange(visit_used_, false)) {
+            ++record_.visit;
+            record_.round = 0;
+            record_.attempt = 0;
+            drop_effects([](const effect& known) { return known.handler < message_handler(0); });
+        }
         record_.status = static_cast<int>(current);
         return *this;
     }
-    test_run& attempt(int number) ///< 1 for the first attempt
+
+    /// Sets the number of the next attempt, from 1. Set it to 1 when an exception has ended one
+    /// handler and you call another one.
+    test_run& attempt(int number)
     {
         record_.attempt = number - 1;
         return *this;
     }
-    test_run& now(time_point time) ///< default 2024-01-01T00:00:00Z
+
+    /// Default 2024-01-01T00:00:00Z.
+    test_run& now(time_point time)
     {
         now_ = time;
         return *this;
     }
+
     test_run& trace_parent(std::string header)
     {
         record_.trace_parent = std::move(header);
@@ -122,10 +151,15 @@ public:
     }
 
     /// Calls a handler, `fn(run)` or `fn(run, payload)`, and runs it to its end, on the calling
-    /// thread and in real time. An exception of the handler is part of the outcome.
+    /// thread and in real time. An exception of the handler is part of the outcome. After an
+    /// exception and after skip(), object() is what was saved last: by the handler, or before the
+    /// call.
+    ///
+    /// Errors: throws what the codec of the object throws.
     template <class Fn, class... Payload>
     step_outcome call(const Fn& fn, Payload... payload)
     {
+        begin_call(sizeof...(Payload) > 0);
         std::optional<pawl::detail::next_value> value;
         std::exception_ptr thrown;
         boost::asio::io_context io;
@@ -137,9 +171,11 @@ public:
                                       value = std::move(returned);
                               });
         io.run();
+        end_call(value);
         return {std::move(value), std::move(thrown)};
     }
 
+    /// The object. The test may change it between two calls.
     Object& object() noexcept { return object_; }
 
     /// The object as checkpoint() or an effect saved it last; empty if none did.
@@ -151,10 +187,54 @@ public:
     }
 
     int saves() const noexcept { return saves_; } ///< number of checkpoints and effects
+
+    /// The effects that the next attempt of the handler that was called last would find, and those
+    /// of once_per_run(); after a success, until the next call.
     const std::vector<effect>& effects() const noexcept { return record_.effects; }
+
     const std::vector<std::string>& log_lines() const noexcept { return lines_; }
 
 private:
+    /// Identifies the handler of a message; see pawl::detail::run_context::handler_number().
+    static constexpr std::uint64_t message_handler(std::uint64_t message) noexcept
+    {
+        return (1ull << 32) + message;
+    }
+
+    template <class Predicate>
+    void drop_effects(Predicate ended)
+    {
+        std::erase_if(record_.effects,
+                      [&](const effect& known) { return !known.for_run && ended(known); });
+    }
+
+    void begin_call(bool is_message)
+    {
+        if (const auto ended = std::exchange(ended_handler_, std::nullopt))
+            drop_effects([ended](const effect& known) { return known.handler == *ended; });
+        handler_ = is_message ? message_handler(message_) : 0;
+        saved_.clear();
+        codec<Object>::encode(object_, saved_);
+    }
+
+    void end_call(const std::optional<pawl::detail::next_value>& value)
+    {
+        using pawl::detail::next_kind;
+        visit_used_ = true;
+        if (!value || value->kind == next_kind::skip)
+            object_ = codec<Object>::decode(saved_);
+        record_.attempt = value ? 0 : record_.attempt + 1;
+        if (!value)
+            return;
+        if (handler_ != 0) {
+            ended_handler_ = handler_;
+            ++message_;
+        } else if (value->kind == next_kind::repeat) {
+            ended_handler_ = 0;
+            ++record_.round;
+        }
+    }
+
     template <class Fn, class... Payload>
     static boost::asio::awaitable<pawl::detail::next_value>
     ended(const Fn& fn, run<Object>& current, Payload... payload)
@@ -165,12 +245,14 @@ private:
 
     const record& current() const noexcept override { return record_; }
     int attempt() const noexcept override { return record_.attempt + 1; }
+    std::uint64_t handler_number() const noexcept override { return handler_; }
     time_point now() const override { return now_; }
 
     boost::asio::awaitable<void> checkpoint(std::string object) override
     {
         if (fails_)
             throw error(errc::store_unavailable, "test_run::fail_commits");
+        saved_ = object;
         record_.object = std::move(object);
         ++record_.version;
         ++saves_;
@@ -190,6 +272,11 @@ private:
     time_point now_{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
     bool fails_ = false;
     int saves_ = 0;
+    std::string saved_;                          ///< the object that the next attempt starts from
+    bool visit_used_ = false;                    ///< a handler was called in this visit
+    std::uint64_t handler_ = 0;                  ///< the handler that was called last
+    std::uint64_t message_ = 1;                  ///< the number of the next message that succeeds
+    std::optional<std::uint64_t> ended_handler_; ///< its effects are dropped before the next call
     mutable std::vector<std::string> lines_;
 };
 
