@@ -7,6 +7,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/version.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -91,6 +92,12 @@ private:
     }
 
     void on_response_impl(int, beast::string_view, int, error_code&) override {}
+#if BOOST_BEAST_VERSION >= 359 // Boost 1.90
+    void on_trailer_field_impl(beast::http::field, beast::string_view, beast::string_view,
+                               error_code&) override
+    {
+    }
+#endif
     void on_finish_impl(error_code&) override {}
 
     request& out_;

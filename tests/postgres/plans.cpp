@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <functional>
