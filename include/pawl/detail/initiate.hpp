@@ -72,23 +72,21 @@ auto initiate(Start start, std::remove_reference_t<Token>& token, Arguments&&...
     using token_type = std::remove_cvref_t<Token>;
     if constexpr (throws<token_type>) {
         return boost::asio::async_initiate<Token, void(std::exception_ptr, Results...)>(
-            [start](auto handler, auto... values) {
-                start(exception_handler<decltype(handler)>{std::move(handler)},
-                      std::move(values)...);
+            [start](auto done, auto... values) {
+                start(exception_handler<decltype(done)>{std::move(done)}, std::move(values)...);
             },
             token, std::forward<Arguments>(arguments)...);
     } else if constexpr (stores_detail<token_type>) {
         using inner = decltype(token_type::token);
         return boost::asio::async_initiate<inner, void(error_code, Results...)>(
-            [start](auto handler, std::string* detail, auto... values) {
-                start(code_handler<decltype(handler)>{std::move(handler), detail},
-                      std::move(values)...);
+            [start](auto done, std::string* detail, auto... values) {
+                start(code_handler<decltype(done)>{std::move(done), detail}, std::move(values)...);
             },
             token.token, token.detail, std::forward<Arguments>(arguments)...);
     } else {
         return boost::asio::async_initiate<Token, void(error_code, Results...)>(
-            [start](auto handler, auto... values) {
-                start(code_handler<decltype(handler)>{std::move(handler)}, std::move(values)...);
+            [start](auto done, auto... values) {
+                start(code_handler<decltype(done)>{std::move(done)}, std::move(values)...);
             },
             token, std::forward<Arguments>(arguments)...);
     }
