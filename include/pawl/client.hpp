@@ -258,7 +258,8 @@ public:
     /// A status that the run left before the call does not count.
     ///
     /// Completes: at once if the run is there already, else with the commit that brings it there.
-    /// Signature: `void(error_code, snapshot)`; the snapshot shows the run at that commit.
+    /// Signature: `void(error_code, snapshot)`; the snapshot shows the run at that commit. If
+    /// another engine drives the run, the snapshot's object may be that of a later commit.
     /// Errors: finished_in_other_status — the run finished in another status, with the final
     /// snapshot; not_found — no such run; invalid_argument — `statuses` is empty; decode_failed —
     /// the object cannot be read.
