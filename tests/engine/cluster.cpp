@@ -76,6 +76,61 @@ private:
     const std::shared_ptr<pawl::testing::manual_clock> clock_;
 };
 
+/// Does what the test asks for late, or not at all.
+class slow_store final : public pawl::forwarding_store {
+public:
+    slow_store(std::shared_ptr<pawl::record_store> inner,
+               std::shared_ptr<pawl::testing::manual_clock> clock)
+        : forwarding_store(std::move(inner)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::vector<pawl::lease>> claim(std::vector<std::uint32_t> shards,
+                                                    std::string_view owner,
+                                                    pawl::duration lease_duration) override
+    {
+        if (claims_nothing)
+            throw pawl::error(pawl::errc::store_unavailable, "a claim");
+        auto taken = co_await inner().claim(std::move(shards), owner, lease_duration);
+        co_return taken;
+    }
+
+    asio::awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner,
+               pawl::duration lease_duration) override
+    {
+        if (claims_nothing)
+            throw pawl::error(pawl::errc::store_unavailable, "a claim");
+        auto taken = co_await inner().claim_role(role, owner, lease_duration);
+        co_return taken;
+    }
+
+    asio::awaitable<std::vector<pawl::apply_result>>
+    apply(std::span<const pawl::change> batch) override
+    {
+        auto results = co_await inner().apply(batch);
+        if (applies_late_by > 0s)
+            co_await wait_on(*clock_, applies_late_by);
+        co_return results;
+    }
+
+    asio::awaitable<std::vector<pawl::message>> inbox(pawl::run_id run, std::uint64_t after,
+                                                      std::size_t limit) override
+    {
+        auto page = co_await inner().inbox(run, after, limit);
+        if (reads_inboxes_late_by > 0s)
+            co_await wait_on(*clock_, reads_inboxes_late_by);
+        co_return page;
+    }
+
+    bool claims_nothing = false;
+    pawl::duration applies_late_by{};
+    pawl::duration reads_inboxes_late_by{};
+
+private:
+    const std::shared_ptr<pawl::testing::manual_clock> clock_;
+};
+
 struct deaf_store : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
     std::shared_ptr<void> subscribe(pawl::change_handler) override { return nullptr; }
@@ -469,6 +524,58 @@ BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_i
     all.advance(10s);
     BOOST_TEST(!passed.has_value());
     BOOST_TEST(!ended);
+}
+
+namespace {
+
+/// Two engines, of which the first loses its shards while its store is slow.
+struct engine_that_loses_its_shards {
+    cluster all;
+    std::vector<member*> ran;
+    std::shared_ptr<slow_store> slow = std::make_shared<slow_store>(all.store, all.clock);
+    member& a = all.add();
+    member& b;
+
+    engine_that_loses_its_shards() : b(start_both()) {}
+
+    member& start_both()
+    {
+        const auto make = lamps_that_take(all, 10s, ran, 1h);
+        a.options.store = slow;
+        all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+        auto& second = all.start(make);
+        all.advance(4s);
+        return second;
+    }
+
+    /// The other engine has made the run green. A wait for yellow that begins now does not end.
+    void check_wait_for_yellow(pawl::run_id run)
+    {
+        BOOST_TEST(all.state_of(b, run).status == green);
+        std::optional<pawl::error_code> passed;
+        a.client->async_await(run, {yellow}, [&](auto code, auto) { passed = code; });
+        all.advance(2min);
+        BOOST_TEST(!passed.has_value());
+        slow->claims_nothing = false;
+        all.advance(lease_duration);
+        BOOST_TEST(!passed.has_value());
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_commit_that_is_answered_after_the_run_went_on_ends_no_wait)
+{
+    engine_that_loses_its_shards test;
+    const auto run = test.all.trigger(test.a, test.all.id_of(test.a));
+    test.all.advance(9s);
+    test.slow->claims_nothing = true;
+    test.slow->applies_late_by = 1min; // of the commit that makes the run yellow
+    test.all.advance(20s);
+    auto press = test.b.client->async_call(run, "press", std::string{"1"}, {}, asio::use_awaitable);
+    test.all.wait_for(test.b, std::move(press));
+    test.slow->applies_late_by = 0s;
+    test.check_wait_for_yellow(run);
 }
 
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)

@@ -210,8 +210,12 @@ void engine_core::handle_commit(const change& change, const apply_result* result
     const auto* stored = std::get_if<transition>(&change);
     if (!stored || (result && result->status != apply_status::accepted))
         return;
+    const auto shard = shared_.shard_of(stored->next);
+    // The answer may come late: when the engine has lost the shard, another engine may have moved
+    // the run on. A run that is started has no watchers yet.
+    const bool is_present = stored->epoch != 0 && shared_.epochs[shard] == stored->epoch;
     if (result || PAWL_PLANTED(await_told_of_failed_commit))
-        watchers_->offer_transition(*stored);
+        watchers_->offer_transition(*stored, is_present);
     if (!result)
         recheck_->recheck_run(stored->next.id);
     else if (shared_.observer)
@@ -221,7 +225,7 @@ void engine_core::handle_commit(const change& change, const apply_result* result
     // Hooks read from the log whether the transition was stored.
     for (const auto& runner : hooks_)
         runner->follower().note_commit(*stored);
-    commit_feed_->publish_commit(*stored, shared_.shard_of(stored->next));
+    commit_feed_->publish_commit(*stored, shard);
 }
 
 run_id engine_core::new_run_id()

@@ -159,14 +159,15 @@ void watchers::fail(const std::shared_ptr<watcher>& waiting, detail::failure rea
     erase(*waiting);
 }
 
-void watchers::offer_transition(const transition& change)
+void watchers::offer_transition(const transition& change, bool is_present)
 {
     if (count_ == 0)
         return;
     const std::lock_guard lock{mutex_};
     auto [entry, last] = by_run_.equal_range(change.next.id);
     while (entry != last) {
-        if (!entry->second->offer(change)) {
+        const bool is_offered = is_present || !entry->second->accepts_records();
+        if (!is_offered || !entry->second->offer(change)) {
             ++entry;
             continue;
         }

@@ -160,7 +160,10 @@ public:
     /// added completes in add().
     void fail(const std::shared_ptr<watcher>& waiting, detail::failure reason);
 
-    void offer_transition(const transition& change);
+    /// Offers the watchers of the run a transition that has been committed. If it is not the run's
+    /// present one, a wait may have begun after the run left that status: then only those are
+    /// offered it that wait for a message.
+    void offer_transition(const transition& change, bool is_present);
 
     /// The watchers of the run.
     std::vector<std::shared_ptr<watcher>> find(run_id run);
