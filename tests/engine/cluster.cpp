@@ -578,6 +578,19 @@ BOOST_AUTO_TEST_CASE(a_commit_that_is_answered_after_the_run_went_on_ends_no_wai
     test.check_wait_for_yellow(run);
 }
 
+BOOST_AUTO_TEST_CASE(a_record_that_was_read_before_the_shard_was_lost_ends_no_wait)
+{
+    engine_that_loses_its_shards test;
+    const auto run = test.all.trigger(test.a, test.all.id_of(test.a));
+    test.all.advance(15s);
+    BOOST_TEST(test.all.state_of(test.b, run).status == yellow);
+    test.slow->claims_nothing = true;
+    test.slow->reads_inboxes_late_by = 1min;
+    auto press = test.b.client->async_call(run, "press", std::string{"1"}, {}, asio::use_awaitable);
+    test.all.wait_for(test.b, std::move(press));
+    test.check_wait_for_yellow(run);
+}
+
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
 {
     cluster all;

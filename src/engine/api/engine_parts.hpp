@@ -113,6 +113,9 @@ struct engine_parts {
 
     std::atomic<bool> stopping{false};   ///< no further handler begins
     std::atomic<bool> cancelling{false}; ///< the drain is over: running handlers are cancelled
+    /// Counts acquisitions of shards. What was read of a run before one of them may be outdated:
+    /// see shard_manager.
+    std::atomic<std::uint64_t> acquisitions{0};
 
     /// Notes that data of the workflow need a newer program. True the first time, for the log.
     bool mark_too_old(engine_workflow& entry);

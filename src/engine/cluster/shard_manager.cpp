@@ -1,5 +1,6 @@
 #include "engine/cluster/shard_manager.hpp"
 
+#include "engine/run/active_runs.hpp"
 #include "engine/run/crash_suspects.hpp"
 #include "engine/run/exception_info.hpp"
 
@@ -345,6 +346,9 @@ asio::awaitable<void> shard_manager::acquire_shards(std::vector<lease> claimed,
     for (const auto& previous : before)
         if (std::ranges::find(claimed, previous.shard, &lease::shard) != claimed.end())
             shared_.suspects->note_acquired_shard(previous.shard, was_left(previous));
+    // Before the engine counts as the owner.
+    ++shared_.acquisitions;
+    shared_.active->outdate_records();
     for (const auto& acquired : claimed) {
         const std::lock_guard lock{mutex_};
         held_.push_back(acquired);

@@ -374,6 +374,12 @@ std::uint64_t active_runs::note_ends()
     return ends_;
 }
 
+void active_runs::outdate_records()
+{
+    const std::lock_guard lock{mutex_};
+    forgotten_ = ++ends_;
+}
+
 void active_runs::forget_ends()
 {
     const std::lock_guard lock{mutex_};

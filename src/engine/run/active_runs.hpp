@@ -71,6 +71,10 @@ public:
     std::uint64_t note_ends();
     void forget_ends();
 
+    /// The engine acquires shards: other engines may have changed the runs whose records were read
+    /// or written before. To be called before it counts as the owner.
+    void outdate_records();
+
     /// Activates a run that waited for a slot of the limiter, and gives it the caller's slot.
     /// Returns false if the run is active; then the caller keeps the slot.
     bool begin_granted(run_id run, concurrency_limiter& limiter);
@@ -193,7 +197,7 @@ private:
 
     std::size_t noting_ = 0;                          ///< calls of note_ends() to be undone
     std::uint64_t ends_ = 0;                          ///< counts ends
-    std::uint64_t forgotten_ = 0;                     ///< ends up to this one are not in ended_
+    std::uint64_t forgotten_ = 0;                     ///< records noted before are outdated
     std::unordered_map<run_id, std::uint64_t> ended_; ///< the last end of each run, while noting
 };
 

@@ -53,12 +53,12 @@ asio::awaitable<void> loaded_run::load()
     stale = inbox_incomplete = false;
     object.reset();
     inbox.clear();
+    const auto acquisitions = shared.acquisitions.load();
+    reading_ = true;
     std::exception_ptr failure;
     try {
         if (!std::exchange(given_, false)) {
-            reading_ = true;
             auto found = co_await shared.store.find(id_);
-            reading_ = false;
             owned = found.has_value();
             if (!owned)
                 co_return;
@@ -74,6 +74,11 @@ asio::awaitable<void> loaded_run::load()
         note_store_failure(failure);
         co_return;
     }
+    // If the shard was lost and acquired again meanwhile, another engine may have changed the run.
+    stale = shared.acquisitions != acquisitions;
+    if (stale)
+        co_return;
+    reading_ = false;
     find_workflow();
     find_owner();
     if (!workflow || !workflow->outdated)

@@ -134,7 +134,7 @@ private:
 
     const run_id id_;
     bool given_;                          ///< `stored` came with the constructor and is unused
-    bool reading_ = false;                ///< a newer `stored` is being read
+    bool reading_ = false;                ///< load() is under way, or must be repeated
     std::uint64_t epoch_ = 0;             ///< of the shard, when the run was loaded
     std::atomic<std::int64_t> shard_{-1}; ///< -1: not known yet
 };
