@@ -461,13 +461,16 @@ public:
                                                     std::string_view owner,
                                                     pawl::duration lease_duration) override
     {
+        ++claims;
+        const auto lateness = late_by;
         auto taken = co_await inner().claim(std::move(shards), owner, lease_duration);
-        if (late_by > 0s)
-            co_await wait_on(*clock_, late_by);
+        if (lateness > 0s)
+            co_await wait_on(*clock_, lateness);
         co_return taken;
     }
 
     pawl::duration late_by{};
+    int claims = 0;
 
 private:
     const std::shared_ptr<pawl::testing::manual_clock> clock_;
@@ -589,6 +592,32 @@ BOOST_AUTO_TEST_CASE(a_record_that_was_read_before_the_shard_was_lost_ends_no_wa
     auto press = test.b.client->async_call(run, "press", std::string{"1"}, {}, asio::use_awaitable);
     test.all.wait_for(test.b, std::move(press));
     test.check_wait_for_yellow(run);
+}
+
+BOOST_AUTO_TEST_CASE(shards_are_dropped_in_time_after_a_late_renewal)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 0s, ran);
+    auto& a = all.add();
+    const auto late = std::make_shared<late_store>(all.store, all.clock);
+    a.options.store = late;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    all.advance(2s);
+    BOOST_TEST(all.owned_by(a) == shard_count);
+    const auto claims = late->claims;
+    late->late_by = lease_duration + 1s;
+    all.advance_until([&] { return late->claims > claims; });
+    late->late_by = 0s;
+    all.advance(lease_duration + 500ms); // nothing is claimed before the renewal is answered
+    BOOST_TEST(all.owned_by(a) == 0u);
+    all.advance(1s);
+    late->late_by = 1min; // of the next renewal
+    all.advance(lease_duration + 1s);
+    BOOST_TEST(all.owned_by(a) == 0u);
+    late->late_by = 0s;
+    all.advance(2min);
+    BOOST_TEST(all.owned_by(a) == shard_count);
 }
 
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
