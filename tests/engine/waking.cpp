@@ -473,4 +473,21 @@ BOOST_AUTO_TEST_CASE(a_queue_for_a_slot_is_in_due_order_and_refilled_where_it_st
     BOOST_TEST(!queue.try_acquire());
 }
 
+BOOST_AUTO_TEST_CASE(no_run_waits_for_a_slot_while_one_is_free)
+{
+    pawl::engine_detail::concurrency_limiter queue{1, 2};
+    BOOST_TEST(queue.acquire_or_wait(0, position(1)));
+    for (const int at : {3, 4, 5})
+        BOOST_TEST(!queue.acquire_or_wait(0, position(at)));
+    BOOST_TEST((queue.release() == position(3).id));
+    BOOST_TEST((queue.release() == position(4).id));
+    BOOST_TEST(!queue.release().has_value()); // the run at 5 has not been read yet
+    BOOST_TEST(!queue.wait_for_slot(0, position(2)));
+    BOOST_TEST(queue.acquire_or_wait(0, position(2)));
+    BOOST_TEST(queue.wait_for_slot(0, position(1)));
+    BOOST_TEST((queue.refill_from()->from == position(5)));
+    queue.end_refill(0, std::nullopt); // it is gone
+    BOOST_TEST((queue.release() == position(1).id));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

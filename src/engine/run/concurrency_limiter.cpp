@@ -21,19 +21,24 @@ bool concurrency_limiter::try_acquire()
 bool concurrency_limiter::acquire_or_wait(std::uint32_t shard, const due_position& position)
 {
     const std::lock_guard lock{mutex_};
-    if (overflow_.empty() && take_free_slot())
+    if (!is_behind_overflow(position) && take_free_slot())
         return true;
     add(shard, position);
     return false;
 }
 
-/// A run behind runs that did not fit into the queue does not join it either.
+/// Whether runs that did not fit into the queue have waited longer.
+bool concurrency_limiter::is_behind_overflow(const due_position& position) const
+{
+    return std::ranges::any_of(overflow_,
+                               [&](const auto& entry) { return entry.second < position; });
+}
+
+/// A run behind runs that did not fit into the queue does not join it either. No run joins the
+/// queue while a slot is free: only the release of a slot takes runs from it.
 void concurrency_limiter::add(std::uint32_t shard, const due_position& position)
 {
-    const auto is_before = [&](const auto& entry) {
-        return entry.second < position;
-    };
-    if (!queued_.contains(position.id) && std::ranges::any_of(overflow_, is_before))
+    if (!queued_.contains(position.id) && is_behind_overflow(position))
         add_overflow(shard, position);
     else
         enqueue(shard, position);
@@ -82,7 +87,7 @@ std::optional<run_id> concurrency_limiter::release()
 bool concurrency_limiter::wait_for_slot(std::uint32_t shard, const due_position& position)
 {
     const std::lock_guard lock{mutex_};
-    if (overflow_.empty() && free_ > 0)
+    if (free_ > 0 && !is_behind_overflow(position))
         return false;
     add(shard, position);
     return true;

@@ -71,6 +71,7 @@ public:
 
 private:
     bool take_free_slot();
+    bool is_behind_overflow(const due_position& position) const;
     void add(std::uint32_t shard, const due_position& position);
     void enqueue(std::uint32_t shard, const due_position& position);
     void add_overflow(std::uint32_t shard, const due_position& position);
