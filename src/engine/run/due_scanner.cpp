@@ -367,10 +367,10 @@ asio::awaitable<void> due_scanner::wake_runs()
             const bool paused = wakes_not_before_ > now && wakes_not_before_ <= now + failure_pause;
             if (!first || first->at > now || paused)
                 co_return;
-            if (shared_.active->places().reserve_is_full) {
-                urgent_wait_ = true;
+            // Set before the check: a place that is freed after the check wakes the scan.
+            urgent_wait_ = true;
+            if (shared_.active->places().reserve_is_full)
                 co_return;
-            }
             urgent_wait_ = false;
             entry = *first;
         }
