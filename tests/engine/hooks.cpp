@@ -5,6 +5,7 @@
 #include "pawl/dead_letter.hpp"
 #include "printing.hpp"
 
+#include <boost/asio/redirect_error.hpp>
 #include <boost/json/value.hpp>
 
 BOOST_AUTO_TEST_SUITE(hooks)
@@ -676,6 +677,31 @@ BOOST_AUTO_TEST_CASE(dead_letters_of_hooks_are_tried_once_more_when_it_is_asked_
     BOOST_TEST(seen == std::vector<std::string>{"a its reason its reason"},
                boost::test_tools::per_element());
     BOOST_TEST(letters_of(w).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_that_a_redriven_hook_asks_for_is_refused)
+{
+    world w;
+    w.options.hook_retry = {.max_attempts = 1};
+    bool works = false;
+    std::optional<pawl::error_code> told;
+    auto b = quick();
+    b.on_cancel([&](const pawl::event&, const snapshot&) -> asio::awaitable<void> {
+        if (!works)
+            throw std::runtime_error("not yet");
+        pawl::error_code result;
+        co_await w.engine->async_stop(1s, asio::redirect_error(asio::use_awaitable, result));
+        told = result;
+    });
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_cancel(trigger(w, client, "a", yellow), "its reason"));
+    w.settle();
+    works = true;
+    const auto done = w.wait_for(w.engine->async_redrive(pawl::hook_dead_letter_topic("lamps")));
+    BOOST_TEST(done.succeeded == 1u);
+    BOOST_REQUIRE(told.has_value());
+    BOOST_TEST(*told == pawl::errc::called_by_handler);
+    BOOST_TEST(w.engine->running());
 }
 
 BOOST_AUTO_TEST_CASE(a_hook_on_a_status_that_does_not_exist_is_refused)

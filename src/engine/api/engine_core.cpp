@@ -407,7 +407,12 @@ bool engine_core::called_by_handler() const
     return active_.run_here() ||
            std::ranges::any_of(hooks_,
                                [](const auto& runner) { return runner->follower().runs_here(); }) ||
-           std::ranges::any_of(connectors_, [](const auto& runner) { return runner->runs_here(); });
+           std::ranges::any_of(connectors_,
+                               [](const auto& runner) { return runner->runs_here(); }) ||
+           std::ranges::any_of(redrivers_, [](const auto& known) {
+               const auto redriving = known.lock();
+               return redriving && redriving->runs_here();
+           });
 }
 
 bool engine_core::admits() const

@@ -38,6 +38,9 @@ public:
 
     const boost::asio::any_io_executor& strand() const noexcept { return strand_; }
 
+    /// Whether the caller runs on the redriver's strand, as the functions that it calls do.
+    bool runs_here() const { return async::runs_on(strand_); }
+
 private:
     boost::asio::awaitable<std::exception_ptr> try_letter(stream_event letter);
     boost::asio::awaitable<void> finish_page(std::vector<stream_event> failed, std::uint64_t up_to);
