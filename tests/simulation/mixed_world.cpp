@@ -50,7 +50,8 @@ feature& find_feature(std::string_view name)
 {
     const auto found = std::ranges::find(features(), name, &feature::name);
     if (found == features().end())
-        throw std::invalid_argument("there is no feature " + std::string{name});
+        throw std::invalid_argument("--mix has \"" + std::string{name} +
+                                    "\", which is neither a scene nor a feature");
     return *found;
 }
 

@@ -48,7 +48,8 @@ arguments parse(int argc, char** argv)
         } else {
             std::erase_if(given.worlds, [&](const world& known) { return value != known.name; });
             if (given.worlds.empty())
-                throw std::invalid_argument("there is no world " + value);
+                throw std::invalid_argument("--world is \"" + value +
+                                            "\"; it must be generated, mixed or orders");
         }
     }
     return given;

@@ -86,9 +86,21 @@ exploration_result explore(const simulated_life& live, const exploration_options
 /// @endcode
 ///
 /// Without arguments it calls explore() with `defaults`. It prints a finding with the trace of the
-/// runs that the finding names, and with the command that repeats it. `--help` lists the arguments:
-/// which seeds, for how long, on how many threads, with or without drawn faults, a trace, and the
-/// crash matrix.
+/// runs that the finding names, and with the command that repeats it.
+///
+/// The arguments come in any order:
+///
+/// - `--seed N`: one seed; with --minutes, the first seed
+/// - `--seeds A..B`: the seeds from A to B
+/// - `--minutes M`: no further seed after M minutes. 1 to 1,000,000
+/// - `--threads N`: simulate on N threads. 1 to 256
+/// - `--usual-faults`: the rates of exploration_options::base, instead of drawn ones
+/// - `--trace`, `--only TEXT`: print the trace, or its lines that contain TEXT; require one seed
+/// - `--matrix`: run_crash_matrix() with one seed
+/// - `--help`: print the usage
+///
+/// A wrong argument, or a combination in which an option would have no effect, is rejected: a
+/// sentence that names the option and its value, and the usage, are printed on standard error.
 ///
 /// Returns 0 when every check held, 1 for a finding, 2 for wrong arguments.
 int simulation_main(int argc, const char* const* argv, const simulated_life& live,

@@ -2,6 +2,7 @@
 
 #include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
+#include "testing/simulation/search_arguments.hpp"
 
 #include <fmt/format.h>
 
@@ -10,7 +11,6 @@
 #include <atomic>
 #include <charconv>
 #include <cstdio>
-#include <limits>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -21,6 +21,7 @@ namespace pawl::testing {
 
 namespace {
 
+using detail::search_arguments;
 using steady = std::chrono::steady_clock;
 
 /// A finding is printed with this many lines from the end of the trace.
@@ -102,87 +103,6 @@ private:
     exploration_result result_;
 };
 
-struct arguments {
-    exploration_options options;
-    bool one = false; ///< a seed was given
-    bool trace = false;
-    bool matrix = false;
-    bool help = false;
-    std::string only;
-};
-
-constexpr const char* usage =
-    R"(  --seed N         one seed
-  --seeds A..B     these seeds, until a check fails
-  --minutes M      seeds from the first one on, for M minutes
-  --threads N      simulate on N threads
-  --usual-faults   the default fault rates for each seed, instead of drawn ones
-  --trace          print the trace; requires --seed
-  --only TEXT      print only the lines of the trace that contain TEXT
-  --matrix         crash before and after each call of the seed, without other faults
-  --help           print this
-)";
-
-std::uint64_t number_of(std::string_view name, std::string_view text)
-{
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size())
-        throw std::invalid_argument(fmt::format("{} is {}; it must be a whole number", name, text));
-    return value;
-}
-
-arguments parse(int argc, const char* const* argv, const exploration_options& defaults)
-{
-    arguments given{.options = defaults, .only = {}};
-    for (int i = 1; i < argc; ++i) {
-        const std::string_view name = argv[i];
-        const auto value = [&]() -> std::string_view {
-            if (++i == argc)
-                throw std::invalid_argument(std::string{name} + " needs a value");
-            return argv[i];
-        };
-        if (name == "--seed") {
-            given.options.first_seed = number_of(name, value());
-            given.options.seeds = 1;
-            given.one = true;
-        } else if (name == "--seeds") {
-            const auto range = value();
-            const auto dots = range.find("..");
-            if (dots == std::string_view::npos)
-                throw std::invalid_argument(fmt::format("--seeds is {}; it must be A..B", range));
-            given.options.first_seed = number_of(name, range.substr(0, dots));
-            const auto last = number_of(name, range.substr(dots + 2));
-            if (last < given.options.first_seed)
-                throw std::invalid_argument(
-                    fmt::format("--seeds is {}; A must not exceed B", range));
-            given.options.seeds = last - given.options.first_seed + 1;
-        } else if (name == "--minutes") {
-            given.options.time_limit = std::chrono::minutes{number_of(name, value())};
-            given.options.seeds = std::numeric_limits<std::uint64_t>::max();
-        } else if (name == "--threads") {
-            given.options.threads = static_cast<unsigned>(std::min<std::uint64_t>(
-                number_of(name, value()), std::numeric_limits<unsigned>::max()));
-        } else if (name == "--usual-faults") {
-            given.options.draw_faults = false;
-        } else if (name == "--trace") {
-            given.trace = true;
-        } else if (name == "--only") {
-            given.only = value();
-            given.trace = true;
-        } else if (name == "--matrix") {
-            given.matrix = true;
-        } else if (name == "--help") {
-            given.help = true;
-        } else {
-            throw std::invalid_argument("unknown argument " + std::string{name});
-        }
-    }
-    if (given.trace && !given.one)
-        throw std::invalid_argument("--trace requires --seed N");
-    return given;
-}
-
 /// Formats a line of the trace: its time becomes seconds.
 std::string readable(std::string_view line)
 {
@@ -256,7 +176,7 @@ void print_runs(const simulated_life& live, const exploration_options& options,
         print(readable(trace[i]));
 }
 
-int run_matrix(const simulated_life& live, const arguments& given)
+int run_matrix(const simulated_life& live, const search_arguments& given)
 {
     auto options = given.options.base;
     options.seed = given.options.first_seed;
@@ -270,10 +190,10 @@ int run_matrix(const simulated_life& live, const arguments& given)
     return result.violations.empty() ? 0 : 1;
 }
 
-int run(const char* program, const simulated_life& live, arguments given)
+int run(const char* program, const simulated_life& live, search_arguments given)
 {
     if (given.help) {
-        print(fmt::format("usage: {} [OPTION...]\n{}", program, usage));
+        std::fputs(detail::usage_of(program).c_str(), stdout);
         return 0;
     }
     if (given.matrix)
@@ -283,7 +203,7 @@ int run(const char* program, const simulated_life& live, arguments given)
             if (line.find(only) != std::string_view::npos)
                 print(readable(line));
         };
-    if (given.one)
+    if (given.one_seed)
         given.options.repeat_every = 0;
     const auto started_at = steady::now();
     const auto result = explore(live, given.options);
@@ -352,11 +272,11 @@ int simulation_main(int argc, const char* const* argv, const simulated_life& liv
 {
     const char* const program = argc > 0 ? argv[0] : "simulate";
     try {
-        return run(program, live, parse(argc, argv, defaults));
+        return run(program, live, detail::parse_search(argc, argv, defaults));
     } catch (const definition_error& e) {
         std::fprintf(stderr, "%s\n", e.what());
     } catch (const std::invalid_argument& e) {
-        std::fprintf(stderr, "%s; see %s --help\n", e.what(), program);
+        std::fprintf(stderr, "%s\n%s", e.what(), detail::usage_of(program).c_str());
     }
     return 2;
 }
