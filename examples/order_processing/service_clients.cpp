@@ -346,16 +346,18 @@ awaitable<shipment_result> shipping_client::ship(const Order& order, std::string
     co_return shipment_result{answer.read(&answer_document::tracking_number), {}};
 }
 
-awaitable<std::optional<std::string>> shipping_client::find_shipment(std::string order_id)
+awaitable<shipment_result> shipping_client::find_shipment(const Order& order)
 {
-    call request{"GET", "/shipments?order_id=" + percent_encoded(order_id), {}, {}};
+    call request{"GET", "/shipments?order_id=" + percent_encoded(order.id), {}, {}};
     const answered answer =
         co_await send("shipping", name_, transport_, trace_parent, std::move(request));
     if (answer.status() == 404)
-        co_return std::nullopt;
+        co_return shipment_result{};
     if (answer.status() != 200)
         answer.refuse();
-    co_return answer.read(&answer_document::tracking_number);
+    if (answer.read(&answer_document::reservation_id) != order.reservation_id)
+        co_return shipment_result{}; // of an earlier run of the order
+    co_return shipment_result{answer.read(&answer_document::tracking_number), {}};
 }
 
 http::client_options client_options_of(std::string_view url, pawl::duration limit,

@@ -149,7 +149,7 @@ private:
 };
 
 struct shipment_result {
-    std::string tracking_number; ///< empty when shipping was refused for good
+    std::string tracking_number; ///< empty when nothing was shipped
     std::string detail;          ///< why, in the carrier's words: for the log
 };
 
@@ -167,9 +167,9 @@ public:
     /// Ships the items of the order's reservation to its address.
     boost::asio::awaitable<shipment_result> ship(const Order& order, std::string key);
 
-    /// The tracking number of the order's shipment, whatever its key; empty when the
-    /// order was not shipped.
-    boost::asio::awaitable<std::optional<std::string>> find_shipment(std::string order_id);
+    /// The shipment of the order's reservation, whatever its key; without a tracking number when
+    /// there is none.
+    boost::asio::awaitable<shipment_result> find_shipment(const Order& order);
 
 private:
     std::string name_;

@@ -209,12 +209,11 @@ pawl::step<Fulfilled, Cancelled> fulfill_order(pawl::run<Order>& run, order_serv
         throw service_error{*unsent};
     }
 
-    if (shipment.tracking_number.empty() && !first) {
-        // An earlier request may have succeeded, and this refusal may be its consequence.
-        const auto tracking_number =
-            co_await services.within(run.trace_parent()).shipping.find_shipment(order.id);
-        if (tracking_number)
-            shipment.tracking_number = *tracking_number;
+    if (shipment.tracking_number.empty()) {
+        // An earlier request of this step or of the HTTP client may have succeeded, and this
+        // refusal may be its consequence.
+        auto earlier = co_await services.within(run.trace_parent()).shipping.find_shipment(order);
+        shipment.tracking_number = std::move(earlier.tracking_number);
     }
     order.shipment_key.clear();
     if (shipment.tracking_number.empty()) {

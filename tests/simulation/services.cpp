@@ -169,7 +169,9 @@ client_response order_world::act(const std::string& service, const std::string& 
             shipments_.find(target.substr(std::string_view{"/shipments?order_id="}.size()));
         if (found == shipments_.end())
             return problem_of(404, "the order has not been shipped");
-        return answer_of(200, fmt::format(R"({{"tracking_number":"{}"}})", found->second));
+        return answer_of(200,
+                         fmt::format(R"({{"tracking_number":"TRACK_{}","reservation_id":"{}"}})",
+                                     found->first, found->second));
     }
     if (service == "inventory") {
         if (asked.method == "DELETE")
@@ -345,7 +347,7 @@ client_response order_world::ship(const std::string& key, const std::string& bod
         return problem_of(409, "the order was shipped, or its reservation is gone");
     held.status = "shipped";
     const auto number = "TRACK_" + asked.order_id;
-    shipments_[asked.order_id] = number;
+    shipments_[asked.order_id] = asked.reservation_id;
     enter("shipping", "shipment", key, asked.order_id, number).items = items_of(asked.items);
     return answer_of(201, fmt::format(R"({{"tracking_number":"{}"}})", number));
 }

@@ -78,7 +78,7 @@ private:
     std::map<std::string, payment> payments_;
     std::map<std::string, reservation> reservations_;
     std::map<std::string, std::int64_t> stock_;
-    std::map<std::string, std::string> shipments_; ///< tracking number by order
+    std::map<std::string, std::string> shipments_; ///< reservation by order
     std::vector<order_processing::ledger_entry> ledger_;
     struct late_request {
         std::string service, key;

@@ -93,7 +93,8 @@ books::books(database& on)
       set_reservation_status_(on, "UPDATE reservations SET status = ? WHERE id = ?"),
       find_stock_(on, "SELECT quantity FROM stock WHERE product_id = ?"),
       set_stock_(on, "INSERT OR REPLACE INTO stock VALUES(?, ?)"),
-      find_shipment_(on, "SELECT tracking_number FROM shipments WHERE order_id = ?"),
+      find_shipment_(on, "SELECT tracking_number, reservation_id FROM shipments "
+                         "WHERE order_id = ?"),
       add_shipment_(on, "INSERT INTO shipments VALUES(?, ?, ?)")
 {
     statement instance{on, "SELECT name FROM instance"};
@@ -224,12 +225,12 @@ void books::set_stock(std::string_view product_id, std::int64_t quantity)
     execute(set_stock_, product_id, quantity);
 }
 
-std::optional<std::string> books::find_shipment(std::string_view order_id)
+std::optional<shipped_order> books::find_shipment(std::string_view order_id)
 {
     query row{find_shipment_, order_id};
     if (!row.next())
-        return std::nullopt;
-    return row.text(0);
+        return {};
+    return shipped_order{.tracking_number = row.text(0), .reservation_id = row.text(1)};
 }
 
 void books::add_shipment(std::string_view order_id, std::string_view tracking_number,

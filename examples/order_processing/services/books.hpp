@@ -54,6 +54,11 @@ struct reservation {
     std::string status; ///< "reserved", "released" or "shipped"
 };
 
+struct shipped_order {
+    std::string tracking_number;
+    std::string reservation_id;
+};
+
 /// The tables of the three services, in one database. Each call is part of the transaction that
 /// its caller has begun.
 ///
@@ -90,8 +95,7 @@ public:
     std::optional<std::int64_t> stock(std::string_view product_id);
     void set_stock(std::string_view product_id, std::int64_t quantity);
 
-    /// The tracking number of an order's shipment.
-    std::optional<std::string> find_shipment(std::string_view order_id);
+    std::optional<shipped_order> find_shipment(std::string_view order_id);
     void add_shipment(std::string_view order_id, std::string_view tracking_number,
                       std::string_view reservation_id);
 

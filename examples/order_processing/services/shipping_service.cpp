@@ -77,10 +77,13 @@ ledger::work read_look_up(const request& req)
     if (order == req.query.end() || order->second.empty())
         throw field_error("The query parameter order_id is missing.");
     return [order_id = order->second](books& in) -> response {
-        const auto tracking_number = in.find_shipment(order_id);
-        if (!tracking_number)
+        const auto found = in.find_shipment(order_id);
+        if (!found)
             return problem(404, "the order has not been shipped");
-        return {.body = json_writer{}.add("tracking_number", *tracking_number).done()};
+        return {.body = json_writer{}
+                            .add("tracking_number", found->tracking_number)
+                            .add("reservation_id", found->reservation_id)
+                            .done()};
     };
 }
 

@@ -168,6 +168,22 @@ awaitable<void> shipping_refused(scenario& s)
     BOOST_TEST(effects == "charge 99.99 credit_card, refund 99.99 credit_card, reserve, release");
 }
 
+/// The carrier refuses the second run, and has only the shipment of the first one to show.
+awaitable<void> shipped_before(scenario& s)
+{
+    co_await s.submit_and_wait(sample_order("again"));
+    co_await s.set_faults(scenario::service::shipping, R"({"error_rate": 1})");
+    const auto answer =
+        co_await s.send("POST", "/orders?new_run=true", document_of(sample_order("again")));
+    BOOST_TEST(answer.status == 202);
+    co_await s.wait_for_failure("again", OrderStatus::InventoryReserved);
+    co_await s.set_faults(scenario::service::shipping, "{}");
+    const auto end = co_await s.wait("again");
+    BOOST_TEST((end.status == OrderStatus::Refunded));
+    const auto effects = co_await s.effects("again");
+    BOOST_TEST(effects == "charge 99.99 credit_card, refund 99.99 credit_card, reserve, release");
+}
+
 server_settings impatient()
 {
     auto settings = quick_settings();
@@ -225,6 +241,11 @@ BOOST_AUTO_TEST_CASE(a_payment_that_never_ends_is_voided)
 BOOST_AUTO_TEST_CASE(after_a_void_the_alternative_is_charged)
 {
     run_scenario(stuck_payment_with_alternative, impatient());
+}
+
+BOOST_AUTO_TEST_CASE(a_second_run_of_a_shipped_order_is_undone)
+{
+    run_scenario(shipped_before);
 }
 
 BOOST_AUTO_TEST_CASE(an_order_that_cannot_be_shipped_is_undone)

@@ -48,6 +48,10 @@ BOOST_AUTO_TEST_CASE(a_shipment_takes_the_reservation)
     BOOST_TEST(made.status == 201);
     BOOST_TEST(made.string("tracking_number") == "TRACK_order-001");
 
+    const auto seen = shipping.call("GET", "/shipments?order_id=order-001");
+    BOOST_TEST(seen.string("tracking_number") == "TRACK_order-001");
+    BOOST_TEST(seen.string("reservation_id") == id);
+
     const auto refused = release(id, "k2");
     BOOST_TEST(refused.status == 409);
     BOOST_TEST(refused.detail_has("shipped"));
