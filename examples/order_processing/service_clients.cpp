@@ -117,12 +117,19 @@ struct answered {
     {
         const std::string text =
             name + ": status " + std::to_string(status()) + " " + response.body.substr(0, 200);
-        // A gateway answers 429 and 503 also for a request that it has forwarded.
-        const bool unknown =
-            status() >= 500 || status() == 408 || status() == 425 || status() == 429;
+        // A gateway answers 429 and 503 also for a request that it has forwarded. 409 may mean that
+        // an earlier request with the key is still being processed.
+        const bool unknown = status() >= 500 || status() == 408 || status() == 409 ||
+                             status() == 425 || status() == 429;
         throw service_error{unknown ? service_failure::ambiguous : service_failure::unexpected,
                             service_name + " answered with status " + std::to_string(status()),
                             text};
+    }
+
+    [[noreturn]] void throw_unreadable(const std::string& reason) const
+    {
+        throw service_error{service_failure::ambiguous, service_name + " gave an unreadable answer",
+                            name + ": " + reason};
     }
 
     /// The service has understood the request and will never perform it. Missing credentials
@@ -158,9 +165,7 @@ struct answered {
         try {
             return pawl::codec<T>::decode(response.body);
         } catch (const pawl::decode_error& problem) {
-            throw service_error{service_failure::ambiguous,
-                                service_name + " gave an unreadable answer",
-                                name + ": " + problem.what()};
+            throw_unreadable(problem.what());
         }
     }
 
@@ -169,9 +174,7 @@ struct answered {
     {
         std::string text = read<answer_document>().*member;
         if (text.empty())
-            throw service_error{service_failure::ambiguous,
-                                service_name + " gave an unreadable answer",
-                                name + ": the answer has no id"};
+            throw_unreadable("the answer has no id");
         return text;
     }
 
@@ -236,7 +239,7 @@ awaitable<charge_result> payment_client::charge(const Order& order, money amount
     default:
         break;
     }
-    if (!answer.is_refusal())
+    if (!answer.is_refusal() || answer.status() == 409)
         answer.refuse();
     const auto kind = answer.status() == 422 ? charge_answer::refused : charge_answer::rejected;
     co_return charge_result{kind, {}, answer.detail()};
@@ -266,7 +269,12 @@ awaitable<payment_view> payment_client::find(std::string payment_id)
         co_await send("payment", name_, transport_, trace_parent, std::move(request));
     if (answer.status() != 200)
         answer.refuse();
-    co_return answer.read<payment_view>();
+    auto view = answer.read<payment_view>();
+    const bool was_captured =
+        view.status == payment_status::completed || view.status == payment_status::refunded;
+    if (view.payment_id != payment_id || (was_captured && view.captured == money{}))
+        answer.throw_unreadable("it does not describe the payment");
+    co_return view;
 }
 
 awaitable<bool> payment_client::void_payment(std::string payment_id, std::string key)
@@ -279,6 +287,9 @@ awaitable<bool> payment_client::void_payment(std::string payment_id, std::string
         co_return false;
     if (answer.status() != 200)
         answer.refuse();
+    const auto view = answer.read<payment_view>();
+    if (view.payment_id != payment_id || view.status != payment_status::voided)
+        answer.throw_unreadable("it does not say that the payment is voided");
     co_return true;
 }
 

@@ -244,6 +244,60 @@ BOOST_AUTO_TEST_CASE(a_charge_that_was_not_sent_is_not_made_by_a_cancellation)
     BOOST_TEST(s.services.count("GET /payments?") == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_conflict_does_not_end_a_charge_that_may_be_under_way)
+{
+    shop s;
+    s.services.on("POST /payments", [&s]() -> client_response {
+        s.services.on("POST /payments", [&s] {
+            s.services.say("GET /payments?", 200, R"({"payment_id":"p","status":"completed"})");
+            return client_response{409, {}, R"({"detail":"a request with this key is under way"})"};
+        });
+        throw pawl::http::client_error{ambiguous, "the answer is lost"};
+    });
+    BOOST_TEST((s.buy().status == OrderStatus::Fulfilled));
+    BOOST_TEST(s.services.count("POST /payments") == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_payment_is_voided_only_when_the_answer_says_so)
+{
+    for (const char* body : {"", "{}", "<html>", R"({"payment_id":"p","status":"processing"})",
+                             R"({"payment_id":"q","status":"voided"})"}) {
+        shop s;
+        s.services.say("GET /payments/p", 200, R"({"payment_id":"p","status":"processing"})");
+        s.services.say("POST /payments/p/void", 200, body);
+        const auto run = s.orders.trigger("a", sample_order("a"));
+        s.orders.callback_on(run, OrderStatus::PaymentProcessing, "cancel", cancel_request{});
+        s.orders.advance(1min);
+        BOOST_TEST((s.orders.find(run).status == OrderStatus::Cancelled));
+        BOOST_TEST(s.orders.find(run).object.payment_id == "p", body);
+        s.services.say("POST /payments/p/void", 200, R"({"payment_id":"p","status":"voided"})");
+        const auto end = s.orders.await_finished(run);
+        BOOST_TEST((end.object.payments.at(0).state == PaymentState::voided));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_unreadable_payment_is_neither_refunded_nor_given_up)
+{
+    for (const char* body : {"{}", R"({"payment_id":"p","status":"completed"})",
+                             R"({"payment_id":"p","status":"refunded"})",
+                             R"({"payment_id":"q","status":"completed","captured":99.99})",
+                             R"({"payment_id":"q","status":"failed"})"}) {
+        shop s;
+        s.services.say("POST /payments/p/void", 200, "{}");
+        s.services.on("POST /shipments", [&s, body]() -> client_response {
+            s.services.say("GET /payments/p", 200, body);
+            return {422, {}, "{}"};
+        });
+        const auto run = s.orders.trigger("a", sample_order("a"));
+        s.orders.advance(1min);
+        BOOST_TEST((s.orders.find(run).status == OrderStatus::Cancelled), body);
+        BOOST_TEST(s.orders.find(run).object.payment_id == "p", body);
+        s.services.captured("99.99", "0");
+        BOOST_TEST((s.orders.await_finished(run).status == OrderStatus::Refunded));
+        BOOST_TEST(s.services.count("POST /payments/p/refund") == 1);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_order_that_captured_another_amount_pauses)
 {
     for (const char* amount : {"99.98", "100.00"}) {

@@ -272,7 +272,7 @@ client_response order_world::void_payment(const std::string& key, const std::str
         found.status = "voided";
         enter("payment", "void", key, found.order_id, id).amount = found.amount;
     }
-    return answer_of(200, "{}");
+    return answer_of(200, fmt::format(R"({{"payment_id":"{}","status":"voided"}})", id));
 }
 
 client_response order_world::refund(const std::string& key, const std::string& id,

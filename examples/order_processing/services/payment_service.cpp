@@ -141,7 +141,7 @@ response look_up_by_key(books& in, const std::string& key)
     const auto answer = boost::json::parse(kept->body);
     if (kept->status != 201)
         return {.body = json_writer{}
-                            .add("status", "declined")
+                            .add("status", kept->status == 402 ? "declined" : "refused")
                             .add("detail", answer.at("detail").as_string().c_str())
                             .done()};
     const auto found = in.find_payment(answer.at("payment_id").as_string().c_str());

@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(an_invalid_card_is_refused)
 
     const auto seen = look_by_key("k1");
     BOOST_TEST(seen.status == 200);
-    BOOST_TEST(seen.string("status") == "declined");
+    BOOST_TEST(seen.string("status") == "refused");
     BOOST_TEST(seen.string("detail") == "invalid payment method");
 }
 
