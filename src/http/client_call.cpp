@@ -116,21 +116,38 @@ asio::awaitable<void> client_call::wait_for_place()
     throw_if_stopped();
 }
 
-asio::awaitable<void> client_call::connect()
+/// The addresses of the host. Uses those of the previous look-up if this one is slow or fails for
+/// now.
+asio::awaitable<std::vector<tcp::endpoint>> client_call::resolve()
 {
+    constexpr auto never = std::chrono::steady_clock::time_point::max();
     const auto lookup = pool_->look_up_host();
     if (!lookup->done)
-        lookup->when_done.emplace_back([self = shared_from_this()] { self->wake_.cancel(); });
-    while (!lookup->done && stopped_ == stop::none)
+        lookup->when_done.emplace_back([weak = weak_from_this()] {
+            if (const auto self = weak.lock())
+                self->wake_.cancel();
+        });
+    if (!lookup->previous.empty())
+        wake_.expires_at(from_now(pool_->options().attempt_delay));
+    while (!lookup->done && stopped_ == stop::none &&
+           std::chrono::steady_clock::now() < wake_.expiry())
         co_await wake_.async_wait(result_of);
+    wake_.expires_at(never);
     throw_if_stopped();
 
-    if (lookup->error) {
-        cause_ = "cannot connect: " + lookup->error.message();
-        fail();
-    }
-    const auto race =
-        std::make_shared<connect_race>(strand(), lookup->endpoints, pool_->options().attempt_delay);
+    const bool is_current = lookup->done && !lookup->error;
+    const bool failed = lookup->done && lookup->error != asio::error::host_not_found_try_again;
+    if (is_current || (!failed && !lookup->previous.empty()))
+        co_return is_current ? lookup->endpoints : lookup->previous;
+    cause_ = "cannot connect: " + lookup->error.message();
+    fail();
+}
+
+asio::awaitable<void> client_call::connect()
+{
+    auto endpoints = co_await resolve();
+    const auto race = std::make_shared<connect_race>(strand(), std::move(endpoints),
+                                                     pool_->options().attempt_delay);
     race->start([self = shared_from_this()] { self->wake_.cancel(); });
     while (!race->done() && stopped_ == stop::none)
         co_await wake_.async_wait(result_of);

@@ -5,10 +5,12 @@
 #include "pawl/http/client.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace pawl::http::detail {
 
@@ -37,6 +39,7 @@ private:
     void stop_call(stop reason);
     void finish() noexcept;
     boost::asio::awaitable<void> wait_for_place();
+    boost::asio::awaitable<std::vector<boost::asio::ip::tcp::endpoint>> resolve();
     boost::asio::awaitable<void> connect();
     boost::asio::awaitable<void> secure();
     boost::asio::awaitable<outcome> exchange(client_response& answer);

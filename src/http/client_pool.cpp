@@ -1,6 +1,7 @@
 #include "http/client_pool.hpp"
 
 #include "http/connect_race.hpp"
+#include "http/host_lookup.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -79,11 +80,13 @@ void client_pool::release_place(connection_ptr connection)
 std::shared_ptr<address_lookup> client_pool::look_up_host()
 {
     const auto now = std::chrono::steady_clock::now();
-    if (lookup_ &&
-        (!lookup_->done || (!lookup_->error && now - lookup_->done_at < options_.address_lifetime)))
+    if (lookup_ && !lookup_->done && now - lookup_->began_at < options_.timeout)
+        return lookup_;
+    if (lookup_ && lookup_->done && !lookup_->error &&
+        now - lookup_->done_at < options_.address_lifetime)
         return lookup_;
 
-    auto lookup = std::make_shared<address_lookup>(strand_);
+    auto lookup = std::make_shared<address_lookup>();
     boost::system::error_code error;
     const auto literal = asio::ip::make_address(target_.host, error);
     if (!error) {
@@ -91,19 +94,17 @@ std::shared_ptr<address_lookup> client_pool::look_up_host()
         lookup->endpoints.emplace_back(literal, target_.port);
         return lookup;
     }
-    lookup->resolver.async_resolve(
-        target_.host, std::to_string(target_.port), tcp::resolver::numeric_service,
-        [lookup](boost::system::error_code failure, const tcp::resolver::results_type& found) {
-            lookup->done = true;
-            lookup->error = failure;
-            lookup->done_at = std::chrono::steady_clock::now();
-            std::vector<tcp::endpoint> endpoints;
-            for (const auto& entry : found)
-                endpoints.push_back(entry.endpoint());
-            lookup->endpoints = alternate_families(endpoints);
-            for (const auto& handler : std::exchange(lookup->when_done, {}))
-                handler();
-        });
+    lookup->began_at = now;
+    if (lookup_)
+        lookup->previous = lookup_->endpoints.empty() ? lookup_->previous : lookup_->endpoints;
+    detail::look_up_host(strand_, target_.host, target_.port, [lookup](host_addresses found) {
+        lookup->done = true;
+        lookup->error = found.error;
+        lookup->done_at = std::chrono::steady_clock::now();
+        lookup->endpoints = alternate_families(found.endpoints);
+        for (const auto& handler : std::exchange(lookup->when_done, {}))
+            handler();
+    });
     lookup_ = lookup;
     return lookup;
 }

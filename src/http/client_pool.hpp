@@ -30,16 +30,15 @@ struct client_connection {
 
 using connection_ptr = std::unique_ptr<client_connection>;
 
-/// A DNS look-up of the host. Concurrent requests share it. It cannot be interrupted, and outlives
-/// a request that is cancelled.
+/// A look-up of the host's addresses. Concurrent requests share it, and it outlives a request that
+/// is cancelled.
 struct address_lookup {
-    explicit address_lookup(const boost::asio::any_io_executor& strand) : resolver(strand) {}
-
-    boost::asio::ip::tcp::resolver resolver;
     bool done = false;
     boost::system::error_code error;
-    std::chrono::steady_clock::time_point done_at;         ///< of a look-up by name
+    std::chrono::steady_clock::time_point began_at; ///< as done_at, of a look-up by name
+    std::chrono::steady_clock::time_point done_at;
     std::vector<boost::asio::ip::tcp::endpoint> endpoints; ///< in the order to try them in
+    std::vector<boost::asio::ip::tcp::endpoint> previous;  ///< of the look-up before this one
     std::vector<std::function<void()>> when_done;
 };
 

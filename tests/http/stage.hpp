@@ -73,9 +73,11 @@ private:
 /// The other side: accepts connections and plays what the test says.
 class stage {
 public:
-    explicit stage(asio::any_io_executor executor, pawl::http::client_options options = {})
+    explicit stage(asio::any_io_executor executor, pawl::http::client_options options = {},
+                   const std::string& host = "127.0.0.1")
         : acceptor(executor, {asio::ip::address_v4::loopback(), 0}),
-          client(executor, "http://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()),
+          client(executor,
+                 "http://" + host + ":" + std::to_string(acceptor.local_endpoint().port()),
                  options),
           asks(executor, client)
     {

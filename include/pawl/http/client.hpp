@@ -40,7 +40,9 @@ struct client_options {
     duration attempt_delay = std::chrono::milliseconds{250};
 
     /// How long the addresses of a host name are used until the name is resolved again. The address
-    /// that answered last is tried first. 0: it is resolved for each connection. Default 5 s.
+    /// that answered last is tried first. If it then takes longer than `attempt_delay` to resolve
+    /// the name, or fails for now, the previous addresses are used. 0: it is resolved for each
+    /// connection. Default 5 s.
     duration address_lifetime = std::chrono::seconds{5};
 
     /// How long an idle connection may be reused. Expired connections are closed when the client is
@@ -102,6 +104,9 @@ private:
 /// the peer has closed is noticed before it is used.
 ///
 /// Requests that wait for a slot get one in the order in which they were made.
+///
+/// **Name resolution.** A look-up of the host runs on a thread of its own. If it hangs, the
+/// requests that need it fail with not_sent after their timeout, and nothing waits for the thread.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.
