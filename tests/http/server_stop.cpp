@@ -146,6 +146,32 @@ asio::awaitable<void> stop_half_read(http::server& server)
     BOOST_TEST(rest == "");
 }
 
+asio::awaitable<http::response> answer_at_length(const http::request&)
+{
+    co_return http::response{.body = std::string(64 * 1024 * 1024, 'x')};
+}
+
+/// One peer stops within a header, one within a body, one does not read, one asks and says no more.
+asio::awaitable<void> stop_despite_stuck_peers(http::server& server, gate& door)
+{
+    auto half_header = co_await peer::connect(server.port());
+    co_await half_header.send("GET /a HTT");
+    auto half_body = co_await peer::connect(server.port());
+    const auto first = co_await half_body.ask(
+        "POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    BOOST_TEST(first.status == 100);
+    auto not_reading = co_await peer::connect(server.port());
+    co_await not_reading.send(get("/long"));
+    co_await not_reading.socket.async_wait(tcp::socket::wait_read, asio::use_awaitable);
+    auto waiting = co_await peer::connect(server.port());
+    co_await waiting.send(get("/gate"));
+    co_await door.wait_for_entry();
+    BOOST_TEST(server.connections() == 4u);
+    co_await server.async_stop(1ms);
+    BOOST_TEST(server.connections() == 0u);
+    BOOST_TEST(door.cancelled == 1);
+}
+
 asio::awaitable<void> stop_never_started(http::server& server)
 {
     co_await server.async_stop(forever);
@@ -228,6 +254,22 @@ BOOST_AUTO_TEST_CASE(a_handler_cannot_make_the_next_one_deaf)
 BOOST_AUTO_TEST_CASE(a_request_that_never_arrives_does_not_outlast_the_deadline)
 {
     serve(echo_routes(), {}, stop_half_read);
+}
+
+BOOST_AUTO_TEST_CASE(peers_that_never_finish_do_not_outlast_the_deadline)
+{
+    asio::io_context io;
+    gate door(io);
+    auto routes = door.routes();
+    for (auto& route : echo_routes())
+        routes.push_back(std::move(route));
+    routes.push_back({.method = "GET", .pattern = "/long", .answer = answer_at_length});
+    // All other limits are far off.
+    http::server server(
+        io.get_executor(), std::move(routes),
+        {.read_timeout = forever, .idle_timeout = forever, .write_timeout = forever});
+    server.start();
+    run(io, stop_despite_stuck_peers(server, door));
 }
 
 BOOST_AUTO_TEST_CASE(before_start_and_again)
