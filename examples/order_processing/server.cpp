@@ -141,6 +141,8 @@ void order_server::assemble()
     options.log = settings_.log;
     options.name = settings_.name;
     options.lease_duration = settings_.lease_duration;
+    // A request has at most 1 MiB. Dropping a part of each line doubles the order.
+    options.max_object_size = 4 * 1024 * 1024;
     const auto observed = std::make_shared<pawl::prometheus_metrics>(counters_.registry());
     options.observer = observed;
     parts_->engine.emplace(executor_, std::move(options));

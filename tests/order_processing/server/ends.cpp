@@ -184,6 +184,33 @@ awaitable<void> shipped_before(scenario& s)
     BOOST_TEST(effects == "charge 99.99 credit_card, refund 99.99 credit_card, reserve, release");
 }
 
+/// Orders of nearly the largest size have room for what the steps store.
+awaitable<void> largest_orders(scenario& s)
+{
+    for (std::size_t room = 200; room <= 1'400; room += 400) {
+        Order order = sample_order("large-" + std::to_string(room));
+        order.shipping_address.street.resize(1024 * 1024 - room - to_json(order).size(), 'x');
+        const auto end = co_await s.submit_and_wait(order);
+        BOOST_TEST((end.status == OrderStatus::Fulfilled));
+    }
+}
+
+awaitable<void> large_order_in_part(scenario& s)
+{
+    Order order = sample_order("large");
+    order.items.clear();
+    order.total = {};
+    for (int i = 0; i < 60; ++i) {
+        const auto product = std::string(12'000, 'p') + std::to_string(i);
+        order.items.push_back({product, 2, money::from_minor(100)});
+        order.total += money::from_minor(200);
+        co_await s.set_stock(product, 1);
+    }
+    const auto end = co_await s.submit_and_wait(order);
+    BOOST_TEST((end.status == OrderStatus::Fulfilled));
+    BOOST_TEST((end.order.total == money::from_minor(6'000)));
+}
+
 server_settings impatient()
 {
     auto settings = quick_settings();
@@ -246,6 +273,16 @@ BOOST_AUTO_TEST_CASE(after_a_void_the_alternative_is_charged)
 BOOST_AUTO_TEST_CASE(a_second_run_of_a_shipped_order_is_undone)
 {
     run_scenario(shipped_before);
+}
+
+BOOST_AUTO_TEST_CASE(an_order_of_the_largest_size_is_shipped)
+{
+    run_scenario(largest_orders);
+}
+
+BOOST_AUTO_TEST_CASE(a_part_of_a_large_order_is_shipped)
+{
+    run_scenario(large_order_in_part);
 }
 
 BOOST_AUTO_TEST_CASE(an_order_that_cannot_be_shipped_is_undone)
