@@ -83,7 +83,7 @@ std::string list_sql(const record_query& query)
     if (query.has_error)
         where += *query.has_error ? " AND last_error <> ''" : " AND last_error = ''";
     if (!query.error_text.empty())
-        where += " AND instr(last_error, ?) > 0";
+        where += " AND instr(CAST(last_error AS BLOB), ?) > 0"; // of texts, it compares characters
     if (query.after)
         where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
     const auto* order = newest_first ? "DESC" : "ASC";
@@ -113,7 +113,7 @@ void bind_list(execution& rows, const record_query& query)
     if (query.updated_to)
         rows.bind(query.updated_to);
     if (!query.error_text.empty())
-        rows.bind(query.error_text);
+        rows.blob(query.error_text);
     if (query.after)
         rows.bind(query.after.created_at).bind(query.after.run);
     // The additional row shows whether another page follows.

@@ -152,13 +152,14 @@ awaitable<void> creation_times_choose_runs(fixture& test)
 awaitable<void> last_commits_and_errors_choose_runs(fixture& test)
 {
     std::vector<record> runs;
-    const std::string errors[] = {"", "card declined: 50%",   "no route_to host",
-                                  "", std::string{"a\0b", 3}, "CARD"};
-    for (std::size_t i = 0; i < 12; ++i) {
+    const std::string errors[] = {
+        "",     "card declined: 50%", "no route_to host", "", std::string{"a\0b", 3},
+        "CARD", "caf\xc3\xa9 closed", "\xfe\xff\x80\x80"};
+    for (std::size_t i = 0; i < 16; ++i) {
         auto run = co_await test.started("run-" + std::to_string(i));
         run = next_of(run);
         run.updated_at = beginning + 1h - std::chrono::minutes{i};
-        run.last_error = errors[i % 6];
+        run.last_error = errors[i % 8];
         co_await test.accept_one(step_of(run));
         runs.push_back(std::move(run));
     }
@@ -179,6 +180,13 @@ awaitable<void> last_commits_and_errors_choose_runs(fixture& test)
             only(runs,
                  [&](const record& r) { return r.last_error.find(text) != std::string::npos; }),
             "runs whose error has " + text);
+    // Half of a character, and bytes that are no text, are found too.
+    for (const std::string text : {"\xa9", "\xa9 closed", "\xff\x80"})
+        co_await expect_listed(
+            test, {.error_text = text},
+            only(runs,
+                 [&](const record& r) { return r.last_error.find(text) != std::string::npos; }),
+            "runs whose error has bytes that are not UTF-8");
     const std::string with_nul{"a\0b", 3};
     co_await expect_listed(test, {.error_text = with_nul},
                            only(runs, [&](const record& r) { return r.last_error == with_nul; }),
