@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <limits>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace pawl::postgres {
@@ -183,12 +184,15 @@ public:
         transitions_.int4(workflows_(next.workflow).number);
         add_identity(transitions_, next, change.expected_version == 0);
         add_progress(transitions_, next);
+        // The statement takes one settlement of each message.
+        std::unordered_set<std::uint64_t> settled;
         for (const settlement& end : change.settled)
-            settlements_.row()
-                .int4(index)
-                .int8(clamp(end.sequence))
-                .int2(static_cast<std::int16_t>(end.outcome))
-                .bytes_or_null(end.detail);
+            if (settled.insert(end.sequence).second)
+                settlements_.row()
+                    .int4(index)
+                    .int8(clamp(end.sequence))
+                    .int2(static_cast<std::int16_t>(end.outcome))
+                    .bytes_or_null(end.detail);
     }
 
     void add(int index, int wave, const delivery& change)

@@ -70,6 +70,26 @@ awaitable<void> settled_messages_leave_the_inbox(fixture& test)
     co_await expect_inbox(test, run.id, {4, 6, 7});
 }
 
+awaitable<void> a_message_is_settled_once(fixture& test)
+{
+    auto run = co_await with_messages(test, "repeated", 3);
+    auto keyed = send(run.id, "paid");
+    keyed.content.key = "receipt";
+    co_await test.accept_one(keyed);
+    auto change = step_of(next_of(co_await test.stored(run.id)));
+    change.settled = {{1, message_outcome::handled, "first"},
+                      {1, message_outcome::rejected, "second"},
+                      {4, message_outcome::handled, ""},
+                      {4, message_outcome::failed, "late"},
+                      {1, message_outcome::expired, "third"}};
+    co_await test.accept_one(change);
+    co_await expect_inbox(test, run.id, {2, 3});
+    co_await expect_outcome(test, run.id, {1, message_outcome::handled, "first"});
+    co_await expect_outcome(test, run.id, {4, message_outcome::handled, ""});
+    const auto repeated = co_await test.apply_one(keyed);
+    expect_status(repeated, apply_status::duplicate, "the key of a message that was handled");
+}
+
 awaitable<void> the_store_keeps_the_inbox_numbers(fixture& test)
 {
     auto run = co_await with_messages(test, "counted", 2);
@@ -215,8 +235,9 @@ awaitable<void> long_inboxes_are_processed_in_order(fixture& test)
 
 std::span<const check_entry> settlement_checks()
 {
-    static constexpr std::array<check_entry, 7> checks{{
+    static constexpr std::array<check_entry, 8> checks{{
         {"settled_messages_leave_the_inbox", settled_messages_leave_the_inbox},
+        {"a_message_is_settled_once", a_message_is_settled_once},
         {"the_store_keeps_the_inbox_numbers", the_store_keeps_the_inbox_numbers},
         {"refused_transitions_settle_nothing", refused_transitions_settle_nothing},
         {"the_end_of_a_run_settles_its_inbox", the_end_of_a_run_settles_its_inbox},
