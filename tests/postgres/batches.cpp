@@ -73,6 +73,19 @@ BOOST_AUTO_TEST_CASE(changes_of_one_run_follow_each_other)
     expect_waves({send(1), step(1, 2)}, {0, 1});
 }
 
+BOOST_AUTO_TEST_CASE(messages_with_a_higher_limit_follow_those_with_a_lower_one)
+{
+    const auto limited = [](std::uint8_t run, std::uint32_t limit) {
+        auto change = std::get<pawl::delivery>(send(run));
+        change.max_pending = limit;
+        return change;
+    };
+    expect_waves({limited(1, 9), limited(1, 5), limited(1, 5), limited(1, 0), limited(2, 9)},
+                 {0, 0, 0, 0, 0});
+    expect_waves({limited(1, 5), limited(1, 9), limited(1, 9), limited(1, 5), limited(1, 9)},
+                 {0, 1, 1, 1, 2});
+}
+
 BOOST_AUTO_TEST_CASE(changes_with_one_key_follow_each_other)
 {
     expect_waves({send(1, "a"), send(1, "b"), send(2, "a"), send(1, "a")}, {0, 0, 0, 1});

@@ -49,12 +49,23 @@ public:
         int wave = std::max(wave_after(transitions_, id) - 1, barrier_);
         int& run = wave_of(deliveries_, id);
         wave = std::max(wave, run - 1);
+        int* key = nullptr;
         if (!change.content.key.empty()) {
-            int& key = wave_of(
-                others_, key_of('m', std::string{id} + change.content.name, change.content.key));
-            wave = std::max(wave, key);
-            key = wave + 1;
+            key = &wave_of(others_,
+                           key_of('m', std::string{id} + change.content.name, change.content.key));
+            wave = std::max(wave, *key);
         }
+        // A message that is rejected for its limit counts, for the rest of its wave, against
+        // messages with higher limits.
+        auto& limits = limits_[std::string{id}];
+        if (wave == limits.wave && limits.lowest > 0 && change.max_pending > limits.lowest)
+            ++wave;
+        if (wave != limits.wave)
+            limits = {wave, 0};
+        if (change.max_pending > 0 && (limits.lowest == 0 || change.max_pending < limits.lowest))
+            limits.lowest = change.max_pending;
+        if (key)
+            *key = wave + 1;
         last_ = std::max(last_, wave);
         run = wave + 1;
         return wave;
@@ -107,8 +118,15 @@ private:
         return found == waves.end() ? 0 : found->second;
     }
 
+    /// The limits of the messages to one run in its latest wave.
+    struct wave_limits {
+        int wave = -1;
+        std::uint32_t lowest = 0; ///< of those above 0; 0: none
+    };
+
     table transitions_;
     table deliveries_;
+    std::unordered_map<std::string, wave_limits> limits_; ///< by run
     table publications_; ///< the wave of a topic's latest publication
     table others_;
     int last_ = 0;    ///< the latest wave of a change of a run

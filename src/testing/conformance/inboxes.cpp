@@ -265,11 +265,35 @@ awaitable<void> an_inbox_has_a_limit(fixture& test)
     expect_status(result, apply_status::accepted, "a message to an inbox that has room again");
 }
 
+/// A message that was rejected for a low limit takes no room from a message with a high limit.
+awaitable<void> messages_of_two_limits_share_an_inbox(fixture& test)
+{
+    const auto run = co_await test.started("busy");
+    const auto limited = [&](message_kind kind, std::uint32_t limit) {
+        auto message = send(run.id, "limited");
+        message.content.kind = kind;
+        message.max_pending = limit;
+        return message;
+    };
+    const auto callback = limited(message_kind::callback, 3);
+    const auto command = limited(message_kind::pause, 6);
+    const auto results = co_await test.apply({command, command, callback, command, callback,
+                                              callback, command, command, command, callback});
+    using enum apply_status;
+    expect_statuses(results,
+                    {accepted, accepted, accepted, accepted, inbox_full, inbox_full, accepted,
+                     accepted, inbox_full, inbox_full},
+                    "messages with two limits");
+    const auto stored = co_await test.stored(run.id);
+    expect_equal(stored.inbox_last, 6, "inbox_last of a full inbox");
+    expect_equal(stored.inbox_pending, 6, "inbox_pending of a full inbox");
+}
+
 } // namespace
 
 std::span<const check_entry> inbox_checks()
 {
-    static constexpr std::array<check_entry, 9> checks{{
+    static constexpr std::array<check_entry, 10> checks{{
         {"message_keys_belong_to_their_name", message_keys_belong_to_their_name},
         {"messages_come_back_in_order", messages_come_back_in_order},
         {"a_delivery_changes_only_the_inbox", a_delivery_changes_only_the_inbox},
@@ -280,6 +304,7 @@ std::span<const check_entry> inbox_checks()
         {"messages_without_a_key_are_all_stored", messages_without_a_key_are_all_stored},
         {"finished_runs_take_no_messages", finished_runs_take_no_messages},
         {"an_inbox_has_a_limit", an_inbox_has_a_limit},
+        {"messages_of_two_limits_share_an_inbox", messages_of_two_limits_share_an_inbox},
     }};
     return checks;
 }
