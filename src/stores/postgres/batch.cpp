@@ -358,6 +358,13 @@ bool is_by_owner(const change& applied)
     return step && step->epoch != 0;
 }
 
+/// Whether a result of this status has apply_result::existing.
+bool names_existing(apply_status status)
+{
+    return status == apply_status::duplicate || status == apply_status::already_running ||
+           status == apply_status::already_ran;
+}
+
 } // namespace
 
 std::vector<apply_result> decode_results(result& rows, std::span<const change> batch,
@@ -384,6 +391,8 @@ std::vector<apply_result> decode_results(result& rows, std::span<const change> b
         };
         result.sequence = static_cast<std::uint64_t>(number_or_0());
         rows.read(result.existing);
+        if (!names_existing(result.status))
+            result.existing = {};
         result.outcome = static_cast<message_outcome>(number_or_0());
         rows.read(result.detail);
         stored_wake wake;

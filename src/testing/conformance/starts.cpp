@@ -125,8 +125,14 @@ awaitable<void> a_run_id_is_unique(fixture& test)
     expect_record(kept, run, "after a refused start with its id");
     const auto repeated = co_await test.apply_one(start_of(run));
     expect_status(repeated, apply_status::conflict, "the same start repeated without a key");
+    expect_equal(repeated.existing, run_id{}, "apply_result::existing of a conflict");
     const auto nothing = co_await test.store().latest("orders", "other");
     expect_none(nothing, "latest() after a refused start");
+    auto fenced = start_of(test.make_run("mine"));
+    fenced.epoch = 99;
+    const auto outdated = co_await test.apply_one(fenced);
+    expect_status(outdated, apply_status::fenced, "a start under another epoch");
+    expect_equal(outdated.existing, run_id{}, "apply_result::existing of a fenced start");
 }
 
 awaitable<void> refused_starts_leave_nothing(fixture& test)
