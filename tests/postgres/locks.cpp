@@ -264,6 +264,30 @@ BOOST_AUTO_TEST_CASE(one_change_that_is_refused_fails_alone_behind_a_lock)
     BOOST_TEST((!all.at(2).failure && all.at(2).result.status == apply_status::accepted));
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_is_not_repeated_when_its_trim_cannot_be_completed)
+{
+    const auto schema = fresh_schema();
+    const auto store = open_in(schema);
+    pawl::publication news;
+    news.topic = "news";
+    const std::vector<pawl::change> many(6'000, news);
+    finish(store->apply(many));
+    // The first statement of the trim deletes a part of the events; the second one fails.
+    ask(fmt::format("CREATE SEQUENCE {0}.deletions; "
+                    "CREATE FUNCTION {0}.fail_second() RETURNS trigger LANGUAGE plpgsql AS $$ "
+                    "BEGIN IF nextval('{0}.deletions') = 2 THEN RAISE lock_not_available; END IF; "
+                    "RETURN NULL; END $$; "
+                    "CREATE TRIGGER fail_second BEFORE DELETE ON {0}.topic_events "
+                    "FOR EACH STATEMENT EXECUTE FUNCTION {0}.fail_second()",
+                    schema));
+    const auto was_stored = fails_with(pawl::errc::store_unavailable, {"the changes were stored"});
+    const std::vector<pawl::change> batch{news, pawl::topic_trim{"news", 6'000}};
+    BOOST_CHECK_EXCEPTION(apply_apart(*store, batch), pawl::error, was_stored);
+    BOOST_TEST(finish(store->topic_end("news")) == 6'001u);
+    apply_one(*store, batch.back());
+    BOOST_TEST(finish(store->topic_events("news", 0, 10)).size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(an_engine_drives_its_other_shards_and_keeps_its_leases)
 {
     cluster all;

@@ -33,6 +33,22 @@ bool is_lock_timeout(const std::exception_ptr& failure)
     }
 }
 
+namespace {
+
+/// Reports a failure after the changes were stored. Its own code could mean that nothing was, so
+/// that the caller would store them again.
+[[noreturn]] void throw_after_commit(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& failed) {
+        throw error{errc::store_unavailable,
+                    fmt::format("{} (the changes were stored)", failed.detail())};
+    }
+}
+
+} // namespace
+
 batch_writer::batch_writer(parts dependencies)
     : parts_(std::move(dependencies)), all_shards_(parts_.schema->shards())
 {
@@ -44,7 +60,14 @@ asio::awaitable<std::vector<apply_result>> batch_writer::apply(std::shared_ptr<p
                                                                duration lock_timeout)
 {
     auto results = co_await apply_statement(sessions, part, lock_timeout);
-    co_await delete_rest(sessions, part, lock_timeout, results);
+    std::exception_ptr failure;
+    try {
+        co_await delete_rest(sessions, part, lock_timeout, results);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure)
+        throw_after_commit(failure);
     co_return results;
 }
 
@@ -118,9 +141,7 @@ asio::awaitable<apply_result> batch_writer::apply_in(transaction_session& sessio
         co_await session.roll_back();
     } else {
         co_await session.commit();
-        if (parts_.detector->positions().record(events))
-            co_await parts_.detector->fence_lost_shards(*parts_.writers);
-        parts_.notifications->notify_commit(wakes);
+        co_await finish_commit(parts_.writers, std::move(events), std::move(wakes));
     }
     co_return std::move(decided.front());
 }
@@ -134,11 +155,25 @@ asio::awaitable<std::vector<apply_result>> batch_writer::apply_once(std::shared_
     std::vector<stored_wake> wakes;
     std::vector<seen_event> events;
     auto results = decode_results(rows, part, wakes, events);
-    // Lost commits must be detected before a change that depends on them is stored.
-    if (parts_.detector->positions().record(events))
-        co_await parts_.detector->fence_lost_shards(*sessions);
-    parts_.notifications->notify_commit(wakes);
+    co_await finish_commit(sessions, std::move(events), std::move(wakes));
     co_return results;
+}
+
+/// Lost commits must be detected before a change that depends on them is stored.
+asio::awaitable<void> batch_writer::finish_commit(std::shared_ptr<pool> sessions,
+                                                  std::vector<seen_event> events,
+                                                  std::vector<stored_wake> wakes)
+{
+    std::exception_ptr failure;
+    try {
+        if (parts_.detector->positions().record(events))
+            co_await parts_.detector->fence_lost_shards(*sessions);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    parts_.notifications->notify_commit(wakes);
+    if (failure)
+        throw_after_commit(failure);
 }
 
 std::uint32_t batch_writer::shard_for(const record& run) const

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/record_store.hpp"
+#include "stores/postgres/batch.hpp"
 #include "stores/postgres/lost_commit_detector.hpp"
 #include "stores/postgres/notifier.hpp"
 #include "stores/postgres/pool.hpp"
@@ -44,7 +45,8 @@ public:
     explicit batch_writer(parts dependencies);
 
     /// Stores changes that fit into one statement, and deletes the rest of what they remove and
-    /// trim in further statements. `lock_timeout` is the limit for each lock.
+    /// trim in further statements. `lock_timeout` is the limit for each lock. A failure after the
+    /// changes were stored is not a server_error.
     boost::asio::awaitable<std::vector<apply_result>>
     apply(std::shared_ptr<pool> sessions, std::span<const change> part, duration lock_timeout);
 
@@ -80,6 +82,9 @@ private:
     boost::asio::awaitable<void> delete_rest(std::shared_ptr<pool> sessions,
                                              std::span<const change> part, duration lock_timeout,
                                              std::vector<apply_result>& decided);
+    boost::asio::awaitable<void> finish_commit(std::shared_ptr<pool> sessions,
+                                               std::vector<seen_event> events,
+                                               std::vector<stored_wake> wakes);
     request apply_request(std::span<const change> part, duration lock_timeout) const;
     boost::asio::awaitable<void> ensure_workflows(std::span<const change> batch);
     std::uint32_t shard_for(const record& run) const;
