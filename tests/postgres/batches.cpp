@@ -132,6 +132,35 @@ BOOST_AUTO_TEST_CASE(large_batches_are_cut)
     BOOST_TEST((finish(store->find(run.id)) == run));
 }
 
+BOOST_AUTO_TEST_CASE(a_divided_batch_keeps_publications_with_their_changes)
+{
+    using pawl::postgres::count_whole_units;
+    const std::vector<change> batch{publish("t", ""), step(1, 1),       publish("t", ""),
+                                    step(2, 1),       publish("t", ""), publish("t", "")};
+    BOOST_TEST(count_whole_units(batch, 6) == 6u);
+    BOOST_TEST(count_whole_units(batch, 5) == 3u);
+    BOOST_TEST(count_whole_units(batch, 4) == 3u);
+    BOOST_TEST(count_whole_units(batch, 3) == 3u);
+    BOOST_TEST(count_whole_units(batch, 2) == 1u);
+    // A change is not divided from its own publications, however large they are.
+    BOOST_TEST(count_whole_units(std::span{batch}.subspan(3), 1) == 3u);
+    // Publications of no change may be stored one by one.
+    BOOST_TEST(count_whole_units(std::span{batch}.subspan(4), 1) == 1u);
+
+    const auto schema = fresh_schema();
+    const auto store = pawl::open_postgres(backend(), server().uri(), {.schema = schema});
+    ask("ALTER TABLE " + schema + ".topic_events ADD CONSTRAINT small CHECK (length(payload) < 9)");
+    auto run = make_run(1, "order-1");
+    run.object = std::string(20 << 20, 'x');
+    pawl::publication letter;
+    letter.topic = "letters";
+    letter.content.payload = std::string(20 << 20, 'x');
+    const std::vector<change> large{store_as(run), letter};
+    BOOST_CHECK_EXCEPTION(finish(store->apply_apart(large)), pawl::error,
+                          fails_with(pawl::errc::invalid_argument, {"small"}));
+    BOOST_TEST(!finish(store->find(run.id)));
+}
+
 BOOST_AUTO_TEST_CASE(a_storm_on_one_key_is_divided)
 {
     using pawl::postgres::count_within_waves;

@@ -339,6 +339,25 @@ std::size_t count_fitting(std::span<const change> batch, std::size_t bytes) noex
     return count;
 }
 
+std::size_t count_whole_units(std::span<const change> batch, std::size_t count) noexcept
+{
+    const auto is_publication = [batch](std::size_t index) {
+        return std::holds_alternative<publication>(batch[index]);
+    };
+    if (count == batch.size() || !is_publication(count))
+        return count;
+    auto leader = count - 1;
+    while (leader > 0 && is_publication(leader))
+        --leader;
+    if (leader > 0)
+        return leader;
+    if (is_publication(0))
+        return count;
+    while (count < batch.size() && is_publication(count))
+        ++count;
+    return count;
+}
+
 parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
                         const type_numbers& types, const workflow_lookup& workflows)
 {

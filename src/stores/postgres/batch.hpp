@@ -41,6 +41,11 @@ std::size_t count_through_trim(std::span<const change> batch) noexcept;
 /// at least one.
 std::size_t count_fitting(std::span<const change> batch, std::size_t bytes) noexcept;
 
+/// About `count` changes, from the first of the batch on, so that no publication is separated from
+/// the change before it: fewer, or more if the first change and its publications are more than
+/// `count`. Publications that follow no other change are separated.
+std::size_t count_whole_units(std::span<const change> batch, std::size_t count) noexcept;
+
 /// Finds the numbers of a workflow.
 using workflow_lookup = std::function<workflow_location(std::string_view name)>;
 

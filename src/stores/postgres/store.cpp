@@ -349,7 +349,8 @@ private:
     {
         const auto up_to_trim = batch.first(count_through_trim(batch));
         const auto in_waves = up_to_trim.first(count_within_waves(up_to_trim, max_waves));
-        const auto part = in_waves.first(count_fitting(in_waves, max_statement_bytes));
+        const auto fitting = count_fitting(in_waves, max_statement_bytes);
+        const auto part = up_to_trim.first(count_whole_units(up_to_trim, fitting));
         if (part.size() < up_to_trim.size())
             warnings_->report(warning::batch_divided, fmt::format("{} of {} changes come first",
                                                                   part.size(), batch.size()));
