@@ -288,6 +288,56 @@ BOOST_AUTO_TEST_CASE(a_batch_is_not_repeated_when_its_trim_cannot_be_completed)
     BOOST_TEST(finish(store->topic_events("news", 0, 10)).size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(leases_do_not_wait_long_for_locked_rows)
+{
+    const auto schema = fresh_schema();
+    const auto store = pawl::open_postgres(
+        backend(), server().uri(),
+        {.schema = schema, .shards = shards, .statement_timeout = 1h, .lock_timeout = 1h});
+    const auto held = finish(store->claim({0, 1, 2, 3}, "a", 1h));
+    const auto role = finish(store->claim_role("reports", "a", 1h)).value();
+    const auto times_out = fails_with(pawl::errc::store_unavailable, {"lock timeout"});
+    {
+        row_lock lock{schema, "roles"};
+        auto renewal = begin(store->claim_role("reports", "a", 1h));
+        BOOST_CHECK_EXCEPTION(get(renewal), pawl::error, times_out);
+        auto release = begin(store->release_role(role));
+        BOOST_CHECK_EXCEPTION(get(release), pawl::error, times_out);
+        // A role that another owner holds need not be locked.
+        auto other = begin(store->claim_role("reports", "b", 1h));
+        BOOST_TEST(!get(other));
+        lock.release();
+        BOOST_TEST(finish(store->claim_role("reports", "a", 1h))->epoch == role.epoch);
+    }
+    row_lock lock{schema, "leases WHERE shard = 1"};
+    auto release = begin(store->release(held));
+    BOOST_CHECK_EXCEPTION(get(release), pawl::error, times_out);
+    for (const auto& each : finish(store->leases()))
+        BOOST_TEST(each.owner == (each.shard == 1 ? "a" : ""));
+    lock.release();
+    finish(store->release(held));
+    BOOST_TEST(finish(store->leases()).at(1).owner == "");
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_keeps_its_leases_beside_locked_roles)
+{
+    cluster all;
+    auto& a = all.start_beside("a");
+    all.wait_until([&] { return a.leases().size() == shard_count; });
+    row_lock lock{all.schema, "roles"};
+    const auto lease_end = [&] {
+        return std::stoll(ask("SELECT min(lease_until) FROM " + all.schema + ".leases"));
+    };
+    for (int renewals = 0; renewals < 3; ++renewals) {
+        const auto before = lease_end();
+        all.wait_until([&] { return lease_end() > before; });
+    }
+    BOOST_TEST(a.leases().size() == shard_count);
+    for (const auto run : all.trigger(a, all.ids_of(a, 4)))
+        all.check_history(a, all.end_of(a, run).id);
+    lock.release();
+}
+
 BOOST_AUTO_TEST_CASE(an_engine_drives_its_other_shards_and_keeps_its_leases)
 {
     cluster all;

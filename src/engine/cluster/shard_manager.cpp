@@ -215,7 +215,6 @@ asio::awaitable<void> shard_manager::renew_leases()
 {
     const auto started_at = shared_.clock.now();
     const auto lease_time = start_lease_timer();
-    co_await claim_engine_roles();
     const auto shards = held_shards();
     if (!shards.empty()) {
         const auto renewed = co_await shared_.store.claim(shards, owner_, lease_duration_);
@@ -231,6 +230,8 @@ asio::awaitable<void> shard_manager::renew_leases()
     }
     renewed_at_ = started_at;
     lease_timer_ = lease_time;
+    // After the shards, because a role may be locked by another session.
+    co_await claim_engine_roles();
     co_await shared_.clock.follow_store(shared_.store);
 }
 

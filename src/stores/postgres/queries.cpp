@@ -41,6 +41,22 @@ std::string select_runs(std::string_view rest)
     return fmt::format("SELECT {{1}} {} {}", from_runs, rest);
 }
 
+std::int32_t whole_milliseconds(duration time)
+{
+    return static_cast<std::int32_t>(std::chrono::ceil<std::chrono::milliseconds>(time).count());
+}
+
+parameters shards_and_epochs(const std::vector<lease>& held)
+{
+    std::vector<std::int32_t> shards;
+    std::vector<std::int64_t> epochs;
+    for (const auto& lease : held) {
+        shards.push_back(static_cast<std::int32_t>(lease.shard));
+        epochs.push_back(clamp(lease.epoch));
+    }
+    return parameters{}.int4_array(shards).int8_array(epochs);
+}
+
 /// Microseconds, limited so that the end of the lease fits into its column.
 std::int64_t microseconds_of(duration lease_duration)
 {
@@ -380,17 +396,25 @@ request queries::fence_lost(const std::vector<seen_event>& seen) const
         parameters{}.int4_array(shards).int8_array(sequences).id_array(runs).int8_array(versions));
 }
 
-request queries::release(const std::vector<lease>& held) const
+request queries::release_unlocked(const std::vector<lease>& held) const
 {
-    std::vector<std::int32_t> shards;
-    std::vector<std::int64_t> epochs;
-    for (const auto& lease : held) {
-        shards.push_back(static_cast<std::int32_t>(lease.shard));
-        epochs.push_back(clamp(lease.epoch));
-    }
+    return make("pawl_release_unlocked", "releasing shards",
+                "WITH unlocked AS MATERIALIZED (SELECT l.shard FROM {0}.leases l "
+                "WHERE l.shard = ANY ($1::integer[]) ORDER BY l.shard FOR NO KEY UPDATE SKIP "
+                "LOCKED), given AS MATERIALIZED (SELECT array_agg(h.shard) AS shards, "
+                "array_agg(h.epoch) AS epochs FROM unnest($1::integer[], $2::bigint[]) "
+                "AS h (shard, epoch) JOIN unlocked USING (shard)) "
+                "SELECT coalesce(cardinality(shards), 0), {0}.release_shards(shards, epochs) "
+                "FROM given",
+                shards_and_epochs(held));
+}
+
+request queries::release(const std::vector<lease>& held, duration lock_timeout) const
+{
     return make("pawl_release", "releasing shards",
-                "SELECT {0}.release_shards($1::integer[], $2::bigint[])",
-                parameters{}.int4_array(shards).int8_array(epochs));
+                "SELECT {0}.release_shards($1::integer[], $2::bigint[]) "
+                "FROM set_config('lock_timeout', $3::integer::text, true)",
+                shards_and_epochs(held).int4(whole_milliseconds(lock_timeout)));
 }
 
 request queries::leases() const
@@ -401,13 +425,17 @@ request queries::leases() const
                 parameters{}.int4(core::max_shards_of_all));
 }
 
-request queries::claim_role(std::string_view role, std::string_view owner,
-                            duration lease_duration) const
+request queries::claim_role(std::string_view role, std::string_view owner, duration lease_duration,
+                            duration lock_timeout) const
 {
+    // A role that another owner holds is not locked, so that a claim delays no renewal.
     return make(
         "pawl_claim_role", "claiming a role",
-        "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until, lease_duration) VALUES "
-        "($1::bytea, $2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint, $3::bigint) "
+        "INSERT INTO {0}.roles AS r (name, owner, epoch, lease_until, lease_duration) "
+        "SELECT $1::bytea, $2::bytea, {0}.next_epoch(0), {0}.now_us() + $3::bigint, $3::bigint "
+        "FROM set_config('lock_timeout', $4::integer::text, true) "
+        "WHERE NOT EXISTS (SELECT FROM {0}.roles h WHERE h.name = $1::bytea AND h.owner <> "
+        "$2::bytea AND NOT {0}.is_lapsed(h.lease_until, h.lease_duration, {0}.now_us())) "
         "ON CONFLICT (name) DO "
         "UPDATE SET epoch = CASE WHEN r.owner = excluded.owner THEN r.epoch ELSE "
         "{0}.next_epoch(r.epoch) END, owner = excluded.owner, lease_until = {0}.now_us() + "
@@ -415,14 +443,23 @@ request queries::claim_role(std::string_view role, std::string_view owner,
         "WHERE r.owner IS NULL OR r.owner = excluded.owner OR "
         "{0}.is_lapsed(r.lease_until, r.lease_duration, {0}.now_us()) "
         "RETURNING name, epoch, owner, lease_until",
-        parameters{}.bytes(role).bytes(owner).int8(microseconds_of(lease_duration)));
+        parameters{}
+            .bytes(role)
+            .bytes(owner)
+            .int8(microseconds_of(lease_duration))
+            .int4(whole_milliseconds(lock_timeout)));
 }
 
-request queries::release_role(const role_lease& held) const
+request queries::release_role(const role_lease& held, duration lock_timeout) const
 {
     return make("pawl_release_role", "releasing a role",
-                "UPDATE {0}.roles SET owner = NULL WHERE name = $1::bytea AND epoch = $2::bigint",
-                parameters{}.bytes(held.role).int8(clamp(held.epoch)));
+                "UPDATE {0}.roles SET owner = NULL FROM set_config('lock_timeout', "
+                "$3::integer::text, true) "
+                "WHERE name = $1::bytea AND epoch = $2::bigint",
+                parameters{}
+                    .bytes(held.role)
+                    .int8(clamp(held.epoch))
+                    .int4(whole_milliseconds(lock_timeout)));
 }
 
 request queries::roles(std::string_view prefix) const
@@ -474,8 +511,7 @@ request queries::add_workflow(std::string_view name, bool with_shards) const
 
 request queries::apply(parameters batch, duration lock_timeout) const
 {
-    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(lock_timeout).count();
-    batch.int4(static_cast<std::int32_t>(limit));
+    batch.int4(whole_milliseconds(lock_timeout));
     return make("pawl_apply", "storing a batch",
                 "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", std::move(batch));
 }

@@ -51,11 +51,14 @@ public:
     request claim(const std::vector<std::uint32_t>& shards, std::string_view owner,
                   duration lease_duration) const;
     request fence_lost(const std::vector<seen_event>& seen) const;
-    request release(const std::vector<lease>& held) const;
+    /// Releases the shards whose rows no other session has locked. The first column is the number
+    /// of these leases.
+    request release_unlocked(const std::vector<lease>& held) const;
+    request release(const std::vector<lease>& held, duration lock_timeout) const;
     request leases() const;
-    request claim_role(std::string_view role, std::string_view owner,
-                       duration lease_duration) const;
-    request release_role(const role_lease& held) const;
+    request claim_role(std::string_view role, std::string_view owner, duration lease_duration,
+                       duration lock_timeout) const;
+    request release_role(const role_lease& held, duration lock_timeout) const;
     request roles(std::string_view prefix) const;
     request forget_roles(std::string_view prefix) const;
     request now() const;

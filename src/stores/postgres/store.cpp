@@ -89,7 +89,9 @@ public:
     postgres_store(const asio::any_io_executor& executor, std::shared_ptr<const target> server,
                    std::shared_ptr<warning_log> warnings, const postgres_options& options,
                    const schema_facts& facts)
-        : lock_timeout_(options.lock_timeout), warnings_(std::move(warnings)),
+        : lock_timeout_(options.lock_timeout),
+          short_lock_timeout_(std::min(lock_timeout_, lock_queue::short_lock_timeout)),
+          warnings_(std::move(warnings)),
           schema_(std::make_shared<schema_memory>(options.schema, server->name(), facts)),
           statements_(std::make_shared<const queries>(options.schema, schema_->shards())),
           detector_(std::make_shared<lost_commit_detector>(statements_, warnings_)),
@@ -286,8 +288,12 @@ public:
     {
         for (const auto& lease : held)
             core::check_shard(lease.shard, writer_->all_shards());
-        if (!held.empty())
-            co_await lease_sessions_->run(statements_->release(held));
+        if (held.empty())
+            co_return;
+        auto rows = co_await lease_sessions_->run(statements_->release_unlocked(held));
+        const bool is_done = rows.next() && std::cmp_equal(rows.integer(), held.size());
+        if (!is_done)
+            co_await lease_sessions_->run(statements_->release(held, short_lock_timeout_));
     }
 
     asio::awaitable<std::vector<lease>> leases() override
@@ -301,8 +307,8 @@ public:
     {
         core::check_role(role);
         core::check_owner(owner);
-        auto rows =
-            co_await lease_sessions_->run(statements_->claim_role(role, owner, lease_duration));
+        auto rows = co_await lease_sessions_->run(
+            statements_->claim_role(role, owner, lease_duration, short_lock_timeout_));
         auto taken = queries::read_roles(std::move(rows));
         if (taken.empty())
             co_return std::nullopt;
@@ -311,7 +317,7 @@ public:
 
     asio::awaitable<void> release_role(role_lease held) override
     {
-        co_await lease_sessions_->run(statements_->release_role(held));
+        co_await lease_sessions_->run(statements_->release_role(held, short_lock_timeout_));
     }
 
     asio::awaitable<std::vector<role_lease>> roles(std::string_view prefix) override
@@ -382,8 +388,7 @@ private:
         if (!waits) {
             std::exception_ptr failure;
             try {
-                const auto short_timeout = std::min(lock_timeout_, lock_queue::short_lock_timeout);
-                auto results = co_await writer_->apply(writers_, part, short_timeout);
+                auto results = co_await writer_->apply(writers_, part, short_lock_timeout_);
                 co_return results;
             } catch (...) {
                 failure = std::current_exception();
@@ -427,6 +432,7 @@ private:
     }
 
     const duration lock_timeout_;
+    const duration short_lock_timeout_; ///< for locks that other calls wait behind
     const std::shared_ptr<warning_log> warnings_;
     const std::shared_ptr<schema_memory> schema_;
     const std::shared_ptr<const queries> statements_;
