@@ -55,6 +55,18 @@ std::string placeholders(std::size_t count)
     return list;
 }
 
+bool is_unfinished_only(const record_query& query)
+{
+    return query.states && std::ranges::none_of(*query.states, is_finished);
+}
+
+/// Whether each workflow's runs are searched for the page, because their index begins with the
+/// workflow.
+bool searches_each_workflow(const record_query& query)
+{
+    return is_unfinished_only(query) && query.workflow.empty() && !query.foreign_ids;
+}
+
 /// The statement of a listing; bind_list fills its parameters in the same order.
 std::string list_sql(const record_query& query)
 {
@@ -62,10 +74,14 @@ std::string list_sql(const record_query& query)
     std::string where = "1";
     // The index on foreign ids begins with the workflow, so the query names all workflows if need
     // be.
-    if (!query.workflow.empty())
+    if (searches_each_workflow(query))
+        where += " AND workflow = workflows.workflow";
+    else if (!query.workflow.empty())
         where += " AND workflow = (SELECT workflow FROM workflows WHERE name = ?)";
     else if (query.foreign_ids)
         where += " AND workflow IN (SELECT workflow FROM workflows)";
+    if (is_unfinished_only(query))
+        where += " AND finished = 0"; // the condition of an index
     if (query.foreign_ids)
         where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids->size()));
     if (query.statuses)
@@ -87,6 +103,11 @@ std::string list_sql(const record_query& query)
     if (query.after)
         where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
     const auto* order = newest_first ? "DESC" : "ASC";
+    if (searches_each_workflow(query))
+        return fmt::format("SELECT {0} FROM workflows JOIN runs ON runs.row IN (SELECT row FROM "
+                           "runs WHERE {1} ORDER BY created_at {2}, id {2} LIMIT ?) "
+                           "ORDER BY runs.created_at {2}, runs.id {2} LIMIT ?",
+                           record_columns, where, order);
     return fmt::format("SELECT {} FROM runs WHERE {} ORDER BY created_at {}, id {} LIMIT ?",
                        record_columns, where, order, order);
 }
@@ -118,6 +139,8 @@ void bind_list(execution& rows, const record_query& query)
         rows.bind(query.after.created_at).bind(query.after.run);
     // The additional row shows whether another page follows.
     rows.bind(query.limit + 1);
+    if (searches_each_workflow(query))
+        rows.bind(query.limit + 1);
 }
 
 } // namespace

@@ -214,9 +214,22 @@ void to_fourth(connection& database)
     database.execute(fourth);
 }
 
+// Version 5 adds:
+//
+// runs_open  Unfinished runs in the order of their creation, for listings: a workflow has many more
+//            finished ones.
+constexpr const char* fifth = R"(
+CREATE INDEX runs_open ON runs (workflow, created_at, id) WHERE finished = 0;
+)";
+
+void to_fifth(connection& database)
+{
+    database.execute(fifth);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Never change an entry.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 4> migrations{create, to_second, to_third, to_fourth};
+constexpr std::array<migration, 5> migrations{create, to_second, to_third, to_fourth, to_fifth};
 
 void make_shards(connection& database, std::uint32_t shards)
 {
