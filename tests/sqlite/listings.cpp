@@ -97,4 +97,19 @@ BOOST_AUTO_TEST_CASE(finished_runs_are_not_searched_for_unfinished_ones)
         2 * (unfinished_of_workflow - 1));
 }
 
+BOOST_AUTO_TEST_CASE(a_workflow_is_not_searched_for_foreign_ids)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("many.db");
+    fill(path);
+    counted_reader reader{path};
+    const std::vector ids{foreign_id("orders", 1), foreign_id("orders", 2), foreign_id("mails", 3)};
+    reader.expect_quick({.workflow = "orders", .foreign_ids = ids}, 2);
+    reader.expect_quick({.workflow = "orders", .foreign_ids = {{ids.front()}}}, 1);
+    reader.expect_quick({.foreign_ids = ids}, 3);
+    reader.expect_quick(
+        {.workflow = "orders", .foreign_ids = ids, .states = {{run_state::running}}}, 1);
+    reader.expect_quick({.foreign_ids = ids, .states = {{run_state::running}}}, 1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -108,8 +108,13 @@ std::string list_sql(const record_query& query)
                            "runs WHERE {1} ORDER BY created_at {2}, id {2} LIMIT ?) "
                            "ORDER BY runs.created_at {2}, runs.id {2} LIMIT ?",
                            record_columns, where, order);
-    return fmt::format("SELECT {} FROM runs WHERE {} ORDER BY created_at {}, id {} LIMIT ?",
-                       record_columns, where, order, order);
+    // The runs of several foreign ids are sorted, with "+". SQLite would else search all runs of
+    // the workflow, whose index has them in order.
+    const bool has_many_ids =
+        query.foreign_ids && (query.workflow.empty() || query.foreign_ids->size() > 1);
+    return fmt::format("SELECT {0} FROM runs WHERE {1} ORDER BY {3}created_at {2}, {3}id {2} "
+                       "LIMIT ?",
+                       record_columns, where, order, has_many_ids ? "+" : "");
 }
 
 void bind_list(execution& rows, const record_query& query)
