@@ -503,6 +503,8 @@ auto lamps_that_ignore_cancellation(cluster& all, pawl::duration takes, std::vec
 
 BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_it)
 {
+    bool ended = false; // the waits end with the engines
+    std::optional<pawl::error_code> passed;
     cluster all;
     std::vector<member*> ran;
     const auto make = lamps_that_take(all, 10s, ran, 1h);
@@ -513,7 +515,6 @@ BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_i
     auto& b = all.start(make);
     all.advance(4s);
     const auto run = all.trigger(b, all.id_of(b));
-    bool ended = false;
     a.client->async_await_finished(run, [&](auto, auto) { ended = true; });
     all.settle(); // the wait follows the run from here
 
@@ -522,7 +523,6 @@ BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_i
     all.advance(10s);
     all.wait_for(b, b.client->async_call(run, "press", std::string{"1"}, {}, asio::use_awaitable));
     BOOST_TEST(all.state_of(b, run).status == green);
-    std::optional<pawl::error_code> passed;
     a.client->async_await(run, {yellow}, [&](auto code, auto) { passed = code; });
     all.advance(10s);
     BOOST_TEST(!passed.has_value());
