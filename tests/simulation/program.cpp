@@ -62,6 +62,8 @@ simulation_result simulate(const std::vector<world>& worlds, const simulation_op
     for (const auto& chosen : worlds) {
         const auto result = chosen.run(options);
         sum.runs += result.runs;
+        sum.paused += result.paused;
+        sum.waiting += result.waiting;
         sum.commits += result.commits;
         sum.crashes += result.crashes;
         sum.calls += result.calls;

@@ -56,8 +56,10 @@ struct simulation_finding {
 };
 
 struct exploration_result {
-    std::uint64_t seeds = 0; ///< number of seeds that were simulated
-    std::uint64_t runs = 0;  ///< this and the following: sums over all seeds
+    std::uint64_t seeds = 0;   ///< number of seeds that were simulated
+    std::uint64_t runs = 0;    ///< this and the following: sums over all seeds
+    std::uint64_t paused = 0;  ///< runs that were paused at the end
+    std::uint64_t waiting = 0; ///< runs that were neither finished nor paused at the end
     std::uint64_t commits = 0;
     std::uint64_t calls = 0;
     std::uint64_t crashes = 0;

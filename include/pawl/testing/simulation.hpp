@@ -103,8 +103,14 @@ struct simulation_options {
     std::optional<crash_point> crash{};
 
     /// How often each paused run is resumed after the fault phase, as by an operator who has
-    /// repaired the cause. Default 20.
+    /// repaired the cause. 0: never. Default 20.
     int max_resumes = 20;
+
+    /// Whether a run may be left at the end: paused in spite of the resumes, or waiting for a
+    /// callback that no customer sends. Called for each such run of a workflow that was added; for
+    /// example `[](const record& run) { return run.status == int(OrderStatus::Shipped); }`. A run
+    /// for which it returns false is a violation. Default: none; no run may be left.
+    std::function<bool(const record& run)> may_be_left{};
 
     /// The largest constant difference between the wall clocks of two engines. Default 0: they
     /// agree.
@@ -135,6 +141,8 @@ struct simulation_result {
     std::uint64_t calls = 0; ///< of processes to the store and to other systems
     std::uint64_t crashes = 0;
     std::uint64_t runs = 0;
+    std::uint64_t paused = 0;  ///< runs that were paused at the end
+    std::uint64_t waiting = 0; ///< runs that were neither finished nor paused at the end
     std::uint64_t commits = 0;
     duration took{};        ///< simulated time
     duration longest_lag{}; ///< largest engine_statistics::due_lag after the fault phase
@@ -283,7 +291,9 @@ private:
 /// - after the fault phase, deadlines, expiries of messages and commands were served in time, see
 ///   simulation_options::punctuality;
 /// - no engine logged an internal error;
-/// - no run is stuck: every due run was loaded, and every spawned coroutine ended.
+/// - no run is stuck: every due run was loaded, and every spawned coroutine ended;
+/// - no run is left paused or waiting for an event from outside, see
+///   simulation_options::may_be_left.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Unsafe.

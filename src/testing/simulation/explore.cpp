@@ -31,6 +31,8 @@ void add(exploration_result& sum, const simulation_result& result)
 {
     ++sum.seeds;
     sum.runs += result.runs;
+    sum.paused += result.paused;
+    sum.waiting += result.waiting;
     sum.commits += result.commits;
     sum.calls += result.calls;
     sum.crashes += result.crashes;
@@ -217,10 +219,10 @@ int run(const char* program, const simulated_life& live, search_arguments given)
                           result.found->seed, given.options.draw_faults ? "" : " --usual-faults"));
         return 1;
     }
-    print(fmt::format(
-        "{} seeds, {} runs, {} commits, {} calls, {} crashes in {:.1f} s: every check "
-        "held",
-        result.seeds, result.runs, result.commits, result.calls, result.crashes, elapsed.count()));
+    print(fmt::format("{} seeds, {} runs ({} paused and {} waiting at the end), {} commits, {} "
+                      "calls, {} crashes in {:.1f} s: every check held",
+                      result.seeds, result.runs, result.paused, result.waiting, result.commits,
+                      result.calls, result.crashes, elapsed.count()));
     return 0;
 }
 

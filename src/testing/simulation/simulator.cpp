@@ -354,6 +354,7 @@ simulation_result simulator::run()
             checked_at = elapsed_;
             resume_paused();
             sample_lag();
+            drain(); // or the calls would begin after the next event
             if (!check_progress())
                 break;
         }
@@ -407,7 +408,7 @@ std::vector<record> simulator::all_runs()
 }
 
 /// True after two minutes in which no spawned coroutine was left, every engine was up and no run
-/// was due or waited for time. Two minutes suffice for hooks to be called.
+/// was due, waited for time or was to be resumed. Two minutes suffice for hooks to be called.
 bool simulator::has_settled()
 {
     constexpr duration calm = std::chrono::minutes{2};
@@ -418,7 +419,9 @@ bool simulator::has_settled()
         const auto counts = read(store->count("", true));
         if (counts.empty())
             return false;
-        return std::ranges::any_of(all_runs(), has_wake_up);
+        return std::ranges::any_of(all_runs(), [&](const record& run) {
+            return has_wake_up(run) || is_to_be_resumed(run);
+        });
     };
     if (!running_coroutines_.empty() || busy()) {
         busy_until_ = elapsed_;
@@ -430,21 +433,23 @@ bool simulator::has_settled()
 void simulator::resume_paused()
 {
     for (const auto& run : all_runs()) {
-        if (run.state != run_state::paused || resumes_ >= options.max_resumes)
+        if (!is_to_be_resumed(run))
             continue;
-        const auto known = std::ranges::find_if(workflows, [&](const added_workflow& added) {
-            return added.flow->rules.name == run.workflow;
-        });
-        if (known == workflows.end())
-            continue;
-        ++resumes_;
+        ++resumes_[run.id];
         pawl::detail::send_call call;
         call.run = run.id;
         call.kind = message_kind::resume;
         call.wait_until_settled = false;
-        clients->send(known->flow, std::move(call),
+        clients->send(find_workflow(run.workflow)->flow, std::move(call),
                       [](const pawl::detail::failure&, const settlement&) {});
     }
+}
+
+bool simulator::is_to_be_resumed(const record& run) const
+{
+    const auto resumed = resumes_.find(run.id);
+    return run.state == run_state::paused && find_workflow(run.workflow) &&
+           (resumed == resumes_.end() ? 0 : resumed->second) < options.max_resumes;
 }
 
 void simulator::sample_lag()
@@ -475,6 +480,12 @@ void simulator::report_not_settled()
                 "{}: {} and wakes in {} s; expected it to finish or to wait for an "
                 "outside event",
                 text, checker.describe(run), (*run.wake_at - clock->now()).count() / 1'000'000));
+            is_explained = true;
+        } else if (is_to_be_resumed(run)) {
+            checker.report_violation(
+                fmt::format("{}: {}, and not all of its {} resumes have been tried "
+                            "(simulation_options::max_resumes)",
+                            text, checker.describe(run), options.max_resumes));
             is_explained = true;
         }
     if (!is_explained)
@@ -544,9 +555,38 @@ void simulator::final_checks()
             if (last)
                 break;
         }
-    checker.compare_with_store(log, all_runs());
+    const auto runs = all_runs();
+    checker.compare_with_store(log, runs);
     for (const auto& [run, sequence] : checker.delivered_messages())
         checker.check_stored_settlement(run, read(store->outcome(run, sequence)), sequence);
+    check_unfinished(runs);
+}
+
+/// Counts the runs that are left. They are reported if nothing else has ended the simulation.
+void simulator::check_unfinished(const std::vector<record>& runs)
+{
+    const bool is_clean = checker.violations().empty();
+    for (const auto& run : runs) {
+        if (is_finished(run.state) || !find_workflow(run.workflow))
+            continue;
+        const bool is_paused = run.state == run_state::paused;
+        ++(is_paused ? result_.paused : result_.waiting);
+        if (!is_clean || (options.may_be_left && options.may_be_left(run)))
+            continue;
+        const auto cause = is_paused ? "the reason of the pause: " + run.reason
+                                     : "it waits for an event from outside";
+        checker.report_violation(
+            fmt::format("{} at the end of the simulation; {}; expected it to finish (see "
+                        "simulation_options::may_be_left)",
+                        checker.describe(run), cause));
+    }
+}
+
+const simulator::added_workflow* simulator::find_workflow(const std::string& name) const
+{
+    const auto found = std::ranges::find_if(
+        workflows, [&](const added_workflow& added) { return added.flow->rules.name == name; });
+    return found == workflows.end() ? nullptr : &*found;
 }
 
 } // namespace pawl::testing::detail

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -96,8 +97,11 @@ private:
     void report_not_settled();
     bool check_progress();
     void resume_paused();
+    bool is_to_be_resumed(const record& run) const;
     void shut_down();
     void final_checks();
+    void check_unfinished(const std::vector<record>& runs);
+    const added_workflow* find_workflow(const std::string& name) const;
     std::vector<record> all_runs();
     void sample_lag();
 
@@ -114,7 +118,7 @@ private:
     bool faults_active_ = true;
     bool over_ = false;
     std::vector<std::string> running_coroutines_; ///< names of spawned coroutines
-    int resumes_ = 0;
+    std::map<run_id, int> resumes_;
     duration busy_until_{}; ///< the last time at which the simulation had not settled
     simulation_result result_;
     std::string line_;
