@@ -15,9 +15,10 @@ namespace pawl::testing {
 /// returns the result of simulation::run().
 using simulated_life = std::function<simulation_result(simulation_options)>;
 
-/// Draws fault rates from a seed: each rate is 0, its default, or 8 or 30 times its default. Which
-/// rates find a defect depends on the defect, so a search that varies the rates finds most defects
-/// in fewer seeds than a search with fixed rates.
+/// Draws fault rates from a seed: each chance is 0, its default, or 8 or 30 times its default, and
+/// max_fault_interval is 0, 10 s, 40 s or 2 min. Which rates find a defect depends on the defect,
+/// so a search that varies the rates finds most defects in fewer seeds than a search with fixed
+/// rates.
 simulated_faults draw_faults(std::uint64_t seed);
 
 struct exploration_options {

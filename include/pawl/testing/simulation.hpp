@@ -24,7 +24,7 @@
 namespace pawl::testing {
 
 /// Faults of the fault phase. Chances are per million calls, for each call independently; at most
-/// 1,000,000.
+/// 1,000,000. Durations are not negative.
 struct simulated_faults {
     // Calls of an engine to its store.
     std::uint32_t store_refused = 10'000;     ///< fails, and has no effect
@@ -375,6 +375,8 @@ public:
     }
 
     /// Runs the simulation until everything has come to rest, or until a violation. Call it once.
+    ///
+    /// Errors: throws definition_error if no workflow was added, or at a second call.
     simulation_result run();
 
 private:

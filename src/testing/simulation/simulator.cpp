@@ -1,5 +1,6 @@
 #include "testing/simulation/simulator.hpp"
 
+#include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
 #include "pawl/memory.hpp"
 #include "testing/simulation/client_proxy.hpp"
@@ -63,11 +64,58 @@ bool has_wake_up(const record& run)
     return !is_finished(run.state) && run.wake_at.has_value();
 }
 
+struct named_chance {
+    const char* name;
+    std::uint32_t value;
+};
+
+struct named_duration {
+    const char* name;
+    duration value;
+};
+
+void check_faults(const simulated_faults& faults)
+{
+    constexpr std::uint32_t always = 1'000'000;
+    for (const auto& [name, value] : {named_chance{"store_refused", faults.store_refused},
+                                      {"store_answer_lost", faults.store_answer_lost},
+                                      {"store_slow", faults.store_slow},
+                                      {"call_lost", faults.call_lost},
+                                      {"call_failed", faults.call_failed},
+                                      {"answer_lost", faults.answer_lost},
+                                      {"call_slow", faults.call_slow}})
+        if (value > always)
+            throw definition_error(fmt::format("simulated_faults::{} is {}; it must be at most {}",
+                                               name, value, always));
+    for (const auto& [name, value] : {named_duration{"latency_typical", faults.latency_typical},
+                                      {"latency_max", faults.latency_max},
+                                      {"max_fault_interval", faults.max_fault_interval},
+                                      {"longest_outage", faults.longest_outage},
+                                      {"longest_drain", faults.longest_drain},
+                                      {"longest_downtime", faults.longest_downtime},
+                                      {"longest_late", faults.longest_late},
+                                      {"largest_clock_step", faults.largest_clock_step}})
+        if (value < duration::zero())
+            throw definition_error(fmt::format(
+                "simulated_faults::{} is {} us; it must not be negative", name, value.count()));
+}
+
 simulation_options checked(simulation_options options)
 {
     if (options.engines < 1)
         throw definition_error(fmt::format(
             "simulation_options::engines is {}; it must be at least 1", options.engines));
+    if (options.max_resumes < 0)
+        throw definition_error(fmt::format(
+            "simulation_options::max_resumes is {}; it must be at least 0", options.max_resumes));
+    for (const auto& [name, value] : {named_duration{"fault_duration", options.fault_duration},
+                                      {"settle_time", options.settle_time},
+                                      {"clock_skew", options.clock_skew},
+                                      {"punctuality", options.punctuality}})
+        if (value < duration::zero())
+            throw definition_error(fmt::format(
+                "simulation_options::{} is {} us; it must not be negative", name, value.count()));
+    check_faults(options.faults);
     return options;
 }
 
@@ -135,9 +183,9 @@ void simulator::spawn(std::string name, asio::awaitable<void> coroutine)
             if (escaped)
                 std::rethrow_exception(escaped);
         } catch (const simulation_over&) { // sleep() ended the coroutine
-        } catch (const std::exception& e) {
-            checker.report_violation(
-                fmt::format("the coroutine \"{}\" ended with an exception: {}", name, e.what()));
+        } catch (...) {
+            checker.report_violation(fmt::format("the coroutine \"{}\" ended with an exception: {}",
+                                                 name, pawl::detail::exception_text(escaped)));
         }
     });
 }
@@ -336,6 +384,10 @@ void simulator::advance_to_next_event()
 
 simulation_result simulator::run()
 {
+    if (workflows.empty())
+        throw definition_error("simulation::run: add a workflow before");
+    if (std::exchange(has_run_, true))
+        throw definition_error("simulation::run was called before: each simulation runs once");
     checker.add_workflow(workflows.front().flow);
     for (const auto& added : workflows)
         checker.add_workflow(added.flow);

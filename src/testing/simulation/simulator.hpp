@@ -117,6 +117,7 @@ private:
     duration faults_end_{};
     bool faults_active_ = true;
     bool over_ = false;
+    bool has_run_ = false;
     std::vector<std::string> running_coroutines_; ///< names of spawned coroutines
     std::map<run_id, int> resumes_;
     duration busy_until_{}; ///< the last time at which the simulation had not settled
