@@ -311,6 +311,21 @@ BOOST_AUTO_TEST_CASE(an_order_that_captured_another_amount_pauses)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_paused_order_that_is_cancelled_is_refunded_once_it_is_resumed)
+{
+    shop s;
+    s.services.captured("99.98", "0");
+    const auto run = s.orders.trigger("a", sample_order("a"));
+    BOOST_TEST(s.orders.find(run).state == pawl::run_state::paused);
+    auto& client = s.orders.client();
+    s.orders.wait_for(client.async_send(run, "cancel", cancel_request{"changed my mind"}));
+    s.orders.wait_for(client.async_resume(run, {"resumed by an operator", "ada"}));
+    const auto end = s.orders.await_finished(run);
+    BOOST_TEST((end.status == OrderStatus::Refunded));
+    BOOST_TEST(end.object.cancel_reason == "changed my mind");
+    BOOST_TEST((end.object.refunds.at(0).amount == money::from_minor(9'998)));
+}
+
 BOOST_AUTO_TEST_CASE(a_refund_that_was_made_is_not_repeated)
 {
     shop s;
