@@ -188,8 +188,8 @@ public:
 
     int saves() const noexcept { return saves_; } ///< number of checkpoints and effects
 
-    /// The effects that the next attempt of the handler that was called last would find, and those
-    /// of once_per_run(); after a success, until the next call.
+    /// The recorded effects. Those of once() stay until their round, message or visit has ended;
+    /// those of the last call stay until the next one.
     const std::vector<effect>& effects() const noexcept { return record_.effects; }
 
     const std::vector<std::string>& log_lines() const noexcept { return lines_; }
