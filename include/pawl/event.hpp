@@ -46,7 +46,7 @@ struct event {
     int to = 0;                ///< the status after it
     run_state state = run_state::initiated; ///< after it
     int attempt = 0;                        ///< failed attempts of the visit, after it
-    std::string error;        ///< of a failed attempt, or the reason of a pause or cancel
+    std::string error;        ///< an error, or the reason of a command: see pawl::transition
     std::string requested_by; ///< of a command: command_reason::by
     time_point at;
 

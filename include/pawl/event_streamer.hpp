@@ -46,7 +46,8 @@ public:
     virtual boost::asio::awaitable<std::vector<stream_event>> receive(std::size_t limit = 100) = 0;
 
     /// Acknowledges all events up to and including a position: they have been processed. The
-    /// consumer's next receiver begins behind it. A receive() in progress goes on.
+    /// consumer's next receiver begins behind it. A receive() in progress goes on. The position may
+    /// be greater than that of the topic's last event.
     ///
     /// Durability: that of the streamer.
     virtual boost::asio::awaitable<void> ack(std::uint64_t position) = 0;

@@ -64,8 +64,10 @@ enum class id_reuse_policy : std::uint8_t {
 /// **Messages.** Each entry of `settled` settles the pending message of its sequence. An entry
 /// changes nothing if there is no such message or if it has been settled: the first outcome stays.
 /// Then, if `next` has finished, the store settles all messages that are still pending as
-/// `rejected` with the detail "the run has finished". A message that is settled as `failed` gives
-/// its key free, see delivery. The payload of a settled message is not read again; drop it.
+/// `rejected` with the detail "the run has finished": of every kind, those behind `inbox_seen` and
+/// those of earlier changes of the batch too, and also if the run had finished before. A message
+/// that is settled as `failed` gives its key free, see delivery. The payload of a settled message
+/// is not read again; drop it.
 ///
 /// **Event.** The event gets the next sequence of the run's shard and is made of the transition:
 /// - `kind` and `from` are the transition's, `to` is `next.status`, `at` is `next.updated_at`;
@@ -114,8 +116,9 @@ struct transition {
 ///
 /// 1. `not_found`: no run has the id `content.run`.
 /// 2. `duplicate`: a message of the run has the same name and the same key, the key is not empty,
-///    and that message was not settled as `failed`. `sequence`, `outcome` and `detail` are those of
-///    the first message, `existing` is its run. Of a finished run or a full inbox too.
+///    and that message was not settled as `failed`; there is at most one such message. `sequence`,
+///    `outcome` and `detail` are those of that message, `existing` is its run. Of a finished run or
+///    a full inbox too.
 /// 3. `finished`: the run has finished, and the message is not of kind delete_data.
 /// 4. `inbox_full`: the run has `max_pending` pending messages or more.
 /// 5. `accepted`.
@@ -254,7 +257,8 @@ struct due_page {
     std::vector<record> runs; ///< in the order of (wake_at, id)
 
     /// Position of the first run after `runs` in that order, whether it is due or not; empty if
-    /// there is none. The next page begins there.
+    /// there is none. If `runs` is empty, also for a limit of 0: of the first run from the page's
+    /// beginning on. The next page begins there.
     std::optional<due_position> next;
 };
 
@@ -427,7 +431,8 @@ public:
     first_shards(std::vector<std::string> workflows);
 
     /// The time on the store's own clock, by which leases lapse. Engines of a shared store take
-    /// their time from it, so that the clocks of their machines need not agree.
+    /// their time from it, so that the clocks of their machines need not agree. A later call does
+    /// not give an earlier time, unless that clock is set back.
     ///
     /// Default, for stores that are not shared: empty; the engine uses its own clock.
     virtual boost::asio::awaitable<std::optional<time_point>> now();
@@ -564,7 +569,8 @@ public:
     claim(std::vector<std::uint32_t> shards, std::string_view owner, duration lease_duration) = 0;
 
     /// Releases shards: they have no owner then, and the next claim gets a greater epoch, whoever
-    /// makes it. A lease whose epoch is not the shard's changes nothing.
+    /// makes it. A lease whose epoch is not the shard's changes nothing; a second release of the
+    /// same lease has no effect.
     virtual boost::asio::awaitable<void> release(std::vector<lease> held_leases) = 0;
 
     /// The leases of all shards of all workflows, in the order of the shards, free ones included.
@@ -604,7 +610,8 @@ public:
     /// polls. After a loss that the store knows of, it notifies each shard with a `due` of
     /// time_point::min(). The handler is called on any thread; it must not block.
     ///
-    /// Default, for stores that are not shared: null; the handler is never called.
+    /// A shared store returns a handle that is not null. Default, for stores that are not shared:
+    /// null; the handler is never called.
     virtual std::shared_ptr<void> subscribe(change_handler handler);
 
     /// Up to `limit` events of the topic whose position is greater than `after_position`, in order.

@@ -44,7 +44,7 @@ public:
     /// This process counts the time of the lease from the moment before it asked for the last
     /// renewal that succeeded. So the role is lost here before another process can acquire it.
     ///
-    /// Cancellation: terminal; the role stays held.
+    /// Cancellation: terminal; the call throws operation_aborted, and the role stays held.
     ///
     /// Lifetime: the object outlives the call.
     virtual boost::asio::awaitable<void> lost() = 0;
