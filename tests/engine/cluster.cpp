@@ -533,6 +533,7 @@ namespace {
 
 /// Two engines, of which the first loses its shards while its store is slow.
 struct engine_that_loses_its_shards {
+    std::optional<pawl::error_code> passed; // the wait ends with the engines
     cluster all;
     std::vector<member*> ran;
     std::shared_ptr<slow_store> slow = std::make_shared<slow_store>(all.store, all.clock);
@@ -555,7 +556,6 @@ struct engine_that_loses_its_shards {
     void check_wait_for_yellow(pawl::run_id run)
     {
         BOOST_TEST(all.state_of(b, run).status == green);
-        std::optional<pawl::error_code> passed;
         a.client->async_await(run, {yellow}, [&](auto code, auto) { passed = code; });
         all.advance(2min);
         BOOST_TEST(!passed.has_value());
