@@ -131,6 +131,22 @@ private:
     const std::shared_ptr<pawl::testing::manual_clock> clock_;
 };
 
+/// Cannot read some runs: up to a thousand times, so that a test that fails ends.
+struct damaged_runs final : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+    std::set<pawl::run_id> runs;
+    pawl::errc problem = pawl::errc::store_corrupt;
+    int failures = 0;
+
+    asio::awaitable<std::optional<pawl::record>> find(pawl::run_id id) override
+    {
+        if (runs.contains(id) && ++failures < 1000)
+            throw pawl::error(problem, "run " + to_string(id));
+        auto found = co_await inner().find(id);
+        co_return found;
+    }
+};
+
 struct deaf_store : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
     std::shared_ptr<void> subscribe(pawl::change_handler) override { return nullptr; }
@@ -618,6 +634,62 @@ BOOST_AUTO_TEST_CASE(shards_are_dropped_in_time_after_a_late_renewal)
     late->late_by = 0s;
     all.advance(2min);
     BOOST_TEST(all.owned_by(a) == shard_count);
+}
+
+namespace {
+
+/// Three waits of an engine for the ends of runs that another engine drives, one of which the
+/// engine cannot read after a while.
+struct waits_with_a_damaged_run {
+    std::map<pawl::run_id, pawl::error_code> ended;
+    cluster all;
+    std::vector<member*> ran;
+    std::shared_ptr<damaged_runs> damaged = std::make_shared<damaged_runs>(all.store);
+    member& a = all.add();
+    std::vector<pawl::run_id> runs;
+
+    explicit waits_with_a_damaged_run(pawl::errc problem)
+    {
+        const auto make = lamps_that_take(all, 10s, ran, 10s);
+        a.options.store = damaged;
+        all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+        auto& b = all.start(make);
+        all.advance(4s);
+        for (int i = 0; i < 3; ++i) {
+            runs.push_back(all.trigger(b, all.id_of(b)));
+            a.client->async_await_finished(
+                runs.back(), [this, run = runs.back()](auto code, auto) { ended[run] = code; });
+        }
+        all.settle();
+        damaged->runs.insert(runs[1]);
+        damaged->problem = problem;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_damaged_run_delays_no_wait_for_another_run)
+{
+    waits_with_a_damaged_run test{pawl::errc::store_corrupt};
+    test.all.advance(30s);
+    BOOST_TEST(test.ended.size() == 3u);
+    BOOST_TEST(!test.ended[test.runs[0]]);
+    BOOST_TEST(test.ended[test.runs[1]] == pawl::errc::store_corrupt);
+    BOOST_TEST(!test.ended[test.runs[2]]);
+    BOOST_TEST(test.a.engine->ready());
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_fails_is_read_again_for_waits_after_a_pause)
+{
+    waits_with_a_damaged_run test{pawl::errc::store_unavailable};
+    test.all.advance(30s);
+    BOOST_TEST(test.damaged->failures > 0);
+    BOOST_TEST(test.damaged->failures < 100);
+    test.damaged->runs.clear();
+    test.all.advance(10s);
+    BOOST_TEST(test.ended.size() == 3u);
+    for (const auto& [run, code] : test.ended)
+        BOOST_TEST(!code);
 }
 
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)

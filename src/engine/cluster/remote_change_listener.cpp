@@ -5,6 +5,7 @@
 #include "engine/cluster/definition_log.hpp"
 #include "engine/run/due_scanner.hpp"
 #include "engine/run/exception_info.hpp"
+#include "pawl/detail/failure.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -125,7 +126,17 @@ asio::awaitable<void> remote_change_listener::work()
         forget_positions();
         shared_.log({log_level::warn, "cannot read what other engines have committed: " +
                                           detail::exception_text(failure)});
+        co_await pause();
     }
+}
+
+/// Waits after a failure. Notifications do not end the wait.
+asio::awaitable<void> remote_change_listener::pause()
+{
+    const auto end = shared_.clock.steady() + failure_pause;
+    for (auto now = shared_.clock.steady(); now < end && !shared_.cancelling;
+         now = shared_.clock.steady())
+        co_await wait(*timer_, end - now);
 }
 
 /// A lost notification can only concern runs that became due since the last poll: runs that are due
@@ -210,8 +221,22 @@ asio::awaitable<void> remote_change_listener::read_log(std::uint32_t shard, std:
     }
 }
 
-/// Watchers see each event's record, also of statuses that the run has left since.
+/// Offers the run's events to its watchers. If the run is damaged, its watchers fail, and watchers
+/// of other runs are not affected.
 asio::awaitable<void> remote_change_listener::notify_watchers(run_id run, std::vector<event> events)
+{
+    std::exception_ptr failure;
+    try {
+        co_await offer_events(run, std::move(events));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure)
+        fail_if_damaged(watchers_->find(run), failure);
+}
+
+/// Watchers see each event's record, also of statuses that the run has left since.
+asio::awaitable<void> remote_change_listener::offer_events(run_id run, std::vector<event> events)
 {
     const auto current = co_await shared_.store.find(run);
     for (const auto& event : events)
@@ -223,15 +248,31 @@ asio::awaitable<void> remote_change_listener::notify_watchers(run_id run, std::v
             co_await waiting->ask_store(shared_.store, *watchers_);
 }
 
+/// Fails the watchers of one run if the store finds the run damaged. Rethrows other failures.
+void remote_change_listener::fail_if_damaged(std::vector<std::shared_ptr<watcher>> waiting,
+                                             const std::exception_ptr& failure)
+{
+    if (!is_data_error(error_code_of(failure)))
+        std::rethrow_exception(failure);
+    for (const auto& failed : waiting)
+        watchers_->fail(failed, detail::failure_of(failure));
+}
+
 asio::awaitable<void> remote_change_listener::attend_watchers_again()
 {
     for (auto& waiting : watchers_->find_not_following()) {
-        const auto run = waiting->run();
-        if (const auto seen = watchers_->seen_version(*waiting)) {
-            auto events = co_await shared_.store.history(run, *seen, page_size);
-            co_await notify_watchers(run, std::move(events));
+        std::exception_ptr failure;
+        try {
+            if (const auto seen = watchers_->seen_version(*waiting)) {
+                auto events = co_await shared_.store.history(waiting->run(), *seen, page_size);
+                co_await offer_events(waiting->run(), std::move(events));
+            }
+            co_await attend_watcher(waiting);
+        } catch (...) {
+            failure = std::current_exception();
         }
-        co_await attend_watcher(waiting);
+        if (failure)
+            fail_if_damaged({waiting}, failure);
     }
 }
 

@@ -60,7 +60,11 @@ private:
     void forget_positions();
     boost::asio::awaitable<void> attend_watchers_again();
     boost::asio::awaitable<void> notify_watchers(run_id run, std::vector<event> events);
+    boost::asio::awaitable<void> offer_events(run_id run, std::vector<event> events);
+    void fail_if_damaged(std::vector<std::shared_ptr<watcher>> waiting,
+                         const std::exception_ptr& failure);
     boost::asio::awaitable<bool> wait_for_changes();
+    boost::asio::awaitable<void> pause();
     void wake();
 
     engine_parts& shared_;
