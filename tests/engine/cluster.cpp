@@ -545,6 +545,34 @@ BOOST_AUTO_TEST_CASE(a_status_that_was_left_before_the_wait_began_does_not_end_i
     BOOST_TEST(!ended);
 }
 
+BOOST_AUTO_TEST_CASE(a_commit_between_the_two_reads_of_a_wait_ends_the_wait)
+{
+    std::optional<pawl::error_code> reached;
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 10s, ran, 1h);
+    auto& a = all.add();
+    const auto late = std::make_shared<late_finds>(all.store, all.clock);
+    a.options.store = late;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    auto& b = all.start(make);
+    all.advance(4s);
+    const auto run = all.trigger(b, all.id_of(b));
+    a.client->async_await_finished(run, [](auto, auto) {});
+    all.advance(9s + 500ms); // the engine follows the run for the first wait
+
+    // The second wait reads that the run is red. Before it gets to know that, the engine reads the
+    // commit that makes the run yellow.
+    late->late_by = 1s;
+    a.client->async_await(run, {yellow}, [&](auto code, auto) { reached = code; });
+    all.settle();
+    late->late_by = 0s;
+    all.advance(10s);
+    BOOST_TEST(all.state_of(b, run).status == yellow);
+    BOOST_REQUIRE(reached.has_value());
+    BOOST_TEST(!*reached);
+}
+
 namespace {
 
 /// Two engines, of which the first loses its shards while its store is slow.

@@ -248,6 +248,19 @@ asio::awaitable<void> remote_change_listener::offer_events(run_id run, std::vect
             co_await waiting->ask_store(shared_.store, *watchers_);
 }
 
+/// Offers all of the run's events after `version` to its watchers.
+asio::awaitable<void> remote_change_listener::offer_history(run_id run, std::uint64_t version)
+{
+    for (bool more = true; more && !shared_.cancelling;) {
+        auto events = co_await shared_.store.history(run, version, page_size);
+        more = events.size() == page_size;
+        if (events.empty())
+            co_return;
+        version = events.back().version;
+        co_await offer_events(run, std::move(events));
+    }
+}
+
 /// Fails the watchers of one run if the store finds the run damaged. Rethrows other failures.
 void remote_change_listener::fail_if_damaged(std::vector<std::shared_ptr<watcher>> waiting,
                                              const std::exception_ptr& failure)
@@ -263,10 +276,8 @@ asio::awaitable<void> remote_change_listener::attend_watchers_again()
     for (auto& waiting : watchers_->find_not_following()) {
         std::exception_ptr failure;
         try {
-            if (const auto seen = watchers_->seen_version(*waiting)) {
-                auto events = co_await shared_.store.history(waiting->run(), *seen, page_size);
-                co_await offer_events(waiting->run(), std::move(events));
-            }
+            if (const auto seen = watchers_->seen_version(*waiting))
+                co_await offer_history(waiting->run(), *seen);
             co_await attend_watcher(waiting);
         } catch (...) {
             failure = std::current_exception();
@@ -278,6 +289,7 @@ asio::awaitable<void> remote_change_listener::attend_watchers_again()
 
 asio::awaitable<void> remote_change_listener::attend_watcher(std::shared_ptr<watcher> waiting)
 {
+    const auto acquisitions = shared_.acquisitions.load();
     const auto current = co_await shared_.store.find(waiting->run());
     if (!current) {
         watchers_->fail(waiting, make_error_code(errc::not_found));
@@ -289,13 +301,18 @@ asio::awaitable<void> remote_change_listener::attend_watcher(std::shared_ptr<wat
         watchers_->fail(waiting, make_error_code(errc::not_found));
         co_return;
     }
-    if (shared_.epochs[shard] == 0) {
-        const auto last = co_await shared_.store.history(current->id, current->version - 1, 1);
-        if (!last.empty()) {
-            watchers_->follow_log(*waiting, shard, last.front().sequence);
-            unread_[shard] = true; // for events between the two reads
+    const bool is_owner = shared_.owns(shard);
+    // Other engines may have committed since `current` was read. What this engine read of that in
+    // the log was ignored before offer_present_record().
+    if (!is_owner || shared_.acquisitions != acquisitions) {
+        const auto events = co_await shared_.store.history(current->id, current->version - 1, 2);
+        if (!events.empty() && !is_owner) {
+            watchers_->follow_log(*waiting, shard, events.front().sequence);
+            unread_[shard] = true; // for events after this read
             wake();
         }
+        if (events.size() > 1)
+            co_await offer_history(current->id, current->version);
     }
     if (!waiting->accepts_records())
         co_await waiting->ask_store(shared_.store, *watchers_);

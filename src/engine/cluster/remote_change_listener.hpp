@@ -61,6 +61,7 @@ private:
     boost::asio::awaitable<void> attend_watchers_again();
     boost::asio::awaitable<void> notify_watchers(run_id run, std::vector<event> events);
     boost::asio::awaitable<void> offer_events(run_id run, std::vector<event> events);
+    boost::asio::awaitable<void> offer_history(run_id run, std::uint64_t version);
     void fail_if_damaged(std::vector<std::shared_ptr<watcher>> waiting,
                          const std::exception_ptr& failure);
     boost::asio::awaitable<bool> wait_for_changes();

@@ -222,7 +222,8 @@ void watchers::follow_log(watcher& waiting, std::uint32_t shard, std::uint64_t s
         return;
     waiting.follows_ = shard;
     const auto [log, is_new] = followed_logs_.try_emplace(shard, followed_log{sequence});
-    // The run may have changed since the log was last read, so the caller reads the run afterwards.
+    // A log that is followed already may have been read further. What was read then was offered to
+    // this watcher, or is in the history that the caller has read since offer_present_record().
     ++log->second.watchers;
 }
 
