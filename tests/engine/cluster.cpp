@@ -720,6 +720,35 @@ BOOST_AUTO_TEST_CASE(a_store_that_fails_is_read_again_for_waits_after_a_pause)
         BOOST_TEST(!code);
 }
 
+namespace {
+
+struct store_without_notifications final : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    std::shared_ptr<void> subscribe(pawl::change_handler) override
+    {
+        throw pawl::error(pawl::errc::store_unavailable, "a subscription");
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(an_engine_that_cannot_subscribe_starts_and_polls)
+{
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 0s, ran);
+    auto& a = all.add();
+    a.options.store = std::make_shared<store_without_notifications>(all.store);
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    auto& b = all.start(make, false);
+    all.advance(2s);
+    BOOST_TEST(all.has_logged("cannot subscribe"));
+    const auto run = all.trigger(b, "id");
+    all.advance(a.options.poll_interval + 1s);
+    BOOST_TEST(all.state_of(b, run).status == off);
+}
+
 BOOST_AUTO_TEST_CASE(a_claim_that_is_answered_after_its_lapse_is_not_trusted)
 {
     cluster all;

@@ -48,10 +48,16 @@ void remote_change_listener::start()
 {
     if (!shared_.store.shared())
         return;
-    subscription_ = shared_.store.subscribe([weak = weak_from_this()](auto changes) {
-        if (const auto self = weak.lock())
-            self->handle_changes(changes);
-    });
+    try {
+        subscription_ = shared_.store.subscribe([weak = weak_from_this()](auto changes) {
+            if (const auto self = weak.lock())
+                self->handle_changes(changes);
+        });
+    } catch (...) {
+        shared_.log({log_level::error, "cannot subscribe to the changes of other engines, and "
+                                       "only polls for them: " +
+                                           detail::exception_text(std::current_exception())});
+    }
     next_poll_ = shared_.clock.now();
     shared_.background.spawn(strand_, work());
 }
