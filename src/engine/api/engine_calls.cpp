@@ -350,8 +350,7 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
         waiting->complete(std::move(result), std::move(delivered.state));
         co_return;
     }
-    waiting->wait_for(delivered.run, delivered.state.sequence);
-    watchers_->add(waiting);
+    watchers_->add(waiting, delivered.run, delivered.state.sequence);
     co_await check_watcher(waiting);
 }
 

@@ -119,6 +119,19 @@ asio::awaitable<void> message_watcher::ask_store(record_store& store, watchers& 
 void watchers::add(const std::shared_ptr<watcher>& waiting)
 {
     const std::lock_guard lock{mutex_};
+    add_locked(waiting);
+}
+
+void watchers::add(const std::shared_ptr<message_watcher>& waiting, run_id run,
+                   std::uint64_t message)
+{
+    const std::lock_guard lock{mutex_};
+    waiting->wait_for(run, message);
+    add_locked(waiting);
+}
+
+void watchers::add_locked(const std::shared_ptr<watcher>& waiting)
+{
     if (stopped_) {
         waiting->fail(make_error_code(errc::not_running));
         return;

@@ -107,7 +107,7 @@ class message_watcher final : public watcher {
 public:
     message_watcher(boost::asio::any_io_executor executor, detail::completion<settlement> done);
 
-    /// Sets the message to wait for. To be called before watchers::add().
+    /// Sets the message to wait for. Called by watchers::add().
     void wait_for(run_id run, std::uint64_t message);
 
     std::uint64_t message() const noexcept { return message_; }
@@ -146,6 +146,10 @@ public:
     /// Offers the watcher each transition of its run from now on. Fails the watcher if the engine
     /// has stopped.
     void add(const std::shared_ptr<watcher>& waiting);
+
+    /// Does the same for a watcher that waits for this message from now on. fail() may be called at
+    /// the same time.
+    void add(const std::shared_ptr<message_watcher>& waiting, run_id run, std::uint64_t message);
 
     /// Calls the watcher's offer_read() unless the watcher has completed.
     template <class Watcher, class State>
@@ -205,6 +209,7 @@ private:
         std::size_t watchers = 0;
     };
 
+    void add_locked(const std::shared_ptr<watcher>& waiting);
     void leave_log(const watcher& waiting);
     bool contains(const watcher& waiting) const;
     void erase(const watcher& waiting);
