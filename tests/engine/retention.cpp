@@ -398,6 +398,47 @@ BOOST_AUTO_TEST_CASE(a_run_that_may_not_go_holds_up_no_other)
         }
 }
 
+namespace {
+
+/// Cannot read the history of some runs.
+struct damaged_histories final : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+    std::set<pawl::run_id> runs;
+
+    asio::awaitable<std::vector<pawl::event>> history(pawl::run_id run, std::uint64_t after_version,
+                                                      std::size_t limit) override
+    {
+        if (runs.contains(run))
+            throw pawl::error(pawl::errc::store_corrupt, "a history");
+        auto found = co_await inner().history(run, after_version, limit);
+        co_return found;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_run_whose_history_cannot_be_read_keeps_no_other_from_going)
+{
+    world w;
+    const auto store = std::make_shared<damaged_histories>(w.store);
+    w.store = store;
+    const auto archive = std::make_shared<memory_archive>();
+    auto client = w.start(keeping(1h, archive).build());
+    const auto runs = trigger(w, client, 3);
+    store->runs.insert(runs[1]);
+    pass(w, 24h);
+    BOOST_TEST(!w.wait_for(client.async_find(runs[0])).has_value());
+    BOOST_TEST(w.wait_for(client.async_find(runs[1])).has_value());
+    BOOST_TEST(!w.wait_for(client.async_find(runs[2])).has_value());
+    const auto reported = std::ranges::count_if(w.log, [&](const std::string& line) {
+        return line.find("finished run " + to_string(runs[1])) != std::string::npos;
+    });
+    BOOST_TEST(reported == 1);
+    store->runs.clear();
+    pass(w, 2min);
+    BOOST_TEST(!w.wait_for(client.async_find(runs[1])).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_hook_that_fails_keeps_its_own_run_and_no_other)
 {
     world w;

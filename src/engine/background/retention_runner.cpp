@@ -23,6 +23,9 @@ constexpr std::size_t history_page = 1000;
 /// A batch with this many events to archive gets no further run.
 constexpr std::size_t max_archived_events = 10'000;
 
+/// Further damaged runs are not logged.
+constexpr std::size_t max_damaged = 1'024;
+
 /// The wait after a failure, and while runs are passed over.
 constexpr duration first_pause = std::chrono::seconds{1};
 constexpr duration longest_pause = std::chrono::minutes{1};
@@ -159,18 +162,44 @@ asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_p
             checked_[slice] = {run.updated_at, run.id};
             // A data deletion comes first. It updates the run, so that the run is due later.
             const bool deleting = run.state == run_state::requested_data_deleted;
-            const bool removable = !deleting && co_await may_remove(run);
+            archived_run taken{std::move(run), {}};
+            bool removable = false;
+            if (!deleting)
+                removable = co_await prepare_removal(taken);
             if (!removable) {
                 ++passed_over_;
                 continue;
             }
-            archived_run taken{std::move(run), {}};
-            if (rules_.archive)
-                co_await read_history(taken);
             events += taken.history.size();
             runs.push_back(std::move(taken));
         }
     }
+}
+
+/// Whether the run may be removed. Reads its history if that is to be archived. A run that the
+/// store cannot read stays, and does not delay others.
+asio::awaitable<bool> retention_runner::prepare_removal(archived_run& run)
+{
+    bool removable = false;
+    std::exception_ptr failure;
+    try {
+        removable = co_await may_remove(run.last);
+        if (removable && rules_.archive)
+            co_await read_history(run);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure && !is_data_error(error_code_of(failure)))
+        std::rethrow_exception(failure);
+    if (!failure)
+        co_return removable;
+    if (damaged_.size() < max_damaged && damaged_.insert(run.last.id).second)
+        shared_.log({log_level::error, "finished run " + to_string(run.last.id) + " of " +
+                                           workflow_.rules.name +
+                                           " cannot be read, and is not removed until it is "
+                                           "repaired: " +
+                                           detail::exception_text(failure)});
+    co_return false;
 }
 
 /// Whether hooks and all consumers have seen the run's events.

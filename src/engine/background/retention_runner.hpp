@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,7 @@ private:
     boost::asio::awaitable<void> collect_from(std::uint32_t slice, time_point finished_until,
                                               std::vector<archived_run>& runs);
     boost::asio::awaitable<void> archive_and_remove(std::vector<archived_run> runs);
+    boost::asio::awaitable<bool> prepare_removal(archived_run& run);
     boost::asio::awaitable<bool> may_remove(record run);
     boost::asio::awaitable<bool> has_seen(log_consumers::entry consumer, record run, event last);
     boost::asio::awaitable<std::uint64_t> position_of(log_consumers::entry consumer,
@@ -64,6 +66,8 @@ private:
     boost::asio::cancellation_signal cancel_;
     bool archiving_ = false;
     bool restart_ = false; ///< restart_round() was called
+
+    std::set<run_id> damaged_; ///< runs that were logged because the store cannot read them
 
     // The state of a round.
     std::vector<finished_position> checked_; ///< by shard of the workflow: the last checked run
