@@ -292,6 +292,87 @@ BOOST_AUTO_TEST_CASE(a_role_of_ones_own_is_never_one_of_an_engines)
         }
 }
 
+namespace {
+
+/// A lock service whose connection breaks after a while.
+class breaking_roles final : public pawl::role_scheduler {
+public:
+    explicit breaking_roles(std::shared_ptr<manual_clock> clock) : clock_(std::move(clock)) {}
+
+    awaitable<std::unique_ptr<pawl::held_role>> acquire(std::string name) override
+    {
+        ++acquired;
+        std::unique_ptr<pawl::held_role> taken =
+            std::make_unique<breaking_role>(std::move(name), *this);
+        co_return taken;
+    }
+
+    std::uint64_t acquired = 0;
+    int released = 0;
+
+private:
+    class breaking_role final : public pawl::held_role {
+    public:
+        breaking_role(std::string name, breaking_roles& roles)
+            : name_(std::move(name)), roles_(roles), epoch_(roles.acquired)
+        {
+        }
+
+        const std::string& name() const noexcept override { return name_; }
+        std::uint64_t epoch() const noexcept override { return epoch_; }
+        bool held() const noexcept override { return true; }
+
+        awaitable<void> lost() override
+        {
+            co_await wait_on(roles_.clock_, 1min);
+            throw std::runtime_error("the connection broke");
+        }
+
+        awaitable<void> release() override
+        {
+            ++roles_.released;
+            co_return;
+        }
+
+    private:
+        const std::string name_;
+        breaking_roles& roles_;
+        const std::uint64_t epoch_;
+    };
+
+    const std::shared_ptr<manual_clock> clock_;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_role_that_can_no_longer_be_watched_counts_as_lost)
+{
+    const auto clock = std::make_shared<manual_clock>();
+    const auto roles = std::make_shared<breaking_roles>(clock);
+    pawl::testing::harness_options options;
+    options.engine.clock = clock;
+    options.engine.store = pawl::open_memory();
+    options.engine.roles = roles;
+    const auto streamer = pawl::store_streamer(options.engine.store);
+    int seen = 0;
+    options.configure = [&](pawl::engine& to) {
+        to.connect("orders", pawl::from_topic(streamer, "orders"), carrying(),
+                   [&seen](arrived&) -> awaitable<void> {
+                       ++seen;
+                       co_return;
+                   });
+    };
+    pawl::testing::harness<parcel, place> test{carrying(), std::move(options)};
+    test.run_until_idle();
+    BOOST_TEST(roles->acquired == 1u);
+    test.advance(90s);
+    BOOST_TEST(roles->acquired == 2u);
+    BOOST_TEST(roles->released == 1);
+    test.wait_for(streamer->send("orders", {event_of("1", "a")}));
+    test.run_until_idle();
+    BOOST_TEST(seen == 1);
+}
+
 BOOST_AUTO_TEST_CASE(names_of_roles_that_are_pawls_own_are_refused)
 {
     asio::io_context io;

@@ -164,7 +164,10 @@ asio::awaitable<void> connector_runner::acquire_role()
 asio::awaitable<void> connector_runner::watch_role()
 {
     progress_->set(); // watching_ can be cancelled from now on
-    co_await watching_.run(wait_for_loss());
+    const auto failure = co_await watching_.run(wait_for_loss());
+    // Unless the session has ended, a role that cannot be watched counts as lost.
+    if (failure && !session_over())
+        note_lost_role(": " + detail::exception_text(failure));
     watched_ = false;
     progress_->set();
 }
@@ -173,8 +176,14 @@ asio::awaitable<void> connector_runner::watch_role()
 asio::awaitable<void> connector_runner::wait_for_loss()
 {
     co_await role_->lost();
+    note_lost_role({});
+}
+
+void connector_runner::note_lost_role(const std::string& reason)
+{
     role_lost_ = true;
-    log_entry entry{log_level::warn, "another engine may run the connector from now on"};
+    const auto text = "another engine may run the connector from now on" + reason;
+    log_entry entry{log_level::warn, text};
     const auto process = "connector-" + connector_.name;
     entry.workflow = connector_.workflow;
     entry.process = process;

@@ -95,6 +95,7 @@ private:
     boost::asio::awaitable<void> acquire_role();
     boost::asio::awaitable<void> watch_role();
     boost::asio::awaitable<void> wait_for_loss();
+    void note_lost_role(const std::string& reason);
     boost::asio::awaitable<void> open_source();
     boost::asio::awaitable<void> read_events();
     boost::asio::awaitable<void> receive_events(std::size_t limit);
