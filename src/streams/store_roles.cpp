@@ -162,7 +162,9 @@ private:
             co_return claim_result::refused;
         lease_timer_ = lease_time;
         held_until_ = (requested_at + lease_duration_).time_since_epoch().count();
-        held_ = wanted_.load();
+        // A renewal leaves it to mark_lost() to end a role that is no longer wanted.
+        if (!was_held_)
+            held_ = wanted_.load();
         was_held_ = true;
         co_return claim_result::held;
     }

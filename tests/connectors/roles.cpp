@@ -213,6 +213,41 @@ BOOST_AUTO_TEST_CASE(an_answer_that_came_after_the_lease_is_no_role)
     pass(0s);
 }
 
+BOOST_AUTO_TEST_CASE(a_wait_for_the_loss_ends_when_the_role_is_released_during_its_renewal)
+{
+    const auto clock = std::make_shared<manual_clock>();
+    const auto store = std::make_shared<slow_store>(pawl::open_memory({.clock = clock}));
+    store->clock = clock;
+    const auto roles = pawl::store_role_scheduler(store, {.lease_duration = 12s, .clock = clock});
+    asio::io_context io;
+    const auto pass = [&](pawl::duration span) {
+        clock->advance(span);
+        io.restart();
+        io.poll();
+    };
+    std::unique_ptr<pawl::held_role> role;
+    asio::co_spawn(io, roles->acquire("role"),
+                   [&](std::exception_ptr, std::unique_ptr<pawl::held_role> given) {
+                       role = std::move(given);
+                   });
+    pass(0s);
+    BOOST_REQUIRE(role != nullptr);
+    bool lost = false;
+    bool released = false;
+    asio::co_spawn(io, role->lost(), [&](std::exception_ptr) { lost = true; });
+    store->delay = 2s;
+    pass(5s); // the role is being renewed
+    asio::co_spawn(io, role->release(), [&](std::exception_ptr) { released = true; });
+    pass(0s);
+    BOOST_TEST(!released);
+    pass(2s);
+    BOOST_TEST(released);
+    BOOST_TEST(lost);
+    BOOST_TEST(!role->held());
+    role.reset();
+    pass(0s);
+}
+
 BOOST_AUTO_TEST_CASE(options_of_the_roles_are_checked)
 {
     const auto store = pawl::open_memory();
