@@ -71,18 +71,19 @@ public:
         }
     }
 
-    /// May be called while a receive is under way.
+    /// May be called while a receive is under way. Nothing is forgotten before
+    /// the store has the cursors: a call that failed may be repeated.
     asio::awaitable<void> ack(std::uint64_t position) override
     {
         std::vector<std::uint64_t> next(positions_.size());
-        for (; !unacknowledged_.empty() && unacknowledged_.front().position <= position;
-             unacknowledged_.pop_front()) {
-            const auto& done = unacknowledged_.front();
-            auto& shard = position_in(done.shard);
-            --shard.open;
+        std::vector<std::size_t> done(positions_.size());
+        for (const auto& event : unacknowledged_) {
+            if (event.position > position)
+                break;
+            const auto slice = event.shard - commits_->first();
+            const auto& shard = positions_[slice];
             // Without an open event, the cursor moves past the passed-over events, too.
-            next[done.shard - commits_->first()] =
-                (shard.open == 0 ? shard.read : done.sequence) + 1;
+            next[slice] = (++done[slice] == shard.open ? shard.read : event.sequence) + 1;
         }
         std::vector<change> batch;
         for (std::uint32_t slice = 0; slice < next.size(); ++slice)
@@ -90,9 +91,13 @@ public:
                 batch.push_back(cursor_move{cursor_, commits_->first() + slice, next[slice]});
         if (!batch.empty())
             co_await store_->apply(batch);
+
+        for (; !unacknowledged_.empty() && unacknowledged_.front().position <= position;
+             unacknowledged_.pop_front())
+            --position_in(unacknowledged_.front().shard).open;
         for (std::uint32_t slice = 0; slice < next.size(); ++slice)
             if (next[slice] != 0)
-                positions_[slice].saved = next[slice] - 1;
+                positions_[slice].saved = std::min(next[slice] - 1, positions_[slice].read);
     }
 
 private:

@@ -354,6 +354,48 @@ BOOST_AUTO_TEST_CASE(a_receive_that_is_cancelled_loses_no_shards_events)
     BOOST_TEST(received == 4u); // two of each run
 }
 
+namespace {
+
+/// Moves no cursor while `fails` is set.
+struct store_without_cursors final : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+    bool fails = false;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        if (fails && std::holds_alternative<pawl::cursor_move>(batch.front()))
+            throw pawl::error(pawl::errc::store_unavailable, "a cursor");
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(an_acknowledgement_that_failed_can_be_repeated)
+{
+    const auto store = std::make_shared<store_without_cursors>(pawl::open_memory());
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    std::shared_ptr<pawl::event_source> source;
+    options.configure = [&](pawl::engine& to) {
+        source = to.events("parcels");
+    };
+    pawl::testing::harness<parcel, place> test{carrying(), std::move(options)};
+    auto receiver = test.wait_for(source->open("mine"));
+    test.trigger("first");
+    const auto events = test.wait_for(receiver->receive());
+    BOOST_TEST(events.size() == 2u);
+    store->fails = true;
+    BOOST_CHECK_THROW(test.wait_for(receiver->ack(events.back().position)), pawl::error);
+    store->fails = false;
+    test.wait_for(receiver->ack(events.back().position));
+    receiver = test.wait_for(source->open("mine"));
+    test.trigger("second");
+    const auto later = test.wait_for(receiver->receive());
+    BOOST_TEST(later.front().key == "second");
+}
+
 BOOST_AUTO_TEST_CASE(a_consumer_moves_past_events_that_it_does_not_want)
 {
     const auto clock = std::make_shared<pawl::testing::manual_clock>();
