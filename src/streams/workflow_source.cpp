@@ -54,13 +54,16 @@ public:
         if (limit == 0)
             throw error(errc::invalid_argument, "event_receiver::receive: limit must be above 0");
         for (;;) {
+            std::exception_ptr failure;
             for (std::uint32_t checked = 0; checked < positions_.size() && ready_.size() < limit;
                  ++checked, next_shard_ = (next_shard_ + 1) % commits_->shards())
                 if (const auto shard = commits_->first() + next_shard_; commits_->is_unread(shard))
-                    co_await read_page(shard);
+                    failure = co_await try_read_page(shard, std::move(failure));
             co_await save_passed_over();
             if (!ready_.empty())
                 co_return take_ready(limit);
+            if (failure)
+                std::rethrow_exception(failure);
             auto notification = commits_->wait();
             auto poll = [commits = commits_] {
                 for (std::uint32_t slice = 0; slice < commits->shards(); ++slice)
@@ -110,6 +113,19 @@ private:
     read_position& position_in(std::uint32_t shard)
     {
         return positions_[shard - commits_->first()];
+    }
+
+    /// Returns the failure of the read, or else `earlier`: a shard that cannot be
+    /// read does not delay the events of the others.
+    asio::awaitable<std::exception_ptr> try_read_page(std::uint32_t shard,
+                                                      std::exception_ptr earlier)
+    {
+        try {
+            co_await read_page(shard);
+        } catch (...) {
+            earlier = std::current_exception();
+        }
+        co_return earlier;
     }
 
     /// Keeps the events in `ready_`, where a cancelled receive leaves them for the next. Marks the

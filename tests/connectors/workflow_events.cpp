@@ -292,6 +292,8 @@ public:
     awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
                                                std::size_t limit) override
     {
+        if (shard == 0 && damaged)
+            throw pawl::error(pawl::errc::store_corrupt, "an event");
         auto found = co_await inner().events(shard, after, limit);
         read += found.size();
         if (shard == 0 && delay > 0s)
@@ -302,6 +304,7 @@ public:
     }
 
     pawl::duration delay{};
+    bool damaged = false;
     std::size_t read = 0;
 
 private:
@@ -394,6 +397,32 @@ BOOST_AUTO_TEST_CASE(an_acknowledgement_that_failed_can_be_repeated)
     test.trigger("second");
     const auto later = test.wait_for(receiver->receive());
     BOOST_TEST(later.front().key == "second");
+}
+
+BOOST_AUTO_TEST_CASE(a_shard_that_cannot_be_read_keeps_no_events_of_others_back)
+{
+    const auto clock = std::make_shared<pawl::testing::manual_clock>();
+    const auto store = std::make_shared<late_store>(pawl::open_memory({.shards = 2}), clock);
+    pawl::testing::harness_options options;
+    options.engine.store = store;
+    options.engine.clock = clock;
+    std::shared_ptr<pawl::event_source> source;
+    options.configure = [&](pawl::engine& to) {
+        source = to.events("parcels");
+    };
+    pawl::testing::harness<parcel, place> test{carrying(), std::move(options)};
+    const auto receiver = test.wait_for(source->open("mine"));
+    store->damaged = true;
+    test.trigger(id_in(0));
+    test.trigger(id_in(1));
+    auto events = test.wait_for(receiver->receive());
+    BOOST_TEST(events.size() == 2u);
+    BOOST_TEST(events.front().key == id_in(1));
+    BOOST_CHECK_THROW(test.wait_for(receiver->receive()), pawl::error);
+    store->damaged = false;
+    events = test.wait_for(receiver->receive());
+    BOOST_TEST(events.size() == 2u);
+    BOOST_TEST(events.front().key == id_in(0));
 }
 
 BOOST_AUTO_TEST_CASE(a_consumer_moves_past_events_that_it_does_not_want)
