@@ -237,11 +237,14 @@ asio::awaitable<void> connector_runner::store_dead_letter(lane_ptr lane, std::st
     const auto letter = core::make_dead_letter(lane->events.front(), dead_letter_header::connector,
                                                connector_.name, lane->failures, std::move(error));
     bool stored = false;
-    while (!stored && !session_over()) {
+    for (int failures = 1; !stored && !session_over(); ++failures) {
         pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
         stored = !item.failure;
+        if (!stored && is_worth_a_line(failures))
+            shared_.log({log_level::error, "cannot store a dead letter in topic " + topic + ": " +
+                                               detail::exception_text(item.failure)});
         if (!stored && !session_over())
             co_await wait(*lane->pause, failure_pause);
     }

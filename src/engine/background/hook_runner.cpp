@@ -234,7 +234,7 @@ asio::awaitable<bool> hook_runner::store_dead_letter(run_lane& lane,
     auto letter = core::make_dead_letter(to_stream_event(event), dead_letter_header::hook,
                                          hook.name, attempts, std::move(error));
     letter.id += "/" + hook.name; // several hooks may fail on one event
-    while (!follower_->must_end(lane)) {
+    for (int failures = 1; !follower_->must_end(lane); ++failures) {
         pending_commit item{publication{topic, letter}, {}, {}};
         if (!shared_.commits.try_apply(item))
             co_await shared_.commits.async_submit(item, asio::use_awaitable);
@@ -242,6 +242,9 @@ asio::awaitable<bool> hook_runner::store_dead_letter(run_lane& lane,
             streams::topic_waiters::of(shared_.store)->notify_topic(topic);
             co_return true;
         }
+        if (is_worth_a_line(failures))
+            shared_.log({log_level::error, "cannot store a dead letter in topic " + topic + ": " +
+                                               detail::exception_text(item.failure)});
         co_await follower_->sleep(lane, failure_pause);
     }
     co_return false;
@@ -320,7 +323,7 @@ void hook_runner::report_too_old(const event& event, const std::exception_ptr& f
 /// Reads the run until the store answers. Failures do not count as attempts of the hook.
 asio::awaitable<bool> hook_runner::read_run(run_lane& lane, std::optional<record>& run)
 {
-    while (!follower_->must_end(lane)) {
+    for (int failures = 1; !follower_->must_end(lane); ++failures) {
         std::exception_ptr failure;
         try {
             run = co_await shared_.store.find(lane.run);
@@ -329,8 +332,9 @@ asio::awaitable<bool> hook_runner::read_run(run_lane& lane, std::optional<record
         }
         if (!failure)
             co_return true;
-        shared_.log({log_level::warn, "cannot read run " + to_string(lane.run) +
-                                          " for a hook: " + detail::exception_text(failure)});
+        if (is_worth_a_line(failures))
+            shared_.log({log_level::warn, "cannot read run " + to_string(lane.run) +
+                                              " for a hook: " + detail::exception_text(failure)});
         co_await follower_->sleep(lane, failure_pause);
     }
     co_return false;
