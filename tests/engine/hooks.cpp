@@ -704,6 +704,64 @@ BOOST_AUTO_TEST_CASE(a_stop_that_a_redriven_hook_asks_for_is_refused)
     BOOST_TEST(w.engine->running());
 }
 
+namespace {
+
+std::string id_in(std::uint32_t shard, const std::string& prefix)
+{
+    for (int i = 0;; ++i)
+        if (auto id = prefix + std::to_string(i); pawl::shard_of(id, 2) == shard)
+            return id;
+}
+
+/// Cannot read the log of one shard.
+struct damaged_log final : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+    std::optional<std::uint32_t> damaged;
+    int failures = 0;
+
+    asio::awaitable<std::vector<pawl::event>> events(std::uint32_t shard, std::uint64_t after,
+                                                     std::size_t limit) override
+    {
+        if (shard == damaged) {
+            ++failures;
+            throw pawl::error(pawl::errc::store_corrupt, "an event");
+        }
+        auto found = co_await inner().events(shard, after, limit);
+        co_return found;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_read_delays_the_hooks_of_no_other_shard)
+{
+    world w;
+    const auto store = std::make_shared<damaged_log>(pawl::open_memory({.shards = 2}));
+    w.store = store;
+    std::set<std::string> seen;
+    auto b = quick();
+    b.on_complete([&](const snapshot& s) -> asio::awaitable<void> {
+        seen.insert(s.foreign_id);
+        co_return;
+    });
+    auto client = w.start(std::move(b).build());
+    store->damaged = 0;
+    const auto bad = id_in(0, "bad");
+    trigger(w, client, bad);
+    for (const std::string name : {"first", "second", "third"}) {
+        trigger(w, client, id_in(1, name));
+        w.settle();
+        BOOST_TEST(seen.contains(id_in(1, name))); // no time has passed
+    }
+    for (int i = 0; i < 10; ++i)
+        w.advance(1s);
+    BOOST_TEST(store->failures > 5);
+    BOOST_TEST(store->failures < 20);
+    store->damaged.reset();
+    w.advance(1s);
+    BOOST_TEST(seen.contains(bad));
+}
+
 BOOST_AUTO_TEST_CASE(a_hook_on_a_status_that_does_not_exist_is_refused)
 {
     auto b = quick();

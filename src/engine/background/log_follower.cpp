@@ -147,8 +147,13 @@ void log_follower::unpark_lane(run_lane& lane)
 
 asio::awaitable<void> log_follower::wait_for_notification()
 {
+    auto span = until_notification;
+    const auto now = shared_.clock.steady();
+    for (const auto& progress : progress_)
+        if (progress.not_before > now)
+            span = std::min(span, progress.not_before - now);
     if (!woken_)
-        co_await wait(*timer_, until_notification);
+        co_await wait(*timer_, span);
     woken_ = false;
 }
 
@@ -157,7 +162,8 @@ asio::awaitable<void> log_follower::follow()
     while (!shared_.stopping) {
         bool read = false;
         for (std::uint32_t shard = 0; shard < progress_.size() && !shared_.stopping; ++shard) {
-            if (!has_room() || !unread_[shard].exchange(false))
+            const bool is_paused = progress_[shard].not_before > shared_.clock.steady();
+            if (!has_room() || is_paused || !unread_[shard].exchange(false))
                 continue;
             co_await read_page(shard);
             read = true;
@@ -196,7 +202,7 @@ asio::awaitable<void> log_follower::read_page(std::uint32_t shard)
     shared_.log({log_level::warn,
                  "cannot read events for " + name_ + ": " + detail::exception_text(failure)});
     unread_[shard] = true;
-    co_await wait(*timer_, failure_pause);
+    progress.not_before = shared_.clock.steady() + failure_pause;
 }
 
 asio::awaitable<void> log_follower::read_cursors(shard_progress& progress, std::uint32_t shard,

@@ -127,6 +127,7 @@ private:
         std::uint64_t read = 0;       ///< the last sequence that was read
         std::uint64_t saved = 0;      ///< the sequence before the stored cursors
         std::set<std::uint64_t> open; ///< wanted events that are not yet processed
+        duration not_before{};        ///< steady time: the end of the pause after a failed read
         bool processed = false;       ///< an event was processed since the cursors were saved
         std::vector<std::uint64_t> start_positions; ///< by cursor: the last sequence before it
     };
