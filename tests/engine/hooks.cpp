@@ -762,6 +762,39 @@ BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_read_delays_the_hooks_of_no_other_shar
     BOOST_TEST(seen.contains(bad));
 }
 
+BOOST_AUTO_TEST_CASE(a_run_with_many_events_leaves_room_for_the_hooks_of_others)
+{
+    world w;
+    int many = 0;
+    bool other = false;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run& run) -> pawl::step<yellow, off> {
+        if (--run.object().value < 0)
+            co_return pawl::to<off>;
+        co_return pawl::to<yellow>;
+    });
+    b.step<yellow>([](lamp_run&) -> pawl::step<red> { co_return pawl::to<red>; });
+    b.start<red>();
+    b.end<off>();
+    b.on_enter<yellow>([&, clock = w.clock.get()](const snapshot& s) -> asio::awaitable<void> {
+        if (s.foreign_id != "many") {
+            other = true;
+            co_return;
+        }
+        co_await wait_on(*clock, 1s);
+        ++many;
+    });
+    auto client = w.start(std::move(b).build());
+    w.wait_for(client.async_trigger("many", lamp{.value = 1030}));
+    w.settle();
+    w.wait_for(client.async_trigger("other", lamp{.value = 1}));
+    w.settle();
+    for (int i = 0; i < 10; ++i)
+        w.advance(1s);
+    BOOST_TEST(many < 20);
+    BOOST_TEST(other);
+}
+
 BOOST_AUTO_TEST_CASE(a_hook_on_a_status_that_does_not_exist_is_refused)
 {
     auto b = quick();

@@ -268,10 +268,13 @@ asio::awaitable<void> log_follower::process_lane(std::shared_ptr<run_lane> lane)
             done = co_await process_(*lane, current);
         if (!done || lane->dropped)
             break;
+        const bool had_room = has_room();
         progress.open.erase(current.sequence);
         --lane->open;
         --open_;
         progress.processed = true;
+        if (!had_room)
+            wake(); // other runs need not wait until this one has no more events
     }
     if (!lane->dropped) {
         lanes_.erase(lane->run);
