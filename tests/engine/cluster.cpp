@@ -638,6 +638,56 @@ BOOST_AUTO_TEST_CASE(a_record_that_was_read_before_the_shard_was_lost_ends_no_wa
     test.check_wait_for_yellow(run);
 }
 
+BOOST_AUTO_TEST_CASE(a_command_that_comes_while_the_inbox_is_read_interrupts_the_step)
+{
+    std::optional<pawl::error_code> cancelled;
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 10h, ran);
+    auto& a = all.add();
+    const auto slow = std::make_shared<slow_store>(all.store, all.clock);
+    a.options.store = slow;
+    a.options.poll_interval = 1h;
+    all.start(a, [&](member& self) { self.client = self.engine->add(make(self)); });
+    auto& b = all.start(make, false);
+    all.advance(2s);
+    const auto run = all.trigger(b, "id");
+    all.settle();
+    BOOST_TEST(ran.size() == 1u);
+    slow->reads_inboxes_late_by = 1s;
+    all.wait_for(b, b.client->async_send(run, "press", std::string{"1"}, {}, asio::use_awaitable));
+    all.settle(); // the engine reads the inbox, without the command
+    b.client->async_cancel(run, {"enough"}, [&](pawl::error_code code) { cancelled = code; });
+    all.advance(4s);
+    BOOST_REQUIRE(cancelled.has_value());
+    BOOST_TEST(!*cancelled);
+}
+
+BOOST_AUTO_TEST_CASE(a_command_behind_many_callbacks_interrupts_the_step_at_once)
+{
+    std::optional<pawl::error_code> cancelled;
+    cluster all;
+    std::vector<member*> ran;
+    const auto make = lamps_that_take(all, 10h, ran);
+    auto& a = all.start(make);
+    auto& b = all.start(make, false);
+    all.advance(2s);
+    const auto run = all.trigger(b, "id");
+    all.settle();
+    BOOST_TEST(ran.size() == 1u);
+    a.frozen = true;
+    for (int i = 0; i < 300; ++i)
+        all.wait_for(b,
+                     b.client->async_send(run, "press", std::string{"1"}, {}, asio::use_awaitable));
+    b.client->async_cancel(run, {"enough"}, [&](pawl::error_code code) { cancelled = code; });
+    all.settle();
+    BOOST_TEST(!cancelled.has_value());
+    a.frozen = false;
+    all.settle(); // no time has passed
+    BOOST_REQUIRE(cancelled.has_value());
+    BOOST_TEST(!*cancelled);
+}
+
 BOOST_AUTO_TEST_CASE(shards_are_dropped_in_time_after_a_late_renewal)
 {
     cluster all;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -307,6 +308,7 @@ void activation::check_inbox(std::uint64_t last)
     if (!shard() || last <= inbox_seen)
         return;
     asio::post(strand(), [this, alive = shared_from_this(), last] {
+        last_message_ = std::max(last_message_, last);
         if (fetches_messages_ || last <= inbox_seen)
             return;
         if (!context_.is_open()) {
@@ -319,14 +321,22 @@ void activation::check_inbox(std::uint64_t last)
     });
 }
 
-/// Reads messages that have arrived while the handler runs.
+/// Reads messages that have arrived while the handler runs, also those that arrive during the read.
 asio::awaitable<void> activation::fetch_messages()
 {
     const auto alive = shared_from_this();
     std::vector<message> unknown;
     std::exception_ptr failure;
     try {
-        unknown = co_await shared.store.inbox(id(), inbox_seen, inbox_page);
+        std::uint64_t after = inbox_seen;
+        for (bool more = true; more;) {
+            const auto last = last_message_;
+            auto page = co_await shared.store.inbox(id(), after, inbox_page);
+            more = page.size() == inbox_page || last_message_ > last;
+            if (!page.empty())
+                after = page.back().sequence;
+            std::ranges::move(page, std::back_inserter(unknown));
+        }
     } catch (...) {
         failure = std::current_exception();
     }

@@ -97,6 +97,7 @@ private:
 
     std::optional<core::stimulus> pending_stimulus_;
     bool fetches_messages_ = false;
+    std::uint64_t last_message_ = 0; ///< the last message that check_inbox() was told of
     int failures_ = 0; ///< activations of this run before that ended with an error, in a row
 
     // See handler_at_work(); the time is the last to be set.
