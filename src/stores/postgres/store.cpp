@@ -18,12 +18,15 @@
 #include "stores/postgres/transaction_sessions.hpp"
 #include "stores/postgres/warning_log.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <exception>
 #include <iterator>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -71,6 +74,27 @@ std::shared_ptr<pool> make_readers(const asio::any_io_executor& executor,
     settings.connections = options.read_connections;
     settings.on_lost_answer = lost_answer::resend;
     return std::make_shared<pool>(executor, std::move(settings));
+}
+
+/// Completes a call of several statements although its caller is cancelled meanwhile: else the next
+/// statement would not be sent, and the results of those before would be lost.
+template <typename Result>
+asio::awaitable<Result> complete_call(asio::awaitable<Result> call)
+{
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    std::optional<Result> result;
+    std::exception_ptr failure;
+    try {
+        auto value = co_await std::move(call);
+        result.emplace(std::move(value));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    if (failure)
+        std::rethrow_exception(failure);
+    co_return std::move(*result);
 }
 
 /// Sessions for leases alone, so that a renewal waits for no batch.
@@ -121,12 +145,7 @@ public:
     asio::awaitable<std::vector<std::uint32_t>>
     first_shards(std::vector<std::string> workflows) override
     {
-        std::vector<std::uint32_t> first;
-        for (const auto& name : workflows) {
-            co_await writer_->ensure_workflow(name, true);
-            first.push_back(writer_->first_shard(name));
-        }
-        co_return first;
+        return complete_call(add_workflows(std::move(workflows)));
     }
 
     asio::awaitable<std::optional<time_point>> now() override
@@ -140,28 +159,12 @@ public:
 
     asio::awaitable<std::vector<apply_result>> apply(std::span<const change> batch) override
     {
-        core::check_batch(batch, writer_->all_shards());
-        std::vector<apply_result> results;
-        results.reserve(batch.size());
-        while (!batch.empty()) {
-            const auto part = first_part(batch);
-            auto decided = co_await apply_later_part(results.size(), part);
-            std::ranges::move(decided, std::back_inserter(results));
-            batch = batch.subspan(part.size());
-        }
-        co_return results;
+        return complete_call(apply_parts(batch));
     }
 
     asio::awaitable<applied_batch> apply_apart(std::span<const change> batch) override
     {
-        core::check_batch(batch, writer_->all_shards());
-        divided_batch divided{{writer_, lock_queue_, writers_, warnings_, lock_timeout_}};
-        while (!batch.empty()) {
-            const auto part = first_part(batch);
-            co_await divided.apply(part);
-            batch = batch.subspan(part.size());
-        }
-        co_return std::move(divided).finish();
+        return complete_call(apply_parts_apart(batch));
     }
 
     std::unique_ptr<store_transaction> make_transaction(transaction_work work) override
@@ -275,25 +278,13 @@ public:
                                               std::string_view owner,
                                               duration lease_duration) override
     {
-        core::check_claim(wanted, owner, writer_->all_shards());
-        if (wanted.empty())
-            co_return std::vector<lease>{};
-        co_await detector_->fence_lost_shards(*lease_sessions_);
-        auto rows =
-            co_await lease_sessions_->run(statements_->claim(wanted, owner, lease_duration));
-        co_return queries::read_leases(std::move(rows));
+        return complete_call(claim_shards(std::move(wanted), owner, lease_duration));
     }
 
     asio::awaitable<void> release(std::vector<lease> held) override
     {
-        for (const auto& lease : held)
-            core::check_shard(lease.shard, writer_->all_shards());
-        if (held.empty())
-            co_return;
-        auto rows = co_await lease_sessions_->run(statements_->release_unlocked(held));
-        const bool is_done = rows.next() && std::cmp_equal(rows.integer(), held.size());
-        if (!is_done)
-            co_await lease_sessions_->run(statements_->release(held, short_lock_timeout_));
+        auto done = complete_call(release_shards(std::move(held)));
+        co_await std::move(done);
     }
 
     asio::awaitable<std::vector<lease>> leases() override
@@ -350,6 +341,67 @@ public:
     }
 
 private:
+    asio::awaitable<std::vector<std::uint32_t>> add_workflows(std::vector<std::string> workflows)
+    {
+        std::vector<std::uint32_t> first;
+        for (const auto& name : workflows) {
+            co_await writer_->ensure_workflow(name, true);
+            first.push_back(writer_->first_shard(name));
+        }
+        co_return first;
+    }
+
+    asio::awaitable<std::vector<apply_result>> apply_parts(std::span<const change> batch)
+    {
+        core::check_batch(batch, writer_->all_shards());
+        std::vector<apply_result> results;
+        results.reserve(batch.size());
+        while (!batch.empty()) {
+            const auto part = first_part(batch);
+            auto decided = co_await apply_later_part(results.size(), part);
+            std::ranges::move(decided, std::back_inserter(results));
+            batch = batch.subspan(part.size());
+        }
+        co_return results;
+    }
+
+    asio::awaitable<applied_batch> apply_parts_apart(std::span<const change> batch)
+    {
+        core::check_batch(batch, writer_->all_shards());
+        divided_batch divided{{writer_, lock_queue_, writers_, warnings_, lock_timeout_}};
+        while (!batch.empty()) {
+            const auto part = first_part(batch);
+            co_await divided.apply(part);
+            batch = batch.subspan(part.size());
+        }
+        co_return std::move(divided).finish();
+    }
+
+    asio::awaitable<std::vector<lease>>
+    claim_shards(std::vector<std::uint32_t> wanted, std::string_view owner, duration lease_duration)
+    {
+        core::check_claim(wanted, owner, writer_->all_shards());
+        if (wanted.empty())
+            co_return std::vector<lease>{};
+        co_await detector_->fence_lost_shards(*lease_sessions_);
+        auto rows =
+            co_await lease_sessions_->run(statements_->claim(wanted, owner, lease_duration));
+        co_return queries::read_leases(std::move(rows));
+    }
+
+    asio::awaitable<bool> release_shards(std::vector<lease> held)
+    {
+        for (const auto& lease : held)
+            core::check_shard(lease.shard, writer_->all_shards());
+        if (held.empty())
+            co_return true;
+        auto rows = co_await lease_sessions_->run(statements_->release_unlocked(held));
+        const bool is_done = rows.next() && std::cmp_equal(rows.integer(), held.size());
+        if (!is_done)
+            co_await lease_sessions_->run(statements_->release(held, short_lock_timeout_));
+        co_return true;
+    }
+
     /// The changes to store next, in one statement.
     std::span<const change> first_part(std::span<const change> batch) const
     {

@@ -2,7 +2,11 @@
 // executor.
 #include "testing/conformance/fixture.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -11,6 +15,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace pawl::testing {
 
@@ -194,6 +201,61 @@ void calls_complete_on_the_callers_executor(fixture& test)
     callers.wait();
 }
 
+template <typename Result>
+awaitable<Result> cancelled(awaitable<Result> call, asio::cancellation_signal& cancel)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    asio::post(executor, [&cancel] { cancel.emit(asio::cancellation_type::terminal); });
+    auto result = co_await std::move(call);
+    co_return result;
+}
+
+/// Cancels the caller of a call as soon as the call waits, and returns the result of the call.
+template <typename Result>
+Result finish_cancelled(awaitable<Result> call)
+{
+    asio::io_context context;
+    asio::cancellation_signal cancel;
+    std::exception_ptr failure;
+    std::optional<Result> result;
+    asio::co_spawn(
+        context, cancelled(std::move(call), cancel),
+        asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr thrown, Result value) {
+            failure = thrown;
+            result = std::move(value);
+        }));
+    context.run();
+    if (failure)
+        std::rethrow_exception(failure);
+    return std::move(result.value());
+}
+
+void a_call_whose_caller_is_cancelled_completes(fixture& test)
+{
+    record_store& store = test.store();
+    const auto run = test.make_run("called");
+    auto ended = test.make_run("ended");
+    ended.state = run_state::completed;
+    ended.wake_at.reset();
+    publication news{"news", {}};
+    const std::vector<change> batch{start_of(run), start_of(ended),       removal{ended.id, 1},
+                                    news,          topic_trim{"news", 1}, news};
+    const auto results = finish_cancelled(store.apply(batch));
+    expect_equal(results.size(), batch.size(), "results of a batch whose caller was cancelled");
+    for (const auto& result : results)
+        expect_status(result, apply_status::accepted, "a change whose caller was cancelled");
+    const std::vector<change> next{step_of(next_of(run)), news, topic_trim{"news", 2}, news};
+    const auto applied = finish_cancelled(store.apply_apart(next));
+    expect_equal(applied.results.size(), next.size(), "results of changes stored apart");
+    expect_status(applied.results.front(), apply_status::accepted, "a change stored apart");
+    const auto first = finish_cancelled(store.first_shards({"orders", "mails"}));
+    expect_equal(first.size(), 2, "first_shards() whose caller was cancelled");
+    const auto held = finish_cancelled(store.claim({0}, "me", std::chrono::hours{1}));
+    expect_equal(held.size(), 1, "leases of a claim whose caller was cancelled");
+    const auto role = finish_cancelled(store.claim_role("role", "me", std::chrono::hours{1}));
+    expect(role.has_value(), "claim_role() whose caller was cancelled returned no lease");
+}
+
 struct threaded_check {
     const char* name;
     void (*body)(fixture& test);
@@ -207,6 +269,7 @@ constexpr threaded_check threaded_checks[] = {
     {"one_of_many_changes_of_a_version_wins", one_of_many_changes_of_a_version_wins},
     {"concurrent_runs_keep_their_logs_dense", concurrent_runs_keep_their_logs_dense, 3},
     {"calls_complete_on_the_callers_executor", calls_complete_on_the_callers_executor},
+    {"a_call_whose_caller_is_cancelled_completes", a_call_whose_caller_is_cancelled_completes},
 };
 
 } // namespace
