@@ -200,8 +200,9 @@ asio::awaitable<void> shard_manager::poll_leases()
         now - renewed_at_ >= lease_duration_ / 3 || now < renewed_at_ || lease_timer_->lapsed();
     if (woken_.exchange(false) || is_due)
         co_await renew_leases();
-    // Shards that were acquired now would not be dropped if the next renewal is not answered.
-    if (lease_timer_->lapsed())
+    // Shards that were acquired now would not be dropped if the next renewal is not answered. The
+    // timer is null after stop_renewing().
+    if (!lease_timer_ || lease_timer_->lapsed())
         co_return;
     co_await release_left_shards();
     if (stopping_)
