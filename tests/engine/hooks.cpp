@@ -764,9 +764,9 @@ BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_read_delays_the_hooks_of_no_other_shar
 
 BOOST_AUTO_TEST_CASE(a_run_with_many_events_leaves_room_for_the_hooks_of_others)
 {
-    world w;
-    int many = 0;
+    int many = 0; // hooks write it until their engine has ended
     bool other = false;
+    world w;
     lamp_builder b{"lamps"};
     b.step<red>([](lamp_run& run) -> pawl::step<yellow, off> {
         if (--run.object().value < 0)
