@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
+#include <string>
 
 namespace pawl::engine_detail {
 
@@ -74,28 +74,28 @@ void stall_watch::report(time_point now, bool urgent_wait,
 /// Names the most frequent and the oldest of the running handlers.
 std::string stall_watch::describe_handlers() const
 {
-    std::map<std::tuple<const detail::workflow_impl*, int, core::need>, std::size_t> count;
+    const auto name_of = [](const activation::running_handler& handler) {
+        const auto* suffix = handler.kind == core::need::step      ? "step"
+                             : handler.kind == core::need::timeout ? "timeout"
+                                                                   : "callback";
+        const auto& rules = handler.workflow->rules;
+        return fmt::format("{} {}-{}", rules.name, rules.label(handler.status), suffix);
+    };
+    std::map<std::string, std::size_t> count; // in the order of names, so that the text is the same
     std::optional<activation::running_handler> oldest;
     for (const auto& run : shared_.active->all())
         if (const auto handler = run->handler_at_work()) {
-            ++count[{handler->workflow, handler->status, handler->kind}];
+            ++count[name_of(*handler)];
             if (!oldest || handler->since < oldest->since)
                 oldest = handler;
         }
     if (!oldest)
         return "No handler is running.";
-    const auto name = [](const detail::workflow_impl* workflow, int status, core::need kind) {
-        const auto* suffix = kind == core::need::step      ? "step"
-                             : kind == core::need::timeout ? "timeout"
-                                                           : "callback";
-        return fmt::format("{} {}-{}", workflow->rules.name, workflow->rules.label(status), suffix);
-    };
     const auto most =
         std::ranges::max_element(count, {}, [](const auto& entry) { return entry.second; });
-    const auto& [workflow, status, kind] = most->first;
     return fmt::format(
-        "Most of them, {}, are {}; the oldest, {}, has run for {} s.", most->second,
-        name(workflow, status, kind), name(oldest->workflow, oldest->status, oldest->kind),
+        "Most of them, {}, are {}; the oldest, {}, has run for {} s.", most->second, most->first,
+        name_of(*oldest),
         std::chrono::duration_cast<std::chrono::seconds>(shared_.clock.now() - oldest->since)
             .count());
 }
