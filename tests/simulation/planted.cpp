@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -75,6 +76,8 @@ struct found {
                 continue;
             simulation_options options;
             options.seed = seed;
+            // A day, of which a correct program needs a part: bugs keep some lives from settling.
+            options.settle_time = std::chrono::hours{24};
             const auto result = searched.run(std::move(options));
             if (result.violations.empty())
                 continue;
