@@ -64,10 +64,11 @@ enum class id_reuse_policy : std::uint8_t {
 /// **Messages.** Each entry of `settled` settles the pending message of its sequence. An entry
 /// changes nothing if there is no such message or if it has been settled: the first outcome stays.
 /// Then, if `next` has finished, the store settles all messages that are still pending as
-/// `rejected` with the detail "the run has finished": of every kind, those behind `inbox_seen` and
-/// those of earlier changes of the batch too, and also if the run had finished before. A message
-/// that is settled as `failed` gives its key free, see delivery. The payload of a settled message
-/// is not read again; drop it.
+/// `rejected` with the detail "the run has finished". These are messages of every kind, including
+/// those after `inbox_seen` and those that earlier changes of the batch delivered. The same holds
+/// for a transition of a run that had finished before. The key of a message that is settled as
+/// `failed` may be used again, see delivery. The payload of a settled message is not read again;
+/// drop it.
 ///
 /// **Event.** The event gets the next sequence of the run's shard and is made of the transition:
 /// - `kind` and `from` are the transition's, `to` is `next.status`, `at` is `next.updated_at`;
@@ -117,8 +118,8 @@ struct transition {
 /// 1. `not_found`: no run has the id `content.run`.
 /// 2. `duplicate`: a message of the run has the same name and the same key, the key is not empty,
 ///    and that message was not settled as `failed`; there is at most one such message. `sequence`,
-///    `outcome` and `detail` are those of that message, `existing` is its run. Of a finished run or
-///    a full inbox too.
+///    `outcome` and `detail` are those of that message, `existing` is its run. This result comes
+///    first even if the run has finished or its inbox is full.
 /// 3. `finished`: the run has finished, and the message is not of kind delete_data.
 /// 4. `inbox_full`: the run has `max_pending` pending messages or more.
 /// 5. `accepted`.
@@ -257,8 +258,8 @@ struct due_page {
     std::vector<record> runs; ///< in the order of (wake_at, id)
 
     /// Position of the first run after `runs` in that order, whether it is due or not; empty if
-    /// there is none. If `runs` is empty, also for a limit of 0: of the first run from the page's
-    /// beginning on. The next page begins there.
+    /// there is none. The next page begins there. If `runs` is empty, for example because the limit
+    /// is 0, it is the position of the first run at or after the beginning of the page.
     std::optional<due_position> next;
 };
 

@@ -69,8 +69,10 @@ struct sqlite_options {
 /// **Files.** `path` is a file name, not a URI, or ":memory:". Beside it are `path`-wal (the WAL)
 /// and `path`-shm while the database is open, and `path`.lock, which stays. If `path` is a symbolic
 /// link, they are beside its target. Opening moves the content of a WAL that a crash left behind to
-/// the database. Move or copy a database only while it is closed, with all its files. In a
-/// container, mount the folder, not the file alone: else neither the WAL nor the lock is shared.
+/// the database. It also converts a file of an earlier version of Pawl to the present format, and
+/// that version refuses the file from then on (store_version_unsupported). Move or copy a database
+/// only while it is closed, with all its files. In a container, mount the folder, not the file
+/// alone: else neither the WAL nor the lock is shared.
 ///
 /// **Backup.** `sqlite3 orders.db "VACUUM INTO 'backup.db'"` copies an open database: the copy has
 /// all changes that were accepted before, and commits go on meanwhile. Copying the files of an open

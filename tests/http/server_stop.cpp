@@ -151,7 +151,8 @@ asio::awaitable<http::response> answer_at_length(const http::request&)
     co_return http::response{.body = std::string(64 * 1024 * 1024, 'x')};
 }
 
-/// One peer stops within a header, one within a body, one does not read, one asks and says no more.
+/// One peer stops within a header, one stops within a body, one does not read its answer, and one
+/// waits for an answer that does not come.
 asio::awaitable<void> stop_despite_stuck_peers(http::server& server, gate& door)
 {
     auto half_header = co_await peer::connect(server.port());

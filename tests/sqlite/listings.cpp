@@ -1,4 +1,4 @@
-// That a listing reads few of the many runs that it is not about. SQLite counts its instructions.
+// A listing reads few of the runs that it does not return: SQLite's instructions are counted.
 #include "pawl/sqlite.hpp"
 #include "sqlite/support.hpp"
 #include "stores/sqlite/connection.hpp"
@@ -27,7 +27,7 @@ std::string foreign_id(const std::string& workflow, int number)
     return fmt::format("{}-{}", workflow, number);
 }
 
-/// Finished runs of two workflows, and among them a few that are not.
+/// Stores many finished runs of two workflows, and a few unfinished ones among them.
 void fill(const std::string& path)
 {
     std::vector<pawl::change> batch;

@@ -80,7 +80,7 @@ struct program {
                 throw;
             is_unknown = true;
         }
-        if (is_unknown) // until somebody looks, whom nobody tells
+        if (is_unknown) // nothing releases the run again
             co_return pawl::to<paying::held>;
         co_return pawl::to<paying::charged>;
     }

@@ -99,7 +99,7 @@ std::string list_sql(const record_query& query)
     if (query.has_error)
         where += *query.has_error ? " AND last_error <> ''" : " AND last_error = ''";
     if (!query.error_text.empty())
-        where += " AND instr(CAST(last_error AS BLOB), ?) > 0"; // of texts, it compares characters
+        where += " AND instr(CAST(last_error AS BLOB), ?) > 0"; // compares bytes, not characters
     if (query.after)
         where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
     const auto* order = newest_first ? "DESC" : "ASC";
