@@ -190,11 +190,44 @@ state::scan state::begin_list(const record_query& query) const
     return {{query.created_from.value_or(time_point::min()), {}}, false};
 }
 
+/// Adds the runs of the foreign ids that match, without checking all runs.
+void state::list_foreign_ids(const record_query& query, record_page& page) const
+{
+    const bool newest_first = query.order == sort_order::newest_first;
+    const auto named = workflows_.find(query.workflow);
+    if (named == workflows_.end())
+        return;
+    const creation_key after{query.after.created_at, query.after.run};
+    std::map<creation_key, const record*> found;
+    for (const auto& foreign_id : *query.foreign_ids) {
+        const auto entry = named->second.by_foreign_id.find(foreign_id);
+        if (entry == named->second.by_foreign_id.end())
+            continue;
+        for (const auto* run : entry->second.runs) {
+            const creation_key key{run->data.created_at, run->data.id};
+            const bool is_behind = !query.after || (newest_first ? key < after : after < key);
+            if (is_behind && core::matches(query, run->data))
+                found.emplace(key, &run->data);
+        }
+    }
+    while (!found.empty() && page.runs.size() < query.limit) {
+        const auto first = newest_first ? std::prev(found.end()) : found.begin();
+        page.runs.push_back(*first->second);
+        found.erase(first);
+    }
+    if (!found.empty())
+        page.next = core::position_of(page.runs.back());
+}
+
 bool state::continue_list(const record_query& query, scan& position, std::size_t budget,
                           record_page& page) const
 {
     if (core::matches_nothing(query))
         return true;
+    if (query.foreign_ids && !query.workflow.empty()) {
+        list_foreign_ids(query, page);
+        return true;
+    }
     const bool newest_first = query.order == sort_order::newest_first;
     // `next` is the next run to check, or for newest_first the one after it in the index.
     auto next = newest_first || !position.started ? created_.lower_bound(position.key)

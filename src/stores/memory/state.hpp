@@ -211,6 +211,7 @@ private:
     void set_wake(run_entry& run, std::optional<time_point> wake_at);
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
+    void list_foreign_ids(const record_query& query, record_page& page) const;
     bool is_fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
     void record_change(const run_entry& run, bool is_owners);
     std::map<time_key, run_entry*>& finished_runs(const run_entry& run);
