@@ -10,6 +10,7 @@
 #include "pawl/step.hpp"
 #include "pawl/step_defaults.hpp"
 #include "pawl/workflow.hpp"
+#include "pawl/workflow_handle.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/describe/enumerators.hpp>
@@ -228,6 +229,33 @@ public:
             static_assert(schema<Object>::version == 1,
                           "a pawl::schema above version 1 has static void upgrade(std::uint32_t "
                           "from, boost::json::value& document)");
+    }
+
+    /// The same with the name and the types of a handle: `pawl::builder b{parcels};`.
+    explicit builder(const workflow_handle<Object, Status>& handle) : builder(handle.name()) {}
+
+    /// Declares that handlers of this workflow send callbacks to runs of another one, see
+    /// run::send().
+    ///
+    /// An engine that has this workflow must have the other one too: otherwise engine::async_start
+    /// fails with errc::missing_workflow. A workflow need not declare itself.
+    template <class OtherObject, class OtherStatus>
+    builder& uses(const workflow_handle<OtherObject, OtherStatus>& other)
+    {
+        draft_.uses.push_back({other.name(), false});
+        return *this;
+    }
+
+    /// The same for a workflow that only other engines of a shared store have, for example in
+    /// another program. An engine that has it as well may be started.
+    ///
+    /// The engine cannot check that the workflow declares the callback. A callback that it does not
+    /// declare waits in the inbox of the run until the run finishes.
+    template <class OtherObject, class OtherStatus>
+    builder& uses_foreign(const workflow_handle<OtherObject, OtherStatus>& other)
+    {
+        draft_.uses.push_back({other.name(), true});
+        return *this;
     }
 
     /// Declares what a run does by itself in status `From`.

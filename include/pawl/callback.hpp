@@ -1,5 +1,8 @@
 #pragma once
 
+#include "pawl/time.hpp"
+
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +35,18 @@ public:
 
 private:
     std::string_view name_;
+};
+
+/// Options of client::async_call(), client::async_send() and run::send().
+struct callback_options {
+    /// Identifies this callback: a further callback of the same run with the same name and key is
+    /// not handled again and completes with the outcome of the first one. The key of a callback
+    /// that failed is free again. At most 1,024 bytes. Default: empty, no key.
+    std::string idempotency_key{};
+
+    /// How long the callback may wait in the inbox before an attempt of its handler begins; then it
+    /// fails with errc::expired. Default: empty, as long as the run is unfinished.
+    std::optional<duration> expires_after{};
 };
 
 } // namespace pawl

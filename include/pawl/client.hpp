@@ -18,14 +18,9 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace pawl {
-
-/// Names a run by its id or by a foreign id. A foreign id means its unfinished run; if there is
-/// none, its run that was created last.
-using run_ref = std::variant<run_id, std::string>;
 
 /// Options of client::async_trigger().
 template <class Status>
@@ -66,16 +61,24 @@ struct command_reason {
     std::string by;
 };
 
-/// Options of client::async_call() and client::async_send().
-struct callback_options {
-    /// Identifies this callback: a further callback of the same run with the same name and key is
-    /// not handled again and completes with the outcome of the first one. The key of a callback
-    /// that failed is free again. At most 1,024 bytes. Default: empty, no key.
+/// Options of client::async_start_or_send().
+template <class Status>
+struct start_or_send_options {
+    /// The status in which a run that is started begins, see trigger_options::start. Default: the
+    /// workflow's start.
+    std::optional<Status> start{};
+
+    /// Identifies this call: when a run of the foreign id has its callback already, a repeated call
+    /// starts and sends nothing and completes with the id of that run. The 100 runs of the foreign
+    /// id that were created last are searched. The key of a callback that failed is free again. At
+    /// most 1,024 bytes. Default: empty, no key.
     std::string idempotency_key{};
 
-    /// How long the callback may wait in the inbox before an attempt of its handler begins; then it
-    /// fails with errc::expired. Default: empty, as long as the run is unfinished.
+    /// See callback_options::expires_after.
     std::optional<duration> expires_after{};
+
+    /// See trigger_options::trace_parent.
+    std::string trace_parent{};
 };
 
 /// One page of client::async_list().
@@ -113,19 +116,6 @@ struct decoding_handler {
 
 template <class Handler, class Decode>
 decoding_handler(std::shared_ptr<engine_api>, Handler, Decode) -> decoding_handler<Handler, Decode>;
-
-/// Encodes `value`. An exception of its codec becomes encode_failed, which reaches the completion
-/// handler like any other error.
-template <class T>
-failure encode_into(const T& value, std::string& out)
-{
-    try {
-        codec<T>::encode(value, out);
-        return {};
-    } catch (...) {
-        return {errc::encode_failed, exception_text(std::current_exception())};
-    }
-}
 
 /// The failure that a settlement stands for; none when the message was handled or is pending.
 inline failure failure_of(const settlement& settled, message_kind kind)
@@ -237,11 +227,7 @@ public:
     auto async_trigger(std::string foreign_id, const Object& object,
                        trigger_options<Status> options = {}, Token&& token = {})
     {
-        detail::trigger_call call;
-        call.foreign_id = std::move(foreign_id);
-        if (options.start)
-            call.status = static_cast<int>(*options.start);
-        call.early = detail::encode_into(object, call.object);
+        auto call = make_trigger_call(std::move(foreign_id), object, options.start);
         call.id_reuse = options.id_reuse;
         call.key = std::move(options.idempotency_key);
         call.trace_parent = std::move(options.trace_parent);
@@ -308,9 +294,9 @@ public:
     auto async_call(run_ref run, std::string name, const Payload& payload,
                     callback_options options = {}, Token&& token = {})
     {
-        return initiate_callback(
-            callback_call(std::move(run), std::move(name), payload, std::move(options), true),
-            std::forward<Token>(token));
+        return initiate_callback(detail::make_callback_call(std::move(run), std::move(name),
+                                                            payload, std::move(options)),
+                                 true, std::forward<Token>(token));
     }
 
     /// The same with the name and the payload type of a callback<Payload>: another payload does not
@@ -350,9 +336,9 @@ public:
     auto async_send(run_ref run, std::string name, const Payload& payload,
                     callback_options options = {}, Token&& token = {})
     {
-        return initiate_callback(
-            callback_call(std::move(run), std::move(name), payload, std::move(options), false),
-            std::forward<Token>(token));
+        return initiate_callback(detail::make_callback_call(std::move(run), std::move(name),
+                                                            payload, std::move(options)),
+                                 false, std::forward<Token>(token));
     }
 
     /// The same with the name and the payload type of a callback<Payload>: another payload does not
@@ -373,6 +359,54 @@ public:
     {
         return async_send(std::move(run), declaration.name(), bytes{}, std::move(options),
                           std::forward<Token>(token));
+    }
+
+    /// Sends a callback to the unfinished run of a foreign id, and starts a run first if there is
+    /// none.
+    ///
+    /// If the run finishes before it has the callback, another one is started. Of several calls at
+    /// the same time one starts a run, and all send their callbacks to it. A run that is started
+    /// may begin before it has the callback.
+    ///
+    /// Completes: with the run that has the callback in its inbox, or has had it there.
+    /// Signature: `void(error_code, run_id)`.
+    /// Durability: when it completes without error, the run and the callback are in the store, and
+    /// the callback is handled even if this process dies. If the process dies before that, a run
+    /// may have been started without the callback: repeat the call.
+    /// Errors: those of async_trigger(), except already_running and already_ran, and of
+    /// async_send(), except not_found and already_finished; conflict — 100 runs finished before
+    /// they had the callback.
+    /// Cancellation: none.
+    template <class Payload, class Token = boost::asio::use_awaitable_t<>>
+    auto async_start_or_send(std::string foreign_id, const Object& object,
+                             const callback<Payload>& declaration,
+                             const std::type_identity_t<Payload>& payload,
+                             start_or_send_options<Status> options = {}, Token&& token = {})
+    {
+        auto start = make_trigger_call(foreign_id, object, options.start);
+        start.trace_parent = std::move(options.trace_parent);
+        return initiate_start_or_send(
+            std::move(start),
+            detail::make_callback_call(
+                std::move(foreign_id), declaration.name(), payload,
+                callback_options{std::move(options.idempotency_key), options.expires_after}),
+            std::forward<Token>(token));
+    }
+
+    /// The same with a callback that has no payload.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_start_or_send(std::string foreign_id, const Object& object,
+                             const callback<void>& declaration,
+                             start_or_send_options<Status> options = {}, Token&& token = {})
+    {
+        auto start = make_trigger_call(foreign_id, object, options.start);
+        start.trace_parent = std::move(options.trace_parent);
+        return initiate_start_or_send(
+            std::move(start),
+            detail::make_callback_call(
+                std::move(foreign_id), declaration.name(), bytes{},
+                callback_options{std::move(options.idempotency_key), options.expires_after}),
+            std::forward<Token>(token));
     }
 
     /// Pauses a run until async_resume; also a run whose first handler has not begun.
@@ -547,6 +581,30 @@ public:
     }
 
 private:
+    static detail::trigger_call make_trigger_call(std::string foreign_id, const Object& object,
+                                                  std::optional<Status> start)
+    {
+        detail::trigger_call call;
+        call.foreign_id = std::move(foreign_id);
+        if (start)
+            call.status = static_cast<int>(*start);
+        call.early = detail::encode_into(object, call.object);
+        return call;
+    }
+
+    template <class Token>
+    auto initiate_start_or_send(detail::trigger_call start, detail::send_call callback,
+                                Token&& token)
+    {
+        return detail::initiate<Token, run_id>(
+            [](auto handler, client self, detail::trigger_call trigger, detail::send_call message) {
+                self.engine_->start_or_send(self.workflow_.impl(), std::move(trigger),
+                                            std::move(message),
+                                            detail::completion<run_id>{std::move(handler)});
+            },
+            token, *this, std::move(start), std::move(callback));
+    }
+
     template <class Token>
     auto initiate_await(run_id run, std::optional<std::vector<int>> statuses, Token&& token)
     {
@@ -609,31 +667,10 @@ private:
             detail::decoding_handler{engine_, std::move(handler), decode_optional{workflow_}}};
     }
 
-    template <class Payload>
-    detail::send_call callback_call(run_ref run, std::string name, const Payload& payload,
-                                    callback_options options, bool wait)
-    {
-        detail::send_call call;
-        call.run = std::move(run);
-        call.name = std::move(name);
-        call.early = detail::encode_into(payload, call.payload);
-        if constexpr (std::is_same_v<Payload, bytes>) {
-            // Bytes carry no version: they are in the one that the callback takes now.
-            const auto& versions = workflow_.impl()->payload_versions;
-            const auto known = versions.find(call.name);
-            call.payload_version = known == versions.end() ? 1 : known->second;
-        } else {
-            call.payload_version = schema<Payload>::version;
-        }
-        call.key = std::move(options.idempotency_key);
-        call.expires_after = options.expires_after;
-        call.wait_until_settled = wait;
-        return call;
-    }
-
     template <class Token>
-    auto initiate_callback(detail::send_call call, Token&& token)
+    auto initiate_callback(detail::send_call call, bool wait, Token&& token)
     {
+        call.wait_until_settled = wait;
         return detail::initiate<Token, settlement>(
             [](auto handler, client self, detail::send_call message) {
                 self.engine_->send(

@@ -73,6 +73,14 @@ struct status_rules {
     const callback_rules& policy_of(std::string_view callback) const noexcept;
 };
 
+/// Another workflow, to whose runs the handlers of a workflow send callbacks.
+struct used_workflow {
+    std::string name;
+    bool is_foreign = false; ///< other engines of the store have it
+
+    friend bool operator==(const used_workflow&, const used_workflow&) = default;
+};
+
 /// A workflow as data: what the engine decides by and what a diagram shows. Made and checked by
 /// builder::build(); never changes afterwards.
 struct definition {
@@ -95,6 +103,9 @@ struct definition {
     /// Names of the hooks in order of declaration, see builder::on_complete().
     std::vector<std::string> hooks;
 
+    /// Workflows that the handlers reach, see builder::uses().
+    std::vector<used_workflow> uses;
+
     /// Removed statuses and where their runs continue, see builder::replace_status().
     std::vector<std::pair<int, int>> retired;
 
@@ -107,6 +118,9 @@ struct definition {
 
     /// Returns the rules of a status; nullptr if the workflow does not have it.
     const status_rules* find(int status) const noexcept;
+
+    /// Returns the declaration of a workflow that this one uses; nullptr if there is none.
+    const used_workflow* find_used(std::string_view other) const noexcept;
 
     /// Returns where runs of a removed status continue; empty if it was not removed.
     std::optional<int> successor(int status) const noexcept;

@@ -365,12 +365,12 @@ public:
     /// after its first heartbeat; shards follow soon after. Engines balance the shards of their
     /// workflows: a run whose handler is running reaches its next commit first, within
     /// `cancellation_grace`.
-    /// Errors: status_relabeled — a status's number had another label; unhandled_status —
-    /// unfinished runs are in unhandled statuses (the log lists both); fenced — another engine
-    /// holds the shards of a store that is not shared; not_running — the engine was started or
-    /// stopped before; a store_* code — the store failed. After any other error than not_running
-    /// the engine can be started again.
-    /// Cancellation: none.
+    /// Errors: missing_workflow — a workflow of the engine declares by builder::uses() that it uses
+    /// one that the engine does not have; status_relabeled — a status's number had another label;
+    /// unhandled_status — unfinished runs are in unhandled statuses (the log lists both); fenced —
+    /// another engine holds the shards of a store that is not shared; not_running — the engine was
+    /// started or stopped before; a store_* code — the store failed. After any other error than
+    /// not_running the engine can be started again. Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_start(Token&& token = {})
     {

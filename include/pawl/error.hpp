@@ -48,6 +48,7 @@ enum class errc {
     status_relabeled,          ///< a status's number had another label in this database
     called_by_handler,         ///< a handler called what would wait for the handler itself
     inbox_full,                ///< the run has engine_options::max_pending_messages messages
+    missing_workflow,          ///< a workflow of the engine uses one that the engine does not have
     unexpected_exception,      ///< an exception without a code was thrown; see the detail
 };
 

@@ -1,11 +1,14 @@
 #pragma once
 
+#include "pawl/callback.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/run_context.hpp"
+#include "pawl/detail/send_call.hpp"
 #include "pawl/log.hpp"
 #include "pawl/record.hpp"
 #include "pawl/run_id.hpp"
 #include "pawl/time.hpp"
+#include "pawl/workflow_handle.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -46,6 +49,10 @@ std::string make_idempotency_key(const run_context& context, std::string_view na
 
 /// "<run id>/run/<name>"
 std::string make_idempotency_key_per_run(const run_context& context, std::string_view name);
+
+/// The key of a callback that the handler sends. Throws pawl::error (invalid_argument) for a key of
+/// the options that is too long.
+std::string make_send_key(const run_context& context, std::string_view key);
 
 std::string trace_parent_of(const run_context& context);
 
@@ -231,6 +238,51 @@ public:
     /// not be saved.
     boost::asio::awaitable<void> checkpoint() { return save(*this); }
 
+    /// Sends a callback to a run of another workflow, once in the handler's scope (see
+    /// idempotency_key()): a further attempt of the handler does not send it again, also if the run
+    /// has finished meanwhile and its foreign id has another one.
+    ///
+    /// @code
+    /// co_await run.send(parcels, "parcel-7", packed, {.weight = 1200});
+    /// @endcode
+    ///
+    /// The definition of this workflow declares the other one, see builder::uses(). `receiver` is a
+    /// run id or a foreign id. An idempotency key in the options distinguishes several callbacks of
+    /// one name to one run. The callback is not sent if the handler fails before the call, and is
+    /// not taken back if it fails afterwards.
+    ///
+    /// Completes: when the callback is in the run's inbox.
+    /// Durability: the callback is in the store and is handled even if this process dies.
+    /// Errors: not_found — there is no such run; already_finished — the run has finished;
+    /// no_such_callback — the workflow declares no callback of that name; inbox_full — the run has
+    /// engine_options::max_pending_messages pending messages; invalid_argument — the workflow is
+    /// not declared by builder::uses(), or the key of the options is longer than 768 bytes;
+    /// too_large — the payload has more than engine_options::max_object_size; encode_failed — the
+    /// codec cannot write the payload; overloaded — engine_options::max_waiting_calls calls wait
+    /// for their commit; operation_aborted — the handler ignored its cancellation and was
+    /// abandoned; a store_* code — the store failed. Cancellation: none.
+    template <class TargetObject, class TargetStatus, class Payload>
+    boost::asio::awaitable<void> send(const workflow_handle<TargetObject, TargetStatus>& target,
+                                      run_ref receiver, const callback<Payload>& declaration,
+                                      std::type_identity_t<Payload> payload,
+                                      callback_options options = {})
+    {
+        return send_callback(*this, target.name(),
+                             detail::make_callback_call(std::move(receiver), declaration.name(),
+                                                        payload, std::move(options)));
+    }
+
+    /// The same with a callback that has no payload.
+    template <class TargetObject, class TargetStatus>
+    boost::asio::awaitable<void> send(const workflow_handle<TargetObject, TargetStatus>& target,
+                                      run_ref receiver, const callback<void>& declaration,
+                                      callback_options options = {})
+    {
+        return send_callback(*this, target.name(),
+                             detail::make_callback_call(std::move(receiver), declaration.name(),
+                                                        bytes{}, std::move(options)));
+    }
+
     /// Returns the W3C trace context of this attempt: the header `traceparent` for requests of the
     /// handler.
     ///
@@ -247,6 +299,13 @@ private:
         std::string bytes;
         codec<Object>::encode(*object_, bytes);
         return bytes;
+    }
+
+    static boost::asio::awaitable<void> send_callback(run self, std::string workflow,
+                                                      detail::send_call call)
+    {
+        call.key = detail::make_send_key(*self.context_, call.key);
+        co_await self.context_->send(std::move(workflow), std::move(call));
     }
 
     static boost::asio::awaitable<void> save(run self)

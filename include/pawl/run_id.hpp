@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace pawl {
 
@@ -34,6 +35,10 @@ std::string to_string(const run_id& id);
 
 /// Reads the canonical text, in either case. Empty for any other text.
 std::optional<run_id> parse_run_id(std::string_view text) noexcept;
+
+/// Names a run by its id or by a foreign id. A foreign id means its unfinished run; if there is
+/// none, its run that was created last.
+using run_ref = std::variant<run_id, std::string>;
 
 } // namespace pawl
 

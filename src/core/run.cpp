@@ -14,6 +14,12 @@ boost::asio::awaitable<void> run_context::record_effect_in(effect_in_transaction
                 "a transaction needs a run of an engine: this handler runs without a store"};
 }
 
+boost::asio::awaitable<void> run_context::send(std::string, send_call)
+{
+    throw error{errc::invalid_argument,
+                "a callback can be sent in a handler of an engine: this function runs without one"};
+}
+
 const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept
 {
     const auto handler = context.handler_number();
@@ -59,6 +65,16 @@ std::string make_idempotency_key(const run_context& context, std::string_view na
     if (PAWL_PLANTED(key_of_the_attempt))
         key += std::to_string(run.attempt);
     return key;
+}
+
+std::string make_send_key(const run_context& context, std::string_view key)
+{
+    constexpr std::size_t max_size = 768;
+    if (key.size() > max_size)
+        throw error{errc::invalid_argument,
+                    "callback_options::idempotency_key has " + std::to_string(key.size()) +
+                        " bytes; for run::send() it must have at most " + std::to_string(max_size)};
+    return make_idempotency_key(context, "pawl.send/" + std::string{key});
 }
 
 std::string make_idempotency_key_per_run(const run_context& context, std::string_view name)

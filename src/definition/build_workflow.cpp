@@ -94,6 +94,7 @@ definition make_definition(workflow_draft& draft)
     rules.write_version = draft.write_version.value_or(rules.object_version);
     rules.retired = draft.retired;
     rules.renamed = draft.renamed;
+    rules.uses = draft.uses;
     for (const auto& hook : draft.impl.hooks)
         rules.hooks.push_back(hook.name);
 

@@ -16,7 +16,8 @@ public:
 
     std::vector<std::string> run()
     {
-        check_name();
+        check_name("the workflow's name", rules_.name);
+        check_uses();
         check_auto_resume();
         check_retired();
         check_renamed();
@@ -51,18 +52,28 @@ private:
         add(name_of(status) + ": " + problem);
     }
 
-    void check_name()
+    void check_name(const std::string& subject, const std::string& name)
     {
         const auto allowed = [](char c) {
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                    c == '-' || c == '_' || c == '.';
         };
-        if (rules_.name.empty())
-            add("the workflow's name is empty");
-        else if (rules_.name.size() > max_name)
-            add("the workflow's name is longer than " + std::to_string(max_name) + " bytes");
-        else if (!std::ranges::all_of(rules_.name, allowed))
-            add("the workflow's name has other characters than letters, digits, '-', '_' and '.'");
+        if (name.empty())
+            add(subject + " is empty");
+        else if (name.size() > max_name)
+            add(subject + " is longer than " + std::to_string(max_name) + " bytes");
+        else if (!std::ranges::all_of(name, allowed))
+            add(subject + " has other characters than letters, digits, '-', '_' and '.'");
+    }
+
+    void check_uses()
+    {
+        std::set<std::string_view> seen;
+        for (const auto& used : rules_.uses) {
+            check_name("the name of a workflow that it uses", used.name);
+            if (!seen.insert(used.name).second)
+                add("it declares twice that it uses the workflow \"" + used.name + "\"");
+        }
     }
 
     void check_auto_resume()

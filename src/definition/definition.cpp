@@ -26,6 +26,12 @@ const callback_rules& status_rules::policy_of(std::string_view callback) const n
     return index < callback_policies.size() ? callback_policies[index] : default_rules;
 }
 
+const used_workflow* definition::find_used(std::string_view other) const noexcept
+{
+    const auto found = std::ranges::find(uses, other, &used_workflow::name);
+    return found == uses.end() ? nullptr : &*found;
+}
+
 std::optional<int> definition::successor(int status) const noexcept
 {
     const auto found = std::ranges::find(retired, status, &std::pair<int, int>::first);

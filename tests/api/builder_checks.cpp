@@ -43,7 +43,16 @@ struct mistake {
     std::vector<std::string_view> words;
 };
 
+constexpr pawl::workflow_handle<order, order_status> nameless{""};
+constexpr pawl::workflow_handle<order, order_status> parcels{"parcels"};
+
 const std::vector<mistake> structure{
+    {"a used workflow without a name",
+     [](order_builder& b) { b.uses(nameless); },
+     {"the name of a workflow that it uses is empty"}},
+    {"a workflow used twice",
+     [](order_builder& b) { b.uses(parcels).uses_foreign(parcels); },
+     {"declares twice", "\"parcels\""}},
     {"a gap between upgrades",
      [](order_builder& b) { b.upgrade(2, [](std::string bytes) { return bytes; }); },
      {"from version 2", "none from version 1"}},

@@ -25,7 +25,31 @@ pawl::step<state::open> pays_once(door_run& run, int* payments)
     co_return pawl::to<state::open>;
 }
 
+constexpr pawl::workflow_handle<door, state> neighbors{"neighbors"};
+constexpr pawl::callback<std::string> greet{"greet"};
+
+pawl::step<state::open> greets_the_neighbor(door_run& run)
+{
+    co_await run.send(neighbors, "back door", greet, "hello");
+    if (run.attempt() == 1)
+        throw std::runtime_error("nobody looks");
+    co_return pawl::to<state::open>;
+}
+
 } // namespace
+
+BOOST_AUTO_TEST_CASE(a_sent_callback_is_told_once_for_all_attempts)
+{
+    test_run run;
+    BOOST_TEST(run.call(greets_the_neighbor).threw());
+    BOOST_TEST(run.call(greets_the_neighbor).moved_to<state::open>());
+    BOOST_REQUIRE(run.sent().size() == 1u);
+    const auto& sent = run.sent().front();
+    BOOST_TEST(sent.workflow == "neighbors");
+    BOOST_TEST(std::get<std::string>(sent.receiver) == "back door");
+    BOOST_TEST(sent.name == "greet");
+    BOOST_TEST(sent.payload_as<std::string>() == "hello");
+}
 
 BOOST_AUTO_TEST_CASE(every_way_to_end)
 {

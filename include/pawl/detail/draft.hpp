@@ -71,6 +71,7 @@ struct workflow_draft {
     std::optional<std::uint32_t> write_version;
     std::vector<std::pair<int, std::string>> renamed; ///< status and former label
     std::vector<std::pair<int, int>> retired;
+    std::vector<used_workflow> uses;
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;
     int max_auto_resumes = definition{}.max_auto_resumes;

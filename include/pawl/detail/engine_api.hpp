@@ -3,6 +3,7 @@
 #include "pawl/detail/failure.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
+#include "pawl/detail/send_call.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
@@ -16,7 +17,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace pawl::detail {
@@ -33,20 +33,6 @@ struct trigger_call {
     std::string key;
     std::string trace_parent;
     failure early; ///< what went wrong in the typed layer before the call began
-};
-
-/// A callback or command of a client without types.
-struct send_call {
-    std::variant<run_id, std::string> run;
-    message_kind kind = message_kind::callback;
-    std::string name;
-    std::string payload;
-    std::uint32_t payload_version = 1;
-    std::string requested_by;
-    std::string key;
-    std::optional<duration> expires_after;
-    bool wait_until_settled = true;
-    failure early; ///< as trigger_call::early
 };
 
 /// Returns the error code for a rejected message of this kind.
@@ -69,6 +55,10 @@ public:
                          completion<run_id> done) = 0;
     virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                       completion<settlement> done) = 0;
+
+    /// Sends the callback to the unfinished run of the foreign id, and starts it if there is none.
+    virtual void start_or_send(std::shared_ptr<const workflow_impl> workflow, trigger_call start,
+                               send_call callback, completion<run_id> done) = 0;
 
     /// Waits until the run is in one of the statuses, or without a list until it has finished.
     virtual void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,

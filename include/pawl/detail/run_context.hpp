@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/detail/send_call.hpp"
 #include "pawl/log.hpp"
 #include "pawl/record.hpp"
 #include "pawl/store_transaction.hpp"
@@ -55,6 +56,10 @@ public:
     virtual bool begin_effect(std::string_view /*name*/, bool /*for_run*/) { return true; }
     virtual void end_effect(std::string_view /*name*/, bool /*for_run*/) {}
     virtual boost::asio::awaitable<void> effect_ended() { co_return; }
+
+    /// Leaves a callback in the inbox of a run of `workflow`, once by its key. Completes when it is
+    /// durable. Throws pawl::error.
+    virtual boost::asio::awaitable<void> send(std::string workflow, send_call callback);
 
     virtual void log(log_level level, std::string_view line) const = 0;
 

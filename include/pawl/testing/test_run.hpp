@@ -58,6 +58,22 @@ private:
     std::exception_ptr thrown_;
 };
 
+/// A callback that a handler has sent by run::send().
+struct sent_callback {
+    std::string workflow;
+    run_ref receiver;
+    std::string name;
+    std::string payload;         ///< encoded
+    std::string idempotency_key; ///< of the message
+
+    /// The payload as `Payload`. Throws what its codec throws.
+    template <class Payload>
+    Payload payload_as() const
+    {
+        return pawl::detail::decode_as<Payload>(payload, json_reading::strict);
+    }
+};
+
 /// A run without an engine, for the unit test of one step, callback or timeout.
 ///
 /// @code
@@ -192,6 +208,9 @@ public:
     /// those of the last call stay until the next one.
     const std::vector<effect>& effects() const noexcept { return record_.effects; }
 
+    /// The callbacks that handlers have sent, each once by its receiver, name and key.
+    const std::vector<sent_callback>& sent() const noexcept { return sent_; }
+
     const std::vector<std::string>& log_lines() const noexcept { return lines_; }
 
 private:
@@ -265,6 +284,21 @@ private:
         record_.effects.push_back(std::move(added));
     }
 
+    boost::asio::awaitable<void> send(std::string workflow,
+                                      pawl::detail::send_call callback) override
+    {
+        if (fails_)
+            throw error(errc::store_unavailable, "test_run::fail_commits");
+        if (callback.early)
+            std::rethrow_exception(pawl::detail::exception_of(callback.early));
+        for (const auto& known : sent_)
+            if (known.workflow == workflow && known.receiver == callback.run &&
+                known.name == callback.name && known.idempotency_key == callback.key)
+                co_return;
+        sent_.push_back({std::move(workflow), std::move(callback.run), std::move(callback.name),
+                         std::move(callback.payload), std::move(callback.key)});
+    }
+
     void log(log_level, std::string_view line) const override { lines_.emplace_back(line); }
 
     Object object_;
@@ -277,6 +311,7 @@ private:
     std::uint64_t handler_ = 0;                  ///< the handler that was called last
     std::uint64_t message_ = 1;                  ///< the number of the next message that succeeds
     std::optional<std::uint64_t> ended_handler_; ///< its effects are dropped before the next call
+    std::vector<sent_callback> sent_;
     mutable std::vector<std::string> lines_;
 };
 

@@ -2,8 +2,6 @@
 #include "async/complete.hpp"
 #include "core/decide.hpp"
 #include "core/planted.hpp"
-#include "core/saturating_add.hpp"
-#include "core/text.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
 #include "engine/run/exception_info.hpp"
@@ -19,28 +17,11 @@ namespace pawl::detail {
 namespace asio = boost::asio;
 using engine_detail::pending_commit;
 
-using engine_detail::message_watcher;
 using engine_detail::page_size;
 using engine_detail::status_watcher;
 using engine_detail::watcher;
 
 namespace {
-
-/// Longer reasons of commands are cut.
-constexpr std::size_t max_reason_length = 1024;
-
-/// Commands that a run accepts although its inbox is full.
-constexpr std::uint32_t reserved_for_commands = 64;
-
-/// The bytes of a caller's name that an error quotes.
-constexpr std::size_t quoted_length = 128;
-
-std::string quoted(const std::string& name)
-{
-    return "\"" +
-           (name.size() > quoted_length ? core::truncate_utf8(name, quoted_length) + "..." : name) +
-           "\"";
-}
 
 /// Names the existing run that a start was rejected for.
 std::string other_run_text(const transition& start, const char* state, run_id other)
@@ -79,23 +60,6 @@ failure rejection_of(const pending_commit& item)
                                           : ""};
     }
     return errc::unexpected_exception;
-}
-
-/// Cancels a wait through the caller's slot. The run itself continues.
-template <class Watcher>
-void bind_cancellation(const std::shared_ptr<engine_detail::watchers>& all,
-                       const std::shared_ptr<Watcher>& added)
-{
-    auto slot = added->slot();
-    if (!slot.is_connected())
-        return;
-    slot.assign([weak_all = std::weak_ptr{all},
-                 weak_watcher = std::weak_ptr{added}](asio::cancellation_type) {
-        const auto list = weak_all.lock();
-        const auto cancelled = weak_watcher.lock();
-        if (list && cancelled)
-            list->fail(cancelled, error_code{asio::error::operation_aborted});
-    });
 }
 
 } // namespace
@@ -250,108 +214,6 @@ asio::awaitable<cluster_view> engine_core::read_cluster()
     view.undriven = co_await find_undriven(std::move(alive));
     view.shards = co_await shared_.store.leases();
     co_return view;
-}
-
-void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
-                       completion<settlement> done)
-{
-    if (!admits() || !tasks_.enter()) {
-        async::complete(shared_.executor, std::move(done), make_error_code(errc::not_running),
-                        settlement{});
-        return;
-    }
-    // The slot is bound before the coroutine starts: the caller may emit on it as soon as this call
-    // returns.
-    const bool wait = call.wait_until_settled;
-    const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
-    if (wait) {
-        waiting->hold(active_.begin_wait(waiting->executor()));
-        bind_cancellation(watchers_, waiting);
-    }
-    tasks_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
-}
-
-/// Reads the run that a message is for.
-asio::awaitable<record> engine_core::find_receiver(const workflow_impl& workflow,
-                                                   const send_call& call)
-{
-    std::optional<record> found;
-    if (const auto* id = std::get_if<run_id>(&call.run))
-        found = co_await shared_.store.find(*id);
-    else
-        found = co_await shared_.store.latest(workflow.rules.name, std::get<std::string>(call.run));
-    if (!found || found->workflow != workflow.rules.name) {
-        const auto* id = std::get_if<run_id>(&call.run);
-        throw error(errc::not_found, quoted(workflow.rules.name) +
-                                         (id ? " has no run " + to_string(*id)
-                                             : " has no run of foreign id " +
-                                                   quoted(std::get<std::string>(call.run))));
-    }
-    co_return std::move(*found);
-}
-
-/// Stores the message and hands it to its run. Completes when it is durable.
-asio::awaitable<engine_core::sent_message> engine_core::do_send(const workflow_impl& workflow,
-                                                                send_call call)
-{
-    check_early(call.early, workflow.rules.name, "the payload of a callback");
-    check_name(call.key, true, "the idempotency key");
-    check_name(call.requested_by, true, "the name of the requester");
-    if (call.kind != message_kind::callback)
-        call.payload = core::truncate_utf8(std::move(call.payload), max_reason_length);
-    else if (call.payload.size() > options_.max_object_size)
-        throw error(errc::too_large, too_large_text("the payload", call.payload.size()));
-    if (call.kind == message_kind::callback) {
-        const auto declares = [&](const status_rules& status) {
-            return std::ranges::find(status.callbacks, call.name) != status.callbacks.end();
-        };
-        if (std::ranges::none_of(workflow.rules.statuses, declares))
-            throw error(errc::no_such_callback,
-                        quoted(workflow.rules.name) + " declares no callback " + quoted(call.name));
-    }
-    const auto receiver = co_await find_receiver(workflow, call);
-    message content;
-    content.run = receiver.id;
-    content.kind = call.kind;
-    content.name = std::move(call.name);
-    content.payload = std::move(call.payload);
-    content.payload_version = call.payload_version;
-    content.requested_by = std::move(call.requested_by);
-    content.key = std::move(call.key);
-    content.sent_at = shared_.clock.now();
-    if (call.expires_after)
-        content.expires_at = core::saturating_add(content.sent_at, *call.expires_after);
-    const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
-    pending_commit item{
-        delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
-    const auto committed = co_await commit_call(item);
-    const auto& known = committed.value();
-    auto& stored = std::get<delivery>(item.change).content;
-    stored.sequence = known.sequence;
-    if (known.status == apply_status::accepted)
-        active_.deliver(receiver, stored);
-    co_return sent_message{receiver.id, {known.sequence, known.outcome, known.detail}};
-}
-
-asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
-                                               send_call call,
-                                               std::shared_ptr<message_watcher> waiting)
-{
-    const auto alive = shared_from_this();
-    const bool wait = call.wait_until_settled;
-    failure result;
-    sent_message delivered;
-    try {
-        delivered = co_await do_send(*workflow, std::move(call));
-    } catch (...) {
-        result = failure_of(std::current_exception());
-    }
-    if (result || !wait || delivered.state.outcome != message_outcome::pending) {
-        waiting->complete(std::move(result), std::move(delivered.state));
-        co_return;
-    }
-    watchers_->add(waiting, delivered.run, delivered.state.sequence);
-    co_await check_watcher(waiting);
 }
 
 asio::awaitable<void> engine_core::check_watcher(std::shared_ptr<watcher> waiting)

@@ -127,6 +127,9 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.check_watcher = [this](std::shared_ptr<engine_detail::watcher> waiting) {
         tasks_.start(shared_.executor, check_watcher(std::move(waiting)));
     };
+    shared_.send_callback = [this](std::string workflow, send_call callback, time_point since) {
+        return send_from_handler(std::move(workflow), std::move(callback), since);
+    };
     add_schedules();
 }
 
@@ -271,6 +274,7 @@ asio::awaitable<void> engine_core::finish_start(completion<> done)
 asio::awaitable<void> engine_core::do_start()
 {
     notify_observer(engine_state::starting);
+    check_uses();
     co_await read_layout();
     auto definitions = co_await read_definitions();
     const auto plan = co_await make_plan(definitions);

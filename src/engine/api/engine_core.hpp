@@ -67,6 +67,8 @@ public:
                  completion<run_id> done) override;
     void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
               completion<settlement> done) override;
+    void start_or_send(std::shared_ptr<const workflow_impl> workflow, trigger_call start,
+                       send_call callback, completion<run_id> done) override;
     void warn(std::string_view workflow, std::string_view text) override;
     void await(std::string workflow, run_id run, std::optional<std::vector<int>> statuses,
                completion<record> done) override;
@@ -128,6 +130,7 @@ private:
     boost::asio::awaitable<std::vector<start_plan>> make_plan(const definition_logs& definitions);
     static void plan_status(start_plan& entry, const workflow_impl& workflow,
                             const engine_detail::definition_log* log);
+    void check_uses() const;
     void check_labels(const std::vector<start_plan>& plan) const;
     void check_unfinished(const std::vector<start_plan>& plan) const;
     boost::asio::awaitable<void> append_definitions(definition_logs& definitions);
@@ -157,11 +160,22 @@ private:
     void trigger_without_coroutine(const workflow_impl& workflow, trigger_call call,
                                    completion<run_id> done);
     boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call);
+    message make_message(const std::string& workflow, const workflow_impl* known, send_call call);
+    boost::asio::awaitable<result<sent_message>> deliver(record receiver, message content);
+    boost::asio::awaitable<result<sent_message>> deliver_to_latest(std::string workflow,
+                                                                   std::string foreign_id,
+                                                                   message content,
+                                                                   time_point since);
+    boost::asio::awaitable<std::optional<sent_message>>
+    find_delivered(const record& latest, const message& content, time_point since);
+    boost::asio::awaitable<void> send_from_handler(std::string workflow, send_call call,
+                                                   time_point since);
+    boost::asio::awaitable<run_id> do_start_or_send(std::shared_ptr<const workflow_impl> workflow,
+                                                    trigger_call start, send_call callback);
     boost::asio::awaitable<void>
     finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                 std::shared_ptr<engine_detail::message_watcher> waiting);
-    boost::asio::awaitable<record> find_receiver(const workflow_impl& workflow,
-                                                 const send_call& call);
+    boost::asio::awaitable<record> find_receiver(const std::string& workflow, const run_ref& run);
     boost::asio::awaitable<void> check_watcher(std::shared_ptr<engine_detail::watcher> waiting);
     std::string too_large_text(const char* subject, std::size_t size) const;
     std::string overloaded_text() const;

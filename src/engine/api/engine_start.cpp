@@ -201,6 +201,19 @@ asio::awaitable<void> engine_core::report_undriven(std::vector<core::engine_fact
     shared_.reported = std::move(present);
 }
 
+/// Throws error (missing_workflow) if a handler reaches a workflow that the engine does not have.
+void engine_core::check_uses() const
+{
+    std::string missing;
+    for (const auto& [name, entry] : shared_.workflows)
+        for (const auto& used : entry.impl->rules.uses)
+            if (!options_.client_only && !used.is_foreign && !shared_.workflows.contains(used.name))
+                missing += fmt::format("{}workflow \"{}\" uses workflow \"{}\"",
+                                       missing.empty() ? "" : ", ", name, used.name);
+    if (!missing.empty())
+        throw error(errc::missing_workflow, missing);
+}
+
 void engine_core::check_labels(const std::vector<start_plan>& plan) const
 {
     std::string relabeled;

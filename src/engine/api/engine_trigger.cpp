@@ -1,6 +1,7 @@
 // Triggers: the first commit of a run.
 #include "async/complete.hpp"
 #include "core/decide.hpp"
+#include "core/text.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
 #include "engine/run/detached_run_context.hpp"
@@ -71,6 +72,14 @@ void check_name(const std::string& text, bool may_be_empty, const char* subject)
                     std::string{subject} + " has " + std::to_string(text.size()) +
                         " bytes; it must have " + (may_be_empty ? "at most " : "1 to ") +
                         std::to_string(max_name_length));
+}
+
+std::string quoted(const std::string& name)
+{
+    constexpr std::size_t quoted_length = 128;
+    return "\"" +
+           (name.size() > quoted_length ? core::truncate_utf8(name, quoted_length) + "..." : name) +
+           "\"";
 }
 
 std::string no_start_text(const workflow_impl& workflow, int status)

@@ -5,6 +5,10 @@
 #include "engine/api/engine_core.hpp"
 #include "engine/run/exception_info.hpp"
 
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
+
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +18,26 @@ namespace pawl::detail {
 /// Throws error (invalid_argument) unless `text` is a valid name. `subject` says what it names, for
 /// example "the foreign id".
 void check_name(const std::string& text, bool may_be_empty, const char* subject);
+
+/// The name of a caller in quotation marks, for an error; a long one is cut.
+std::string quoted(const std::string& name);
+
+/// Cancels a wait through the caller's slot. The run itself continues.
+template <class Watcher>
+void bind_cancellation(const std::shared_ptr<engine_detail::watchers>& all,
+                       const std::shared_ptr<Watcher>& added)
+{
+    auto slot = added->slot();
+    if (!slot.is_connected())
+        return;
+    slot.assign([weak_all = std::weak_ptr{all},
+                 weak_watcher = std::weak_ptr{added}](boost::asio::cancellation_type) {
+        const auto list = weak_all.lock();
+        const auto cancelled = weak_watcher.lock();
+        if (list && cancelled)
+            list->fail(cancelled, error_code{boost::asio::error::operation_aborted});
+    });
+}
 
 /// Says that no run can start in the status.
 std::string no_start_text(const workflow_impl& workflow, int status);

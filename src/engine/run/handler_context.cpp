@@ -150,6 +150,30 @@ asio::awaitable<void> handler_context::effect_ended()
         asio::use_awaitable);
 }
 
+/// Throws unless the definition of the run's workflow declares that it uses the other one.
+void handler_context::check_uses(const std::string& other) const
+{
+    const auto& rules = run_.workflow->impl->rules;
+    if (other != rules.name && !rules.find_used(other))
+        throw error(errc::invalid_argument, "workflow \"" + rules.name +
+                                                "\" does not declare that it uses workflow \"" +
+                                                other + "\": call builder::uses() with its handle");
+}
+
+/// A time before the first attempt of the handler in its scope.
+time_point handler_context::scope_began_at() const
+{
+    return std::holds_alternative<core::from_callback>(*handler_) ? run_.stored.created_at
+                                                                  : run_.stored.entered_at;
+}
+
+asio::awaitable<void> handler_context::send(std::string workflow, detail::send_call callback)
+{
+    check_may_save(serial_);
+    check_uses(workflow);
+    co_await run_.shared.send_callback(std::move(workflow), std::move(callback), scope_began_at());
+}
+
 /// Throws when the handler has ended or was abandoned, or when something could not be saved before.
 void handler_context::check_may_save(std::uint64_t serial) const
 {

@@ -55,10 +55,13 @@ public:
     bool begin_effect(std::string_view name, bool for_run) override;
     void end_effect(std::string_view name, bool for_run) override;
     boost::asio::awaitable<void> effect_ended() override;
+    boost::asio::awaitable<void> send(std::string workflow, detail::send_call callback) override;
     void log(log_level level, std::string_view line) const override;
 
 private:
     void check_may_save(std::uint64_t serial) const;
+    void check_uses(const std::string& other) const;
+    time_point scope_began_at() const;
     void check_saved(const run_commit& item) const;
     transition save_transition(core::checkpoint_wanted wanted);
     boost::asio::awaitable<void> save(core::checkpoint_wanted wanted);

@@ -121,6 +121,20 @@ public:
             });
     }
 
+    void start_or_send(std::shared_ptr<const workflow_impl> workflow,
+                       pawl::detail::trigger_call start, pawl::detail::send_call callback,
+                       completion<run_id> done) override
+    {
+        const auto name = workflow->rules.name;
+        call_engine(
+            name, fmt::format("starts or sends {} to {} {}", callback.name, name, start.foreign_id),
+            std::move(done), [](const run_id&) {},
+            [&](engine_api& api, process& server, completion<run_id> answered) {
+                api.start_or_send(server.flow(name), std::move(start), std::move(callback),
+                                  std::move(answered));
+            });
+    }
+
     void warn(std::string_view workflow, std::string_view text) override
     {
         owner_.trace(fmt::format("client of {}: {}", workflow, text));
