@@ -24,6 +24,9 @@ enum class event_kind : std::uint8_t {
     data_deleted = 12,
     message_deferred = 13, ///< a message arrived that the run cannot take yet
     attempt_begun = 14,    ///< a handler that was running at a crash begins; see record::suspicion
+    parent_notified = 15,  ///< of a finished child: its parent has the end in its inbox
+    children_cancelled =
+        16, ///< of a cancelled parent: its children have the command in their inboxes
 };
 
 /// Returns the name of the enumerator, such as "attempt_failed".

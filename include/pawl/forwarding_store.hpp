@@ -68,6 +68,11 @@ public:
         return inner_->count(workflow, unfinished_only);
     }
 
+    boost::asio::awaitable<child_counts> count_children(run_id parent) override
+    {
+        return inner_->count_children(parent);
+    }
+
     boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position first, time_point latest,
                                          std::size_t limit) override
     {

@@ -82,6 +82,23 @@ struct effect {
     friend bool operator==(const effect&, const effect&) = default;
 };
 
+/// What happens to a child when its parent is cancelled. Stored: never change a number.
+enum class parent_cancel : std::uint8_t {
+    leave = 0,  ///< nothing
+    cancel = 1, ///< the child is cancelled, too
+};
+
+/// The run that has started a run as its child, see run::start(). Never changes, except for
+/// `is_notified`.
+struct parent_link {
+    run_id run;
+    std::string callback; ///< receives the end of the child; empty: none
+    parent_cancel on_cancel = parent_cancel::leave;
+    bool is_notified = false; ///< the end is in the parent's inbox, or the parent has finished
+
+    friend bool operator==(const parent_link&, const parent_link&) = default;
+};
+
 /// The stored state of a run: all that a restart needs to continue it.
 ///
 /// A plain value. The engine computes the next record from the present one with a pure function and
@@ -136,6 +153,11 @@ struct record {
 
     std::string start_key;    ///< idempotency key of the trigger; may be empty
     std::string trace_parent; ///< W3C trace context of the trigger; may be empty
+
+    std::optional<parent_link> parent; ///< of a child
+
+    /// The run was cancelled, and its children are not yet cancelled.
+    bool cancels_children = false;
 
     time_point created_at;
     time_point updated_at; ///< time of the last commit

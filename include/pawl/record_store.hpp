@@ -8,6 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -84,8 +85,8 @@ enum class id_reuse_policy : std::uint8_t {
 /// quote its data: the `error` of its earlier events, except those of kind data_deletion_requested,
 /// and the `detail` of its settled messages. The texts of other runs, and all other fields, stay.
 struct transition {
-    /// `next.version` is `expected_version + 1`. Id, workflow, foreign id, start key, trace parent
-    /// and creation time of a run never change.
+    /// `next.version` is `expected_version + 1`. Id, workflow, foreign id, start key, trace parent,
+    /// parent and creation time of a run never change.
     record next;
 
     /// The version that `next` was made from; 0 creates the run.
@@ -289,6 +290,7 @@ std::optional<list_position> parse_list_position(std::string_view text) noexcept
 /// most 1,000 values.
 struct record_query {
     std::string workflow;
+    std::optional<run_id> parent; ///< only children of this run, see run::start()
     std::optional<std::vector<std::string>> foreign_ids;
     std::optional<std::vector<int>> statuses;
     std::optional<std::vector<run_state>> states;
@@ -320,6 +322,30 @@ struct status_count {
     int status = 0;
     run_state state = run_state::initiated;
     std::uint64_t runs = 0; ///< above 0
+};
+
+/// The number of children of a run by run state.
+struct child_counts {
+    std::array<std::uint64_t, 8> by_state{}; ///< by the number of the run_state
+
+    std::uint64_t& of(run_state state) { return by_state.at(static_cast<std::size_t>(state)); }
+    std::uint64_t of(run_state state) const { return by_state.at(static_cast<std::size_t>(state)); }
+
+    /// Children that have not finished, see is_finished().
+    std::uint64_t unfinished() const
+    {
+        return of(run_state::initiated) + of(run_state::running) + of(run_state::paused);
+    }
+
+    std::uint64_t all() const
+    {
+        std::uint64_t sum = 0;
+        for (const auto runs : by_state)
+            sum += runs;
+        return sum;
+    }
+
+    friend bool operator==(const child_counts&, const child_counts&) = default;
 };
 
 /// Ownership of a named role, by one of many processes, until a time.
@@ -504,6 +530,12 @@ public:
     /// are not counted (and need not be read).
     virtual boost::asio::awaitable<std::vector<status_count>> count(std::string_view workflow,
                                                                     bool unfinished_only) = 0;
+
+    /// The number of children of the run by run state, as of the commits so far. A removed child is
+    /// not counted; the run itself may have been removed.
+    ///
+    /// Default: lists the children. A store should count without reading them.
+    virtual boost::asio::awaitable<child_counts> count_children(run_id parent);
 
     /// Up to `limit` finished runs of the workflow in the shard whose `updated_at` is before
     /// `cutoff`, in the order of (updated_at, id).

@@ -67,6 +67,10 @@ std::string to_string(event_kind kind)
         return "message_deferred";
     case event_kind::attempt_begun:
         return "attempt_begun";
+    case event_kind::parent_notified:
+        return "parent_notified";
+    case event_kind::children_cancelled:
+        return "children_cancelled";
     }
     return "event(" + std::to_string(static_cast<int>(kind)) + ")";
 }

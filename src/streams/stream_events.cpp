@@ -15,7 +15,7 @@ namespace {
 
 namespace header = event_header;
 
-constexpr int last_kind = static_cast<int>(event_kind::attempt_begun);
+constexpr int last_kind = static_cast<int>(event_kind::children_cancelled);
 
 [[noreturn]] void fail(const std::string& problem)
 {

@@ -486,6 +486,29 @@ void expect_noticed(const std::string& check_name)
                           });
 }
 
+/// Counts no children.
+struct counts_no_children : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::child_counts> count_children(pawl::run_id) override
+    {
+        co_return pawl::child_counts{};
+    }
+};
+
+/// Lists the children of all runs.
+struct ignores_parents : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto any = query;
+        any.parent.reset();
+        auto page = co_await inner().list(any);
+        co_return page;
+    }
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_CASE(a_skipped_version_check_is_noticed)
@@ -637,6 +660,12 @@ BOOST_AUTO_TEST_CASE(inboxes_without_a_limit_are_noticed)
 BOOST_AUTO_TEST_CASE(changes_that_wait_forever_are_noticed)
 {
     expect_noticed<forgets_what_waits>("changes_may_be_stored_apart");
+}
+
+BOOST_AUTO_TEST_CASE(children_that_are_mixed_up_are_noticed)
+{
+    expect_noticed<counts_no_children>("children_are_counted_by_run_state");
+    expect_noticed<ignores_parents>("children_are_listed_in_pages");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_that_ends_too_early_is_noticed)

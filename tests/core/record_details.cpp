@@ -27,6 +27,9 @@ pawl::record full_record()
     run.suspicion = 3;
     run.callback_retries = {{std::numeric_limits<std::uint64_t>::max(), 3, pawl::time_point::min()},
                             {1, 1, pawl::time_point::max()}};
+    run.parent = pawl::parent_link{*pawl::parse_run_id("018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d"),
+                                   "ended", pawl::parent_cancel::cancel, true};
+    run.cancels_children = true;
     return run;
 }
 
@@ -57,7 +60,7 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(11);
+    std::vector<pawl::record> runs(13);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
@@ -69,6 +72,8 @@ BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
     runs[8].effects = {{"reserve", "1", false, 1, (1ull << 32) + 5}};
     runs[9].callback_retries = whole.callback_retries;
     runs[10].suspicion = std::numeric_limits<std::uint32_t>::max();
+    runs[11].parent = pawl::parent_link{whole.parent->run, "", pawl::parent_cancel::leave, false};
+    runs[12].cancels_children = true;
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -114,6 +119,15 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     pawl::record suspected;
     suspected.suspicion = 2;
     BOOST_TEST(pawl::core::encode_details(suspected) == (std::string{3, 0, 0, 0, 0, 0, 0, 3, 2}));
+
+    pawl::record child;
+    child.parent = pawl::parent_link{{}, "e", pawl::parent_cancel::cancel, false};
+    child.parent->run.bytes.fill(9);
+    const auto parent =
+        std::string{4} + std::string(16, 9) + std::string{0, 0, 0, 0, 0, 0, 6, 1, 'e', 1, 0};
+    BOOST_TEST(pawl::core::encode_details(child) == parent);
+    child.cancels_children = true;
+    BOOST_TEST(pawl::core::encode_details(child) == (parent + std::string{7, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(deadlines_of_before_timeouts_had_names_belong_to_the_unnamed_ones)
@@ -139,7 +153,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
             BOOST_TEST(is_damage(thrown));
         }
     }
-    BOOST_TEST(read == 4);
+    BOOST_TEST(read == 6);
     pawl::record run;
     BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes + "x", run), pawl::error, is_damage);
 }
@@ -147,7 +161,8 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
 BOOST_AUTO_TEST_CASE(refuses_impossible_values)
 {
     const std::string damaged[] = {
-        {4, 0, 0, 0, 0, 0},                       // version
+        {5, 0, 0, 0, 0, 0},                       // version
+        {4, 0, 0, 0, 0, 0},                       // a parent that is cut off
         {0, 0, 0, 0, 0, 0},                       // version
         {1, 3, 0, 0, 0, 0},                       // pause kind
         {1, 0, 0, 2, 0, 0},                       // flag
@@ -160,6 +175,7 @@ BOOST_AUTO_TEST_CASE(refuses_impossible_values)
         {3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0},     // a version that is none
         {3, 0, 0, 0, 0, 0, 0, 4, 127, 1, 1, 1},   // more callback retries than bytes
         {3, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0},        // a field twice
+        {3, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0},        // the callback of a parent without an id
     };
     for (const auto& bytes : damaged) {
         pawl::record run;

@@ -64,6 +64,7 @@ struct sound_schema {
         auto paused = make_run(3, "order-3");
         paused.state = pawl::run_state::paused;
         paused.wake_at.reset();
+        paused.parent = pawl::parent_link{run.id, "ended", {}, false};
         apply_one(*store, store_as(paused));
         auto schedule = make_run(4, "orders/daily");
         schedule.workflow = "pawl.schedules";
@@ -91,6 +92,8 @@ const std::vector<damage> damages{
     {"UPDATE due SET wake_at = wake_at + 1", {"one row in due", "each row in due"}},
     {"UPDATE counts SET runs = runs + 1 WHERE state = 5", {"counts agrees"}},
     {"DELETE FROM counts", {"counts agrees"}},
+    {"UPDATE child_counts SET runs = runs + 1", {"child_counts agrees"}},
+    {"DELETE FROM child_counts", {"child_counts agrees"}},
     {"UPDATE runs SET inbox_pending = 2 WHERE foreign_id = 'order-1'", {"inbox_pending"}},
     {"UPDATE messages SET outcome = 1", {"inbox_pending"}},
     {"UPDATE runs SET inbox_last = 0", {"inbox_last"}},

@@ -147,6 +147,31 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again)
     BOOST_TEST(apply_one(*store, store_as(run)).sequence == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(an_older_schema_is_migrated_with_its_runs)
+{
+    const auto schema = fresh_schema();
+    auto run = make_run(1, "order-1");
+    {
+        const auto store = open(server().uri(), {.schema = schema});
+        apply_one(*store, store_as(run));
+    }
+    // What version 3 has added.
+    ask(fmt::format("DROP TRIGGER set_parent ON {0}.runs; DROP FUNCTION {0}.set_parent;"
+                    "DROP TRIGGER count_started_child ON {0}.runs;"
+                    "DROP TRIGGER count_changed_child ON {0}.runs;"
+                    "DROP TRIGGER count_removed_child ON {0}.runs; DROP FUNCTION {0}.count_child;"
+                    "DROP TABLE {0}.child_counts; ALTER TABLE {0}.runs DROP COLUMN parent;"
+                    "UPDATE {0}.meta SET version = 2",
+                    schema));
+    const auto store = open(server().uri(), {.schema = schema});
+    BOOST_TEST((finish(store->find(run.id)) == run));
+    auto child = make_run(2, "parcel-1");
+    child.parent = pawl::parent_link{run.id, "ended", pawl::parent_cancel::cancel, false};
+    apply_one(*store, store_as(child));
+    BOOST_TEST((finish(store->find(child.id)) == child));
+    BOOST_TEST(finish(store->count_children(run.id)).all() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(many_may_open_a_new_schema_at_once)
 {
     const auto schema = fresh_schema();

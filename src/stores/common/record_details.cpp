@@ -14,8 +14,9 @@ namespace pawl::core {
 namespace {
 
 /// Version 2 added requested_by at the end. Version 3 added optional fields: pairs of tag and
-/// value, in order of their tags. Records without the additions are written in the older version.
-constexpr unsigned format_version = 3;
+/// value, in order of their tags. Version 4 added the id of the parent behind the version. Records
+/// without the additions are written in the older version.
+constexpr unsigned format_version = 4;
 
 /// The tags of the optional fields. Stored: never change a number.
 enum class tag : unsigned char {
@@ -24,6 +25,8 @@ enum class tag : unsigned char {
     suspicion = 3,
     callback_retries = 4,
     scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
+    parent = 6, ///< but its id
+    cancels_children = 7,
 };
 
 /// Minimum bytes of an element. They limit the counts that are accepted from the bytes.
@@ -72,13 +75,15 @@ bool has_scopes(const record& run)
 bool has_fields(const record& run)
 {
     return has_names(run) || has_versions(run) || run.suspicion > 0 ||
-           !run.callback_retries.empty() || has_scopes(run);
+           !run.callback_retries.empty() || has_scopes(run) || run.parent || run.cancels_children;
 }
 
 unsigned version_of(const record& run)
 {
-    if (has_fields(run))
+    if (run.parent)
         return format_version;
+    if (has_fields(run))
+        return 3;
     return run.requested_by.empty() ? 1 : 2;
 }
 
@@ -115,6 +120,16 @@ void write_fields(const record& run, binary_writer& out)
         for (const effect& entry : run.effects)
             out.number(entry.handler);
     }
+    if (run.parent) {
+        out.byte(static_cast<unsigned>(tag::parent));
+        out.text(run.parent->callback);
+        out.byte(static_cast<unsigned>(run.parent->on_cancel));
+        out.byte(run.parent->is_notified ? 1 : 0);
+    }
+    if (run.cancels_children) {
+        out.byte(static_cast<unsigned>(tag::cancels_children));
+        out.byte(1);
+    }
 }
 
 std::uint32_t read_count(binary_reader& in)
@@ -132,6 +147,18 @@ void read_scopes(binary_reader& in, record& run)
         armed.round = read_count(in);
     for (effect& entry : run.effects)
         entry.handler = in.number();
+}
+
+void read_parent(binary_reader& in, record& run)
+{
+    if (!run.parent)
+        in.fail("they lack the id of the parent");
+    run.parent->callback = in.text();
+    const unsigned on_cancel = in.byte();
+    if (on_cancel > static_cast<unsigned>(parent_cancel::cancel))
+        in.fail("there is no such value of parent_cancel");
+    run.parent->on_cancel = static_cast<parent_cancel>(on_cancel);
+    run.parent->is_notified = in.flag();
 }
 
 void read_callback_retries(binary_reader& in, record& run)
@@ -170,6 +197,12 @@ void read_fields(binary_reader& in, record& run)
         case tag::scopes:
             read_scopes(in, run);
             break;
+        case tag::parent:
+            read_parent(in, run);
+            break;
+        case tag::cancels_children:
+            run.cancels_children = in.flag();
+            break;
         default:
             in.fail("they have a field that this Pawl does not know");
         }
@@ -187,6 +220,9 @@ std::string encode_details(const record& run)
     binary_writer out{bytes};
     const auto version = version_of(run);
     out.byte(version);
+    if (run.parent)
+        for (const auto byte : run.parent->run.bytes)
+            out.byte(byte);
     out.byte(static_cast<unsigned>(run.pause));
     out.signed_number(run.auto_resumes);
     out.byte(run.resume_at ? 1 : 0);
@@ -222,12 +258,17 @@ void decode_details(std::string_view bytes, record& run)
     run.round = 0;
     run.suspicion = 0;
     run.callback_retries.clear();
+    run.parent.reset();
+    run.cancels_children = false;
     if (bytes.empty())
         return;
     binary_reader in{bytes, "details of a run"};
     const unsigned version = in.byte();
     if (version < 1 || version > format_version)
         in.fail("they are of an unknown version");
+    if (version >= 4)
+        for (auto& byte : run.parent.emplace().run.bytes)
+            byte = static_cast<std::uint8_t>(in.byte());
     const unsigned pause = in.byte();
     if (pause > static_cast<unsigned>(pause_kind::by_request))
         in.fail("there is no such kind of pause");

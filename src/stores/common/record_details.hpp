@@ -10,11 +10,12 @@ namespace pawl::core {
 /// Encodes the fields of a record that no query uses as one value: deadlines, effects, and the
 /// resume of error pauses. Empty when all of them are as in a new record.
 ///
-/// Stored format, versions 1 to 3; the oldest version that can hold the record is written. Numbers
+/// Stored format, versions 1 to 4; the oldest version that can hold the record is written. Numbers
 /// are LEB128 varints, signed ones zigzag-coded; a text is its length and its bytes; a time is its
 /// microseconds.
 ///
 ///     byte     version
+///     16 bytes id of the parent, in version 4 only: PostgreSQL reads it there
 ///     byte     pause kind
 ///     signed   automatic resumes
 ///     byte     1 and time resume_at if the run resumes automatically; else 0
@@ -29,6 +30,8 @@ namespace pawl::core {
 ///                   not_before
 ///                5: number round; per deadline number round; per effect number handler;
 ///                   without it 0
+///                6: text callback of the parent, byte on_cancel, byte is_notified; in version 4
+///                7: byte 1 if cancels_children
 std::string encode_details(const record& run);
 
 /// Decodes the value of encode_details(). Throws error (store_corrupt) when the bytes are invalid.

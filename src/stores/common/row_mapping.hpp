@@ -107,7 +107,7 @@ event read_event(Row& row)
     const auto position = row.integer();
     read.shard = shard_at(position);
     read.sequence = sequence_at(position);
-    read.kind = read_enum(row, "event_kind", event_kind::started, event_kind::attempt_begun);
+    read.kind = read_enum(row, "event_kind", event_kind::started, event_kind::children_cancelled);
     row.read(read.run);
     row.read(read.workflow);
     row.read(read.foreign_id);

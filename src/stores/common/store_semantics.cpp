@@ -43,6 +43,21 @@ boost::asio::awaitable<applied_batch> record_store::apply_apart(std::span<const 
     co_return applied;
 }
 
+boost::asio::awaitable<child_counts> record_store::count_children(run_id parent)
+{
+    child_counts counts;
+    record_query query;
+    query.parent = parent;
+    query.limit = core::max_page;
+    do {
+        const auto page = co_await list(query);
+        for (const auto& child : page.runs)
+            ++counts.of(child.state);
+        query.after = page.next;
+    } while (query.after);
+    co_return counts;
+}
+
 std::shared_ptr<void> record_store::subscribe(change_handler)
 {
     return nullptr;
@@ -109,6 +124,8 @@ const std::string& error_of(const transition& change)
     case event_kind::checkpointed:
     case event_kind::message_deferred:
     case event_kind::attempt_begun:
+    case event_kind::parent_notified:
+    case event_kind::children_cancelled:
         break;
     case event_kind::message_settled:
         return change.settled.empty() ? none : change.settled.front().detail;
@@ -276,6 +293,7 @@ bool matches(const record_query& query, const record& run)
         return !wanted || std::ranges::find(*wanted, value) != wanted->end();
     };
     return (query.workflow.empty() || query.workflow == run.workflow) &&
+           (!query.parent || (run.parent && run.parent->run == *query.parent)) &&
            allows(query.statuses, run.status) && allows(query.states, run.state) &&
            allows(query.foreign_ids, run.foreign_id) &&
            (!query.created_from || *query.created_from <= run.created_at) &&

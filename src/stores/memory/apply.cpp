@@ -213,6 +213,11 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     set_wake(run, next.wake_at);
     created_.emplace_hint(created_.end(), creation_key{next.created_at, next.id}, &run);
     ++workflow.counts[{next.status, next.state}];
+    if (next.parent) {
+        children_entry& children = children_[next.parent->run];
+        ++children.counts.of(next.state);
+        children.runs.emplace(creation_key{next.created_at, next.id}, &run);
+    }
     const auto created = [](const run_entry* entry) {
         return creation_key{entry->data.created_at, entry->data.id};
     };
@@ -234,6 +239,11 @@ apply_result state::update(const transition& change, run_entry& run)
     if (next.status != data.status || next.state != data.state) {
         --run.workflow->counts[{data.status, data.state}];
         ++run.workflow->counts[{next.status, next.state}];
+    }
+    if (data.parent && next.state != data.state) {
+        child_counts& counts = children_[data.parent->run].counts;
+        --counts.of(data.state);
+        ++counts.of(next.state);
     }
     if (is_finished(data.state))
         finished_runs(run).erase({data.updated_at, data.id});
@@ -313,6 +323,13 @@ apply_result state::apply_one(const removal& change)
     --workflow.counts[{data.status, data.state}];
     finished_runs(run).erase({data.updated_at, data.id});
     created_.erase({data.created_at, data.id});
+    if (data.parent) {
+        const auto children = children_.find(data.parent->run);
+        --children->second.counts.of(data.state);
+        children->second.runs.erase({data.created_at, data.id});
+        if (children->second.runs.empty())
+            children_.erase(children);
+    }
     const auto foreign = workflow.by_foreign_id.find(data.foreign_id);
     std::erase(foreign->second.runs, &run);
     if (!data.start_key.empty())

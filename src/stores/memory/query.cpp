@@ -56,6 +56,22 @@ std::vector<status_count> state::count(std::string_view workflow, bool unfinishe
     return counts;
 }
 
+child_counts state::count_children(run_id parent) const
+{
+    const auto found = children_.find(parent);
+    return found == children_.end() ? child_counts{} : found->second.counts;
+}
+
+/// The runs to check for a listing.
+const state::creation_index& state::index_of(const record_query& query) const
+{
+    static const creation_index none;
+    if (!query.parent)
+        return created_;
+    const auto found = children_.find(*query.parent);
+    return found == children_.end() ? none : found->second.runs;
+}
+
 due_page state::due(std::uint32_t shard, const due_position& from, time_point until,
                     std::size_t limit) const
 {
@@ -230,10 +246,11 @@ bool state::continue_list(const record_query& query, scan& position, std::size_t
     }
     const bool newest_first = query.order == sort_order::newest_first;
     // `next` is the next run to check, or for newest_first the one after it in the index.
-    auto next = newest_first || !position.started ? created_.lower_bound(position.key)
-                                                  : created_.upper_bound(position.key);
+    const auto& index = index_of(query);
+    auto next = newest_first || !position.started ? index.lower_bound(position.key)
+                                                  : index.upper_bound(position.key);
     for (; budget > 0; --budget) {
-        if (next == (newest_first ? created_.begin() : created_.end()))
+        if (next == (newest_first ? index.begin() : index.end()))
             return true;
         const auto current = newest_first ? std::prev(next) : next;
         position = {current->first, true};

@@ -166,6 +166,7 @@ public:
     const record* find(run_id id) const;
     const record* latest(std::string_view workflow, std::string_view foreign_id) const;
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only) const;
+    child_counts count_children(run_id parent) const;
     std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
                                         time_point before, std::size_t limit) const;
     std::vector<record> finished_behind(std::uint32_t shard, std::string_view workflow,
@@ -216,6 +217,13 @@ private:
     void record_change(const run_entry& run, bool is_owners);
     std::map<time_key, run_entry*>& finished_runs(const run_entry& run);
 
+    /// The children of one run.
+    struct children_entry {
+        child_counts counts;
+        creation_index runs;
+    };
+    const creation_index& index_of(const record_query& query) const;
+
     const std::uint32_t shards_per_workflow_;
     const bool own_shards_;
     std::deque<shard_entry> shards_;
@@ -223,6 +231,7 @@ private:
     std::unordered_map<run_id, run_entry> runs_;
     std::map<std::string, workflow_runs, std::less<>> workflows_;
     creation_index created_;
+    std::unordered_map<run_id, children_entry> children_; ///< by parent
     std::map<std::string, topic_entry, std::less<>> topics_;
     std::map<std::string, role_entry, std::less<>> roles_;
     std::optional<std::map<std::uint32_t, std::optional<time_point>>> changes_; ///< by shard

@@ -130,6 +130,12 @@ public:
         co_return state_.count(workflow, unfinished_only);
     }
 
+    boost::asio::awaitable<child_counts> count_children(run_id parent) override
+    {
+        const std::lock_guard lock{mutex_};
+        co_return state_.count_children(parent);
+    }
+
     boost::asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                          std::size_t limit) override
     {

@@ -29,6 +29,12 @@ WITH pending AS (
 ), standing AS (
     SELECT r.workflow, r.status, r.state::smallint AS state, count(*) AS runs FROM runs r
     GROUP BY r.workflow, r.status, r.state
+), counted_children AS (
+    SELECT c.parent, c.state, sum(c.runs) AS runs FROM child_counts c
+    GROUP BY c.parent, c.state HAVING sum(c.runs) <> 0
+), children AS (
+    SELECT r.parent, r.state, count(*) AS runs FROM runs r WHERE r.parent IS NOT NULL
+    GROUP BY r.parent, r.state
 ), homes AS (
     SELECT r.id, r.shard, coalesce(home.first_shard, flow.first_shard) AS first_shard
     FROM runs r JOIN workflows flow ON flow.workflow = r.workflow
@@ -54,6 +60,12 @@ WITH pending AS (
            || coalesce(c.runs, 0) || ' counted, ' || coalesce(s.runs, 0) || ' there'
     FROM standing s FULL JOIN counted c
       ON c.workflow = s.workflow AND c.status = s.status AND c.state = s.state
+    WHERE s.runs IS DISTINCT FROM c.runs
+    UNION ALL
+    SELECT 'child_counts agrees with runs',
+           'parent ' || coalesce(s.parent, c.parent) || ', state ' || coalesce(s.state, c.state)
+           || ': ' || coalesce(c.runs, 0) || ' counted, ' || coalesce(s.runs, 0) || ' there'
+    FROM children s FULL JOIN counted_children c ON c.parent = s.parent AND c.state = s.state
     WHERE s.runs IS DISTINCT FROM c.runs
     UNION ALL
     SELECT 'runs.inbox_pending is the number of pending messages of the run', 'run ' || r.id

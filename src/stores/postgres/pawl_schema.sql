@@ -992,3 +992,59 @@ BEGIN
 END $$;
 
 UPDATE meta SET version = 2;
+
+-- version 3
+--
+-- A run may be the child of another one. parent is its id, which details has behind a first byte of 4;
+-- a trigger copies it when the run is created. runs_children has the children of a run in the order of
+-- their creation, and nothing for other runs.
+
+SET LOCAL search_path = :"schema";
+
+ALTER TABLE runs ADD COLUMN parent uuid;
+CREATE INDEX runs_children ON runs ((int4send(workflow) || '\x05'), parent, created_at, id)
+    WHERE parent IS NOT NULL;
+
+CREATE FUNCTION set_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.parent := encode(substring(NEW.details FROM 2 FOR 16), 'hex')::uuid;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER set_parent BEFORE INSERT ON runs FOR EACH ROW
+    WHEN (get_byte(NEW.details, 0) = 4) EXECUTE FUNCTION set_parent();
+
+-- The number of children of each run by state: the sum over all sessions. Each session updates rows of
+-- its own, so that concurrent writers never wait for each other.
+CREATE TABLE child_counts (
+    parent uuid NOT NULL,
+    session integer NOT NULL,
+    state smallint NOT NULL,
+    runs bigint NOT NULL,
+    PRIMARY KEY (parent, session, state)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- The counts of a run are deleted with its last child.
+CREATE FUNCTION count_child() RETURNS trigger LANGUAGE plpgsql SET search_path = :"schema" AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        INSERT INTO child_counts (parent, session, state, runs)
+        VALUES (OLD.parent, pg_backend_pid(), OLD.state, -1)
+        ON CONFLICT (parent, session, state) DO UPDATE SET runs = child_counts.runs - 1;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO child_counts (parent, session, state, runs)
+        VALUES (NEW.parent, pg_backend_pid(), NEW.state, 1)
+        ON CONFLICT (parent, session, state) DO UPDATE SET runs = child_counts.runs + 1;
+    ELSIF (SELECT sum(c.runs) FROM child_counts c WHERE c.parent = OLD.parent) = 0 THEN
+        DELETE FROM child_counts c WHERE c.parent = OLD.parent;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_started_child AFTER INSERT ON runs FOR EACH ROW
+    WHEN (NEW.parent IS NOT NULL) EXECUTE FUNCTION count_child();
+CREATE TRIGGER count_changed_child AFTER UPDATE ON runs FOR EACH ROW
+    WHEN (NEW.parent IS NOT NULL AND NEW.state <> OLD.state) EXECUTE FUNCTION count_child();
+CREATE TRIGGER count_removed_child AFTER DELETE ON runs FOR EACH ROW
+    WHEN (OLD.parent IS NOT NULL) EXECUTE FUNCTION count_child();
+
+UPDATE meta SET version = 3;

@@ -74,6 +74,8 @@ class list_filter {
 public:
     explicit list_filter(const record_query& query) : query_(query)
     {
+        if (query.parent)
+            add("runs.parent = ${2}::uuid").id(*query.parent);
         if (query.statuses)
             add("runs.status = ANY (${2}::integer[])").int4_array(*query.statuses);
         if (query.states) {
@@ -140,6 +142,8 @@ private:
                                "'\\x{0}' AND {1}",
                                mark, condition);
         };
+        if (query_.parent)
+            return use_index("05", "runs.parent IS NOT NULL");
         if (query_.states && std::ranges::all_of(*query_.states, [](run_state state) {
                 return state == run_state::paused;
             }))
@@ -234,6 +238,14 @@ request queries::count(std::string_view workflow) const
                 "WHERE $1::bytea = '' OR flow.name = $1::bytea GROUP BY flow.name, c.status, "
                 "c.state HAVING sum(c.runs) > 0 ORDER BY flow.name, c.status, c.state",
                 parameters{}.bytes(workflow));
+}
+
+request queries::count_children(const run_id& parent) const
+{
+    return make("pawl_count_children", "counting runs",
+                "SELECT state, sum(runs)::bigint FROM {0}.child_counts WHERE parent = $1::uuid "
+                "GROUP BY state",
+                parameters{}.id(parent));
 }
 
 request queries::finished_before(std::uint32_t shard, std::string_view workflow, time_point before,

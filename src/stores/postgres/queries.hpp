@@ -33,6 +33,7 @@ public:
     request latest(std::string_view workflow, std::string_view foreign_id) const;
     request list(const record_query& query) const;
     request count(std::string_view workflow) const;
+    request count_children(const run_id& parent) const;
     request finished_before(std::uint32_t shard, std::string_view workflow, time_point before,
                             std::size_t limit) const;
     request due(std::uint32_t shard, const due_position& from, time_point until,
@@ -82,6 +83,7 @@ public:
     static std::vector<record> read_records(result rows);
     static record_page read_page(result rows, std::size_t limit);
     static std::vector<status_count> read_counts(result rows, bool unfinished_only);
+    static child_counts read_child_counts(result rows);
     static due_page read_due(result rows, time_point until, std::size_t limit);
     static std::vector<event> read_events(result rows);
     static std::vector<message> read_messages(result rows, const run_id& run);

@@ -61,6 +61,16 @@ std::vector<status_count> queries::read_counts(result rows, bool unfinished_only
     return counts;
 }
 
+child_counts queries::read_child_counts(result rows)
+{
+    child_counts counts;
+    while (rows.next()) {
+        const auto state = core::read_run_state(rows);
+        counts.of(state) = static_cast<std::uint64_t>(rows.integer());
+    }
+    return counts;
+}
+
 due_page queries::read_due(result rows, time_point until, std::size_t limit)
 {
     due_page page;

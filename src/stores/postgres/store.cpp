@@ -200,6 +200,12 @@ public:
         co_return queries::read_counts(std::move(rows), unfinished_only);
     }
 
+    asio::awaitable<child_counts> count_children(run_id parent) override
+    {
+        auto rows = co_await readers_->run(statements_->count_children(parent));
+        co_return queries::read_child_counts(std::move(rows));
+    }
+
     asio::awaitable<std::vector<record>> finished_before(std::uint32_t shard,
                                                          std::string_view workflow,
                                                          time_point before,

@@ -19,9 +19,9 @@ constexpr int busy_milliseconds = 1000;
 
 constexpr const char* empty_text = "";
 
-constexpr std::array pawl_tables{"shards"sv, "workflows"sv, "runs"sv,        "events"sv,
-                                 "marks"sv,  "messages"sv,  "cursors"sv,     "counts"sv,
-                                 "topics"sv, "roles"sv,     "topic_events"sv};
+constexpr std::array pawl_tables{"shards"sv, "workflows"sv, "runs"sv,         "events"sv,
+                                 "marks"sv,  "messages"sv,  "cursors"sv,      "counts"sv,
+                                 "topics"sv, "roles"sv,     "topic_events"sv, "child_counts"sv};
 
 bool is_pawl_table(const char* name) noexcept
 {

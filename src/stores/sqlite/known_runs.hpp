@@ -22,6 +22,7 @@ struct stored_run {
     std::uint64_t inbox_last = 0;
     std::uint32_t inbox_pending = 0;
     std::int64_t last_event = 0;
+    run_id parent; ///< empty for a run that is no child
 };
 
 /// A cache of recently changed runs, so that the next change of a run need not read it again. It

@@ -64,7 +64,8 @@ bool is_unfinished_only(const record_query& query)
 /// workflow.
 bool searches_each_workflow(const record_query& query)
 {
-    return is_unfinished_only(query) && query.workflow.empty() && !query.foreign_ids;
+    return is_unfinished_only(query) && query.workflow.empty() && !query.foreign_ids &&
+           !query.parent;
 }
 
 /// The statement of a listing; bind_list fills its parameters in the same order.
@@ -82,6 +83,8 @@ std::string list_sql(const record_query& query)
         where += " AND workflow IN (SELECT workflow FROM workflows)";
     if (is_unfinished_only(query))
         where += " AND finished = 0"; // the condition of an index
+    if (query.parent)
+        where += " AND parent = ?";
     if (query.foreign_ids)
         where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids->size()));
     if (query.statuses)
@@ -112,15 +115,18 @@ std::string list_sql(const record_query& query)
     // the workflow, whose index has them in order.
     const bool has_many_ids =
         query.foreign_ids && (query.workflow.empty() || query.foreign_ids->size() > 1);
-    return fmt::format("SELECT {0} FROM runs WHERE {1} ORDER BY {3}created_at {2}, {3}id {2} "
+    return fmt::format("SELECT {0} FROM runs {4}WHERE {1} ORDER BY {3}created_at {2}, {3}id {2} "
                        "LIMIT ?",
-                       record_columns, where, order, has_many_ids ? "+" : "");
+                       record_columns, where, order, has_many_ids ? "+" : "",
+                       query.parent ? "INDEXED BY runs_children " : "");
 }
 
 void bind_list(execution& rows, const record_query& query)
 {
     if (!query.workflow.empty())
         rows.bind(query.workflow);
+    if (query.parent)
+        rows.bind(*query.parent);
     if (query.foreign_ids)
         for (const std::string& foreign_id : *query.foreign_ids)
             rows.bind(foreign_id);
@@ -165,6 +171,7 @@ reader::reader(connection& database, std::uint32_t shards)
       count_(database, "SELECT name, status, state, runs FROM counts JOIN workflows "
                        "USING (workflow) WHERE runs > 0 AND (?1 = '' OR name = ?1) "
                        "ORDER BY name, status, state"),
+      count_children_(database, "SELECT state, runs FROM child_counts WHERE parent = ?"),
       due_(database, fmt::format("SELECT {} FROM runs WHERE shard = ? AND wake_at IS NOT NULL AND "
                                  "(wake_at, id) >= (?, ?) ORDER BY wake_at, id",
                                  record_columns)),
@@ -249,6 +256,18 @@ std::vector<status_count> reader::count(std::string_view workflow, bool unfinish
         auto counted = core::read_status_count(row);
         if (!unfinished_only || !is_finished(counted.state))
             counts.push_back(std::move(counted));
+    }
+    return counts;
+}
+
+child_counts reader::count_children(run_id parent)
+{
+    child_counts counts;
+    execution row{count_children_};
+    row.bind(parent);
+    while (row.row()) {
+        const auto state = core::read_run_state(row);
+        row.read(counts.of(state));
     }
     return counts;
 }

@@ -20,6 +20,7 @@ public:
     std::optional<record> latest(std::string_view workflow, std::string_view foreign_id);
     record_page list(const record_query& query);
     std::vector<status_count> count(std::string_view workflow, bool unfinished_only);
+    child_counts count_children(run_id parent);
     std::vector<record> finished_before(std::uint32_t shard, std::string_view workflow,
                                         time_point before, std::size_t limit);
     std::vector<record> finished_behind(std::uint32_t shard, std::string_view workflow,
@@ -44,6 +45,7 @@ private:
     statement latest_;
     statement unfinished_;
     statement count_;
+    statement count_children_;
     statement due_;
     statement events_;
     statement event_;

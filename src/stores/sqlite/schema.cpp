@@ -227,9 +227,33 @@ void to_fifth(connection& database)
     database.execute(fifth);
 }
 
+// Version 6 adds:
+//
+// parent         The id of the parent of a child; NULL for other runs.
+// runs_children  The children of a run in the order of their creation. Runs that are no children
+//                write nothing to it.
+// child_counts   The number of children of each run, by run state.
+constexpr const char* sixth = R"(
+ALTER TABLE runs ADD COLUMN parent BLOB;
+CREATE INDEX runs_children ON runs (parent, created_at, id) WHERE parent IS NOT NULL;
+
+CREATE TABLE child_counts (
+    parent BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (parent, state)
+) STRICT, WITHOUT ROWID;
+)";
+
+void to_sixth(connection& database)
+{
+    database.execute(sixth);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Never change an entry.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 5> migrations{create, to_second, to_third, to_fourth, to_fifth};
+constexpr std::array<migration, 6> migrations{create,    to_second, to_third,
+                                              to_fourth, to_fifth,  to_sixth};
 
 void make_shards(connection& database, std::uint32_t shards)
 {

@@ -200,6 +200,11 @@ public:
         });
     }
 
+    asio::awaitable<child_counts> count_children(run_id parent) override
+    {
+        return run_on(read_thread(), [this, parent] { return reader_->count_children(parent); });
+    }
+
     asio::awaitable<due_page> due(std::uint32_t shard, due_position from, time_point until,
                                   std::size_t limit) override
     {

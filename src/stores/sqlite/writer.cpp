@@ -40,13 +40,19 @@ execution& bind_progress(execution& row, const record& next, std::uint32_t inbox
         .blob(next.object);
 }
 
+std::string_view bytes_of(const run_id& id)
+{
+    return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
 // When a constraint is violated, nothing is inserted and the caller determines which one it was.
 constexpr std::string_view insert_run =
     "INSERT INTO runs (version, state, status, visit, entered_at, attempt, step_done, not_before, "
     "updated_at, inbox_pending, last_event, last_error, reason, object_version, details, object, "
     "wake_at, "
-    "finished, id, workflow, foreign_id, shard, created_at, inbox_last, start_key, trace_parent) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) "
+    "finished, id, workflow, foreign_id, shard, created_at, inbox_last, start_key, trace_parent, "
+    "parent) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) "
     "ON CONFLICT DO NOTHING";
 
 } // namespace
@@ -54,7 +60,7 @@ constexpr std::string_view insert_run =
 writer::writer(connection& database, database_file* file)
     : database_(database), file_(file), read_data_version_(database, "PRAGMA data_version"),
       find_run_(database, "SELECT row, shard, workflow, version, state, status, wake_at, "
-                          "inbox_last, inbox_pending, last_event FROM runs WHERE id = ?"),
+                          "inbox_last, inbox_pending, last_event, parent FROM runs WHERE id = ?"),
       find_start_key_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? AND "
                                 "start_key = ? AND start_key <> ''"),
       find_unfinished_(database, "SELECT id FROM runs WHERE workflow = ? AND foreign_id = ? AND "
@@ -75,6 +81,10 @@ writer::writer(connection& database, database_file* file)
       insert_workflow_(database, "INSERT INTO workflows (name) VALUES (?)"),
       update_count_(database, "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                               "runs = runs + excluded.runs"),
+      update_child_count_(database, "INSERT INTO child_counts VALUES (?, ?, ?) ON CONFLICT DO "
+                                    "UPDATE SET runs = runs + excluded.runs"),
+      remove_child_count_(database, "DELETE FROM child_counts WHERE parent = ? AND state = ? AND "
+                                    "runs = 0"),
       update_sequence_(database, "UPDATE shards SET next_sequence = ? WHERE shard = ?"),
       update_owner_(database, "UPDATE shards SET owner = ?, epoch = ?, lease_until = ? "
                               "WHERE shard = ?"),
@@ -153,6 +163,7 @@ void writer::load()
     known_.clear();
     workflows_.clear();
     counts_.clear();
+    child_counts_.clear();
     std::vector<shard_row> stored;
     statement shards{database_, "SELECT next_sequence, owner, epoch, lease_until IS NOT NULL "
                                 "FROM shards ORDER BY shard"};
@@ -195,6 +206,19 @@ void writer::write_changes()
                 .run();
     }
     counts_.clear();
+    for (const auto& [key, difference] : child_counts_) {
+        const auto& [parent, state] = key;
+        if (difference == 0)
+            continue;
+        execution{update_child_count_}
+            .bind(parent)
+            .bind(static_cast<int>(state))
+            .bind(difference)
+            .run();
+        if (difference < 0)
+            execution{remove_child_count_}.bind(parent).bind(static_cast<int>(state)).run();
+    }
+    child_counts_.clear();
 }
 
 std::vector<apply_result> writer::apply(std::span<const change> batch)
@@ -267,6 +291,8 @@ stored_run* writer::find(const run_id& id)
     row.read(run.inbox_last);
     row.read(run.inbox_pending);
     row.read(run.last_event);
+    if (const auto parent = row.bytes(); !parent.empty())
+        run.parent = core::decode_run_id(row, parent);
     return known_.remember(id, run);
 }
 
@@ -342,6 +368,7 @@ apply_result writer::create(const transition& change)
         .bind(next.created_at)
         .bind(next.start_key)
         .bind(next.trace_parent)
+        .blob_or_null(next.parent ? bytes_of(next.parent->run) : std::string_view{})
         .run();
     if (sqlite3_changes(database_.handle()) == 0) {
         if (const auto rejected = find_conflict(change, workflow))
@@ -351,6 +378,8 @@ apply_result writer::create(const transition& change)
     }
     next_sequence(shard);
     ++counts_[{workflow, next.status, next.state}];
+    if (next.parent)
+        ++child_counts_[{next.parent->run, next.state}];
     const auto row = sqlite3_last_insert_rowid(database_.handle());
     append_event(change, row, position, 0);
     if (!finished)
@@ -361,7 +390,8 @@ apply_result writer::create(const transition& change)
                                   .state = next.state,
                                   .status = next.status,
                                   .wake_at = next.wake_at,
-                                  .last_event = position});
+                                  .last_event = position,
+                                  .parent = next.parent ? next.parent->run : run_id{}});
     return {.sequence = sequence};
 }
 
@@ -389,6 +419,10 @@ apply_result writer::update(const transition& change, stored_run& run)
     if (next.status != run.status || next.state != run.state) {
         --counts_[{run.workflow, run.status, run.state}];
         ++counts_[{run.workflow, next.status, next.state}];
+    }
+    if (run.parent && next.state != run.state) {
+        --child_counts_[{run.parent, run.state}];
+        ++child_counts_[{run.parent, next.state}];
     }
     if (change.kind == event_kind::data_deleted)
         erase_texts(run);

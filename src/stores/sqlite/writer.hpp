@@ -102,6 +102,8 @@ private:
     std::unordered_map<std::string, std::int64_t> workflows_;
     std::map<std::tuple<std::int64_t, int, run_state>, std::int64_t>
         counts_; ///< differences to the file
+    std::map<std::pair<run_id, run_state>, std::int64_t>
+        child_counts_; ///< by parent; differences to the file
 
     statement read_data_version_;
     statement find_run_;
@@ -116,6 +118,8 @@ private:
     statement insert_mark_;
     statement insert_workflow_;
     statement update_count_;
+    statement update_child_count_;
+    statement remove_child_count_;
     statement update_sequence_;
     statement update_owner_;
     statement find_message_key_;

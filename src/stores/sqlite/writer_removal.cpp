@@ -53,6 +53,8 @@ apply_result writer::apply_one(const removal& change)
     execution{remove_messages_}.bind(run->row).run();
     execution{remove_run_}.bind(run->row).run();
     --counts_[{run->workflow, run->status, run->state}];
+    if (run->parent)
+        --child_counts_[{run->parent, run->state}];
     known_.forget(change.run);
     return {};
 }

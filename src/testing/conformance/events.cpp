@@ -108,6 +108,8 @@ awaitable<void> an_event_describes_its_transition(fixture& test)
         {event_kind::message_settled, run_state::running, ""},
         {event_kind::message_deferred, run_state::running, ""},
         {event_kind::attempt_begun, run_state::running, ""},
+        {event_kind::parent_notified, run_state::running, ""},
+        {event_kind::children_cancelled, run_state::running, ""},
         {event_kind::paused, run_state::paused, reason, "ops"},
         {event_kind::resumed, run_state::running, "", "ops"},
         {event_kind::completed, run_state::completed, reason},

@@ -105,6 +105,7 @@ struct check_entry {
 std::span<const check_entry> record_checks();
 std::span<const check_entry> start_checks();
 std::span<const check_entry> change_checks();
+std::span<const check_entry> child_checks();
 std::span<const check_entry> event_checks();
 std::span<const check_entry> lease_checks();
 std::span<const check_entry> due_checks();

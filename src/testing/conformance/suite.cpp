@@ -32,9 +32,10 @@ void run_check(const check_entry& check, const store_factory& make_store)
 std::vector<conformance_check> store_conformance_checks()
 {
     std::vector<conformance_check> checks;
-    for (const auto group : {record_checks(), start_checks(), change_checks(), event_checks(),
-                             lease_checks(), due_checks(), list_checks(), inbox_checks(),
-                             settlement_checks(), removal_checks(), topic_checks(), size_checks()})
+    for (const auto group :
+         {record_checks(), start_checks(), change_checks(), event_checks(), lease_checks(),
+          due_checks(), list_checks(), inbox_checks(), settlement_checks(), removal_checks(),
+          child_checks(), topic_checks(), size_checks()})
         for (const check_entry& check : group)
             checks.push_back({std::string{check.name}, [&check](const store_factory& make_store) {
                                   run_check(check, make_store);
