@@ -234,8 +234,8 @@ public:
     /// The same with the name and the types of a handle: `pawl::builder b{parcels};`.
     explicit builder(const workflow_handle<Object, Status>& handle) : builder(handle.name()) {}
 
-    /// Declares that handlers of this workflow send callbacks to runs of another one, see
-    /// run::send().
+    /// Declares that handlers of this workflow reach runs of another one, see run::send() and
+    /// run::start().
     ///
     /// An engine that has this workflow must have the other one too: otherwise engine::async_start
     /// fails with errc::missing_workflow. A workflow need not declare itself.
@@ -249,12 +249,23 @@ public:
     /// The same for a workflow that only other engines of a shared store have, for example in
     /// another program. An engine that has it as well may be started.
     ///
-    /// The engine cannot check that the workflow declares the callback. A callback that it does not
+    /// Its runs get callbacks, but cannot be started: that needs the definition, see the overload.
+    /// The engine cannot check that the workflow declares a callback. A callback that it does not
     /// declare waits in the inbox of the run until the run finishes.
     template <class OtherObject, class OtherStatus>
     builder& uses_foreign(const workflow_handle<OtherObject, OtherStatus>& other)
     {
         draft_.uses.push_back({other.name(), true});
+        return *this;
+    }
+
+    /// The same with the definition of the workflow, so that handlers can start runs of it: another
+    /// engine drives them.
+    template <class OtherObject, class OtherStatus>
+    builder& uses_foreign(const workflow<OtherObject, OtherStatus>& other)
+    {
+        draft_.uses.push_back({other.name(), true});
+        draft_.impl.foreign_workflows[other.name()] = other.impl();
         return *this;
     }
 

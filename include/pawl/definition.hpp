@@ -73,7 +73,7 @@ struct status_rules {
     const callback_rules& policy_of(std::string_view callback) const noexcept;
 };
 
-/// Another workflow, to whose runs the handlers of a workflow send callbacks.
+/// Another workflow, whose runs the handlers of a workflow start or send callbacks to.
 struct used_workflow {
     std::string name;
     bool is_foreign = false; ///< other engines of the store have it

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/callback.hpp"
+#include "pawl/child.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/run_context.hpp"
 #include "pawl/detail/send_call.hpp"
@@ -53,6 +54,9 @@ std::string make_idempotency_key_per_run(const run_context& context, std::string
 /// The key of a callback that the handler sends. Throws pawl::error (invalid_argument) for a key of
 /// the options that is too long.
 std::string make_send_key(const run_context& context, std::string_view key);
+
+/// The key of a child that the handler starts. Throws as make_send_key().
+std::string make_start_key(const run_context& context, std::string_view key);
 
 std::string trace_parent_of(const run_context& context);
 
@@ -283,6 +287,59 @@ public:
                                                         bytes{}, std::move(options)));
     }
 
+    /// Starts a run of another workflow as a child of this run, once in the handler's scope (see
+    /// idempotency_key()): a further attempt of the handler returns the child that was started.
+    ///
+    /// @code
+    /// co_await run.start(parcels, "parcel-7", parcel{1200}, {.on_end = parcel_ended});
+    /// @endcode
+    ///
+    /// A child is an ordinary run that knows its parent. When it has finished, its end is left in
+    /// the inbox of this run, exactly once, if the options name a callback for it and this run has
+    /// not finished. When this run is cancelled, its children continue or are cancelled too, as the
+    /// options say; when it completes, they continue. The definition of this workflow declares the
+    /// other one, see builder::uses(). The child belongs to the trace of this run.
+    ///
+    /// Nothing is recorded in this run: any number of children may be started.
+    ///
+    /// Completes: when the child is stored. Returns its id.
+    /// Durability: the child is in the store and is driven to its end, even if this process dies.
+    /// Errors: already_running — the foreign id has an unfinished run that this handler has not
+    /// started in this scope; invalid_argument — the workflow is not declared by builder::uses() or
+    /// only as a foreign one by its handle, this workflow does not declare the callback, the
+    /// foreign id is empty or longer than 1,024 bytes, or the key of the options is longer than 768
+    /// bytes; invalid_status, too_large, encode_failed, decode_failed — as client::async_trigger();
+    /// overloaded — engine_options::max_waiting_calls calls wait for their commit;
+    /// operation_aborted — the handler ignored its cancellation and was abandoned; a store_* code —
+    /// the store failed.
+    /// Cancellation: none.
+    template <class ChildObject, class ChildStatus>
+    boost::asio::awaitable<run_id> start(const workflow_handle<ChildObject, ChildStatus>& target,
+                                         std::string foreign_id,
+                                         const std::type_identity_t<ChildObject>& object,
+                                         child_options<ChildObject, ChildStatus> options = {})
+    {
+        detail::trigger_call call;
+        call.foreign_id = std::move(foreign_id);
+        if (options.start)
+            call.status = static_cast<int>(*options.start);
+        call.early = detail::encode_into(object, call.object);
+        call.key = std::move(options.idempotency_key);
+        call.parent.emplace().on_cancel = options.on_parent_cancel;
+        if (options.on_end)
+            call.parent->callback = options.on_end->name();
+        return start_child(*this, target.name(), std::move(call));
+    }
+
+    /// Counts the children of this run by run state. Does not read the children.
+    ///
+    /// A child whose end this run has received is counted as finished. Children that retention has
+    /// removed are not counted.
+    ///
+    /// Errors: a store_* code — the store failed.
+    /// Cancellation: none.
+    boost::asio::awaitable<child_counts> children() { return context_->count_children(); }
+
     /// Returns the W3C trace context of this attempt: the header `traceparent` for requests of the
     /// handler.
     ///
@@ -306,6 +363,16 @@ private:
     {
         call.key = detail::make_send_key(*self.context_, call.key);
         co_await self.context_->send(std::move(workflow), std::move(call));
+    }
+
+    static boost::asio::awaitable<run_id> start_child(run self, std::string workflow,
+                                                      detail::trigger_call call)
+    {
+        call.key = detail::make_start_key(*self.context_, call.key);
+        call.parent->run = self.id();
+        call.trace_parent = self.trace_parent();
+        const auto child = co_await self.context_->start(std::move(workflow), std::move(call));
+        co_return child;
     }
 
     static boost::asio::awaitable<void> save(run self)

@@ -33,6 +33,8 @@ public:
     bool apply(status_retired& retired);
     bool apply(timeout_unknown& unknown);
     bool apply(transition_failed& failure);
+    bool apply(parent_notified&);
+    bool apply(children_cancelled&);
     bool apply(message_deferred&);
 
 private:
@@ -362,6 +364,24 @@ bool decision::apply(transition_failed& failure)
     return true;
 }
 
+bool decision::apply(parent_notified&)
+{
+    if (!has_unreported_end(current_))
+        return false;
+    next().parent->is_notified = true;
+    change_.kind = event_kind::parent_notified;
+    return true;
+}
+
+bool decision::apply(children_cancelled&)
+{
+    if (!current_.cancels_children)
+        return false;
+    next().cancels_children = false;
+    change_.kind = event_kind::children_cancelled;
+    return true;
+}
+
 bool decision::apply(message_deferred&)
 {
     change_.kind = event_kind::message_deferred;
@@ -402,7 +422,11 @@ transition start(const definition& workflow, start_request request, time_point n
     next.object_version = workflow.write_version;
     next.start_key = std::move(request.start_key);
     next.trace_parent = std::move(request.trace_parent);
+    next.parent = std::move(request.parent);
     next.wake_at = wake_time(next, workflow, now);
+    // Its engine checks that the parent was not cancelled before the child was stored.
+    if (next.parent && next.parent->on_cancel == parent_cancel::cancel)
+        next.wake_at = std::min(next.wake_at.value_or(now), now);
     return change;
 }
 

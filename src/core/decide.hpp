@@ -36,6 +36,7 @@ struct start_request {
     id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
     std::string start_key;
     std::string trace_parent;
+    std::optional<parent_link> parent;
 };
 
 /// The first transition of a run. Precondition: `request.status` is a status of the definition, and
@@ -65,7 +66,9 @@ enum class need {
     expire_message,
     resume,
     scrub,
-    newer_program, ///< the workflow lacks the status, or its step: a newer program has it
+    notify_parent,   ///< a child has finished
+    cancel_children, ///< a parent was cancelled
+    newer_program,   ///< the workflow lacks the status, or its step: a newer program has it
 };
 
 struct action {
@@ -85,6 +88,7 @@ constexpr int max_callbacks_in_a_row = 16;
 
 /// Chooses what the run needs next, in this order:
 ///
+/// 0. Of a finished run: the notification of its parent, the cancellation of its children.
 /// 1. Messages that have expired.
 /// 2. Commands, in their order: a pause or a cancel does not wait for callbacks that have not
 ///    started.

@@ -15,6 +15,13 @@ inline bool is_active(run_state state) noexcept
     return state == run_state::initiated || state == run_state::running;
 }
 
+/// Whether the parent of a finished child must be notified of its end.
+inline bool has_unreported_end(const record& run) noexcept
+{
+    return is_finished(run.state) && run.parent && !run.parent->is_notified &&
+           !run.parent->callback.empty();
+}
+
 /// A run accepts commands at any time, if only to reject them, and a callback in the statuses that
 /// declare it. `rules` are those of the run's status, or null.
 inline bool accepts_message(const record& run, const status_rules* rules, const message& waiting)

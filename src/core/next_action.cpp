@@ -27,6 +27,11 @@ action next_action(const record& current, const definition& workflow,
                    bool outdated)
 {
     const auto inbox = waiting.all;
+    // First, because the parent gets the object, which a command may delete.
+    if (has_unreported_end(current))
+        return {need::notify_parent};
+    if (current.cancels_children)
+        return {need::cancel_children};
     if (waiting.first_expiry && *waiting.first_expiry <= now) {
         const auto expired = find_index(
             inbox, [&](const message& m) { return m.expires_at && *m.expires_at <= now; });
@@ -113,7 +118,8 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
         if (!earliest || time < *earliest)
             earliest = time;
     };
-    if (current.state == run_state::requested_data_deleted)
+    if (current.state == run_state::requested_data_deleted || has_unreported_end(current) ||
+        current.cancels_children)
         consider(now);
     if (current.state == run_state::paused && current.resume_at)
         consider(*current.resume_at);

@@ -20,6 +20,19 @@ boost::asio::awaitable<void> run_context::send(std::string, send_call)
                 "a callback can be sent in a handler of an engine: this function runs without one"};
 }
 
+boost::asio::awaitable<run_id> run_context::start(std::string, trigger_call)
+{
+    throw error{errc::invalid_argument,
+                "a child can be started in a handler of an engine: this function runs without one"};
+}
+
+boost::asio::awaitable<child_counts> run_context::count_children()
+{
+    throw error{errc::invalid_argument,
+                "children can be counted in a handler of an engine: this function runs without "
+                "one"};
+}
+
 const effect* find_effect(const run_context& context, std::string_view name, bool for_run) noexcept
 {
     const auto handler = context.handler_number();
@@ -67,14 +80,28 @@ std::string make_idempotency_key(const run_context& context, std::string_view na
     return key;
 }
 
-std::string make_send_key(const run_context& context, std::string_view key)
+namespace {
+
+std::string make_call_key(const run_context& context, std::string_view call, std::string_view key)
 {
     constexpr std::size_t max_size = 768;
     if (key.size() > max_size)
         throw error{errc::invalid_argument,
-                    "callback_options::idempotency_key has " + std::to_string(key.size()) +
-                        " bytes; for run::send() it must have at most " + std::to_string(max_size)};
-    return make_idempotency_key(context, "pawl.send/" + std::string{key});
+                    "the idempotency key of a call of a handler has " + std::to_string(key.size()) +
+                        " bytes; it must have at most " + std::to_string(max_size)};
+    return make_idempotency_key(context, std::string{call} + "/" + std::string{key});
+}
+
+} // namespace
+
+std::string make_send_key(const run_context& context, std::string_view key)
+{
+    return make_call_key(context, "pawl.send", key);
+}
+
+std::string make_start_key(const run_context& context, std::string_view key)
+{
+    return make_call_key(context, "pawl.start", key);
 }
 
 std::string make_idempotency_key_per_run(const run_context& context, std::string_view name)

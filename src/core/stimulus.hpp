@@ -92,12 +92,18 @@ struct transition_failed {
     std::string error;
 };
 
+/// The parent of the finished run has got its end, or needs it no longer.
+struct parent_notified {};
+
+/// The children of the cancelled run have got the command to cancel.
+struct children_cancelled {};
+
 /// New messages must wait; the store need not keep the run due because of them.
 struct message_deferred {};
 
-using stimulus =
-    std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
-                 command_received, message_expired, pause_elapsed, data_scrubbed, status_retired,
-                 timeout_unknown, transition_failed, message_deferred>;
+using stimulus = std::variant<handler_returned, handler_failed, checkpoint_wanted,
+                              attempt_suspected, command_received, message_expired, pause_elapsed,
+                              data_scrubbed, status_retired, timeout_unknown, transition_failed,
+                              parent_notified, children_cancelled, message_deferred>;
 
 } // namespace pawl::core

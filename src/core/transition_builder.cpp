@@ -155,6 +155,7 @@ void transition_builder::end(run_state state, event_kind kind, std::string reaso
     next().callback_retries.clear();
     next().not_before.reset();
     next().suspicion = 0;
+    next().cancels_children = state == run_state::cancelled && !workflow_.uses.empty();
     change_.kind = kind;
 }
 

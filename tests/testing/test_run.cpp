@@ -51,6 +51,46 @@ BOOST_AUTO_TEST_CASE(a_sent_callback_is_told_once_for_all_attempts)
     BOOST_TEST(sent.payload_as<std::string>() == "hello");
 }
 
+namespace {
+
+constexpr pawl::callback<pawl::child_end<door, state>> inner_ended{"inner-ended"};
+
+pawl::step<state::open> opens_an_inner_door(door_run& run)
+{
+    const auto counts = co_await run.children();
+    co_await run.start(neighbors, "inner", {.name = "inner"}, {.on_end = inner_ended});
+    if (run.attempt() == 1)
+        throw std::runtime_error("it sticks");
+    run.object().name = std::to_string(counts.unfinished());
+    co_return pawl::to<state::open>;
+}
+
+pawl::step<state::open> counts_the_inner_door(door_run& run, pawl::child_end<door, state> end)
+{
+    run.object().name = end.object.name;
+    co_return pawl::to<state::open>;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_started_child_is_told_once_for_all_attempts)
+{
+    test_run run;
+    run.children({{0, 2, 3}});
+    BOOST_TEST(run.call(opens_an_inner_door).threw());
+    BOOST_TEST(run.call(opens_an_inner_door).moved_to<state::open>());
+    BOOST_TEST(run.object().name == "5");
+    BOOST_REQUIRE(run.started().size() == 1u);
+    const auto& child = run.started().front();
+    BOOST_TEST(child.workflow == "neighbors");
+    BOOST_TEST(child.foreign_id == "inner");
+    BOOST_TEST(child.object_as<door>().name == "inner");
+    BOOST_TEST(child.on_end == "inner-ended");
+    run.call(counts_the_inner_door,
+             pawl::child_end<door, state>{child.run, "inner", state::open, {}, "", {.name = "x"}});
+    BOOST_TEST(run.object().name == "x");
+}
+
 BOOST_AUTO_TEST_CASE(every_way_to_end)
 {
     test_run run;

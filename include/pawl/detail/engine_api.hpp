@@ -4,6 +4,7 @@
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
 #include "pawl/detail/send_call.hpp"
+#include "pawl/detail/trigger_call.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
@@ -23,17 +24,6 @@ namespace pawl::detail {
 
 template <class... Results>
 using completion = boost::asio::any_completion_handler<void(failure, Results...)>;
-
-/// A call of client::async_trigger() without types.
-struct trigger_call {
-    std::string foreign_id;
-    std::optional<int> status; ///< empty: the workflow's default start
-    std::string object;
-    id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
-    std::string key;
-    std::string trace_parent;
-    failure early; ///< what went wrong in the typed layer before the call began
-};
 
 /// Returns the error code for a rejected message of this kind.
 errc refusal_code(message_kind kind, const settlement& refused);

@@ -97,6 +97,9 @@ struct workflow_impl {
 
     std::function<std::string()> blank; ///< a default-constructed object, encoded
 
+    /// The definitions of foreign workflows whose runs the handlers start, by name.
+    std::map<std::string, std::shared_ptr<const workflow_impl>, std::less<>> foreign_workflows;
+
     std::optional<retention_options> retention;
     std::vector<declared_hook> hooks;  ///< in order of declaration
     bool hooks_from_beginning = false; ///< see builder::hooks_from_beginning()

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "pawl/detail/send_call.hpp"
+#include "pawl/detail/trigger_call.hpp"
 #include "pawl/log.hpp"
 #include "pawl/record.hpp"
+#include "pawl/record_store.hpp"
 #include "pawl/store_transaction.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -60,6 +62,12 @@ public:
     /// Leaves a callback in the inbox of a run of `workflow`, once by its key. Completes when it is
     /// durable. Throws pawl::error.
     virtual boost::asio::awaitable<void> send(std::string workflow, send_call callback);
+
+    /// Starts a run of `workflow` as a child, once by its key. Completes when it is durable. Throws
+    /// pawl::error.
+    virtual boost::asio::awaitable<run_id> start(std::string workflow, trigger_call child);
+
+    virtual boost::asio::awaitable<child_counts> count_children();
 
     virtual void log(log_level level, std::string_view line) const = 0;
 

@@ -74,6 +74,24 @@ struct sent_callback {
     }
 };
 
+/// A child that a handler has started by run::start().
+struct started_child {
+    std::string workflow;
+    std::string foreign_id;
+    std::string object; ///< encoded
+    std::string on_end; ///< the name of the callback; may be empty
+    parent_cancel on_parent_cancel = parent_cancel::leave;
+    std::string idempotency_key; ///< of the start
+    run_id run;
+
+    /// The object as `Object`. Throws what its codec throws.
+    template <class Object>
+    Object object_as() const
+    {
+        return pawl::detail::decode_object<Object>(object);
+    }
+};
+
 /// A run without an engine, for the unit test of one step, callback or timeout.
 ///
 /// @code
@@ -211,6 +229,16 @@ public:
     /// The callbacks that handlers have sent, each once by its receiver, name and key.
     const std::vector<sent_callback>& sent() const noexcept { return sent_; }
 
+    /// The children that handlers have started, each once by its foreign id and key.
+    const std::vector<started_child>& started() const noexcept { return started_; }
+
+    /// What run::children() returns. Default: no children.
+    test_run& children(child_counts counts)
+    {
+        children_ = counts;
+        return *this;
+    }
+
     const std::vector<std::string>& log_lines() const noexcept { return lines_; }
 
 private:
@@ -299,6 +327,27 @@ private:
                          std::move(callback.payload), std::move(callback.key)});
     }
 
+    boost::asio::awaitable<run_id> start(std::string workflow,
+                                         pawl::detail::trigger_call child) override
+    {
+        if (fails_)
+            throw error(errc::store_unavailable, "test_run::fail_commits");
+        if (child.early)
+            std::rethrow_exception(pawl::detail::exception_of(child.early));
+        for (const auto& known : started_)
+            if (known.workflow == workflow && known.foreign_id == child.foreign_id &&
+                known.idempotency_key == child.key)
+                co_return known.run;
+        run_id id = record_.id;
+        id.bytes.back() = static_cast<std::uint8_t>(id.bytes.back() + started_.size() + 1);
+        started_.push_back({std::move(workflow), std::move(child.foreign_id),
+                            std::move(child.object), std::move(child.parent->callback),
+                            child.parent->on_cancel, std::move(child.key), id});
+        co_return id;
+    }
+
+    boost::asio::awaitable<child_counts> count_children() override { co_return children_; }
+
     void log(log_level, std::string_view line) const override { lines_.emplace_back(line); }
 
     Object object_;
@@ -312,6 +361,8 @@ private:
     std::uint64_t message_ = 1;                  ///< the number of the next message that succeeds
     std::optional<std::uint64_t> ended_handler_; ///< its effects are dropped before the next call
     std::vector<sent_callback> sent_;
+    std::vector<started_child> started_;
+    child_counts children_;
     mutable std::vector<std::string> lines_;
 };
 

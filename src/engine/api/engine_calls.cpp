@@ -118,7 +118,9 @@ engine_core::result<apply_result> engine_core::result_of(const pending_commit& i
                 scanner_->retry_run(std::nullopt, message->content.run, 1);
         } else {
             const auto& started = std::get<transition>(item.change).next;
-            scanner_->retry_run(shared_.shard_of(started), started.id, 1);
+            // Otherwise another engine finds the run.
+            if (const auto shard = shared_.shard_of(started); shared_.owns(shard))
+                scanner_->retry_run(shard, started.id, 1);
         }
         if (PAWL_PLANTED(answered_without_commit))
             return item.result;

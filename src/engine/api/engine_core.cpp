@@ -124,11 +124,9 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.suspects = &suspects_;
     shared_.shards = shards_.get();
     shared_.watching = watchers_.get();
+    shared_.calls = this;
     shared_.check_watcher = [this](std::shared_ptr<engine_detail::watcher> waiting) {
         tasks_.start(shared_.executor, check_watcher(std::move(waiting)));
-    };
-    shared_.send_callback = [this](std::string workflow, send_call callback, time_point since) {
-        return send_from_handler(std::move(workflow), std::move(callback), since);
     };
     add_schedules();
 }

@@ -16,6 +16,7 @@
 #include "engine/run/commit_queue.hpp"
 #include "engine/run/crash_suspects.hpp"
 #include "engine/run/due_scanner.hpp"
+#include "engine/run/run_calls.hpp"
 #include "engine/waits/watcher_recheck.hpp"
 #include "engine/waits/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
@@ -40,7 +41,9 @@ namespace pawl::detail {
 
 /// The implementation of `pawl::engine` and its clients. It owns the engine's parts, starts and
 /// stops them, and runs each call as a coroutine that ends in the call's completion handler.
-class engine_core final : public engine_api, public std::enable_shared_from_this<engine_core> {
+class engine_core final : public engine_api,
+                          private engine_detail::run_calls,
+                          public std::enable_shared_from_this<engine_core> {
 public:
     engine_core(boost::asio::any_io_executor executor, engine_options options);
     ~engine_core() override;
@@ -161,15 +164,23 @@ private:
                                    completion<run_id> done);
     boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call);
     message make_message(const std::string& workflow, const workflow_impl* known, send_call call);
-    boost::asio::awaitable<result<sent_message>> deliver(record receiver, message content);
+    /// @param max_pending see delivery.
+    boost::asio::awaitable<result<sent_message>> deliver(record receiver, message content,
+                                                         std::uint32_t max_pending);
+    std::uint32_t max_pending_of(message_kind kind) const;
     boost::asio::awaitable<result<sent_message>> deliver_to_latest(std::string workflow,
                                                                    std::string foreign_id,
                                                                    message content,
                                                                    time_point since);
     boost::asio::awaitable<std::optional<sent_message>>
     find_delivered(const record& latest, const message& content, time_point since);
-    boost::asio::awaitable<void> send_from_handler(std::string workflow, send_call call,
-                                                   time_point since);
+    boost::asio::awaitable<void> send_callback(std::string workflow, send_call call,
+                                               time_point since) override;
+    boost::asio::awaitable<run_id> start_child(std::shared_ptr<const workflow_impl> workflow,
+                                               trigger_call child) override;
+    boost::asio::awaitable<void> notify_parent(record child, std::string object) override;
+    boost::asio::awaitable<void> cancel_children(run_id parent) override;
+    boost::asio::awaitable<void> cancel_with_parent(record child) override;
     boost::asio::awaitable<run_id> do_start_or_send(std::shared_ptr<const workflow_impl> workflow,
                                                     trigger_call start, send_call callback);
     boost::asio::awaitable<void>

@@ -7,13 +7,11 @@
 #include "engine/run/engine_clock.hpp"
 #include "pawl/clock.hpp"
 #include "pawl/detail/handlers.hpp"
-#include "pawl/detail/send_call.hpp"
 #include "pawl/log.hpp"
 #include "pawl/observer.hpp"
 #include "pawl/record_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -34,6 +32,7 @@ using async::wait;
 class active_runs;
 class crash_suspects;
 class due_scanner;
+class run_calls;
 class shard_manager;
 class concurrency_limiter;
 class watcher;
@@ -94,16 +93,11 @@ struct engine_parts {
     crash_suspects* suspects = nullptr;
     shard_manager* shards = nullptr;
     watchers* watching = nullptr;
+    run_calls* calls = nullptr;
 
     /// Reads the run of a watcher that has been added, and notifies the watcher. The caller is
     /// inside the task scope; the call takes over its place there.
     std::function<void(std::shared_ptr<watcher>)> check_watcher;
-
-    /// Leaves a callback of a handler in the inbox of a run, once by its key. No attempt of the
-    /// handler has sent it before `since`. Throws pawl::error.
-    std::function<boost::asio::awaitable<void>(std::string workflow, detail::send_call callback,
-                                               time_point since)>
-        send_callback;
 
     std::map<std::string, engine_workflow, std::less<>> workflows; ///< fixed once started
 

@@ -32,11 +32,6 @@ constexpr int max_finished_receivers = 100;
 /// How far the clocks of engines that share a store may be apart.
 constexpr duration max_clock_difference = std::chrono::minutes{1};
 
-bool is_gone(const failure& refused)
-{
-    return refused.code == errc::already_finished || refused.code == errc::not_found;
-}
-
 } // namespace
 
 void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
@@ -112,14 +107,18 @@ message engine_core::make_message(const std::string& workflow, const workflow_im
     return content;
 }
 
+std::uint32_t engine_core::max_pending_of(message_kind kind) const
+{
+    return options_.max_pending_messages +
+           (kind == message_kind::callback ? 0 : reserved_for_commands);
+}
+
 /// Stores the message and hands it to its run. Completes when it is durable.
 asio::awaitable<engine_core::result<engine_core::sent_message>>
-engine_core::deliver(record receiver, message content)
+engine_core::deliver(record receiver, message content, std::uint32_t max_pending)
 {
     content.run = receiver.id;
-    const auto reserved = content.kind == message_kind::callback ? 0 : reserved_for_commands;
-    pending_commit item{
-        delivery{std::move(content), options_.max_pending_messages + reserved}, {}, {}};
+    pending_commit item{delivery{std::move(content), max_pending}, {}, {}};
     const auto committed = co_await commit_call(item);
     if (!committed)
         co_return committed.error();
@@ -138,7 +137,8 @@ asio::awaitable<engine_core::sent_message> engine_core::do_send(const workflow_i
     const auto run = call.run;
     auto content = make_message(name, &workflow, std::move(call));
     auto receiver = co_await find_receiver(name, run);
-    auto sent = co_await deliver(std::move(receiver), std::move(content));
+    const auto max_pending = max_pending_of(content.kind);
+    auto sent = co_await deliver(std::move(receiver), std::move(content), max_pending);
     co_return std::move(sent).value();
 }
 
@@ -180,7 +180,7 @@ engine_core::find_delivered(const record& latest, const message& content, time_p
             continue;
         if (run.updated_at < since)
             break;
-        auto sent = co_await deliver(run, content);
+        auto sent = co_await deliver(run, content, options_.max_pending_messages);
         if (sent)
             found = std::move(*sent);
         else if (!is_gone(sent.error()))
@@ -211,7 +211,7 @@ engine_core::deliver_to_latest(std::string workflow, std::string foreign_id, mes
             if (known)
                 co_return std::move(*known);
         }
-        auto sent = co_await deliver(*latest, content);
+        auto sent = co_await deliver(*latest, content, options_.max_pending_messages);
         if (sent || !is_gone(sent.error()) || is_finished(latest->state))
             co_return sent;
     }
@@ -219,8 +219,8 @@ engine_core::deliver_to_latest(std::string workflow, std::string foreign_id, mes
                                           quoted(workflow) + " finish too fast"};
 }
 
-asio::awaitable<void> engine_core::send_from_handler(std::string workflow, send_call call,
-                                                     time_point since)
+asio::awaitable<void> engine_core::send_callback(std::string workflow, send_call call,
+                                                 time_point since)
 {
     const auto entry = shared_.workflows.find(workflow);
     const auto* const known = entry == shared_.workflows.end() ? nullptr : entry->second.impl.get();
@@ -233,7 +233,8 @@ asio::awaitable<void> engine_core::send_from_handler(std::string workflow, send_
         co_return;
     }
     auto receiver = co_await find_receiver(workflow, run);
-    const auto sent = co_await deliver(std::move(receiver), std::move(content));
+    const auto sent =
+        co_await deliver(std::move(receiver), std::move(content), options_.max_pending_messages);
     sent.value();
 }
 

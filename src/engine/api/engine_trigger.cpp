@@ -119,6 +119,7 @@ engine_core::result<pending_commit> engine_core::first_commit(const workflow_imp
     request.id_reuse = call.id_reuse;
     request.start_key = std::move(call.key);
     request.trace_parent = kept_trace_parent(std::move(call.trace_parent));
+    request.parent = std::move(call.parent);
     const auto* rules = workflow.rules.find(request.status);
     if (!rules || rules->end ||
         (!rules->step && rules->callbacks.empty() && rules->timeouts.empty()))

@@ -19,6 +19,12 @@ namespace pawl::detail {
 /// example "the foreign id".
 void check_name(const std::string& text, bool may_be_empty, const char* subject);
 
+/// Whether a message was not stored because its run has finished or does not exist.
+inline bool is_gone(const failure& refused)
+{
+    return refused.code == errc::already_finished || refused.code == errc::not_found;
+}
+
 /// The name of a caller in quotation marks, for an error; a long one is cut.
 std::string quoted(const std::string& name);
 

@@ -1,5 +1,6 @@
 #include "engine/background/retention_runner.hpp"
 
+#include "core/message_acceptance.hpp"
 #include "core/saturating_add.hpp"
 #include "engine/run/exception_info.hpp"
 
@@ -160,8 +161,10 @@ asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_p
             if (shared_.stopping || events >= max_archived_events)
                 co_return;
             checked_[slice] = {run.updated_at, run.id};
-            // A data deletion comes first. It updates the run, so that the run is due later.
-            const bool deleting = run.state == run_state::requested_data_deleted;
+            // What the end of the run leads to comes first. It updates the run, so that the run is
+            // due later.
+            const bool deleting = run.state == run_state::requested_data_deleted ||
+                                  core::has_unreported_end(run) || run.cancels_children;
             archived_run taken{std::move(run), {}};
             bool removable = false;
             if (!deleting)

@@ -3,6 +3,7 @@
 #include "core/saturating_add.hpp"
 #include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/due_scanner.hpp"
+#include "engine/run/run_calls.hpp"
 #include "pawl/detail/exception_text.hpp"
 
 #include <boost/asio/post.hpp>
@@ -24,6 +25,12 @@ namespace {
 bool runs_handler(need kind)
 {
     return kind == need::step || kind == need::timeout || kind == need::callback;
+}
+
+/// What the end of a run leads to in other runs.
+bool concerns_family(need kind)
+{
+    return kind == need::notify_parent || kind == need::cancel_children;
 }
 
 /// What is still done while the engine drains, for messages of its handlers.
@@ -88,6 +95,10 @@ asio::awaitable<bool> activation::perform_actions()
             co_await load();
             continue;
         }
+        if (must_check_parent()) {
+            co_await check_parent();
+            continue;
+        }
         auto stimulus = std::exchange(pending_stimulus_, std::nullopt);
         std::optional<core::source> handler;
         if (!stimulus) {
@@ -101,6 +112,8 @@ asio::awaitable<bool> activation::perform_actions()
             const bool calls_handler = runs_handler(next.kind);
             if (calls_handler)
                 stimulus = admission_.judge_attempt(source_of(next, inbox));
+            else if (concerns_family(next.kind))
+                stimulus = co_await settle_family(next.kind);
             else
                 stimulus = stimulus_of(next);
             if (!stimulus && calls_handler) {
@@ -252,6 +265,56 @@ std::optional<core::stimulus> activation::stimulus_of(core::action next)
     default:
         return core::message_deferred{};
     }
+}
+
+/// Whether the run is a child that has just begun, and is cancelled with its parent.
+bool activation::must_check_parent() const
+{
+    return stored.version == 1 && stored.parent && !parent_checked_ &&
+           stored.parent->on_cancel == parent_cancel::cancel;
+}
+
+asio::awaitable<void> activation::check_parent()
+{
+    std::exception_ptr failure;
+    try {
+        co_await shared.calls->cancel_with_parent(stored);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    parent_checked_ = !failure;
+    if (failure)
+        note_family_failure(failure);
+}
+
+asio::awaitable<std::optional<core::stimulus>> activation::settle_family(need kind)
+{
+    std::optional<core::stimulus> settled;
+    std::exception_ptr failure;
+    try {
+        if (kind == need::cancel_children) {
+            co_await shared.calls->cancel_children(id());
+            settled = core::children_cancelled{};
+        } else {
+            std::string upgraded;
+            std::string present{detail::present_object(*workflow->impl, stored, upgraded)};
+            co_await shared.calls->notify_parent(stored, std::move(present));
+            settled = core::parent_notified{};
+        }
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure && !left_to_newer_program(failure))
+        note_family_failure(failure);
+    co_return settled;
+}
+
+/// The run is tried again, as after a failure of the store.
+void activation::note_family_failure(const std::exception_ptr& failure)
+{
+    log(log_level::warn, "the parent or the children of this run were not reached: " +
+                             detail::exception_text(failure));
+    note_store_failure(failure);
 }
 
 core::stimulus activation::unknown_timeout(const std::string& name)

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -87,6 +88,10 @@ private:
     core::stimulus unknown_timeout(const std::string& name);
     bool take_messages();
     boost::asio::awaitable<void> fetch_messages();
+    bool must_check_parent() const;
+    boost::asio::awaitable<void> check_parent();
+    boost::asio::awaitable<std::optional<core::stimulus>> settle_family(core::need kind);
+    void note_family_failure(const std::exception_ptr& failure);
     void abandon_attempt(attempt::cancel_reason reason) override;
 
     handler_admission admission_;
@@ -97,6 +102,7 @@ private:
 
     std::optional<core::stimulus> pending_stimulus_;
     bool fetches_messages_ = false;
+    bool parent_checked_ = false;    ///< see check_parent()
     std::uint64_t last_message_ = 0; ///< the last message that check_inbox() was told of
     int failures_ = 0; ///< activations of this run before that ended with an error, in a row
 

@@ -2,6 +2,7 @@
 
 #include "core/planted.hpp"
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_calls.hpp"
 #include "pawl/run.hpp"
 #include "stores/common/change_size.hpp"
 
@@ -171,7 +172,53 @@ asio::awaitable<void> handler_context::send(std::string workflow, detail::send_c
 {
     check_may_save(serial_);
     check_uses(workflow);
-    co_await run_.shared.send_callback(std::move(workflow), std::move(callback), scope_began_at());
+    co_await run_.shared.calls->send_callback(std::move(workflow), std::move(callback),
+                                              scope_began_at());
+}
+
+/// Throws unless a status of the run's workflow declares the callback.
+void handler_context::check_declares(const std::string& callback) const
+{
+    const auto& rules = run_.workflow->impl->rules;
+    if (std::ranges::none_of(rules.statuses, [&](const status_rules& status) {
+            return std::ranges::find(status.callbacks, callback) != status.callbacks.end();
+        }))
+        throw error(errc::invalid_argument, "workflow \"" + rules.name +
+                                                "\" declares no callback \"" + callback +
+                                                "\", which the end of a child is for");
+}
+
+/// The definition of a workflow whose runs the handler starts. Throws if it is not known.
+std::shared_ptr<const detail::workflow_impl>
+handler_context::find_definition(const std::string& other) const
+{
+    const auto& workflows = run_.shared.workflows;
+    if (const auto known = workflows.find(other); known != workflows.end())
+        return known->second.impl;
+    const auto& foreign = run_.workflow->impl->foreign_workflows;
+    if (const auto known = foreign.find(other); known != foreign.end())
+        return known->second;
+    throw error(errc::invalid_argument,
+                "the engine does not have workflow \"" + other +
+                    "\", and to start a run of it needs its definition: give that to "
+                    "builder::uses_foreign()");
+}
+
+asio::awaitable<run_id> handler_context::start(std::string workflow, detail::trigger_call child)
+{
+    check_may_save(serial_);
+    check_uses(workflow);
+    if (!child.parent->callback.empty())
+        check_declares(child.parent->callback);
+    auto definition = find_definition(workflow);
+    const auto run =
+        co_await run_.shared.calls->start_child(std::move(definition), std::move(child));
+    co_return run;
+}
+
+asio::awaitable<child_counts> handler_context::count_children()
+{
+    return run_.shared.store.count_children(run_.id());
 }
 
 /// Throws when the handler has ended or was abandoned, or when something could not be saved before.

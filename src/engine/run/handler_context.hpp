@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,11 +57,15 @@ public:
     void end_effect(std::string_view name, bool for_run) override;
     boost::asio::awaitable<void> effect_ended() override;
     boost::asio::awaitable<void> send(std::string workflow, detail::send_call callback) override;
+    boost::asio::awaitable<run_id> start(std::string workflow, detail::trigger_call child) override;
+    boost::asio::awaitable<child_counts> count_children() override;
     void log(log_level level, std::string_view line) const override;
 
 private:
     void check_may_save(std::uint64_t serial) const;
     void check_uses(const std::string& other) const;
+    void check_declares(const std::string& callback) const;
+    std::shared_ptr<const detail::workflow_impl> find_definition(const std::string& other) const;
     time_point scope_began_at() const;
     void check_saved(const run_commit& item) const;
     transition save_transition(core::checkpoint_wanted wanted);
