@@ -1,4 +1,5 @@
-// Parents that start children in their handlers and wait for them, and callbacks that do the same.
+// Parents that start children in their handlers, wait for them, and get their ends; callbacks that
+// start children and send callbacks to them; parents that are cancelled with their children.
 #include "simulation/scenes.hpp"
 
 #include "pawl/builder.hpp"
@@ -19,14 +20,15 @@ using pawl::testing::simulation;
 
 namespace {
 
-enum class parent : int { begun = 1, open = 2, waiting = 3, done = 4 };
+enum class parent : int { begun = 1, open = 2, waiting = 3, done = 4, counting = 5 };
 enum class child : int { young = 1, grown = 2 };
 
 struct parent_data {
     int children = 0;
     int greeted = 0;
+    std::vector<std::string> ended; ///< children whose end has arrived
 };
-BOOST_DESCRIBE_STRUCT(parent_data, (), (children, greeted))
+BOOST_DESCRIBE_STRUCT(parent_data, (), (children, greeted, ended))
 
 struct child_data {
     int seconds = 0;
@@ -36,6 +38,11 @@ BOOST_DESCRIBE_STRUCT(child_data, (), (seconds, waved))
 
 using parent_runs = pawl::client<parent_data, parent>;
 using child_runs = pawl::client<child_data, child>;
+using child_end = pawl::child_end<child_data, child>;
+
+constexpr pawl::workflow_handle<child_data, child> child_workflow{"children"};
+constexpr pawl::callback<child_end> child_ended{"child-ended"};
+constexpr pawl::callback<int> wave_callback{"wave"};
 
 /// What the handlers of a process use.
 struct child_runs_context {
@@ -51,18 +58,17 @@ std::string child_of(const pawl::run<parent_data>& run, int number)
     return fmt::format("{}/{}", run.foreign_id(), number);
 }
 
-asio::awaitable<pawl::run_id> start_child(child_runs_context in, std::string name)
-{
-    auto children = in.child_client();
-    auto run = co_await children.async_trigger(name, child_data{static_cast<int>(name.size()), 0},
-                                               {.idempotency_key = "start"});
-    co_return run;
-}
-
+/// Fails in the first attempt now and then, so that it is repeated.
 pawl::step<parent::open> start_children(child_runs_context in, pawl::run<parent_data>& run)
 {
-    for (int i = 0; i < run.object().children; ++i)
-        co_await start_child(in, child_of(run, i));
+    for (int i = 0; i < run.object().children; ++i) {
+        const auto name = child_of(run, i);
+        const auto policy = i == 0 ? pawl::parent_cancel::leave : pawl::parent_cancel::cancel;
+        co_await run.start(child_workflow, name, {static_cast<int>(name.size()), 0},
+                           {.on_end = child_ended, .on_parent_cancel = policy});
+    }
+    if (run.attempt() == 1 && in.sim->random().below(3) == 0)
+        throw std::runtime_error("the first attempt fails");
     co_return pawl::to<parent::open>;
 }
 
@@ -81,28 +87,51 @@ void check_await_latency(const child_runs_context& in, const std::string& foreig
             foreign_id, late.count() / 1'000'000, (limit + in.skew).count() / 1'000'000));
 }
 
-pawl::step<parent::done> await_children(child_runs_context in, pawl::run<parent_data>& run)
+/// Waits by a client, as a handler may.
+pawl::step<parent::counting> await_children(child_runs_context in, pawl::run<parent_data>& run)
 {
     auto children = in.child_client();
     for (int i = 0; i < run.object().children; ++i) {
-        const auto id = co_await start_child(in, child_of(run, i));
+        const auto known = co_await children.async_find_latest(child_of(run, i));
+        if (!known)
+            throw std::runtime_error("a child is missing");
         const auto since = in.sim->now();
-        const auto end = co_await children.async_await_finished(id);
+        const auto end = co_await children.async_await_finished(known->id);
         if (in.process->alive())
             check_await_latency(in, run.foreign_id(), since, end.updated_at);
     }
-    co_return pawl::to<parent::done>;
+    co_return pawl::to<parent::counting>;
+}
+
+pawl::step<> note_end(pawl::run<parent_data>& run, child_end end)
+{
+    run.object().ended.push_back(end.foreign_id);
+    co_return pawl::repeat_after(0s);
+}
+
+pawl::step<parent::done> count_end(pawl::run<parent_data>& run, child_end end)
+{
+    run.object().ended.push_back(end.foreign_id);
+    if (run.object().ended.size() >= static_cast<std::size_t>(run.object().children))
+        co_return pawl::to<parent::done>;
+    co_return pawl::repeat_after(0s);
+}
+
+pawl::step<parent::done> count_ends(pawl::run<parent_data>& run)
+{
+    if (run.object().ended.size() >= static_cast<std::size_t>(run.object().children))
+        co_return pawl::to<parent::done>;
+    co_return pawl::skip();
 }
 
 /// Sleeps, so that stops happen while it runs.
 pawl::step<> greet(child_runs_context in, pawl::run<parent_data>& run, int number)
 {
     co_await in.process->sleep(in.sim->random().between(0s, 3s));
-    auto children = in.child_client();
-    const auto guest = co_await start_child(in, fmt::format("{}/g{}", run.foreign_id(), number));
+    const auto guest = fmt::format("{}/g{}", run.foreign_id(), number);
+    co_await run.start(child_workflow, guest, {static_cast<int>(guest.size()), 0});
     try {
-        co_await children.async_call(guest, "wave", number,
-                                     {.idempotency_key = std::to_string(number)});
+        co_await run.send(child_workflow, guest, wave_callback, number);
     } catch (const pawl::system_error& e) {
         if (e.code() != errc::already_finished)
             throw;
@@ -151,20 +180,35 @@ public:
     std::vector<std::string> check() override
     {
         std::map<std::string, int> starts;
-        for (const auto& run : runs_of(setup_.sim, "children"))
-            ++starts[run.foreign_id];
         std::vector<std::string> violations;
+        for (const auto& run : runs_of(setup_.sim, "children")) {
+            ++starts[run.foreign_id];
+            if (!is_finished(run.state) ||
+                (!run.parent->callback.empty() && !run.parent->is_notified))
+                violations.push_back(
+                    fmt::format("child run {} has not finished, or its parent does not know it",
+                                run.foreign_id));
+        }
         for (const auto& [name, count] : starts)
             if (count > 1)
                 violations.push_back(
                     fmt::format("child run {} was started {} times; expected 1", name, count));
         for (const auto& run : runs_of(setup_.sim, "parents")) {
             const auto object = pawl::codec<parent_data>::decode(run.object);
-            for (int i = 0; i < object.children; ++i)
+            for (int i = 0; i < object.children && run.state == pawl::run_state::completed; ++i)
                 if (!starts.contains(fmt::format("{}/{}", run.foreign_id, i)))
                     violations.push_back(
                         fmt::format("{}: child run {} was not started; expected {}", run.foreign_id,
                                     i, object.children));
+            auto ended = object.ended;
+            std::ranges::sort(ended);
+            if (std::ranges::adjacent_find(ended) != ended.end())
+                violations.push_back(fmt::format("{}: the end of a child arrived twice; expected 1",
+                                                 run.foreign_id));
+            if (run.state == pawl::run_state::completed &&
+                std::cmp_not_equal(ended.size(), object.children))
+                violations.push_back(fmt::format("{}: the ends of {} children arrived; expected {}",
+                                                 run.foreign_id, ended.size(), object.children));
         }
         return violations;
     }
@@ -174,12 +218,16 @@ private:
     {
         const child_runs_context in{&setup_.sim, &process, setup_.skew};
         pawl::builder<parent_data, parent> b{"parents"};
+        b.uses(child_workflow);
         b.step<parent::begun>(
             [in](pawl::run<parent_data>& run) { return start_children(in, run); });
         b.callback<parent::open>("greet", [in](pawl::run<parent_data>& run, int number) {
             return greet(in, run, number);
         });
+        b.callback<parent::open, parent::waiting>(child_ended, note_end);
         b.timeout<parent::open>(30s, close);
+        b.step<parent::counting>(count_ends);
+        b.callback<parent::counting>(child_ended, count_end);
         b.step<parent::waiting>(
             [in](pawl::run<parent_data>& run) { return await_children(in, run); });
         b.end<parent::done>();
@@ -190,9 +238,9 @@ private:
     pawl::workflow<child_data, child> children_in(simulated_process& process)
     {
         const child_runs_context in{&setup_.sim, &process, setup_.skew};
-        pawl::builder<child_data, child> b{"children"};
+        pawl::builder b{child_workflow};
         b.step<child::young>([in](pawl::run<child_data>& run) { return grow(in, run); });
-        b.callback<child::young>("wave", wave);
+        b.callback<child::young>(wave_callback, wave);
         b.end<child::grown>();
         b.defaults({.retry = patient()});
         return std::move(b).build();
@@ -213,6 +261,18 @@ private:
             sim.report_violation("callback \"greet\" failed; expected it to be retried");
     }
 
+    static asio::awaitable<void> cancel_parent(child_runs_scene* self, pawl::run_id run,
+                                               simulated_random random)
+    {
+        auto& sim = self->setup_.sim;
+        co_await sim.sleep(random.between(0s, 60s));
+        const auto result = co_await retry_until_answered(&sim, [&]() -> asio::awaitable<void> {
+            co_await self->parents_.async_cancel(run, "moved out");
+        });
+        if (result && result != errc::already_finished)
+            sim.report_violation("a cancel failed: " + result.message());
+    }
+
     static asio::awaitable<void> live(child_runs_scene* self, std::uint64_t number,
                                       simulated_random random)
     {
@@ -222,12 +282,14 @@ private:
             random.between(0s, self->setup_.fault_duration) +
             (calm > pawl::duration::zero() ? self->setup_.fault_duration + calm : calm));
         const auto name = fmt::format("family-{}", number);
-        const auto run = co_await start_run(&sim, self->parents_, name,
-                                            parent_data{1 + static_cast<int>(random.below(3)), 0});
+        const auto run = co_await start_run(
+            &sim, self->parents_, name, parent_data{1 + static_cast<int>(random.below(3)), 0, {}});
         const int greetings = static_cast<int>(random.below(4));
         for (int i = 0; i < greetings; ++i)
             sim.spawn(fmt::format("greeting {}.{}", number, i),
                       send_greeting(self, run, i, random.fork()));
+        if (random.below(4) == 0)
+            sim.spawn(fmt::format("end {}", number), cancel_parent(self, run, random.fork()));
         co_await await_end(&sim, self->parents_, run);
     }
 

@@ -1,5 +1,6 @@
 #include "testing/simulation/simulator.hpp"
 
+#include "core/message_acceptance.hpp"
 #include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
 #include "pawl/memory.hpp"
@@ -61,7 +62,9 @@ private:
 
 bool has_wake_up(const record& run)
 {
-    return !is_finished(run.state) && run.wake_at.has_value();
+    const bool is_over =
+        is_finished(run.state) && !core::has_unreported_end(run) && !run.cancels_children;
+    return !is_over && run.wake_at.has_value();
 }
 
 struct named_chance {
