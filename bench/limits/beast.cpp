@@ -89,13 +89,13 @@ asio::awaitable<void> accept(tcp::acceptor& acceptor, std::size_t clients)
     }
 }
 
-struct shared {
+struct shared_requests {
     std::uint64_t exchanges = 0;
     std::size_t left = 0;
     bool ending = false;
 };
 
-asio::awaitable<void> ask(asio::any_io_executor executor, std::uint16_t port, shared& all)
+asio::awaitable<void> ask(asio::any_io_executor executor, std::uint16_t port, shared_requests& all)
 {
     bare_connection connection{executor};
     co_await connection.connect(port);
@@ -108,7 +108,7 @@ asio::awaitable<void> ask(asio::any_io_executor executor, std::uint16_t port, sh
 asio::awaitable<void> measure(asio::any_io_executor executor, std::uint16_t port,
                               std::size_t clients, const options& given, double& per_second)
 {
-    shared all;
+    shared_requests all;
     all.left = clients;
     for (std::size_t i = 0; i < clients; ++i)
         asio::co_spawn(executor, ask(executor, port, all),

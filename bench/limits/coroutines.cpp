@@ -15,7 +15,7 @@ using steady = std::chrono::steady_clock;
 
 namespace {
 
-struct shared {
+struct shared_load {
     std::atomic<std::uint64_t> transitions{0};
     std::atomic<bool> measuring{false};
     std::atomic<bool> ending{false};
@@ -24,19 +24,19 @@ struct shared {
     histogram latency{};
 };
 
-asio::awaitable<void> step(shared& all)
+asio::awaitable<void> step(shared_load& all)
 {
     all.transitions.fetch_add(1, std::memory_order_relaxed);
     co_return;
 }
 
-asio::awaitable<void> five_steps_in_place(shared& all)
+asio::awaitable<void> five_steps_in_place(shared_load& all)
 {
     for (int i = 0; i < 5; ++i)
         co_await step(all);
 }
 
-asio::awaitable<void> one_after_another(asio::any_io_executor executor, shared& all)
+asio::awaitable<void> one_after_another(asio::any_io_executor executor, shared_load& all)
 {
     while (!all.ending) {
         const auto begin = steady::now();
@@ -51,7 +51,7 @@ asio::awaitable<void> one_after_another(asio::any_io_executor executor, shared& 
     }
 }
 
-asio::awaitable<void> measure(asio::any_io_executor executor, load wanted, shared& all,
+asio::awaitable<void> measure(asio::any_io_executor executor, load wanted, shared_load& all,
                               double& per_second)
 {
     all.left = wanted.in_flight;
@@ -77,7 +77,7 @@ asio::awaitable<void> measure(asio::any_io_executor executor, load wanted, share
 load_result drive_coroutines(std::size_t threads, const load& wanted)
 {
     host threads_of{threads};
-    shared all;
+    shared_load all;
     load_result result;
     threads_of.run(measure(threads_of.executor(), wanted, all, result.transitions_per_second));
     result.latency = all.latency;
