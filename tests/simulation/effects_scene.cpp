@@ -49,11 +49,27 @@ public:
         ledger_.recorded(effect_id, value);
     }
 
-    void handler_started(const std::string& effect_id)
+    void handler_started(const std::string& handler, int attempt)
     {
-        if (sim_.calm() > recovery_time && !started_after_faults_.insert(effect_id).second)
-            sim_.report_violation("handler " + effect_id +
+        if (sim_.calm() > recovery_time && !started_after_faults_.insert(handler).second)
+            sim_.report_violation("handler " + handler +
                                   " ran twice; expected once without faults");
+        if (attempt > failures_[handler] + 1)
+            sim_.report_violation(fmt::format("handler {} is in attempt {} after {} failures",
+                                              handler, attempt, failures_[handler]));
+    }
+
+    /// A cancellation is not a failure.
+    void handler_failed(const std::string& handler, const std::exception_ptr& failure)
+    {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == asio::error::operation_aborted)
+                return;
+        } catch (...) {
+        }
+        ++failures_[handler];
     }
 
 private:
@@ -61,6 +77,7 @@ private:
     effect_ledger ledger_;
     std::set<std::string> made_after_faults_;
     std::set<std::string> started_after_faults_;
+    std::map<std::string, int> failures_;
 };
 
 struct effects_context {
@@ -84,45 +101,62 @@ asio::awaitable<void> branch(effects_context in, pawl::run<work>* run, int numbe
 {
     if (number % 2 == 1)
         co_await in.process->sleep(in.sim->random().between(0s, 100ms));
+    const int effect = number % 8 < 4 ? number : number - 4; // some branches make the same effect
     const auto id = to_string(run->id());
     const auto foreign_id = run->foreign_id();
     if (number % 4 == 2) {
-        const auto effect_id = fmt::format("{}/run/{}", id, number);
-        auto effect = [in, effect_id, foreign_id] {
+        const auto effect_id = fmt::format("{}/run/{}", id, effect);
+        auto make = [in, effect_id, foreign_id] {
             return make_effect(in, effect_id, foreign_id);
         };
-        *result = co_await run->once_per_run(fmt::format("run-{}", number), effect);
+        *result = co_await run->once_per_run(fmt::format("run-{}", effect), make);
         if (in.process->alive())
             in.log->recorded(effect_id, *result);
     } else if (number % 4 == 3) {
         co_await run->checkpoint();
     } else {
-        const auto effect_id = fmt::format("{}/{}/{}", id, run->visit(), number);
-        auto effect = [in, effect_id, foreign_id] {
+        const auto effect_id = fmt::format("{}/{}/{}", id, run->visit(), effect);
+        auto make = [in, effect_id, foreign_id] {
             return make_effect(in, effect_id, foreign_id);
         };
-        const auto value = co_await run->once(fmt::format("once-{}", number), effect);
+        const auto value = co_await run->once(fmt::format("once-{}", effect), make);
         if (in.process->alive())
             in.log->recorded(effect_id, value);
     }
 }
 
-asio::awaitable<void> branches(effects_context in, pawl::run<work>* run, int number,
-                               std::map<int, std::uint64_t>* results)
+asio::awaitable<void> all_branches(effects_context in, pawl::run<work>* run, int number,
+                                   std::map<int, std::uint64_t>* results)
 {
     using namespace asio::experimental::awaitable_operators;
     auto* const result = &(*results)[number];
     if (number == 0)
         co_await branch(in, run, number, result);
     else
-        co_await (branch(in, run, number, result) && branches(in, run, number - 1, results));
+        co_await (branch(in, run, number, result) && all_branches(in, run, number - 1, results));
+}
+
+asio::awaitable<std::map<int, std::uint64_t>> make_effects(effects_context in, pawl::run<work>* run)
+{
+    const auto handler = fmt::format("{}/{}", to_string(run->id()), run->visit());
+    in.log->handler_started(handler, run->attempt());
+    std::map<int, std::uint64_t> results;
+    std::exception_ptr failure;
+    try {
+        co_await all_branches(in, run, run->object().branches, &results);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        in.log->handler_failed(handler, failure);
+        std::rethrow_exception(failure);
+    }
+    co_return results;
 }
 
 pawl::step<work_status::second> do_first(effects_context in, pawl::run<work>& run)
 {
-    in.log->handler_started(fmt::format("{}/{}", to_string(run.id()), run.visit()));
-    std::map<int, std::uint64_t> results;
-    co_await branches(in, &run, run.object().branches, &results);
+    const auto results = co_await make_effects(in, &run);
     for (const auto& [number, result] : results)
         run.object().results.push_back(result);
     co_return pawl::to<work_status::second>;
@@ -130,9 +164,7 @@ pawl::step<work_status::second> do_first(effects_context in, pawl::run<work>& ru
 
 pawl::step<work_status::over> do_second(effects_context in, pawl::run<work>& run)
 {
-    in.log->handler_started(fmt::format("{}/{}", to_string(run.id()), run.visit()));
-    std::map<int, std::uint64_t> results;
-    co_await branches(in, &run, run.object().branches, &results);
+    const auto results = co_await make_effects(in, &run);
     for (const auto& [number, result] : results)
         if (number % 4 == 2 && in.process->alive() &&
             run.object().results[static_cast<std::size_t>(number)] != result)
@@ -176,7 +208,7 @@ private:
         co_await sim.sleep(calm ? self->setup_.fault_duration + recovery_time + 10s
                                 : random.between(0s, self->setup_.fault_duration));
         work object;
-        object.branches = 1 + static_cast<int>(random.below(4));
+        object.branches = 1 + static_cast<int>(random.below(8));
         const auto run =
             co_await start_run(&sim, self->works_, fmt::format("work-{}", number), object);
         co_await await_end(&sim, self->works_, run);
