@@ -1,7 +1,6 @@
 #include "core/decide.hpp"
 
 #include "core/message_acceptance.hpp"
-#include "core/planted.hpp"
 #include "core/refusal.hpp"
 #include "core/saturating_add.hpp"
 #include "core/transition_builder.hpp"
@@ -64,8 +63,6 @@ void decision::keep_status(const source& handler, const next_value& value)
             drop_effects(step_handler_number);
         }
         next().step_done = !again;
-        if (again && PAWL_PLANTED(timeout_lost_on_repeat))
-            next().deadlines.clear();
         change_.kind = event_kind::repeated;
     } else if (const auto* timeout = std::get_if<from_timeout>(&handler)) {
         note_progress();
@@ -140,7 +137,7 @@ void decision::fail_step(handler_failed& failure)
     const auto* rules = workflow_.find(current_.status);
     const auto& step = rules && rules->step ? *rules->step : no_step;
     const int failures = current_.attempt + 1;
-    next().attempt = PAWL_PLANTED(attempt_not_counted) ? current_.attempt : failures;
+    next().attempt = failures;
     next().last_error = failure.error;
     const bool exhausted = step.retry.max_attempts > 0 && failures >= step.retry.max_attempts;
     if (!failure.permanent && !exhausted) {
@@ -189,7 +186,7 @@ void decision::fail_callback(const from_callback& handler, handler_failed& failu
     const auto& policy = known ? rules->policy_of(waiting->name) : no_callback;
     const int failures = failed_attempts(current_, handler.message) + 1;
     const bool exhausted = policy.retry.max_attempts > 0 && failures >= policy.retry.max_attempts;
-    if (known && !failure.permanent && !exhausted && !PAWL_PLANTED(callback_not_retried)) {
+    if (known && !failure.permanent && !exhausted) {
         const callback_retry again{
             handler.message, failures,
             saturating_add(now_, retry_delay(policy.retry, failures, entropy()))};

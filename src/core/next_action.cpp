@@ -1,6 +1,5 @@
 #include "core/decide.hpp"
 #include "core/message_acceptance.hpp"
-#include "core/planted.hpp"
 #include "core/stable_hash.hpp"
 
 #include <algorithm>
@@ -60,8 +59,7 @@ action next_action(const record& current, const definition& workflow,
         return from && *from <= now;
     });
     const auto first = std::ranges::min_element(current.deadlines, {}, &deadline::at);
-    const duration early = PAWL_PLANTED(timeout_early) ? duration{1'000'000} : duration{};
-    const bool deadline_passed = first != current.deadlines.end() && first->at <= now + early;
+    const bool deadline_passed = first != current.deadlines.end() && first->at <= now;
     const auto timeout = deadline_passed ? rules->find_timeout(first->timeout) : std::nullopt;
     if (deadline_passed && !timeout)
         return {need::unknown_timeout, static_cast<int>(first - current.deadlines.begin())};
@@ -74,8 +72,7 @@ action next_action(const record& current, const definition& workflow,
         return {need::callback, 0, *callback};
     if (step_due)
         return {need::step};
-    if (may_step && step_needs_newer_program(current, *rules, outdated) &&
-        !PAWL_PLANTED(step_of_newer_forgotten))
+    if (may_step && step_needs_newer_program(current, *rules, outdated))
         return {need::newer_program};
     return {};
 }
@@ -127,8 +124,7 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
     if (is_active(current.state) && rules) {
         for (const auto& armed : current.deadlines)
             consider(armed.at);
-        const bool kept = step_needs_newer_program(current, *rules, outdated) &&
-                          !PAWL_PLANTED(step_of_newer_forgotten);
+        const bool kept = step_needs_newer_program(current, *rules, outdated);
         if (step_is_pending(current, rules) || kept)
             consider(current.not_before.value_or(now));
     } else if (is_active(current.state)) {

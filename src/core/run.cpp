@@ -1,7 +1,6 @@
 #include "pawl/run.hpp"
 
 #include "core/decide.hpp"
-#include "core/planted.hpp"
 #include "core/trace.hpp"
 
 #include <algorithm>
@@ -75,8 +74,6 @@ std::string make_idempotency_key(const run_context& context, std::string_view na
     key += scope_of(run, context.handler_number());
     key += '/';
     key += name;
-    if (PAWL_PLANTED(key_of_the_attempt))
-        key += std::to_string(run.attempt);
     return key;
 }
 

@@ -1,7 +1,6 @@
 #include "core/transition_builder.hpp"
 
 #include "core/message_acceptance.hpp"
-#include "core/planted.hpp"
 #include "core/saturating_add.hpp"
 #include "core/stable_hash.hpp"
 #include "core/text.hpp"
@@ -137,10 +136,7 @@ void transition_builder::enter(int status)
     if (rules->end) {
         end(run_state::completed, event_kind::completed, {});
     } else {
-        auto armed = arm_(status);
-        if (PAWL_PLANTED(old_deadlines_kept))
-            armed.insert(armed.end(), next().deadlines.begin(), next().deadlines.end());
-        next().deadlines = std::move(armed);
+        next().deadlines = arm_(status);
         change_.kind = event_kind::moved;
     }
 }

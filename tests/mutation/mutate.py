@@ -141,7 +141,7 @@ def find_mutants(name, text):
         if close_at < 0 or not scope[match.start()]:
             continue
         condition = code[open_at + 1:close_at]
-        if ";" in condition or is_declaration(condition) or "PAWL_PLANTED" in condition:
+        if ";" in condition or is_declaration(condition):
             continue
         inner = text[open_at + 1:close_at]
         add(open_at + 1, close_at, "negate condition",
@@ -230,8 +230,6 @@ def main():
     texts = {}
     for folder in folders:
         for path in sorted((tree / "src" / folder).rglob("*.cpp")):
-            if path.name == "planted.cpp":
-                continue
             name = str(path.relative_to(tree))
             texts[name] = path.read_text()
             seen = {}

@@ -1,7 +1,6 @@
 // The calls of clients: one coroutine per call, which ends in the caller's completion handler.
 #include "async/complete.hpp"
 #include "core/decide.hpp"
-#include "core/planted.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
 #include "engine/run/exception_info.hpp"
@@ -122,8 +121,6 @@ engine_core::result<apply_result> engine_core::result_of(const pending_commit& i
             if (const auto shard = shared_.shard_of(started); shared_.owns(shard))
                 scanner_->retry_run(shard, started.id, 1);
         }
-        if (PAWL_PLANTED(answered_without_commit))
-            return item.result;
         std::rethrow_exception(item.failure);
     }
     if (auto rejection = rejection_of(item))

@@ -1,7 +1,6 @@
 #include "engine/api/engine_core.hpp"
 
 #include "async/complete.hpp"
-#include "core/planted.hpp"
 #include "definition/check_definition.hpp"
 #include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
@@ -215,7 +214,7 @@ void engine_core::handle_commit(const change& change, const apply_result* result
     // The answer may come late: when the engine has lost the shard, another engine may have moved
     // the run on. A run that is started has no watchers yet.
     const bool is_present = stored->epoch != 0 && shared_.epochs[shard] == stored->epoch;
-    if (result || PAWL_PLANTED(await_told_of_failed_commit))
+    if (result)
         watchers_->offer_transition(*stored, is_present);
     if (!result)
         recheck_->recheck_run(stored->next.id);

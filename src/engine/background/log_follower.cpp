@@ -1,6 +1,5 @@
 #include "engine/background/log_follower.hpp"
 
-#include "core/planted.hpp"
 #include "engine/run/exception_info.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -251,8 +250,6 @@ void log_follower::add_events(std::uint32_t shard, std::vector<event> events)
     }
     for (const auto& lane : added)
         shared_.running.spawn(strand_, process_lane(lane));
-    if (PAWL_PLANTED(hook_cursor_before_work))
-        progress.processed = true;
 }
 
 asio::awaitable<void> log_follower::process_lane(std::shared_ptr<run_lane> lane)
@@ -263,9 +260,7 @@ asio::awaitable<void> log_follower::process_lane(std::shared_ptr<run_lane> lane)
     while (!lane->events.empty() && !must_end(*lane)) {
         const event current = std::move(lane->events.front());
         lane->events.pop_front();
-        bool done = co_await process_(*lane, current);
-        if (done && current.version % 4 == 0 && PAWL_PLANTED(hook_twice))
-            done = co_await process_(*lane, current);
+        const bool done = co_await process_(*lane, current);
         if (!done || lane->dropped)
             break;
         const bool had_room = has_room();
@@ -303,8 +298,7 @@ asio::awaitable<void> log_follower::save_cursors_of(std::uint32_t shard)
 {
     auto& progress = progress_[shard];
     const auto generation = progress.generation;
-    const auto position =
-        PAWL_PLANTED(hook_cursor_before_work) ? progress.read : processed_up_to(progress);
+    const auto position = processed_up_to(progress);
     progress.processed = false;
     std::vector<pending_commit> moved;
     for (const auto& name : cursors_)

@@ -1,6 +1,5 @@
 #include "engine/run/crash_suspects.hpp"
 
-#include "core/planted.hpp"
 #include "engine/run/due_scanner.hpp"
 
 namespace pawl::engine_detail {
@@ -49,7 +48,7 @@ void crash_suspects::note_acquired_shard(std::uint32_t shard, bool abandoned)
 crash_suspects::judgement crash_suspects::judge_run(std::uint32_t shard, const record& current)
 {
     const bool was_abandoned = abandoned_at_[shard] != never;
-    if (PAWL_PLANTED(crash_not_counted) || (!was_abandoned && current.suspicion == 0))
+    if (!was_abandoned && current.suspicion == 0)
         return {};
     if (current.suspicion > 0) {
         const std::lock_guard lock{mutex_};

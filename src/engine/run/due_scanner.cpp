@@ -1,6 +1,5 @@
 #include "engine/run/due_scanner.hpp"
 
-#include "core/planted.hpp"
 #include "core/saturating_add.hpp"
 #include "engine/run/active_runs.hpp"
 #include "engine/run/concurrency_limiter.hpp"
@@ -104,8 +103,6 @@ void due_scanner::scan_from(std::uint32_t shard, time_point time)
         // Compares ids too: the position may be at another run that is due at the same time.
         if (scan.next && *scan.next <= wanted)
             return;
-        if (scan.next && PAWL_PLANTED(wake_up_lost))
-            return;
         const auto now = shared_.clock.now();
         const bool far_back = time < now - max_step_back; // `time` may be the minimum time
         if (far_back)
@@ -153,8 +150,7 @@ bool due_scanner::begin_or_queue(std::uint32_t shard, record run, std::uint64_t 
         }
     }
     const auto id = run.id;
-    const auto result = shared_.active->begin(std::move(run), noted, inside_call,
-                                              from_backlog && !PAWL_PLANTED(turn_lost));
+    const auto result = shared_.active->begin(std::move(run), noted, inside_call, from_backlog);
     if (result == active_runs::begin_result::full && urgent)
         wake_run(shard, id, now);
     else if (result == active_runs::begin_result::full)
@@ -524,7 +520,7 @@ bool due_scanner::is_overtaking(const due_position& position, time_point now) co
 {
     const std::lock_guard lock{mutex_};
     const auto first = positions_.first_readable_backlog(now);
-    return first && first->first < position && !PAWL_PLANTED(shard_overtakes);
+    return first && first->first < position;
 }
 
 asio::awaitable<void> due_scanner::refill_queues()
@@ -553,8 +549,7 @@ asio::awaitable<bool> due_scanner::refill_queue(concurrency_limiter& limiter,
         for (const auto& run : page->runs) {
             // An active run joins the queue when its activation ends.
             if (run.workflow != workflow.rules.name || run.status != status ||
-                shared_.active->contains(run.id) ||
-                (PAWL_PLANTED(place_in_line_lost) && active_runs::is_urgent(run, now)))
+                shared_.active->contains(run.id))
                 continue;
             const due_position position{run.wake_at.value_or(now), run.id};
             const auto granted = limiter.refill(shard, position);

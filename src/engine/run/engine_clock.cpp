@@ -1,7 +1,5 @@
 #include "engine/run/engine_clock.hpp"
 
-#include "core/planted.hpp"
-
 #include <algorithm>
 
 namespace pawl::engine_detail {
@@ -19,7 +17,7 @@ boost::asio::awaitable<void> engine_clock::follow_store(record_store& store)
     const auto before = machine_->steady();
     const auto read = co_await store.now();
     const auto after = machine_->steady();
-    if (!read || PAWL_PLANTED(store_clock_ignored))
+    if (!read)
         co_return;
     // The store read its clock between `before` and `after`. An offset within these bounds is kept,
     // so that the time does not jump by the duration of a call.

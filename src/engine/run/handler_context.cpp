@@ -1,6 +1,5 @@
 #include "engine/run/handler_context.hpp"
 
-#include "core/planted.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/run_calls.hpp"
 #include "pawl/run.hpp"
@@ -117,8 +116,6 @@ asio::awaitable<void> handler_context::record_effect(effect added, std::string o
     core::checkpoint_wanted wanted{detail::written_object(*run_.workflow->impl, std::move(object)),
                                    std::move(added)};
     run_.check_size(wanted.object.size(), "the object");
-    if (PAWL_PLANTED(once_not_recorded))
-        wanted.added.reset();
     co_await save(std::move(wanted));
 }
 

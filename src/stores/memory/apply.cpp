@@ -1,7 +1,5 @@
 #include "stores/memory/state.hpp"
 
-#include "core/planted.hpp"
-
 #include <algorithm>
 #include <cassert>
 
@@ -42,11 +40,6 @@ void settle_messages(const transition& change, run_entry& run)
         settle(message, end.outcome, end.detail);
         if (end.outcome == message_outcome::failed && !message.content.key.empty())
             box.by_key.erase(key_of(message.content));
-        --run.data.inbox_pending;
-    }
-    if (PAWL_PLANTED(message_consumed_alone) && change.kind == event_kind::repeated &&
-        run.data.inbox_pending > 0) {
-        settle(box.messages[box.first_pending], message_outcome::handled, {});
         --run.data.inbox_pending;
     }
     const bool finished = is_finished(run.data.state);
@@ -162,7 +155,7 @@ std::vector<shard_change> state::take_changes()
 
 bool state::is_fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept
 {
-    return !PAWL_PLANTED(epoch_not_checked) && epoch != 0 && epoch != shards_[shard].epoch;
+    return epoch != 0 && epoch != shards_[shard].epoch;
 }
 
 apply_result state::apply_one(const transition& change)
@@ -179,7 +172,7 @@ apply_result state::apply_one(const transition& change)
     if (is_fenced(found->second.shard, change.epoch))
         return {.status = apply_status::fenced};
     const bool fits = found->second.data.version == change.expected_version;
-    if (!fits && !PAWL_PLANTED(version_not_checked))
+    if (!fits)
         return {.status = apply_status::conflict};
     return update(change, found->second);
 }
@@ -189,15 +182,14 @@ apply_result state::create(const transition& change, std::uint32_t shard)
     const record& next = change.next;
     workflow_runs& workflow = workflows_[next.workflow];
     foreign_entry& foreign = workflow.by_foreign_id[next.foreign_id];
-    if (!next.start_key.empty() && !PAWL_PLANTED(start_key_not_checked))
+    if (!next.start_key.empty())
         if (const auto same = foreign.by_start_key.find(next.start_key);
             same != foreign.by_start_key.end())
             return {.status = apply_status::duplicate, .existing = same->second->data.id};
     if (runs_.contains(next.id))
         return {.status = apply_status::conflict};
     if (const auto refusal =
-            core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty());
-        refusal && !PAWL_PLANTED(second_run_not_refused))
+            core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty()))
         return {.status = *refusal,
                 .existing =
                     (foreign.unfinished ? foreign.unfinished : foreign.runs.back())->data.id};
@@ -265,8 +257,6 @@ apply_result state::update(const transition& change, run_entry& run)
     settle_messages(change, run);
     if (change.kind == event_kind::data_deleted)
         erase_texts(run, shards_[run.shard]);
-    if (PAWL_PLANTED(event_lost) && change.kind == event_kind::checkpointed)
-        return {.sequence = shards_[run.shard].end() - 1};
     return {.sequence = append_event(change, run)};
 }
 

@@ -1,6 +1,6 @@
-// Shows that the simulation finds each defect that is planted in this variant of the library
-// (src/core/planted.hpp), and after how many seeds.
-#include "core/planted.hpp"
+// Shows that the simulation finds each planted bug (bugs.cmake), and after how many seeds.
+#include "simulation/planted/bug.hpp"
+#include "simulation/scenes.hpp"
 #include "simulation/worlds.hpp"
 
 #include <fmt/format.h>
@@ -24,7 +24,8 @@ using namespace simulation_test;
 struct planted_bug {
     const char* name;
     const char* defect;
-    std::string_view world = {}; ///< to search; empty: all
+    std::string_view world = "generated"; ///< to search
+    std::string_view mix = {}; ///< of the mixed world: the scenes and features that find it soonest
 };
 
 constexpr planted_bug bugs[] = {
@@ -33,7 +34,7 @@ constexpr planted_bug bugs[] = {
     {"epoch_not_checked", "the store takes changes of an owner that has lost the shard"},
     {"second_run_not_refused", "a foreign id may have two unfinished runs"},
     {"start_key_not_checked", "a repeated trigger starts a second run"},
-    {"event_lost", "a checkpoint is stored without its event"},
+    {"event_lost", "a checkpoint is stored without its event", "mixed", "effects"},
     {"old_deadlines_kept", "deadlines of the visit before fire in the next"},
     {"timeout_lost_on_repeat", "repeat_after() forgets the visit's deadlines"},
     {"timeout_early", "a timeout runs up to a second early"},
@@ -44,14 +45,23 @@ constexpr planted_bug bugs[] = {
     {"await_told_of_failed_commit", "an await reports a commit that failed"},
     {"wake_up_lost", "a run that is due earlier than another does not wake the scanner"},
     {"hook_cursor_before_work", "the cursor of hooks is stored before they are called"},
-    {"store_clock_ignored", "engines go by the clocks of their machines, which are wrong"},
+    {"store_clock_ignored", "engines go by the clocks of their machines, which are wrong", "mixed",
+     "messages"},
     {"hook_twice", "a hook is called twice for an event"},
-    {"callback_not_retried", "a callback fails for good at its first failure", "mixed"},
-    {"step_of_newer_forgotten", "an older program stores a newer one's run as not due", "mixed"},
-    {"crash_not_counted", "a run is not suspected of what ended its engine", "mixed"},
+    {"effects_side_by_side", "concurrent effects of one name both happen", "mixed", "effects"},
+    {"size_not_checked", "an object may be larger than the limit", "mixed", "sizes"},
+    {"stop_is_failure", "what a stop cancels counts as a failed attempt", "mixed", "effects"},
+    {"command_waits_for_handler", "a command does not cancel the running handler", "mixed",
+     "queues"},
+    {"callback_not_retried", "a callback fails for good at its first failure", "mixed", "messages"},
+    {"step_of_newer_forgotten", "an older program stores a newer one's run as not due", "mixed",
+     "versions"},
+    {"crash_not_counted", "a run is not suspected of what ended its engine", "mixed", "crashing"},
     {"turn_lost", "in a full engine a run with a message loses its turn", "mixed"},
-    {"shard_overtakes", "in a full engine a shard's next run overtakes those of others", "mixed"},
-    {"place_in_line_lost", "a run with a message loses its place before a step's limit", "mixed"},
+    {"shard_overtakes", "in a full engine a shard's next run overtakes those of others", "mixed",
+     "queues"},
+    {"place_in_line_lost", "a run with a message loses its place before a step's limit", "mixed",
+     "queues"},
 };
 
 /// The limit for every bug.
@@ -68,11 +78,12 @@ struct found {
 /// Runs in its own process, because a failed assertion counts as found.
 [[noreturn]] void search(const planted_bug& bug, std::uint64_t first, int report)
 {
-    pawl::core::planted_bug() = bug.name;
+    plant(bug.name);
+    choose_features(bug.mix);
     for (auto seed = first; seed < first + max_seeds; ++seed) {
         [[maybe_unused]] auto written = ::write(report, &seed, sizeof seed);
         for (const auto& searched : worlds()) {
-            if (!bug.world.empty() && bug.world != searched.name)
+            if (bug.world != searched.name)
                 continue;
             simulation_options options;
             options.seed = seed;
@@ -114,15 +125,24 @@ found search(const planted_bug& bug, std::uint64_t first)
     return result;
 }
 
-int run(int starts, std::string_view only)
+struct arguments {
+    int starts = 3;
+    std::string_view bug, world, mix; ///< empty: all bugs; the world and the mix of the table
+};
+
+int run(const arguments& given)
 {
     int missed = 0;
     std::puts("| bug | what is wrong | median seeds | most |\n|---|---|---|---|");
-    for (const auto& bug : bugs) {
-        if (!only.empty() && only != bug.name)
+    for (auto bug : bugs) {
+        if (!given.bug.empty() && given.bug != bug.name)
             continue;
+        if (!given.world.empty()) {
+            bug.world = given.world;
+            bug.mix = given.mix;
+        }
         std::vector<std::uint64_t> needed;
-        for (int i = 0; i < starts; ++i) {
+        for (int i = 0; i < given.starts; ++i) {
             const auto hit = search(bug, 1 + static_cast<std::uint64_t>(i) * stride);
             if (hit.seeds == 0)
                 ++missed;
@@ -141,9 +161,17 @@ int run(int starts, std::string_view only)
 
 } // namespace
 
-/// planted_bugs [STARTS [BUG]]
+/// planted_bugs [STARTS [BUG [WORLD [MIX]]]]
 int main(int argc, char** argv)
 {
-    const int starts = argc > 1 ? std::atoi(argv[1]) : 3;
-    return run(std::max(starts, 1), argc > 2 ? argv[2] : "");
+    arguments given;
+    if (argc > 1)
+        given.starts = std::max(std::atoi(argv[1]), 1);
+    if (argc > 2)
+        given.bug = argv[2];
+    if (argc > 3)
+        given.world = argv[3];
+    if (argc > 4)
+        given.mix = argv[4];
+    return run(given);
 }
