@@ -155,14 +155,7 @@ BOOST_AUTO_TEST_CASE(an_older_schema_is_migrated_with_its_runs)
         const auto store = open(server().uri(), {.schema = schema});
         apply_one(*store, store_as(run));
     }
-    // What version 3 has added.
-    ask(fmt::format("DROP TRIGGER set_parent ON {0}.runs; DROP FUNCTION {0}.set_parent;"
-                    "DROP TRIGGER count_started_child ON {0}.runs;"
-                    "DROP TRIGGER count_changed_child ON {0}.runs;"
-                    "DROP TRIGGER count_removed_child ON {0}.runs; DROP FUNCTION {0}.count_child;"
-                    "DROP TABLE {0}.child_counts; ALTER TABLE {0}.runs DROP COLUMN parent;"
-                    "UPDATE {0}.meta SET version = 2",
-                    schema));
+    remove_third_version(schema);
     const auto store = open(server().uri(), {.schema = schema});
     BOOST_TEST((finish(store->find(run.id)) == run));
     auto child = make_run(2, "parcel-1");

@@ -109,6 +109,16 @@ std::vector<std::vector<std::string>> session::rows(const std::string& sql)
     return all;
 }
 
+void remove_third_version(const std::string& schema)
+{
+    ask("SET search_path = " + schema +
+        ";DROP TRIGGER set_parent ON runs; DROP FUNCTION set_parent;"
+        "DROP TRIGGER count_started_child ON runs; DROP TRIGGER count_changed_child ON runs;"
+        "DROP TRIGGER count_removed_child ON runs; DROP FUNCTION count_child;"
+        "DROP TABLE child_counts; ALTER TABLE runs DROP COLUMN parent;"
+        "UPDATE meta SET version = 2");
+}
+
 std::string ask(const std::string& sql, const std::string& database)
 {
     return session{database}.ask(sql);
