@@ -88,7 +88,8 @@ struct engine_options {
 
     /// Maximum number of pending messages in the inbox of one run. A further callback fails with
     /// errc::inbox_full. Up to 64 more commands are accepted, so that a run with a full inbox can
-    /// be paused, resumed and cancelled. Each engine applies its own limit to the messages that it
+    /// be paused, resumed and cancelled. The ends of children are accepted too: a run gets one for
+    /// each child that it has started. Each engine applies its own limit to the messages that it
     /// sends. 1 to 1,000,000. Default 10,000.
     std::uint32_t max_pending_messages = 10'000;
 

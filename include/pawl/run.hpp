@@ -300,7 +300,8 @@ public:
     /// options say; when it completes, they continue. The definition of this workflow declares the
     /// other one, see builder::uses(). The child belongs to the trace of this run.
     ///
-    /// Nothing is recorded in this run: any number of children may be started.
+    /// Nothing is recorded in this run: any number of children may be started. Each start waits for
+    /// its commit; several may run concurrently in one handler, and then share commits.
     ///
     /// Completes: when the child is stored. Returns its id.
     /// Durability: the child is in the store and is driven to its end, even if this process dies.

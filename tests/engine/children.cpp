@@ -297,12 +297,19 @@ BOOST_AUTO_TEST_CASE(an_end_waits_until_the_store_takes_it)
     bool fails = false;
     int reads = 0;
     world w;
+    const auto is_kept = [&] {
+        return w.wait_for(w.store->latest("lamps", "h/0")).has_value();
+    };
     const auto faults = std::make_shared<faulty_store>(w.store);
     w.options.store = faults;
     w.options.clock = w.clock;
     w.engine.emplace(w.io.get_executor(), w.options);
     auto lit = w.engine->add(lit_houses());
-    auto lamp_client = w.engine->add(switched_lamps());
+    pawl::builder b{lamp_runs};
+    b.callback<red>(switch_off, on_switch_off);
+    b.end<off>();
+    b.retention({.keep = 5s});
+    auto lamp_client = w.engine->add(std::move(b).build());
     w.wait_for(w.engine->async_start(asio::use_awaitable));
     const auto run = w.wait_for(lit.async_trigger("h", house{.lamps = 1}, {}, asio::use_awaitable));
     w.advance_until([&] {
@@ -314,13 +321,15 @@ BOOST_AUTO_TEST_CASE(an_end_waits_until_the_store_takes_it)
     };
     fails = true;
     w.wait_for(lamp_client.async_call("h/0", switch_off));
-    w.advance(5s);
+    w.advance(1min);
     BOOST_TEST(reads > 1);
+    BOOST_TEST(is_kept()); // by retention
     BOOST_TEST(w.wait_for(lit.async_find_latest("h"))->object.ended == 0);
     fails = false;
     w.advance_until(
         [&] { return w.wait_for(lit.async_find_latest("h"))->status == stage::closed; });
     BOOST_TEST(w.wait_for(lit.async_find_latest("h"))->object.ended == 1);
+    w.advance_until([&] { return !is_kept(); });
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_for_ends_must_be_declared)
