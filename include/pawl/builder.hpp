@@ -345,7 +345,8 @@ public:
     /// `name` has 1 to 128 bytes, is unique in the status, and is stored with each deadline: the
     /// handler of the timeout with that name is called, also in a later program. A stored deadline
     /// without a timeout is dropped and logged. A timeout that is added later is armed for runs
-    /// that enter the status from then on.
+    /// that enter the status from then on. build() refuses two names of one status with the same
+    /// hash (see run::idempotency_key()).
     template <auto From, class When, class Fn>
     timeout_options timeout(std::string name, When when, Fn fn)
         PAWL_DETAIL_REJECT(detail::is_no_span(when), "a timeout's duration must be above zero")

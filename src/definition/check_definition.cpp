@@ -1,6 +1,10 @@
 #include "definition/check_definition.hpp"
 
+#include "core/decide.hpp"
+
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -136,6 +140,8 @@ private:
     void check_timeouts(const status_rules& status)
     {
         std::set<std::string_view> seen;
+        // The effects and idempotency keys of a timeout's handler are stored under this number.
+        std::map<std::uint64_t, std::string_view> numbers;
         for (const auto& timeout : status.timeouts) {
             const auto prefix = timeout.name == unnamed_timeout
                                     ? std::string{"its timeout's "}
@@ -147,6 +153,13 @@ private:
                     "a timeout's name is longer than " + std::to_string(max_name) + " bytes");
             else if (!seen.insert(timeout.name).second && timeout.name != unnamed_timeout)
                 add(status, "it has two timeouts named \"" + timeout.name + "\"");
+            const auto [same, is_new] =
+                numbers.try_emplace(timeout_handler_number(timeout.name), timeout.name);
+            if (!is_new && same->second != timeout.name)
+                add(status, "its timeouts \"" + std::string{same->second} + "\" and \"" +
+                                timeout.name +
+                                "\" have the same hash, under which their effects and idempotency "
+                                "keys are stored: rename one of them");
         }
     }
 

@@ -202,6 +202,13 @@ const std::vector<mistake> options{
          b.timeout<created>("first", 2s, go<shipped>);
      },
      {"created (1)", "two timeouts named \"first\""}},
+    {"two timeouts whose names have the same hash",
+     [](order_builder& b) {
+         b.timeout<created>("close-irnqo", 1s, go<shipped>);
+         b.timeout<created>("remind", 2s, go<shipped>);
+         b.timeout<created>("close-pwlfr", 3s, go<shipped>);
+     },
+     {"created (1)", "\"close-irnqo\" and \"close-pwlfr\"", "hash", "rename"}},
     {"a timeout's name that is too long",
      [](order_builder& b) { b.timeout<created>(std::string(129, 'n'), 1s, go<shipped>); },
      {"created (1)", "timeout's name", "128"}},
@@ -263,6 +270,11 @@ BOOST_AUTO_TEST_CASE(what_is_right_is_built)
         .start_delay(0s);
     limits.auto_resume(0s, 0);
     BOOST_TEST(problems(std::move(limits)) == "built");
+    // Effects and keys of two statuses are apart.
+    auto timeouts = right();
+    timeouts.timeout<created>("close-irnqo", 1s, go<shipped>);
+    timeouts.timeout<validated>("close-pwlfr", 1s, go<shipped>);
+    BOOST_TEST(problems(std::move(timeouts)) == "built");
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_in_the_graph)
