@@ -110,6 +110,9 @@ struct engine_options {
     /// pauses the run or enters its `on_exhausted` status, a timeout pauses the run, a callback
     /// fails its message; the reason says so. 0: no limit; else at least 5. Default 5.
     ///
+    /// A new effect (run::once(), a transaction) is progress: the count starts again. A long
+    /// attempt that records effects is therefore not blamed for crashes that it survives.
+    ///
     /// Handlers that were running at two consecutive crashes run at most 16 at a time in an engine;
     /// after three, one at a time, each until it ends or has run for 2 s. A handler is therefore
     /// not blamed for a crash that another one caused.

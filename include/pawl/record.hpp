@@ -131,8 +131,8 @@ struct record {
     std::vector<callback_retry> callback_retries;
 
     /// The number of engines that have begun the current attempt since the first crash during it; 0
-    /// when no crash is known. Set before the handler begins, cleared when a handler has ended. See
-    /// engine_options::max_crashes.
+    /// when no crash is known. Set before the handler begins, cleared when a handler has ended or
+    /// has recorded an effect. See engine_options::max_crashes.
     std::uint32_t suspicion = 0;
 
     /// When the run next needs an engine; empty when only an outside event can move it. Computed by

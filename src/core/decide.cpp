@@ -237,6 +237,9 @@ bool decision::apply(checkpoint_wanted& checkpoint)
                    (known.for_run || known.handler == checkpoint.added->handler);
         }));
         next().effects.push_back(std::move(*checkpoint.added));
+        // Each effect is recorded once, so a handler that crashes its process again and again
+        // cannot clear its suspicion each time, as it could by saving its object.
+        next().suspicion = 0;
     }
     change_.kind = event_kind::checkpointed;
     return true;

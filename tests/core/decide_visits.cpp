@@ -358,6 +358,12 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_adds_its_effect)
     BOOST_REQUIRE(next.effects.size() == 3u);
     BOOST_TEST((next.effects[2] == pawl::effect{"mail", "3", false}));
     BOOST_TEST((next.wake_at == next.updated_at)); // still runnable
+    // An effect is progress, which an object that is saved need not be.
+    auto suspect = run;
+    suspect.suspicion = 4;
+    BOOST_TEST(after(suspect, checkpoint_wanted{"new", {}}).suspicion == 4u);
+    BOOST_TEST(
+        after(suspect, checkpoint_wanted{"new", pawl::effect{"mail", "3", false}}).suspicion == 0u);
     // The names of visits and of the run are apart.
     next = after(run, checkpoint_wanted{"new", pawl::effect{"charge", "3", true}});
     BOOST_TEST(next.effects.size() == 3u);

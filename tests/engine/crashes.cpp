@@ -200,6 +200,60 @@ BOOST_AUTO_TEST_CASE(of_which_a_handler_survives_the_next_leave_nothing_behind)
     BOOST_TEST(all.wait_for(last, all.store->find(run.id)).value().suspicion == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(of_an_attempt_that_records_effects_are_not_counted_together)
+{
+    cluster all;
+    int lives = 0;
+    const auto make = [&](member& self) {
+        lamp_builder b{"lamps"};
+        b.step<red>([&, of = &self](lamp_run& run) -> pawl::step<yellow> {
+            const auto part = "part " + std::to_string(++lives);
+            co_await wait_on(*all.clock, 1s);
+            co_await run.once(part, [] {});
+            if (lives <= 8) // by something else
+                co_await end_process(all, *of);
+            co_return pawl::to<yellow>;
+        });
+        b.step<yellow>(switch_off);
+        b.end<off>();
+        return std::move(b).build();
+    };
+    BOOST_TEST(live(all, make, [&](member& by) {
+                   trigger(by, "long");
+                   all.advance(2s);
+               }) == 8);
+    auto& last = all.members.back();
+    const auto run =
+        all.wait_for(last, last.client->async_find_latest("long", asio::use_awaitable)).value();
+    BOOST_TEST(run.status == off);
+}
+
+BOOST_AUTO_TEST_CASE(of_an_attempt_that_saves_the_same_again_are_counted)
+{
+    cluster all;
+    const auto make = [&](member& self) {
+        lamp_builder b{"lamps"};
+        b.step<red>([&, of = &self](lamp_run& run) -> pawl::step<yellow> {
+             co_await run.once("first part", [] {});
+             ++run.object().value;
+             co_await run.checkpoint();
+             co_await end_process(all, *of);
+             co_return pawl::to<yellow>;
+         }).retry({.max_attempts = 0});
+        b.step<yellow>(switch_off);
+        b.end<off>();
+        return std::move(b).build();
+    };
+    BOOST_TEST(live(all, make, [&](member& by) {
+                   trigger(by, "poison");
+                   all.advance(1s);
+               }) == 5);
+    auto& last = all.members.back();
+    const auto blamed =
+        all.wait_for(last, last.client->async_find_latest("poison", asio::use_awaitable)).value();
+    BOOST_TEST(blamed.state == pawl::run_state::paused);
+}
+
 BOOST_AUTO_TEST_CASE(have_no_limit_where_none_is_wanted)
 {
     cluster all;

@@ -23,8 +23,8 @@ namespace pawl::engine_detail {
 /// time; a handler of a run with a higher suspicion runs alone among the suspects. A run whose
 /// suspicion reaches the limit is guilty: its handler does not run again.
 ///
-/// A handler that ends in any way clears the suspicion of its run. So a crash costs one more commit
-/// for each suspect; without a crash there is no cost.
+/// A handler that ends in any way, or that records an effect, clears the suspicion of its run. So a
+/// crash costs one more commit for each suspect; without a crash there is no cost.
 ///
 /// A suspect that has run for `max_hold_time` no longer delays other suspects, so that a long
 /// handler delays no run. If such a handler crashes the process later, other suspects that run at
