@@ -45,8 +45,9 @@ struct callback_options {
     std::string idempotency_key{};
 
     /// How long the callback may wait in the inbox before an attempt of its handler begins; then it
-    /// fails with errc::expired. Default: empty, as long as the run is unfinished.
-    std::optional<duration> expires_after{};
+    /// fails with errc::expired. Not above zero: at once. Default: empty, as long as the run is
+    /// unfinished.
+    std::optional<any_duration> expires_after{};
 };
 
 } // namespace pawl

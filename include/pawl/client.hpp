@@ -75,7 +75,7 @@ struct start_or_send_options {
     std::string idempotency_key{};
 
     /// See callback_options::expires_after.
-    std::optional<duration> expires_after{};
+    std::optional<any_duration> expires_after{};
 
     /// See trigger_options::trace_parent.
     std::string trace_parent{};

@@ -12,9 +12,10 @@ using duration = std::chrono::microseconds;
 /// microseconds.
 ///
 /// A value out of range becomes the nearest one in range instead of overflowing:
-/// `async_stop(std::chrono::hours::max())` waits without limit. Members of option structs are of
-/// type `duration`, to which std::chrono converts without a check: write `pawl::duration::max()`
-/// there.
+/// `async_stop(std::chrono::hours::max())` waits without limit. NaN becomes zero. Most members of
+/// option structs are of type `duration`, to which std::chrono converts without a check: write
+/// `pawl::duration::max()` there. `std::chrono::hours::max()` is a negative value there, which is
+/// refused by name.
 class any_duration {
 public:
     template <class Rep, class Period>

@@ -131,6 +131,14 @@ BOOST_AUTO_TEST_CASE(spans_that_mean_never_are_never_due)
     w.wait_for(client.async_resume(other, {}, asio::use_awaitable));
     w.settle();
     BOOST_TEST(w.state_of(client, other).status == off);
+    // Of any type of std::chrono, where std::chrono's own conversion would give a negative span.
+    const auto third = trigger(w, client, "c", yellow);
+    w.wait_for(client.async_pause(third, "hold on", asio::use_awaitable));
+    const auto sent = w.wait_for(client.async_send(
+        third, "go", 1, {.expires_after = std::chrono::hours::max()}, asio::use_awaitable));
+    w.advance(24h * 365);
+    BOOST_TEST((w.wait_for(w.store->outcome(third, sent.sequence))->outcome ==
+                pawl::message_outcome::pending));
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_of_the_machines_clock_waits_for_the_longest_spans)
