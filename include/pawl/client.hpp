@@ -248,7 +248,8 @@ public:
     /// another engine drives the run, the snapshot's object may be that of a later commit.
     /// Errors: finished_in_other_status — the run finished in another status, with the final
     /// snapshot; not_found — no such run; invalid_argument — `statuses` is empty; decode_failed —
-    /// the object cannot be read.
+    /// the object cannot be read; called_by_handler — a handler waits for its own run, which stays
+    /// where it is until the handler has ended.
     /// Cancellation: terminal, partial, total; ends the wait and has no effect on the run.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await(run_id run, std::vector<Status> statuses, Token&& token = {})
@@ -263,7 +264,8 @@ public:
     ///
     /// Completes: at once if the run has finished already, else with the commit that ends it.
     /// Signature: `void(error_code, snapshot)`.
-    /// Errors: not_found — no such run; decode_failed — the object cannot be read.
+    /// Errors: not_found — no such run; decode_failed — the object cannot be read;
+    /// called_by_handler — a handler waits for the end of its own run.
     /// Cancellation: terminal, partial, total; ends the wait and has no effect on the run.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_await_finished(run_id run, Token&& token = {})
@@ -287,7 +289,8 @@ public:
     /// passed first; inbox_full — the run has engine_options::max_pending_messages pending
     /// messages; too_large — the payload has more than engine_options::max_object_size;
     /// encode_failed — the codec cannot write the payload; invalid_argument — the key is longer
-    /// than 1,024 bytes.
+    /// than 1,024 bytes; called_by_handler — a handler calls its own run, which takes the callback
+    /// after the handler has ended, and nothing is sent: use async_send().
     /// Cancellation: terminal, partial, total, once the callback is in the inbox; ends the wait.
     /// The callback is still handled.
     template <class Payload, class Token = boost::asio::use_awaitable_t<>>

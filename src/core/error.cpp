@@ -80,8 +80,8 @@ const char* sentence(errc code) noexcept
     case errc::status_relabeled:
         return "the label of a status number differs from the one in this database: see the log";
     case errc::called_by_handler:
-        return "a handler called a function that waits for the end of all handlers: call it from "
-               "outside of handlers";
+        return "a handler called a function that waits for the end of that handler: call it from "
+               "outside of the handler";
     case errc::inbox_full:
         return "too many messages wait for the run: send the message again later";
     case errc::missing_workflow:

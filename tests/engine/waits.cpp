@@ -255,6 +255,66 @@ BOOST_AUTO_TEST_CASE(an_unknown_run_is_an_error)
     BOOST_TEST(!w.wait_for(client.async_find(unknown, asio::use_awaitable)).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_handler_that_would_wait_for_its_own_run_is_refused)
+{
+    std::vector<std::string> told; // handlers write it until their engine has ended
+    for (const bool shared : {false, true}) {
+        world w;
+        if (shared)
+            w.store = pawl::open_memory({.shared = true, .clock = w.clock});
+        std::optional<lamps> client;
+        told.clear();
+        const auto note = [&told](const char* call, const pawl::system_error& e) {
+            told.push_back(std::string{call} +
+                           (e.code() == pawl::errc::called_by_handler ? " refused" : " failed"));
+        };
+        lamp_builder b{"lamps"};
+        b.step<red>([&](lamp_run& run) -> pawl::step<off> {
+            const auto here = co_await client->async_await(run.id(), {red}, asio::use_awaitable);
+            told.push_back(here.status == red ? "is here" : "is elsewhere");
+            try {
+                co_await client->async_await(run.id(), {off}, asio::use_awaitable);
+            } catch (const pawl::system_error& e) {
+                note("status", e);
+            }
+            try {
+                co_await client->async_await_finished(run.id(), asio::use_awaitable);
+            } catch (const pawl::system_error& e) {
+                note("end", e);
+            }
+            try {
+                co_await client->async_call(run.foreign_id(), "note", 1, {}, asio::use_awaitable);
+            } catch (const pawl::system_error& e) {
+                note("call", e);
+            }
+            co_await client->async_send(run.id(), "note", 2, {}, asio::use_awaitable);
+            co_return pawl::skip();
+        });
+        b.callback<red>("note", [&](lamp_run& run, int value) -> pawl::step<off> {
+            told.push_back("note " + std::to_string(value));
+            try {
+                co_await client->async_call(run.id(), "note", 3, {}, asio::use_awaitable);
+            } catch (const pawl::system_error& e) {
+                note("call", e);
+            }
+            co_return pawl::to<off>;
+        });
+        b.end<off>();
+        client = w.start(std::move(b).build());
+        w.advance(5s); // it has the shards
+        const auto run =
+            w.wait_for(client->async_trigger("a", lamp{}, {.start = red}, asio::use_awaitable));
+        w.settle();
+        const std::vector<std::string> wanted{"is here",      "status refused", "end refused",
+                                              "call refused", "note 2",         "call refused"};
+        BOOST_TEST(told == wanted, boost::test_tools::per_element());
+        BOOST_TEST(w.state_of(*client, run).status == off);
+        const auto seen = w.wait_for(w.engine->async_statistics(asio::use_awaitable));
+        BOOST_TEST(seen.waiting_handlers == 0u);
+        w.stop();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_foreign_id_has_one_unfinished_run)
 {
     world w;

@@ -258,6 +258,7 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
         tasks_.leave();
         return;
     }
+    const bool is_for_itself = active_.run_of_handler(waiting->executor()) == run;
     waiting->hold(active_.begin_wait(waiting->executor()));
     bind_cancellation(watchers_, waiting);
     watchers_->add(waiting);
@@ -267,6 +268,11 @@ void engine_core::await(std::string workflow, run_id run, std::optional<std::vec
     } else if (!active_.show_record(run, waiting)) {
         shared_.check_watcher(waiting);
     }
+    if (is_for_itself) // unless the present record has ended the wait
+        watchers_->fail(waiting, failure{errc::called_by_handler,
+                                         "a handler of run " + to_string(run) +
+                                             " waits for its own run, which stays in its status "
+                                             "until the handler has ended"});
 }
 
 namespace {

@@ -162,7 +162,8 @@ private:
                                                       trigger_call call, bool inside_call);
     void trigger_without_coroutine(const workflow_impl& workflow, trigger_call call,
                                    completion<run_id> done);
-    boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call);
+    boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call,
+                                                 std::optional<run_id> caller = {});
     message make_message(const std::string& workflow, const workflow_impl* known, send_call call);
     /// @param max_pending see delivery.
     boost::asio::awaitable<result<sent_message>> deliver(record receiver, message content,
@@ -185,6 +186,7 @@ private:
                                                     trigger_call start, send_call callback);
     boost::asio::awaitable<void>
     finish_send(std::shared_ptr<const workflow_impl> workflow, send_call call,
+                std::optional<run_id> caller,
                 std::shared_ptr<engine_detail::message_watcher> waiting);
     boost::asio::awaitable<record> find_receiver(const std::string& workflow, const run_ref& run);
     boost::asio::awaitable<void> check_watcher(std::shared_ptr<engine_detail::watcher> waiting);

@@ -46,11 +46,14 @@ void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call 
     // returns.
     const bool wait = call.wait_until_settled;
     const auto waiting = std::make_shared<message_watcher>(shared_.executor, std::move(done));
+    std::optional<run_id> caller;
     if (wait) {
+        caller = active_.run_of_handler(waiting->executor());
         waiting->hold(active_.begin_wait(waiting->executor()));
         bind_cancellation(watchers_, waiting);
     }
-    tasks_.start(shared_.executor, finish_send(std::move(workflow), std::move(call), waiting));
+    tasks_.start(shared_.executor,
+                 finish_send(std::move(workflow), std::move(call), caller, waiting));
 }
 
 /// Reads the run that a message is for.
@@ -130,20 +133,28 @@ engine_core::deliver(record receiver, message content, std::uint32_t max_pending
                            {committed->sequence, committed->outcome, committed->detail}};
 }
 
-asio::awaitable<engine_core::sent_message> engine_core::do_send(const workflow_impl& workflow,
-                                                                send_call call)
+/// @param caller the run whose handler waits until the message is settled, if it is one.
+asio::awaitable<engine_core::sent_message>
+engine_core::do_send(const workflow_impl& workflow, send_call call, std::optional<run_id> caller)
 {
     const auto& name = workflow.rules.name;
     const auto run = call.run;
     auto content = make_message(name, &workflow, std::move(call));
     auto receiver = co_await find_receiver(name, run);
+    // A command cancels the handler, or is rejected while it runs.
+    if (content.kind == message_kind::callback && caller == receiver.id)
+        throw error(errc::called_by_handler,
+                    "a handler of run " + to_string(receiver.id) + " waits for the callback " +
+                        quoted(content.name) +
+                        " of its own run, which is handled after the handler has ended: use "
+                        "async_send");
     const auto max_pending = max_pending_of(content.kind);
     auto sent = co_await deliver(std::move(receiver), std::move(content), max_pending);
     co_return std::move(sent).value();
 }
 
 asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_impl> workflow,
-                                               send_call call,
+                                               send_call call, std::optional<run_id> caller,
                                                std::shared_ptr<message_watcher> waiting)
 {
     const auto alive = shared_from_this();
@@ -151,7 +162,7 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
     failure result;
     sent_message delivered;
     try {
-        delivered = co_await do_send(*workflow, std::move(call));
+        delivered = co_await do_send(*workflow, std::move(call), caller);
     } catch (...) {
         result = failure_of(std::current_exception());
     }

@@ -151,29 +151,47 @@ bool active_runs::take_step_place(activation& holder)
     return true;
 }
 
-std::shared_ptr<void> active_runs::begin_wait(const boost::asio::any_completion_executor& executor)
+/// The activation whose handler has the executor and calls. Under the lock.
+std::shared_ptr<activation>
+active_runs::find_handler(const boost::asio::any_completion_executor& executor) const
 {
     const auto* const strand = executor.target<run_worker_executor>();
     if (!strand || !strand->running_in_this_thread())
         return nullptr;
+    const auto known = workers_.find(strand->worker());
+    const auto worker = known == workers_.end() ? nullptr : known->second.lock();
+    if (!worker || !worker->has_executor(*strand) || !worker->at_work())
+        return nullptr;
+    const auto active = runs_.find(worker->at_work()->id());
+    if (active == runs_.end() || active->second.get() != worker->at_work())
+        return nullptr;
+    return active->second;
+}
+
+std::optional<run_id>
+active_runs::run_of_handler(const boost::asio::any_completion_executor& executor) const
+{
+    const std::lock_guard lock{mutex_};
+    const auto caller = find_handler(executor);
+    return caller && caller->context_.is_open() ? std::optional{caller->id()} : std::nullopt;
+}
+
+std::shared_ptr<void> active_runs::begin_wait(const boost::asio::any_completion_executor& executor)
+{
     std::shared_ptr<void> wait;
     {
         const std::lock_guard lock{mutex_};
-        const auto known = workers_.find(strand->worker());
-        const auto worker = known == workers_.end() ? nullptr : known->second.lock();
-        if (!worker || !worker->has_executor(*strand) || !worker->at_work())
+        const auto active = find_handler(executor);
+        if (!active)
             return nullptr;
-        auto& holder = *worker->at_work();
-        const auto active = runs_.find(holder.id());
-        if (active == runs_.end() || active->second.get() != &holder)
-            return nullptr;
+        auto& holder = *active;
         if (holder.waits_ == 0 && taken_.waiting >= shared_.max_waiting_handlers)
             return nullptr;
         if (holder.waits_++ == 0) {
             release_place(holder);
             take_place(holder, place::waiting);
         }
-        wait = std::make_shared<handler_wait>(*this, active->second, holder.handler_waits_);
+        wait = std::make_shared<handler_wait>(*this, active, holder.handler_waits_);
     }
     shared_.due->notify_place_freed();
     return wait;

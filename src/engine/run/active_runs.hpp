@@ -90,6 +90,10 @@ public:
     /// executor does not belong to a handler.
     std::shared_ptr<void> begin_wait(const boost::asio::any_completion_executor& executor);
 
+    /// The run whose handler calls with this executor; empty for any other caller.
+    std::optional<run_id>
+    run_of_handler(const boost::asio::any_completion_executor& executor) const;
+
     /// Ends all waits of the activation's handler, which has ended. On the activation's strand.
     void stop_waiting(activation& holder);
 
@@ -183,6 +187,8 @@ private:
     void take_place(activation& holder, place wanted);
     void release_place(activation& holder);
     std::shared_ptr<run_worker> take_worker();
+    std::shared_ptr<activation>
+    find_handler(const boost::asio::any_completion_executor& executor) const;
     void end_wait(activation& holder, std::uint64_t handler);
     void erase(activation& ending);
 
