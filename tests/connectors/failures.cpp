@@ -3,6 +3,8 @@
 
 #include "pawl/forwarding_store.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+
 #include <set>
 
 BOOST_AUTO_TEST_SUITE(connector_failures)
@@ -216,6 +218,80 @@ BOOST_AUTO_TEST_CASE(a_stop_lets_what_runs_go_on_until_the_drain_is_over)
             at.test->wait_for(at.store->cursor("topic/6/orders/connector/orders", 0));
         BOOST_TEST(cursor == (drain == 30s ? 2u : 0u)); // the next event's position
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_connector_may_call_clients_while_the_engine_drains)
+{
+    bool stopped = false;
+    std::vector<std::string> done;
+    bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                 const auto client = to.add(weighing());
+                 const auto work = [&done, client, clock = b.clock](arrived& in,
+                                                                    order what) -> awaitable<void> {
+                     co_await wait_on(clock, 10s); // the stop begins here
+                     co_await in.trigger(what.number, parcel{});
+                     done.emplace_back("trigger");
+                     auto scales = client;
+                     const auto run = co_await scales.async_trigger("scales", parcel{});
+                     co_await scales.async_call(run, weighed, order{"1", -1});
+                     done.emplace_back("call");
+                     co_await scales.async_await_finished(run);
+                     done.emplace_back("end");
+                 };
+                 to.connect("orders", b.topic("orders"), b.workflow, work);
+             }};
+    at.send("orders", {event_of("1", "a")});
+    at.test->engine().async_stop(30s, [&](pawl::error_code) { stopped = true; });
+    at.test->advance(10s);
+    BOOST_TEST(done == (std::vector<std::string>{"trigger", "call", "end"}),
+               boost::test_tools::per_element());
+    BOOST_TEST(stopped);
+    BOOST_TEST(at.test->wait_for(at.store->latest("parcels", "a")).has_value());
+    BOOST_TEST(at.test->wait_for(at.store->cursor("topic/6/orders/connector/orders", 0)) == 2u);
+}
+
+namespace {
+
+/// Completes inside the call that cancels it, without an error.
+awaitable<void> wait_for_cancellation()
+{
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto handler) {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            const auto kept = std::make_shared<decltype(handler)>(std::move(handler));
+            slot.assign([kept](asio::cancellation_type) {
+                auto waiting = std::move(*kept);
+                std::move(waiting)();
+            });
+        },
+        asio::use_awaitable);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(attempts_may_end_inside_the_call_that_cancels_them)
+{
+    bool stopped = false;
+    int begun = 0;
+    int ended = 0;
+    bench at{carrying(), backend::memory, [&](pawl::engine& to, bench& b) {
+                 const auto wait = [&](arrived&) -> awaitable<void> {
+                     ++begun;
+                     co_await wait_for_cancellation();
+                     ++ended; // and its lane is removed
+                 };
+                 to.connect("orders", b.topic("orders"), b.workflow, wait, {.max_concurrency = 50});
+             }};
+    std::vector<pawl::stream_event> events;
+    for (int i = 0; i < 50; ++i)
+        events.push_back(event_of(std::to_string(i), std::to_string(i)));
+    at.send("orders", events);
+    BOOST_TEST(begun == 50);
+    at.test->engine().async_stop(0s, [&](pawl::error_code) { stopped = true; });
+    at.test->advance(1us);
+    BOOST_TEST(ended == 50);
+    BOOST_TEST(stopped);
+    BOOST_TEST(at.test->wait_for(at.store->cursor("topic/6/orders/connector/orders", 0)) == 51u);
 }
 
 BOOST_AUTO_TEST_CASE(reading_stops_while_too_many_events_are_open)

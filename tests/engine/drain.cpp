@@ -104,6 +104,39 @@ BOOST_AUTO_TEST_CASE(a_handler_may_trigger_wait_and_send_while_the_engine_drains
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_hook_may_trigger_wait_and_send_while_the_engine_drains)
+{
+    for (const bool batches : both_stores) {
+        std::vector<std::string> done; // the hook writes it until its engine has ended
+        drained w{batches};
+        lamp_builder b{"lamps"};
+        b.step<red>([](lamp_run&) -> pawl::step<off> { co_return pawl::to<off>; });
+        b.callback<yellow>("end",
+                           [](lamp_run&, int) -> pawl::step<off> { co_return pawl::to<off>; });
+        b.on_complete([&](const pawl::snapshot<lamp, light>& seen) -> asio::awaitable<void> {
+            if (seen.foreign_id != "a")
+                co_return;
+            co_await wait_on(*w.clock, 1min); // the stop begins here
+            const auto other = co_await w.client->async_trigger("other", lamp{}, {.start = yellow},
+                                                                asio::use_awaitable);
+            done.emplace_back("trigger");
+            co_await w.client->async_call(other, "end", 1, {}, asio::use_awaitable);
+            done.emplace_back("call");
+            co_await w.client->async_await_finished(other, asio::use_awaitable);
+            done.emplace_back("end");
+        });
+        b.start<red>().start<yellow>();
+        ends_with(b);
+        w.client = w.start(std::move(b).build());
+        w.trigger("a", red);
+        w.stop(10min);
+        BOOST_TEST(done == (std::vector<std::string>{"trigger", "call", "end"}),
+                   boost::test_tools::per_element());
+        // The hook is not called again: its event was processed.
+        BOOST_TEST(w.wait_for(w.store->cursor("hooks/lamps/on_complete", 0)) > 2u);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_a_stop_cancels_is_no_failed_attempt_and_settles_nothing)
 {
     for (const bool batches : both_stores)

@@ -4,7 +4,10 @@
 #include "engine/support.hpp"
 #include "printing.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+
+#include <map>
 
 BOOST_AUTO_TEST_SUITE(interrupts)
 
@@ -277,6 +280,132 @@ BOOST_AUTO_TEST_CASE(a_skip_leaves_no_change_of_the_object_behind)
     const auto now = w.state_of(client, run);
     BOOST_TEST(now.object.value == 0);
     BOOST_TEST(now.object.trail.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_failed_or_was_interrupted_leaves_nothing_in_the_object)
+{
+    // What follows runs at once, without reading the run again.
+    using trail = std::vector<std::string>;
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>([](lamp_run& run) -> pawl::step<off> {
+         run.object().trail.emplace_back("failed");
+         throw std::runtime_error("cannot");
+         co_return pawl::to<off>;
+     })
+        .retry({.max_attempts = 1})
+        .on_exhausted<broken>();
+    b.step<broken>([](lamp_run& run) -> pawl::step<off> {
+        run.object().trail.emplace_back("after used-up attempts");
+        co_return pawl::to<off>;
+    });
+    int begun = 0;
+    b.step<yellow>(
+        [clock = w.clock.get(), &begun](lamp_run& run) { return slowly(run, clock, &begun); });
+    b.timeout<yellow>(1min, [](lamp_run& run) -> pawl::step<off> {
+        run.object().trail.emplace_back("after an interruption");
+        co_return pawl::to<off>;
+    });
+    b.callback<green>("fail", [](lamp_run& run, int) -> pawl::step<off> {
+         run.object().trail.emplace_back("failed");
+         throw std::runtime_error("cannot");
+         co_return pawl::to<off>;
+     }).retry({.max_attempts = 1});
+    b.callback<green>("end", [](lamp_run& run, int) -> pawl::step<off> {
+        run.object().trail.emplace_back("after a callback");
+        co_return pawl::to<off>;
+    });
+    b.start<red>().start<yellow>().start<green>();
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto trigger_in = [&](light where) {
+        const auto run = w.wait_for(client.async_trigger(std::to_string(static_cast<int>(where)),
+                                                         lamp{}, {.start = where}));
+        w.settle();
+        return run;
+    };
+    const auto failed = trigger_in(red);
+    BOOST_TEST((w.state_of(client, failed).object.trail == trail{"after used-up attempts"}));
+    const auto interrupted = trigger_in(yellow);
+    w.advance(1min);
+    BOOST_TEST(begun == 1);
+    BOOST_TEST((w.state_of(client, interrupted).object.trail == trail{"after an interruption"}));
+    const auto called = trigger_in(green);
+    w.wait_for(client.async_pause(called, "", asio::use_awaitable));
+    for (const auto* name : {"fail", "end"})
+        w.wait_for(client.async_send(called, name, 1, {}, asio::use_awaitable));
+    w.wait_for(client.async_resume(called, {}, asio::use_awaitable));
+    w.settle();
+    BOOST_TEST((w.state_of(client, called).object.trail == trail{"after a callback"}));
+}
+
+namespace {
+
+/// Completes inside the call that cancels it.
+asio::awaitable<void> wait_for_cancellation()
+{
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [](auto handler) {
+            const auto slot = asio::get_associated_cancellation_slot(handler);
+            const auto kept = std::make_shared<decltype(handler)>(std::move(handler));
+            auto place = slot;
+            place.assign([kept](asio::cancellation_type) {
+                auto waiting = std::move(*kept);
+                std::move(waiting)();
+            });
+        },
+        asio::use_awaitable);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_handler_may_end_inside_the_call_that_cancels_it)
+{
+    for (const bool batches : {false, true}) {
+        std::vector<std::string> begun; // handlers write it until their engine has ended
+        world w;
+        if (batches)
+            w.store = std::make_shared<faulty_store>(w.store);
+        lamp_builder b{"lamps"};
+        b.step<red>([&](lamp_run& run) -> pawl::step<off> {
+             begun.push_back(run.foreign_id());
+             co_await wait_for_cancellation();
+             co_return pawl::to<off>;
+         })
+            .attempt_timeout(1h)
+            .retry({.max_attempts = 1});
+        b.timeout<red>(
+            [](const lamp_run& run) -> std::optional<pawl::time_point> {
+                if (run.foreign_id() == "deadline")
+                    return run.now() + 1min;
+                return std::nullopt;
+            },
+            [](lamp_run&) -> pawl::step<broken> { co_return pawl::to<broken>; });
+        b.callback<red>("note", [](lamp_run&, int) -> pawl::step<off> { co_return pawl::skip(); });
+        b.end<off, broken>();
+        auto client = w.start(std::move(b).build());
+        std::map<std::string, pawl::run_id> runs;
+        for (const std::string id : {"command", "deadline", "limit", "stop"})
+            runs[id] = w.wait_for(client.async_trigger(id, lamp{}, {}, asio::use_awaitable));
+        w.settle();
+        BOOST_TEST(begun.size() == 4u);
+        for (const auto& [id, run] : runs)
+            w.wait_for(client.async_send(run, "note", 1, {}, asio::use_awaitable));
+        w.wait_for(client.async_cancel("command", "enough", asio::use_awaitable));
+        w.advance(1min);
+        w.wait_for(client.async_pause("stop", "", asio::use_awaitable));
+        w.advance(1h - 1min);
+        w.wait_for(client.async_resume("stop", {}, asio::use_awaitable));
+        w.settle();
+        BOOST_TEST(w.state_of(client, runs["command"]).state == pawl::run_state::cancelled);
+        BOOST_TEST(w.state_of(client, runs["deadline"]).status == broken);
+        BOOST_TEST(w.state_of(client, runs["limit"]).state == pawl::run_state::paused);
+        BOOST_TEST(begun.back() == "stop");
+        w.stop();
+        const auto left = w.wait_for(w.store->find(runs["stop"]));
+        BOOST_TEST(left->attempt == 0);
+        BOOST_TEST(left->status == static_cast<int>(red));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(errors_that_must_not_be_repeated_are_not_in_timeouts_either)

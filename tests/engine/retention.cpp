@@ -6,6 +6,7 @@
 #include "temporary_folder.hpp"
 
 #include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 
 #include <fstream>
 
@@ -314,6 +315,17 @@ public:
     {
     }
 
+    asio::awaitable<std::vector<pawl::record>> finished_before(std::uint32_t shard,
+                                                               std::string_view workflow,
+                                                               pawl::time_point before,
+                                                               std::size_t limit) override
+    {
+        auto found = co_await inner().finished_before(shard, workflow, before, limit);
+        if (delay_of_next > 0s)
+            co_await wait_on(*clock_, delay_of_next);
+        co_return found;
+    }
+
     asio::awaitable<std::vector<pawl::record>>
     finished_behind(std::uint32_t shard, std::string_view workflow, pawl::finished_position after,
                     pawl::time_point before, std::size_t limit) override
@@ -325,6 +337,7 @@ public:
     }
 
     pawl::duration delay{};
+    pawl::duration delay_of_next{}; ///< of the look for the time of the next round
 
 private:
     const std::shared_ptr<pawl::clock> clock_;
@@ -554,6 +567,62 @@ BOOST_AUTO_TEST_CASE(nothing_is_archived_once_the_engine_stops)
     w.advance(1s);
     w.stop(1min);
     BOOST_TEST(archive->calls == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_whose_data_waits_to_be_deleted_keeps_no_other_from_going)
+{
+    world w;
+    const auto program = [](bool newer) {
+        auto b = keeping(1h, {}, 1);
+        b.scrub([](lamp& object) { object.value = -1; });
+        if (newer)
+            b.upgrade(1, [](boost::json::value&) {});
+        return std::move(b).build();
+    };
+    auto client = w.start(program(true));
+    const auto poison = trigger(w, client, 1).front();
+    w.stop();
+    client = w.start(program(false)); // leaves the object to the newer program
+    w.wait_for(client.async_delete_data(poison, "asked"));
+    w.advance(1s);
+    const auto other = w.wait_for(client.async_trigger("other", lamp{}));
+    pass(w, 3h);
+    BOOST_TEST(w.wait_for(w.store->find(poison))->state == pawl::run_state::requested_data_deleted);
+    BOOST_TEST(!w.wait_for(client.async_find(other)).has_value());
+    w.stop();
+    client = w.start(program(true));
+    w.settle();
+    BOOST_TEST(w.wait_for(w.store->find(poison))->state == pawl::run_state::data_deleted);
+    pass(w, 2h);
+    BOOST_TEST(!w.wait_for(w.store->find(poison)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_shard_that_is_acquired_during_the_look_for_the_next_time_is_not_forgotten)
+{
+    world w;
+    const auto shared = pawl::open_memory({.shards = 2, .shared = true, .clock = w.clock});
+    const auto gated = std::make_shared<gated_store>(shared, w.clock);
+    w.store = gated;
+    constexpr auto keep = 24h * 30;
+    auto client = w.start(keeping(keep).build());
+    pass(w, 5s, 1s);
+    const auto run = w.wait_for(client.async_trigger(id_in(0, "a"), lamp{}));
+    w.settle();
+    w.stop();
+    w.advance(keep + 1h);
+    // Another engine has the run's shard, until the look at the shard behind it is under way.
+    const auto first = w.wait_for(shared->first_shards({"lamps"})).at(0);
+    const std::vector<std::uint32_t> wanted{first};
+    const auto held = w.wait_for(shared->claim(wanted, "another", 1h));
+    BOOST_REQUIRE(held.size() == 1u);
+    gated->delay_of_next = 1min;
+    client = w.start(keeping(keep).build());
+    pass(w, 10s, 1s);
+    BOOST_TEST(w.wait_for(w.store->find(run)).has_value());
+    w.wait_for(shared->release(held));
+    pass(w, 10min, 1s);
+    BOOST_TEST(!w.wait_for(w.store->find(run)).has_value());
+    gated->delay_of_next = 0s;
 }
 
 BOOST_AUTO_TEST_CASE(a_run_whose_shard_is_locked_keeps_no_other_from_going)

@@ -1,4 +1,7 @@
-// kill -9 at a random moment: every transition that was reported as accepted is there afterwards.
+// Processes that end at any moment: every transition that was reported as accepted is there
+// afterwards, and a step that ends its process each time does not run for ever.
+#include "pawl/builder.hpp"
+#include "pawl/engine.hpp"
 #include "pawl/sqlite.hpp"
 #include "temporary_folder.hpp"
 
@@ -83,7 +86,79 @@ std::map<std::uint32_t, std::uint32_t> run_and_kill(const std::string& path, std
     return reported;
 }
 
+constexpr int crash_code = 7;
+
+enum class job_status { running = 1, done, given_up };
+BOOST_DESCRIBE_ENUM(job_status, running, done, given_up)
+
+struct job {
+    int number = 0;
+};
+BOOST_DESCRIBE_STRUCT(job, (), (number))
+
+pawl::step<job_status::done> run_job(pawl::run<job>& run)
+{
+    if (run.foreign_id() == "poison")
+        ::_exit(crash_code);
+    co_return pawl::to<job_status::done>;
+}
+
+/// Ends the process with 0 when both runs have finished.
+boost::asio::awaitable<void> finish_jobs(pawl::engine& engine, pawl::client<job, job_status> jobs)
+{
+    co_await engine.async_start();
+    for (const std::string id : {"healthy", "poison"}) {
+        const auto run = co_await jobs.async_trigger(id, job{}, {.idempotency_key = id});
+        co_await jobs.async_await_finished(run);
+    }
+    ::_exit(0);
+}
+
+/// A process with an engine. Returns the code with which it ended.
+int live(const std::string& path)
+{
+    const pid_t child = ::fork();
+    BOOST_REQUIRE(child >= 0);
+    if (child == 0) {
+        pawl::builder<job, job_status> b{"jobs"};
+        b.step<job_status::running>(run_job)
+            .retry({.max_attempts = 0})
+            .on_exhausted<job_status::given_up>();
+        b.end<job_status::done, job_status::given_up>();
+        boost::asio::io_context io;
+        pawl::engine engine{io.get_executor(), {.store = pawl::open_sqlite(path), .log = {}}};
+        const auto jobs = engine.add(std::move(b).build());
+        boost::asio::co_spawn(io, finish_jobs(engine, jobs),
+                              [](const std::exception_ptr&) { ::_exit(1); });
+        io.run();
+        ::_exit(2);
+    }
+    int status = 0;
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 } // namespace
+
+BOOST_AUTO_TEST_CASE(a_step_that_ends_its_process_again_and_again_fails_for_good)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("poison.db");
+    int crashes = 0;
+    int code = crash_code;
+    for (; code == crash_code && crashes < 10; crashes += code == crash_code)
+        code = live(path);
+    BOOST_TEST(code == 0);
+    BOOST_TEST(crashes == 5);
+    const auto store = pawl::open_sqlite(path);
+    const auto healthy = finish(store->latest("jobs", "healthy"));
+    const auto poison = finish(store->latest("jobs", "poison"));
+    BOOST_REQUIRE(healthy.has_value());
+    BOOST_REQUIRE(poison.has_value());
+    BOOST_TEST(healthy->status == static_cast<int>(job_status::done));
+    BOOST_TEST(poison->status == static_cast<int>(job_status::given_up));
+    BOOST_TEST(poison->last_error.find("process ended") != std::string::npos, poison->last_error);
+}
 
 BOOST_AUTO_TEST_CASE(what_was_reported_survives_kill)
 {
