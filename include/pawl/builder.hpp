@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute.hpp"
 #include "pawl/callback.hpp"
 #include "pawl/detail/callable.hpp"
 #include "pawl/detail/compiler.hpp"
@@ -17,6 +18,7 @@
 #include <boost/mp11/algorithm.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -610,6 +612,38 @@ public:
         return *this;
     }
 
+    /// Declares an attribute: a value of the object by which client::async_list() finds runs, see
+    /// record_query::attributes.
+    ///
+    /// `field` is a pointer to a member, or a function of `const Object&`. Its result is a text, an
+    /// integer, a bool, an enum, a std::chrono::sys_time, or a std::optional of one of these; a run
+    /// without a value is not found by the attribute. An enum that is described with
+    /// BOOST_DESCRIBE_ENUM is a text, its name. Times are rounded down to microseconds. `name` has
+    /// 1 to 128 bytes; a workflow has at most 8 attributes.
+    ///
+    /// The values are stored in the commit that saves the object, and only if they have changed.
+    /// They are removed with the data of the run. A text of more than 1,024 bytes is refused as an
+    /// object that is too large: a trigger fails with errc::too_large, a handler's attempt fails
+    /// and is not retried.
+    ///
+    /// Runs that exist when a program first has the attribute get its values with their next
+    /// commit; client::async_fill_attributes() gives them to the others. The values of an attribute
+    /// that a program no longer has cannot be searched for; they are removed with the next commit
+    /// of the run, or by async_fill_attributes().
+    template <class Field>
+    builder& attribute(std::string name, Field field)
+    {
+        return add_attribute<void>(std::move(name), std::move(field));
+    }
+
+    /// The same with the name and the type of a pawl::attribute, which the program's queries use
+    /// too: a field of another type does not compile.
+    template <class T, class Field>
+    builder& attribute(const pawl::attribute<T>& declaration, Field field)
+    {
+        return add_attribute<T>(declaration.name(), std::move(field));
+    }
+
     /// Sets how personal data is removed from a run's object when client::async_delete_data asks
     /// for it: `fn(Object&)`.
     ///
@@ -767,6 +801,34 @@ private:
              .callbacks.push_back(
                  {name, detail::make_callback<Object, Payload, Fn>(fn), destinations, options}),
          ...);
+    }
+
+    /// @tparam T the type that was declared; void: any.
+    template <class T, class Field>
+    builder& add_attribute(std::string name, Field field)
+    {
+        constexpr bool readable = std::is_invocable_v<const Field&, const Object&>;
+        static_assert(readable, "an attribute is a pointer to a member of the Object, or a "
+                                "function of const Object& with a const call operator");
+        if constexpr (readable) {
+            using read = detail::attribute_field<
+                std::decay_t<std::invoke_result_t<const Field&, const Object&>>>;
+            using type = typename read::type;
+            constexpr bool supported = detail::attribute_type<type>;
+            static_assert(supported, "an attribute is a text, an integer (of 64 bits with a sign, "
+                                     "or smaller), a bool, an enum, a std::chrono::sys_time, or a "
+                                     "std::optional of one of these");
+            constexpr bool fits = std::is_void_v<T> || detail::comparable_attribute<T, type>;
+            static_assert(fits, "this field is not of the type of its pawl::attribute");
+            if constexpr (supported && fits)
+                draft_.attributes.push_back(
+                    {{std::move(name), detail::attribute_kind_of<type>()},
+                     [kept = keep(std::move(field))](const detail::object_ptr& object) {
+                         return read::read(
+                             std::invoke(*kept, *static_cast<const Object*>(object.get())));
+                     }});
+        }
+        return *this;
     }
 
     template <auto... Statuses, class Fn>

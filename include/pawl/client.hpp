@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute.hpp"
 #include "pawl/callback.hpp"
 #include "pawl/codec.hpp"
 #include "pawl/detail/engine_api.hpp"
@@ -529,10 +530,13 @@ public:
     ///
     /// A run whose object cannot be read is listed with snapshot::decode_error. Pages continue by
     /// the position in the order of creation, so that the removal of a run does not end a listing.
+    /// `query.attributes` finds runs by values of their objects, see pawl::attribute and
+    /// builder::attribute().
     ///
     /// Completes: with at most `query.limit` runs.
     /// Signature: `void(error_code, page<Object, Status>)`.
-    /// Errors: invalid_argument — `query.limit` is not in 1 to 1,000.
+    /// Errors: invalid_argument — `query.limit` is not in 1 to 1,000, the workflow has no attribute
+    /// of a name in `query.attributes`, or it is of another type than the value, or has no order.
     /// Cancellation: none.
     template <class Token = boost::asio::use_awaitable_t<>>
     auto async_list(record_query query, Token&& token = {})
@@ -546,6 +550,34 @@ public:
                         self.engine_, std::move(handler), decode_page{self.workflow_}}});
             },
             token, *this, std::move(query));
+    }
+
+    /// Gives a page of the runs of this workflow the attributes that the program declares and that
+    /// they lack, because an earlier program committed them last; see builder::attribute().
+    ///
+    /// Begin with the default position, and call it again with attribute_fill::next until that is
+    /// empty. It may be repeated at any time, and by several programs. A run keeps its version, so
+    /// that its handlers are not disturbed; values of a later commit are not replaced. Values of
+    /// attributes that the program does not declare are removed. Runs whose data was deleted are
+    /// passed over. If engines without the attributes still drive runs of the workflow, call it
+    /// again when they have ended: their commits do not keep the values up to date.
+    ///
+    /// Completes: when the attributes of `limit` runs are stored.
+    /// Signature: `void(error_code, attribute_fill)`.
+    /// Durability: each run on its own; after a failure, call it again with the same position.
+    /// Errors: invalid_argument — `limit` is not in 1 to 1,000.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_fill_attributes(list_position after = {}, std::size_t limit = 256,
+                               Token&& token = {})
+    {
+        return detail::initiate<Token, attribute_fill>(
+            [](auto handler, client self, list_position position, std::size_t count) {
+                self.engine_->fill_attributes(
+                    self.workflow_.impl(), position, count,
+                    detail::completion<attribute_fill>{std::move(handler)});
+            },
+            token, *this, after, limit);
     }
 
     /// Counts the runs of this workflow in each status and run state.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute_value.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/time.hpp"
 
@@ -81,6 +82,12 @@ struct used_workflow {
     friend bool operator==(const used_workflow&, const used_workflow&) = default;
 };
 
+/// An attribute by which runs are found, see builder::attribute().
+struct attribute_rules {
+    std::string name;
+    attribute_kind kind = attribute_kind::text;
+};
+
 /// A workflow as data: what the engine decides by and what a diagram shows. Made and checked by
 /// builder::build(); never changes afterwards.
 struct definition {
@@ -99,6 +106,8 @@ struct definition {
 
     /// Labels of statuses in earlier programs, see builder::renamed().
     std::vector<std::pair<int, std::string>> renamed;
+
+    std::vector<attribute_rules> attributes; ///< sorted by name
 
     /// Names of the hooks in order of declaration, see builder::on_complete().
     std::vector<std::string> hooks;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute_value.hpp"
 #include "pawl/run_id.hpp"
 #include "pawl/time.hpp"
 
@@ -143,6 +144,11 @@ struct record {
 
     /// The version of the schema of `object`: the one that the workflow wrote.
     std::uint32_t object_version = 1;
+
+    /// The attributes that the commits of the run have stored, in the order of their names, also
+    /// those without a value: the next commit stores what has changed. The store finds runs by
+    /// transition::attributes, not by these.
+    std::vector<stored_attribute> attributes;
 
     std::string last_error;   ///< of the last failed attempt; cleared by progress
     std::string reason;       ///< why it is paused, cancelled, finished early or deleted

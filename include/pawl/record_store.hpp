@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute_value.hpp"
 #include "pawl/event.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
@@ -81,6 +82,10 @@ enum class id_reuse_policy : std::uint8_t {
 /// - `requested_by` is `next.requested_by` for paused, resumed, cancelled and
 ///   data_deletion_requested, and empty for all other kinds.
 ///
+/// **Attributes.** The store makes `attributes` changes to the attributes of the run, by which
+/// record_query::attributes finds it. record::attributes is a field like the others: the store does
+/// not interpret it.
+///
 /// **Deleted data.** A transition of kind data_deleted also empties the texts of the run that may
 /// quote its data: the `error` of its earlier events, except those of kind data_deletion_requested,
 /// and the `detail` of its settled messages. The texts of other runs, and all other fields, stay.
@@ -102,6 +107,9 @@ struct transition {
     id_reuse_policy start = id_reuse_policy::allow_after_finish;
 
     std::vector<settlement> settled; ///< messages that the transition settles; none as `pending`
+
+    /// What changes of the run's attributes; usually nothing.
+    attribute_changes attributes;
 
     /// Sequence of the newest message that the engine knew of when it made the transition. May be
     /// greater than the newest one that is stored.
@@ -151,8 +159,8 @@ struct cursor_move {
     std::uint64_t epoch = 0;    ///< of the shard's lease; 0: not checked
 };
 
-/// Removes a finished run with its events, messages and start key, as if it had never existed: its
-/// id, foreign id and start key are free, also for id_reuse_policy::reject_duplicate.
+/// Removes a finished run with its events, messages, attributes and start key, as if it had never
+/// existed: its id, foreign id and start key are free, also for id_reuse_policy::reject_duplicate.
 ///
 /// Decided in this order: `not_found`, `fenced`, `conflict` (the stored version is not
 /// `expected_version`), `already_running` (the run has not finished), `accepted`. Sequences of
@@ -181,18 +189,32 @@ struct topic_trim {
     std::uint64_t up_to = 0; ///< may be greater than the last position
 };
 
-using change = std::variant<transition, delivery, cursor_move, removal, publication, topic_trim>;
+/// Changes the attributes of a run by which record_query::attributes finds it, finished runs
+/// included. Nothing else changes: neither the record, with its version and its own list of
+/// attributes, nor the log; the owner of the run's shard is not notified.
+///
+/// Decided in this order: `not_found`, `conflict` (the stored version is not `expected_version`),
+/// `accepted`. So values that were computed from a record never replace those of a later version.
+struct attribute_update {
+    run_id run;
+    std::uint64_t expected_version = 0;
+    attribute_changes attributes;
+};
+
+using change = std::variant<transition, delivery, cursor_move, removal, publication, topic_trim,
+                            attribute_update>;
 
 /// What became of a change. The order in which a change is checked stands with its type.
 enum class apply_status : std::uint8_t {
     accepted,        ///< stored
     duplicate,       ///< creation, delivery, publication: its key or id was stored before
-    conflict,        ///< transition, removal: another version is stored; creation: the id is taken
+    conflict,        ///< transition, removal, attribute update: another version is stored;
+                     ///< creation: the id is taken
     already_running, ///< creation: the foreign id has an unfinished run; removal: it is unfinished
     already_ran,     ///< creation with reject_duplicate: the foreign id has a finished run
     finished,        ///< delivery: the run has finished
     fenced,          ///< transition, cursor move, removal: the epoch is not that of the shard
-    not_found,       ///< transition, delivery, removal: no run has this id
+    not_found,       ///< transition, delivery, removal, attribute update: no run has this id
     inbox_full,      ///< delivery: the run has delivery::max_pending pending messages or more
 };
 
@@ -303,6 +325,15 @@ struct record_query {
     /// Part of record::last_error, compared byte by byte: case counts, no character is a wildcard.
     std::string error_text;
 
+    /// Conditions on the attributes of the runs, all of which must hold; at most 16. A run without
+    /// the attribute does not match. They need `workflow`.
+    ///
+    /// The first one that compares with `equal` is searched in the index, in the order of the
+    /// listing: a page reads as many runs as it has, and those that other filters exclude. If there
+    /// is none, the runs in the range of the first attribute are sorted. Put the most selective
+    /// condition first. With `foreign_ids` or `parent`, the runs of these are searched instead.
+    std::vector<attribute_filter> attributes;
+
     sort_order order = sort_order::oldest_first; ///< by (created_at, id); newest_first: backwards
     std::size_t limit = 25;                      ///< of runs in the page; 1 to 1,000
     list_position after; ///< `next` of the page before; default: the first page
@@ -393,8 +424,9 @@ using change_handler = std::function<void(std::span<const shard_change>)>;
 ///   never claimed no epoch but 0 is valid.
 /// - Each run and message comes back as it was given, but for the fields that the store computes.
 ///   Texts are bytes: NUL and what is not UTF-8 are allowed, and names, ids and keys are compared
-///   exactly. A store takes at least objects, effects and payloads of 1 MiB, names, foreign ids and
-///   keys of 1,024 bytes, and every value of a number or time: time_point::min() and max() too.
+///   exactly. A store takes at least objects, effects and payloads of 1 MiB, names, foreign ids,
+///   keys and texts of attributes of 1,024 bytes, and every value of a number or time:
+///   time_point::min() and max() too.
 /// - A store that outlives its process has everything again when its database is opened: sequences,
 ///   positions and epochs continue.
 /// - Times in records, messages and events come from the changes. A store reads its clock for
@@ -409,9 +441,9 @@ using change_handler = std::function<void(std::span<const shard_change>)>;
 ///
 /// Errors: an awaitable throws pawl::error.
 /// - invalid_argument: an argument is out of its range: a shard that does not exist, an empty name
-///   of a topic, role or owner, a query's limit. Of a batch: a transition without a run id or whose
-///   `next.version` is not `expected_version + 1`, a settlement as `pending`, a start in a workflow
-///   for which no shards are left. Nothing of the batch was stored, nor will be.
+///   of a topic, role, owner or attribute, a query's limit. Of a batch: a transition without a run
+///   id or whose `next.version` is not `expected_version + 1`, a settlement as `pending`, a start
+///   in a workflow for which no shards are left. Nothing of the batch was stored, nor will be.
 /// - too_large: a change is larger than the backend takes. Nothing of the batch was stored, nor
 ///   will be.
 /// - `store_*`: the backend failed. The changes of a batch may have been stored; read to find out.
@@ -522,7 +554,8 @@ public:
     /// others write.
     ///
     /// Errors: invalid_argument — the limit is not from 1 to 1,000, or a list has more than 1,000
-    /// values.
+    /// values; there are more than 16 conditions on attributes, or they come without a workflow, or
+    /// one of them asks for the order of texts or booleans.
     virtual boost::asio::awaitable<record_page> list(const record_query& query) = 0;
 
     /// The number of runs by status and run state, of one workflow, or of all if the name is empty.

@@ -1,5 +1,6 @@
 #include "core/decide.hpp"
 
+#include "core/attribute_changes.hpp"
 #include "core/message_acceptance.hpp"
 #include "core/refusal.hpp"
 #include "core/saturating_add.hpp"
@@ -101,7 +102,7 @@ bool decision::apply(handler_returned& result)
         }
     }
     if (result.value.kind != next_kind::skip)
-        save_object(std::move(result.object));
+        save_object(std::move(result.object), std::move(result.attributes));
     if (const auto* callback = std::get_if<from_callback>(&result.handler))
         settle(callback->message, message_outcome::handled);
 
@@ -229,7 +230,7 @@ bool decision::apply(checkpoint_wanted& checkpoint)
     if (!is_active(current_.state))
         return false;
     next().state = run_state::running;
-    save_object(std::move(checkpoint.object));
+    save_object(std::move(checkpoint.object), std::move(checkpoint.attributes));
     if (checkpoint.added) {
         assert(std::ranges::none_of(next().effects, [&](const effect& known) {
             return known.name == checkpoint.added->name &&
@@ -317,7 +318,8 @@ bool decision::apply(data_scrubbed& scrubbed)
     if (current_.state != run_state::requested_data_deleted)
         return false;
     next().state = run_state::data_deleted;
-    save_object(std::move(scrubbed.object));
+    save_object(std::move(scrubbed.object), {});
+    change_.attributes.replaces_all = true; // also those that the record does not name
     next().effects.clear();
     next().last_error.clear();
     change_.kind = event_kind::data_deleted;
@@ -420,6 +422,9 @@ transition start(const definition& workflow, start_request request, time_point n
     next.deadlines = arm(request.status);
     next.object = std::move(request.object);
     next.object_version = workflow.write_version;
+    next.attributes = std::move(request.attributes);
+    change.attributes = changes_between({}, next.attributes);
+    change.attributes.replaces_all = false; // a new run has none
     next.start_key = std::move(request.start_key);
     next.trace_parent = std::move(request.trace_parent);
     next.parent = std::move(request.parent);

@@ -33,6 +33,7 @@ struct start_request {
     std::string foreign_id;
     int status = 0;
     std::string object;
+    std::vector<stored_attribute> attributes; ///< of the object
     id_reuse_policy id_reuse = id_reuse_policy::allow_after_finish;
     std::string start_key;
     std::string trace_parent;

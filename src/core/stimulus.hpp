@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace pawl::core {
 
@@ -33,7 +34,8 @@ constexpr std::uint64_t callback_handler_number(std::uint64_t message) noexcept
 struct handler_returned {
     source handler;
     detail::next_value value;
-    std::string object; ///< encoded; ignored by skip
+    std::string object;                            ///< encoded; ignored by skip
+    std::vector<stored_attribute> attributes = {}; ///< of the object
 };
 
 /// A handler threw, exceeded its attempt timeout, or left an object that cannot be encoded.
@@ -47,6 +49,7 @@ struct handler_failed {
 struct checkpoint_wanted {
     std::string object;
     std::optional<effect> added;
+    std::vector<stored_attribute> attributes = {}; ///< of the object
 };
 
 /// A handler is about to start in a run whose handler may have crashed the process of an engine.

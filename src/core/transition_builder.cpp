@@ -1,5 +1,6 @@
 #include "core/transition_builder.hpp"
 
+#include "core/attribute_changes.hpp"
 #include "core/message_acceptance.hpp"
 #include "core/saturating_add.hpp"
 #include "core/stable_hash.hpp"
@@ -85,8 +86,10 @@ void transition_builder::settle(std::uint64_t message, message_outcome outcome, 
                   [&](const callback_retry& retry) { return retry.message == message; });
 }
 
-void transition_builder::save_object(std::string object)
+void transition_builder::save_object(std::string object, std::vector<stored_attribute> attributes)
 {
+    next().attributes = std::move(attributes);
+    change_.attributes = changes_between(current_.attributes, next().attributes);
     next().object = std::move(object);
     next().object_version = workflow_.write_version;
 }

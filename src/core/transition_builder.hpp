@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace pawl::core {
 
@@ -25,7 +26,7 @@ protected:
     /// Settles the message, and ends the retries and effects of its handler.
     void settle(std::uint64_t message, message_outcome outcome, std::string detail = {});
 
-    void save_object(std::string object);
+    void save_object(std::string object, std::vector<stored_attribute> attributes);
 
     /// The handler has done something: ends the retries of the step, and clears errors and reasons.
     void note_progress();

@@ -98,6 +98,11 @@ definition make_definition(workflow_draft& draft)
     for (const auto& hook : draft.impl.hooks)
         rules.hooks.push_back(hook.name);
 
+    std::ranges::sort(draft.attributes, {},
+                      [](const attribute_draft& declared) { return declared.rules.name; });
+    for (const auto& declared : draft.attributes)
+        rules.attributes.push_back(declared.rules);
+
     for (const int id : draft.starts)
         draft.statuses.try_emplace(id);
     std::vector<edge> edges;
@@ -269,6 +274,8 @@ std::shared_ptr<const workflow_impl> finish(workflow_draft draft)
     for (auto& [version, upgrade] : draft.upgrades)
         impl->upgrades.push_back(std::move(upgrade));
     impl->downgrades.resize(impl->upgrades.size());
+    for (auto& declared : draft.attributes)
+        impl->attributes.push_back(std::move(declared.read));
     for (auto& [version, downgrade] : draft.downgrades)
         if (version >= 1 && version <= impl->downgrades.size())
             impl->downgrades[version - 1] = std::move(downgrade);

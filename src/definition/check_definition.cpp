@@ -25,6 +25,7 @@ public:
         check_auto_resume();
         check_retired();
         check_renamed();
+        check_attributes();
         if (!std::ranges::any_of(rules_.statuses, has_handler)) {
             add("it has no step, callback or timeout: declare at least one");
         } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
@@ -86,6 +87,23 @@ private:
             add("auto_resume: the time is negative; zero disables automatic resumes");
         if (rules_.max_auto_resumes < 0)
             add("auto_resume: the number of times is negative");
+    }
+
+    void check_attributes()
+    {
+        const auto& attributes = rules_.attributes;
+        if (attributes.size() > max_attributes)
+            add("it has " + std::to_string(attributes.size()) +
+                " attributes; a workflow has at most " + std::to_string(max_attributes));
+        std::set<std::string_view> seen;
+        for (const auto& declared : attributes) {
+            if (declared.name.empty())
+                add("an attribute's name is empty");
+            else if (declared.name.size() > max_name)
+                add("an attribute's name is longer than " + std::to_string(max_name) + " bytes");
+            else if (!seen.insert(declared.name).second)
+                add("it has two attributes named \"" + declared.name + "\"");
+        }
     }
 
     void check_retired()

@@ -295,6 +295,29 @@ BOOST_AUTO_TEST_CASE(names_of_workflows)
         BOOST_TEST(contains(problems(right(name)), "other characters"));
 }
 
+BOOST_AUTO_TEST_CASE(names_and_number_of_attributes)
+{
+    const auto one = [](const order&) {
+        return 1;
+    };
+    auto b = right();
+    for (int i = 0; i < 7; ++i)
+        b.attribute(std::string(128 - i, 'x'), one);
+    b.attribute("x", one);
+    BOOST_TEST(problems(std::move(b)) == "built");
+    b = right();
+    for (int i = 0; i < 9; ++i)
+        b.attribute("lines-" + std::to_string(i), one);
+    BOOST_TEST(contains(problems(std::move(b)), "it has 9 attributes; a workflow has at most 8"));
+    b = right();
+    b.attribute("", one).attribute(std::string(129, 'x'), one);
+    b.attribute("lines", one).attribute("lines", one);
+    const auto text = problems(std::move(b));
+    for (const char* words : {"an attribute's name is empty", "longer than 128 bytes",
+                              "it has two attributes named \"lines\""})
+        BOOST_TEST(contains(text, words));
+}
+
 BOOST_AUTO_TEST_CASE(a_workflow_without_handlers_or_starts)
 {
     BOOST_TEST(contains(problems(order_builder{"orders"}), "no step, callback or timeout"));

@@ -465,6 +465,152 @@ struct ends_logs_early : pawl::forwarding_store {
     }
 };
 
+/// Compares texts of attributes only.
+struct finds_by_texts_alone : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto changed = query;
+        std::erase_if(changed.attributes, [](const pawl::attribute_filter& filter) {
+            return !std::holds_alternative<std::string>(filter.value);
+        });
+        auto page = co_await inner().list(changed);
+        co_return page;
+    }
+};
+
+/// Forgets the other filters when it searches attributes.
+struct finds_by_attributes_alone : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto changed = query;
+        if (!query.attributes.empty())
+            changed.statuses.reset();
+        auto page = co_await inner().list(changed);
+        co_return page;
+    }
+};
+
+/// Answers a query that it should refuse.
+struct answers_any_query : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        if (!query.attributes.empty() && query.workflow.empty())
+            co_return pawl::record_page{};
+        auto page = co_await inner().list(query);
+        co_return page;
+    }
+};
+
+/// Edits the attributes of each change, as `Edit` does.
+template <typename Edit>
+struct edits_attributes : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each))
+                Edit{}(step->attributes);
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+struct replace_nothing {
+    void operator()(pawl::attribute_changes& changes) const { changes.replaces_all = false; }
+};
+
+/// Cuts texts off at their first NUL.
+struct cut_texts {
+    void operator()(pawl::attribute_changes& changes) const
+    {
+        for (auto& changed : changes.values)
+            if (auto* text = changed.value ? std::get_if<std::string>(&*changed.value) : nullptr)
+                *text = text->c_str();
+    }
+};
+
+/// Stores attributes before it decides about their change.
+struct stores_attributes_first : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        for (const auto& each : batch)
+            if (const auto* step = std::get_if<pawl::transition>(&each)) {
+                const auto stored = co_await inner().find(step->next.id);
+                const std::vector<pawl::change> update{pawl::attribute_update{
+                    step->next.id, stored ? stored->version : 0, step->attributes}};
+                co_await inner().apply(update);
+            }
+        auto results = co_await inner().apply(batch);
+        co_return results;
+    }
+};
+
+/// Stores only the attributes of the first change of each batch.
+struct stores_first_attributes : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each); step && &each != &changed[0])
+                step->attributes = {};
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+/// Gives a run that takes the id of a removed one its attributes.
+struct keeps_attributes : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* step = std::get_if<pawl::transition>(&each)) {
+                auto& known = attributes_[step->next.id];
+                if (step->attributes.empty())
+                    step->attributes = known;
+                else
+                    known = step->attributes;
+            }
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+
+private:
+    std::map<pawl::run_id, pawl::attribute_changes> attributes_;
+};
+
+/// Updates attributes whatever version they were computed from.
+struct updates_every_version : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed)
+            if (auto* update = std::get_if<pawl::attribute_update>(&each)) {
+                const auto stored = co_await inner().find(update->run);
+                if (stored)
+                    update->expected_version = stored->version;
+            }
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
 template <typename Broken>
 std::shared_ptr<pawl::record_store> break_memory(std::uint32_t shards)
 {
@@ -666,6 +812,23 @@ BOOST_AUTO_TEST_CASE(children_that_are_mixed_up_are_noticed)
 {
     expect_noticed<counts_no_children>("children_are_counted_by_run_state");
     expect_noticed<ignores_parents>("children_are_listed_in_pages");
+}
+
+BOOST_AUTO_TEST_CASE(listings_that_ignore_attributes_are_noticed)
+{
+    expect_noticed<finds_by_texts_alone>("attributes_choose_runs");
+    expect_noticed<finds_by_attributes_alone>("attributes_combine_with_other_filters");
+    expect_noticed<answers_any_query>("attributes_are_refused_out_of_range");
+}
+
+BOOST_AUTO_TEST_CASE(attributes_that_differ_from_the_changes_are_noticed)
+{
+    expect_noticed<edits_attributes<replace_nothing>>("attributes_follow_transitions");
+    expect_noticed<edits_attributes<cut_texts>>("every_value_of_an_attribute_is_found");
+    expect_noticed<stores_attributes_first>("rejected_changes_leave_attributes");
+    expect_noticed<stores_first_attributes>("changes_of_a_batch_change_attributes_in_order");
+    expect_noticed<keeps_attributes>("removed_runs_leave_no_attributes");
+    expect_noticed<updates_every_version>("attributes_are_updated_without_a_version");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_that_ends_too_early_is_noticed)

@@ -30,6 +30,11 @@ pawl::record full_record()
     run.parent = pawl::parent_link{*pawl::parse_run_id("018f3c5e-7b7a-7cc0-9c4e-0d6a2f1b3c4d"),
                                    "ended", pawl::parent_cancel::cancel, true};
     run.cancels_children = true;
+    run.attributes = {{"customer", "c-7"},
+                      {"cents", std::numeric_limits<std::int64_t>::min()},
+                      {"paid", true},
+                      {"placed", pawl::time_point::max()},
+                      {"unknown", {}}};
     return run;
 }
 
@@ -60,7 +65,7 @@ BOOST_AUTO_TEST_CASE(come_back_whole)
 BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
 {
     const auto whole = full_record();
-    std::vector<pawl::record> runs(13);
+    std::vector<pawl::record> runs(14);
     runs[0].pause = whole.pause;
     runs[1].auto_resumes = std::numeric_limits<int>::max();
     runs[2].resume_at = whole.resume_at;
@@ -74,6 +79,7 @@ BOOST_AUTO_TEST_CASE(each_part_alone_is_stored)
     runs[10].suspicion = std::numeric_limits<std::uint32_t>::max();
     runs[11].parent = pawl::parent_link{whole.parent->run, "", pawl::parent_cancel::leave, false};
     runs[12].cancels_children = true;
+    runs[13].attributes = whole.attributes;
     for (const auto& run : runs) {
         pawl::record again;
         pawl::core::decode_details(pawl::core::encode_details(run), again);
@@ -116,6 +122,11 @@ BOOST_AUTO_TEST_CASE(bytes_are_fixed)
     const auto fields = third + std::string{5, 1} + std::string{'\xc8', 1, 3};
     BOOST_TEST(pawl::core::encode_details(run) == fields);
 
+    run.attributes = {{"a", "b"}, {"c", -1}, {"d", true}, {"e", pawl::time_point{1us}}, {"f", {}}};
+    const auto found = fields + std::string{8, 5,   1, 'a', 1, 1,   'b', 1, 'c', 2,   1,
+                                            1, 'd', 3, 1,   1, 'e', 4,   2, 1,   'f', 0};
+    BOOST_TEST(pawl::core::encode_details(run) == found);
+
     pawl::record suspected;
     suspected.suspicion = 2;
     BOOST_TEST(pawl::core::encode_details(suspected) == (std::string{3, 0, 0, 0, 0, 0, 0, 3, 2}));
@@ -153,7 +164,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_is_cut_off_or_continued)
             BOOST_TEST(is_damage(thrown));
         }
     }
-    BOOST_TEST(read == 6);
+    BOOST_TEST(read == 7);
     pawl::record run;
     BOOST_CHECK_EXCEPTION(pawl::core::decode_details(bytes + "x", run), pawl::error, is_damage);
 }
@@ -176,6 +187,9 @@ BOOST_AUTO_TEST_CASE(refuses_impossible_values)
         {3, 0, 0, 0, 0, 0, 0, 4, 127, 1, 1, 1},   // more callback retries than bytes
         {3, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0},        // a field twice
         {3, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0},        // the callback of a parent without an id
+        {3, 0, 0, 0, 0, 0, 0, 8, 127, 1, 'a', 0}, // more attributes than bytes
+        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 5},   // a kind of attribute that is none
+        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 3, 2} // a boolean that is none
     };
     for (const auto& bytes : damaged) {
         pawl::record run;

@@ -60,7 +60,9 @@ struct sound_schema {
         auto ended = make_run(2, "order-2");
         ended.state = pawl::run_state::completed;
         ended.wake_at.reset();
-        apply_one(*store, store_as(ended));
+        auto change = store_as(ended);
+        change.attributes.values = {{"customer", "c-7"}};
+        apply_one(*store, change);
         auto paused = make_run(3, "order-3");
         paused.state = pawl::run_state::paused;
         paused.wake_at.reset();
@@ -114,6 +116,8 @@ const std::vector<damage> damages{
     {"DELETE FROM leases WHERE shard = 1", {"shards and in leases"}},
     {"UPDATE runs SET finished_at = NULL WHERE foreign_id = 'order-2'", {"finished_at"}},
     {"UPDATE runs SET paused = false", {"runs.paused"}},
+    {"UPDATE attributes SET run = md5('x')::uuid", {"each attribute is of a run"}},
+    {"UPDATE attributes SET created_at = 0", {"each attribute is of a run"}},
     {"UPDATE topics SET next_position = 1", {"topics.next_position"}},
     {"DELETE FROM topics", {"topics.next_position"}},
 };

@@ -163,6 +163,10 @@ BOOST_AUTO_TEST_CASE(an_older_schema_is_migrated_with_its_runs)
     apply_one(*store, store_as(child));
     BOOST_TEST((finish(store->find(child.id)) == child));
     BOOST_TEST(finish(store->count_children(run.id)).all() == 1u);
+    apply_one(*store, pawl::attribute_update{run.id, 1, {.values = {{"customer", "c-7"}}}});
+    const auto found =
+        finish(store->list({.workflow = "orders", .attributes = {{"customer", "c-7"}}}));
+    BOOST_TEST(found.runs.size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(many_may_open_a_new_schema_at_once)

@@ -116,6 +116,8 @@ void remove_third_version(const std::string& schema)
         "DROP TRIGGER count_started_child ON runs; DROP TRIGGER count_changed_child ON runs;"
         "DROP TRIGGER count_removed_child ON runs; DROP FUNCTION count_child;"
         "DROP TABLE child_counts; ALTER TABLE runs DROP COLUMN parent;"
+        "DROP FUNCTION apply_with_attributes, update_attributes, write_attributes;"
+        "DROP TYPE attribute_input, attribute_update_input; DROP TABLE attributes;"
         "UPDATE meta SET version = 2");
 }
 

@@ -59,6 +59,9 @@ pawl::workflow<lamp, light> lamps_of_old(std::vector<std::string>& completed)
     b.callback<yellow>("hurry", hurry);
     b.callback<green>("switch-off", switch_off);
     b.end<off>();
+    b.attribute("last", [](const lamp& object) {
+        return object.trail.empty() ? std::nullopt : std::optional{object.trail.back()};
+    });
     b.on_complete([&](const pawl::snapshot<lamp, light>& run) -> asio::awaitable<void> {
         completed.push_back(run.foreign_id);
         co_return;
@@ -102,6 +105,11 @@ struct file_world {
         auto found = wait_for(client.async_find_latest(name));
         BOOST_REQUIRE(found.has_value());
         return std::move(*found);
+    }
+
+    std::size_t count_of(const pawl::attribute_filter& wanted)
+    {
+        return wait_for(client.async_list({.attributes = {wanted}})).runs.size();
     }
 
     /// Waits for the status, moving time on.
@@ -211,6 +219,13 @@ BOOST_AUTO_TEST_CASE(each_is_opened_and_continued)
                 BOOST_REQUIRE(news.size() == 1u);
                 BOOST_TEST(news.front().headers.at("from") == "the fixture");
             }
+            const pawl::attribute_filter ended{"last", "off 3"};
+            BOOST_TEST(w.count_of(ended) == (version >= 6 ? 1u : 0u));
+            pawl::list_position next;
+            do
+                next = w.wait_for(w.client.async_fill_attributes(next, 2)).next;
+            while (next);
+            BOOST_TEST(w.count_of(ended) == 1u);
 
             // The message of the old file is still known by its key, and waits still.
             const auto again = w.wait_for(

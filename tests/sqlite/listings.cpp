@@ -40,7 +40,10 @@ void fill(const std::string& path)
         run.created_at = pawl::time_point{std::chrono::seconds{i}};
         const bool is_unfinished = i / 2 % (runs_of_workflow / unfinished_of_workflow) == 1;
         run.state = is_unfinished ? run_state::running : run_state::completed;
-        batch.push_back(store_as(run));
+        auto change = store_as(run);
+        change.attributes.values = {
+            {"customer", "c-" + std::to_string(i / 2)}, {"number", i / 2}, {"wholesale", true}};
+        batch.push_back(std::move(change));
     }
     finish(pawl::open_sqlite(path)->apply(batch));
 }
@@ -74,6 +77,23 @@ public:
         }
     }
 
+    /// Expects a page of two runs in both orders, behind the one before it too.
+    void expect_page(record_query query)
+    {
+        query.limit = 2;
+        for (const auto order : {pawl::sort_order::oldest_first, pawl::sort_order::newest_first}) {
+            query.order = order;
+            query.after = {};
+            for (int pages = 0; pages < 3; ++pages) {
+                instructions_ = 0;
+                const auto page = reader_.list(query);
+                BOOST_TEST(instructions_ < most_instructions / 10);
+                BOOST_TEST(page.runs.size() == 2u);
+                query.after = page.next;
+            }
+        }
+    }
+
 private:
     int instructions_ = 0;
     pawl::sqlite::connection database_;
@@ -95,6 +115,28 @@ BOOST_AUTO_TEST_CASE(finished_runs_are_not_searched_for_unfinished_ones)
     reader.expect_quick(
         {.states = unfinished, .created_from = pawl::time_point{std::chrono::seconds{100}}},
         2 * (unfinished_of_workflow - 1));
+}
+
+BOOST_AUTO_TEST_CASE(a_workflow_is_not_searched_for_attributes)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("many.db");
+    fill(path);
+    counted_reader reader{path};
+    const pawl::attribute_filter customer{"customer", "c-7"};
+    const pawl::attribute_filter wholesale{"wholesale", true};
+    const pawl::attribute_filter small{"number", 10, pawl::attribute_comparison::less};
+    reader.expect_quick({.workflow = "orders", .attributes = {customer}}, 1);
+    reader.expect_quick({.workflow = "orders", .attributes = {small}}, 10);
+    reader.expect_quick({.workflow = "orders", .attributes = {customer, wholesale, small}}, 1);
+    reader.expect_quick(
+        {.workflow = "orders", .states = {{run_state::completed}}, .attributes = {customer}}, 1);
+    reader.expect_quick({.workflow = "orders",
+                         .foreign_ids = {{foreign_id("orders", 7)}},
+                         .attributes = {wholesale}},
+                        1);
+    // Thousands of runs match: a page is read, not all of them.
+    reader.expect_page({.workflow = "orders", .attributes = {wholesale}});
 }
 
 BOOST_AUTO_TEST_CASE(a_workflow_is_not_searched_for_foreign_ids)

@@ -49,6 +49,11 @@ struct timeout_draft {
     handler_options options;
 };
 
+struct attribute_draft {
+    attribute_rules rules;
+    attribute_reader read;
+};
+
 struct status_draft {
     std::vector<std::unique_ptr<step_draft>> steps; ///< more than one is a mistake to report
     std::vector<callback_draft> callbacks;
@@ -72,6 +77,7 @@ struct workflow_draft {
     std::vector<std::pair<int, std::string>> renamed; ///< status and former label
     std::vector<std::pair<int, int>> retired;
     std::vector<used_workflow> uses;
+    std::vector<attribute_draft> attributes; ///< in order of declaration
     step_defaults defaults;
     duration resume_after = definition{}.resume_after;
     int max_auto_resumes = definition{}.max_auto_resumes;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/attribute_fill.hpp"
 #include "pawl/detail/failure.hpp"
 #include "pawl/detail/handlers.hpp"
 #include "pawl/detail/schedule_api.hpp"
@@ -66,6 +67,8 @@ public:
     virtual void latest(std::string workflow, std::string foreign_id,
                         completion<std::optional<record>> done) = 0;
     virtual void list(record_query query, completion<record_page> done) = 0;
+    virtual void fill_attributes(std::shared_ptr<const workflow_impl> workflow, list_position after,
+                                 std::size_t limit, completion<attribute_fill> done) = 0;
     virtual void count(std::string workflow, bool unfinished_only,
                        completion<std::vector<status_count>> done) = 0;
     virtual void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/archive.hpp"
+#include "pawl/attribute_value.hpp"
 #include "pawl/definition.hpp"
 #include "pawl/detail/run_context.hpp"
 #include "pawl/error.hpp"
@@ -38,6 +39,9 @@ public:
 
 /// Returns when a timeout of a visit that begins now is due; empty: it is not armed.
 using timer_function = std::function<std::optional<time_point>(const object_ptr&, run_context&)>;
+
+/// Returns the value of an attribute.
+using attribute_reader = std::function<std::optional<attribute_value>(const object_ptr&)>;
 
 /// Called with the event and the run's record at or after the event.
 using hook = std::function<boost::asio::awaitable<void>(const event&, const record&)>;
@@ -100,6 +104,7 @@ struct workflow_impl {
     /// The definitions of foreign workflows whose runs the handlers start, by name.
     std::map<std::string, std::shared_ptr<const workflow_impl>, std::less<>> foreign_workflows;
 
+    std::vector<attribute_reader> attributes; ///< of `rules.attributes`, at the same index
     std::optional<retention_options> retention;
     std::vector<declared_hook> hooks;  ///< in order of declaration
     bool hooks_from_beginning = false; ///< see builder::hooks_from_beginning()

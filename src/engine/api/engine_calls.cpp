@@ -298,16 +298,6 @@ asio::awaitable<std::optional<record>> read_run(record_store& store, std::string
     co_return found;
 }
 
-asio::awaitable<record_page> read_list(record_store& store, record_query query)
-{
-    if (query.limit < 1 || query.limit > 1000)
-        throw error(errc::invalid_argument, "record_query::limit is " +
-                                                std::to_string(query.limit) +
-                                                "; it must be from 1 to 1000");
-    auto page = co_await store.list(query);
-    co_return page;
-}
-
 asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow,
                                                    std::string foreign_id)
 {
@@ -326,11 +316,6 @@ void engine_core::latest(std::string workflow, std::string foreign_id,
                          completion<std::optional<record>> done)
 {
     launch(read_latest(shared_.store, std::move(workflow), std::move(foreign_id)), std::move(done));
-}
-
-void engine_core::list(record_query query, completion<record_page> done)
-{
-    launch(read_list(shared_.store, std::move(query)), std::move(done));
 }
 
 namespace {

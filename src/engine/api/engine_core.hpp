@@ -84,6 +84,8 @@ public:
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override;
     void list(record_query query, completion<record_page> done) override;
+    void fill_attributes(std::shared_ptr<const workflow_impl> workflow, list_position after,
+                         std::size_t limit, completion<attribute_fill> done) override;
     void count(std::string workflow, bool unfinished_only,
                completion<std::vector<status_count>> done) override;
     void history(std::string workflow, run_id run, std::uint64_t after, std::size_t limit,

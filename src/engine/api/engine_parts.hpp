@@ -72,6 +72,7 @@ struct engine_workflow {
 
     /// It was logged that stored objects have members that the program ignores.
     std::atomic<bool> ignored_members_logged{false};
+    std::atomic<bool> missing_attributes_logged{false};
 
     std::map<int, std::unique_ptr<concurrency_limiter>>
         limiters; ///< by status, for steps that limit `max_concurrency`

@@ -6,6 +6,7 @@
 #include "engine/api/launch.hpp"
 #include "engine/run/detached_run_context.hpp"
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_attributes.hpp"
 #include "pawl/trace.hpp"
 
 #include <boost/asio/post.hpp>
@@ -50,6 +51,20 @@ std::vector<deadline> first_deadlines(const workflow_impl& workflow,
     const auto object = workflow.decode(request.object, nullptr);
     stage = errc::invalid_argument;
     return arm_timeouts(workflow, request.status, object, context);
+}
+
+/// Throws error: too_large, decode_failed.
+std::vector<stored_attribute> first_attributes(const workflow_impl& workflow,
+                                               const std::string& written)
+{
+    try {
+        return engine_detail::attributes_of_written(workflow, written);
+    } catch (const engine_detail::size_exceeded&) {
+        throw;
+    } catch (...) {
+        throw error(errc::decode_failed, "the attributes of the object cannot be computed: " +
+                                             exception_text(std::current_exception()));
+    }
 }
 
 /// The trace parent that a run stores: empty for an invalid header; a longer header is cut to the
@@ -135,6 +150,8 @@ engine_core::result<pending_commit> engine_core::first_commit(const workflow_imp
         return failure{stage, text};
     }
     request.object = written_object(workflow, std::move(request.object));
+    if (!workflow.attributes.empty())
+        request.attributes = first_attributes(workflow, request.object);
     return pending_commit{core::start(workflow.rules, std::move(request), shared_.clock.now(),
                                       [&](int) { return std::move(armed); }),
                           {},

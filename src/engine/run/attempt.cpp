@@ -3,6 +3,7 @@
 #include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/failure_kind.hpp"
+#include "engine/run/run_attributes.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -107,6 +108,10 @@ core::stimulus attempt::returned(detail::next_value value)
     impl.encode(run_.object, encoded);
     result.object = detail::written_object(impl, std::move(encoded));
     run_.check_size(result.object.size(), "the object");
+    if (!impl.attributes.empty())
+        result.attributes = impl.rules.write_version == impl.rules.object_version
+                                ? attributes_of(impl, run_.object)
+                                : attributes_of_written(impl, result.object);
     if (result.value.kind == detail::next_kind::move)
         commits_.arm_ahead(result.value.status);
     return result;
@@ -120,6 +125,7 @@ core::stimulus attempt::skipped(core::handler_returned result)
         run_.stored.deadlines.empty()) {
         std::string upgraded;
         result.object = detail::present_object(*run_.workflow->impl, run_.stored, upgraded);
+        result.attributes = run_.stored.attributes;
         result.value = {detail::next_kind::pause, 0, {}, std::string{skipped_for_good}};
     }
     return result;

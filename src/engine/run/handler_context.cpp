@@ -1,6 +1,7 @@
 #include "engine/run/handler_context.hpp"
 
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_attributes.hpp"
 #include "engine/run/run_calls.hpp"
 #include "pawl/run.hpp"
 #include "stores/common/change_size.hpp"
@@ -108,6 +109,7 @@ asio::awaitable<void> handler_context::checkpoint(std::string object)
     core::checkpoint_wanted wanted{detail::written_object(*run_.workflow->impl, std::move(object)),
                                    {}};
     run_.check_size(wanted.object.size(), "the object");
+    wanted.attributes = attributes_of_written(*run_.workflow->impl, wanted.object);
     co_await save(std::move(wanted));
 }
 
@@ -116,6 +118,7 @@ asio::awaitable<void> handler_context::record_effect(effect added, std::string o
     core::checkpoint_wanted wanted{detail::written_object(*run_.workflow->impl, std::move(object)),
                                    std::move(added)};
     run_.check_size(wanted.object.size(), "the object");
+    wanted.attributes = attributes_of_written(*run_.workflow->impl, wanted.object);
     co_await save(std::move(wanted));
 }
 
@@ -300,7 +303,9 @@ asio::awaitable<void> handler_context::record_effect_in(detail::effect_in_transa
     check_may_save(serial);
     auto object = detail::written_object(*run_.workflow->impl, wanted.object());
     run_.check_size(object.size(), "the object");
-    run_commit item{commits_, save_transition({std::move(object), wanted.added}),
+    auto attributes = attributes_of_written(*run_.workflow->impl, object);
+    run_commit item{commits_,
+                    save_transition({std::move(object), wanted.added, std::move(attributes)}),
                     run_commit::origin::handler};
     const std::function<void(transition&)> complete = [&](transition& decided) {
         wanted.complete(decided.next.effects.back());

@@ -1,9 +1,11 @@
 #include "engine/run/run_commits.hpp"
 
+#include "core/attribute_changes.hpp"
 #include "core/dead_letter.hpp"
 #include "core/reserved_names.hpp"
 #include "engine/cluster/shard_manager.hpp"
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_attributes.hpp"
 #include "engine/waits/watchers.hpp"
 #include "streams/topic_waiters.hpp"
 
@@ -62,8 +64,11 @@ std::optional<transition> run_commits::decide(core::stimulus stimulus)
     const auto& rules = run_.workflow->impl->rules;
     std::string error;
     try {
-        return core::decide(run_.stored, rules, std::move(stimulus), run_.now(), deadlines_of,
-                            run_.inbox_view());
+        auto decided = core::decide(run_.stored, rules, std::move(stimulus), run_.now(),
+                                    deadlines_of, run_.inbox_view());
+        if (decided && !core::are_declared(decided->next.attributes, rules.attributes))
+            add_missing_attributes(*decided);
+        return decided;
     } catch (...) {
         if (run_.left_to_newer_program(std::current_exception()))
             return std::nullopt;
@@ -71,6 +76,28 @@ std::optional<transition> run_commits::decide(core::stimulus stimulus)
     }
     return core::decide(run_.stored, rules, core::transition_failed{std::move(error)}, run_.now(),
                         deadlines_of, run_.inbox_view());
+}
+
+/// The program has other attributes than the one that stored those of the run, and this transition
+/// does not save the object.
+void run_commits::add_missing_attributes(transition& change) const
+{
+    auto& next = change.next;
+    if (next.state == run_state::requested_data_deleted || next.state == run_state::data_deleted)
+        return;
+    const auto& workflow = *run_.workflow;
+    try {
+        next.attributes = attributes_of(*workflow.impl, next);
+    } catch (...) {
+        // A command must not fail for it. A step will, if it cannot read the object either.
+        if (!run_.workflow->missing_attributes_logged.exchange(true))
+            run_.log(log_level::warn,
+                     "the attributes of the stored object cannot be computed, the run is not found "
+                     "by them (told once for the workflow): " +
+                         detail::exception_text(std::current_exception()));
+        return;
+    }
+    change.attributes = core::changes_between(run_.stored.attributes, next.attributes);
 }
 
 void run_commits::arm_ahead(int status)

@@ -99,6 +99,7 @@ private:
     friend struct run_commit;
 
     std::vector<deadline> arm(int status);
+    void add_missing_attributes(transition& change) const;
     void apply_result(run_commit& item);
     void apply_accepted(run_commit& item);
     void report_discarded(discard_reason reason) const;

@@ -7,6 +7,16 @@ namespace {
 /// Approximate bytes of the numbers, times and names of a change.
 constexpr std::size_t fixed_size = 128;
 
+std::size_t size_of(const attribute_changes& changes) noexcept
+{
+    std::size_t size = 0;
+    for (const stored_attribute& changed : changes.values) {
+        const auto* text = changed.value ? std::get_if<std::string>(&*changed.value) : nullptr;
+        size += changed.name.size() + (text ? text->size() : sizeof(std::int64_t));
+    }
+    return size;
+}
+
 std::size_t size_of(const transition& change) noexcept
 {
     const record& next = change.next;
@@ -14,7 +24,12 @@ std::size_t size_of(const transition& change) noexcept
                 next.reason.size() + next.foreign_id.size();
     for (const settlement& end : change.settled)
         size += end.detail.size();
-    return size;
+    return size + size_of(change.attributes);
+}
+
+std::size_t size_of(const attribute_update& change) noexcept
+{
+    return size_of(change.attributes);
 }
 
 std::size_t size_of(const delivery& change) noexcept

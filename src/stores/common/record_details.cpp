@@ -27,12 +27,14 @@ enum class tag : unsigned char {
     scopes = 5, ///< the step's round, a round for each deadline, a handler for each effect
     parent = 6, ///< but its id
     cancels_children = 7,
+    attributes = 8,
 };
 
 /// Minimum bytes of an element. They limit the counts that are accepted from the bytes.
 constexpr std::size_t min_deadline = 3;
 constexpr std::size_t min_effect = 3;
 constexpr std::size_t min_retry = 3;
+constexpr std::size_t min_attribute = 2;
 
 // Before timeouts had names, a deadline had the index of its timeout. The names that replaced these
 // indexes are still written as the index.
@@ -75,7 +77,8 @@ bool has_scopes(const record& run)
 bool has_fields(const record& run)
 {
     return has_names(run) || has_versions(run) || run.suspicion > 0 ||
-           !run.callback_retries.empty() || has_scopes(run) || run.parent || run.cancels_children;
+           !run.callback_retries.empty() || has_scopes(run) || run.parent || run.cancels_children ||
+           !run.attributes.empty();
 }
 
 unsigned version_of(const record& run)
@@ -85,6 +88,42 @@ unsigned version_of(const record& run)
     if (has_fields(run))
         return 3;
     return run.requested_by.empty() ? 1 : 2;
+}
+
+/// The number of the kind of the value, and the value; 0 if there is none.
+void write_value(const std::optional<attribute_value>& value, binary_writer& out)
+{
+    if (!value) {
+        out.byte(0);
+        return;
+    }
+    out.byte(static_cast<unsigned>(kind_of(*value)));
+    if (const auto* text = std::get_if<std::string>(&*value))
+        out.text(*text);
+    else if (const auto* integer = std::get_if<std::int64_t>(&*value))
+        out.signed_number(*integer);
+    else if (const auto* boolean = std::get_if<bool>(&*value))
+        out.byte(*boolean ? 1 : 0);
+    else
+        out.time(std::get<time_point>(*value));
+}
+
+std::optional<attribute_value> read_value(binary_reader& in)
+{
+    const unsigned kind = in.byte();
+    if (kind == 0)
+        return std::nullopt;
+    switch (static_cast<attribute_kind>(kind)) {
+    case attribute_kind::text:
+        return in.text();
+    case attribute_kind::integer:
+        return in.signed_number();
+    case attribute_kind::boolean:
+        return in.flag();
+    case attribute_kind::time:
+        return in.time();
+    }
+    in.fail("an attribute is of an unknown kind");
 }
 
 void write_fields(const record& run, binary_writer& out)
@@ -130,6 +169,14 @@ void write_fields(const record& run, binary_writer& out)
         out.byte(static_cast<unsigned>(tag::cancels_children));
         out.byte(1);
     }
+    if (!run.attributes.empty()) {
+        out.byte(static_cast<unsigned>(tag::attributes));
+        out.number(run.attributes.size());
+        for (const stored_attribute& entry : run.attributes) {
+            out.text(entry.name);
+            write_value(entry.value, out);
+        }
+    }
 }
 
 std::uint32_t read_count(binary_reader& in)
@@ -171,6 +218,15 @@ void read_callback_retries(binary_reader& in, record& run)
     }
 }
 
+void read_attributes(binary_reader& in, record& run)
+{
+    run.attributes.resize(in.count(min_attribute));
+    for (stored_attribute& entry : run.attributes) {
+        entry.name = in.text();
+        entry.value = read_value(in);
+    }
+}
+
 void read_fields(binary_reader& in, record& run)
 {
     unsigned last = 0;
@@ -202,6 +258,9 @@ void read_fields(binary_reader& in, record& run)
             break;
         case tag::cancels_children:
             run.cancels_children = in.flag();
+            break;
+        case tag::attributes:
+            read_attributes(in, run);
             break;
         default:
             in.fail("they have a field that this Pawl does not know");
@@ -260,6 +319,7 @@ void decode_details(std::string_view bytes, record& run)
     run.callback_retries.clear();
     run.parent.reset();
     run.cancels_children = false;
+    run.attributes.clear();
     if (bytes.empty())
         return;
     binary_reader in{bytes, "details of a run"};

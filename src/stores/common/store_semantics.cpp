@@ -1,6 +1,7 @@
 #include "stores/common/store_semantics.hpp"
 
 #include "pawl/error.hpp"
+#include "stores/common/attribute_ranges.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -317,17 +318,19 @@ void check_query(const record_query& query)
                                                     " values; at most " + std::to_string(max_page) +
                                                     " are allowed"};
     };
+    check_attribute_filters(query);
     check_size("foreign_ids", query.foreign_ids);
     check_size("statuses", query.statuses);
     check_size("states", query.states);
 }
 
-bool matches_nothing(const record_query& query) noexcept
+bool matches_nothing(const record_query& query)
 {
     const auto is_empty = [](const auto& values) {
         return values && values->empty();
     };
-    return is_empty(query.foreign_ids) || is_empty(query.statuses) || is_empty(query.states);
+    return is_empty(query.foreign_ids) || is_empty(query.statuses) || is_empty(query.states) ||
+           std::ranges::any_of(attribute_ranges(query), &attribute_range::is_empty);
 }
 
 void check_batch(std::span<const change> batch, std::uint32_t shards)
@@ -345,8 +348,11 @@ void check_batch(std::span<const change> batch, std::uint32_t shards)
             for (const settlement& end : step->settled)
                 if (end.outcome == message_outcome::pending)
                     throw error{errc::invalid_argument, "a settlement whose outcome is pending"};
+            check_attributes(step->attributes);
         } else if (const auto* event = std::get_if<publication>(&next)) {
             check_topic(event->topic);
+        } else if (const auto* update = std::get_if<attribute_update>(&next)) {
+            check_attributes(update->attributes);
         }
     }
 }

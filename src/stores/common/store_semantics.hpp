@@ -50,11 +50,11 @@ bool accepts_message(run_state state, message_kind kind) noexcept;
 std::optional<apply_status> start_refusal(id_reuse_policy rule, bool has_unfinished,
                                           bool has_finished) noexcept;
 
-/// Whether a listing includes the run.
+/// Whether a listing includes the run, if its attributes match.
 bool matches(const record_query& query, const record& run);
 
-/// Whether a list of the query is present but empty.
-bool matches_nothing(const record_query& query) noexcept;
+/// Whether a list of the query is present but empty, or its attributes exclude each other.
+bool matches_nothing(const record_query& query);
 
 /// record_page::next of a page that ends with this run.
 inline list_position position_of(const record& last) noexcept

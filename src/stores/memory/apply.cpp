@@ -220,6 +220,7 @@ apply_result state::create(const transition& change, std::uint32_t shard)
         foreign.unfinished = &run;
     if (!next.start_key.empty())
         foreign.by_start_key.emplace(next.start_key, &run);
+    change_attributes(change.attributes, run);
     return {.sequence = append_event(change, run)};
 }
 
@@ -255,6 +256,7 @@ apply_result state::update(const transition& change, run_entry& run)
     data.inbox_last = inbox_last;
     data.inbox_pending = inbox_pending;
     settle_messages(change, run);
+    change_attributes(change.attributes, run);
     if (change.kind == event_kind::data_deleted)
         erase_texts(run, shards_[run.shard]);
     return {.sequence = append_event(change, run)};
@@ -277,6 +279,49 @@ void state::set_wake(run_entry& run, std::optional<time_point> wake_at)
         due.erase({*old, run.data.id});
     }
     old = wake_at;
+}
+
+void state::change_attributes(const attribute_changes& changes, run_entry& run)
+{
+    if (changes.empty() || (!run.attributes && changes.values.empty()))
+        return;
+    auto& indexes = run.workflow->attributes;
+    const auto key_of = [&run](const std::string& value) {
+        return attribute_index::key_type{value, run.data.created_at, run.data.id};
+    };
+    if (!run.attributes)
+        run.attributes = std::make_unique<attribute_map>();
+    auto& stored = *run.attributes;
+    const auto remove = [&](attribute_map::iterator gone) {
+        indexes[gone->first].erase(key_of(gone->second));
+        return stored.erase(gone);
+    };
+    if (changes.replaces_all)
+        for (auto entry = stored.begin(); entry != stored.end();)
+            entry = remove(entry);
+    for (const stored_attribute& changed : changes.values) {
+        if (const auto before = stored.find(changed.name); before != stored.end())
+            remove(before);
+        if (!changed.value)
+            continue;
+        auto value = core::encode_attribute(*changed.value);
+        indexes[changed.name].emplace(key_of(value), &run);
+        stored.emplace(changed.name, std::move(value));
+    }
+    if (stored.empty())
+        run.attributes.reset();
+}
+
+apply_result state::apply_one(const attribute_update& change)
+{
+    const auto found = runs_.find(change.run);
+    if (found == runs_.end())
+        return {.status = apply_status::not_found};
+    run_entry& run = found->second;
+    if (run.data.version != change.expected_version)
+        return {.status = apply_status::conflict};
+    change_attributes(change.attributes, run);
+    return {};
 }
 
 std::uint64_t state::append_event(const transition& change, run_entry& run)
@@ -304,6 +349,7 @@ apply_result state::apply_one(const removal& change)
         return {.status = apply_status::already_running};
 
     set_wake(run, {});
+    change_attributes({.replaces_all = true}, run);
     shard_entry& shard = shards_[run.shard];
     for (const auto sequence : run.sequences)
         shard.event_at(sequence) = {};

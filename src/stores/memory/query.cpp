@@ -3,6 +3,9 @@
 #include "pawl/error.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <utility>
 
 namespace pawl::memory {
 
@@ -21,6 +24,16 @@ bool past_end(const record_query& query, time_point created_at)
     if (query.order == sort_order::oldest_first)
         return query.created_to && created_at >= *query.created_to;
     return query.created_from && created_at < *query.created_from;
+}
+
+bool has_attributes(const run_entry& run, const std::vector<core::attribute_range>& wanted)
+{
+    return std::ranges::all_of(wanted, [&run](const core::attribute_range& range) {
+        if (!run.attributes)
+            return false;
+        const auto stored = run.attributes->find(range.name);
+        return stored != run.attributes->end() && range.contains(stored->second);
+    });
 }
 
 } // namespace
@@ -199,15 +212,49 @@ state::scan state::begin_list(const record_query& query) const
 {
     core::check_query(query);
     const bool newest_first = query.order == sort_order::newest_first;
+    auto attributes = core::attribute_ranges(query);
     if (query.after)
-        return {{query.after.created_at, query.after.run}, true};
+        return {{query.after.created_at, query.after.run}, true, std::move(attributes)};
     if (newest_first)
-        return {query.created_to ? creation_key{*query.created_to, {}} : last_key, false};
-    return {{query.created_from.value_or(time_point::min()), {}}, false};
+        return {query.created_to ? creation_key{*query.created_to, {}} : last_key, false,
+                std::move(attributes)};
+    return {{query.created_from.value_or(time_point::min()), {}}, false, std::move(attributes)};
+}
+
+template <typename Index, typename KeyOf>
+bool state::scan_index(const Index& index, typename Index::const_iterator first,
+                       typename Index::const_iterator last, KeyOf key_of, const record_query& query,
+                       scan& position, std::size_t budget, record_page& page)
+{
+    const bool newest_first = query.order == sort_order::newest_first;
+    // `next` is the next run to check, or for newest_first the one after it in the index.
+    auto next = newest_first || !position.started ? index.lower_bound(key_of(position.key))
+                                                  : index.upper_bound(key_of(position.key));
+    for (; budget > 0; --budget) {
+        if (next == (newest_first ? first : last))
+            return true;
+        const auto current = newest_first ? std::prev(next) : next;
+        const run_entry& run = *current->second;
+        position.key = {run.data.created_at, run.data.id};
+        position.started = true;
+        if (past_end(query, run.data.created_at))
+            return true;
+        if (core::matches(query, run.data) && has_attributes(run, position.attributes)) {
+            if (page.runs.size() == query.limit) {
+                page.next = core::position_of(page.runs.back());
+                return true;
+            }
+            page.runs.push_back(run.data);
+        }
+        next = newest_first ? current : std::next(current);
+    }
+    return false;
 }
 
 /// Adds the runs of the foreign ids that match, without checking all runs.
-void state::list_foreign_ids(const record_query& query, record_page& page) const
+void state::list_foreign_ids(const record_query& query,
+                             const std::vector<core::attribute_range>& attributes,
+                             record_page& page) const
 {
     const bool newest_first = query.order == sort_order::newest_first;
     const auto named = workflows_.find(query.workflow);
@@ -222,7 +269,7 @@ void state::list_foreign_ids(const record_query& query, record_page& page) const
         for (const auto* run : entry->second.runs) {
             const creation_key key{run->data.created_at, run->data.id};
             const bool is_behind = !query.after || (newest_first ? key < after : after < key);
-            if (is_behind && core::matches(query, run->data))
+            if (is_behind && core::matches(query, run->data) && has_attributes(*run, attributes))
                 found.emplace(key, &run->data);
         }
     }
@@ -241,31 +288,27 @@ bool state::continue_list(const record_query& query, scan& position, std::size_t
     if (core::matches_nothing(query))
         return true;
     if (query.foreign_ids && !query.workflow.empty()) {
-        list_foreign_ids(query, page);
+        list_foreign_ids(query, position.attributes, page);
         return true;
     }
-    const bool newest_first = query.order == sort_order::newest_first;
-    // `next` is the next run to check, or for newest_first the one after it in the index.
-    const auto& index = index_of(query);
-    auto next = newest_first || !position.started ? index.lower_bound(position.key)
-                                                  : index.upper_bound(position.key);
-    for (; budget > 0; --budget) {
-        if (next == (newest_first ? index.begin() : index.end()))
-            return true;
-        const auto current = newest_first ? std::prev(next) : next;
-        position = {current->first, true};
-        if (past_end(query, current->first.first))
-            return true;
-        if (core::matches(query, current->second->data)) {
-            if (page.runs.size() == query.limit) {
-                page.next = core::position_of(page.runs.back());
-                return true;
-            }
-            page.runs.push_back(current->second->data);
-        }
-        next = newest_first ? current : std::next(current);
-    }
-    return false;
+    const auto& created = index_of(query);
+    if (query.parent || position.attributes.empty() || !position.attributes.front().is_equality())
+        return scan_index(created, created.begin(), created.end(), std::identity{}, query, position,
+                          budget, page);
+    const auto& wanted = position.attributes.front();
+    const auto workflow = workflows_.find(query.workflow);
+    if (workflow == workflows_.end())
+        return true;
+    const auto index = workflow->second.attributes.find(wanted.name);
+    if (index == workflow->second.attributes.end())
+        return true;
+    const auto key_of = [&wanted](const creation_key& key) {
+        return attribute_index::key_type{wanted.first, key.first, key.second};
+    };
+    const auto& runs = index->second;
+    return scan_index(runs, runs.lower_bound({wanted.first, time_point::min(), {}}),
+                      runs.lower_bound({wanted.end, time_point::min(), {}}), key_of, query,
+                      position, budget, page);
 }
 
 } // namespace pawl::memory

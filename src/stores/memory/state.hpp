@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/record_store.hpp"
+#include "stores/common/attribute_ranges.hpp"
 #include "stores/common/store_semantics.hpp"
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -42,12 +44,16 @@ struct mailbox {
 
 struct workflow_runs;
 
+/// Encoded values by the name of their attribute.
+using attribute_map = std::map<std::string, std::string, std::less<>>;
+
 struct run_entry {
     record data;
     std::uint32_t shard = 0;
     workflow_runs* workflow = nullptr;
     std::vector<std::uint64_t> sequences; ///< of its events; version n has index n - 1
     std::unique_ptr<mailbox> inbox;
+    std::unique_ptr<attribute_map> attributes; ///< null: none
 };
 
 /// The runs of one workflow and foreign id.
@@ -60,11 +66,15 @@ struct foreign_entry {
 /// The time of a run's creation or last change; the id breaks ties.
 using time_key = std::pair<time_point, run_id>;
 
+/// The runs that have an attribute, by its encoded value, in the order of their creation.
+using attribute_index = std::map<std::tuple<std::string, time_point, run_id>, run_entry*>;
+
 /// What the runs of a workflow have in common.
 struct workflow_runs {
     std::optional<std::uint32_t> first_shard; ///< empty: the workflow has no shards yet
     text_map<foreign_entry> by_foreign_id;
     std::map<std::pair<int, run_state>, std::uint64_t> counts;
+    std::map<std::string, attribute_index, std::less<>> attributes; ///< by name
 };
 
 /// An event; its identity is that of its run. It is small, because each transition adds one.
@@ -187,7 +197,8 @@ public:
     /// The position of a listing between two portions.
     struct scan {
         creation_key key;
-        bool started = false; ///< the run of `key` has been checked
+        bool started = false;                          ///< the run of `key` has been checked
+        std::vector<core::attribute_range> attributes; ///< of the query
     };
 
     /// The start of a listing. Throws error (invalid_argument) when an argument is out of range.
@@ -205,14 +216,26 @@ private:
     apply_result apply_one(const removal& change);
     apply_result apply_one(const publication& change);
     apply_result apply_one(const topic_trim& change);
+    apply_result apply_one(const attribute_update& change);
     apply_result create(const transition& change, std::uint32_t shard);
     apply_result update(const transition& change, run_entry& run);
 
     std::uint32_t shard_for(const record& run);
     void set_wake(run_entry& run, std::optional<time_point> wake_at);
+    void change_attributes(const attribute_changes& changes, run_entry& run);
+
+    /// continue_list() in an index of runs: in those from `first` to `last`, in the order of their
+    /// creation. `key_of` makes the key of a position.
+    template <typename Index, typename KeyOf>
+    static bool scan_index(const Index& index, typename Index::const_iterator first,
+                           typename Index::const_iterator last, KeyOf key_of,
+                           const record_query& query, scan& position, std::size_t budget,
+                           record_page& page);
     std::uint64_t append_event(const transition& change, run_entry& run);
     event event_at(std::uint32_t shard, std::uint64_t sequence) const;
-    void list_foreign_ids(const record_query& query, record_page& page) const;
+    void list_foreign_ids(const record_query& query,
+                          const std::vector<core::attribute_range>& attributes,
+                          record_page& page) const;
     bool is_fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
     void record_change(const run_entry& run, bool is_owners);
     std::map<time_key, run_entry*>& finished_runs(const run_entry& run);

@@ -1,6 +1,7 @@
 #include "stores/postgres/batch.hpp"
 
 #include "core/stream_headers.hpp"
+#include "stores/common/attribute_ranges.hpp"
 #include "stores/common/change_size.hpp"
 #include "stores/common/record_details.hpp"
 #include "stores/common/store_semantics.hpp"
@@ -98,6 +99,8 @@ public:
         return wave;
     }
 
+    int operator()(const attribute_update&) { return 0; }
+
     int operator()(const topic_trim& change)
     {
         const int wave = wave_after(publications_, change.topic);
@@ -182,7 +185,8 @@ public:
         : shards_(shards), workflows_(workflows), transitions_(types.transition, 33),
           settlements_(types.settlement, 4), deliveries_(types.delivery, 12),
           cursors_(types.cursor, 5), removals_(types.removal, 5),
-          publications_(types.publication, 10), trims_(types.trim, 4)
+          publications_(types.publication, 10), trims_(types.trim, 4),
+          attributes_(types.attribute, 4), updates_(types.attribute_update, 3)
     {
     }
 
@@ -211,6 +215,7 @@ public:
                     .int8(clamp(end.sequence))
                     .int2(static_cast<std::int16_t>(end.outcome))
                     .bytes_or_null(end.detail);
+        add_attributes(index, next.id, change.attributes);
     }
 
     void add(int index, int wave, const delivery& change)
@@ -245,6 +250,7 @@ public:
     {
         removals_.row().int4(index).int4(wave).id(change.run).int8(clamp(change.expected_version));
         removals_.int8(clamp(change.epoch));
+        add_attributes(index, change.run, {.replaces_all = true, .values = {}});
     }
 
     void add(int index, int wave, const publication& change)
@@ -268,17 +274,47 @@ public:
         trims_.row().int4(index).int4(wave).bytes(change.topic).int8(clamp(change.up_to));
     }
 
-    parameters finish(int last_wave)
+    void add(int index, int, const attribute_update& change)
     {
-        parameters all;
+        updates_.row().int4(index).id(change.run).int8(clamp(change.expected_version));
+        add_attributes(index, change.run, change.attributes);
+    }
+
+    encoded_batch finish(int last_wave)
+    {
+        encoded_batch encoded;
+        auto& all = encoded.values;
+        if (!updates_.empty()) {
+            encoded.function = batch_function::update_attributes;
+            all.bytes(updates_.finish());
+            encoded.attributes = attributes_.finish();
+            return encoded;
+        }
+        if (!attributes_.empty()) {
+            encoded.function = batch_function::apply_with_attributes;
+            encoded.attributes = attributes_.finish();
+        }
         for (row_array* rows : {&transitions_, &settlements_, &deliveries_, &cursors_, &removals_,
                                 &publications_, &trims_})
             all.bytes(rows->finish());
         all.int4(last_wave);
-        return all;
+        return encoded;
     }
 
 private:
+    void add_attributes(int index, const run_id& run, const attribute_changes& changes)
+    {
+        if (changes.replaces_all)
+            attributes_.row().int4(index).id(run).bytes_or_null({}).bytes_or_null({});
+        for (const stored_attribute& changed : changes.values) {
+            attributes_.row().int4(index).id(run).bytes(changed.name);
+            if (changed.value)
+                attributes_.bytes(core::encode_attribute(*changed.value));
+            else
+                attributes_.bytes_or_null({});
+        }
+    }
+
     std::uint32_t shard_for(const record& run) const
     {
         const auto home = workflows_(shard_home(run.workflow, run.foreign_id));
@@ -294,6 +330,8 @@ private:
     row_array removals_;
     row_array publications_;
     row_array trims_;
+    row_array attributes_;
+    row_array updates_;
 };
 
 } // namespace
@@ -318,12 +356,18 @@ std::size_t count_within_waves(std::span<const change> batch, int waves)
     return static_cast<std::size_t>(over - batch.begin());
 }
 
-std::size_t count_through_trim(std::span<const change> batch) noexcept
+std::size_t count_for_one_statement(std::span<const change> batch) noexcept
 {
-    const auto trim = std::ranges::find_if(batch, [](const change& candidate) {
-        return std::holds_alternative<topic_trim>(candidate);
-    });
-    return static_cast<std::size_t>(trim - batch.begin()) + (trim == batch.end() ? 0 : 1);
+    if (batch.empty())
+        return 0;
+    const bool updates = std::holds_alternative<attribute_update>(batch.front());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        if (std::holds_alternative<attribute_update>(batch[i]) != updates)
+            return i;
+        if (std::holds_alternative<topic_trim>(batch[i]))
+            return i + 1;
+    }
+    return batch.size();
 }
 
 std::size_t count_fitting(std::span<const change> batch, std::size_t bytes) noexcept
@@ -358,8 +402,8 @@ std::size_t count_whole_units(std::span<const change> batch, std::size_t count) 
     return count;
 }
 
-parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
-                        const type_numbers& types, const workflow_lookup& workflows)
+encoded_batch encode_batch(std::span<const change> batch, std::uint32_t shards,
+                           const type_numbers& types, const workflow_lookup& workflows)
 {
     const auto waves = waves_of(batch);
     batch_encoder encoder{shards, types, workflows};

@@ -33,9 +33,11 @@ inline constexpr std::size_t max_statement_bytes = 32 << 20;
 /// quadratic.
 std::size_t count_within_waves(std::span<const change> batch, int waves);
 
-/// How many changes there are up to and including the first trim. Later changes wait until all
-/// events of the trim are deleted, which may take several statements.
-std::size_t count_through_trim(std::span<const change> batch) noexcept;
+/// How many changes, from the first of the batch on, there are up to and including the first trim,
+/// or, if the first is an attribute update, how many of these, else up to the first of these. Later
+/// changes wait until all events of the trim are deleted, which may take several statements;
+/// attribute updates have a statement of their own.
+std::size_t count_for_one_statement(std::span<const change> batch) noexcept;
 
 /// How many changes, from the first of the batch on, have at most `bytes` of objects and payloads;
 /// at least one.
@@ -49,9 +51,22 @@ std::size_t count_whole_units(std::span<const change> batch, std::size_t count) 
 /// Finds the numbers of a workflow.
 using workflow_lookup = std::function<workflow_location(std::string_view name)>;
 
-/// The parameters of apply().
-parameters encode_batch(std::span<const change> batch, std::uint32_t shards,
-                        const type_numbers& types, const workflow_lookup& workflows);
+/// The function of the schema that applies a batch.
+enum class batch_function {
+    apply,
+    apply_with_attributes, ///< for batches that change attributes, or remove runs
+    update_attributes,     ///< for batches of attribute updates
+};
+
+/// A batch as the parameters of its function; the lock timeout, and then `attributes`, follow.
+struct encoded_batch {
+    batch_function function = batch_function::apply;
+    parameters values;
+    std::string attributes; ///< an array of attribute_input; unused by apply()
+};
+
+encoded_batch encode_batch(std::span<const change> batch, std::uint32_t shards,
+                           const type_numbers& types, const workflow_lookup& workflows);
 
 /// When an accepted change makes a run of the shard due. Empty when nobody needs to be notified:
 /// the run is not due, or the shard's owner made the change.

@@ -120,9 +120,9 @@ request batch_writer::apply_request(std::span<const change> part, duration lock_
             throw stale_request{};
         return *known;
     };
-    auto values =
+    auto encoded =
         encode_batch(part, parts_.schema->shards(), parts_.schema->types(), find_workflow);
-    auto statement = parts_.statements->apply(std::move(values), lock_timeout);
+    auto statement = parts_.statements->apply(std::move(encoded), lock_timeout);
     statement.schema_version = version;
     return statement;
 }
@@ -195,6 +195,8 @@ batch_writer::keys_of(std::span<const change> changes)
             unknown.push_back(sent->content.run);
         else if (const auto* removed = std::get_if<removal>(&candidate))
             unknown.push_back(removed->run);
+        else if (const auto* update = std::get_if<attribute_update>(&candidate))
+            unknown.push_back(update->run);
     }
     std::erase_if(unknown, [&](const run_id& run) { return shards.contains(run); });
     if (!unknown.empty()) {
@@ -216,6 +218,8 @@ batch_writer::keys_of(std::span<const change> changes)
             add_run(i, sent->content.run);
         else if (const auto* removed = std::get_if<removal>(&changes[i]))
             add_run(i, removed->run);
+        else if (const auto* update = std::get_if<attribute_update>(&changes[i]))
+            add_run(i, update->run);
         else if (const auto* moved = std::get_if<cursor_move>(&changes[i]))
             keys[i].push_back({.shard = moved->shard});
         else if (const auto* event = std::get_if<publication>(&changes[i]))

@@ -199,7 +199,7 @@ void lock_queue::add_units(turn& next, unit_list::iterator first)
         const auto before = next.changes.size();
         next.changes.insert(next.changes.end(), unit->changes.begin(), unit->changes.end());
         const auto size = next.changes.size();
-        if (count_through_trim(next.changes) < size ||
+        if (count_for_one_statement(next.changes) < size ||
             count_within_waves(next.changes, max_waves) < size ||
             count_fitting(next.changes, max_statement_bytes) < size) {
             next.changes.resize(before);

@@ -120,6 +120,11 @@ WITH pending AS (
     WHERE NOT EXISTS (SELECT FROM shards s WHERE s.shard = wanted.shard)
        OR NOT EXISTS (SELECT FROM leases l WHERE l.shard = wanted.shard)
     UNION ALL
+    SELECT 'each attribute is of a run, with its workflow and time of creation', 'run ' || a.run
+    FROM attributes a
+    WHERE NOT EXISTS (SELECT FROM runs r WHERE r.id = a.run AND r.workflow = a.workflow
+                                           AND r.created_at = a.created_at)
+    UNION ALL
     SELECT 'runs.finished_at and runs.paused agree with runs.state', 'run ' || r.id
     FROM runs r
     WHERE (r.finished_at IS NULL) <> (r.state IN (1, 2, 3)) OR r.paused <> (r.state = 3)

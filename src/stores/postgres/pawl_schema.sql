@@ -1047,4 +1047,127 @@ CREATE TRIGGER count_changed_child AFTER UPDATE ON runs FOR EACH ROW
 CREATE TRIGGER count_removed_child AFTER DELETE ON runs FOR EACH ROW
     WHEN (OLD.parent IS NOT NULL) EXECUTE FUNCTION count_child();
 
+-- The attributes by which runs are found. value is encoded so that its bytes have the order of the
+-- values: a byte for the kind, then the bytes of a text, or of a number in big-endian order with its sign
+-- bit inverted. workflow and created_at are those of the run, for the index, which finds the runs with a
+-- value in the order of listings.
+CREATE TABLE attributes (
+    run uuid NOT NULL,
+    created_at bigint NOT NULL,
+    workflow integer NOT NULL,
+    name bytea NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (run, name)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX attributes_value ON attributes (workflow, name, value, created_at, run);
+
+-- A change of an attribute. value NULL removes it; name NULL removes all attributes that the same change
+-- does not set. ord is the index in the batch of the transition, removal or update that it belongs to.
+CREATE TYPE attribute_input AS (ord integer, run uuid, name bytea, value bytea);
+CREATE TYPE attribute_update_input AS (ord integer, run uuid, expected bigint);
+
+-- Stores the attributes of the accepted changes as if they came one after the other. Values that are
+-- stored already are not written again.
+CREATE FUNCTION write_attributes(given attribute_input[], decided verdict[])
+RETURNS void LANGUAGE plpgsql VOLATILE
+SET enable_hashjoin = on
+AS $$
+BEGIN
+    WITH accepted AS (
+        SELECT g.ord, g.run, g.name, g.value,
+               max(g.ord) FILTER (WHERE g.name IS NULL) OVER (PARTITION BY g.run) AS cleared
+        FROM unnest(given) g JOIN unnest(decided) d ON d.ord = g.ord WHERE d.verdict = 0
+    ), last AS MATERIALIZED (
+        SELECT DISTINCT ON (a.run, a.name) a.run, a.name, a.value
+        FROM accepted a WHERE a.ord >= coalesce(a.cleared, 0)
+        ORDER BY a.run, a.name, a.ord DESC
+    ), changed AS MATERIALIZED (
+        SELECT l.run, bool_or(l.name IS NULL) AS clears,
+               coalesce(array_agg(l.name) FILTER (WHERE l.value IS NOT NULL), '{}') AS kept,
+               coalesce(array_agg(l.name) FILTER (WHERE l.name IS NOT NULL AND l.value IS NULL),
+                        '{}') AS gone
+        FROM last l GROUP BY l.run
+    ), removed AS (
+        DELETE FROM attributes a USING changed c CROSS JOIN LATERAL (
+            SELECT o.ctid AS place, o.name FROM attributes o WHERE o.run = c.run OFFSET 0) stored
+        WHERE a.ctid = stored.place
+          AND CASE WHEN c.clears THEN stored.name <> ALL (c.kept)
+                   ELSE stored.name = ANY (c.gone) END
+    ), wanted AS MATERIALIZED (
+        SELECT l.run, l.name, l.value, stored.place, stored.value AS old
+        FROM last l LEFT JOIN LATERAL (
+            SELECT o.ctid AS place, o.value FROM attributes o
+            WHERE o.run = l.run AND o.name = l.name LIMIT 1) stored ON true
+        WHERE l.value IS NOT NULL
+    ), updated AS (
+        UPDATE attributes a SET value = w.value FROM wanted w
+        WHERE a.ctid = w.place AND w.value <> w.old
+    )
+    INSERT INTO attributes (run, created_at, workflow, name, value)
+    SELECT w.run, r.created_at, r.workflow, w.name, w.value
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT r.created_at, r.workflow FROM runs r WHERE r.id = w.run LIMIT 1) r
+    WHERE w.place IS NULL;
+END $$;
+
+-- apply() for a batch that changes attributes or removes runs.
+CREATE FUNCTION apply_with_attributes(
+    transitions transition_input[], settlements settlement_input[], deliveries delivery_input[],
+    cursor_moves cursor_input[], removals removal_input[], publications publication_input[],
+    trims trim_input[], last_wave integer, patience integer, attributes attribute_input[])
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE
+SET search_path = :"schema"
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+DECLARE
+    decided verdict[];
+BEGIN
+    SELECT array_agg(v) INTO decided
+    FROM apply(transitions, settlements, deliveries, cursor_moves, removals, publications, trims,
+               last_wave, patience) v;
+    PERFORM write_attributes(attributes, decided);
+    RETURN QUERY SELECT * FROM unnest(decided);
+END $$;
+
+-- Changes attributes without a transition. It locks the rows of the shards as apply() does.
+CREATE FUNCTION update_attributes(updates attribute_update_input[], attributes attribute_input[],
+                                  patience integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE
+SET search_path = :"schema"
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+DECLARE
+    wanted integer[];
+    locked integer[];
+    decided verdict[];
+    usual_patience text := current_setting('lock_timeout');
+BEGIN
+    SELECT array_agg(DISTINCT r.shard) INTO wanted FROM unnest(updates) u
+    CROSS JOIN LATERAL (SELECT r.shard FROM runs r WHERE r.id = u.run LIMIT 1) r;
+    PERFORM set_config('lock_timeout', patience::text, true);
+    SELECT array_agg(held.shard) INTO locked FROM (
+        SELECT s.shard FROM shards s WHERE s.shard = ANY (wanted)
+        ORDER BY s.shard FOR NO KEY UPDATE) held;
+    PERFORM set_config('lock_timeout', usual_patience, true);
+    SELECT array_agg(ROW(u.ord, CASE WHEN r.version IS NULL THEN 7
+                                     WHEN r.version <> u.expected THEN 2
+                                     ELSE 0 END, NULL, NULL, NULL, NULL, NULL, NULL)::verdict)
+    INTO decided FROM unnest(updates) u
+    LEFT JOIN LATERAL (
+        SELECT r.version FROM runs r WHERE r.id = u.run AND r.shard = ANY (locked) LIMIT 1) r
+        ON true;
+    PERFORM write_attributes(attributes, decided);
+    RETURN QUERY SELECT * FROM unnest(decided);
+END $$;
+
 UPDATE meta SET version = 3;

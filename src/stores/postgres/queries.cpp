@@ -1,12 +1,15 @@
 #include "stores/postgres/queries.hpp"
 
+#include "stores/common/attribute_ranges.hpp"
 #include "stores/common/row_mapping.hpp"
 #include "stores/common/store_semantics.hpp"
+#include "stores/postgres/batch.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace pawl::postgres {
 
@@ -72,7 +75,8 @@ std::int64_t one_more(std::size_t limit)
 /// The filters of a listing and their parameters, in the same order.
 class list_filter {
 public:
-    explicit list_filter(const record_query& query) : query_(query)
+    explicit list_filter(const record_query& query)
+        : query_(query), attributes_(core::attribute_ranges(query))
     {
         if (query.parent)
             add("runs.parent = ${2}::uuid").id(*query.parent);
@@ -84,8 +88,7 @@ public:
                 states.push_back(static_cast<int>(state));
             add("runs.state = ANY (${2}::integer[])").int4_array(states);
         }
-        add_time("runs.created_at >= ${2}::bigint", query.created_from);
-        add_time("runs.created_at < ${2}::bigint", query.created_to);
+        add_attributes();
         add_time("runs.updated_at >= ${2}::bigint", query.updated_from);
         add_time("runs.updated_at < ${2}::bigint", query.updated_to);
         if (query.has_error)
@@ -93,12 +96,7 @@ public:
                                          : " AND runs.last_error IS NULL";
         if (!query.error_text.empty())
             add("position(${2}::bytea IN runs.last_error) > 0").bytes(query.error_text);
-        if (query.after) {
-            add(is_newest_first() ? "(runs.created_at, runs.id) < (${2}::bigint, ${3}::uuid)"
-                                  : "(runs.created_at, runs.id) > (${2}::bigint, ${3}::uuid)")
-                .time(query.after.created_at)
-                .id(query.after.run);
-        }
+        add_positions();
     }
 
     /// Searches the runs of each workflow, or of each foreign id, in the order of the index on
@@ -113,6 +111,16 @@ public:
         }
         std::string ids;
         std::string condition = workflow_condition();
+        if (searches_attributes()) {
+            values_.int8(one_more(query_.limit));
+            return fmt::format(
+                "SELECT {{1}} FROM {{0}}.workflows flow CROSS JOIN LATERAL (SELECT run.* FROM "
+                "{{0}}.attributes found CROSS JOIN LATERAL (SELECT * FROM {{0}}.runs WHERE "
+                "runs.id = found.run{0} LIMIT 1) run WHERE found.workflow = flow.workflow{1} "
+                "ORDER BY found.created_at {2}, found.run {2} LIMIT ${3}) runs "
+                "WHERE {4} ORDER BY runs.created_at {2}, runs.id {2} LIMIT ${3}",
+                filters_, order_filters_, order, values_.count(), flows);
+        }
         if (query_.foreign_ids) {
             values_.bytes_array(*query_.foreign_ids);
             ids =
@@ -126,13 +134,64 @@ public:
             "SELECT {{1}} FROM {{0}}.workflows flow {0}CROSS JOIN LATERAL (SELECT * FROM "
             "{{0}}.runs WHERE {1}{2} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}) runs "
             "WHERE {5} ORDER BY runs.created_at {3}, runs.id {3} LIMIT ${4}",
-            ids, condition, filters_, order, values_.count(), flows);
+            ids, condition, filters_ + order_filters_, order, values_.count(), flows);
     }
 
     parameters values() && { return std::move(values_); }
 
 private:
     bool is_newest_first() const { return query_.order == sort_order::newest_first; }
+
+    /// Whether the index of attributes is searched for the page. Foreign ids and a parent select
+    /// fewer runs.
+    bool searches_attributes() const
+    {
+        return !attributes_.empty() && !query_.foreign_ids && !query_.parent;
+    }
+
+    /// The first attribute is a condition of the index that is searched, the others of the runs.
+    void add_attributes()
+    {
+        bool is_searched = searches_attributes();
+        for (const auto& range : attributes_) {
+            if (std::exchange(is_searched, false)) {
+                add(order_filters_, "found.name = ${2}::bytea").bytes(range.name);
+                if (range.is_equality()) {
+                    add(order_filters_, "found.value = ${2}::bytea").bytes(range.first);
+                } else {
+                    add(order_filters_, "found.value >= ${2}::bytea").bytes(range.first);
+                    add(order_filters_, "found.value < ${2}::bytea").bytes(range.end);
+                }
+            } else if (range.is_equality()) {
+                add("(SELECT value FROM {0}.attributes WHERE run = runs.id AND "
+                    "name = ${2}::bytea) = ${3}::bytea")
+                    .bytes(range.name)
+                    .bytes(range.first);
+            } else {
+                add("(SELECT value >= ${2}::bytea AND value < ${3}::bytea FROM {0}.attributes "
+                    "WHERE run = runs.id AND name = ${4}::bytea)")
+                    .bytes(range.first)
+                    .bytes(range.end)
+                    .bytes(range.name);
+            }
+        }
+    }
+
+    /// The conditions on the position of a run in the order of the listing.
+    void add_positions()
+    {
+        const std::string created = searches_attributes() ? "found.created_at" : "runs.created_at";
+        const std::string id = searches_attributes() ? "found.run" : "runs.id";
+        if (query_.created_from)
+            add(order_filters_, created + " >= ${2}::bigint").time(*query_.created_from);
+        if (query_.created_to)
+            add(order_filters_, created + " < ${2}::bigint").time(*query_.created_to);
+        if (query_.after)
+            add(order_filters_, "(" + created + ", " + id + (is_newest_first() ? ") < " : ") > ") +
+                                    "(${2}::bigint, ${3}::uuid)")
+                .time(query_.after.created_at)
+                .id(query_.after.run);
+    }
 
     /// The condition for the runs of a workflow that selects the smallest index.
     std::string workflow_condition() const
@@ -155,8 +214,10 @@ private:
         return "runs.workflow = flow.workflow";
     }
 
-    /// "{2}" and "{3}" stand for the numbers of the next two parameters.
-    parameters& add(std::string_view condition)
+    parameters& add(std::string_view condition) { return add(filters_, condition); }
+
+    /// "{2}", "{3}" and "{4}" stand for the numbers of the next parameters.
+    parameters& add(std::string& filters, std::string_view condition)
     {
         std::string numbered{condition};
         const auto replace = [&numbered](std::string_view from, int number) {
@@ -165,7 +226,8 @@ private:
         };
         replace("{2}", values_.count() + 1);
         replace("{3}", values_.count() + 2);
-        filters_ += " AND " + numbered;
+        replace("{4}", values_.count() + 3);
+        filters += " AND " + numbered;
         return values_;
     }
 
@@ -176,7 +238,9 @@ private:
     }
 
     const record_query& query_;
+    const std::vector<core::attribute_range> attributes_;
     std::string filters_;
+    std::string order_filters_;
     parameters values_;
 };
 
@@ -521,11 +585,27 @@ request queries::add_workflow(std::string_view name, bool with_shards) const
                 parameters{}.bytes(name).boolean(with_shards).int4(core::max_shards_of_all));
 }
 
-request queries::apply(parameters batch, duration lock_timeout) const
+request queries::apply(encoded_batch batch, duration lock_timeout) const
 {
-    batch.int4(whole_milliseconds(lock_timeout));
+    const auto patience = whole_milliseconds(lock_timeout);
+    auto& values = batch.values;
+    switch (batch.function) {
+    case batch_function::apply:
+        break;
+    case batch_function::apply_with_attributes:
+        values.int4(patience).bytes(batch.attributes);
+        return make("pawl_apply_attributes", "storing a batch",
+                    "SELECT * FROM {0}.apply_with_attributes($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+                    "$10)",
+                    std::move(values));
+    case batch_function::update_attributes:
+        values.bytes(batch.attributes).int4(patience);
+        return make("pawl_update_attributes", "storing attributes",
+                    "SELECT * FROM {0}.update_attributes($1, $2, $3)", std::move(values));
+    }
+    values.int4(patience);
     return make("pawl_apply", "storing a batch",
-                "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", std::move(batch));
+                "SELECT * FROM {0}.apply($1, $2, $3, $4, $5, $6, $7, $8, $9)", std::move(values));
 }
 
 request queries::shards_of(const std::vector<run_id>& runs) const

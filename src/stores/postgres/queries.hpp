@@ -15,6 +15,8 @@
 
 namespace pawl::postgres {
 
+struct encoded_batch;
+
 /// A row that a change locks.
 struct lock_key {
     std::uint32_t shard = 0;
@@ -67,7 +69,7 @@ public:
     request find_workflow(std::string_view name) const;
     request add_workflow(std::string_view name, bool with_shards) const;
     /// @param lock_timeout the limit for each lock.
-    request apply(parameters batch, duration lock_timeout) const;
+    request apply(encoded_batch batch, duration lock_timeout) const;
     request shards_of(const std::vector<run_id>& runs) const;
     request find_locked(const std::vector<lock_key>& keys) const;
     request notify(const std::vector<std::string>& payloads) const;

@@ -312,7 +312,9 @@ asio::awaitable<schema_facts> read_facts(connection& link, std::string schema_na
         {"cursor_input", &facts.types.cursor},
         {"removal_input", &facts.types.removal},
         {"publication_input", &facts.types.publication},
-        {"trim_input", &facts.types.trim}};
+        {"trim_input", &facts.types.trim},
+        {"attribute_input", &facts.types.attribute},
+        {"attribute_update_input", &facts.types.attribute_update}};
     std::string columns;
     for (const auto& [name, number] : types)
         columns += fmt::format("{}'{}.{}'::regtype::oid::bigint", columns.empty() ? "" : ", ",

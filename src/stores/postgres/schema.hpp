@@ -24,6 +24,8 @@ struct type_numbers {
     Oid removal = 0;
     Oid publication = 0;
     Oid trim = 0;
+    Oid attribute = 0;
+    Oid attribute_update = 0;
 
     bool operator==(const type_numbers&) const = default;
 };

@@ -411,11 +411,11 @@ private:
     /// The changes to store next, in one statement.
     std::span<const change> first_part(std::span<const change> batch) const
     {
-        const auto up_to_trim = batch.first(count_through_trim(batch));
-        const auto in_waves = up_to_trim.first(count_within_waves(up_to_trim, max_waves));
+        const auto whole = batch.first(count_for_one_statement(batch));
+        const auto in_waves = whole.first(count_within_waves(whole, max_waves));
         const auto fitting = count_fitting(in_waves, max_statement_bytes);
-        const auto part = up_to_trim.first(count_whole_units(up_to_trim, fitting));
-        if (part.size() < up_to_trim.size())
+        const auto part = whole.first(count_whole_units(whole, fitting));
+        if (part.size() < whole.size())
             warnings_->report(warning::batch_divided, fmt::format("{} of {} changes come first",
                                                                   part.size(), batch.size()));
         return part;

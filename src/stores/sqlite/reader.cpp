@@ -1,6 +1,7 @@
 #include "stores/sqlite/reader.hpp"
 
 #include "pawl/error.hpp"
+#include "stores/common/attribute_ranges.hpp"
 #include "stores/common/row_mapping.hpp"
 #include "stores/common/store_semantics.hpp"
 #include "stores/sqlite/schema.hpp"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace pawl::sqlite {
 
@@ -68,17 +70,61 @@ bool searches_each_workflow(const record_query& query)
            !query.parent;
 }
 
+/// Whether the index of attributes is searched for the page. Foreign ids and a parent select fewer
+/// runs.
+bool searches_attributes(const record_query& query)
+{
+    return !query.attributes.empty() && !query.foreign_ids && !query.parent;
+}
+
+/// The conditions on the attributes; bind_attributes fills their parameters in the same order.
+std::string attributes_sql(const record_query& query)
+{
+    std::string where;
+    bool is_searched = searches_attributes(query);
+    for (const auto& range : core::attribute_ranges(query)) {
+        if (std::exchange(is_searched, false))
+            where += range.is_equality() ? " AND found.name = ? AND found.value = ?"
+                                         : " AND found.name = ? AND found.value >= ? AND "
+                                           "found.value < ?";
+        else
+            where += fmt::format(" AND (SELECT value {} FROM attributes WHERE run = runs.row AND "
+                                 "name = ?)",
+                                 range.is_equality() ? "= ?" : ">= ? AND value < ?");
+    }
+    return where;
+}
+
+void bind_attributes(execution& rows, const std::vector<core::attribute_range>& ranges,
+                     bool is_searched)
+{
+    for (const auto& range : ranges) {
+        if (std::exchange(is_searched, false)) {
+            rows.bind(range.name).blob(range.first);
+            if (!range.is_equality())
+                rows.blob(range.end);
+        } else {
+            rows.blob(range.first);
+            if (!range.is_equality())
+                rows.blob(range.end);
+            rows.bind(range.name);
+        }
+    }
+}
+
 /// The statement of a listing; bind_list fills its parameters in the same order.
 std::string list_sql(const record_query& query)
 {
     const bool newest_first = query.order == sort_order::newest_first;
+    const std::string_view table = searches_attributes(query) ? "found" : "runs";
     std::string where = "1";
     // The index on foreign ids begins with the workflow, so the query names all workflows if need
     // be.
     if (searches_each_workflow(query))
         where += " AND workflow = workflows.workflow";
     else if (!query.workflow.empty())
-        where += " AND workflow = (SELECT workflow FROM workflows WHERE name = ?)";
+        where += fmt::format(" AND {}.workflow = (SELECT workflow FROM workflows WHERE name = ?)",
+                             table);
     else if (query.foreign_ids)
         where += " AND workflow IN (SELECT workflow FROM workflows)";
     if (is_unfinished_only(query))
@@ -87,14 +133,15 @@ std::string list_sql(const record_query& query)
         where += " AND parent = ?";
     if (query.foreign_ids)
         where += fmt::format(" AND foreign_id IN ({})", placeholders(query.foreign_ids->size()));
+    where += attributes_sql(query);
     if (query.statuses)
         where += fmt::format(" AND status IN ({})", placeholders(query.statuses->size()));
     if (query.states)
         where += fmt::format(" AND state IN ({})", placeholders(query.states->size()));
     if (query.created_from)
-        where += " AND created_at >= ?";
+        where += fmt::format(" AND {}.created_at >= ?", table);
     if (query.created_to)
-        where += " AND created_at < ?";
+        where += fmt::format(" AND {}.created_at < ?", table);
     if (query.updated_from)
         where += " AND updated_at >= ?";
     if (query.updated_to)
@@ -104,12 +151,19 @@ std::string list_sql(const record_query& query)
     if (!query.error_text.empty())
         where += " AND instr(CAST(last_error AS BLOB), ?) > 0"; // compares bytes, not characters
     if (query.after)
-        where += newest_first ? " AND (created_at, id) < (?, ?)" : " AND (created_at, id) > (?, ?)";
+        where += fmt::format(" AND ({0}.created_at, {0}.id) {1} (?, ?)", table,
+                             newest_first ? "<" : ">");
     const auto* order = newest_first ? "DESC" : "ASC";
     if (searches_each_workflow(query))
         return fmt::format("SELECT {0} FROM workflows JOIN runs ON runs.row IN (SELECT row FROM "
                            "runs WHERE {1} ORDER BY created_at {2}, id {2} LIMIT ?) "
                            "ORDER BY runs.created_at {2}, runs.id {2} LIMIT ?",
+                           record_columns, where, order);
+    if (searches_attributes(query))
+        return fmt::format("SELECT {0} FROM runs WHERE row IN (SELECT found.run FROM attributes "
+                           "AS found CROSS JOIN runs ON runs.row = found.run WHERE {1} "
+                           "ORDER BY found.created_at {2}, found.id {2} LIMIT ?) "
+                           "ORDER BY created_at {2}, id {2} LIMIT ?",
                            record_columns, where, order);
     // The runs of several foreign ids are sorted, with "+". SQLite would else search all runs of
     // the workflow, whose index has them in order.
@@ -121,7 +175,9 @@ std::string list_sql(const record_query& query)
                        query.parent ? "INDEXED BY runs_children " : "");
 }
 
-void bind_list(execution& rows, const record_query& query)
+/// @param attributes attribute_ranges() of the query
+void bind_list(execution& rows, const record_query& query,
+               const std::vector<core::attribute_range>& attributes)
 {
     if (!query.workflow.empty())
         rows.bind(query.workflow);
@@ -130,6 +186,7 @@ void bind_list(execution& rows, const record_query& query)
     if (query.foreign_ids)
         for (const std::string& foreign_id : *query.foreign_ids)
             rows.bind(foreign_id);
+    bind_attributes(rows, attributes, searches_attributes(query));
     if (query.statuses)
         for (const int status : *query.statuses)
             rows.bind(status);
@@ -150,7 +207,7 @@ void bind_list(execution& rows, const record_query& query)
         rows.bind(query.after.created_at).bind(query.after.run);
     // The additional row shows whether another page follows.
     rows.bind(query.limit + 1);
-    if (searches_each_workflow(query))
+    if (searches_each_workflow(query) || searches_attributes(query))
         rows.bind(query.limit + 1);
 }
 
@@ -234,8 +291,9 @@ record_page reader::list(const record_query& query)
         return {};
     // There are too many forms of listings to keep each prepared.
     statement prepared{database_, list_sql(query)};
+    const auto attributes = core::attribute_ranges(query); // has what the statement is given
     execution rows{prepared};
-    bind_list(rows, query);
+    bind_list(rows, query, attributes);
     record_page page;
     while (rows.row()) {
         if (page.runs.size() == query.limit) {

@@ -245,9 +245,26 @@ CREATE TABLE child_counts (
 ) STRICT, WITHOUT ROWID;
 )";
 
+// attributes  The attributes by which runs are found. value: see core::encode_attribute().
+//             workflow, created_at and id are those of the run, for the index: it finds the runs
+//             with a value in the order of listings.
+constexpr const char* sixth_attributes = R"(
+CREATE TABLE attributes (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    workflow INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attributes_value ON attributes (workflow, name, value, created_at, id);
+)";
+
 void to_sixth(connection& database)
 {
     database.execute(sixth);
+    database.execute(sixth_attributes);
 }
 
 /// The migration at index n brings a file of version n to n + 1. Never change an entry.

@@ -129,7 +129,15 @@ writer::writer(connection& database, database_file* file)
       list_roles_(database, "SELECT name, epoch, owner, lease_until FROM roles WHERE name >= ? "
                             "AND owner <> '' AND lease_until > ? ORDER BY name"),
       forget_roles_(database, "DELETE FROM roles WHERE name >= ? AND name < ? AND "
-                              "(owner = '' OR lease_until IS NULL OR lease_until <= ?)")
+                              "(owner = '' OR lease_until IS NULL OR lease_until <= ?)"),
+      find_version_(database, "SELECT row, version FROM runs WHERE id = ?"),
+      store_attribute_(database, "INSERT INTO attributes (run, name, workflow, value, created_at, "
+                                 "id) SELECT row, ?, workflow, ?, created_at, id FROM runs "
+                                 "WHERE row = ? ON CONFLICT DO UPDATE SET value = excluded.value "
+                                 "WHERE value <> excluded.value"),
+      list_attributes_(database, "SELECT name FROM attributes WHERE run = ?"),
+      remove_attribute_(database, "DELETE FROM attributes WHERE run = ? AND name = ?"),
+      remove_attributes_(database, "DELETE FROM attributes WHERE run = ?")
 {
     transaction opening{database_};
     database_.execute("UPDATE shards SET lease_until = 0 WHERE owner <> ''");
@@ -382,6 +390,7 @@ apply_result writer::create(const transition& change)
         ++child_counts_[{next.parent->run, next.state}];
     const auto row = sqlite3_last_insert_rowid(database_.handle());
     append_event(change, row, position, 0);
+    change_attributes(change.attributes, row);
     if (!finished)
         known_.remember(next.id, {.row = row,
                                   .shard = shard,
@@ -427,6 +436,7 @@ apply_result writer::update(const transition& change, stored_run& run)
     if (change.kind == event_kind::data_deleted)
         erase_texts(run);
     append_event(change, run.row, position, run.last_event);
+    change_attributes(change.attributes, run.row);
     run.version = next.version;
     run.state = next.state;
     run.status = next.status;

@@ -72,6 +72,7 @@ private:
     apply_result apply_one(const removal& change);
     apply_result apply_one(const publication& change);
     apply_result apply_one(const topic_trim& change);
+    apply_result apply_one(const attribute_update& change);
     apply_result create(const transition& change);
     apply_result update(const transition& change, stored_run& run);
     std::optional<apply_result> find_conflict(const transition& change, std::int64_t workflow);
@@ -85,6 +86,8 @@ private:
     std::optional<apply_result> find_duplicate(const delivery& change, std::int64_t run);
     void remove_events(const stored_run& run);
     void erase_texts(const stored_run& run);
+    void change_attributes(const attribute_changes& changes, std::int64_t run);
+    void remove_other_attributes(const std::vector<stored_attribute>& kept, std::int64_t run);
     std::int64_t workflow_number(const std::string& name);
     std::uint64_t next_sequence(std::uint32_t shard);
     bool fenced(std::uint32_t shard, std::uint64_t epoch) const noexcept;
@@ -148,6 +151,11 @@ private:
     statement store_role_;
     statement list_roles_;
     statement forget_roles_;
+    statement find_version_;
+    statement store_attribute_;
+    statement list_attributes_;
+    statement remove_attribute_;
+    statement remove_attributes_;
 };
 
 template <typename Work>

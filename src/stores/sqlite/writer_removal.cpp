@@ -51,6 +51,7 @@ apply_result writer::apply_one(const removal& change)
     remove_events(*run);
     execution{remove_marks_}.bind(run->row).run();
     execution{remove_messages_}.bind(run->row).run();
+    execution{remove_attributes_}.bind(run->row).run();
     execution{remove_run_}.bind(run->row).run();
     --counts_[{run->workflow, run->status, run->state}];
     if (run->parent)

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace pawl {
@@ -29,12 +30,13 @@ BOOST_DESCRIBE_ENUM(pause_kind, none, by_error, by_request)
 BOOST_DESCRIBE_STRUCT(deadline, (), (timeout, at, attempt, round))
 BOOST_DESCRIBE_STRUCT(callback_retry, (), (message, attempt, not_before))
 BOOST_DESCRIBE_STRUCT(effect, (), (name, value, for_run, version, handler))
+BOOST_DESCRIBE_STRUCT(stored_attribute, (), (name, value))
 BOOST_DESCRIBE_STRUCT(record, (),
                       (id, workflow, foreign_id, version, state, status, visit, entered_at, attempt,
                        step_done, round, not_before, deadlines, effects, callback_retries,
-                       suspicion, wake_at, object, object_version, last_error, reason, requested_by,
-                       pause, auto_resumes, resume_at, start_key, trace_parent, created_at,
-                       updated_at, inbox_last, inbox_pending))
+                       suspicion, wake_at, object, object_version, attributes, last_error, reason,
+                       requested_by, pause, auto_resumes, resume_at, start_key, trace_parent,
+                       created_at, updated_at, inbox_last, inbox_pending))
 BOOST_DESCRIBE_STRUCT(event, (),
                       (shard, sequence, kind, run, workflow, foreign_id, version, from, to, state,
                        attempt, error, requested_by, at))
@@ -61,6 +63,8 @@ concept described_struct = boost::describe::has_describe_members<T>::value;
 // The text of a value in a failure. Long and binary strings are abbreviated.
 std::string text_of(std::string_view value);
 std::string text_of(time_point value);
+template <class... Values>
+std::string text_of(const std::variant<Values...>& value);
 
 template <class T>
     requires std::is_arithmetic_v<T>
@@ -102,6 +106,12 @@ std::string text_of(const T& value)
                                 text_of(value.*member.pointer));
         });
     return "{" + text + "}";
+}
+
+template <class... Values>
+std::string text_of(const std::variant<Values...>& value)
+{
+    return std::visit([](const auto& known) { return text_of(known); }, value);
 }
 
 template <class T>

@@ -115,6 +115,7 @@ std::span<const check_entry> settlement_checks();
 std::span<const check_entry> removal_checks();
 std::span<const check_entry> topic_checks();
 std::span<const check_entry> size_checks();
+std::span<const check_entry> attribute_checks();
 
 /// Checks that run coroutines on several threads. They drive their contexts themselves.
 std::vector<conformance_check> concurrency_checks();

@@ -26,6 +26,7 @@ record extreme_run(fixture& test, bool high)
     run.effects = {{"", "", high},
                    {"charge", "{\"id\":\"p-1\"}", !high,
                     high ? std::numeric_limits<std::uint32_t>::max() : 1}};
+    run.attributes = {{"a", {}}, {"b", number}, {"c", time}, {"d", high}};
     run.wake_at = time;
     run.pause = high ? pause_kind::by_request : pause_kind::by_error;
     run.auto_resumes = number;
@@ -46,6 +47,7 @@ record with_texts(fixture& test, const std::string& text)
     run.start_key = text;
     run.trace_parent = text;
     run.effects = {{text, text, true}};
+    run.attributes = {{text, text}};
     return run;
 }
 

@@ -31,6 +31,7 @@ struct contents {
     std::uint64_t cursor = 0;
     std::vector<stream_event> topic;
     due_page due;
+    record_page found; ///< by an attribute
 };
 
 awaitable<void> read(fixture& test, run_id id, contents& into)
@@ -43,6 +44,7 @@ awaitable<void> read(fixture& test, run_id id, contents& into)
     into.cursor = co_await store.cursor("hooks", 0);
     into.topic = co_await store.topic_events("news", 0, 100);
     into.due = co_await store.due(0, {}, time_point::max(), 100);
+    into.found = co_await store.list({.workflow = "orders", .attributes = {{"customer", "c-1"}}});
 }
 
 awaitable<void> fill(fixture& test, contents& into)
@@ -58,6 +60,8 @@ awaitable<void> fill(fixture& test, contents& into)
     change.next.effects = {{"charge", "\"p-1\"", true}};
     change.settled = {{1, message_outcome::failed, "why"}};
     change.inbox_seen = 2;
+    change.next.attributes = {{"customer", "c-1"}};
+    change.attributes.values = change.next.attributes;
     co_await test.accept_one(change);
     co_await test.accept_one(cursor_move{"hooks", 0, 2, 0});
     publication news{"news", {}};
@@ -65,6 +69,7 @@ awaitable<void> fill(fixture& test, contents& into)
     co_await test.accept_one(news);
     co_await read(test, run.id, into);
     expect_equal(into.inbox.size(), 1, "messages in the inbox");
+    expect_equal(into.found.runs.size(), 1, "runs with an attribute");
     expect_equal(into.settled, std::optional{settlement{1, message_outcome::failed, "why"}},
                  "outcome of message 1");
 }
@@ -86,6 +91,7 @@ void contents_are_the_same_after_reopening(const reopening_factory& open)
     expect_equal(after.cursor, before.cursor, "cursor() after the database was opened again");
     expect_equal(after.topic, before.topic, "topic_events() after the database was opened again");
     expect_equal(after.due.runs, before.due.runs, "due() after the database was opened again");
+    expect_equal(after.found.runs, before.found.runs, "list() after the database was opened again");
 }
 
 awaitable<void> repeat(fixture& test)

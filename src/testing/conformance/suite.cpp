@@ -35,7 +35,7 @@ std::vector<conformance_check> store_conformance_checks()
     for (const auto group :
          {record_checks(), start_checks(), change_checks(), event_checks(), lease_checks(),
           due_checks(), list_checks(), inbox_checks(), settlement_checks(), removal_checks(),
-          child_checks(), topic_checks(), size_checks()})
+          child_checks(), topic_checks(), size_checks(), attribute_checks()})
         for (const check_entry& check : group)
             checks.push_back({std::string{check.name}, [&check](const store_factory& make_store) {
                                   run_check(check, make_store);

@@ -209,6 +209,16 @@ public:
             });
     }
 
+    void fill_attributes(std::shared_ptr<const workflow_impl> workflow, list_position after,
+                         std::size_t limit, completion<attribute_fill> done) override
+    {
+        call_engine(
+            workflow->rules.name, "fills in attributes", std::move(done), [](const auto&) {},
+            [&](engine_api& api, process&, completion<attribute_fill> answered) {
+                api.fill_attributes(workflow, after, limit, std::move(answered));
+            });
+    }
+
     void count(std::string workflow, bool unfinished_only,
                completion<std::vector<status_count>> done) override
     {
