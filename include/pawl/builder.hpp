@@ -240,7 +240,9 @@ public:
     /// run::start().
     ///
     /// An engine that has this workflow must have the other one too: otherwise engine::async_start
-    /// fails with errc::missing_workflow. A workflow need not declare itself.
+    /// fails with errc::missing_workflow. A workflow declares itself if its handlers start runs of
+    /// it; to send callbacks it need not. Keep a declaration in later programs while runs have
+    /// unfinished children: a cancelled run of a workflow without declarations cancels no child.
     template <class OtherObject, class OtherStatus>
     builder& uses(const workflow_handle<OtherObject, OtherStatus>& other)
     {

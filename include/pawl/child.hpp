@@ -16,6 +16,9 @@ namespace pawl {
 
 /// The end of a child: the payload of the callback that run::start() names.
 ///
+/// The object has the version of its schema in which the child was stored, and is upgraded when the
+/// callback is handled. A newer version than the program's is left alone, see pawl::schema.
+///
 /// @code
 /// inline constexpr pawl::callback<pawl::child_end<parcel, parcel_status>>
 /// parcel_ended{"parcel-ended"};

@@ -328,7 +328,8 @@ public:
     /// Completes: when the callback is in the run's inbox.
     /// Signature: `void(error_code, settlement)`; the outcome is message_outcome::pending, or that
     /// of the first callback with the same name and idempotency key. Durability: when it completes
-    /// without error, the callback is in the store and is handled even if this process dies.
+    /// without error, the callback is in the store and is handled even if this process dies, unless
+    /// the run finishes first: then it is rejected.
     /// Errors: not_found — no such run; no_such_callback — the workflow declares no callback of
     /// that name; already_finished — the run has finished; inbox_full — the run has
     /// engine_options::max_pending_messages pending messages; too_large — the payload has more than
@@ -375,8 +376,10 @@ public:
     /// Completes: with the run that has the callback in its inbox, or has had it there.
     /// Signature: `void(error_code, run_id)`.
     /// Durability: when it completes without error, the run and the callback are in the store, and
-    /// the callback is handled even if this process dies. If the process dies before that, a run
-    /// may have been started without the callback: repeat the call.
+    /// the callback is handled even if this process dies, unless the run finishes first: then it is
+    /// rejected, and a repeated call with its key completes with that run. If the process dies
+    /// before the call completes, a run may have been started without the callback: repeat the
+    /// call.
     /// Errors: those of async_trigger(), except already_running and already_ran, and of
     /// async_send(), except not_found and already_finished; conflict — 100 runs finished before
     /// they had the callback.

@@ -253,10 +253,12 @@ public:
     /// The definition of this workflow declares the other one, see builder::uses(). `receiver` is a
     /// run id or a foreign id. An idempotency key in the options distinguishes several callbacks of
     /// one name to one run. The callback is not sent if the handler fails before the call, and is
-    /// not taken back if it fails afterwards.
+    /// not taken back if it fails afterwards. When retention removes a run that has the callback, a
+    /// further attempt does not know that it was sent.
     ///
     /// Completes: when the callback is in the run's inbox.
-    /// Durability: the callback is in the store and is handled even if this process dies.
+    /// Durability: the callback is in the store and is handled even if this process dies, unless
+    /// the run finishes first: then it is rejected.
     /// Errors: not_found — there is no such run; already_finished — the run has finished;
     /// no_such_callback — the workflow declares no callback of that name; inbox_full — the run has
     /// engine_options::max_pending_messages pending messages; invalid_argument — the workflow is
@@ -298,7 +300,13 @@ public:
     /// the inbox of this run, exactly once, if the options name a callback for it and this run has
     /// not finished. When this run is cancelled, its children continue or are cancelled too, as the
     /// options say; when it completes, they continue. The definition of this workflow declares the
-    /// other one, see builder::uses(). The child belongs to the trace of this run.
+    /// other one, or itself, see builder::uses(). The child belongs to the trace of this run.
+    ///
+    /// The end waits in the inbox like any callback: until this run is in a status that declares
+    /// the callback, also while the run is paused. If its handler fails for good, the end becomes a
+    /// dead letter. When retention removes a child, a further attempt of the handler starts another
+    /// one: retention_options::keep of the child must exceed the time in which the handler is
+    /// retried.
     ///
     /// Nothing is recorded in this run: any number of children may be started. Each start waits for
     /// its commit; several may run concurrently in one handler, and then share commits.

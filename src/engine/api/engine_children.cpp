@@ -1,7 +1,7 @@
 // Children: their start, and what their end and the cancellation of their parent lead to.
+#include "codec/child_end.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
-#include "pawl/child.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -15,9 +15,6 @@ namespace {
 
 /// Stored: the key of the command by which a child is cancelled with its parent.
 constexpr const char* cancel_key = "pawl.parent";
-
-/// Stored: part of the key of the callback by which a parent gets the end of a child.
-constexpr const char* end_key = "pawl.child/";
 
 message cancel_command(const run_id& child, const run_id& parent, time_point now)
 {
@@ -39,7 +36,7 @@ asio::awaitable<run_id> engine_core::start_child(std::shared_ptr<const workflow_
     co_return started.value();
 }
 
-asio::awaitable<void> engine_core::notify_parent(record child, std::string object)
+asio::awaitable<void> engine_core::notify_parent(record child)
 {
     const auto& link = *child.parent;
     auto parent = co_await shared_.store.find(link.run);
@@ -47,10 +44,8 @@ asio::awaitable<void> engine_core::notify_parent(record child, std::string objec
         co_return;
     message end;
     end.name = link.callback;
-    write_child_end_head({child.id, child.foreign_id, child.status, child.state, child.reason},
-                         end.payload);
-    end.payload += object;
-    end.key = end_key + to_string(child.id);
+    end.payload = make_child_end(child);
+    end.key = child_end_key(child.id);
     end.sent_at = shared_.clock.now();
     // No limit: a parent gets one end for each child that it has started.
     const auto sent = co_await deliver(std::move(*parent), std::move(end), 0);

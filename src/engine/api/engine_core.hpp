@@ -181,7 +181,7 @@ private:
                                                time_point since) override;
     boost::asio::awaitable<run_id> start_child(std::shared_ptr<const workflow_impl> workflow,
                                                trigger_call child) override;
-    boost::asio::awaitable<void> notify_parent(record child, std::string object) override;
+    boost::asio::awaitable<void> notify_parent(record child) override;
     boost::asio::awaitable<void> cancel_children(run_id parent) override;
     boost::asio::awaitable<void> cancel_with_parent(record child) override;
     boost::asio::awaitable<run_id> do_start_or_send(std::shared_ptr<const workflow_impl> workflow,

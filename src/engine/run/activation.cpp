@@ -296,15 +296,13 @@ asio::awaitable<std::optional<core::stimulus>> activation::settle_family(need ki
             co_await shared.calls->cancel_children(id());
             settled = core::children_cancelled{};
         } else {
-            std::string upgraded;
-            std::string present{detail::present_object(*workflow->impl, stored, upgraded)};
-            co_await shared.calls->notify_parent(stored, std::move(present));
+            co_await shared.calls->notify_parent(stored);
             settled = core::parent_notified{};
         }
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && !left_to_newer_program(failure))
+    if (failure)
         note_family_failure(failure);
     co_return settled;
 }

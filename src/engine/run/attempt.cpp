@@ -1,9 +1,11 @@
 #include "engine/run/attempt.hpp"
 
+#include "codec/child_end.hpp"
 #include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/failure_kind.hpp"
 #include "engine/run/run_attributes.hpp"
+#include "pawl/run.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -90,10 +92,37 @@ asio::awaitable<detail::next_value> attempt::call_handler(core::action next)
         const auto& called = run_.inbox[next.message];
         const auto& names = run_.rules().callbacks;
         const auto index = std::ranges::find(names, called.name) - names.begin();
-        return handlers.callbacks[static_cast<std::size_t>(index)](run_.object, context_,
-                                                                   called.payload);
+        std::string upgraded;
+        const auto payload = present_payload(called, upgraded);
+        return handlers.callbacks[static_cast<std::size_t>(index)](run_.object, context_, payload);
     }
     return handlers.step(run_.object, context_);
+}
+
+/// The payload of the message: as it is stored, or in `upgraded`. The end of a child may have
+/// waited for a later program: its object is upgraded as the object of a run is.
+std::string_view attempt::present_payload(const message& called, std::string& upgraded) const
+{
+    if (!detail::is_child_end(called))
+        return called.payload;
+    const auto end = detail::split_child_end(called.payload);
+    const auto definition = end ? context_.find_definition(end->workflow) : nullptr;
+    if (!definition || definition->rules.object_version == end->object_version)
+        return called.payload;
+    record child;
+    child.id = end->run;
+    child.object = end->object;
+    child.object_version = end->object_version;
+    std::string object;
+    try {
+        upgraded = end->head;
+        upgraded += detail::present_object(*definition, child, object);
+    } catch (const error& e) {
+        if (detail::is_too_old(e))
+            throw;
+        throw detail::unreadable_payload(errc::decode_failed, e.detail());
+    }
+    return upgraded;
 }
 
 core::stimulus attempt::returned(detail::next_value value)

@@ -58,6 +58,7 @@ public:
 private:
     duration limit_of(core::action next) const;
     boost::asio::awaitable<detail::next_value> call_handler(core::action next);
+    std::string_view present_payload(const message& called, std::string& upgraded) const;
     core::stimulus returned(detail::next_value value);
     core::stimulus skipped(core::handler_returned result);
     core::handler_failed failed(time_point began_at, const std::exception_ptr& failure);

@@ -188,7 +188,6 @@ void handler_context::check_declares(const std::string& callback) const
                                                 "\", which the end of a child is for");
 }
 
-/// The definition of a workflow whose runs the handler starts. Throws if it is not known.
 std::shared_ptr<const detail::workflow_impl>
 handler_context::find_definition(const std::string& other) const
 {
@@ -198,19 +197,35 @@ handler_context::find_definition(const std::string& other) const
     const auto& foreign = run_.workflow->impl->foreign_workflows;
     if (const auto known = foreign.find(other); known != foreign.end())
         return known->second;
-    throw error(errc::invalid_argument,
-                "the engine does not have workflow \"" + other +
-                    "\", and to start a run of it needs its definition: give that to "
-                    "builder::uses_foreign()");
+    return nullptr;
+}
+
+/// Throws unless the run's workflow declares that it uses itself. A workflow that uses none would
+/// not cancel its children: their parents' ends cost it nothing.
+void handler_context::check_uses_itself() const
+{
+    const auto& rules = run_.workflow->impl->rules;
+    if (!rules.find_used(rules.name))
+        throw error(errc::invalid_argument,
+                    "workflow \"" + rules.name +
+                        "\" does not declare that it uses itself, which it must to start runs of "
+                        "itself: call builder::uses() with its own handle");
 }
 
 asio::awaitable<run_id> handler_context::start(std::string workflow, detail::trigger_call child)
 {
     check_may_save(serial_);
     check_uses(workflow);
+    if (workflow == run_.stored.workflow)
+        check_uses_itself();
     if (!child.parent->callback.empty())
         check_declares(child.parent->callback);
     auto definition = find_definition(workflow);
+    if (!definition)
+        throw error(errc::invalid_argument,
+                    "the engine does not have workflow \"" + workflow +
+                        "\", and to start a run of it needs its definition: give that to "
+                        "builder::uses_foreign()");
     const auto run =
         co_await run_.shared.calls->start_child(std::move(definition), std::move(child));
     co_return run;

@@ -44,6 +44,9 @@ public:
     /// The present or the last handler. Precondition: there has been one.
     const core::source& handler() const { return *handler_; }
 
+    /// The definition of a workflow whose runs the handlers start. Null if it is not known.
+    std::shared_ptr<const detail::workflow_impl> find_definition(const std::string& other) const;
+
     // run_context
     const record& current() const noexcept override { return run_.stored; }
     int attempt() const noexcept override;
@@ -64,8 +67,8 @@ public:
 private:
     void check_may_save(std::uint64_t serial) const;
     void check_uses(const std::string& other) const;
+    void check_uses_itself() const;
     void check_declares(const std::string& callback) const;
-    std::shared_ptr<const detail::workflow_impl> find_definition(const std::string& other) const;
     time_point scope_began_at() const;
     void check_saved(const run_commit& item) const;
     transition save_transition(core::checkpoint_wanted wanted);

@@ -27,9 +27,8 @@ public:
     start_child(std::shared_ptr<const detail::workflow_impl> workflow,
                 detail::trigger_call child) = 0;
 
-    /// Leaves the end of a child in the inbox of its parent, if the parent is unfinished. `object`
-    /// is that of the child, encoded.
-    virtual boost::asio::awaitable<void> notify_parent(record child, std::string object) = 0;
+    /// Leaves the end of a child in the inbox of its parent, if the parent is unfinished.
+    virtual boost::asio::awaitable<void> notify_parent(record child) = 0;
 
     /// Leaves the command to cancel in the inboxes of those children that are cancelled with their
     /// parent.
