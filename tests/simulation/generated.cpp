@@ -289,6 +289,16 @@ void add_callback(pawl::detail::status_draft& into, const drawn_status& drawn, i
     into.callbacks.push_back(std::move(callback));
 }
 
+void declare_attributes(pawl::detail::workflow_draft& draft)
+{
+    const auto declared = attributes_of({{}, {"a payload"}});
+    for (std::size_t i = 0; i < declared.size(); ++i)
+        draft.attributes.push_back(
+            {{declared[i].name, pawl::kind_of(*declared[i].value)}, [i](const object_ptr& object) {
+                 return attributes_of(*static_cast<const generated_data*>(object.get()))[i].value;
+             }});
+}
+
 } // namespace
 
 drawn_workflow draw(simulated_random random)
@@ -317,6 +327,14 @@ void effect_ledger::recorded(const std::string& effect_id, std::uint64_t value)
     const auto [known, is_new] = recorded_.emplace(effect_id, value);
     if (!is_new && known->second != value)
         sim_.report_violation("effect " + effect_id + " has two recorded results");
+}
+
+std::vector<pawl::stored_attribute> attributes_of(const generated_data& object)
+{
+    pawl::stored_attribute payload{"payload", {}};
+    if (!object.payloads.empty())
+        payload.value = object.payloads.back();
+    return {{"commits", static_cast<std::int64_t>(object.saved_versions.size())}, payload};
 }
 
 pawl::workflow<generated_data, generated_status> make_workflow(const drawn_workflow& drawn,
@@ -354,6 +372,8 @@ pawl::workflow<generated_data, generated_status> make_workflow(const drawn_workf
     draft.statuses[drawn.end()].end = true;
     draft.starts.push_back(1);
     draft.resume_after = 2min;
+    if (!drawn.new_attributes || process.life() > 1)
+        declare_attributes(draft);
     if (drawn.hooks) {
         using enum pawl::event_kind;
         pawl::detail::declared_hook hook;

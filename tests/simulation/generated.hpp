@@ -61,6 +61,7 @@ struct drawn_status {
 struct drawn_workflow {
     std::vector<drawn_status> statuses; ///< numbered from 1; the next number is the end status
     bool hooks = true;
+    bool new_attributes = false; ///< the first life of each process does not have them
 
     int end() const { return static_cast<int>(statuses.size()) + 1; }
 };
@@ -89,6 +90,9 @@ private:
 pawl::workflow<generated_data, generated_status>
 make_workflow(const drawn_workflow& drawn, pawl::testing::simulation& sim, effect_ledger& ledger,
               pawl::testing::simulated_process& process);
+
+/// The attributes of the workflow, in the order of their names.
+std::vector<pawl::stored_attribute> attributes_of(const generated_data& object);
 
 inline std::string callback_of(int status)
 {

@@ -157,6 +157,23 @@ asio::awaitable<void> live(generated_scene* in, int number, simulated_random ran
     }
 }
 
+/// Fills in attributes while runs commit, which must change nothing that is found.
+asio::awaitable<void> fill_attributes(generated_scene* in, simulated_random random)
+{
+    pawl::list_position position;
+    for (int pages = 0; pages < 20; ++pages) {
+        co_await in->sim.sleep(random.between(1s, 20s));
+        try {
+            const auto page =
+                co_await in->client.async_fill_attributes(position, 1 + random.below(4));
+            position = page.next;
+        } catch (const pawl::system_error& e) {
+            if (!may_be_retried(e.code()))
+                in->sim.report_violation("attributes were not filled in: " + e.code().message());
+        }
+    }
+}
+
 /// Removes the version of the event from `saved_versions`. A handler records the version that its
 /// commit would have. Commits that settled messages in between may have raised the actual version.
 bool remove_version(std::vector<std::string>& saved_versions,
@@ -203,13 +220,51 @@ void check_object(simulation& sim, const pawl::record& run, std::vector<std::str
         violations.push_back(run.foreign_id + ": a callback was handled twice");
 }
 
-std::vector<std::string> check_objects(simulation& sim)
+/// The runs that a query for the value of an attribute finds.
+std::vector<pawl::run_id> found_by(simulation& sim, const pawl::stored_attribute& wanted)
+{
+    pawl::record_query query;
+    query.workflow = "drawn";
+    query.attributes = {{wanted.name, *wanted.value}};
+    query.limit = 1'000;
+    std::vector<pawl::run_id> found;
+    for (const auto& run : sim.read(sim.store().list(query)).runs)
+        found.push_back(run.id);
+    return found;
+}
+
+/// Each run must be found by the values of its object, if its last commit was made by a program
+/// that has the attributes, and by no others.
+void check_attributes(simulation& sim, const std::vector<pawl::record>& runs, bool all_have_them,
+                      std::vector<std::string>& violations)
+{
+    for (const auto& run : runs) {
+        const auto values = attributes_of(pawl::codec<generated_data>::decode(run.object));
+        if (run.attributes.empty() ? all_have_them : run.attributes != values)
+            violations.push_back(run.foreign_id + ": its attributes are not those of its object");
+        for (const auto& attribute : values) {
+            if (!attribute.value)
+                continue;
+            std::vector<pawl::run_id> wanted;
+            for (const auto& other : runs)
+                if (std::ranges::find(other.attributes, attribute) != other.attributes.end())
+                    wanted.push_back(other.id);
+            if (found_by(sim, attribute) != wanted)
+                violations.push_back(fmt::format("{}: other runs than those with its {} are found",
+                                                 run.foreign_id, attribute.name));
+        }
+    }
+}
+
+std::vector<std::string> check_objects(simulation& sim, const drawn_workflow& drawn)
 {
     std::vector<std::string> violations;
     pawl::record_query query;
     query.limit = 1'000;
-    for (const auto& run : sim.read(sim.store().list(query)).runs)
+    const auto runs = sim.read(sim.store().list(query)).runs;
+    for (const auto& run : runs)
         check_object(sim, run, violations);
+    check_attributes(sim, runs, !drawn.new_attributes, violations);
     return violations;
 }
 
@@ -218,7 +273,8 @@ std::vector<std::string> check_objects(simulation& sim)
 simulation_result run_generated(simulation_options options)
 {
     simulated_random random{options.seed ^ 0x7a1e};
-    const auto drawn = draw(random.fork());
+    auto drawn = draw(random.fork());
+    drawn.new_attributes = random.below(2) == 0;
     options.engine.max_active_runs = random.below(4) == 0 ? 2 : 1'000;
     options.engine.max_batch = random.below(3) == 0 ? 1 : 100;
     if (options.engines == 1)
@@ -233,7 +289,9 @@ simulation_result run_generated(simulation_options options)
     const auto customers = 3 + static_cast<int>(random.below(4));
     for (int i = 0; i < customers; ++i)
         sim.spawn("customer " + std::to_string(i), live(&in, i, random.fork()));
-    sim.check([&] { return check_objects(sim); });
+    if (!drawn.new_attributes) // else an engine without them may commit later
+        sim.spawn("filler", fill_attributes(&in, random.fork()));
+    sim.check([&] { return check_objects(sim, drawn); });
     return sim.run();
 }
 
