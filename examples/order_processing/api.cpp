@@ -208,9 +208,11 @@ awaitable<response> history(shared_context context, const request& req)
 
 pawl::record_query read_query(const request& req)
 {
-    api::allow_query(req, {"status", "run_state", "limit", "after"});
+    api::allow_query(req, {"customer", "status", "run_state", "limit", "after"});
     pawl::record_query query;
     query.limit = static_cast<std::size_t>(api::query_number(req, "limit", 25, 1, 1'000));
+    if (const auto name = api::query_text(req, "customer"); !name.empty())
+        query.attributes = {customer == name};
     if (const auto name = api::query_text(req, "status"); !name.empty()) {
         const auto status = parse_order_status(name);
         if (!status)

@@ -142,6 +142,7 @@ pawl::workflow<Order, OrderStatus> order_workflow(order_services& services, orde
 
     b.end<Fulfilled, Refunded>();
     b.scrub(scrub_personal_data);
+    b.attribute(customer, &Order::customer_id);
 
     b.on_complete([listener = std::move(observer.completed)](const order_snapshot& order) {
         return notify(listener, order);

@@ -2,15 +2,20 @@
 
 #include "order.hpp"
 #include "order_options.hpp"
+#include "pawl/attribute.hpp"
 #include "pawl/snapshot.hpp"
 #include "pawl/workflow.hpp"
 #include "service_clients.hpp"
 
 #include <functional>
+#include <string>
 
 namespace order_processing {
 
 using order_snapshot = pawl::snapshot<Order, OrderStatus>;
+
+/// By which the orders of a customer are found.
+inline constexpr pawl::attribute<std::string> customer{"customer"};
 
 /// Listeners for the ends and pauses of orders; each function may be empty. They are called at
 /// least once per event, from the engine's threads, and must not block.

@@ -282,6 +282,7 @@ awaitable<void> pages(scenario& s)
 {
     for (int i = 0; i < 7; ++i) {
         Order order = sample_order("order-" + std::to_string(i));
+        order.customer_id = i < 3 ? "ada" : "grace";
         if (i % 2 == 1)
             order.items.clear();
         co_await s.submit_and_wait(order);
@@ -304,6 +305,20 @@ awaitable<void> pages(scenario& s)
     BOOST_TEST(pawl::codec<order_page>::decode(cancelled.body).orders.size() == 3u);
     const auto none = co_await s.send("GET", "/orders?status=Cancelled&run_state=Completed");
     BOOST_TEST(pawl::codec<order_page>::decode(none.body).orders.empty());
+
+    const auto hers = co_await s.send("GET", "/orders?customer=ada&limit=2");
+    const auto first = pawl::codec<order_page>::decode(hers.body);
+    BOOST_REQUIRE(first.orders.size() == 2u);
+    BOOST_TEST(first.orders[1].order_id == "order-1");
+    const auto more = co_await s.send("GET", "/orders?customer=ada&limit=2&after=" + *first.next);
+    const auto second = pawl::codec<order_page>::decode(more.body);
+    BOOST_REQUIRE(second.orders.size() == 1u);
+    BOOST_TEST(second.orders[0].order_id == "order-2");
+    BOOST_TEST(!second.next);
+    const auto both = co_await s.send("GET", "/orders?customer=grace&status=Cancelled");
+    BOOST_TEST(pawl::codec<order_page>::decode(both.body).orders.size() == 2u);
+    const auto unknown = co_await s.send("GET", "/orders?customer=ad");
+    BOOST_TEST(pawl::codec<order_page>::decode(unknown.body).orders.empty());
 }
 
 /// Pages end at a size as well as at a number; an order that is larger than a page has one alone.
