@@ -135,6 +135,8 @@ struct street {
     {
     }
 
+    ~street() { lamp_client.reset(); } // before the context of the harness
+
     pawl::snapshot<lamp, light> lamp_of(const std::string& house_name, int number)
     {
         return lit.wait_for(lamp_client->async_find_latest(lamp_name(house_name, number))).value();
@@ -359,8 +361,8 @@ BOOST_AUTO_TEST_CASE(ten_thousand_children_end_in_one_parent)
 
 BOOST_AUTO_TEST_CASE(children_at_another_engine_end_in_their_parent)
 {
-    std::optional<houses> lit;
     cluster c;
+    std::optional<houses> lit;
     auto& first = c.add();
     const auto add_houses = [&](member& self) {
         auto b = house_builder();
@@ -388,8 +390,8 @@ BOOST_AUTO_TEST_CASE(children_at_another_engine_end_in_their_parent)
 
 BOOST_AUTO_TEST_CASE(a_child_of_a_foreign_handle_is_not_started)
 {
-    std::optional<houses> lit;
     cluster c;
+    std::optional<houses> lit;
     auto& first = c.add();
     c.start(first, [&](member& self) {
         auto b = house_builder();

@@ -149,6 +149,8 @@ struct family {
     {
     }
 
+    ~family() { client.reset(); } // before the context of the harness
+
     pawl::testing::harness_options with_kids(pawl::testing::harness_options options,
                                              pawl::workflow<kid, kid_status> flow)
     {
@@ -294,6 +296,8 @@ struct later_family {
         : test(flow(), with_kids(std::move(options)))
     {
     }
+
+    ~later_family() { client.reset(); } // before the context of the harness
 
     static pawl::workflow<home, home_status> flow()
     {

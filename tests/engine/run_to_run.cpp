@@ -78,6 +78,8 @@ struct desk {
     {
     }
 
+    ~desk() { lamp_client.reset(); } // before the context of the harness
+
     pawl::run_id light_lamp(const std::string& name)
     {
         return written.wait_for(lamp_client->async_trigger(name, lamp{}));
@@ -181,8 +183,8 @@ BOOST_AUTO_TEST_CASE(an_engine_without_a_used_workflow_does_not_start)
 
 BOOST_AUTO_TEST_CASE(a_foreign_workflow_is_reached_at_another_engine)
 {
-    std::optional<notes> writers;
     cluster c;
+    std::optional<notes> writers;
     auto& first = c.add();
     c.start(first, [&](member& self) {
         pawl::builder b{note_runs};
@@ -279,8 +281,8 @@ BOOST_AUTO_TEST_CASE(calls_at_the_same_time_start_one_run)
 
 BOOST_AUTO_TEST_CASE(a_callback_reaches_another_run_if_its_run_ends_first)
 {
-    std::optional<lamps> client;
     world w;
+    std::optional<lamps> client;
     const auto store = std::make_shared<delayed_reads>(w.store);
     w.store = store;
     client = w.start(adding_lamps());
@@ -297,8 +299,8 @@ BOOST_AUTO_TEST_CASE(a_callback_reaches_another_run_if_its_run_ends_first)
 
 BOOST_AUTO_TEST_CASE(a_run_that_another_call_starts_gets_the_callback)
 {
-    std::optional<lamps> client;
     world w;
+    std::optional<lamps> client;
     const auto store = std::make_shared<delayed_reads>(w.store);
     w.store = store;
     client = w.start(adding_lamps());
