@@ -265,10 +265,10 @@ public:
 
     /// Adds a workflow and returns its client. Call it before the engine is started.
     ///
-    /// Lifetime: a client may outlive the engine; after the stop its operations complete with
-    /// errc::not_running. Handlers may capture clients, also of their own engine: when async_stop
-    /// completes, the engine has released its workflows, its store and everything else that it was
-    /// given, so captured clients do not keep them alive.
+    /// Lifetime: a client may outlive the engine, but not the execution context of its executor;
+    /// after the stop its operations complete with errc::not_running. Handlers may capture clients,
+    /// also of their own engine: when async_stop completes, the engine has released its workflows,
+    /// its store and everything else that it was given, so captured clients do not keep them alive.
     /// @throws definition_error when the engine has a workflow of that name, or was started.
     template <class Object, class Status>
     client<Object, Status> add(workflow<Object, Status> flow)

@@ -33,7 +33,8 @@ struct harness_options {
     engine_options engine{};
 
     /// Called before each start of the engine, after the workflow was added: to connect event
-    /// sources, or to add other workflows. Default: none.
+    /// sources, or to add other workflows. A client that it keeps must end before the harness,
+    /// which has the execution context. Default: none.
     std::function<void(pawl::engine&)> configure{};
 
     /// How far await() and await_finished() may move time forward. Default 30 days.
