@@ -41,7 +41,8 @@ private:
 struct callback_options {
     /// Identifies this callback: a further callback of the same run with the same name and key is
     /// not handled again and completes with the outcome of the first one. The key of a callback
-    /// that failed is free again. At most 1,024 bytes. Default: empty, no key.
+    /// that failed is free again. At most 1,024 bytes. A client's key must not begin with "pawl.".
+    /// Default: empty, no key.
     std::string idempotency_key{};
 
     /// How long the callback may wait in the inbox before an attempt of its handler begins; then it

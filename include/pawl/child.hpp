@@ -64,7 +64,7 @@ struct child_end_head {
     std::string reason;
 };
 
-/// Appends the head as one line of JSON, which the object follows.
+/// Appends the head: a line of JSON, then the foreign id and the reason, whose sizes the line has.
 void write_child_end_head(const child_end_head& head, std::string& out);
 
 /// Reads the head, and removes it from `bytes`. Throws decode_error.
@@ -72,7 +72,7 @@ child_end_head read_child_end_head(std::string_view& bytes);
 
 } // namespace detail
 
-/// A line of JSON, and then the bytes of the object.
+/// The head, and then the object as its own codec writes it.
 template <class Object, class Status>
 struct codec<child_end<Object, Status>> {
     static void encode(const child_end<Object, Status>& value, std::string& out)

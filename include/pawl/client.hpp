@@ -72,7 +72,7 @@ struct start_or_send_options {
     /// Identifies this call: when a run of the foreign id has its callback already, a repeated call
     /// starts and sends nothing and completes with the id of that run. The 100 runs of the foreign
     /// id that were created last are searched. The key of a callback that failed is free again. At
-    /// most 1,024 bytes. Default: empty, no key.
+    /// most 1,024 bytes, and not beginning with "pawl.". Default: empty, no key.
     std::string idempotency_key{};
 
     /// See callback_options::expires_after.

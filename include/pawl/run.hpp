@@ -266,7 +266,8 @@ public:
     /// too_large — the payload has more than engine_options::max_object_size; encode_failed — the
     /// codec cannot write the payload; overloaded — engine_options::max_waiting_calls calls wait
     /// for their commit; operation_aborted — the handler ignored its cancellation and was
-    /// abandoned; a store_* code — the store failed. Cancellation: none.
+    /// abandoned; a store_* code — the store failed.
+    /// Cancellation: none.
     template <class TargetObject, class TargetStatus, class Payload>
     boost::asio::awaitable<void> send(const workflow_handle<TargetObject, TargetStatus>& target,
                                       run_ref receiver, const callback<Payload>& declaration,

@@ -28,7 +28,7 @@ public:
     using object_type = Object;
     using status_type = Status;
 
-    /// `name` is that of the workflow and must outlive this object: use a literal.
+    /// `name` is the name of the workflow. It must outlive this object: use a literal.
     constexpr explicit workflow_handle(std::string_view name) noexcept : name_(name) {}
 
     /// The name of the workflow.

@@ -86,8 +86,7 @@ const char* sentence(errc code) noexcept
         return "too many messages wait for the run: send the message again later";
     case errc::missing_workflow:
         return "a workflow uses another one, which the engine does not have: add() it, or declare "
-               "it "
-               "by uses_foreign()";
+               "it by uses_foreign()";
     case errc::unexpected_exception:
         return "an exception of unknown type was thrown";
     }

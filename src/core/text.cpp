@@ -16,4 +16,11 @@ std::string truncate_utf8(std::string text, std::size_t max_bytes)
     return text;
 }
 
+std::string quoted(const std::string& name)
+{
+    constexpr std::size_t max_length = 128;
+    return "\"" + (name.size() > max_length ? truncate_utf8(name, max_length) + "..." : name) +
+           "\"";
+}
+
 } // namespace pawl::core

@@ -9,4 +9,7 @@ namespace pawl::core {
 /// and JSON reject invalid UTF-8.
 std::string truncate_utf8(std::string text, std::size_t max_bytes);
 
+/// The name in quotation marks, for an error; of a long one, the first 128 bytes and "...".
+std::string quoted(const std::string& name);
+
 } // namespace pawl::core

@@ -180,16 +180,16 @@ BOOST_AUTO_TEST_CASE(refuses_impossible_values)
         {1, 0, 0, 0, 127, 0},                     // more deadlines than bytes
         {1, 0, 0, 0, 0, 127, 0, 0},               // more effects than bytes
         {1, 0, -1, -1, -1, -1, -1, 127, 0, 0, 0}, // a number past int
-        {3, 0, 0, 0, 0, 0, 0, 9},                 // a field that is none
+        {3, 0, 0, 0, 0, 0, 0, 9},                 // an unknown field
         {3, 0, 0, 0, 0, 0, 0, 2, 1},              // fields out of order
         {3, 0, 0, 0, 0, 0, 0, 5, 1, 5, 1},        // a field twice
-        {3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0},     // a version that is none
+        {3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0},     // an unknown version
         {3, 0, 0, 0, 0, 0, 0, 4, 127, 1, 1, 1},   // more callback retries than bytes
         {3, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0},        // a field twice
         {3, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0},        // the callback of a parent without an id
         {3, 0, 0, 0, 0, 0, 0, 8, 127, 1, 'a', 0}, // more attributes than bytes
-        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 5},   // a kind of attribute that is none
-        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 3, 2} // a boolean that is none
+        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 5},   // an unknown kind of attribute
+        {3, 0, 0, 0, 0, 0, 0, 8, 1, 1, 'a', 3, 2} // a byte that is no boolean
     };
     for (const auto& bytes : damaged) {
         pawl::record run;

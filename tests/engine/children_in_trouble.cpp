@@ -189,6 +189,25 @@ BOOST_AUTO_TEST_CASE(a_paused_parent_gets_ends_after_its_resume)
     BOOST_TEST(f.test.find(run).object.ended == 2);
 }
 
+BOOST_AUTO_TEST_CASE(no_client_takes_the_key_of_an_end)
+{
+    family f;
+    const auto run = f.test.trigger("h", {.kids = 1});
+    const auto kid = f.test.wait_for(f.client->async_find_latest("h/0"))->id;
+    const auto key = "pawl.child/" + to_string(kid);
+    const auto is_refused = [](const pawl::error& refusal) {
+        return refusal.code() == pawl::errc::invalid_argument;
+    };
+    auto clients = f.test.client();
+    BOOST_CHECK_EXCEPTION(f.test.wait_for(clients.async_send(run, kid_ended, kid_end{}, {key, {}})),
+                          pawl::error, is_refused);
+    BOOST_CHECK_EXCEPTION(f.test.wait_for(clients.async_start_or_send(
+                              "h", home{}, kid_ended, kid_end{}, {.idempotency_key = key})),
+                          pawl::error, is_refused);
+    f.end_kid("h/0");
+    BOOST_TEST(f.test.find(run).object.ended == 1);
+}
+
 BOOST_AUTO_TEST_CASE(ends_carry_foreign_ids_and_reasons_of_any_bytes)
 {
     const std::vector<std::string> names{

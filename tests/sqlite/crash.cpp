@@ -1,5 +1,5 @@
 // Processes that end at any moment: every transition that was reported as accepted is there
-// afterwards, and a step that ends its process each time does not run for ever.
+// afterwards, and a step that ends its process each time is not repeated forever.
 #include "pawl/builder.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/sqlite.hpp"

@@ -47,7 +47,7 @@ public:
     virtual void send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                       completion<settlement> done) = 0;
 
-    /// Sends the callback to the unfinished run of the foreign id, and starts it if there is none.
+    /// Sends the callback to the unfinished run of the foreign id, after starting one if necessary.
     virtual void start_or_send(std::shared_ptr<const workflow_impl> workflow, trigger_call start,
                                send_call callback, completion<run_id> done) = 0;
 

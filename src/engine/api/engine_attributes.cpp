@@ -120,27 +120,7 @@ asio::awaitable<attribute_fill> fill_page(std::shared_ptr<const workflow_impl> w
     co_return filled;
 }
 
-asio::awaitable<record_page> read_list(std::shared_ptr<const workflow_impl> workflow,
-                                       record_store& store, record_query query)
-{
-    if (query.limit < 1 || query.limit > 1000)
-        throw error(errc::invalid_argument, "record_query::limit is " +
-                                                std::to_string(query.limit) +
-                                                "; it must be from 1 to 1000");
-    if (workflow)
-        engine_detail::check_attribute_filters(*workflow, query);
-    auto page = co_await store.list(query);
-    co_return page;
-}
-
 } // namespace
-
-void engine_core::list(record_query query, completion<record_page> done)
-{
-    const auto known = shared_.workflows.find(query.workflow);
-    auto workflow = known == shared_.workflows.end() ? nullptr : known->second.impl;
-    launch(read_list(std::move(workflow), shared_.store, std::move(query)), std::move(done));
-}
 
 void engine_core::fill_attributes(std::shared_ptr<const workflow_impl> workflow,
                                   list_position after, std::size_t limit,

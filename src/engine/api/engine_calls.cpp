@@ -1,9 +1,11 @@
 // The calls of clients: one coroutine per call, which ends in the caller's completion handler.
 #include "async/complete.hpp"
 #include "core/decide.hpp"
+#include "core/text.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_attributes.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,6 +16,7 @@
 namespace pawl::detail {
 
 namespace asio = boost::asio;
+using core::quoted;
 using engine_detail::pending_commit;
 
 using engine_detail::page_size;
@@ -298,6 +301,19 @@ asio::awaitable<std::optional<record>> read_run(record_store& store, std::string
     co_return found;
 }
 
+asio::awaitable<record_page> read_list(std::shared_ptr<const workflow_impl> workflow,
+                                       record_store& store, record_query query)
+{
+    if (query.limit < 1 || query.limit > 1000)
+        throw error(errc::invalid_argument, "record_query::limit is " +
+                                                std::to_string(query.limit) +
+                                                "; it must be from 1 to 1000");
+    if (workflow)
+        engine_detail::check_attribute_filters(*workflow, query);
+    auto page = co_await store.list(query);
+    co_return page;
+}
+
 asio::awaitable<std::optional<record>> read_latest(record_store& store, std::string workflow,
                                                    std::string foreign_id)
 {
@@ -316,6 +332,13 @@ void engine_core::latest(std::string workflow, std::string foreign_id,
                          completion<std::optional<record>> done)
 {
     launch(read_latest(shared_.store, std::move(workflow), std::move(foreign_id)), std::move(done));
+}
+
+void engine_core::list(record_query query, completion<record_page> done)
+{
+    const auto known = shared_.workflows.find(query.workflow);
+    auto workflow = known == shared_.workflows.end() ? nullptr : known->second.impl;
+    launch(read_list(std::move(workflow), shared_.store, std::move(query)), std::move(done));
 }
 
 namespace {

@@ -1,5 +1,6 @@
 // Callbacks and commands: what clients and handlers leave in the inboxes of runs.
 #include "async/complete.hpp"
+#include "core/reserved_names.hpp"
 #include "core/saturating_add.hpp"
 #include "core/text.hpp"
 #include "engine/api/engine_core.hpp"
@@ -12,6 +13,7 @@ namespace pawl::detail {
 
 namespace asio = boost::asio;
 
+using core::quoted;
 using engine_detail::message_watcher;
 using engine_detail::pending_commit;
 
@@ -28,6 +30,15 @@ constexpr std::size_t max_searched_runs = 100;
 
 /// How many runs of a foreign id may finish one after another before they have a callback.
 constexpr int max_finished_receivers = 100;
+
+/// Checks the key that a client gives. The engine has keys of its own: with the key of a child's
+/// end, a callback of a client would take the place of that end.
+void check_key(const std::string& key)
+{
+    if (key.starts_with(core::reserved_prefix))
+        throw error(errc::invalid_argument,
+                    "the idempotency key is " + quoted(key) + "; it must not begin with \"pawl.\"");
+}
 
 /// How far the clocks of engines that share a store may be apart.
 constexpr duration max_clock_difference = std::chrono::minutes{1};
@@ -162,6 +173,7 @@ asio::awaitable<void> engine_core::finish_send(std::shared_ptr<const workflow_im
     failure result;
     sent_message delivered;
     try {
+        check_key(call.key);
         delivered = co_await do_send(*workflow, std::move(call), caller);
     } catch (...) {
         result = failure_of(std::current_exception());
@@ -256,14 +268,15 @@ void engine_core::start_or_send(std::shared_ptr<const workflow_impl> workflow, t
            std::move(done));
 }
 
-/// Not one change of the store: the callback and the run may be in shards of different rows, and
-/// most calls find a run. Each round either ends with the callback in an inbox, or another call has
-/// started or finished a run meanwhile.
+/// Not one change of the store: a delivery names a run, whose id is not known before the start is
+/// decided. Each round either ends with the callback in an inbox, or another call has started or
+/// finished a run meanwhile.
 asio::awaitable<run_id> engine_core::do_start_or_send(std::shared_ptr<const workflow_impl> workflow,
                                                       trigger_call start, send_call callback)
 {
     const auto& name = workflow->rules.name;
     const auto foreign_id = start.foreign_id;
+    check_key(callback.key);
     const auto content = make_message(name, workflow.get(), std::move(callback));
     for (int finished = 0; finished < max_finished_receivers; ++finished) {
         auto sent = co_await deliver_to_latest(name, foreign_id, content, time_point::min());

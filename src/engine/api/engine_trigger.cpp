@@ -17,6 +17,7 @@
 namespace pawl::detail {
 
 namespace asio = boost::asio;
+using core::quoted;
 using engine_detail::pending_commit;
 
 using engine_detail::noted_ends;
@@ -87,14 +88,6 @@ void check_name(const std::string& text, bool may_be_empty, const char* subject)
                     std::string{subject} + " has " + std::to_string(text.size()) +
                         " bytes; it must have " + (may_be_empty ? "at most " : "1 to ") +
                         std::to_string(max_name_length));
-}
-
-std::string quoted(const std::string& name)
-{
-    constexpr std::size_t quoted_length = 128;
-    return "\"" +
-           (name.size() > quoted_length ? core::truncate_utf8(name, quoted_length) + "..." : name) +
-           "\"";
 }
 
 std::string no_start_text(const workflow_impl& workflow, int status)

@@ -25,9 +25,6 @@ inline bool is_gone(const failure& refused)
     return refused.code == errc::already_finished || refused.code == errc::not_found;
 }
 
-/// The name of a caller in quotation marks, for an error; a long one is cut.
-std::string quoted(const std::string& name);
-
 /// Cancels a wait through the caller's slot. The run itself continues.
 template <class Watcher>
 void bind_cancellation(const std::shared_ptr<engine_detail::watchers>& all,

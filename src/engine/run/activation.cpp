@@ -28,7 +28,7 @@ bool runs_handler(need kind)
 }
 
 /// What the end of a run leads to in other runs.
-bool concerns_family(need kind)
+bool concerns_other_runs(need kind)
 {
     return kind == need::notify_parent || kind == need::cancel_children;
 }
@@ -112,8 +112,8 @@ asio::awaitable<bool> activation::perform_actions()
             const bool calls_handler = runs_handler(next.kind);
             if (calls_handler)
                 stimulus = admission_.judge_attempt(source_of(next, inbox));
-            else if (concerns_family(next.kind))
-                stimulus = co_await settle_family(next.kind);
+            else if (concerns_other_runs(next.kind))
+                stimulus = co_await reach_other_runs(next.kind);
             else
                 stimulus = stimulus_of(next);
             if (!stimulus && calls_handler) {
@@ -284,10 +284,10 @@ asio::awaitable<void> activation::check_parent()
     }
     parent_checked_ = !failure;
     if (failure)
-        note_family_failure(failure);
+        note_unreached_runs(failure);
 }
 
-asio::awaitable<std::optional<core::stimulus>> activation::settle_family(need kind)
+asio::awaitable<std::optional<core::stimulus>> activation::reach_other_runs(need kind)
 {
     std::optional<core::stimulus> settled;
     std::exception_ptr failure;
@@ -303,12 +303,12 @@ asio::awaitable<std::optional<core::stimulus>> activation::settle_family(need ki
         failure = std::current_exception();
     }
     if (failure)
-        note_family_failure(failure);
+        note_unreached_runs(failure);
     co_return settled;
 }
 
 /// The run is tried again, as after a failure of the store.
-void activation::note_family_failure(const std::exception_ptr& failure)
+void activation::note_unreached_runs(const std::exception_ptr& failure)
 {
     log(log_level::warn, "the parent or the children of this run were not reached: " +
                              detail::exception_text(failure));

@@ -90,8 +90,8 @@ private:
     boost::asio::awaitable<void> fetch_messages();
     bool must_check_parent() const;
     boost::asio::awaitable<void> check_parent();
-    boost::asio::awaitable<std::optional<core::stimulus>> settle_family(core::need kind);
-    void note_family_failure(const std::exception_ptr& failure);
+    boost::asio::awaitable<std::optional<core::stimulus>> reach_other_runs(core::need kind);
+    void note_unreached_runs(const std::exception_ptr& failure);
     void abandon_attempt(attempt::cancel_reason reason) override;
 
     handler_admission admission_;

@@ -9,17 +9,9 @@
 
 namespace pawl::engine_detail {
 
+using core::quoted;
+
 namespace {
-
-/// The most bytes of a name or value in the text of an error.
-constexpr std::size_t quoted_length = 128;
-
-std::string quoted(const std::string& text)
-{
-    return '"' +
-           (text.size() > quoted_length ? core::truncate_utf8(text, quoted_length) + "..." : text) +
-           '"';
-}
 
 std::string text_of(const attribute_value& value)
 {
