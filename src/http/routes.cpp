@@ -10,6 +10,17 @@
 #include <utility>
 
 namespace pawl::http::detail {
+namespace {
+
+std::string join_path(std::span<const std::string> segments)
+{
+    std::string out = segments.front();
+    for (const auto& segment : segments.subspan(1))
+        out.append("/").append(segment);
+    return out;
+}
+
+} // namespace
 
 route_table::route_table(std::vector<route> routes)
 {
@@ -39,18 +50,24 @@ void route_table::add(route added)
     if (added.max_requests > 0)
         answer.gate = std::make_unique<route_gate>(added.max_requests);
     for (const auto part : split_path(added.pattern)) {
+        if (!place.segments.empty() && place.segments.back().kind == segment_kind::tail)
+            refuse("a capture {name...} must be the last segment");
         if (part.find_first_of("{}") == part.npos) {
-            place.segments.push_back({.is_capture = false, .text = std::string(part)});
+            place.segments.push_back({.kind = segment_kind::literal, .text = std::string(part)});
             continue;
         }
-        const auto name = part.size() > 2 ? part.substr(1, part.size() - 2) : std::string_view{};
+        auto name = part.size() > 2 ? part.substr(1, part.size() - 2) : std::string_view{};
+        const bool is_tail = name.ends_with("...");
+        if (is_tail)
+            name.remove_suffix(3);
         if (name.empty() || !part.starts_with('{') || !part.ends_with('}') ||
             name.find_first_of("{}") != name.npos)
             refuse("a capture is a whole segment, {name}");
         if (std::ranges::find(answer.names, name) != answer.names.end())
             refuse("two captures have the same name");
         answer.names.emplace_back(name);
-        place.segments.push_back({.is_capture = true, .text = {}});
+        place.segments.push_back(
+            {.kind = is_tail ? segment_kind::tail : segment_kind::capture, .text = {}});
     }
 
     auto same = std::ranges::find(resources_, place.segments, &resource::segments);
@@ -64,16 +81,22 @@ void route_table::add(route added)
 
 bool route_table::tried_before(const resource& a, const resource& b)
 {
-    return std::ranges::lexicographical_compare(a.segments, b.segments, {}, &segment::is_capture,
-                                                &segment::is_capture);
+    return std::ranges::lexicographical_compare(a.segments, b.segments, {}, &segment::kind,
+                                                &segment::kind);
 }
 
 bool route_table::matches(const resource& candidate, std::span<const std::string> segments)
 {
-    return std::ranges::equal(candidate.segments, segments,
-                              [](const segment& want, const std::string& have) {
-                                  return want.is_capture ? !have.empty() : want.text == have;
-                              });
+    std::span<const segment> wanted(candidate.segments);
+    if (wanted.back().kind == segment_kind::tail) {
+        wanted = wanted.first(wanted.size() - 1);
+        if (segments.size() <= wanted.size())
+            return false;
+        segments = segments.first(wanted.size());
+    }
+    return std::ranges::equal(wanted, segments, [](const segment& want, const std::string& have) {
+        return want.kind == segment_kind::capture ? !have.empty() : want.text == have;
+    });
 }
 
 route_match route_table::find(std::string_view method, std::span<const std::string> segments) const
@@ -108,9 +131,13 @@ route_match route_table::find(std::string_view method, std::span<const std::stri
     found.answer = &answer->answer;
     found.gate = answer->gate.get();
     auto name = answer->names.begin();
-    for (std::size_t i = 0; i < segments.size(); ++i)
-        if (at->segments[i].is_capture)
+    for (std::size_t i = 0; i < at->segments.size(); ++i) {
+        const auto kind = at->segments[i].kind;
+        if (kind == segment_kind::capture)
             found.captures.emplace(*name++, segments[i]);
+        else if (kind == segment_kind::tail)
+            found.captures.emplace(*name++, join_path(segments.subspan(i)));
+    }
     return found;
 }
 

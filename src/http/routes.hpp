@@ -63,8 +63,10 @@ public:
     route_match find(std::string_view method, std::span<const std::string> segments) const;
 
 private:
+    enum class segment_kind { literal, capture, tail }; ///< in the order in which they are tried
+
     struct segment {
-        bool is_capture = false;
+        segment_kind kind = segment_kind::literal;
         std::string text; ///< of a literal; empty for a capture
         bool operator==(const segment&) const = default;
     };

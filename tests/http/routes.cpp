@@ -66,6 +66,28 @@ BOOST_AUTO_TEST_CASE(literals_win_from_the_left)
     BOOST_TEST(names("/p/r") == "b=r ");
 }
 
+BOOST_AUTO_TEST_CASE(a_tail_captures_the_rest_and_is_tried_last)
+{
+    const auto routes = table({{"GET", "/ui/{path...}"},
+                               {"GET", "/ui/{page}"},
+                               {"GET", "/ui/api"},
+                               {"GET", "/{any}/api/x"}});
+    const auto rest = [&](std::string_view path) {
+        const auto found = find(routes, "GET", path);
+        const auto at = found.captures.find("path");
+        return at == found.captures.end() ? std::string{found.pattern} : "rest " + at->second;
+    };
+    BOOST_TEST(rest("/ui/a/b%2Fc/d") == "rest a/b/c/d");
+    BOOST_TEST(rest("/ui/") == "rest ");
+    BOOST_TEST(rest("/ui/a/") == "rest a/");
+    BOOST_TEST(rest("/ui/a") == "/ui/{page}");
+    BOOST_TEST(rest("/ui/api") == "/ui/api");
+    BOOST_TEST(rest("/ui/api/x") == "rest api/x");
+    BOOST_TEST(rest("/p/api/x") == "/{any}/api/x");
+    BOOST_TEST(!find(routes, "GET", "/ui").answer);
+    BOOST_TEST(find(table({{"GET", "/{all...}"}}), "GET", "/").answer);
+}
+
 BOOST_AUTO_TEST_CASE(unknown_path_and_unknown_method)
 {
     const auto routes =
@@ -100,8 +122,9 @@ BOOST_AUTO_TEST_CASE(the_same_shape_is_one_resource)
 
 BOOST_AUTO_TEST_CASE(refused_tables)
 {
-    for (const char* pattern : {"", "a", "/{}", "/{a", "/a}", "/x{a}", "/{a}x", "/{a}{b}",
-                                "/{a}/{a}", "/a?b", "/a%20b", "/#", "/{{a}}"})
+    for (const char* pattern :
+         {"", "a", "/{}", "/{a", "/a}", "/x{a}", "/{a}x", "/{a}{b}", "/{a}/{a}", "/{...}",
+          "/{a...}/b", "/{a}/{a...}", "/a?b", "/a%20b", "/#", "/{{a}}"})
         BOOST_CHECK_THROW(table({{"GET", pattern}}), pawl::definition_error);
     BOOST_CHECK_THROW(table({{"", "/"}}), pawl::definition_error);
     BOOST_CHECK_THROW(table({{"GET /", "/"}}), pawl::definition_error);
