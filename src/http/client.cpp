@@ -41,7 +41,8 @@ detail::url check(const std::string& url, const client_options& options)
     auto target = detail::parse_url(url);
     if (!target)
         throw definition_error(fmt::format(
-            "'{}' is not of the form http://HOST[:PORT][/PATH], or the same with https", url));
+            "'{}' is not of the form http://HOST[:PORT][/PATH], the same with https, or unix:PATH",
+            url));
     require(options.ca_file.empty() || target->secure, "ca_file needs an https URL");
     return std::move(*target);
 }

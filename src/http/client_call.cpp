@@ -8,6 +8,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -16,6 +17,8 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include <sys/un.h>
 
 namespace pawl::http::detail {
 
@@ -145,6 +148,33 @@ asio::awaitable<std::vector<tcp::endpoint>> client_call::resolve()
 
 asio::awaitable<void> client_call::connect()
 {
+    if (!pool_->target().socket_path.empty())
+        co_await connect_unix();
+    else
+        co_await connect_tcp();
+}
+
+asio::awaitable<void> client_call::connect_unix()
+{
+    const auto& path = pool_->target().socket_path;
+    sockaddr_un longest{};
+    error_code error = asio::error::name_too_long;
+    if (path.size() < sizeof longest.sun_path) {
+        connection_ = std::make_unique<client_connection>(stream_socket(strand()));
+        const asio::local::stream_protocol::endpoint endpoint(path);
+        const auto result = co_await connection_->peer.socket().async_connect(endpoint, result_of);
+        error = std::get<0>(result);
+        throw_if_stopped();
+    }
+    if (error) {
+        cause_ = "cannot connect: " + error.message();
+        connection_.reset();
+        fail();
+    }
+}
+
+asio::awaitable<void> client_call::connect_tcp()
+{
     auto endpoints = co_await resolve();
     const auto race = std::make_shared<connect_race>(strand(), std::move(endpoints),
                                                      pool_->options().attempt_delay);
@@ -254,10 +284,12 @@ void client_call::fail() const
     else if (stopped_ == stop::no_place)
         cause = "it waited too long for a connection";
     const auto& where = pool_->target();
-    throw client_error(sent_any_ ? failure::ambiguous : failure::not_sent,
-                       fmt::format("{} {}://{}{}{}: {}", request_.method,
-                                   where.secure ? "https" : "http", where.authority, where.path,
-                                   request_.target, cause));
+    const auto host = where.socket_path.empty()
+                          ? fmt::format("{}://{}", where.secure ? "https" : "http", where.authority)
+                          : "unix:" + where.socket_path + " ";
+    throw client_error(
+        sent_any_ ? failure::ambiguous : failure::not_sent,
+        fmt::format("{} {}{}{}: {}", request_.method, host, where.path, request_.target, cause));
 }
 
 /// Whether the peer may act on this request twice.

@@ -41,6 +41,8 @@ private:
     boost::asio::awaitable<void> wait_for_place();
     boost::asio::awaitable<std::vector<boost::asio::ip::tcp::endpoint>> resolve();
     boost::asio::awaitable<void> connect();
+    boost::asio::awaitable<void> connect_tcp();
+    boost::asio::awaitable<void> connect_unix();
     boost::asio::awaitable<void> secure();
     boost::asio::awaitable<outcome> exchange(client_response& answer);
     boost::asio::awaitable<bool> send();

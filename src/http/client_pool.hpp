@@ -19,9 +19,7 @@
 namespace pawl::http::detail {
 
 struct client_connection {
-    explicit client_connection(boost::asio::ip::tcp::socket connected) : peer(std::move(connected))
-    {
-    }
+    explicit client_connection(stream_socket connected) : peer(std::move(connected)) {}
 
     stream peer;
     boost::beast::flat_buffer buffer;

@@ -1,5 +1,6 @@
 #include "http/connection.hpp"
 
+#include "http/chunked_body.hpp"
 #include "http/executors.hpp"
 #include "http/foreign_request.hpp"
 #include "http/message_head.hpp"
@@ -10,6 +11,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -45,7 +47,7 @@ constexpr duration peer_check_interval = std::chrono::seconds{1};
 
 } // namespace
 
-connection::connection(std::shared_ptr<const service> common, tcp::socket socket,
+connection::connection(std::shared_ptr<const service> common, stream_socket socket,
                        asio::any_io_executor strand, std::function<void()> on_destroyed)
     : common_(std::move(common)), strand_(std::move(strand)), stream_(std::move(socket)),
       on_destroyed_(std::move(on_destroyed)),
@@ -70,8 +72,10 @@ void connection::finish()
 {
     asio::post(strand_, [self = shared_from_this()] {
         self->finishing_ = true;
-        if (self->phase_ == phase::idle || self->phase_ == phase::handshaking ||
-            self->phase_ == phase::silent || self->phase_ == phase::lingering)
+        if (self->is_streaming_)
+            self->cancel_all();
+        else if (self->phase_ == phase::idle || self->phase_ == phase::handshaking ||
+                 self->phase_ == phase::silent || self->phase_ == phase::lingering)
             self->close();
     });
 }
@@ -105,8 +109,7 @@ asio::awaitable<void> connection::serve()
     error_code ignored;
     stream_.socket().set_option(tcp::no_delay(true), ignored);
     stream_.socket().non_blocking(true, ignored);
-    if (common_->options.on_answer)
-        peer_ = stream_.socket().remote_endpoint(ignored).address().to_string(ignored);
+    peer_ = peer_address(stream_.socket());
     bool more = !closed_;
     if (more && common_->tls)
         more = co_await secure();
@@ -166,8 +169,10 @@ asio::awaitable<bool> connection::serve_one()
         co_return false;
     }
 
+    reader_.message().peer = peer_;
     if (common_->options.on_answer)
         begin_record();
+    const on_exit leaving([this] { leave_route(); });
     response reply;
     if (outcome == received::refusal) {
         reply = reader_.refusal();
@@ -187,8 +192,14 @@ asio::awaitable<bool> connection::serve_one()
     if (!request_id_.empty())
         reply.headers.emplace_back("X-Request-Id", request_id_);
     const auto status = reply.status;
-    const auto size = reply.body.size();
-    const bool sent = co_await send(std::move(reply), keep_alive);
+    auto size = reply.body.size();
+    bool sent = false;
+    if (reply.stream) {
+        sent = co_await send_stream(std::move(reply), keep_alive, size);
+    } else {
+        leave_route();
+        sent = co_await send(std::move(reply), keep_alive);
+    }
     record_answer(status, size);
     if (!sent) {
         close();
@@ -308,10 +319,7 @@ asio::awaitable<response> connection::call(const route_match& match)
         reply.headers.emplace_back("Retry-After", "1");
         co_return reply;
     }
-    const on_exit leaving([gate = match.gate] {
-        if (gate)
-            gate->leave();
-    });
+    gate_ = match.gate;
     try {
         reply = co_await (*match.answer)(reader_.message());
         failure = find_fault(reply);
@@ -346,9 +354,74 @@ asio::awaitable<bool> connection::send(response reply, bool keep_alive)
     write_answer_head(head_, reply,
                       {.keep_alive = keep_alive, .http_1_0 = reader_.http_1_0(), .date = date()});
     const bool with_body = has_body(reply.status) && reader_.message().method != "HEAD";
-    std::array<asio::const_buffer, 2> buffers{
+    const std::array<asio::const_buffer, 2> buffers{
         asio::buffer(head_), asio::buffer(reply.body.data(), with_body ? reply.body.size() : 0)};
+    const bool sent = co_await send_bytes(buffers);
+    co_return sent;
+}
 
+/// Sends the head, and then what response::stream writes. Returns whether the answer is complete.
+asio::awaitable<bool> connection::send_stream(response reply, bool keep_alive, std::size_t& size)
+{
+    const bool http_1_0 = reader_.http_1_0();
+    const bool with_body = has_body(reply.status) && reader_.message().method != "HEAD";
+    head_.clear();
+    write_answer_head(head_, reply,
+                      {.keep_alive = keep_alive && !(with_body && http_1_0),
+                       .http_1_0 = http_1_0,
+                       .streamed = true,
+                       .date = date()});
+    const std::array<asio::const_buffer, 2> head{asio::buffer(head_), asio::const_buffer{}};
+    bool sent = co_await send_bytes(head);
+    if (!sent || !with_body)
+        co_return sent;
+
+    is_streaming_ = true;
+    const on_exit ending([this] { is_streaming_ = false; });
+    chunked_body body([this](std::array<asio::const_buffer, 2> bytes) { return send_part(bytes); },
+                      !http_1_0);
+    enter(phase::streaming);
+    unlimited();
+    watch_peer();
+    std::optional<std::string> failure;
+    try {
+        co_await reply.stream(body);
+    } catch (const std::exception& error) {
+        failure = error.what();
+    } catch (...) {
+        failure = "an exception that is not a std::exception";
+    }
+    size = body.size();
+    if (aborted_ || closed_)
+        co_return false;
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    if (failure) {
+        log_failure(*failure);
+        co_return false;
+    }
+    sent = co_await body.finish();
+    co_return sent && !http_1_0;
+}
+
+/// Sends bytes of a stream, and then watches the peer again.
+asio::awaitable<bool> connection::send_part(std::array<asio::const_buffer, 2> bytes)
+{
+    if (closed_)
+        co_return false;
+    const bool sent = co_await send_bytes(bytes);
+    if (!sent) {
+        close();
+        co_return false;
+    }
+    enter(phase::streaming);
+    unlimited();
+    watch_peer();
+    co_return true;
+}
+
+asio::awaitable<bool> connection::send_bytes(std::array<asio::const_buffer, 2> buffers)
+{
     if (!stream_.is_secure()) {
         // Nearly every answer fits into the socket's buffer, which avoids a wait.
         error_code error;
@@ -400,11 +473,11 @@ asio::awaitable<void> connection::discard_input()
     }
 }
 
-/// Waits for bytes of the peer, or its end, while the handler runs. The wait may outlast the
-/// answer, concurrently with a read for the next request.
+/// Waits for bytes of the peer, or its end, while the handler or a stream runs. The wait may
+/// outlast the answer, concurrently with a read for the next request.
 void connection::watch_peer()
 {
-    if (watching_ || closed_ || phase_ != phase::answering)
+    if (watching_ || closed_ || !watches_peer())
         return;
     watching_ = true;
     stream_.socket().async_wait(tcp::socket::wait_read,
@@ -419,7 +492,7 @@ void connection::watch_peer()
 /// they may be part of a message.
 void connection::check_peer()
 {
-    if (closed_ || phase_ != phase::answering)
+    if (closed_ || !watches_peer())
         return;
     error_code error;
     if (stream_.is_secure()) {
@@ -439,6 +512,17 @@ void connection::check_peer()
     } else {
         limit(peer_check_interval);
     }
+}
+
+bool connection::watches_peer() const noexcept
+{
+    return phase_ == phase::answering || phase_ == phase::streaming;
+}
+
+void connection::leave_route() noexcept
+{
+    if (auto* const gate = std::exchange(gate_, nullptr))
+        gate->leave();
 }
 
 bool connection::peer_has_closed()
@@ -541,7 +625,7 @@ void connection::limit_reached()
     const bool is_stuck = again && stream_.is_secure();
     if (is_stuck || phase_ == phase::writing || phase_ == phase::handshaking) {
         close();
-    } else if (phase_ == phase::answering) {
+    } else if (watches_peer()) {
         check_peer();
     } else {
         stream_.socket().cancel(ignored);

@@ -7,11 +7,12 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <ctime>
@@ -37,7 +38,7 @@ struct service {
 /// keep the object alive; the destructor notifies the server that both have ended.
 class connection : public std::enable_shared_from_this<connection> {
 public:
-    connection(std::shared_ptr<const service> common, boost::asio::ip::tcp::socket socket,
+    connection(std::shared_ptr<const service> common, stream_socket socket,
                boost::asio::any_io_executor strand, std::function<void()> on_destroyed);
     ~connection();
 
@@ -46,8 +47,8 @@ public:
 
     void start();
 
-    /// Closes after the answer to the current request, or at once if there is none. From any
-    /// thread.
+    /// Closes after the answer to the current request, or at once if there is none or if it is a
+    /// stream. From any thread.
     void finish();
 
     /// Cancels the handler and closes. From any thread.
@@ -67,6 +68,7 @@ private:
         idle,
         reading,
         answering, ///< the handler runs, and watch_peer() waits for the peer's end
+        streaming, ///< as answering: response::stream runs, and sends nothing at present
         silent,    ///< the handler dropped the connection, and the peer has not closed yet
         writing,
         lingering
@@ -82,6 +84,11 @@ private:
     void record_answer(int status, std::size_t size);
     boost::asio::awaitable<response> call(const route_match& match);
     boost::asio::awaitable<bool> send(response reply, bool keep_alive);
+    boost::asio::awaitable<bool> send_stream(response reply, bool keep_alive, std::size_t& size);
+    boost::asio::awaitable<bool> send_part(std::array<boost::asio::const_buffer, 2> bytes);
+    boost::asio::awaitable<bool> send_bytes(std::array<boost::asio::const_buffer, 2> bytes);
+    void leave_route() noexcept;
+    bool watches_peer() const noexcept;
     boost::asio::awaitable<bool> send_continue();
     boost::asio::awaitable<void> linger();
     boost::asio::awaitable<void> discard_input();
@@ -115,9 +122,10 @@ private:
     boost::beast::flat_buffer buffer_;
     request_reader reader_;
     std::string head_;
+    std::string peer_;
+    route_gate* gate_ = nullptr; ///< of the route whose request is being answered
 
     // For server_options::on_answer.
-    std::string peer_;
     std::string request_id_;
     std::string_view route_;
     std::chrono::steady_clock::time_point arrived_;
@@ -129,6 +137,7 @@ private:
     std::atomic<std::chrono::steady_clock::rep> silent_since_ = 0; ///< 0: it is not
     bool started_ = false; ///< and not ended: cancel_ may be emitted
     bool finishing_ = false;
+    bool is_streaming_ = false; ///< response::stream runs
     bool aborted_ = false;
     bool closed_ = false;
     bool watching_ = false; ///< a wait of watch_peer() is under way

@@ -52,9 +52,12 @@ void write_answer_head(std::string& out, const response& answer, const answer_fr
                    reason_phrase(answer.status));
     write_header(out, "Date", frame.date);
     if (has_body(answer.status)) {
-        if (!answer.body.empty())
+        if (!answer.body.empty() || frame.streamed)
             write_header(out, "Content-Type", answer.content_type);
-        write_length(out, answer.body.size());
+        if (!frame.streamed)
+            write_length(out, answer.body.size());
+        else if (!frame.http_1_0)
+            write_header(out, "Transfer-Encoding", "chunked");
     }
     for (const auto& [name, value] : answer.headers)
         write_header(out, name, value);

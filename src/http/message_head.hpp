@@ -19,6 +19,7 @@ using header_list = std::vector<std::pair<std::string, std::string>>;
 struct answer_frame {
     bool keep_alive = true;
     bool http_1_0 = false; ///< the request was; keeping the connection must then be said
+    bool streamed = false; ///< the body follows in parts: in chunks, or to the end with HTTP/1.0
     std::string_view date; ///< see http_date()
 };
 

@@ -2,14 +2,13 @@
 
 #include "http/connection.hpp"
 #include "http/executors.hpp"
+#include "http/listener.hpp"
 #include "http/routes.hpp"
 #include "pawl/error.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -21,14 +20,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 namespace pawl::http {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 namespace {
@@ -52,41 +48,6 @@ void check(const server_options& options)
             "certificate_chain_file and private_key_file must be set together");
 }
 
-/// Enables TCP keep-alive, so that vanished peers are noticed. On Linux accepted sockets inherit
-/// the options of the listening socket. Failures are ignored.
-void enable_keep_alive(tcp::acceptor& acceptor)
-{
-    const auto set = [&](int level, int name, int value) {
-        ::setsockopt(acceptor.native_handle(), level, name, &value, sizeof value);
-    };
-    set(SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(IPPROTO_TCP, TCP_KEEPIDLE, 30); // seconds of silence
-    set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
-    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-}
-
-/// Throws system_error that names the address.
-tcp::acceptor listen_on(const asio::any_io_executor& executor, const server_options& options)
-{
-    error_code error;
-    tcp::acceptor acceptor(executor);
-    const auto address = asio::ip::make_address(options.address, error);
-    const tcp::endpoint endpoint(address, options.port);
-    if (!error)
-        acceptor.open(endpoint.protocol(), error);
-    if (!error)
-        acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error)
-        acceptor.bind(endpoint, error);
-    if (!error)
-        acceptor.listen(tcp::acceptor::max_listen_connections, error);
-    if (error)
-        throw system_error(error,
-                           fmt::format("cannot listen on {}:{}", options.address, options.port));
-    enable_keep_alive(acceptor);
-    return acceptor;
-}
-
 } // namespace
 
 /// Everything but construction and the constant members runs on the strand.
@@ -95,7 +56,7 @@ public:
     impl(asio::any_io_executor executor, std::vector<route> routes, server_options options,
          std::shared_ptr<detail::tls_context> tls)
         : executor_(std::move(executor)), strand_(detail::new_strand(executor_)),
-          acceptor_(listen_on(strand_, options)), port_(acceptor_.local_endpoint().port()),
+          acceptor_(detail::listen_on(strand_, options)), port_(detail::port_of(acceptor_)),
           common_(std::make_shared<detail::service>(detail::service{
               detail::route_table(std::move(routes)), std::move(options), std::move(tls)})),
           wake_(strand_), drained_(strand_)
@@ -105,6 +66,7 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
     const std::string& address() const noexcept { return common_->options.address; }
+    const std::string& socket_path() const noexcept { return common_->options.socket_path; }
     bool is_secure() const noexcept { return common_->tls != nullptr; }
     std::size_t connections() const noexcept { return count_; }
 
@@ -128,7 +90,7 @@ private:
     std::chrono::steady_clock::time_point close_longest_idle();
     asio::awaitable<void> pause_accepting(error_code failure);
     void accepting_ended(std::exception_ptr escaped);
-    void start_connection(tcp::socket socket, asio::any_io_executor strand);
+    void start_connection(detail::stream_socket socket, asio::any_io_executor strand);
     void connection_ended(std::uint64_t id);
     asio::awaitable<void> stop_on_strand(std::shared_ptr<impl> self, duration deadline);
     void stop_accepting();
@@ -136,7 +98,7 @@ private:
 
     asio::any_io_executor executor_;
     asio::any_io_executor strand_;
-    tcp::acceptor acceptor_;
+    detail::acceptor acceptor_;
     std::uint16_t port_;
     std::shared_ptr<const detail::service> common_;
 
@@ -185,7 +147,7 @@ asio::awaitable<void> server::impl::accept_all()
             continue;
         }
         auto strand = detail::new_strand(executor_);
-        tcp::socket socket(strand);
+        detail::stream_socket socket(strand);
         const auto result =
             co_await acceptor_.async_accept(socket, asio::as_tuple(asio::use_awaitable));
         const auto error = std::get<0>(result);
@@ -204,7 +166,7 @@ asio::awaitable<void> server::impl::accept_all()
 /// the connection that has been idle for longest.
 asio::awaitable<void> server::impl::wait_for_room()
 {
-    const auto result = co_await acceptor_.async_wait(tcp::acceptor::wait_read,
+    const auto result = co_await acceptor_.async_wait(asio::socket_base::wait_read,
                                                       asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(result) || stopping_ || connections_.size() < common_->options.max_connections)
         co_return;
@@ -247,7 +209,7 @@ asio::awaitable<void> server::impl::pause_accepting(error_code failure)
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-void server::impl::start_connection(tcp::socket socket, asio::any_io_executor strand)
+void server::impl::start_connection(detail::stream_socket socket, asio::any_io_executor strand)
 {
     const auto id = next_id_++;
     auto added = std::make_shared<detail::connection>(
@@ -286,6 +248,8 @@ void server::impl::stop_accepting()
         return;
     error_code ignored;
     acceptor_.close(ignored);
+    if (!socket_path().empty())
+        ::unlink(socket_path().c_str());
     wake_.cancel();
     for (auto& [id, weak] : connections_)
         if (auto open = weak.lock())
@@ -323,6 +287,8 @@ std::uint16_t server::port() const noexcept
 
 std::string server::url() const
 {
+    if (!impl_->socket_path().empty())
+        return "unix:" + impl_->socket_path();
     const auto& address = impl_->address();
     const bool v6 = address.find(':') != address.npos;
     return fmt::format("{}://{}{}{}:{}", impl_->is_secure() ? "https" : "http", v6 ? "[" : "",

@@ -4,12 +4,15 @@
 #include "pawl/error.hpp"
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -17,12 +20,28 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <sys/socket.h>
 
 namespace pawl::http::detail {
 
 namespace asio = boost::asio;
 namespace ssl = boost::asio::ssl;
 using boost::system::error_code;
+
+std::string peer_address(const stream_socket& socket)
+{
+    error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    if (error)
+        return {};
+    const auto family = remote.protocol().family();
+    if (family == AF_UNIX)
+        return "unix";
+    asio::ip::tcp::endpoint address(family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(),
+                                    0);
+    std::memcpy(address.data(), remote.data(), std::min(address.size(), remote.size()));
+    return address.address().to_string();
+}
 
 struct tls_context::impl {
     ssl::context context;
@@ -90,16 +109,16 @@ std::shared_ptr<tls_context> tls_context::for_client(const std::string& ca_file)
 }
 
 struct stream::tls {
-    tls(asio::ip::tcp::socket& socket, std::shared_ptr<tls_context> shared)
+    tls(stream_socket& socket, std::shared_ptr<tls_context> shared)
         : context(std::move(shared)), ssl(socket, context->impl_->context)
     {
     }
 
     std::shared_ptr<tls_context> context;
-    ssl::stream<asio::ip::tcp::socket&> ssl;
+    ssl::stream<stream_socket&> ssl;
 };
 
-stream::stream(asio::ip::tcp::socket socket) : socket_(std::move(socket))
+stream::stream(stream_socket socket) : socket_(std::move(socket))
 {
 }
 

@@ -3,7 +3,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <array>
@@ -38,18 +38,24 @@ private:
     std::unique_ptr<impl> impl_;
 };
 
-/// A TCP connection, plain or with TLS. At most one read and one write at a time. With TLS, each
+/// A socket of TCP or of a Unix path.
+using stream_socket = boost::asio::generic::stream_protocol::socket;
+
+/// The address that a connection came from; "unix" for a Unix socket, "" if it has been closed.
+std::string peer_address(const stream_socket& socket);
+
+/// A connection, plain or with TLS. At most one read and one write at a time. With TLS, each
 /// consists of several socket operations, which only closing the socket ends for certain.
 class stream {
 public:
     using io_result = std::tuple<boost::system::error_code, std::size_t>;
 
-    explicit stream(boost::asio::ip::tcp::socket socket);
+    explicit stream(stream_socket socket);
     ~stream();
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
-    boost::asio::ip::tcp::socket& socket() noexcept { return socket_; }
+    stream_socket& socket() noexcept { return socket_; }
 
     /// Whether handshake() was called.
     bool is_secure() const noexcept { return tls_ != nullptr; }
@@ -75,7 +81,7 @@ public:
 
 private:
     struct tls;
-    boost::asio::ip::tcp::socket socket_;
+    stream_socket socket_;
     std::unique_ptr<tls> tls_;
 };
 

@@ -32,6 +32,14 @@ std::optional<std::uint16_t> parse_port(std::string_view text)
 std::optional<url> parse_url(std::string_view text)
 {
     url out;
+    constexpr std::string_view unix_scheme = "unix:";
+    if (text.starts_with(unix_scheme)) {
+        out.socket_path = text.substr(unix_scheme.size());
+        out.host = out.authority = "localhost";
+        if (!out.socket_path.starts_with('/'))
+            return std::nullopt;
+        return out;
+    }
     out.secure = text.starts_with("https://");
     if (!out.secure && !text.starts_with("http://"))
         return std::nullopt;

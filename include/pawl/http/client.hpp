@@ -112,8 +112,9 @@ private:
 /// Distinct objects: Safe.@n Shared objects: Safe.
 class client {
 public:
-    /// @param url "http://HOST[:PORT][/PATH]", or the same with https. HOST is a name or an
-    /// address. PORT is 80 or 443 by default. PATH goes before the target of each request. The
+    /// @param url "http://HOST[:PORT][/PATH]", the same with https, or "unix:PATH", where PATH is
+    /// the absolute path of a Unix socket (the header Host is then "localhost"). HOST is a name or
+    /// an address. PORT is 80 or 443 by default. PATH goes before the target of each request. The
     /// addresses of a name are tried in parallel, IPv6 and IPv4 in turn, each `attempt_delay` after
     /// the one before; the first connection that is established is used (RFC 8305).
     ///

@@ -21,9 +21,27 @@ struct request {
     std::map<std::string, std::string, std::less<>> headers;  ///< names in lower case
     std::string body;
     std::string user; ///< the sender, if server_options::authorize has set it; else empty
+    std::string peer; ///< the address that the connection came from; "unix" for a Unix socket
 
     /// The value of a header, or "" if it is absent. `name` is in lower case.
     std::string_view header(std::string_view name) const;
+};
+
+/// Where the function of response::stream writes the body.
+class body_writer {
+public:
+    /// Sends the next part of the body. An empty part has no effect.
+    ///
+    /// Completes: when the part has been handed to the operating system. A writer therefore holds
+    /// one part in memory, however slowly the peer reads.
+    ///
+    /// Errors: throws boost::system::system_error (operation_aborted) — the connection was closed:
+    /// by the peer, because the part was not sent within server_options::write_timeout, or by
+    /// server::async_stop().
+    virtual boost::asio::awaitable<void> write(std::string part) = 0;
+
+protected:
+    ~body_writer() = default;
 };
 
 /// An answer. The server sends a 500 instead, and logs it, if the answer cannot be sent: a status
@@ -34,6 +52,15 @@ struct response {
     std::string body;
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers; ///< without content type and length
+
+    /// Set: the body is what the function writes, and `body` is not used. The server calls it when
+    /// it has sent the head, and ends the answer when it completes. It must not use the request,
+    /// but copies of its parts. An exception is logged and closes the connection, by which the peer
+    /// can tell that the answer is incomplete. It is not called for HEAD.
+    ///
+    /// Cancellation: as of a handler; async_stop() cancels it at once, because a stream may have no
+    /// end.
+    std::function<boost::asio::awaitable<void>(body_writer&)> stream;
 };
 
 /// Makes an answer in the format of RFC 9457: application/problem+json with status, title and

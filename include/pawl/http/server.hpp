@@ -21,36 +21,44 @@ namespace pawl::http {
 
 /// A route: a method, a pattern such as "/orders/{id}/history", and its handler.
 ///
-/// A `{name}` matches one path segment that is not empty. If several patterns match a path, the one
-/// with the earlier literal segment is used, whatever the method. "/a" and "/a/" are two paths. The
-/// path is split before its segments are decoded, so that a capture may contain a slash.
+/// A `{name}` matches one path segment that is not empty. A `{name...}`, which must be the last
+/// segment, matches all that remain, at least one; they are joined by slashes and may be empty. If
+/// several patterns match a path, the one with the earlier literal segment is used, whatever the
+/// method, and `{name}` is preferred to `{name...}`. "/a" and "/a/" are two paths. The path is
+/// split before its segments are decoded, so that a capture may contain a slash.
 struct route {
     std::string method;
     std::string pattern;
     handler answer;
 
-    /// The most requests of this route in progress; one more is answered 503 with Retry-After, and
-    /// its connection stays open. For handlers that wait long, because each request holds a
-    /// connection. Default 0: no limit but server_options::max_connections.
+    /// The most requests of this route in progress, streams included; one more is answered 503 with
+    /// Retry-After, and its connection stays open. For handlers that wait long, because each
+    /// request holds a connection. Default 0: no limit but server_options::max_connections.
     std::size_t max_requests = 0;
 };
 
 /// One answer of a server, for an access log or counters. The texts are valid during the call.
 struct answer_record {
     std::string_view request_id;
-    std::string_view peer;   ///< the address that the connection came from
+    std::string_view peer;   ///< request::peer
     std::string_view method; ///< empty when the request line could not be read
     std::string_view path;   ///< as it was sent, without the query
     std::string_view route;  ///< the pattern of the route; empty if no route matches
     std::string_view user;   ///< request::user
     int status = 0;          ///< 499 if the peer closed the connection before the answer
-    std::size_t size = 0;    ///< of the answer's body, in bytes
+    std::size_t size = 0;    ///< of the answer's body, in bytes; of a stream, what was sent
     duration took{};         ///< from the last byte of the request until the answer was sent
 };
 
 struct server_options {
     std::string address = "127.0.0.1"; ///< the IPv4 or IPv6 address to listen on
     std::uint16_t port = 0;            ///< 0: a free port, see server::port()
+
+    /// Set: the server listens on a Unix socket of this path, and not on `address` and `port`. Only
+    /// the user of the process can connect (mode 0600). The socket of a process that has ended is
+    /// replaced; the socket of a process that listens, or a file of another type, is an error. The
+    /// server removes the socket when it stops. Default: empty.
+    std::string socket_path;
 
     /// PEM files for TLS 1.2 and 1.3: the server's certificate, followed by those of the
     /// intermediate CAs, and its private key without a password. Set both or none. Both are read
@@ -153,10 +161,11 @@ public:
     server(server&&) noexcept;
     server& operator=(server&&) = delete;
 
-    /// The port that the server listens on.
+    /// The port that the server listens on; 0 for a Unix socket.
     std::uint16_t port() const noexcept;
 
-    /// "http://ADDRESS:PORT", or the same with https.
+    /// "http://ADDRESS:PORT", or the same with https; "unix:PATH" for a Unix socket. client takes
+    /// it.
     std::string url() const;
 
     /// The number of connections that are open, or whose handler has not ended.
@@ -165,9 +174,9 @@ public:
     /// Begins to accept connections. Does not block. Has no effect after async_stop().
     void start();
 
-    /// Stops accepting, closes idle connections, and lets requests that have begun to arrive or are
-    /// being answered finish. After `timeout` it cancels their handlers and closes their
-    /// connections. May be called before start(), and several times.
+    /// Stops accepting, closes idle connections, cancels streams, and lets requests that have begun
+    /// to arrive or are being answered finish. After `timeout` it cancels their handlers and closes
+    /// their connections. May be called before start(), and several times.
     ///
     /// Precondition: not called by a handler, because it waits for the handlers.
     ///
