@@ -28,6 +28,8 @@
 
 namespace pawl {
 
+class operations;
+
 namespace detail {
 class engine_core;
 }
@@ -480,6 +482,10 @@ public:
             },
             token, this, std::move(topic));
     }
+
+    /// Returns what operators do with the runs of all workflows in the store. Include
+    /// <pawl/operations.hpp> to use it.
+    pawl::operations operations() const;
 
     /// True while the engine runs and can be expected to store what it is given.
     bool ready() const noexcept { return !readiness(); }

@@ -2,9 +2,11 @@
 
 #include "async/complete.hpp"
 #include "definition/check_definition.hpp"
+#include "engine/operations/operations_service.hpp"
 #include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/guards.hpp"
+#include "pawl/operations.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -116,7 +118,9 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
       remote_changes_(std::make_shared<engine_detail::remote_change_listener>(
           shared_, watchers_, commit_feed_, [this](std::uint32_t shard) { notify_hooks(shard); },
           options_.poll_interval)),
-      drain_timer_(options_.clock->make_timer(executor)), random_(seeded(options_.seed))
+      drain_timer_(options_.clock->make_timer(executor)),
+      operations_(std::make_unique<engine_detail::operations_service>(*this)),
+      random_(seeded(options_.seed))
 {
     shared_.active = &active_;
     shared_.due = scanner_.get();
@@ -572,6 +576,11 @@ void engine::cluster(detail::completion<cluster_view> done)
 void engine::redrive(std::string topic, detail::completion<redrive_result> done)
 {
     core_->redrive(std::move(topic), std::move(done));
+}
+
+operations engine::operations() const
+{
+    return pawl::operations{std::shared_ptr<detail::operations_api>{core_, &core_->operations()}};
 }
 
 error_code engine::readiness() const noexcept

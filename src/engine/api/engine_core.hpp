@@ -37,6 +37,10 @@
 #include <string>
 #include <vector>
 
+namespace pawl::engine_detail {
+class operations_service;
+}
+
 namespace pawl::detail {
 
 /// The implementation of `pawl::engine` and its clients. It owns the engine's parts, starts and
@@ -59,6 +63,9 @@ public:
     void abandon();
     void redrive(std::string topic, completion<redrive_result> done);
     bool running() const noexcept { return phase_ == phase::running; }
+
+    /// Belongs to this object.
+    engine_detail::operations_service& operations() noexcept { return *operations_; }
 
     /// Whether a call is admitted: while the engine runs; calls of its own handlers also until the
     /// drain of a stop is over.
@@ -92,6 +99,8 @@ public:
                  completion<std::vector<event>> done) override;
 
 private:
+    friend class engine_detail::operations_service;
+
     struct sent_message {
         run_id run;
         settlement state;
@@ -246,6 +255,7 @@ private:
     std::shared_ptr<role_scheduler> roles_; ///< null without connectors that need it
     std::shared_ptr<const workflow_impl> schedules_;
     std::unique_ptr<timer> drain_timer_;
+    const std::unique_ptr<engine_detail::operations_service> operations_;
 
     std::atomic<phase> phase_{phase::fresh};
     mutable std::mutex

@@ -19,6 +19,9 @@ namespace {
 constexpr std::size_t max_definitions = 256;
 constexpr std::size_t events_per_page = 100;
 
+/// The topic with the name of each workflow that has a log. Stored: never change.
+constexpr const char* workflows_topic = "pawl.workflows";
+
 /// Stored: never change.
 std::string topic_of(const std::string& workflow)
 {
@@ -74,23 +77,54 @@ const declared_status* declared_workflow::find(int status) const noexcept
     return found == statuses.end() ? nullptr : &*found;
 }
 
+std::string definition_id(const definition& rules)
+{
+    return id_of(text_of(declared_by(rules)));
+}
+
+asio::awaitable<std::vector<logged_definition>> read_definitions(record_store& store,
+                                                                 std::string workflow)
+{
+    std::vector<logged_definition> found;
+    const auto topic = topic_of(workflow);
+    std::uint64_t end = 0;
+    for (bool more = true; more;) {
+        const auto events = co_await store.topic_events(topic, end, events_per_page);
+        more = events.size() == events_per_page;
+        for (const auto& event : events) {
+            end = event.position;
+            found.push_back({event.position, codec<declared_workflow>::decode(event.payload),
+                             event.id, event.at});
+        }
+    }
+    co_return found;
+}
+
+asio::awaitable<std::vector<std::string>> read_workflow_names(record_store& store)
+{
+    std::vector<std::string> names;
+    std::uint64_t end = 0;
+    for (bool more = true; more;) {
+        auto events = co_await store.topic_events(workflows_topic, end, events_per_page);
+        more = events.size() == events_per_page;
+        for (auto& event : events) {
+            end = event.position;
+            names.push_back(std::move(event.id));
+        }
+    }
+    co_return names;
+}
+
 asio::awaitable<definition_log> definition_log::read(record_store& store, const definition& rules)
 {
     definition_log log;
     log.rules_ = &rules;
-    const auto topic = topic_of(rules.name);
-    const auto id = id_of(text_of(declared_by(rules)));
-    for (bool more = true; more;) {
-        const auto events = co_await store.topic_events(topic, log.end_, events_per_page);
-        more = events.size() == events_per_page;
-        for (const auto& event : events) {
-            log.end_ = event.position;
-            if (event.id == id)
-                log.position_ = event.position;
-            log.entries_.push_back(
-                {event.position, codec<declared_workflow>::decode(event.payload)});
-        }
-    }
+    log.entries_ = co_await read_definitions(store, rules.name);
+    const auto own = std::ranges::find(log.entries_, definition_id(rules), &logged_definition::id);
+    if (own != log.entries_.end())
+        log.position_ = own->position;
+    if (!log.entries_.empty())
+        log.end_ = log.entries_.back().position;
     co_return log;
 }
 
@@ -104,28 +138,34 @@ asio::awaitable<void> definition_log::append(record_store& store, time_point now
     added.content.id = id_of(added.content.payload);
     added.content.type = "definition";
     added.content.at = now;
-    std::vector<change> batch{std::move(added)};
+    publication name{workflows_topic, {}};
+    name.content.id = rules_->name;
+    name.content.type = "workflow";
+    name.content.at = now;
+    const auto id = added.content.id;
+    std::vector<change> batch{std::move(added), std::move(name)};
     if (entries_.size() >= max_definitions)
         batch.emplace_back(topic_trim{topic_of(rules_->name),
                                       entries_[entries_.size() - max_definitions].position});
     const auto results = co_await store.apply(batch);
     position_ = results.front().sequence;
-    entries_.push_back({position_, declared});
+    entries_.push_back({position_, declared, id, now});
 }
 
-bool definition_log::is_newer(const entry& other) const noexcept
+bool definition_log::is_newer(const logged_definition& other) const noexcept
 {
     return engine_detail::is_newer(other.declared, other.position, *rules_, position_);
 }
 
 bool definition_log::outdated() const noexcept
 {
-    return std::ranges::any_of(entries_, [this](const entry& other) { return is_newer(other); });
+    return std::ranges::any_of(entries_,
+                               [this](const logged_definition& other) { return is_newer(other); });
 }
 
 bool definition_log::is_newer(int status) const noexcept
 {
-    return std::ranges::any_of(entries_, [&](const entry& other) {
+    return std::ranges::any_of(entries_, [&](const logged_definition& other) {
         return is_newer(other) && other.declared.find(status);
     });
 }

@@ -38,6 +38,25 @@ struct declared_workflow {
 };
 BOOST_DESCRIBE_STRUCT(declared_workflow, (), (object_version, statuses, hooks))
 
+/// A definition in the log of its workflow.
+struct logged_definition {
+    std::uint64_t position = 0;
+    declared_workflow declared;
+    std::string id; ///< equal for equal definitions
+    time_point at;  ///< of its first start
+};
+
+/// Reads the definitions of a workflow, oldest first.
+boost::asio::awaitable<std::vector<logged_definition>> read_definitions(record_store& store,
+                                                                        std::string workflow);
+
+/// The id of a definition in the log.
+std::string definition_id(const definition& rules);
+
+/// Reads the names of the workflows whose definitions are logged, in the order of their first
+/// starts. Workflows that were started by programs before this list was kept are missing.
+boost::asio::awaitable<std::vector<std::string>> read_workflow_names(record_store& store);
+
 /// A status whose number has another label in earlier definitions.
 struct relabeled_status {
     int number = 0;
@@ -80,15 +99,10 @@ public:
     std::vector<std::string> changes(int status) const;
 
 private:
-    struct entry {
-        std::uint64_t position = 0;
-        declared_workflow declared;
-    };
-
-    bool is_newer(const entry& other) const noexcept;
+    bool is_newer(const logged_definition& other) const noexcept;
 
     const definition* rules_ = nullptr;
-    std::vector<entry> entries_;
+    std::vector<logged_definition> entries_;
     std::uint64_t position_ = 0;
     std::uint64_t end_ = 0;
 };

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "pawl/detail/engine_api.hpp"
+#include "pawl/operations_views.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pawl::detail {
+
+/// The operations of an engine behind `pawl::operations`. Not an extension point.
+///
+/// Each function starts an operation and returns at once. The handler is called through its
+/// associated executor, by default the engine's, never inside the call.
+class operations_api {
+public:
+    virtual ~operations_api() = default;
+
+    virtual void overview(overview_options options,
+                          completion<std::vector<workflow_overview>> done) = 0;
+    virtual void list(run_filter filter, completion<run_page> done) = 0;
+    virtual void read(run_id run, completion<std::optional<run_view>> done) = 0;
+    virtual void history(run_id run, std::uint64_t after, std::size_t limit,
+                         completion<std::vector<event>> done) = 0;
+    virtual void messages(run_id run, std::uint64_t after, std::size_t limit,
+                          completion<std::vector<message>> done) = 0;
+    virtual void outcome(run_id run, std::uint64_t sequence,
+                         completion<std::optional<settlement>> done) = 0;
+    virtual void definitions(std::string workflow, completion<std::vector<workflow_view>> done) = 0;
+    virtual void engines(completion<engines_view> done) = 0;
+    virtual void schedules(std::string workflow, completion<std::vector<schedule_info>> done) = 0;
+    virtual void connectors(completion<std::vector<connector_view>> done) = 0;
+    virtual void dead_letter_topics(completion<std::vector<dead_letter_topic_view>> done) = 0;
+    virtual void dead_letters(std::string topic, std::uint64_t after, std::size_t limit,
+                              completion<topic_page> done) = 0;
+};
+
+} // namespace pawl::detail

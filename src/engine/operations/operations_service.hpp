@@ -1,0 +1,75 @@
+#pragma once
+
+#include "engine/operations/run_lister.hpp"
+#include "engine/operations/store_inventory.hpp"
+#include "pawl/detail/operations_api.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pawl::detail {
+class engine_core;
+}
+
+namespace pawl::engine_detail {
+
+/// The implementation of `pawl::operations`: a part of the engine, in whose calls it runs.
+///
+/// @par Thread Safety
+/// Distinct objects: Safe.@n Shared objects: Safe.
+class operations_service final : public detail::operations_api {
+public:
+    /// `core` owns this object.
+    explicit operations_service(detail::engine_core& core);
+
+    void overview(overview_options options,
+                  detail::completion<std::vector<workflow_overview>> done) override;
+    void list(run_filter filter, detail::completion<run_page> done) override;
+    void read(run_id run, detail::completion<std::optional<run_view>> done) override;
+    void history(run_id run, std::uint64_t after, std::size_t limit,
+                 detail::completion<std::vector<event>> done) override;
+    void messages(run_id run, std::uint64_t after, std::size_t limit,
+                  detail::completion<std::vector<message>> done) override;
+    void outcome(run_id run, std::uint64_t sequence,
+                 detail::completion<std::optional<settlement>> done) override;
+    void definitions(std::string workflow,
+                     detail::completion<std::vector<workflow_view>> done) override;
+    void engines(detail::completion<engines_view> done) override;
+    void schedules(std::string workflow,
+                   detail::completion<std::vector<schedule_info>> done) override;
+    void connectors(detail::completion<std::vector<connector_view>> done) override;
+    void dead_letter_topics(detail::completion<std::vector<dead_letter_topic_view>> done) override;
+    void dead_letters(std::string topic, std::uint64_t after, std::size_t limit,
+                      detail::completion<topic_page> done) override;
+
+private:
+    store_inventory inventory() const;
+    record_store& store() const;
+
+    boost::asio::awaitable<std::vector<workflow_overview>> read_overview(overview_options options);
+    boost::asio::awaitable<workflow_overview> read_overview_of(std::string workflow,
+                                                               overview_options options);
+    boost::asio::awaitable<capped_count>
+    count_attention(std::string workflow, attention_kind attention, overview_options options);
+    boost::asio::awaitable<run_page> read_list(run_filter filter);
+    boost::asio::awaitable<found_runs> find_runs(run_filter filter, status_labels& labels);
+    boost::asio::awaitable<bool> is_known(std::string workflow);
+    boost::asio::awaitable<std::optional<run_view>> read_run(run_id run);
+    boost::asio::awaitable<std::vector<workflow_view>> read_workflows(std::string workflow);
+    boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
+    boost::asio::awaitable<std::vector<connector_view>> read_connectors();
+    boost::asio::awaitable<std::optional<std::uint64_t>> read_lag(connector_view connector);
+    boost::asio::awaitable<std::vector<dead_letter_topic_view>> read_letter_topics();
+    boost::asio::awaitable<dead_letter_topic_view> read_letter_topic(std::string topic);
+
+    detail::engine_core& core_;
+};
+
+} // namespace pawl::engine_detail
