@@ -1,0 +1,333 @@
+#include "cli/command.hpp"
+
+#include "cli/exit_code.hpp"
+#include "cli/layouts.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+
+namespace pawl::cli {
+
+namespace {
+
+std::string percent_encode(std::string_view text)
+{
+    constexpr std::string_view plain =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    std::string out;
+    for (const char c : text) {
+        if (plain.find(c) != plain.npos)
+            out += c;
+        else
+            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return out;
+}
+
+/// Builds the program's options, and fills in a command when they are parsed.
+class command_line {
+public:
+    explicit command_line(const environment& variables);
+
+    parsed_command parse(std::vector<std::string> arguments);
+
+private:
+    /// The texts of the options of one subcommand; they live as long as the command line.
+    struct texts {
+        std::vector<std::pair<std::string, std::string>> query;
+        std::vector<std::pair<std::string, std::string>> path;
+    };
+
+    CLI::App* add(CLI::App& group, const char* name, const char* about);
+    texts& texts_of();
+    void add_path(CLI::App& verb, texts& values, const char* name, const char* about);
+    void add_query(CLI::App& verb, texts& values, const char* option, const char* name,
+                   const char* about);
+    void send(CLI::App& verb, texts& values, std::string method, std::string pattern, layout shown);
+
+    void add_endpoint(const environment& variables);
+    void add_reads();
+    void add_run_reads(CLI::App& runs);
+    void add_token();
+    void check_endpoint();
+
+    CLI::App app_{"Operates the workflows of Pawl: reads and changes runs.", "pawl"};
+    std::vector<std::unique_ptr<texts>> texts_;
+    command wanted_;
+    std::string token_file_;
+    std::string socket_;
+    std::string format_ = "table";
+    std::string role_ = "viewer";
+};
+
+/// In a deque-like list, because options keep references to the texts.
+std::string& slot(std::vector<std::pair<std::string, std::string>>& list, const char* name)
+{
+    list.emplace_back(name, "");
+    return list.back().second;
+}
+
+command_line::command_line(const environment& variables)
+{
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.footer("Exit codes: 0 done, 1 error, 2 wrong command line, 3 denied, 4 not found, 5 "
+                "refused by the state of the run, 6 not ready.\nGuide: src/admin/README.md.");
+    add_endpoint(variables);
+    add_reads();
+    auto* const runs = add(app_, "runs", "List, show and change runs");
+    runs->require_subcommand(1);
+    add_run_reads(*runs);
+    add_token();
+}
+
+CLI::App* command_line::add(CLI::App& group, const char* name, const char* about)
+{
+    auto* const verb = group.add_subcommand(name, about);
+    verb->fallthrough();
+    return verb;
+}
+
+command_line::texts& command_line::texts_of()
+{
+    texts_.push_back(std::make_unique<texts>());
+    auto& values = *texts_.back();
+    for (auto* const list : {&values.query, &values.path})
+        list->reserve(32); // options refer to the elements
+    return values;
+}
+
+void command_line::add_path(CLI::App& verb, texts& values, const char* name, const char* about)
+{
+    verb.add_option(name, slot(values.path, name), about)->required();
+}
+
+void command_line::add_query(CLI::App& verb, texts& values, const char* option, const char* name,
+                             const char* about)
+{
+    verb.add_option(option, slot(values.query, name), about);
+}
+
+void command_line::send(CLI::App& verb, texts& values, std::string method, std::string pattern,
+                        layout shown)
+{
+    verb.callback([this, &values, method = std::move(method), pattern = std::move(pattern),
+                   shown = std::move(shown)] {
+        auto& request = wanted_.request;
+        request.method = method;
+        request.target = pattern;
+        for (const auto& [name, value] : values.path) {
+            const auto place = request.target.find("{" + name + "}");
+            request.target.replace(place, name.size() + 2, percent_encode(value));
+        }
+        char separator = '?';
+        for (const auto& [name, value] : values.query)
+            if (!value.empty()) {
+                request.target += separator + name + "=" + percent_encode(value);
+                separator = '&';
+            }
+        wanted_.shown = shown;
+    });
+}
+
+void command_line::add_endpoint(const environment& variables)
+{
+    auto& where = wanted_.where;
+    where.url = variables("PAWL_URL");
+    where.database = variables("PAWL_DATABASE");
+    where.token = variables("PAWL_TOKEN");
+    where.user = variables("USER");
+    const char* const group = "Where Pawl is: one of --url, --socket and --database";
+    auto* const url = app_.add_option(
+        "--url", where.url,
+        "URL of the admin API with the prefix of its host, such as http://localhost:8081/admin; "
+        "default: PAWL_URL");
+    auto* const socket = app_.add_option("--socket", socket_, "Unix socket of the admin API");
+    auto* const database = app_.add_option(
+        "--database", where.database,
+        "postgres://..., or the file of a SQLite database that no engine has open; it is opened "
+        "without an engine; default: PAWL_DATABASE");
+    auto* const prefix = app_.add_option("--prefix", where.prefix,
+                                         "With --socket: the prefix of the API, such as /admin");
+    auto* const file = app_.add_option(
+        "--token-file", token_file_, "File with the token as its first line; default: PAWL_TOKEN");
+    auto* const ca =
+        app_.add_option("--ca-file", where.ca_file, "PEM file of trusted CAs, for an https URL");
+    for (auto* const option : {url, socket, database, prefix, file, ca})
+        option->group(group);
+    url->excludes(socket)->excludes(database);
+    socket->excludes(database);
+    prefix->needs(socket);
+    app_.add_option("-o,--output", format_,
+                    "table; json: the answer; jsonl: an item a line; ids: an id a line")
+        ->check(CLI::IsMember({"table", "json", "jsonl", "ids"}));
+    app_.add_flag("--utc", wanted_.utc, "Times of tables in UTC, not in the local zone");
+}
+
+void command_line::add_reads()
+{
+    auto& status = *add(app_, "status", "Show whether Pawl is ready, and its engines");
+    status.preparse_callback([this](std::size_t) { wanted_.checks_readiness = true; });
+    send(status, texts_of(), "GET", "/status", layouts::status);
+
+    auto& workflows = *add(app_, "workflows", "Show the numbers of runs of each workflow");
+    auto& workflow_texts = texts_of();
+    add_query(workflows, workflow_texts, "--workflow,-w", "workflow", "This workflow only");
+    send(workflows, workflow_texts, "GET", "/overview", layouts::overview);
+
+    auto& schedules = *add(app_, "schedules", "List schedules");
+    auto& schedule_texts = texts_of();
+    add_query(schedules, schedule_texts, "--workflow,-w", "workflow", "Of this workflow only");
+    send(schedules, schedule_texts, "GET", "/schedules", layouts::schedules);
+
+    send(*add(app_, "connectors", "List connectors"), texts_of(), "GET", "/connectors",
+         layouts::connectors);
+    send(*add(app_, "engines", "List the live engines"), texts_of(), "GET", "/engines",
+         layouts::engines);
+
+    auto& letters = *add(app_, "dead-letters", "List, show and redrive dead letters");
+    letters.require_subcommand(1);
+    send(*add(letters, "ls", "List the topics that have dead letters"), texts_of(), "GET",
+         "/dead-letters", layouts::topics);
+    auto& show = *add(letters, "show", "List the dead letters of a topic");
+    auto& show_texts = texts_of();
+    add_path(show, show_texts, "topic", "Name of the topic");
+    add_query(show, show_texts, "--limit", "limit", "Letters in a page, 1 to 1000");
+    add_query(show, show_texts, "--after", "after", "Letters after this position");
+    show.add_flag("--all", wanted_.all_pages, "All pages");
+    send(show, show_texts, "GET", "/dead-letters/{topic}", layouts::letters);
+}
+
+void command_line::add_run_reads(CLI::App& runs)
+{
+    auto& list = *add(runs, "ls", "List runs, the newest first");
+    auto& values = texts_of();
+    add_query(list, values, "--workflow,-w", "workflow", "Runs of this workflow");
+    add_query(list, values, "--status", "status", "Labels or numbers, separated by commas");
+    add_query(list, values, "--state", "run_state",
+              "Initiated, Running, Paused, Cancelled, Completed; separated by commas");
+    add_query(list, values, "--foreign-id", "foreign_id", "Foreign ids, separated by commas");
+    add_query(list, values, "--parent", "parent", "Children of this run");
+    add_query(list, values, "--attention", "attention", "failing, paused or overdue");
+    add_query(list, values, "--attribute", "attribute",
+              "NAME=VALUE; VALUE is a text, integer:5, boolean:true or time:2027-01-31T00:00:00Z");
+    add_query(list, values, "--error", "error", "Part of the last error");
+    add_query(list, values, "--created-from", "created_from", "Inclusive, in RFC 3339");
+    add_query(list, values, "--created-to", "created_to", "Exclusive");
+    add_query(list, values, "--updated-from", "updated_from", "Inclusive");
+    add_query(list, values, "--updated-to", "updated_to", "Exclusive");
+    add_query(list, values, "--order", "order", "newest_first or oldest_first");
+    add_query(list, values, "--limit", "limit", "Runs in a page, 1 to 1000; default 50");
+    add_query(list, values, "--after", "after", "`next` of the page before");
+    list.add_flag("--all", wanted_.all_pages, "All pages");
+    send(list, values, "GET", "/runs", layouts::runs);
+
+    const char* const run_text = "Id of the run, or WORKFLOW:FOREIGN_ID";
+    const auto read_run = [&](const char* name, const char* about, const char* pattern,
+                              layout shown) {
+        auto& verb = *add(runs, name, about);
+        auto& of_run = texts_of();
+        add_path(verb, of_run, "run", run_text);
+        send(verb, of_run, "GET", pattern, std::move(shown));
+    };
+    read_run("get", "Show a run without its object", "/runs/{run}", layouts::run);
+    read_run("object", "Print the object of a run", "/runs/{run}/object", layouts::object);
+    read_run("messages", "List the pending messages of a run", "/runs/{run}/messages",
+             layouts::messages);
+    auto& history = *add(runs, "history", "List the commits of a run");
+    auto& of_history = texts_of();
+    add_path(history, of_history, "run", run_text);
+    add_query(history, of_history, "--limit", "limit", "Entries in a page, 1 to 1000");
+    add_query(history, of_history, "--after", "after", "Entries after this version");
+    history.add_flag("--all", wanted_.all_pages, "All pages");
+    send(history, of_history, "GET", "/runs/{run}/history", layouts::history);
+}
+
+void command_line::add_token()
+{
+    auto& token = *add(app_, "token", "Make a token and its line for the server's token file");
+    auto& wish = wanted_.new_token.emplace();
+    token.add_option("name", wish.name, "Name of the user")->required();
+    token.add_option("--role", role_, "viewer, operator or admin; default: viewer")
+        ->check(CLI::IsMember({"viewer", "operator", "admin"}));
+    token.add_option("--expires", wish.expires, "Such as 2027-01-31T00:00:00Z; default: never");
+}
+
+/// The token of the file, and one way to Pawl.
+void command_line::check_endpoint()
+{
+    auto& where = wanted_.where;
+    if (!token_file_.empty()) {
+        std::ifstream in{token_file_};
+        std::getline(in, where.token);
+        where.token.erase(where.token.find_last_not_of(" \t\r") + 1);
+        if (where.token.empty())
+            throw CLI::ValidationError(
+                fmt::format("the token file '{}' cannot be read or is empty", token_file_));
+    }
+    const bool has_url = app_.get_option("--url")->count() > 0;
+    const bool has_database = app_.get_option("--database")->count() > 0;
+    if (!socket_.empty())
+        where.url = "unix:" + socket_;
+    // What the command line names is used rather than what the environment has.
+    if (has_url || !socket_.empty())
+        where.database.clear();
+    else if (has_database)
+        where.url.clear();
+    if (!where.url.empty() && !where.database.empty())
+        throw CLI::ValidationError("PAWL_URL and PAWL_DATABASE are both set; choose one by --url "
+                                   "or --database");
+    if (where.url.empty() && where.database.empty())
+        throw CLI::ValidationError(
+            "where is Pawl? Give --url, --socket or --database, or set PAWL_URL or PAWL_DATABASE");
+}
+
+parsed_command command_line::parse(std::vector<std::string> arguments)
+{
+    parsed_command out;
+    std::ranges::reverse(arguments); // as CLI11 takes them
+    try {
+        app_.parse(std::move(arguments));
+        if (app_.got_subcommand("token")) {
+            wanted_.new_token->granted = *admin::parse_role(role_);
+        } else {
+            wanted_.new_token.reset();
+            check_endpoint();
+        }
+    } catch (const CLI::CallForHelp&) {
+        const auto* shown = &app_;
+        std::string path;
+        while (!shown->get_subcommands().empty()) {
+            path += (path.empty() ? "" : " ") + shown->get_name();
+            shown = shown->get_subcommands().front();
+        }
+        out.text = shown->help(path);
+        return out;
+    } catch (const CLI::ParseError& fault) {
+        out.exit_code = static_cast<int>(exit_code::usage);
+        out.text = fmt::format("pawl: {}; see pawl --help\n", fault.what());
+        return out;
+    }
+    if (format_ == "json")
+        wanted_.format = output_format::json;
+    else if (format_ == "jsonl")
+        wanted_.format = output_format::jsonl;
+    else if (format_ == "ids")
+        wanted_.format = output_format::ids;
+    out.wanted = std::move(wanted_);
+    return out;
+}
+
+} // namespace
+
+parsed_command parse_command(std::vector<std::string> arguments, const environment& variables)
+{
+    command_line line(variables);
+    return line.parse(std::move(arguments));
+}
+
+} // namespace pawl::cli

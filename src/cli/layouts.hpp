@@ -1,0 +1,21 @@
+#pragma once
+
+#include "cli/command.hpp"
+
+/// How the answers of the admin API are shown.
+namespace pawl::cli::layouts {
+
+extern const layout status;
+extern const layout overview;
+extern const layout schedules;
+extern const layout connectors;
+extern const layout engines;
+extern const layout topics;
+extern const layout letters;
+extern const layout runs;
+extern const layout run;
+extern const layout object;
+extern const layout messages;
+extern const layout history;
+
+} // namespace pawl::cli::layouts

@@ -1,0 +1,150 @@
+// What the command lines of `pawl` send, and which exit codes they have.
+#include "support.hpp"
+#include "temporary_folder.hpp"
+
+#include <fstream>
+
+BOOST_AUTO_TEST_SUITE(cli_command)
+
+using namespace cli_test;
+
+namespace {
+
+std::string sent_by(const std::string& line)
+{
+    script play;
+    play.answers.push_back({200, R"({"id":"1","ready":true})"});
+    const auto got = run(play, line);
+    if (play.requests.empty())
+        return "nothing: " + got.errors;
+    const auto& request = play.requests[0];
+    std::string text = request.method + " " + request.target;
+    if (!request.body.empty())
+        text += " " + request.body;
+    for (const auto& [name, value] : request.headers)
+        text += " " + name + "=" + value;
+    return text;
+}
+
+int code_for(int status, const std::string& body = R"({"code":"x","detail":"no"})")
+{
+    script play;
+    play.answers.push_back({status, body});
+    return run(play, "runs get r").code;
+}
+
+outcome usage_of(const std::string& line, std::map<std::string, std::string> variables = {})
+{
+    script play;
+    return run(play, words_of(line), std::move(variables));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(each_verb_sends_its_request)
+{
+    BOOST_TEST(sent_by("status") == "GET /status");
+    BOOST_TEST(sent_by("workflows -w orders") == "GET /overview?workflow=orders");
+    BOOST_TEST(sent_by("runs ls -w orders --attention failing --limit 5 --error a&b") ==
+               "GET /runs?workflow=orders&attention=failing&error=a%26b&limit=5");
+    BOOST_TEST(sent_by("runs get orders:7/a") == "GET /runs/orders%3A7%2Fa");
+    BOOST_TEST(sent_by("runs history r --after 3") == "GET /runs/r/history?after=3");
+    BOOST_TEST(sent_by("runs object r") == "GET /runs/r/object");
+    BOOST_TEST(sent_by("runs messages r") == "GET /runs/r/messages");
+    BOOST_TEST(sent_by("schedules") == "GET /schedules");
+    BOOST_TEST(sent_by("connectors") == "GET /connectors");
+    BOOST_TEST(sent_by("engines") == "GET /engines");
+    BOOST_TEST(sent_by("dead-letters ls") == "GET /dead-letters");
+    BOOST_TEST(sent_by("dead-letters show t") == "GET /dead-letters/t");
+}
+
+BOOST_AUTO_TEST_CASE(each_status_has_its_exit_code)
+{
+    BOOST_TEST(code_for(200, "{}") == 0);
+    BOOST_TEST(code_for(202, "{}") == 0);
+    BOOST_TEST(code_for(400) == 1);
+    BOOST_TEST(code_for(422) == 1);
+    BOOST_TEST(code_for(500, "<html>") == 1);
+    BOOST_TEST(code_for(401) == 3);
+    BOOST_TEST(code_for(403) == 3);
+    BOOST_TEST(code_for(404) == 4);
+    BOOST_TEST(code_for(409) == 5);
+    BOOST_TEST(code_for(412) == 5);
+    BOOST_TEST(code_for(503) == 6);
+    script unreachable;
+    const auto got = run(unreachable, "runs get r");
+    BOOST_TEST(got.code == 6);
+    BOOST_TEST(got.errors == "pawl: nobody listens\n");
+    BOOST_TEST(unreachable.is_closed);
+}
+
+BOOST_AUTO_TEST_CASE(status_fails_when_pawl_is_not_ready)
+{
+    script play;
+    play.answers.push_back({200, R"({"ready":false,"reason":"stalled"})"});
+    const auto got = run(play, "status");
+    BOOST_TEST(got.code == 6);
+    BOOST_TEST(got.out == "ready     no\nreason    stalled\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_command_line_sends_nothing)
+{
+    for (const char* line : {"", "nonsense", "runs", "runs get", "runs ls -o xml --url http://h",
+                             "status --url http://h --database d", "status --prefix /a"})
+        BOOST_TEST(usage_of(line).code == 2, line);
+    BOOST_TEST(usage_of("status").errors.find("where is Pawl?") != std::string::npos);
+    BOOST_TEST(usage_of("status", {{"PAWL_URL", "http://h"}, {"PAWL_DATABASE", "d"}})
+                   .errors.find("PAWL_URL and PAWL_DATABASE are both set") != std::string::npos);
+    const auto help = usage_of("runs ls --help");
+    BOOST_TEST(help.code == 0);
+    BOOST_TEST(help.out.find("Usage: pawl runs ls [OPTIONS]") != std::string::npos, help.out);
+    BOOST_TEST(help.out.find("--attention") != std::string::npos, help.out);
+}
+
+BOOST_AUTO_TEST_CASE(the_command_line_goes_before_the_environment)
+{
+    const temporary_folder folder;
+    std::ofstream(folder.file("token")) << "from-file \n";
+    script play;
+    run(play, words_of("status --database orders.db"),
+        {{"PAWL_URL", "http://h"}, {"USER", "ada"}, {"PAWL_TOKEN", "from-environment"}});
+    BOOST_TEST(play.where.url == "");
+    BOOST_TEST(play.where.database == "orders.db");
+    BOOST_TEST(play.where.user == "ada");
+    BOOST_TEST(play.where.token == "from-environment");
+    run(play,
+        words_of("status --socket /run/p.sock --prefix /admin --token-file " +
+                 folder.file("token")),
+        {{"PAWL_DATABASE", "d"}, {"PAWL_TOKEN", "from-environment"}});
+    BOOST_TEST(play.where.url == "unix:/run/p.sock");
+    BOOST_TEST(play.where.prefix == "/admin");
+    BOOST_TEST(play.where.database == "");
+    BOOST_TEST(play.where.token == "from-file");
+    BOOST_TEST(usage_of("status --url http://h --token-file " + folder.file("none")).code == 2);
+}
+
+BOOST_AUTO_TEST_CASE(all_pages_follow_the_position_of_the_next)
+{
+    script play;
+    play.answers = {{200, R"({"runs":[{"id":"1"}],"next":"p1"})"},
+                    {200, R"({"runs":[{"id":"2"}],"next":"p2"})"},
+                    {200, R"({"runs":[{"id":"3"}],"next":null})"}};
+    const auto got = run(play, "runs ls --after p0 --limit 1 --all -o ids");
+    BOOST_TEST(got.out == "1\n2\n3\n");
+    BOOST_TEST_REQUIRE(play.requests.size() == 3u);
+    BOOST_TEST(play.requests[0].target == "/runs?limit=1&after=p0");
+    BOOST_TEST(play.requests[1].target == "/runs?limit=1&after=p1");
+    BOOST_TEST(play.requests[2].target == "/runs?limit=1&after=p2");
+}
+
+BOOST_AUTO_TEST_CASE(a_token_is_made_without_a_server)
+{
+    const auto got = usage_of("token ada --role operator --expires 2030-01-31T00:00:00Z");
+    BOOST_TEST(got.code == 0);
+    BOOST_TEST(got.out.starts_with("token  "), got.out);
+    BOOST_TEST(got.out.find("\nline   ada operator sha256:") != std::string::npos, got.out);
+    BOOST_TEST(got.out.ends_with(" 2030-01-31T00:00:00Z\n"), got.out);
+    BOOST_TEST(usage_of("token ada --role chief").code == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
