@@ -35,6 +35,15 @@ std::string callback_dead_letter_topic(std::string_view workflow);
 /// `error` added; the event's own `error` is kept as `event_error`.
 std::string hook_dead_letter_topic(std::string_view workflow);
 
+/// Returns the topic of the dead letters of the starts and callbacks that programs have stored in
+/// the database by SQL, see open_postgres().
+///
+/// Each letter has the object or payload; its `key` is the foreign id, its `type` "start" or
+/// "send". The headers are `workflow_name` and `foreign_id` of event_header, `callback` of a
+/// callback, `idempotency_key`, `attempts`, `error`, and `payload_version` if the program has given
+/// a version.
+std::string request_dead_letter_topic(std::string_view workflow);
+
 /// The headers that are added to a dead letter. Stored: never change.
 namespace dead_letter_header {
 inline constexpr const char* connector = "connector";
@@ -53,8 +62,9 @@ inline constexpr const char* event_position = "event_position";
 
 /// The result of engine::async_redrive().
 struct redrive_result {
-    std::size_t succeeded = 0; ///< callbacks that are in their run's inbox again; letters of
-                               ///< hooks and connectors whose function has returned
+    std::size_t succeeded = 0; ///< callbacks that are in their run's inbox again; runs that have
+                               ///< been started; letters of hooks and connectors whose function
+                               ///< has returned
     std::size_t failed = 0;    ///< letters that were moved to the end of their topic
 };
 

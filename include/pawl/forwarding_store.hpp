@@ -180,6 +180,8 @@ public:
         return inner_->subscribe(std::move(handler));
     }
 
+    request_queue* requests() noexcept override { return inner_->requests(); }
+
 protected:
     record_store& inner() const noexcept { return *inner_; }
 

@@ -189,8 +189,8 @@ public:
             token);
     }
 
-    /// Reads which topics have dead letters: those of the callbacks and hooks of all workflows that
-    /// the store knows, and those of the connectors that async_connectors() reads.
+    /// Reads which topics have dead letters: those of the callbacks, hooks and SQL requests of all
+    /// workflows that the store knows, and those of the connectors that async_connectors() reads.
     ///
     /// Completes: with the topics that have letters. Signature:
     /// `void(error_code, std::vector<dead_letter_topic_view>)`.

@@ -24,6 +24,8 @@
 
 namespace pawl {
 
+class request_queue;
+
 namespace streams {
 class topic_waiters;
 } // namespace streams
@@ -679,6 +681,12 @@ public:
     /// A shared store returns a handle that is not null. Default, for stores that are not shared:
     /// null; the handler is never called.
     virtual std::shared_ptr<void> subscribe(change_handler handler);
+
+    /// The starts and callbacks that programs have stored in the database, which the engines take
+    /// and carry out. It lives as long as the store.
+    ///
+    /// Default: null; the store has none.
+    virtual request_queue* requests() noexcept { return nullptr; }
 
     /// Up to `limit` events of the topic whose position is greater than `after_position`, in order.
     virtual boost::asio::awaitable<std::vector<stream_event>>

@@ -2,6 +2,7 @@
 
 #include "core/decide.hpp"
 #include "pawl/dead_letter.hpp"
+#include "pawl/error.hpp"
 #include "pawl/workflow_events.hpp"
 
 #include <algorithm>
@@ -33,6 +34,11 @@ std::string callback_dead_letter_topic(std::string_view workflow)
 std::string hook_dead_letter_topic(std::string_view workflow)
 {
     return topic_of("hooks/", workflow);
+}
+
+std::string request_dead_letter_topic(std::string_view workflow)
+{
+    return topic_of("requests/", workflow);
 }
 
 } // namespace pawl
@@ -90,6 +96,47 @@ stream_event make_dead_letter(stream_event failed, const char* role, std::string
     headers[header::attempts] = std::to_string(attempts);
     headers[header::error] = std::move(error);
     return failed;
+}
+
+stream_event request_dead_letter(const stored_request& request, std::string error)
+{
+    namespace header = dead_letter_header;
+    stream_event letter;
+    letter.id = "request/" + std::to_string(request.id);
+    letter.key = request.foreign_id;
+    letter.type = request.callback ? "send" : "start";
+    letter.at = request.at;
+    letter.payload = request.payload;
+    letter.headers = {{event_header::workflow, request.workflow},
+                      {event_header::foreign_id, request.foreign_id},
+                      {header::idempotency_key, request.key},
+                      {header::attempts, std::to_string(request.failures + 1)},
+                      {header::error, std::move(error)}};
+    if (request.callback)
+        letter.headers[header::callback] = *request.callback;
+    if (request.version)
+        letter.headers[header::payload_version] = std::to_string(*request.version);
+    return letter;
+}
+
+stored_request request_of(stream_event letter)
+{
+    namespace header = dead_letter_header;
+    auto& headers = letter.headers;
+    stored_request request;
+    request.workflow = headers[event_header::workflow];
+    request.foreign_id = headers[event_header::foreign_id];
+    request.key = headers[header::idempotency_key];
+    request.at = letter.at;
+    request.payload = std::move(letter.payload);
+    if (letter.type == "send")
+        request.callback = headers[header::callback];
+    if (const auto version = headers.find(header::payload_version); version != headers.end())
+        request.version =
+            static_cast<std::uint32_t>(std::strtoul(version->second.c_str(), nullptr, 10));
+    if (request.workflow.empty() || request.foreign_id.empty() || request.key.empty())
+        throw error(errc::decode_failed, "not a dead letter of a request");
+    return request;
 }
 
 stream_event count_failed_redrive(stream_event letter, std::string error)

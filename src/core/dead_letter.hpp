@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/record_store.hpp"
+#include "pawl/request_queue.hpp"
 
 #include <optional>
 #include <span>
@@ -20,6 +21,12 @@ std::optional<publication> callback_dead_letter(const record& before, const tran
 /// connector or hook, `name` its value.
 stream_event make_dead_letter(stream_event failed, const char* role, std::string name, int attempts,
                               std::string error);
+
+/// The dead letter of a request that cannot be carried out.
+stream_event request_dead_letter(const stored_request& request, std::string error);
+
+/// The request of such a letter. Throws error (decode_failed) if it is another letter.
+stored_request request_of(stream_event letter);
 
 /// The letter to publish when a redrive of `letter` has failed. Its id differs, because the topic
 /// still has the old letter.

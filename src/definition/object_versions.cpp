@@ -13,7 +13,7 @@ namespace {
 
 std::string object_of(const record& run)
 {
-    return "the object of run " + to_string(run.id);
+    return run.id == run_id{} ? "the object" : "the object of run " + to_string(run.id);
 }
 
 } // namespace

@@ -74,6 +74,7 @@ struct sound_schema {
         pawl::publication event;
         event.topic = "news";
         apply_one(*store, event);
+        ask("SELECT " + name + ".start('orders', 'order-4', '{}')");
         apply_one(*store, pawl::cursor_move{"hooks/orders/tell", 0, 1});
         apply_one(*store, pawl::cursor_move{"topic/4/news/reader", 0, 5});
     }
@@ -117,6 +118,7 @@ const std::vector<damage> damages{
     {"UPDATE runs SET finished_at = NULL WHERE foreign_id = 'order-2'", {"finished_at"}},
     {"UPDATE runs SET paused = false", {"runs.paused"}},
     {"UPDATE attributes SET run = md5('x')::uuid", {"each attribute is of a run"}},
+    {"UPDATE requests SET workflow = 77", {"the workflow of each request"}},
     {"UPDATE attributes SET created_at = 0", {"each attribute is of a run"}},
     {"UPDATE topics SET next_position = 1", {"topics.next_position"}},
     {"DELETE FROM topics", {"topics.next_position"}},

@@ -1,6 +1,7 @@
 // What a schema holds after it was opened again, and what stands in the way of opening one: servers
 // that cannot be reached or are too old, users and rights, schemas of others and of newer versions.
 #include "pawl/error.hpp"
+#include "pawl/request_queue.hpp"
 #include "postgres/proxy.hpp"
 #include "postgres/support.hpp"
 #include "printing.hpp"
@@ -155,7 +156,7 @@ BOOST_AUTO_TEST_CASE(an_older_schema_is_migrated_with_its_runs)
         const auto store = open(server().uri(), {.schema = schema});
         apply_one(*store, store_as(run));
     }
-    remove_third_version(schema);
+    return_to_second_version(schema);
     const auto store = open(server().uri(), {.schema = schema});
     BOOST_TEST((finish(store->find(run.id)) == run));
     auto child = make_run(2, "parcel-1");
@@ -167,6 +168,8 @@ BOOST_AUTO_TEST_CASE(an_older_schema_is_migrated_with_its_runs)
     const auto found =
         finish(store->list({.workflow = "orders", .attributes = {{"customer", "c-7"}}}));
     BOOST_TEST(found.runs.size() == 1u);
+    ask("SELECT " + schema + ".start('orders', 'order-2', '{}')");
+    BOOST_TEST(finish(store->requests()->take({"orders"}, 10, 1s)).size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(many_may_open_a_new_schema_at_once)

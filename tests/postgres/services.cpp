@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(the_shards_of_an_older_schema_become_those_of_its_workflows
             slots.async_set("slot", parcel{}, {.when = "@every 1s"}, asio::use_awaitable));
         BOOST_TEST(all.wait_for(1, 1));
     }
-    remove_third_version(schema);
+    return_to_second_version(schema);
     // As the first version had it: all workflows share the shards of the first one.
     ask(fmt::format(
         "SET search_path = {0};"

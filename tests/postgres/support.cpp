@@ -109,7 +109,7 @@ std::vector<std::vector<std::string>> session::rows(const std::string& sql)
     return all;
 }
 
-void remove_third_version(const std::string& schema)
+void return_to_second_version(const std::string& schema)
 {
     ask("SET search_path = " + schema +
         ";DROP TRIGGER set_parent ON runs; DROP FUNCTION set_parent;"
@@ -118,6 +118,7 @@ void remove_third_version(const std::string& schema)
         "DROP TABLE child_counts; ALTER TABLE runs DROP COLUMN parent;"
         "DROP FUNCTION apply_with_attributes, update_attributes, write_attributes;"
         "DROP TYPE attribute_input, attribute_update_input; DROP TABLE attributes;"
+        "DROP FUNCTION start, send, store_request, take_requests; DROP TABLE requests;"
         "UPDATE meta SET version = 2");
 }
 

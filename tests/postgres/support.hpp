@@ -74,5 +74,5 @@ private:
 /// The same in a session of its own.
 std::string ask(const std::string& sql, const std::string& database = "postgres");
 
-/// Takes a schema back to version 2: removes what version 3 has added.
-void remove_third_version(const std::string& schema);
+/// Takes a schema back to version 2: removes what later versions have added.
+void return_to_second_version(const std::string& schema);

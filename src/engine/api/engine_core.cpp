@@ -131,6 +131,9 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.check_watcher = [this](std::shared_ptr<engine_detail::watcher> waiting) {
         tasks_.start(shared_.executor, check_watcher(std::move(waiting)));
     };
+    if (auto* const requests = options_.store->requests())
+        requests_ = std::make_shared<engine_detail::request_runner>(shared_, *requests,
+                                                                    options_.poll_interval);
     add_schedules();
 }
 
@@ -169,6 +172,7 @@ void engine_core::release_resources()
     auto connectors = std::move(connectors_);
     auto workflows = std::move(shared_.workflows);
     auto schedules = std::move(schedules_);
+    auto requests = std::move(requests_);
     auto roles = std::move(roles_);
     options_.roles.reset();
     auto store = std::move(options_.store);
@@ -402,6 +406,8 @@ void engine_core::start_parts()
     start_connectors();
     for (const auto& runner : retention_)
         runner->start();
+    if (requests_)
+        requests_->start();
 }
 
 bool engine_core::called_by_handler() const
@@ -473,6 +479,8 @@ void engine_core::begin_stop(duration drain, completion<> done)
         runner->stop();
     for (const auto& runner : connectors_)
         runner->stop();
+    if (requests_)
+        requests_->stop();
     drain_timer_->wait(std::max(drain, duration::zero()),
                        asio::bind_executor(shared_.executor, [weak = weak_from_this()] {
                            if (const auto self = weak.lock())

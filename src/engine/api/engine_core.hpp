@@ -7,6 +7,7 @@
 #include "engine/background/hook_runner.hpp"
 #include "engine/background/log_consumers.hpp"
 #include "engine/background/redriver.hpp"
+#include "engine/background/request_runner.hpp"
 #include "engine/background/retention_runner.hpp"
 #include "engine/background/schedules.hpp"
 #include "engine/cluster/definition_log.hpp"
@@ -252,6 +253,7 @@ private:
     std::vector<std::unique_ptr<engine_detail::hook_runner>> hooks_;
     std::vector<std::shared_ptr<engine_detail::retention_runner>> retention_;
     std::vector<std::shared_ptr<engine_detail::connector_runner>> connectors_;
+    std::shared_ptr<engine_detail::request_runner> requests_; ///< null if the store has no requests
     std::shared_ptr<role_scheduler> roles_; ///< null without connectors that need it
     std::shared_ptr<const workflow_impl> schedules_;
     std::unique_ptr<timer> drain_timer_;

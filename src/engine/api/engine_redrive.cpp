@@ -32,6 +32,12 @@ engine_core::letter_rules engine_core::rules_of(const std::string& topic)
                     },
                     options_.hook_attempt_timeout};
     for (const auto& [name, entry] : shared_.workflows)
+        if (requests_ && topic == request_dead_letter_topic(name))
+            return {[runner = requests_](stream_event letter) {
+                        return runner->redrive(std::move(letter));
+                    },
+                    duration{}};
+    for (const auto& [name, entry] : shared_.workflows)
         if (topic == callback_dead_letter_topic(name))
             return {[self = this, workflow = entry.impl](stream_event letter) {
                         return self->send_again(workflow, std::move(letter));

@@ -438,6 +438,7 @@ asio::awaitable<std::vector<dead_letter_topic_view>> operations_service::read_le
     for (const auto& name : names) {
         topics.insert(callback_dead_letter_topic(name));
         topics.insert(hook_dead_letter_topic(name));
+        topics.insert(request_dead_letter_topic(name));
     }
     for (const auto& runner : core_.connectors_)
         topics.insert(dead_letter_topic(runner->connector().name));

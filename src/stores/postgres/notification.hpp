@@ -10,7 +10,11 @@
 #include <vector>
 
 // The payloads of NOTIFY: "origin shard:due shard:". An empty due time means that no run is due.
+// The functions `start` and `send` of the schema send request_payload.
 namespace pawl::postgres {
+
+/// Requests were stored.
+inline constexpr std::string_view request_payload = "requests";
 
 /// When a run of each shard is due; empty: nobody needs to wake up.
 using due_by_shard = std::map<std::uint32_t, std::optional<time_point>>;

@@ -124,6 +124,10 @@ asio::awaitable<void> notification_listener::receive()
 
 void notification_listener::handle_payload(std::string_view payload)
 {
+    if (payload == request_payload) {
+        notifier_->notify_of_requests();
+        return;
+    }
     auto received = parse_notification(payload);
     if (!received)
         notifier_->warnings_->report(warning::unknown_notification, payload);

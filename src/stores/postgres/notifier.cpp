@@ -31,15 +31,26 @@ void notifier::notify_subscribers(due_by_shard changed)
     all.reserve(changed.size());
     for (const auto& [shard, due] : changed)
         all.push_back({.shard = shard, .due = due});
-    std::vector<std::shared_ptr<const change_handler>> handlers;
+    call_all(subscribers_, all);
+}
+
+void notifier::notify_of_requests()
+{
+    call_all(request_subscribers_);
+}
+
+template <class Handler, class... Arguments>
+void notifier::call_all(const handlers<Handler>& all, const Arguments&... arguments)
+{
+    std::vector<std::shared_ptr<const Handler>> called;
     {
         const std::lock_guard lock{mutex_};
-        for (const auto& [number, handler] : subscribers_)
-            handlers.push_back(handler);
+        for (const auto& [number, handler] : all)
+            called.push_back(handler);
     }
-    for (const auto& handler : handlers) {
+    for (const auto& handler : called) {
         try {
-            (*handler)(all);
+            (*handler)(arguments...);
         } catch (...) {
             warnings_->report(warning::handler_failed, std::current_exception());
         }
@@ -118,30 +129,41 @@ private:
 
 } // namespace
 
-std::shared_ptr<void> notifier::subscribe(change_handler handler)
+template <class Handler>
+std::shared_ptr<void> notifier::add_subscriber(handlers<Handler>& all, Handler handler)
 {
     std::uint64_t number = 0;
     std::shared_ptr<notification_listener> started;
     {
         const std::lock_guard lock{mutex_};
         number = next_subscriber_++;
-        subscribers_.emplace(number, std::make_shared<const change_handler>(std::move(handler)));
+        all.emplace(number, std::make_shared<const Handler>(std::move(handler)));
         if (!listener_)
             started = listener_ = std::make_shared<notification_listener>(shared_from_this());
     }
     if (started)
         started->start();
-    return std::make_shared<subscription>([self = shared_from_this(), number] {
+    return std::make_shared<subscription>([self = shared_from_this(), &all, number] {
         std::shared_ptr<notification_listener> stopped;
         {
             const std::lock_guard lock{self->mutex_};
-            self->subscribers_.erase(number);
-            if (self->subscribers_.empty())
+            all.erase(number);
+            if (self->subscribers_.empty() && self->request_subscribers_.empty())
                 stopped = std::move(self->listener_);
         }
         if (stopped)
             stopped->stop();
     });
+}
+
+std::shared_ptr<void> notifier::subscribe(change_handler handler)
+{
+    return add_subscriber(subscribers_, std::move(handler));
+}
+
+std::shared_ptr<void> notifier::subscribe_to_requests(std::function<void()> handler)
+{
+    return add_subscriber(request_subscribers_, std::move(handler));
 }
 
 } // namespace pawl::postgres

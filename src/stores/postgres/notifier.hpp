@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -41,8 +42,20 @@ public:
 
     std::shared_ptr<void> subscribe(change_handler handler);
 
+    /// Calls `handler` when requests were stored, until the handle is destroyed.
+    std::shared_ptr<void> subscribe_to_requests(std::function<void()> handler);
+
 private:
     friend class notification_listener;
+
+    template <class Handler>
+    using handlers = std::map<std::uint64_t, std::shared_ptr<const Handler>>;
+
+    template <class Handler>
+    std::shared_ptr<void> add_subscriber(handlers<Handler>& all, Handler handler);
+    template <class Handler, class... Arguments>
+    void call_all(const handlers<Handler>& all, const Arguments&... arguments);
+    void notify_of_requests();
 
     /// Ignores shards that the store does not know.
     void notify_subscribers(due_by_shard changed);
@@ -59,7 +72,8 @@ private:
 
     std::atomic<std::uint32_t> shards_{0};
     std::mutex mutex_;
-    std::map<std::uint64_t, std::shared_ptr<const change_handler>> subscribers_;
+    handlers<change_handler> subscribers_;
+    handlers<std::function<void()>> request_subscribers_;
     std::uint64_t next_subscriber_ = 0;
     std::shared_ptr<notification_listener> listener_; ///< while there are subscribers
     due_by_shard pending_;                            ///< not sent to other processes yet

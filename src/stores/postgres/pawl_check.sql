@@ -125,6 +125,10 @@ WITH pending AS (
     WHERE NOT EXISTS (SELECT FROM runs r WHERE r.id = a.run AND r.workflow = a.workflow
                                            AND r.created_at = a.created_at)
     UNION ALL
+    SELECT 'the workflow of each request is known', 'request ' || q.request
+    FROM requests q
+    WHERE NOT EXISTS (SELECT FROM workflows w WHERE w.workflow = q.workflow)
+    UNION ALL
     SELECT 'runs.finished_at and runs.paused agree with runs.state', 'run ' || r.id
     FROM runs r
     WHERE (r.finished_at IS NULL) <> (r.state IN (1, 2, 3)) OR r.paused <> (r.state = 3)

@@ -1171,3 +1171,123 @@ BEGIN
 END $$;
 
 UPDATE meta SET version = 3;
+
+-- version 4
+
+-- Starts of runs and callbacks by SQL: start() and send() store a request in the transaction of their caller.
+-- After its commit, an engine that has the workflow takes the request and carries it out.
+
+SET LOCAL search_path = :"schema";
+
+-- taken_until: until then an engine carries the request out, or it waits after a failure. callback is NULL for a
+-- start. version is that of the schema of the payload; NULL: the one that the engine's program has.
+CREATE TABLE requests (
+    request bigint GENERATED ALWAYS AS IDENTITY,
+    workflow integer NOT NULL,
+    at bigint NOT NULL,
+    taken_until bigint NOT NULL DEFAULT 0,
+    version bigint,
+    failures integer NOT NULL DEFAULT 0,
+    foreign_id bytea NOT NULL,
+    callback bytea,
+    key bytea,
+    payload bytea NOT NULL,
+    PRIMARY KEY (workflow, request)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- Not on request itself: a scan for the first requests of a workflow would read those of all others.
+CREATE UNIQUE INDEX requests_number ON requests (int8send(request));
+CREATE INDEX requests_foreign ON requests (index_key(int4send(workflow), foreign_id), request);
+
+CREATE FUNCTION store_request(function text, workflow_name text, foreign_id text, callback text, payload json,
+                              key text, version bigint)
+RETURNS bigint LANGUAGE plpgsql VOLATILE SET search_path = :"schema" AS $$
+DECLARE
+    number integer;
+    stored bigint;
+BEGIN
+    SELECT w.workflow INTO number FROM workflows w
+    WHERE w.name = convert_to(workflow_name, 'UTF8') AND workflow_name NOT LIKE 'pawl.%';
+    IF number IS NULL THEN
+        RAISE EXCEPTION '%: there is no workflow "%"', function, workflow_name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'A workflow is known once an engine that has it was started on this schema.';
+    END IF;
+    IF coalesce(octet_length(convert_to(foreign_id, 'UTF8')), 0) NOT BETWEEN 1 AND 1024 THEN
+        RAISE EXCEPTION '%: the foreign id has % bytes; it must have 1 to 1024', function,
+            coalesce(octet_length(convert_to(foreign_id, 'UTF8')), 0) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF callback = '' OR octet_length(convert_to(callback, 'UTF8')) > 1024 THEN
+        RAISE EXCEPTION '%: the name of the callback has % bytes; it must have 1 to 1024', function,
+            octet_length(convert_to(callback, 'UTF8')) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF octet_length(convert_to(key, 'UTF8')) > 1024 OR key LIKE 'pawl.%' THEN
+        RAISE EXCEPTION '%: the key is "%"; it must have at most 1024 bytes and must not begin with "pawl."',
+            function, left(key, 100) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF payload IS NULL THEN
+        RAISE EXCEPTION '%: the % is NULL', function, CASE WHEN callback IS NULL THEN 'object' ELSE 'payload' END
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF version NOT BETWEEN 1 AND 4294967295 THEN
+        RAISE EXCEPTION '%: the version is %; it must be at least 1', function, version
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO requests (workflow, at, version, foreign_id, callback, key, payload)
+    VALUES (number, now_us(), version, convert_to(foreign_id, 'UTF8'), convert_to(callback, 'UTF8'),
+            convert_to(nullif(key, ''), 'UTF8'), convert_to(payload::text, 'UTF8'))
+    RETURNING request INTO stored;
+    PERFORM pg_notify('pawl_news_' || current_schema(), 'requests');
+    RETURN stored;
+END $$;
+
+-- Starts a run when the transaction of the caller commits. Returns the number of the request. object is the
+-- workflow's object in JSON. A request with a key that a start of the foreign id has had starts nothing. object_version
+-- is the version of the object's schema; NULL: the one that the engine's program has.
+CREATE FUNCTION start(workflow text, foreign_id text, object json, key text DEFAULT NULL,
+                      object_version bigint DEFAULT NULL)
+RETURNS bigint LANGUAGE sql VOLATILE SET search_path = :"schema" AS
+$$ SELECT store_request('start', $1, $2, NULL, $3, $4, $5) $$;
+
+-- Sends a callback to the unfinished run of the foreign id when the transaction of the caller commits.
+CREATE FUNCTION send(workflow text, foreign_id text, callback text, payload json DEFAULT 'null',
+                     key text DEFAULT NULL, payload_version bigint DEFAULT NULL)
+RETURNS bigint LANGUAGE sql VOLATILE SET search_path = :"schema" AS
+$$ SELECT store_request('send', $1, $2, coalesce($3, ''), $4, $5, $6) $$;
+
+-- Takes up to most requests of the workflows, until the lease of so many microseconds has lapsed. While a request of a
+-- foreign id is taken, later ones are not. One session takes at a time, so that it sees what others have taken; nothing
+-- else waits for that lock.
+CREATE FUNCTION take_requests(names bytea[], most bigint, lease bigint)
+RETURNS SETOF requests LANGUAGE plpgsql VOLATILE
+SET search_path = :"schema"
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+DECLARE
+    present bigint;
+    longest CONSTANT bigint := 60000000; -- no lease and no delay is longer
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('pawl.requests'), hashtext(current_schema()));
+    present := now_us();
+    RETURN QUERY WITH found AS MATERIALIZED (
+        SELECT r.place FROM unnest(names) n
+        CROSS JOIN LATERAL (SELECT w.workflow FROM workflows w WHERE w.name = n LIMIT 1) w
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS place, r.request FROM requests r
+            WHERE r.workflow = w.workflow AND is_lapsed(r.taken_until, longest, present) AND NOT EXISTS (
+                SELECT FROM requests e
+                WHERE index_key(int4send(e.workflow), e.foreign_id)
+                      = index_key(int4send(r.workflow), r.foreign_id)
+                  AND e.request < r.request AND NOT is_lapsed(e.taken_until, longest, present))
+            ORDER BY r.request LIMIT most) r
+        ORDER BY r.request LIMIT most
+    )
+    UPDATE requests r SET taken_until = present + lease FROM found f WHERE r.ctid = f.place
+    RETURNING r.*;
+END $$;
+
+UPDATE meta SET version = 4;

@@ -630,6 +630,36 @@ request queries::find_locked(const std::vector<lock_key>& keys) const
                 parameters{}.int4_array(shards).bytes_array(topics));
 }
 
+request queries::take_requests(const std::vector<std::string>& workflows, std::size_t limit,
+                               duration lease) const
+{
+    return make("pawl_take_requests", "taking requests",
+                "SELECT t.request, flow.name, t.foreign_id, t.callback IS NULL, t.callback, "
+                "t.payload, t.version, t.key, t.at, t.failures FROM "
+                "{0}.take_requests($1::bytea[], $2::bigint, $3::bigint) t "
+                "JOIN {0}.workflows flow ON flow.workflow = t.workflow ORDER BY t.request",
+                parameters{}.bytes_array(workflows).int8(clamp(limit)).int8(lease.count()));
+}
+
+request queries::settle_requests(const std::vector<std::uint64_t>& done,
+                                 const std::vector<std::uint64_t>& failed, duration delay) const
+{
+    const auto numbers = [](const std::vector<std::uint64_t>& ids) {
+        std::vector<std::int64_t> all;
+        for (const auto id : ids)
+            all.push_back(clamp(id));
+        return all;
+    };
+    return make(
+        "pawl_settle_requests", "settling requests",
+        "WITH failed AS (UPDATE {0}.requests SET failures = failures + 1, "
+        "taken_until = {0}.now_us() + $3::bigint WHERE int8send(request) = ANY (ARRAY("
+        "SELECT int8send(number) FROM unnest($2::bigint[]) number))) "
+        "DELETE FROM {0}.requests WHERE int8send(request) = ANY (ARRAY("
+        "SELECT int8send(number) FROM unnest($1::bigint[]) number))",
+        parameters{}.int8_array(numbers(done)).int8_array(numbers(failed)).int8(delay.count()));
+}
+
 request queries::notify(const std::vector<std::string>& payloads) const
 {
     return make("pawl_notify", "notifying of commits",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/record_store.hpp"
+#include "pawl/request_queue.hpp"
 #include "stores/postgres/connection.hpp"
 #include "stores/postgres/log_positions.hpp"
 #include "stores/postgres/schema.hpp"
@@ -72,6 +73,10 @@ public:
     request apply(encoded_batch batch, duration lock_timeout) const;
     request shards_of(const std::vector<run_id>& runs) const;
     request find_locked(const std::vector<lock_key>& keys) const;
+    request take_requests(const std::vector<std::string>& workflows, std::size_t limit,
+                          duration lease) const;
+    request settle_requests(const std::vector<std::uint64_t>& done,
+                            const std::vector<std::uint64_t>& failed, duration delay) const;
     request notify(const std::vector<std::string>& payloads) const;
     request commits() const;
 
@@ -94,6 +99,7 @@ public:
     static std::vector<stream_event> read_topic_events(result rows);
     static std::vector<lease> read_leases(result rows);
     static std::vector<role_lease> read_roles(result rows);
+    static std::vector<stored_request> read_requests(result rows);
     /// Reads the columns workflow and first_shard.
     static workflow_location read_workflow(result& row);
 

@@ -141,6 +141,30 @@ std::vector<role_lease> queries::read_roles(result rows)
     return read_all<role_lease>(rows, core::read_role_lease<result>);
 }
 
+std::vector<stored_request> queries::read_requests(result rows)
+{
+    return read_all<stored_request>(rows, [](result& row) {
+        stored_request read;
+        row.read(read.id);
+        row.read(read.workflow);
+        row.read(read.foreign_id);
+        const bool is_start = row.boolean();
+        std::string callback;
+        row.read(callback);
+        if (!is_start)
+            read.callback = std::move(callback);
+        row.read(read.payload);
+        if (row.is_null())
+            row.skip();
+        else
+            row.read(read.version.emplace());
+        row.read(read.key);
+        row.read(read.at);
+        row.read(read.failures);
+        return read;
+    });
+}
+
 workflow_location queries::read_workflow(result& row)
 {
     workflow_location location;

@@ -15,6 +15,7 @@
 #include "stores/postgres/queries.hpp"
 #include "stores/postgres/schema.hpp"
 #include "stores/postgres/schema_memory.hpp"
+#include "stores/postgres/sql_requests.hpp"
 #include "stores/postgres/transaction_sessions.hpp"
 #include "stores/postgres/warning_log.hpp"
 
@@ -125,6 +126,7 @@ public:
           finder_(std::make_shared<finder>(executor, readers_, statements_)),
           notifier_(std::make_shared<notifier>(executor, readers_, server, statements_, warnings_,
                                                options)),
+          requests_(readers_, statements_, notifier_),
           writer_(std::make_shared<batch_writer>(
               batch_writer::parts{statements_, schema_, detector_, writers_, readers_, notifier_})),
           lock_queue_(std::make_shared<lock_queue>(
@@ -333,6 +335,8 @@ public:
         return notifier_->subscribe(std::move(handler));
     }
 
+    request_queue* requests() noexcept override { return &requests_; }
+
     asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {
@@ -500,6 +504,7 @@ private:
     const std::shared_ptr<pool> readers_;
     const std::shared_ptr<finder> finder_;
     const std::shared_ptr<notifier> notifier_;
+    sql_requests requests_;
     const std::shared_ptr<batch_writer> writer_;
     const std::shared_ptr<lock_queue> lock_queue_;
     const std::shared_ptr<transaction_sessions> transactions_;
