@@ -5,6 +5,8 @@
 #include "pawl/detail/callable.hpp"
 #include "pawl/detail/compiler.hpp"
 #include "pawl/detail/draft.hpp"
+#include "pawl/detail/limit_field.hpp"
+#include "pawl/limit.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/run.hpp"
 #include "pawl/snapshot.hpp"
@@ -35,7 +37,7 @@ namespace pawl {
 /// A reference into its builder, valid until the builder is built or destroyed. The last value
 /// given for a rule counts; a rule that is not given is the workflow's, see builder::defaults().
 /// builder::build() reports values out of their range.
-template <class Status>
+template <class Object, class Status>
 class step_options {
 public:
     /// Made by builder::step().
@@ -64,6 +66,48 @@ public:
                            "max_concurrency must be from 0 to 1,000,000")
     {
         options_->max_concurrency = runs;
+        return *this;
+    }
+
+    /// Lets attempts of this step begin only within a limit, which other steps of this engine may
+    /// share. A step has at most max_limits_per_step; an attempt takes all of them or none.
+    ///
+    /// A run that waits for a limit is not in memory and takes no place of
+    /// engine_options::max_active_runs. Its callbacks, timeouts and commands are served meanwhile.
+    /// Runs get a limit in the order in which they became due. A run that needs several limits
+    /// waits for the first one that it cannot have; after it was passed over 8 times it keeps what
+    /// it can get of the others, one run at a time in an engine, so that it is not starved.
+    ///
+    /// An attempt counts until its handler ends. A handler that ignores its cancellation for
+    /// engine_options::cancellation_grace no longer counts. A retry is another attempt.
+    step_options& within(const limit& declared)
+    {
+        options_->limits.push_back({{declared.name(), declared.numbers(), false}, {}});
+        return *this;
+    }
+
+    /// The same with a pool of its own for each key: `.within(per_merchant, &Order::merchant)`.
+    ///
+    /// `field` is a pointer to a member of the object, or a function of `const Object&`, of one of
+    /// the types of an attribute (see builder::attribute()). The limit does not apply to a run
+    /// whose key is an empty std::optional. The object is decoded for each run that becomes due in
+    /// the status.
+    template <class Field>
+    step_options& within(const limit& declared, Field field)
+    {
+        options_->limits.push_back({{declared.name(), declared.numbers(), true},
+                                    detail::make_limit_key<Object>(std::move(field))});
+        return *this;
+    }
+
+    /// Lets the keys of `field` take turns when runs wait for the limits or the max_concurrency of
+    /// this step: one attempt for each key, however many of its runs wait. Within a key, runs begin
+    /// in the order in which they became due. `field` as in within(); an empty std::optional is a
+    /// key too. Needs a limit or max_concurrency.
+    template <class Field>
+    step_options& fair_by(Field field)
+    {
+        options_->turn_key = detail::make_limit_key<Object>(std::move(field));
         return *this;
     }
 
@@ -278,7 +322,7 @@ public:
     /// `fn(run<Object>&)` returns a pawl::step<…> that lists where the run may go. A status has at
     /// most one step.
     template <auto From, class Fn>
-    step_options<Status> step(Fn fn)
+    step_options<Object, Status> step(Fn fn)
     {
         auto& steps = draft_.handled(detail::status_number<Status, From>()).steps;
         auto& added = *steps.emplace_back(std::make_unique<detail::step_draft>());
@@ -286,7 +330,7 @@ public:
             added.destinations = destinations_of<Fn, run_type&>();
             added.run = detail::make_handler<Object, Fn>(keep(std::move(fn)));
         }
-        return step_options<Status>{added.options};
+        return step_options<Object, Status>{added.options};
     }
 
     /// Declares what a callback, sent by a client under `name`, does to a run in `From` or one of

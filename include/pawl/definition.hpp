@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/attribute_value.hpp"
+#include "pawl/limit.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/time.hpp"
 
@@ -29,6 +30,13 @@ struct edge {
     friend bool operator==(const edge&, const edge&) = default;
 };
 
+/// A limit of a step, see step_options::within().
+struct step_limit {
+    std::string name;
+    limit_options numbers;
+    bool keyed = false; ///< each key has a pool of its own
+};
+
 /// The rules of a step, with the defaults applied.
 struct step_rules {
     retry_policy retry;
@@ -36,6 +44,8 @@ struct step_rules {
     duration attempt_timeout{};      ///< zero: no limit
     std::size_t max_concurrency = 0; ///< attempts at a time in one engine; 0: no limit
     duration start_delay{};          ///< wait between entering the status and the first attempt
+    std::vector<step_limit> limits;  ///< in order of declaration
+    bool takes_turns = false;        ///< see step_options::fair_by()
 };
 
 /// The name of a status's only timeout if builder::timeout() was given none.

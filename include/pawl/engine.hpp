@@ -32,7 +32,8 @@ class operations;
 
 namespace detail {
 class engine_core;
-}
+class limits_api;
+} // namespace detail
 
 /// Options of an engine. The engine's constructor throws definition_error for a value out of its
 /// range.
@@ -75,6 +76,12 @@ struct engine_options {
     /// measured for 16,384 of them with small objects and with the memory store's record of the
     /// run. 0: none. Default 131,072.
     std::size_t max_waiting_handlers = 131'072;
+
+    /// Maximum number of runs whose ids are in memory while they wait for limits with keys (see
+    /// step_options::within()) or take turns (step_options::fair_by()), for each such step. Each
+    /// takes about 200 bytes. Further runs wait in the store and join in the order in which they
+    /// became due, when half of the others have begun. At least 1. Default 262,144.
+    std::size_t max_limited_runs = 262'144;
 
     /// Maximum number of changes in one transaction of the store. At least 1. Default 1,024.
     std::size_t max_batch = 1'024;
@@ -206,8 +213,8 @@ struct engine_statistics {
     std::size_t waiting_events = 0;   ///< events that connectors have read, not yet processed
 
     /// Age of the oldest due run that has not been loaded yet; zero if there is none. Runs that
-    /// wait for a place or for a slot of `max_concurrency` count. A growing value means that runs
-    /// are stuck.
+    /// wait for a place, for a limit, or for `max_concurrency` count. A growing value means that
+    /// runs are stuck.
     duration due_lag{};
     std::string due_workflow; ///< the workflow of that run
 
@@ -505,9 +512,12 @@ public:
     boost::asio::any_io_executor get_executor() const;
 
 private:
+    friend class limits;
+
     void add_untyped(std::shared_ptr<const detail::workflow_impl> flow);
     void connect_untyped(detail::connector_impl connector);
     std::shared_ptr<detail::engine_api> api() const;
+    std::shared_ptr<detail::limits_api> limits_api() const;
     void start(detail::completion<> done);
     void stop(duration drain, detail::completion<> done);
     void plan(detail::completion<std::vector<start_plan>> done);

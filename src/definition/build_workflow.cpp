@@ -25,10 +25,14 @@ void add_edges(status_rules& rules, const std::vector<int>& destinations, edge_c
 
 step_rules merge_options(const handler_options& options, const step_defaults& defaults)
 {
-    return {options.retry.value_or(defaults.retry), options.exhausted,
-            options.attempt_timeout.value_or(defaults.attempt_timeout),
-            options.max_concurrency.value_or(defaults.max_concurrency),
-            options.start_delay.value_or(defaults.start_delay)};
+    step_rules rules{options.retry.value_or(defaults.retry), options.exhausted,
+                     options.attempt_timeout.value_or(defaults.attempt_timeout),
+                     options.max_concurrency.value_or(defaults.max_concurrency),
+                     options.start_delay.value_or(defaults.start_delay)};
+    for (const auto& used : options.limits)
+        rules.limits.push_back(used.rules);
+    rules.takes_turns = options.turn_key != nullptr;
+    return rules;
 }
 
 status_rules make_rules(int id, const status_draft& draft, const workflow_draft& all)
@@ -216,8 +220,13 @@ std::vector<std::string> check_draft(const workflow_draft& draft)
 status_handlers take_handlers(status_draft& draft)
 {
     status_handlers handlers;
-    if (!draft.steps.empty())
-        handlers.step = std::move(draft.steps.front()->run);
+    if (!draft.steps.empty()) {
+        auto& step = *draft.steps.front();
+        handlers.step = std::move(step.run);
+        for (auto& used : step.options.limits)
+            handlers.limit_keys.push_back(std::move(used.key));
+        handlers.turn_key = std::move(step.options.turn_key);
+    }
     for (auto& callback : draft.callbacks)
         handlers.callbacks.push_back(std::move(callback.run));
     for (auto& timeout : draft.timeouts)

@@ -13,6 +13,7 @@ namespace pawl::core {
 namespace {
 
 constexpr std::size_t max_name = 128;
+constexpr std::int64_t max_limit_number = 1'000'000;
 
 class checker {
 public:
@@ -26,6 +27,7 @@ public:
         check_retired();
         check_renamed();
         check_attributes();
+        check_limits();
         if (!std::ranges::any_of(rules_.statuses, has_handler)) {
             add("it has no step, callback or timeout: declare at least one");
         } else if (!std::ranges::any_of(rules_.statuses, &status_rules::start)) {
@@ -104,6 +106,42 @@ private:
             else if (!seen.insert(declared.name).second)
                 add("it has two attributes named \"" + declared.name + "\"");
         }
+    }
+
+    void check_limits()
+    {
+        std::map<std::string_view, const step_limit*> known;
+        for (const auto& status : rules_.statuses) {
+            if (!status.step)
+                continue;
+            std::set<std::string_view> seen;
+            for (const auto& used : status.step->limits) {
+                const auto name = "its step's limit \"" + used.name + "\"";
+                if (!seen.insert(used.name).second)
+                    add(status, name + " is given twice");
+                const auto [first, is_new] = known.emplace(used.name, &used);
+                if (is_new)
+                    check_limit(status, used);
+                else
+                    for (const auto& problem : limit_conflicts(*first->second, used))
+                        add(status, name + " " + problem);
+            }
+            if (status.step->limits.size() > max_limits_per_step)
+                add(status, "its step has " + std::to_string(status.step->limits.size()) +
+                                " limits; a step has at most " +
+                                std::to_string(max_limits_per_step));
+            if (status.step->takes_turns && status.step->limits.empty() &&
+                status.step->max_concurrency == 0)
+                add(status, "fair_by needs a limit or max_concurrency: without one no run waits "
+                            "for its turn");
+        }
+    }
+
+    void check_limit(const status_rules& status, const step_limit& used)
+    {
+        check_name("the name of the limit of " + name_of(status), used.name);
+        for (const auto& problem : limit_problems(used.numbers))
+            add(status, "its step's limit \"" + used.name + "\": " + problem);
     }
 
     void check_retired()
@@ -274,6 +312,39 @@ std::vector<std::string> retry_problems(const retry_policy& policy)
           "max_interval must be at least initial when multiplier is above 1");
     check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
     check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 means no limit");
+    return problems;
+}
+
+std::vector<std::string> limit_problems(const limit_options& numbers)
+{
+    std::vector<std::string> problems;
+    const auto check = [&](const char* field, const std::optional<std::int64_t>& value) {
+        if (value && (*value < 1 || *value > max_limit_number))
+            problems.push_back(std::string{field} + " is " + std::to_string(*value) +
+                               "; it must be from 1 to 1,000,000, or empty for none");
+    };
+    check("rate", numbers.rate);
+    check("burst", numbers.burst);
+    check("concurrency", numbers.concurrency);
+    if (numbers.per < std::chrono::milliseconds{1} || numbers.per > std::chrono::days{30})
+        problems.push_back("per is " + std::to_string(numbers.per.count()) +
+                           " us; it must be from 1 ms to 30 days");
+    if (!numbers.rate && !numbers.concurrency)
+        problems.emplace_back("it limits nothing: set rate, concurrency or both");
+    if (numbers.burst && !numbers.rate)
+        problems.emplace_back("burst has no effect without rate: set rate too");
+    return problems;
+}
+
+std::vector<std::string> limit_conflicts(const step_limit& first, const step_limit& second)
+{
+    std::vector<std::string> problems;
+    if (first.numbers != second.numbers)
+        problems.emplace_back("has other numbers than the limit of the same name of another step: "
+                              "declare it once, as a constexpr pawl::limit");
+    if (first.keyed != second.keyed)
+        problems.emplace_back("has a key in one step and none in another: a limit has either one "
+                              "pool or one for each key");
     return problems;
 }
 

@@ -175,6 +175,38 @@ const std::vector<mistake> options{
          b.step<paying>(go<shipped>).max_concurrency(unknown(pawl::max_concurrency_ceiling + 1));
      },
      {"paying (3)", "max_concurrency", "1000000"}},
+    {"limit's rate",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).within(pawl::limit{"api", {.rate = 0, .burst = -1}});
+     },
+     {"paying (3)", "limit \"api\"", "rate is 0; it must be from 1 to 1,000,000", "burst is -1"}},
+    {"limit's concurrency",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).within(pawl::limit{"api", {.concurrency = -2}});
+     },
+     {"paying (3)", "limit \"api\"", "concurrency is -2; it must be from 1 to 1,000,000"}},
+    {"limit without numbers",
+     [](order_builder& b) { b.step<paying>(go<shipped>).within(pawl::limit{"api", {}}); },
+     {"paying (3)", "limit \"api\"", "limits nothing"}},
+    {"limit's time",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).within(pawl::limit{"api", {.rate = 1, .per = 0s}});
+     },
+     {"paying (3)", "per is 0 us"}},
+    {"limit's name",
+     [](order_builder& b) {
+         b.step<paying>(go<shipped>).within(pawl::limit{"card api", {.rate = 1}});
+     },
+     {"the limit of paying (3)", "characters"}},
+    {"limit with other numbers",
+     [](order_builder& b) {
+         b.step<created>(go<paying>).within(pawl::limit{"api", {.rate = 1}});
+         b.step<paying>(go<shipped>).within(pawl::limit{"api", {.rate = 2}});
+     },
+     {"paying (3)", "limit \"api\" has other numbers"}},
+    {"turns without a limit",
+     [](order_builder& b) { b.step<paying>(go<shipped>).fair_by([](const auto&) { return 1; }); },
+     {"paying (3)", "fair_by needs a limit"}},
     {"defaults",
      [](order_builder& b) { b.defaults({.start_delay = -1s}); },
      {"created (1)", "start_delay"}},

@@ -1,7 +1,6 @@
 // Whoever is to wake does, whatever becomes of others: runs that fail again and again, rows that
 // cannot be read, shards that come and go, messages that other engines' clients send.
 #include "engine/faulty_store.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/scan_positions.hpp"
 #include "engine/run/wake_list.hpp"
 #include "engine/support.hpp"
@@ -444,50 +443,6 @@ BOOST_AUTO_TEST_CASE(places_go_to_the_earliest_backlog_of_a_readable_shard)
     positions.forget_shard(2);
     BOOST_TEST(!positions.first_readable_backlog(now).has_value());
     BOOST_TEST(positions.backlog_count() == 1u);
-}
-
-BOOST_AUTO_TEST_CASE(a_queue_for_a_slot_is_in_due_order_and_refilled_where_it_stopped)
-{
-    pawl::engine_detail::concurrency_limiter queue{1, 2};
-    BOOST_TEST(queue.acquire_or_wait(0, position(1)));
-    for (const int at : {4, 3, 2, 5}) // two find room, the earliest
-        BOOST_TEST(!queue.acquire_or_wait(0, position(at)));
-    BOOST_TEST((queue.release() == position(2).id));
-    const auto from = queue.refill_from();
-    BOOST_REQUIRE(from.has_value());
-    BOOST_TEST((from->from == position(4)));
-    BOOST_TEST(from->free == 1u);
-    BOOST_TEST(queue.refill(0, position(4)).has_value());
-    BOOST_TEST(!queue.refill(0, position(5)).has_value()); // full
-    BOOST_TEST(!queue.acquire_or_wait(0, position(6)));    // during the read
-    queue.end_refill(0, position(5));
-    BOOST_TEST((queue.release() == position(3).id));
-    BOOST_TEST((queue.refill_from()->from == position(5)));
-    BOOST_TEST(queue.refill(0, position(5)).has_value());
-    queue.end_refill(0, std::nullopt);
-    BOOST_TEST(!queue.refill_from().has_value());
-    BOOST_TEST((queue.release() == position(4).id));
-    BOOST_TEST((queue.release() == position(5).id));
-    BOOST_TEST(!queue.release().has_value());
-    BOOST_TEST(queue.try_acquire());
-    BOOST_TEST(!queue.try_acquire());
-}
-
-BOOST_AUTO_TEST_CASE(no_run_waits_for_a_slot_while_one_is_free)
-{
-    pawl::engine_detail::concurrency_limiter queue{1, 2};
-    BOOST_TEST(queue.acquire_or_wait(0, position(1)));
-    for (const int at : {3, 4, 5})
-        BOOST_TEST(!queue.acquire_or_wait(0, position(at)));
-    BOOST_TEST((queue.release() == position(3).id));
-    BOOST_TEST((queue.release() == position(4).id));
-    BOOST_TEST(!queue.release().has_value()); // the run at 5 has not been read yet
-    BOOST_TEST(!queue.wait_for_slot(0, position(2)));
-    BOOST_TEST(queue.acquire_or_wait(0, position(2)));
-    BOOST_TEST(queue.wait_for_slot(0, position(1)));
-    BOOST_TEST((queue.refill_from()->from == position(5)));
-    queue.end_refill(0, std::nullopt); // it is gone
-    BOOST_TEST((queue.release() == position(1).id));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

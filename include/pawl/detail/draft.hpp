@@ -17,6 +17,11 @@
 
 namespace pawl::detail {
 
+struct limit_draft {
+    step_limit rules;
+    limit_key key; ///< null: one pool for all runs
+};
+
 /// The rules that a handler was given; build() takes the others from the defaults.
 struct handler_options {
     std::optional<retry_policy> retry;
@@ -24,6 +29,8 @@ struct handler_options {
     std::optional<std::size_t> max_concurrency;
     std::optional<duration> start_delay;
     std::optional<int> exhausted;
+    std::vector<limit_draft> limits; ///< of a step, in order of declaration
+    limit_key turn_key;
 };
 
 struct step_draft {

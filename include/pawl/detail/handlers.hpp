@@ -43,6 +43,9 @@ using timer_function = std::function<std::optional<time_point>(const object_ptr&
 /// Returns the value of an attribute.
 using attribute_reader = std::function<std::optional<attribute_value>(const object_ptr&)>;
 
+/// Returns the key of a limit; empty: the limit does not apply to the run.
+using limit_key = std::function<std::optional<std::string>(const object_ptr&)>;
+
 /// Called with the event and the run's record at or after the event.
 using hook = std::function<boost::asio::awaitable<void>(const event&, const record&)>;
 
@@ -66,7 +69,9 @@ struct timeout_handler {
 
 /// The functions of one status; parallel to its status_rules.
 struct status_handlers {
-    handler step; ///< may be empty
+    handler step;                      ///< may be empty
+    std::vector<limit_key> limit_keys; ///< of step_rules::limits; null for a limit without keys
+    limit_key turn_key;                ///< see step_options::fair_by(); may be null
     std::vector<callback_handler> callbacks;
     std::vector<timeout_handler> timeouts;
 };

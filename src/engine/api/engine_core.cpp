@@ -3,7 +3,6 @@
 #include "async/complete.hpp"
 #include "definition/check_definition.hpp"
 #include "engine/operations/operations_service.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/guards.hpp"
 #include "pawl/operations.hpp"
@@ -42,6 +41,7 @@ engine_options checked(engine_options options)
     require(options.clock != nullptr,
             "clock must not be null: leave the default for the machine's clocks");
     require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
+    require(options.max_limited_runs >= 1, "max_limited_runs is 0; it must be at least 1");
     require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
     require(options.max_batch >= 1, "max_batch must be at least 1");
     require(options.max_pending_messages >= 1 && options.max_pending_messages <= 1'000'000,
@@ -109,7 +109,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .max_waiting_handlers = options_.max_waiting_handlers,
               .max_object_size = options_.max_object_size,
               .cancellation_grace = options_.cancellation_grace},
-      active_(shared_), suspects_(shared_, options_.max_crashes),
+      active_(shared_), limiter_(clock_), suspects_(shared_, options_.max_crashes),
       scanner_(std::make_shared<engine_detail::due_scanner>(shared_)),
       watchers_(std::make_shared<engine_detail::watchers>()),
       recheck_(std::make_shared<engine_detail::watcher_recheck>(shared_, watchers_)),
@@ -125,6 +125,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
     shared_.active = &active_;
     shared_.due = scanner_.get();
     shared_.suspects = &suspects_;
+    shared_.limiter = &limiter_;
     shared_.shards = shards_.get();
     shared_.watching = watchers_.get();
     shared_.calls = this;
@@ -197,10 +198,7 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     auto& entry = added_entry->second;
     entry.impl = added;
     for (const auto& status : added->rules.statuses)
-        if (status.step && status.step->max_concurrency > 0)
-            entry.limiters.emplace(status.id,
-                                   std::make_unique<engine_detail::concurrency_limiter>(
-                                       status.step->max_concurrency, options_.max_active_runs));
+        add_limits(entry, status);
     engine_detail::log_follower* follower = nullptr;
     if (!added->hooks.empty()) {
         hooks_.push_back(std::make_unique<engine_detail::hook_runner>(
@@ -211,6 +209,22 @@ void engine_core::add(std::shared_ptr<const workflow_impl> added)
     if (added->retention)
         retention_.push_back(std::make_shared<engine_detail::retention_runner>(
             shared_, *added, follower, *consumers_));
+}
+
+/// Adds the limits of a status's step.
+void engine_core::add_limits(engine_detail::engine_workflow& entry, const status_rules& status)
+{
+    engine_detail::limited_step* step = nullptr;
+    try {
+        step = limiter_.add_step(*entry.impl, status, options_.max_active_runs,
+                                 options_.max_limited_runs);
+    } catch (...) {
+        const auto name = entry.impl->rules.name;
+        shared_.workflows.erase(name);
+        throw;
+    }
+    if (step)
+        entry.limited_steps.emplace(status.id, step);
 }
 
 void engine_core::handle_commit(const change& change, const apply_result* result)
@@ -612,6 +626,11 @@ void engine::add_untyped(std::shared_ptr<const detail::workflow_impl> added)
 }
 
 std::shared_ptr<detail::engine_api> engine::api() const
+{
+    return core_;
+}
+
+std::shared_ptr<detail::limits_api> engine::limits_api() const
 {
     return core_;
 }

@@ -18,9 +18,11 @@
 #include "engine/run/crash_suspects.hpp"
 #include "engine/run/due_scanner.hpp"
 #include "engine/run/run_calls.hpp"
+#include "engine/run/run_limiter.hpp"
 #include "engine/waits/watcher_recheck.hpp"
 #include "engine/waits/watchers.hpp"
 #include "pawl/detail/engine_api.hpp"
+#include "pawl/detail/limits_api.hpp"
 #include "pawl/engine.hpp"
 #include "streams/commit_feed.hpp"
 
@@ -47,6 +49,7 @@ namespace pawl::detail {
 /// The implementation of `pawl::engine` and its clients. It owns the engine's parts, starts and
 /// stops them, and runs each call as a coroutine that ends in the call's completion handler.
 class engine_core final : public engine_api,
+                          public limits_api,
                           private engine_detail::run_calls,
                           public std::enable_shared_from_this<engine_core> {
 public:
@@ -88,6 +91,8 @@ public:
     void list_schedules(std::string workflow, completion<std::vector<schedule_info>> done) override;
     void command_schedule(std::string workflow, std::string name, schedule_command command,
                           completion<> done) override;
+    void list(completion<std::vector<limit_info>> done) override;
+    void explain(run_id run, completion<std::optional<limit_wait>> done) override;
     void find(std::string workflow, run_id run, completion<std::optional<record>> done) override;
     void latest(std::string workflow, std::string foreign_id,
                 completion<std::optional<record>> done) override;
@@ -220,6 +225,9 @@ private:
                                             stream_event letter);
     void interrupt_redrivers();
 
+    boost::asio::awaitable<std::vector<limit_info>> read_limits();
+    boost::asio::awaitable<std::optional<limit_wait>> explain_wait(run_id run);
+
     void start_connectors();
     void add_schedules();
     boost::asio::awaitable<run_id> fire(engine_detail::scheduled_trigger slot);
@@ -231,6 +239,7 @@ private:
                                                      std::string payload);
     boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
 
+    void add_limits(engine_detail::engine_workflow& entry, const status_rules& status);
     void handle_commit(const change& change, const apply_result* result);
     run_id new_run_id();
 
@@ -241,6 +250,7 @@ private:
     engine_detail::commit_queue committer_;
     engine_detail::engine_parts shared_;
     engine_detail::active_runs active_;
+    engine_detail::run_limiter limiter_;
     std::shared_ptr<streams::commit_feed> commit_feed_ = std::make_shared<streams::commit_feed>();
     engine_detail::crash_suspects suspects_;
     std::shared_ptr<engine_detail::due_scanner> scanner_;

@@ -34,7 +34,8 @@ class crash_suspects;
 class due_scanner;
 class run_calls;
 class shard_manager;
-class concurrency_limiter;
+class run_limiter;
+struct limited_step;
 class watcher;
 class watchers;
 
@@ -74,8 +75,7 @@ struct engine_workflow {
     std::atomic<bool> ignored_members_logged{false};
     std::atomic<bool> missing_attributes_logged{false};
 
-    std::map<int, std::unique_ptr<concurrency_limiter>>
-        limiters; ///< by status, for steps that limit `max_concurrency`
+    std::map<int, limited_step*> limited_steps; ///< by status, for steps with limits
 };
 
 /// The parts of one engine and the settings that they share. All of them live as long as the
@@ -92,6 +92,7 @@ struct engine_parts {
     active_runs* active = nullptr;
     due_scanner* due = nullptr;
     crash_suspects* suspects = nullptr;
+    run_limiter* limiter = nullptr;
     shard_manager* shards = nullptr;
     watchers* watching = nullptr;
     run_calls* calls = nullptr;

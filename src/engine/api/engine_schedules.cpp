@@ -2,7 +2,6 @@
 #include "async/complete.hpp"
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
 
 #include <boost/asio/async_result.hpp>

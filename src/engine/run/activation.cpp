@@ -1,7 +1,6 @@
 #include "engine/run/activation.hpp"
 
 #include "core/saturating_add.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/due_scanner.hpp"
 #include "engine/run/run_calls.hpp"
 #include "pawl/detail/exception_text.hpp"
@@ -42,9 +41,9 @@ bool concerns_message(need kind)
 } // namespace
 
 activation::activation(engine_parts& engine, run_id run, std::optional<record> given,
-                       std::optional<core::stimulus> pending, concurrency_limiter* granted)
-    : loaded_run(engine, run, std::move(given)), admission_(*this, granted),
-      context_(*this, commits_), commits_(*this, context_), settler_(*this, commits_, context_),
+                       std::optional<core::stimulus> pending)
+    : loaded_run(engine, run, std::move(given)), admission_(*this), context_(*this, commits_),
+      commits_(*this, context_), settler_(*this, commits_, context_),
       attempt_(*this, commits_, context_, settler_, *this), pending_stimulus_(std::move(pending))
 {
 }
@@ -61,7 +60,7 @@ asio::awaitable<void> activation::drive()
     } catch (...) {
         escaped = std::current_exception();
     }
-    admission_.release_slot();
+    admission_.release_permit();
     admission_.release_suspect();
     if (!ended && !abandoned)
         shared.active->remove(*this);
@@ -119,6 +118,8 @@ asio::awaitable<bool> activation::perform_actions()
             if (!stimulus && calls_handler) {
                 handler = source_of(next, inbox);
                 note_handler(next.kind, present);
+                if (next.kind == need::step)
+                    admission_.use_permit();
                 stimulus = co_await attempt_.run(next);
                 handler_since_ = 0;
                 if (place_ == active_runs::place::waiting)
@@ -130,7 +131,7 @@ asio::awaitable<bool> activation::perform_actions()
                 }
                 admission_.clear_suspicion();
                 if (next.kind == need::step)
-                    admission_.release_slot();
+                    admission_.release_permit();
             }
             if (!stimulus || !owned || abandoned || stale)
                 continue;
@@ -172,14 +173,14 @@ activation::prepared activation::prepare(core::action& next, time_point present)
     if (!may_begin || (next.kind == need::nothing && !seems_due(present)))
         return result(end());
     if (next.kind == need::step && !shared.active->take_step_place(*this)) {
-        admission_.release_slot();
+        admission_.release_permit();
         if (only_step_is_next(next, present))
             return result(end_and_wait_for_place());
     }
-    if (next.kind == need::step && !admission_.acquire_slot() && only_step_is_next(next, present))
-        return result(end_and_wait_for_slot());
+    if (next.kind == need::step && !admission_.acquire_permit() && only_step_is_next(next, present))
+        return result(end_and_wait_for_permit());
     if (next.kind != need::step)
-        admission_.release_slot(); // others may use it meanwhile
+        admission_.release_permit(); // others may use it meanwhile
     if (runs_handler(next.kind) && !admission_.admit_suspect())
         return result(end_and_wait_for_suspects());
     return prepared::action;
@@ -225,17 +226,17 @@ bool activation::end_and_wait_for_place()
     return true;
 }
 
-bool activation::end_and_wait_for_slot()
+bool activation::end_and_wait_for_permit()
 {
     if (!shared.active->retire(*this))
         return false;
-    admission_.wait_for_slot();
+    admission_.wait_for_permit();
     return true;
 }
 
 bool activation::end_and_wait_for_suspects()
 {
-    admission_.release_slot();
+    admission_.release_permit();
     if (!shared.active->retire(*this))
         return false;
     // It is woken when a suspect has ended. That may have been just now, while it was active.
@@ -427,7 +428,7 @@ void activation::check_ownership()
 void activation::abandon_attempt(attempt::cancel_reason reason)
 {
     abandoned = true;
-    admission_.release_slot();
+    admission_.release_permit();
     if (!shared.owns(*shard())) {
         // The next owner of the shard finds the run due.
         context_.log(log_level::error,

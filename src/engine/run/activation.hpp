@@ -32,9 +32,8 @@ class activation final : public loaded_run, private attempt::owner {
 public:
     /// @param given  the record, if the caller has it; otherwise it is read.
     /// @param pending  a stimulus to apply before anything else.
-    /// @param granted  the limiter of which the run has a slot already; may be null.
     activation(engine_parts& engine, run_id run, std::optional<record> given,
-               std::optional<core::stimulus> pending = {}, concurrency_limiter* granted = nullptr);
+               std::optional<core::stimulus> pending = {});
 
     /// From beginning to end. run_worker calls it.
     boost::asio::awaitable<void> drive();
@@ -81,7 +80,7 @@ private:
     bool seems_due(time_point present) const;
     bool end();
     bool end_and_wait_for_place();
-    bool end_and_wait_for_slot();
+    bool end_and_wait_for_permit();
     bool end_and_wait_for_suspects();
     void note_handler(core::need kind, time_point since);
     std::optional<core::stimulus> stimulus_of(core::action next);

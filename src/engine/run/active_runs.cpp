@@ -3,7 +3,6 @@
 #include "core/message_acceptance.hpp"
 #include "engine/cluster/shard_manager.hpp"
 #include "engine/run/activation.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/due_scanner.hpp"
 #include "engine/run/run_worker.hpp"
 
@@ -255,27 +254,49 @@ void active_runs::stop()
         worker->end_coroutine();
 }
 
-bool active_runs::begin_granted(run_id run, concurrency_limiter& limiter)
+bool active_runs::begin_granted(run_limiter::grant granted)
 {
-    const auto fresh =
-        std::make_shared<activation>(shared_, run, std::nullopt, std::nullopt, &limiter);
-    // It waited in the queue and not in memory, so it begins even if all places are taken.
-    if (admit(fresh, admission::granted) != begin_result::yes)
-        return false;
-    // Not in this call, which would recurse if each run had nothing to do and released its slot.
-    fresh->worker->drive_later(fresh);
-    return true;
+    const auto& step = *granted.permit.step;
+    const auto run = granted.position.id;
+    const auto fresh = std::make_shared<activation>(shared_, run, std::nullopt);
+    // It waited in the line and not in memory. So it begins even if all places are taken, unless
+    // nothing else bounds how many such runs there are.
+    const auto result =
+        admit(fresh, step.bounds_concurrency ? admission::granted : admission::step);
+    if (result == begin_result::yes) {
+        fresh->admission_.give_permit(std::move(granted.permit));
+        // Not in this call, which would recurse if each run had nothing to do and released its
+        // permit.
+        fresh->worker->drive_later(fresh);
+        return true;
+    }
+    // A run that is active asks for a permit itself if it still needs one.
+    shared_.limiter->release(std::move(granted.permit));
+    if (result == begin_result::full)
+        shared_.due->wait_for_place(granted.shard, granted.position, std::nullopt);
+    return result != begin_result::full;
 }
 
-void active_runs::release_slot(concurrency_limiter& limiter)
+void active_runs::release_permit(step_permit released)
+{
+    const auto& step = *released.step;
+    shared_.limiter->release(std::move(released));
+    begin_permitted();
+    shared_.due->notify_permit_released(step);
+}
+
+void active_runs::begin_permitted()
 {
     while (!shared_.stopping) {
-        const auto granted = limiter.release();
-        // A run that is active asks for a slot itself if it still needs one.
-        if (!granted || begin_granted(*granted, limiter))
+        auto granted = shared_.limiter->next_grant();
+        if (!granted)
             break;
+        const auto& step = *granted->permit.step;
+        // Without a place the others wait too: the scan continues when one is free.
+        if (!begin_granted(std::move(*granted)))
+            break;
+        shared_.due->notify_permit_released(step);
     }
-    shared_.due->notify_slot_released(limiter);
 }
 
 bool active_runs::post_messages(run_id run, std::vector<message> stored)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/api/engine_parts.hpp"
+#include "engine/run/run_limiter.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
 
@@ -75,12 +76,15 @@ public:
     /// or written before. To be called before it counts as the owner.
     void outdate_records();
 
-    /// Activates a run that waited for a slot of the limiter, and gives it the caller's slot.
-    /// Returns false if the run is active; then the caller keeps the slot.
-    bool begin_granted(run_id run, concurrency_limiter& limiter);
+    /// Activates a run that has got a permit. If it is active or has no place, the permit is
+    /// released. Returns false if it has no place: then the run waits for one.
+    bool begin_granted(run_limiter::grant granted);
 
-    /// Releases a slot, and activates the run that gets it next.
-    void release_slot(concurrency_limiter& limiter);
+    /// Releases a permit, and activates the runs that get one.
+    void release_permit(step_permit released);
+
+    /// Activates the runs that get a permit now.
+    void begin_permitted();
 
     /// Takes a place for steps, unless the activation has one. Returns false if none is free or
     /// other runs wait for one. On the activation's strand.

@@ -2,8 +2,8 @@
 
 #include "core/saturating_add.hpp"
 #include "engine/run/active_runs.hpp"
-#include "engine/run/concurrency_limiter.hpp"
 #include "engine/run/exception_info.hpp"
+#include "engine/run/run_limiter.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -38,6 +38,22 @@ std::optional<time_point> earliest_deadline(const record& run)
     for (const auto& armed : run.deadlines)
         earliest = std::min(earliest.value_or(armed.at), armed.at);
     return earliest;
+}
+
+/// The keys of a run that no engine has in memory. Empty if its object cannot be read: then its
+/// activation finds out why.
+std::optional<lane_key> stored_keys(const limited_step& step, const detail::workflow_impl& workflow,
+                                    const record& run)
+{
+    if (!step.has_keys)
+        return lane_key{};
+    try {
+        std::string upgraded;
+        return run_limiter::keys_of(
+            step, workflow.decode(detail::present_object(workflow, run, upgraded), nullptr));
+    } catch (...) {
+        return std::nullopt;
+    }
 }
 
 } // namespace
@@ -87,9 +103,8 @@ void due_scanner::forget_shard(std::uint32_t shard)
         set_backlog(shard, std::nullopt);
         positions_.forget_shard(shard);
     }
-    for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, limiter] : entry.limiters)
-            limiter->forget_shard(shard);
+    shared_.limiter->forget_shard(shard);
+    shared_.active->begin_permitted();
 }
 
 void due_scanner::scan_from(std::uint32_t shard, time_point time)
@@ -140,9 +155,13 @@ bool due_scanner::begin_or_queue(std::uint32_t shard, record run, std::uint64_t 
             wait_for_place(shard, position, deadline);
             return false;
         }
-        if (auto* const limiter = limiter_of(run)) {
-            // Queued without an activation, unless a slot is free.
-            if (limiter->wait_for_slot(shard, position)) {
+        const auto workflow = shared_.workflows.find(run.workflow);
+        if (workflow != shared_.workflows.end()) {
+            const auto& steps = workflow->second.limited_steps;
+            const auto step = steps.find(run.status);
+            // In line without an activation, unless a permit is free.
+            if (step != steps.end() &&
+                line_up(*step->second, *workflow->second.impl, run, shard, position)) {
                 if (deadline)
                     wake_run(shard, run.id, *deadline);
                 return false;
@@ -158,14 +177,15 @@ bool due_scanner::begin_or_queue(std::uint32_t shard, record run, std::uint64_t 
     return result == active_runs::begin_result::yes;
 }
 
-/// The limiter of the run's step; null if its concurrency is unlimited.
-concurrency_limiter* due_scanner::limiter_of(const record& run) const
+/// Adds a run to the line of its step, unless a permit is free.
+bool due_scanner::line_up(limited_step& step, const detail::workflow_impl& workflow,
+                          const record& run, std::uint32_t shard, const due_position& position)
 {
-    const auto workflow = shared_.workflows.find(run.workflow);
-    if (workflow == shared_.workflows.end())
-        return nullptr;
-    const auto limiter = workflow->second.limiters.find(run.status);
-    return limiter == workflow->second.limiters.end() ? nullptr : limiter->second.get();
+    const auto key = stored_keys(step, workflow, run);
+    if (!key || !shared_.limiter->wait_for_permit(step, *key, shard, position))
+        return false;
+    notify_limit_wait();
+    return true;
 }
 
 void due_scanner::wait_for_place(std::uint32_t shard, const due_position& position,
@@ -239,10 +259,25 @@ void due_scanner::notify_place_freed()
     wake_scan();
 }
 
-void due_scanner::notify_slot_released(concurrency_limiter& limiter)
+void due_scanner::notify_permit_released(const limited_step& step)
 {
-    if (limiter.is_short() && !queues_are_short_.exchange(true))
+    if (shared_.limiter->is_short(step) && !lines_are_short_.exchange(true))
         wake_scan();
+}
+
+void due_scanner::notify_limit_wait()
+{
+    const auto wake_at = shared_.limiter->next_wake();
+    if (!wake_at)
+        return;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto at =
+            core::saturating_add(shared_.clock.now(), *wake_at - shared_.clock.steady());
+        if (!sleeping_until_ || *sleeping_until_ <= at)
+            return;
+    }
+    wake_scan();
 }
 
 void due_scanner::wake_scan()
@@ -266,10 +301,8 @@ std::optional<due_position> due_scanner::longest_waiting() const
         if (const auto waiting = positions_.first_backlog())
             consider(*waiting);
     }
-    for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, limiter] : entry.limiters)
-            if (const auto waiting = limiter->first_waiting())
-                consider(*waiting);
+    if (const auto waiting = shared_.limiter->first_waiting())
+        consider(*waiting);
     return first;
 }
 
@@ -306,7 +339,8 @@ asio::awaitable<void> due_scanner::scan_once()
         co_await read_sweep(shard);
     }
     co_await begin_backlog();
-    co_await refill_queues();
+    shared_.active->begin_permitted();
+    co_await refill_lines();
 }
 
 std::vector<std::uint32_t> due_scanner::shards_to_read()
@@ -322,15 +356,19 @@ asio::awaitable<void> due_scanner::sleep()
     duration span = longest_sleep;
     const auto places = shared_.active->places();
     const auto stall_check_at = check_stall();
+    const auto limit_wake_at = shared_.limiter->next_wake();
     {
         const std::lock_guard lock{mutex_};
         const auto now = shared_.clock.now();
         auto until = positions_.read_at(now, places.free > 0);
         if (const auto* first = wakes_.first(); first && !urgent_wait_)
             until = std::min(until, std::max(first->at, wakes_not_before_));
-        if (queues_are_short_)
+        if (lines_are_short_)
             until = std::min(until, now + failure_pause);
         until = std::min(until, stall_check_at.value_or(until));
+        if (limit_wake_at)
+            until =
+                std::min(until, core::saturating_add(now, *limit_wake_at - shared_.clock.steady()));
         if (std::exchange(woken_, false) || until <= now || shared_.stopping)
             co_return;
         sleeping_until_ = until;
@@ -345,7 +383,8 @@ asio::awaitable<void> due_scanner::sleep()
 /// Returns when to check again, if a stall is possible.
 std::optional<time_point> due_scanner::check_stall()
 {
-    const auto longest = longest_waiting();
+    // The search looks at each lane of runs that wait for limits.
+    const auto longest = runs_wait() || urgent_wait_ ? longest_waiting() : std::nullopt;
     return stalls_.check_places(runs_wait(), urgent_wait_,
                                 longest ? std::optional{longest->at} : std::nullopt);
 }
@@ -523,21 +562,22 @@ bool due_scanner::is_overtaking(const due_position& position, time_point now) co
     return first && first->first < position;
 }
 
-asio::awaitable<void> due_scanner::refill_queues()
+asio::awaitable<void> due_scanner::refill_lines()
 {
-    if (!queues_are_short_.exchange(false))
+    if (!lines_are_short_.exchange(false))
         co_return;
     for (const auto& [name, entry] : shared_.workflows)
-        for (const auto& [status, limiter] : entry.limiters)
-            if (co_await refill_queue(*limiter, *entry.impl, status))
-                notify_slot_released(*limiter);
+        for (const auto& [status, step] : entry.limited_steps)
+            if (co_await refill_line(*step, *entry.impl, status))
+                notify_permit_released(*step);
 }
 
-/// Reads one page of the runs that did not fit into the queue. Returns whether more must be read.
-asio::awaitable<bool> due_scanner::refill_queue(concurrency_limiter& limiter,
-                                                const detail::workflow_impl& workflow, int status)
+/// Reads one page of the runs that did not fit into the line. Returns whether more must be read.
+asio::awaitable<bool> due_scanner::refill_line(limited_step& step,
+                                               const detail::workflow_impl& workflow, int status)
 {
-    const auto from = limiter.refill_from();
+    auto& limiter = *shared_.limiter;
+    const auto from = limiter.refill_from(step);
     if (!from || shared_.stopping)
         co_return false;
     const auto shard = from->shard;
@@ -547,24 +587,29 @@ asio::awaitable<bool> due_scanner::refill_queue(concurrency_limiter& limiter,
     auto next = page ? page->next : from->from;
     if (page)
         for (const auto& run : page->runs) {
-            // An active run joins the queue when its activation ends.
+            // An active run joins the line when its activation ends.
             if (run.workflow != workflow.rules.name || run.status != status ||
                 shared_.active->contains(run.id))
                 continue;
+            const auto key = stored_keys(step, workflow, run);
+            if (!key)
+                continue; // it has begun and failed when it was found due
             const due_position position{run.wake_at.value_or(now), run.id};
-            const auto granted = limiter.refill(shard, position);
-            if (!granted) {
+            step_permit permit;
+            const auto result = limiter.refill(step, *key, shard, position, permit);
+            if (result == run_limiter::refill_result::full) {
                 next = position;
                 break;
             }
-            if (*granted && !shared_.active->begin_granted(run.id, limiter))
-                shared_.active->release_slot(limiter);
+            if (result == run_limiter::refill_result::granted)
+                shared_.active->begin_granted({position, shard, std::move(permit)});
         }
+    shared_.active->begin_permitted();
     if (next && next->at > now)
         next.reset();
-    limiter.end_refill(shard, next);
+    limiter.end_refill(step, shard, next);
     if (!page)
-        queues_are_short_ = true; // to be retried after a pause
+        lines_are_short_ = true; // to be retried after a pause
     co_return page.has_value();
 }
 

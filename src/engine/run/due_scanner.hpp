@@ -28,8 +28,8 @@ namespace pawl::engine_detail {
 ///   places go to backlogs only, to the run that became due first.
 ///
 /// A bounded list keeps the ids of runs that have work at a known time, whatever position they wait
-/// at: deadlines of runs that wait for a place or a slot, retries after an error, and messages that
-/// found the engine full.
+/// at: deadlines of runs that wait for a place or a limit, retries after an error, and messages
+/// that found the engine full.
 ///
 /// So a million waiting runs take no memory, nothing polls, and a crash loses nothing: a new
 /// scanner starts from the beginning. In each round every shard gets one page of each kind.
@@ -80,13 +80,16 @@ public:
     /// A place may be free.
     void notify_place_freed();
 
-    /// A slot of the step has been released.
-    void notify_slot_released(concurrency_limiter& limiter);
+    /// A run has begun with a permit, or a permit was released: the line of the step may be short.
+    void notify_permit_released(const limited_step& step);
+
+    /// A run waits for a limit, perhaps for a token that comes before the scan wakes.
+    void notify_limit_wait();
 
     /// Whether runs wait for a place in memory; if so, only the scanner gives places to runs.
     bool runs_wait() const noexcept { return waiting_shards_ > 0; }
 
-    /// The earliest known run that is due and waits for a place or a slot.
+    /// The earliest known run that is due and waits for a place or a limit.
     std::optional<due_position> longest_waiting() const;
 
     const stall_watch& stalls() const noexcept { return stalls_; }
@@ -105,15 +108,16 @@ private:
     boost::asio::awaitable<void> read_sweep(std::uint32_t shard);
     boost::asio::awaitable<void> begin_backlog();
     bool is_overtaking(const due_position& position, time_point now) const;
-    boost::asio::awaitable<void> refill_queues();
-    boost::asio::awaitable<bool> refill_queue(concurrency_limiter& limiter,
-                                              const detail::workflow_impl& workflow, int status);
+    boost::asio::awaitable<void> refill_lines();
+    boost::asio::awaitable<bool> refill_line(limited_step& step,
+                                             const detail::workflow_impl& workflow, int status);
+    bool line_up(limited_step& step, const detail::workflow_impl& workflow, const record& run,
+                 std::uint32_t shard, const due_position& position);
     boost::asio::awaitable<std::optional<due_page>>
     read_page(std::uint32_t shard, due_position from, time_point until, std::size_t limit);
 
     bool begin_or_queue(std::uint32_t shard, record run, std::uint64_t noted, bool from_backlog,
                         bool inside_call);
-    concurrency_limiter* limiter_of(const record& run) const;
     void set_backlog(std::uint32_t shard, std::optional<due_position> position);
     void move_next_back(std::uint32_t shard, std::optional<due_position> position);
     void add_wake(const wake_list::entry& added);
@@ -133,7 +137,7 @@ private:
     std::atomic<std::size_t> wake_count_{0};
     time_point wakes_not_before_ = time_point::min();
     std::atomic<bool> urgent_wait_{false}; ///< the reserve was full when a run was to be woken
-    std::atomic<bool> queues_are_short_{false};
+    std::atomic<bool> lines_are_short_{false};
     bool woken_ = false;
     std::optional<time_point> sleeping_until_; ///< while the scan sleeps; max without a limit
     std::unique_ptr<timer> timer_;

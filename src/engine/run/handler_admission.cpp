@@ -9,35 +9,53 @@
 
 namespace pawl::engine_detail {
 
-bool handler_admission::acquire_slot()
+bool handler_admission::acquire_permit()
 {
-    const auto& limiters = run_.workflow->limiters;
-    const auto limiter = limiters.find(run_.stored.status);
-    if (limiter == limiters.end() || slot_ == limiter->second.get())
+    const auto& limited = run_.workflow->limited_steps;
+    const auto step = limited.find(run_.stored.status);
+    if (step == limited.end()) {
+        release_permit();
         return true;
-    release_slot();
-    if (!limiter->second->try_acquire())
-        return false;
-    slot_ = limiter->second.get();
-    return true;
-}
-
-void handler_admission::release_slot()
-{
-    if (auto* const held = std::exchange(slot_, nullptr))
-        run_.shared.active->release_slot(*held);
-}
-
-void handler_admission::wait_for_slot()
-{
-    auto& limiter = *run_.workflow->limiters.at(run_.stored.status);
-    const auto shard = run_.shared.shard_of(run_.stored);
-    if (limiter.acquire_or_wait(shard, run_.position())) {
-        if (!run_.shared.active->begin_granted(run_.id(), limiter))
-            run_.shared.active->release_slot(limiter);
-    } else if (const auto time = run_.next_urgent_time()) {
-        run_.shared.due->wake_run(shard, run_.id(), *time);
     }
+    lane_key key;
+    if (step->second->has_keys) {
+        try {
+            run_.decode_object();
+            key = run_limiter::keys_of(*step->second, run_.object);
+        } catch (...) {
+            return true; // the attempt fails for the same reason
+        }
+    }
+    if (permit_.step == step->second && permit_.key == key && !permit_.used)
+        return true;
+    release_permit();
+    auto acquired = run_.shared.limiter->try_acquire(*step->second, key);
+    if (acquired)
+        permit_ = std::move(*acquired);
+    else
+        wanted_ = std::move(key);
+    return acquired.has_value();
+}
+
+void handler_admission::release_permit()
+{
+    if (permit_)
+        run_.shared.active->release_permit(std::exchange(permit_, {}));
+}
+
+void handler_admission::wait_for_permit()
+{
+    auto& step = *run_.workflow->limited_steps.at(run_.stored.status);
+    const auto shard = run_.shared.shard_of(run_.stored);
+    auto permit = run_.shared.limiter->acquire_or_wait(step, wanted_, shard, run_.position());
+    if (permit) {
+        run_.shared.active->begin_granted({run_.position(), shard, std::move(*permit)});
+        run_.shared.active->begin_permitted();
+        return;
+    }
+    if (const auto time = run_.next_urgent_time())
+        run_.shared.due->wake_run(shard, run_.id(), *time);
+    run_.shared.due->notify_limit_wait();
 }
 
 std::optional<core::stimulus> handler_admission::judge_attempt(const core::source& handler)
