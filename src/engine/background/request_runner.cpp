@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 namespace {
 
 /// After this time another engine takes the requests that a killed engine had taken.
-constexpr duration lease = std::chrono::seconds{10};
+constexpr duration request_lease = std::chrono::seconds{10};
 
 /// The wait before a request is taken again that could not be carried out: the first one, which
 /// doubles with each failure, and the longest.
@@ -128,7 +128,7 @@ asio::awaitable<void> request_runner::work()
 /// Carries out one page of requests. Returns their number.
 asio::awaitable<std::size_t> request_runner::carry_out_page()
 {
-    auto requests = co_await queue_.take(workflows_, page_size, lease);
+    auto requests = co_await queue_.take(workflows_, page_size, request_lease);
     if (requests.empty())
         co_return 0;
     std::map<std::pair<std::string, std::string>, request_group> groups;
