@@ -50,6 +50,9 @@ struct limit_options {
 /// b.step<Validated>(charge).within(card_api).within(per_merchant, &Order::merchant);
 /// @endcode
 ///
+/// In a shared store the numbers are for all engines together: each has a part of them, see the
+/// guide.
+///
 /// A limit counts attempts of steps, and only while their handlers run: a run that waits, is paused
 /// or backs off takes nothing from it. See step_options::within().
 ///

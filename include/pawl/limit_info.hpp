@@ -18,7 +18,9 @@ struct limit_pool_info {
 /// A limit and what waits for it in one engine, as limits::async_list() returns it.
 struct limit_info {
     std::string name;
-    limit_options numbers;   ///< in force
+    limit_options numbers;   ///< in force, for all engines together
+    limit_options declared;  ///< by the program
+    bool overridden = false; ///< an operator has set the numbers, see limits::async_set()
     std::size_t running = 0; ///< attempts that count now, in this engine
 
     /// Runs of this engine that wait for this limit. Further runs may wait in the store: see

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,46 @@ public:
                 target->list(detail::completion<std::vector<limit_info>>{std::move(handler)});
             },
             token, engine_);
+    }
+
+    /// Sets the numbers of a limit in place of those that the program declares. All numbers are
+    /// replaced: a number that is not set is no limit.
+    ///
+    /// Attempts that run are not cancelled. If fewer may run than do, no attempt begins until
+    /// enough of them have ended.
+    ///
+    /// Completes: when the numbers are stored and this engine obeys them; other engines of a shared
+    /// store obey them within engine_options::poll_interval. Signature: `void(error_code)`.
+    /// Durability: the numbers are in force until async_reset(), also after restarts and in later
+    /// programs.
+    /// Errors: not_found — no step of this engine has the limit; invalid_argument — a number is out
+    /// of its range, see limit_options; a store_* code — the store failed.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_set(std::string name, limit_options numbers, Token&& token = {})
+    {
+        return detail::initiate<Token>(
+            [](auto handler, std::shared_ptr<detail::limits_api> target, std::string limit,
+               limit_options wanted) {
+                target->set(std::move(limit), wanted, detail::completion<>{std::move(handler)});
+            },
+            token, engine_, std::move(name), numbers);
+    }
+
+    /// Puts the numbers that the program declares in force again.
+    ///
+    /// Completes: as async_set(). Signature: `void(error_code)`.
+    /// Errors: not_found — no step of this engine has the limit, or its numbers were not set; a
+    /// store_* code — the store failed.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_reset(std::string name, Token&& token = {})
+    {
+        return detail::initiate<Token>(
+            [](auto handler, std::shared_ptr<detail::limits_api> target, std::string limit) {
+                target->reset(std::move(limit), detail::completion<>{std::move(handler)});
+            },
+            token, engine_, std::move(name));
     }
 
     /// Says what a run waits for: the limit, its key, and how many runs are before it. It counts

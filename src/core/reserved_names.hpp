@@ -10,4 +10,7 @@ inline constexpr std::string_view reserved_prefix = "pawl.";
 /// The workflow whose runs are schedules.
 inline constexpr std::string_view schedules_workflow = "pawl.schedules";
 
+/// The workflow whose runs are the numbers of limits that operators have set.
+inline constexpr std::string_view limits_workflow = "pawl.limits";
+
 } // namespace pawl::core

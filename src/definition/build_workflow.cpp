@@ -25,13 +25,15 @@ void add_edges(status_rules& rules, const std::vector<int>& destinations, edge_c
 
 step_rules merge_options(const handler_options& options, const step_defaults& defaults)
 {
-    step_rules rules{options.retry.value_or(defaults.retry), options.exhausted,
-                     options.attempt_timeout.value_or(defaults.attempt_timeout),
-                     options.max_concurrency.value_or(defaults.max_concurrency),
-                     options.start_delay.value_or(defaults.start_delay)};
+    step_rules rules;
+    rules.retry = options.retry.value_or(defaults.retry);
+    rules.exhausted = options.exhausted;
+    rules.attempt_timeout = options.attempt_timeout.value_or(defaults.attempt_timeout);
+    rules.max_concurrency = options.max_concurrency.value_or(defaults.max_concurrency);
+    rules.start_delay = options.start_delay.value_or(defaults.start_delay);
     for (const auto& used : options.limits)
         rules.limits.push_back(used.rules);
-    rules.takes_turns = options.turn_key != nullptr;
+    rules.takes_turns = static_cast<bool>(options.turn_key);
     return rules;
 }
 

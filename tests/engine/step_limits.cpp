@@ -379,6 +379,61 @@ BOOST_AUTO_TEST_CASE(an_operator_sees_what_waits)
     BOOST_TEST(all.front().pools.front().key == "9");
 }
 
+BOOST_AUTO_TEST_CASE(numbers_that_an_operator_sets_are_in_force_at_once_and_after_a_restart)
+{
+    journal notes;
+    world w;
+    const auto make = [&] {
+        lamp_builder b{"lamps"};
+        b.step<red>(worker(w, notes, 1min)).within(one_at_a_time);
+        b.end<off>();
+        return std::move(b).build();
+    };
+    auto client = w.start(make());
+    trigger_many(w, client, "run-", 100);
+    BOOST_TEST(notes.running == 1);
+    {
+        pawl::limits limits{*w.engine};
+        w.wait_for(limits.async_set("api", {.concurrency = 3}, asio::use_awaitable));
+        w.settle();
+        BOOST_TEST(notes.running == 3);
+        w.wait_for(limits.async_set("api", {.concurrency = 2}, asio::use_awaitable));
+        w.advance_until([&] { return notes.running == 2; });
+    }
+    w.stop();
+    notes.running = 0;
+    client = w.start(make());
+    w.settle();
+    BOOST_TEST(notes.running == 2);
+    pawl::limits limits{*w.engine};
+    auto all = w.wait_for(limits.async_list(asio::use_awaitable));
+    BOOST_REQUIRE(all.size() == 1u);
+    BOOST_TEST(all.front().overridden);
+    BOOST_TEST(all.front().numbers.concurrency.value() == 2);
+    BOOST_TEST(all.front().declared.concurrency.value() == 1);
+    w.wait_for(limits.async_reset("api", asio::use_awaitable));
+    w.advance_until([&] { return notes.running == 1; });
+    all = w.wait_for(limits.async_list(asio::use_awaitable));
+    BOOST_TEST(!all.front().overridden);
+    BOOST_TEST(all.front().numbers.concurrency.value() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_numbers_and_unknown_limits_are_refused)
+{
+    journal notes;
+    world w;
+    lamp_builder b{"lamps"};
+    b.step<red>(worker(w, notes)).within(one_at_a_time);
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    pawl::limits limits{*w.engine};
+    BOOST_TEST(w.error_of(limits.async_set("api", {.rate = 0}, asio::use_awaitable)) ==
+               pawl::errc::invalid_argument);
+    BOOST_TEST(w.error_of(limits.async_set("other", {.rate = 1}, asio::use_awaitable)) ==
+               pawl::errc::not_found);
+    BOOST_TEST(w.error_of(limits.async_reset("api", asio::use_awaitable)) == pawl::errc::not_found);
+}
+
 BOOST_AUTO_TEST_CASE(workflows_of_an_engine_share_a_limit)
 {
     journal notes;

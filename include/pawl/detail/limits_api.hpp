@@ -16,6 +16,8 @@ public:
     virtual ~limits_api() = default;
 
     virtual void list(completion<std::vector<limit_info>> done) = 0;
+    virtual void set(std::string name, limit_options numbers, completion<> done) = 0;
+    virtual void reset(std::string name, completion<> done) = 0;
     virtual void explain(run_id run, completion<std::optional<limit_wait>> done) = 0;
 };
 

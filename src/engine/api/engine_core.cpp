@@ -225,6 +225,7 @@ void engine_core::add_limits(engine_detail::engine_workflow& entry, const status
     }
     if (step)
         entry.limited_steps.emplace(status.id, step);
+    add_limits_workflow();
 }
 
 void engine_core::handle_commit(const change& change, const apply_result* result)
@@ -307,6 +308,7 @@ asio::awaitable<void> engine_core::do_start()
     co_await append_definitions(definitions);
     for (const auto& runner : hooks_)
         co_await runner->create_cursors();
+    co_await engine_detail::read_limit_numbers(shared_);
     co_await shards_->claim_first_shards();
 }
 
@@ -341,6 +343,9 @@ engine_detail::shard_manager::handlers engine_core::shard_handlers()
     callbacks.engines_changed = [this](std::vector<core::engine_facts> alive) {
         return report_undriven(std::move(alive));
     };
+    callbacks.polled = [this](const std::vector<core::engine_facts>& alive) {
+        divide_limits(alive);
+    };
     callbacks.acquired = [this](std::vector<std::uint32_t> shards) {
         return take_shards(std::move(shards));
     };
@@ -367,6 +372,7 @@ asio::awaitable<void> engine_core::take_shards(std::vector<std::uint32_t> shards
     }
     for (const auto& runner : retention_)
         runner->restart_round();
+    update_share();
 }
 
 void engine_core::notify_hooks(std::uint32_t shard)
@@ -385,6 +391,7 @@ void engine_core::drop_shards(const std::vector<std::uint32_t>& shards)
                 runner->follower().drop_shard(shard);
     }
     remote_changes_->note_dropped_shards();
+    update_share();
 }
 
 error_code engine_core::readiness() const noexcept
@@ -413,6 +420,8 @@ void engine_core::start_parts()
     if (options_.client_only)
         return;
     shards_->start();
+    if (limit_leases_)
+        limit_leases_->start();
     scanner_->start();
     for (const auto& runner : hooks_)
         runner->follower().start();
@@ -542,6 +551,8 @@ void engine_core::end_background()
     recheck_->stop();
     remote_changes_->stop();
     shards_->stop_renewing();
+    if (limit_leases_)
+        limit_leases_->stop();
     background_tasks_.close_when_empty([self = shared_from_this()] {
         // Not through the task scope: the engine may be destroyed as soon as the waiters complete.
         asio::co_spawn(self->shared_.executor, self->shards_->release_shards(),

@@ -5,12 +5,14 @@
 #include "engine/api/engine_parts.hpp"
 #include "engine/background/connector_runner.hpp"
 #include "engine/background/hook_runner.hpp"
+#include "engine/background/limit_overrides.hpp"
 #include "engine/background/log_consumers.hpp"
 #include "engine/background/redriver.hpp"
 #include "engine/background/request_runner.hpp"
 #include "engine/background/retention_runner.hpp"
 #include "engine/background/schedules.hpp"
 #include "engine/cluster/definition_log.hpp"
+#include "engine/cluster/limit_leases.hpp"
 #include "engine/cluster/remote_change_listener.hpp"
 #include "engine/cluster/shard_manager.hpp"
 #include "engine/run/active_runs.hpp"
@@ -92,6 +94,8 @@ public:
     void command_schedule(std::string workflow, std::string name, schedule_command command,
                           completion<> done) override;
     void list(completion<std::vector<limit_info>> done) override;
+    void set(std::string name, limit_options numbers, completion<> done) override;
+    void reset(std::string name, completion<> done) override;
     void explain(run_id run, completion<std::optional<limit_wait>> done) override;
     void find(std::string workflow, run_id run, completion<std::optional<record>> done) override;
     void latest(std::string workflow, std::string foreign_id,
@@ -235,11 +239,21 @@ private:
                                                  schedule_call call);
     boost::asio::awaitable<void> do_command_schedule(std::string workflow, std::string name,
                                                      schedule_command command);
+    boost::asio::awaitable<settlement> call_internal(std::shared_ptr<const workflow_impl> workflow,
+                                                     send_call call);
     boost::asio::awaitable<settlement> call_schedule(std::string key, std::string callback,
                                                      std::string payload);
     boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
 
     void add_limits(engine_detail::engine_workflow& entry, const status_rules& status);
+    void add_limits_workflow();
+    boost::asio::awaitable<void> set_limit(std::string name, limit_options numbers);
+    boost::asio::awaitable<void> reset_limit(std::string name);
+    boost::asio::awaitable<settlement> call_limit(std::string name, std::string_view callback,
+                                                  std::string payload);
+    void check_limit_name(const std::string& name) const;
+    void divide_limits(const std::vector<core::engine_facts>& alive);
+    void update_share();
     void handle_commit(const change& change, const apply_result* result);
     run_id new_run_id();
 
@@ -257,6 +271,7 @@ private:
     std::shared_ptr<engine_detail::watchers> watchers_;
     std::shared_ptr<engine_detail::watcher_recheck> recheck_;
     std::shared_ptr<engine_detail::shard_manager> shards_;
+    std::shared_ptr<engine_detail::limit_leases> limit_leases_; ///< null unless limits are shared
     std::shared_ptr<engine_detail::remote_change_listener> remote_changes_;
     const std::unique_ptr<engine_detail::log_consumers> consumers_ =
         std::make_unique<engine_detail::log_consumers>();

@@ -145,12 +145,21 @@ asio::awaitable<settlement> engine_core::call_schedule(std::string key, std::str
     call.run = std::move(key);
     call.name = std::move(callback);
     call.payload = std::move(payload);
+    auto settled = co_await call_internal(schedules_, std::move(call));
+    co_return settled;
+}
+
+/// Sends a callback to a run of one of Pawl's own workflows, and waits until it has been handled.
+asio::awaitable<settlement>
+engine_core::call_internal(std::shared_ptr<const workflow_impl> workflow, send_call call)
+{
     const auto settled = co_await initiate<const asio::use_awaitable_t<>, settlement>(
-        [](auto handler, engine_core* self, send_call sent) {
-            self->send(self->schedules_, std::move(sent),
+        [](auto handler, engine_core* self, std::shared_ptr<const workflow_impl> receiver,
+           send_call sent) {
+            self->send(std::move(receiver), std::move(sent),
                        completion<settlement>{std::move(handler)});
         },
-        asio::use_awaitable, this, std::move(call));
+        asio::use_awaitable, this, std::move(workflow), std::move(call));
     if (settled.outcome == message_outcome::failed)
         throw error(errc::callback_failed, settled.detail);
     if (settled.outcome != message_outcome::handled)

@@ -99,7 +99,12 @@ void engine_core::plan_status(start_plan& entry, const workflow_impl& workflow,
 
 asio::awaitable<std::vector<start_plan>> engine_core::make_plan(const definition_logs& definitions)
 {
-    const auto counts = co_await shared_.store.count("", true);
+    auto counts = co_await shared_.store.count("", true);
+    // Numbers of limits wait for an engine that has limits again.
+    if (!shared_.workflows.contains(engine_detail::limits_workflow))
+        std::erase_if(counts, [](const status_count& count) {
+            return count.workflow == engine_detail::limits_workflow;
+        });
     std::vector<core::engine_facts> alive;
     if (shared_.store.shared())
         alive = co_await shards_->engines();
@@ -162,6 +167,7 @@ engine_core::find_undriven(std::vector<core::engine_facts> alive)
     for (const auto& count : counts)
         found[count.workflow].runs += count.runs;
     found.erase(std::string{engine_detail::schedules_workflow});
+    found.erase(std::string{engine_detail::limits_workflow});
     record_query query;
     query.workflow = engine_detail::schedules_workflow;
     query.states = {run_state::initiated, run_state::running, run_state::paused};

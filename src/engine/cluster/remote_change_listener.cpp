@@ -1,5 +1,7 @@
 #include "engine/cluster/remote_change_listener.hpp"
 
+#include "engine/background/limit_overrides.hpp"
+
 #include "core/record_at.hpp"
 #include "core/saturating_add.hpp"
 #include "engine/cluster/definition_log.hpp"
@@ -123,6 +125,8 @@ asio::awaitable<void> remote_change_listener::work()
             co_await read_logs(poll);
             if (poll)
                 co_await check_for_newer_definitions(shared_);
+            if (poll)
+                co_await read_limit_numbers(shared_);
         } catch (...) {
             failure = std::current_exception();
         }

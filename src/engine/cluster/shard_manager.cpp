@@ -208,6 +208,7 @@ asio::awaitable<void> shard_manager::poll_leases()
     if (stopping_)
         co_return;
     const auto alive = co_await engines();
+    callbacks_.polled(alive);
     co_await balance_shards(alive);
     co_await report_engine_changes(alive);
 }

@@ -43,6 +43,8 @@ public:
         /// The set of engines has changed; these have been alive for the time of a lease since.
         std::function<boost::asio::awaitable<void>(std::vector<core::engine_facts>)>
             engines_changed;
+        /// These engines are alive. Called at each poll.
+        std::function<void(const std::vector<core::engine_facts>&)> polled;
         /// Whether a handler still runs in the shard.
         std::function<bool(std::uint32_t)> busy;
     };

@@ -270,11 +270,14 @@ bool active_runs::begin_granted(run_limiter::grant granted)
         fresh->worker->drive_later(fresh);
         return true;
     }
+    if (result == begin_result::full) {
+        shared_.limiter->put_back(std::move(granted));
+        shared_.due->expect_place();
+        return false;
+    }
     // A run that is active asks for a permit itself if it still needs one.
     shared_.limiter->release(std::move(granted.permit));
-    if (result == begin_result::full)
-        shared_.due->wait_for_place(granted.shard, granted.position, std::nullopt);
-    return result != begin_result::full;
+    return true;
 }
 
 void active_runs::release_permit(step_permit released)
@@ -292,7 +295,7 @@ void active_runs::begin_permitted()
         if (!granted)
             break;
         const auto& step = *granted->permit.step;
-        // Without a place the others wait too: the scan continues when one is free.
+        // Without a place the others wait too.
         if (!begin_granted(std::move(*granted)))
             break;
         shared_.due->notify_permit_released(step);

@@ -76,8 +76,9 @@ public:
     /// or written before. To be called before it counts as the owner.
     void outdate_records();
 
-    /// Activates a run that has got a permit. If it is active or has no place, the permit is
-    /// released. Returns false if it has no place: then the run waits for one.
+    /// Activates a run that has got a permit. If it is active, the permit is released. Returns
+    /// false if there is no place for it: then it is in line again, and begins when a place is
+    /// free.
     bool begin_granted(run_limiter::grant granted);
 
     /// Releases a permit, and activates the runs that get one.

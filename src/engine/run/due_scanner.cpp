@@ -253,10 +253,18 @@ int due_scanner::take_failures(run_id run)
 
 void due_scanner::notify_place_freed()
 {
-    if (waiting_shards_ == 0 && !urgent_wait_)
+    if (waiting_shards_ == 0 && !urgent_wait_ && !permits_wait_)
         return;
     urgent_wait_ = false;
     wake_scan();
+}
+
+void due_scanner::expect_place()
+{
+    permits_wait_ = true;
+    // A place may have become free before that was noted.
+    if (shared_.active->places().free > 0)
+        wake_scan();
 }
 
 void due_scanner::notify_permit_released(const limited_step& step)
@@ -338,8 +346,10 @@ asio::awaitable<void> due_scanner::scan_once()
         co_await read_next(shard);
         co_await read_sweep(shard);
     }
-    co_await begin_backlog();
+    permits_wait_ = false;
+    // Before the backlog, which may never end. The limits bound how many runs these are.
     shared_.active->begin_permitted();
+    co_await begin_backlog();
     co_await refill_lines();
 }
 
@@ -384,8 +394,9 @@ asio::awaitable<void> due_scanner::sleep()
 std::optional<time_point> due_scanner::check_stall()
 {
     // The search looks at each lane of runs that wait for limits.
-    const auto longest = runs_wait() || urgent_wait_ ? longest_waiting() : std::nullopt;
-    return stalls_.check_places(runs_wait(), urgent_wait_,
+    const bool steps_wait = runs_wait() || permits_wait_;
+    const auto longest = steps_wait || urgent_wait_ ? longest_waiting() : std::nullopt;
+    return stalls_.check_places(steps_wait, urgent_wait_,
                                 longest ? std::optional{longest->at} : std::nullopt);
 }
 

@@ -77,6 +77,9 @@ public:
     /// Removes the run from the wake list when its activation begins. Returns its known failures.
     int take_failures(run_id run);
 
+    /// A run with a permit waits for a place for steps: the scan begins it when one is free.
+    void expect_place();
+
     /// A place may be free.
     void notify_place_freed();
 
@@ -136,7 +139,8 @@ private:
     wake_list wakes_;
     std::atomic<std::size_t> wake_count_{0};
     time_point wakes_not_before_ = time_point::min();
-    std::atomic<bool> urgent_wait_{false}; ///< the reserve was full when a run was to be woken
+    std::atomic<bool> urgent_wait_{false};  ///< the reserve was full when a run was to be woken
+    std::atomic<bool> permits_wait_{false}; ///< see expect_place()
     std::atomic<bool> lines_are_short_{false};
     bool woken_ = false;
     std::optional<time_point> sleeping_until_; ///< while the scan sleeps; max without a limit

@@ -22,8 +22,10 @@ limit_pool::limit_pool(engine_limit& of, std::string pool_key, duration now)
 std::size_t limit_pool::max_running() const
 {
     const auto& concurrency = limit.numbers.concurrency;
-    return concurrency ? static_cast<std::size_t>(*concurrency)
-                       : std::numeric_limits<std::size_t>::max();
+    if (!concurrency)
+        return std::numeric_limits<std::size_t>::max();
+    const auto declared = static_cast<std::size_t>(*concurrency);
+    return limit.leased ? std::min(leased, declared) : declared;
 }
 
 core::fill_rule limit_pool::rule() const
@@ -32,7 +34,7 @@ core::fill_rule limit_pool::rule() const
     const auto rate = static_cast<double>(*numbers.rate) / static_cast<double>(numbers.per.count());
     const auto burst =
         numbers.burst ? static_cast<double>(*numbers.burst) : rate * default_burst_microseconds;
-    return {rate, std::max(1.0, burst)};
+    return {rate * limit.share, std::max(1.0, burst * limit.share)};
 }
 
 void limit_pool::apply_numbers(duration now)
@@ -81,7 +83,7 @@ std::optional<duration> limit_pool::next_token(duration now)
 
 bool limit_pool::is_idle(duration now)
 {
-    return running == 0 && lanes == 0 && !is_queued && !wake_at &&
+    return running == 0 && lanes == 0 && leased == 0 && !is_queued && !wake_at &&
            (!bucket_ || bucket_->is_full(now));
 }
 

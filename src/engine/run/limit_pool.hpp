@@ -24,6 +24,9 @@ struct engine_limit {
     limit_options declared;
     limit_options numbers; ///< in force
     bool keyed = false;
+    bool overridden = false;        ///< `numbers` were set by an operator
+    double share = 1;               ///< the part of the rate that is this engine's
+    bool leased = false;            ///< the concurrency is what limit_leases has of it
     bool takes_turns = false;       ///< a step with this limit has step_options::fair_by()
     std::size_t sweep_size = 1'024; ///< the number of pools at which idle ones are removed
     std::map<std::string, std::unique_ptr<limit_pool>> pools; ///< by key
@@ -77,6 +80,7 @@ public:
     engine_limit& limit;
     const std::string key;
     std::size_t running = 0;         ///< attempts
+    std::size_t leased = 0;          ///< of a leased limit: how many may run in this engine
     std::size_t lanes = 0;           ///< lanes that need this pool, whatever they wait for
     std::uint64_t turn = 0;          ///< of the lane that was served last
     std::set<lane_order> waiting;    ///< lanes whose first run waits for this pool

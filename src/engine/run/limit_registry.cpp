@@ -26,6 +26,8 @@ limit_info describe(const engine_limit& limit)
     limit_info info;
     info.name = limit.name;
     info.numbers = limit.numbers;
+    info.declared = limit.declared;
+    info.overridden = limit.overridden;
     for (const auto& [key, pool] : limit.pools) {
         limit_pool_info entry{key, pool->running, 0};
         for (const auto& waits : pool->waiting)

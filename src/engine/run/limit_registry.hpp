@@ -30,6 +30,12 @@ public:
 
     std::vector<limit_info> list() const;
 
+    /// The limits that steps share.
+    const std::map<std::string, std::unique_ptr<engine_limit>>& limits() const noexcept
+    {
+        return limits_;
+    }
+
 private:
     std::map<std::string, std::unique_ptr<engine_limit>> limits_;
     std::vector<std::unique_ptr<engine_limit>> step_limits_; ///< of max_concurrency

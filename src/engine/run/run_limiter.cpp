@@ -217,7 +217,10 @@ void run_limiter::queue_pool(limit_pool& pool)
 {
     if (pool.waiting.empty() || pool.is_queued)
         return;
-    if (pool.find_shortage(now()) != limit_pool::shortage::none) {
+    const auto shortage = pool.find_shortage(now());
+    if (shortage == limit_pool::shortage::concurrency && pool.limit.leased && on_demand_)
+        on_demand_();
+    if (shortage != limit_pool::shortage::none) {
         watch_pool(pool);
         return;
     }
@@ -258,6 +261,16 @@ void run_limiter::release(step_permit released)
     const std::lock_guard lock{mutex_};
     for (auto* const pool : released.pools) {
         pool->release(!released.used, now());
+        queue_pool(*pool);
+    }
+}
+
+void run_limiter::put_back(grant refused)
+{
+    const std::lock_guard lock{mutex_};
+    enqueue(*refused.permit.step, refused.permit.key, refused.shard, refused.position);
+    for (auto* const pool : refused.permit.pools) {
+        pool->release(true, now());
         queue_pool(*pool);
     }
 }
@@ -389,6 +402,109 @@ std::vector<limit_info> run_limiter::list() const
                 info.more_wait =
                     info.more_wait || (info.name == used->name && step->line.has_overflow());
     return all;
+}
+
+bool run_limiter::has_limits() const
+{
+    const std::lock_guard lock{mutex_};
+    return !registry_.limits().empty();
+}
+
+bool run_limiter::has_limit(const std::string& name) const
+{
+    const std::lock_guard lock{mutex_};
+    return registry_.limits().contains(name);
+}
+
+std::uint64_t run_limiter::begin_reading()
+{
+    const std::lock_guard lock{mutex_};
+    return ++tickets_;
+}
+
+void run_limiter::set_numbers(std::uint64_t ticket, const limit_numbers& numbers)
+{
+    const std::lock_guard lock{mutex_};
+    if (ticket < numbers_of_)
+        return;
+    numbers_of_ = ticket;
+    for (const auto& [name, limit] : registry_.limits()) {
+        const auto set = numbers.find(name);
+        const auto wanted = set == numbers.end() ? limit->declared : set->second;
+        limit->overridden = set != numbers.end();
+        if (wanted == limit->numbers)
+            continue;
+        limit->numbers = wanted;
+        apply_numbers(*limit);
+    }
+}
+
+void run_limiter::share_limits(std::function<void()> on_demand)
+{
+    const std::lock_guard lock{mutex_};
+    on_demand_ = std::move(on_demand);
+    for (const auto& [name, limit] : registry_.limits()) {
+        limit->leased = true;
+        limit->share = 0;
+    }
+}
+
+void run_limiter::set_share(double share)
+{
+    const std::lock_guard lock{mutex_};
+    for (const auto& [name, limit] : registry_.limits()) {
+        limit->share = share;
+        apply_numbers(*limit);
+    }
+}
+
+/// The rule of the limit has changed.
+void run_limiter::apply_numbers(engine_limit& limit)
+{
+    for (const auto& [key, pool] : limit.pools) {
+        pool->apply_numbers(now());
+        queue_pool(*pool);
+    }
+}
+
+std::size_t run_limiter::set_leased(const std::string& limit, const std::string& key,
+                                    std::size_t runs)
+{
+    const std::lock_guard lock{mutex_};
+    auto& pools = registry_.limits().at(limit)->pools;
+    const auto pool = pools.find(key);
+    if (pool == pools.end())
+        return 0;
+    pool->second->leased = runs;
+    queue_pool(*pool->second);
+    return pool->second->running;
+}
+
+void run_limiter::drop_leased()
+{
+    const std::lock_guard lock{mutex_};
+    for (const auto& [name, limit] : registry_.limits())
+        for (const auto& [key, pool] : limit->pools)
+            pool->leased = 0;
+}
+
+std::vector<pool_demand> run_limiter::pool_demands() const
+{
+    const std::lock_guard lock{mutex_};
+    std::vector<pool_demand> demands;
+    for (const auto& [name, limit] : registry_.limits()) {
+        if (!limit->leased || !limit->numbers.concurrency)
+            continue;
+        for (const auto& [key, pool] : limit->pools) {
+            pool_demand demand{name, key, static_cast<std::size_t>(*limit->numbers.concurrency),
+                               pool->running, 0};
+            for (const auto& order : pool->waiting)
+                demand.waiting += order.lane->runs.size();
+            if (demand.running > 0 || demand.waiting > 0)
+                demands.push_back(std::move(demand));
+        }
+    }
+    return demands;
 }
 
 std::optional<limit_wait> run_limiter::explain(run_id run) const

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -34,12 +35,21 @@ struct limited_step {
 
 /// What an attempt of a limited step needs. Made by run_limiter, and to be released there.
 struct step_permit {
-    const limited_step* step = nullptr; ///< null: no permit
+    limited_step* step = nullptr; ///< null: no permit
     lane_key key;
     std::vector<limit_pool*> pools;
     bool used = false; ///< an attempt has begun
 
     explicit operator bool() const noexcept { return step != nullptr; }
+};
+
+/// A pool of a leased limit whose concurrency runs of this engine need.
+struct pool_demand {
+    std::string limit;
+    std::string key;
+    std::size_t concurrency = 0; ///< of all engines together
+    std::size_t running = 0;
+    std::size_t waiting = 0;
 };
 
 /// The limits of an engine: permits for attempts of steps, and the runs that wait for them.
@@ -91,6 +101,9 @@ public:
         step_permit permit;
     };
 
+    /// Releases the permit of a run that could not begin, and adds the run to the line again.
+    void put_back(grant refused);
+
     /// The next run to begin. Call it until it is empty, after each release and at next_wake().
     std::optional<grant> next_grant();
 
@@ -119,6 +132,35 @@ public:
 
     std::vector<limit_info> list() const;
 
+    /// Whether a step has a limit besides max_concurrency.
+    bool has_limits() const;
+    bool has_limit(const std::string& name) const;
+
+    using limit_numbers = std::map<std::string, limit_options>; ///< by the limit's name
+
+    /// A ticket for set_numbers(), to be taken before the numbers are read.
+    std::uint64_t begin_reading();
+
+    /// Puts these numbers in force, and those that the program declares for the other limits;
+    /// unless numbers that were read later are in force.
+    void set_numbers(std::uint64_t ticket, const limit_numbers& numbers);
+
+    /// From now on this engine has a part of each limit only: of the rate, the part that
+    /// set_share() names, and of the concurrency what set_leased() names. At first both are zero.
+    /// `on_demand` is called when runs wait for more; it must not call the limiter. Before the
+    /// engine is started.
+    void share_limits(std::function<void()> on_demand);
+    void set_share(double share);
+
+    /// Returns the number of running attempts, which may exceed `runs`.
+    std::size_t set_leased(const std::string& limit, const std::string& key, std::size_t runs);
+
+    /// Sets what the engine has of each concurrency to zero.
+    void drop_leased();
+
+    /// The pools of leased limits in which attempts run or for which runs wait.
+    std::vector<pool_demand> pool_demands() const;
+
     /// What the run waits for; empty if it does not wait.
     std::optional<limit_wait> explain(run_id run) const;
 
@@ -139,6 +181,7 @@ private:
     std::optional<grant> serve(waiting_lane& lane, limit_pool& pool);
     bool may_hold(const waiting_lane& lane, limit_pool& gained, limit_pool& missing);
     void queue_pool(limit_pool& pool);
+    void apply_numbers(engine_limit& limit);
     void watch_pool(limit_pool& pool);
     void stop_watching(limit_pool& pool);
     duration now() const { return clock_.steady(); }
@@ -147,9 +190,12 @@ private:
     mutable std::mutex mutex_;
     limit_registry registry_;
     std::vector<std::unique_ptr<limited_step>> steps_;
+    std::function<void()> on_demand_;            ///< null unless limits are shared
     std::deque<limit_pool*> queued_pools_;       ///< may have a permit for a lane
     std::multimap<duration, limit_pool*> wakes_; ///< pools that wait for a token
-    waiting_lane* holder_ = nullptr;             ///< the lane that may keep permits
+    std::uint64_t tickets_ = 0;
+    std::uint64_t numbers_of_ = 0;   ///< the ticket of the numbers in force
+    waiting_lane* holder_ = nullptr; ///< the lane that may keep permits
 };
 
 } // namespace pawl::engine_detail
