@@ -18,6 +18,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr pawl::limit ample{"ample", {.rate = 1'000'000, .concurrency = 1'000'000}};
+
 void take_step(pawl::run<parcel>& run, observer& watching)
 {
     watching.transitions.fetch_add(1, std::memory_order_relaxed);
@@ -67,15 +69,19 @@ pawl::step<stage::done> deadline_passed(pawl::run<parcel>& run, observer& watchi
 
 } // namespace
 
-pawl::workflow<parcel, stage> five_steps(observer& watching,
-                                         std::optional<pawl::retention_options> retention)
+pawl::workflow<parcel, stage>
+five_steps(observer& watching, std::optional<pawl::retention_options> retention, bool limited)
 {
     pawl::builder<parcel, stage> b{"parcels"};
-    b.step<stage::one>([&watching](pawl::run<parcel>& run) { return begin(run, watching); });
-    b.step<stage::two>(passing<stage::three>(watching));
-    b.step<stage::three>(passing<stage::four>(watching));
-    b.step<stage::four>(passing<stage::five>(watching));
-    b.step<stage::five>(passing<stage::done>(watching));
+    auto first =
+        b.step<stage::one>([&watching](pawl::run<parcel>& run) { return begin(run, watching); });
+    auto second = b.step<stage::two>(passing<stage::three>(watching));
+    auto third = b.step<stage::three>(passing<stage::four>(watching));
+    auto fourth = b.step<stage::four>(passing<stage::five>(watching));
+    auto fifth = b.step<stage::five>(passing<stage::done>(watching));
+    if (limited)
+        for (auto* step : {&first, &second, &third, &fourth, &fifth})
+            step->within(ample);
     b.timeout<stage::waiting>(deadline_of, [&watching](pawl::run<parcel>& run) {
         return deadline_passed(run, watching);
     });

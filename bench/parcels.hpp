@@ -39,9 +39,10 @@ struct observer {
 };
 
 /// A run goes from one to done in five steps, or stands in waiting until its deadline. The observer
-/// must outlive the workflow.
+/// must outlive the workflow. If it is limited, each step has a limit that no run waits for.
 pawl::workflow<parcel, stage> five_steps(observer& watching,
-                                         std::optional<pawl::retention_options> retention = {});
+                                         std::optional<pawl::retention_options> retention = {},
+                                         bool limited = false);
 
 /// A foreign id that no other run of this process has.
 std::string next_foreign_id();

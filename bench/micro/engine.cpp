@@ -105,6 +105,15 @@ std::function<void()> run_is_driven()
     };
 }
 
+std::function<void()> run_is_driven_within_limits()
+{
+    rig_options how;
+    how.limited = true;
+    return [engine = std::make_shared<rig>(pawl::open_memory(), how)] {
+        engine->run(drive_one(engine->client()));
+    };
+}
+
 std::function<void()> run_is_driven_on_sqlite()
 {
     return [engine = std::make_shared<rig>(pawl::open_sqlite(":memory:"))] {

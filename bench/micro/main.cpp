@@ -14,7 +14,7 @@ namespace pawl_bench {
 
 std::span<const operation> operations()
 {
-    static constexpr std::array<operation, 9> all{{
+    static constexpr std::array<operation, 10> all{{
         {"decide/step-moves", step_moves},
         {"decide/step-fails", step_fails},
         {"decide/next-action", next_action},
@@ -22,6 +22,7 @@ std::span<const operation> operations()
         {"codec/order-decode", order_is_decoded},
         {"commit_queue/64-changes", batch_is_committed},
         {"activation/five-steps", run_is_driven},
+        {"activation/five-limited-steps", run_is_driven_within_limits},
         {"sqlite/five-steps", run_is_driven_on_sqlite},
         {"trigger/refused", trigger_is_refused},
     }};

@@ -22,6 +22,7 @@ std::function<void()> order_is_encoded();
 std::function<void()> order_is_decoded();
 std::function<void()> batch_is_committed();
 std::function<void()> run_is_driven();
+std::function<void()> run_is_driven_within_limits();
 std::function<void()> run_is_driven_on_sqlite();
 std::function<void()> trigger_is_refused();
 

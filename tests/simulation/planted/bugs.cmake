@@ -164,6 +164,10 @@ plant(place_in_line_lost engine/run/due_scanner.cpp
     [[shared_.active->contains(run.id) || (PLANTED && active_runs::is_urgent(run, now)))
                 continue;]])
 
+plant(limit_counts_paused_run engine/run/handler_admission.cpp
+    [[if (permit_)]]
+    [[if (permit_ && !(PLANTED && run_.stored.state == run_state::paused))]])
+
 # What hooks get.
 
 plant(hook_cursor_before_work engine/background/log_follower.cpp

@@ -60,6 +60,8 @@ constexpr planted_bug bugs[] = {
     {"turn_lost", "in a full engine a run with a message loses its turn", "mixed"},
     {"shard_overtakes", "in a full engine a shard's next run overtakes those of others", "mixed",
      "queues"},
+    {"limit_counts_paused_run", "a paused run keeps its permit of a step's limit", "mixed",
+     "queues"},
     {"place_in_line_lost", "a run with a message loses its place before a step's limit", "mixed",
      "queues"},
 };
