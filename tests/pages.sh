@@ -56,7 +56,7 @@ while IFS= read -r page; do
         sed -n 's/^##* //p' "${link:+$folder/}${link:-$page}" | tr '[:upper:]' '[:lower:]' | sed -E 's/[^a-z0-9 _-]//g; s/ /-/g' |
             grep -cx "$anchor" >/dev/null || { echo "$page: a link leads to no heading: $link#$anchor"; failed=1; }
     done < <(grep -oE '\]\([^):]*#[^)]*\)' "$page" | sed -E 's/^\]\(//; s/\)$//' | sort -u)
-done < <(find . -name README.md -not -path './build/*' -not -path './.git/*')
+done < <(find . -name README.md -not -path './build/*' -not -path '*/node_modules/*' -not -path './.git/*')
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -64,7 +64,7 @@ trap 'rm -rf "$scratch"' EXIT
 # words FOLDER…: the identifiers in the sources of these folders, without comments.
 words()
 {
-    find "$@" -type f ! -name '*.md' ! -path '*/corpus/*' -print0 | xargs -0 sed -E 's@(^|[^:])//.*@\1@' |
+    find "$@" -type f ! -name '*.md' ! -path '*/corpus/*' ! -path '*/node_modules/*' -print0 | xargs -0 sed -E 's@(^|[^:])//.*@\1@' |
         grep -aoE '[A-Za-z_][A-Za-z0-9_]+' | sort -u
 }
 words include src >"$scratch/library"
@@ -95,7 +95,7 @@ while IFS= read -r page; do
         xargs sed -E 's@//.*@@' <"$scratch/headers" | grep -cw "$member" >/dev/null ||
             { echo "$page: $type has no member $member"; failed=1; }
     done < <(grep -oE '([a-z_]+::)?[a-z_]+::[a-z_]+' "$scratch/spans" | sed -E 's/^pawl:://; s/^testing:://' | grep :: | grep -v '^std:' | sort -u)
-done < <(find . -name README.md -not -path './build/*' -not -path './.git/*')
+done < <(find . -name README.md -not -path './build/*' -not -path '*/node_modules/*' -not -path './.git/*')
 
 [ "$failed" -eq 0 ] && echo "C++ blocks, links and names are right"
 exit "$failed"

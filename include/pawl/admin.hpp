@@ -37,6 +37,10 @@ struct api_options {
     /// engine::readiness(). Default: empty, always ready.
     std::function<error_code()> readiness{};
 
+    /// Whether `GET PREFIX/` is the console: the pages for a browser, which use the API and nothing
+    /// else. Default true.
+    bool has_console = true;
+
     /// The most requests in progress, streams not counted; one more is answered 503 with
     /// Retry-After. So operators never take more of the engine's calls than that. At least 1.
     /// Default 32.

@@ -1,6 +1,7 @@
 #include "pawl/admin.hpp"
 
 #include "admin/api_core.hpp"
+#include "admin/console_routes.hpp"
 #include "admin/refusal.hpp"
 #include "http/on_exit.hpp"
 #include "http/routes.hpp"
@@ -152,6 +153,9 @@ public:
                            .answer = std::move(answer),
                            .max_requests = is_stream ? core_->options.max_streams : 0});
         }
+        if (core_->options.has_console)
+            for (auto& route : detail::console_routes(core_))
+                all.push_back(std::move(route));
         return all;
     }
 

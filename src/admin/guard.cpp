@@ -1,6 +1,7 @@
 #include "admin/guard.hpp"
 
 #include "admin/refusal.hpp"
+#include "admin/session.hpp"
 #include "http/authority.hpp"
 #include "http/text.hpp"
 
@@ -103,7 +104,9 @@ identity guard::identify(const http::request& message)
     if (limiter_.is_blocked(message.peer))
         throw refusal(429, "too_many_sign_ins",
                       "too many sign-ins from this address have failed; try again in a minute");
-    auto sender = authenticator_->authenticate(message);
+    const auto token = session_token(message);
+    auto sender = token.empty() ? authenticator_->authenticate(message)
+                                : authenticator_->authenticate(with_token(message, token));
     if (sender)
         return std::move(*sender);
     limiter_.note_failure(message.peer);
@@ -143,7 +146,11 @@ void add_security_headers(http::response& answer)
     answer.headers.emplace_back("X-Content-Type-Options", "nosniff");
     answer.headers.emplace_back("Referrer-Policy", "no-referrer");
     answer.headers.emplace_back("Cross-Origin-Resource-Policy", "same-origin");
-    answer.headers.emplace_back("Cache-Control", "no-store");
+    const auto is_cache_control = [](const auto& header) {
+        return header.first == "Cache-Control";
+    };
+    if (std::ranges::none_of(answer.headers, is_cache_control))
+        answer.headers.emplace_back("Cache-Control", "no-store");
 }
 
 } // namespace pawl::admin::detail

@@ -40,11 +40,17 @@ public:
     /// Returns the sender. Throws refusal.
     identity admit(const http::request& message, permission needed);
 
-private:
+    /// Throws refusal unless users reach the API under the host of the request.
     void check_host(const http::request& message) const;
-    identity identify(const http::request& message);
+
+    /// Throws refusal unless a browser may send a request that changes something.
     void check_change(const http::request& message) const;
 
+    /// Returns the sender, who has signed in by a header, or by the cookie of a session. Throws
+    /// refusal if the sender is not known, and counts that.
+    identity identify(const http::request& message);
+
+private:
     const std::shared_ptr<authenticator> authenticator_;
     const std::vector<std::string> hosts_;
     const std::size_t max_body_;
@@ -55,7 +61,7 @@ private:
 void check_permission(const identity& sender, permission needed);
 
 /// Adds the headers that each answer of the API has: no page runs a script of another origin, shows
-/// the answer in a frame, or keeps it.
+/// the answer in a frame, or keeps it, unless the answer has a Cache-Control.
 void add_security_headers(http::response& answer);
 
 } // namespace pawl::admin::detail
