@@ -19,6 +19,8 @@ using pawl::testing::simulation;
 
 namespace {
 
+constexpr pawl::limit two_at_a_time{"jobs", {.concurrency = 2}};
+
 enum class job_status : int { working = 1, aside = 2, over = 3, late = 4 };
 
 struct job_data {
@@ -125,9 +127,13 @@ private:
     {
         auto* const waiting = &waiting_;
         pawl::builder<job_data, job_status> b{"jobs"};
-        b.step<job_status::working>([p = &process, waiting](pawl::run<job_data>& run) {
-             return work(p, waiting, run);
-         }).max_concurrency(parallel_);
+        auto step = b.step<job_status::working>(
+            [p = &process, waiting](pawl::run<job_data>& run) { return work(p, waiting, run); });
+        // One of an engine, or two of all engines together.
+        if (parallel_ == 2)
+            step.within(two_at_a_time);
+        else
+            step.max_concurrency(parallel_);
         b.timeout<job_status::working>(
             [](const pawl::run<job_data>& run) -> std::optional<pawl::time_point> {
                 if (run.object().limit == 0)

@@ -107,8 +107,9 @@ asio::awaitable<void> limit_leases::manage()
                          "cannot renew the leases of limits: " + detail::exception_text(failure)});
         idle_ = pools_.empty() && !failure;
         if (!woken_ && !stopping_ && !(idle_ && demanded_))
-            co_await wait(*timer_,
-                          idle_ ? longest_sleep : std::min(round_time, lease_duration_ / 6));
+            co_await wait(*timer_, failure ? std::min(failure_pause, lease_duration_ / 6)
+                                   : idle_ ? longest_sleep
+                                           : std::min(round_time, lease_duration_ / 6));
     }
     co_await release_all();
     lease_timer_.reset();
