@@ -200,7 +200,7 @@ const std::vector<mistake> options{
      {"the limit of paying (3)", "characters"}},
     {"limit with other numbers",
      [](order_builder& b) {
-         b.step<created>(go<paying>).within(pawl::limit{"api", {.rate = 1}});
+         b.step<validated>(go<paying>).within(pawl::limit{"api", {.rate = 1}});
          b.step<paying>(go<shipped>).within(pawl::limit{"api", {.rate = 2}});
      },
      {"paying (3)", "limit \"api\" has other numbers"}},
