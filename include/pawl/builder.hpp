@@ -882,7 +882,8 @@ private:
     {
         static_assert(sizeof...(Statuses) > 0, "on_enter needs a status: b.on_enter<Paid>(fn)");
         return add_hook(std::move(name),
-                        {event_kind::started, event_kind::moved, event_kind::completed},
+                        {event_kind::started, event_kind::moved, event_kind::moved_by_command,
+                         event_kind::completed},
                         std::move(fn), {detail::status_number<Status, Statuses>()...});
     }
 

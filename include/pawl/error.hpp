@@ -48,8 +48,9 @@ enum class errc {
     status_relabeled,          ///< a status's number had another label in this database
     called_by_handler,         ///< a handler called what would wait for the handler itself
     inbox_full,                ///< the run has engine_options::max_pending_messages messages
-    missing_workflow,          ///< a workflow of the engine uses one that the engine does not have
+    missing_workflow,          ///< the engine does not have a workflow that is needed
     unexpected_exception,      ///< an exception without a code was thrown; see the detail
+    not_failing,               ///< the run has no failed attempt, so there is nothing to retry
 };
 
 /// The category of errc, named "pawl".

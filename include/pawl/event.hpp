@@ -26,7 +26,9 @@ enum class event_kind : std::uint8_t {
     attempt_begun = 14,    ///< a handler that was running at a crash begins; see record::suspicion
     parent_notified = 15,  ///< of a finished child: its parent has the end in its inbox
     children_cancelled =
-        16, ///< of a cancelled parent: its children have the command in their inboxes
+        16,       ///< of a cancelled parent: its children have the command in their inboxes
+    retried = 17, ///< a command has set the failed attempts to zero
+    moved_by_command = 18, ///< entered a status that is not an end, by a command
 };
 
 /// Returns the name of the enumerator, such as "attempt_failed".

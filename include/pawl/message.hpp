@@ -16,6 +16,8 @@ enum class message_kind : std::uint8_t {
     resume = 3,
     cancel = 4,
     delete_data = 5,
+    retry = 6, ///< attempts from zero, now; see operations::async_retry()
+    move = 7,  ///< a paused run continues in another status; see operations::async_move()
 };
 
 /// How a message ended. Stored: never change a number.
@@ -33,7 +35,8 @@ struct message {
     std::uint64_t sequence = 0; ///< in its run, assigned by the store; the first is 1
     message_kind kind = message_kind::callback;
     std::string name;    ///< of a callback
-    std::string payload; ///< of a callback: the codec's bytes; of a command: the reason
+    std::string payload; ///< of a callback: the codec's bytes; of a command: the reason. Of retry
+                         ///< and move: a JSON document that holds the reason
 
     /// Of a callback: the version of the payload's schema, see pawl::schema.
     std::uint32_t payload_version = 1;

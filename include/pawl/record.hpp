@@ -151,7 +151,8 @@ struct record {
     std::vector<stored_attribute> attributes;
 
     std::string last_error;   ///< of the last failed attempt; cleared by progress
-    std::string reason;       ///< why it is paused, cancelled, finished early or deleted
+    std::string reason;       ///< why it is paused, cancelled, finished early or deleted, or was
+                              ///< retried or moved by a command; cleared by progress
     std::string requested_by; ///< who gave that command; empty: unnamed, or no command
     pause_kind pause = pause_kind::none;
     int auto_resumes = 0;                ///< automatic resumes since the last progress

@@ -61,28 +61,29 @@ enum class id_reuse_policy : std::uint8_t {
 /// - `inbox_last` and `inbox_pending` are the store's own counts, whatever `next` says; both are 0
 ///   for a new run.
 /// - `wake_at` is `next.wake_at`, also for a finished run. But if `inbox_seen` is less than the
-///   run's `inbox_last` and `next` has not finished, then it is `next.updated_at`, or
-///   `next.wake_at` if that is earlier: a message came that the transition did not know of, so the
-///   run stays due.
+///   run's `inbox_last` and the transition does not finish the run, then it is `next.updated_at`,
+///   or `next.wake_at` if that is earlier: a message came that the transition did not know of, so
+///   the run stays due.
 ///
 /// **Messages.** Each entry of `settled` settles the pending message of its sequence. An entry
 /// changes nothing if there is no such message or if it has been settled: the first outcome stays.
-/// Then, if `next` has finished, the store settles all messages that are still pending as
-/// `rejected` with the detail "the run has finished". These are messages of every kind, including
-/// those after `inbox_seen` and those that earlier changes of the batch delivered. The same holds
-/// for a transition of a run that had finished before. The key of a message that is settled as
-/// `failed` may be used again, see delivery. The payload of a settled message is not read again;
-/// drop it.
+/// Then, if the transition finishes the run (`next` has finished, and the stored run has not), the
+/// store settles all messages that are still pending as `rejected` with the detail "the run has
+/// finished". These are messages of every kind, including those after `inbox_seen` and those that
+/// earlier changes of the batch delivered. A transition of a run that had finished before settles
+/// only what `settled` names: the run may have a command to delete its data. The key of a message
+/// that is settled as `failed` may be used again, see delivery. The payload of a settled message is
+/// not read again; drop it.
 ///
 /// **Event.** The event gets the next sequence of the run's shard and is made of the transition:
 /// - `kind` and `from` are the transition's, `to` is `next.status`, `at` is `next.updated_at`;
 ///   `run`, `workflow`, `foreign_id`, `version`, `state` and `attempt` are those of `next`.
 /// - `error` depends on the kind. moved, attempt_failed: `next.last_error`. completed:
 ///   `next.reason`, or `next.last_error` if the reason is empty. paused, cancelled,
-///   data_deletion_requested, data_deleted: `next.reason`. message_settled: the detail of the first
-///   entry of `settled`. All other kinds: empty.
-/// - `requested_by` is `next.requested_by` for paused, resumed, cancelled and
-///   data_deletion_requested, and empty for all other kinds.
+///   data_deletion_requested, data_deleted, retried, moved_by_command: `next.reason`.
+///   message_settled: the detail of the first entry of `settled`. All other kinds: empty.
+/// - `requested_by` is `next.requested_by` for paused, resumed, cancelled, completed,
+///   data_deletion_requested, retried and moved_by_command, and empty for all other kinds.
 ///
 /// **Attributes.** The store makes `attributes` changes to the attributes of the run, by which
 /// record_query::attributes finds it. record::attributes is a field like the others: the store does

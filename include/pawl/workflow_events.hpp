@@ -14,14 +14,12 @@ namespace pawl {
 struct workflow_event_options {
     /// Kinds of transitions. Not empty. Default: the lifecycle events of a run. Attempts, repeats,
     /// checkpoints, and messages that changed nothing else are left out.
-    std::vector<event_kind> kinds = {event_kind::started,
-                                     event_kind::moved,
-                                     event_kind::paused,
-                                     event_kind::resumed,
-                                     event_kind::cancelled,
-                                     event_kind::completed,
-                                     event_kind::data_deletion_requested,
-                                     event_kind::data_deleted};
+    std::vector<event_kind> kinds = {
+        event_kind::started,          event_kind::moved,
+        event_kind::moved_by_command, event_kind::paused,
+        event_kind::resumed,          event_kind::cancelled,
+        event_kind::completed,        event_kind::data_deletion_requested,
+        event_kind::data_deleted};
 
     /// Where a new consumer begins: with the oldest transition in the log, or with those that are
     /// committed from now on. Default beginning.

@@ -27,6 +27,8 @@ public:
     bool apply(checkpoint_wanted& checkpoint);
     bool apply(attempt_suspected& attempt);
     bool apply(command_received& command);
+    bool apply(retry_received& command);
+    bool apply(move_received& command);
     bool apply(message_expired& expired);
     bool apply(pause_elapsed&);
     bool apply(data_scrubbed& scrubbed);
@@ -38,6 +40,7 @@ public:
     bool apply(message_deferred&);
 
 private:
+    bool reject(std::uint64_t message, std::string why);
     void keep_status(const source& handler, const next_value& value);
     void fail_step(handler_failed& failure);
     void fail_timeout(const from_timeout& handler, handler_failed& failure);
@@ -255,13 +258,17 @@ bool decision::apply(attempt_suspected& attempt)
     return true;
 }
 
+bool decision::reject(std::uint64_t message, std::string why)
+{
+    settle(message, message_outcome::rejected, std::move(why));
+    change_.kind = event_kind::message_settled;
+    return true;
+}
+
 bool decision::apply(command_received& command)
 {
     const auto reject = [&] {
-        settle(command.message, message_outcome::rejected,
-               refusal_text(command.kind, current_.state));
-        change_.kind = event_kind::message_settled;
-        return true;
+        return this->reject(command.message, refusal_text(command.kind, current_.state));
     };
     const bool finished = is_finished(current_.state);
     switch (command.kind) {
@@ -290,9 +297,62 @@ bool decision::apply(command_received& command)
         change_.kind = event_kind::data_deletion_requested;
         break;
     case message_kind::callback:
-        assert(!"a callback is no command");
+    case message_kind::retry:
+    case message_kind::move:
+        assert(!"these have stimuli of their own");
         return false;
     }
+    next().requested_by = std::move(command.requested_by);
+    settle(command.message, message_outcome::handled);
+    return true;
+}
+
+bool decision::apply(retry_received& command)
+{
+    constexpr auto kind = message_kind::retry;
+    const auto& wanted = command.request.if_version;
+    if (is_finished(current_.state))
+        return reject(command.message, refusal_text(kind, current_.state));
+    if (wanted && *wanted != current_.version)
+        return reject(command.message, version_refusal_text(kind, current_.version, *wanted));
+    if (current_.state == run_state::paused && current_.pause == pause_kind::by_request)
+        return reject(command.message, refusal_text(kind, current_.state));
+    const bool is_failing =
+        current_.attempt > 0 || !current_.callback_retries.empty() ||
+        std::ranges::any_of(current_.deadlines, [](const deadline& d) { return d.attempt > 0; });
+    if (current_.state != run_state::paused && !is_failing)
+        return reject(command.message, no_failure_text());
+    if (current_.state == run_state::paused)
+        resume(false);
+    reset_attempts();
+    next().reason = shortened(std::move(command.request.reason));
+    next().requested_by = std::move(command.requested_by);
+    change_.kind = event_kind::retried;
+    settle(command.message, message_outcome::handled);
+    return true;
+}
+
+bool decision::apply(move_received& command)
+{
+    constexpr auto kind = message_kind::move;
+    auto& request = command.request;
+    if (current_.state != run_state::paused)
+        return reject(command.message, refusal_text(kind, current_.state));
+    if (request.if_version && *request.if_version != current_.version)
+        return reject(command.message,
+                      version_refusal_text(kind, current_.version, *request.if_version));
+    if (!command.problem.empty())
+        return reject(command.message, command.problem);
+    const int target = request.status.value_or(current_.status);
+    if (!workflow_.find(target))
+        return reject(command.message, status_refusal_text(target));
+    if (request.object)
+        save_object(std::move(*request.object), std::move(command.attributes));
+    resume(false);
+    enter(target);
+    if (change_.kind == event_kind::moved)
+        change_.kind = event_kind::moved_by_command;
+    next().reason = shortened(std::move(request.reason));
     next().requested_by = std::move(command.requested_by);
     settle(command.message, message_outcome::handled);
     return true;

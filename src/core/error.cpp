@@ -85,8 +85,10 @@ const char* sentence(errc code) noexcept
     case errc::inbox_full:
         return "too many messages wait for the run: send the message again later";
     case errc::missing_workflow:
-        return "a workflow uses another one, which the engine does not have: add() it, or declare "
-               "it by uses_foreign()";
+        return "the engine does not have a workflow that is needed: add() it, or declare it by "
+               "uses_foreign()";
+    case errc::not_failing:
+        return "the run has no failed attempt: there is nothing to retry";
     case errc::unexpected_exception:
         return "an exception of unknown type was thrown";
     }

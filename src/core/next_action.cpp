@@ -109,8 +109,7 @@ std::optional<time_point> wake_time(const record& current, const definition& wor
                                     time_point now, std::optional<time_point> messages_due_at,
                                     bool outdated)
 {
-    std::optional<time_point> earliest =
-        is_finished(current.state) ? std::nullopt : messages_due_at;
+    std::optional<time_point> earliest = messages_due_at;
     const auto consider = [&](time_point time) {
         if (!earliest || time < *earliest)
             earliest = time;

@@ -71,6 +71,10 @@ std::string to_string(event_kind kind)
         return "parent_notified";
     case event_kind::children_cancelled:
         return "children_cancelled";
+    case event_kind::retried:
+        return "retried";
+    case event_kind::moved_by_command:
+        return "moved_by_command";
     }
     return "event(" + std::to_string(static_cast<int>(kind)) + ")";
 }

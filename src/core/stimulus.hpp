@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/repair.hpp"
 #include "pawl/message.hpp"
 #include "pawl/record.hpp"
 #include "pawl/step.hpp"
@@ -65,6 +66,24 @@ struct command_received {
     std::string requested_by = {};
 };
 
+/// A command to begin the attempts again.
+struct retry_received {
+    std::uint64_t message = 0;
+    repair_request request;
+    std::string requested_by;
+};
+
+/// A command to continue a paused run in another status.
+struct move_received {
+    std::uint64_t message = 0;
+    repair_request request; ///< `object` as the workflow writes it, if it is given
+    std::string requested_by;
+    std::vector<stored_attribute> attributes = {}; ///< of the object
+
+    /// Why the command cannot be executed; empty if it can.
+    std::string problem = {};
+};
+
 struct message_expired {
     std::uint64_t message = 0;
 };
@@ -104,9 +123,10 @@ struct children_cancelled {};
 /// New messages must wait; the store need not keep the run due because of them.
 struct message_deferred {};
 
-using stimulus = std::variant<handler_returned, handler_failed, checkpoint_wanted,
-                              attempt_suspected, command_received, message_expired, pause_elapsed,
-                              data_scrubbed, status_retired, timeout_unknown, transition_failed,
-                              parent_notified, children_cancelled, message_deferred>;
+using stimulus =
+    std::variant<handler_returned, handler_failed, checkpoint_wanted, attempt_suspected,
+                 command_received, retry_received, move_received, message_expired, pause_elapsed,
+                 data_scrubbed, status_retired, timeout_unknown, transition_failed, parent_notified,
+                 children_cancelled, message_deferred>;
 
 } // namespace pawl::core

@@ -44,7 +44,10 @@ transition_builder::transition_builder(const record& current, const definition& 
 
 void transition_builder::finish()
 {
-    next().wake_at = wake_time(next(), workflow_, now_, messages_due_at(), inbox_.outdated);
+    // The store rejects the messages of a run that this transition finishes.
+    const bool finishes = is_finished(next().state) && !is_finished(current_.state);
+    next().wake_at = wake_time(next(), workflow_, now_, finishes ? std::nullopt : messages_due_at(),
+                               inbox_.outdated);
 }
 
 /// When the messages that stay in the inbox need an engine: now, if the run accepts one of them in
@@ -184,6 +187,19 @@ void transition_builder::resume(bool automatic)
     for (auto& armed : next().deadlines)
         armed.attempt = 0;
     change_.kind = event_kind::resumed;
+}
+
+void transition_builder::reset_attempts()
+{
+    clear_backoff();
+    next().suspicion = 0;
+    next().auto_resumes = 0;
+    next().callback_retries.clear();
+    for (auto& armed : next().deadlines)
+        if (armed.attempt > 0) {
+            armed.attempt = 0;
+            armed.at = now_;
+        }
 }
 
 void transition_builder::set_deadline(const std::string& timeout, time_point time, int attempt)

@@ -38,6 +38,9 @@ protected:
     void pause(pause_kind kind, std::string reason);
     void resume(bool automatic);
 
+    /// Sets the failed attempts of all handlers to zero: they run now.
+    void reset_attempts();
+
     /// Drops the effects that the handler recorded in this visit.
     void drop_effects(std::uint64_t handler);
 

@@ -15,7 +15,7 @@ namespace {
 
 namespace header = event_header;
 
-constexpr int last_kind = static_cast<int>(event_kind::children_cancelled);
+constexpr int last_kind = static_cast<int>(event_kind::moved_by_command);
 
 [[noreturn]] void fail(const std::string& problem)
 {

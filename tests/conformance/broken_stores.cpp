@@ -442,6 +442,40 @@ private:
     std::map<std::pair<pawl::run_id, std::string>, std::uint64_t> first_;
 };
 
+/// Rejects the messages of a finished run at each of its changes, not only when it finishes.
+struct rejects_messages_again : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<std::vector<pawl::apply_result>> apply(std::span<const pawl::change> batch) override
+    {
+        std::vector<pawl::change> changed{batch.begin(), batch.end()};
+        for (auto& each : changed) {
+            auto* step = std::get_if<pawl::transition>(&each);
+            if (!step || !is_finished(step->next.state))
+                continue;
+            const auto pending = co_await inner().inbox(step->next.id, 0, 100);
+            for (const auto& waiting : pending)
+                step->settled.push_back({waiting.sequence, pawl::message_outcome::rejected, ""});
+        }
+        auto results = co_await inner().apply(changed);
+        co_return results;
+    }
+};
+
+/// Finds finished runs among those with an error, whatever states are asked for.
+struct lists_finished_failures : pawl::forwarding_store {
+    using pawl::forwarding_store::forwarding_store;
+
+    awaitable<pawl::record_page> list(const pawl::record_query& query) override
+    {
+        auto changed = query;
+        if (query.has_error.value_or(false))
+            changed.states.reset();
+        auto page = co_await inner().list(changed);
+        co_return page;
+    }
+};
+
 /// Begins each page of finished runs at the first one.
 struct repeats_finished_runs : pawl::forwarding_store {
     using pawl::forwarding_store::forwarding_store;
@@ -697,6 +731,16 @@ BOOST_AUTO_TEST_CASE(listings_that_end_or_grow_are_noticed)
 {
     expect_noticed<needs_the_last_run_of_a_page>("pages_continue_after_removed_runs");
     expect_noticed<takes_none_for_all>("an_empty_list_matches_no_run");
+}
+
+BOOST_AUTO_TEST_CASE(messages_that_bookkeeping_rejects_are_noticed)
+{
+    expect_noticed<rejects_messages_again>("a_change_of_a_finished_run_keeps_its_messages");
+}
+
+BOOST_AUTO_TEST_CASE(finished_runs_among_failing_ones_are_noticed)
+{
+    expect_noticed<lists_finished_failures>("runs_that_need_an_operator_are_listed");
 }
 
 BOOST_AUTO_TEST_CASE(finished_runs_that_stand_for_unfinished_ones_are_noticed)

@@ -1,7 +1,7 @@
 // Commands: which one each run state takes, what it leads to, and how a refusal is told to people
 // and as an error code.
 #include "core/decide_support.hpp"
-
+#include "core/refusal.hpp"
 #include "pawl/detail/engine_api.hpp"
 #include "pawl/error.hpp"
 #include "printing.hpp"
@@ -100,6 +100,146 @@ BOOST_AUTO_TEST_CASE(each_run_state_takes_what_it_can_and_says_why_not_else)
             check(each.before, message_kind::cancel, each.cancel);
             check(each.before, message_kind::delete_data, each.delete_data);
         }
+}
+
+namespace {
+
+retry_received retry_of(std::optional<std::uint64_t> version = {})
+{
+    return {4, {"asked", version, {}, {}}, "ada"};
+}
+
+move_received move_to(int status, std::optional<std::uint64_t> version = {})
+{
+    return {4, {"asked", version, status, {}}, "ada"};
+}
+
+/// How the command of a run is rejected; its detail and code.
+template <class Command>
+void expect_rejected(const pawl::record& run, Command command, message_kind kind,
+                     const std::string& detail, errc code)
+{
+    const auto change = decided(run, std::move(command));
+    BOOST_REQUIRE(change.has_value());
+    BOOST_REQUIRE(change->settled.size() == 1u);
+    const auto& settled = change->settled.front();
+    BOOST_TEST(settled.outcome == pawl::message_outcome::rejected);
+    BOOST_TEST(settled.detail == detail);
+    BOOST_TEST(pawl::detail::refusal_code(kind, settled) == code);
+    BOOST_TEST((change->next.state == run.state));
+    BOOST_TEST(change->next.status == run.status);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_retry_begins_all_attempts_again_now)
+{
+    auto run = run_in(created);
+    run.attempt = 2;
+    run.not_before = t0 + 1h;
+    run.last_error = "no route";
+    run.deadlines = {{"timeout", t0 + 1h, 2}, {"timeout-2", t0 + 2h, 0}};
+    run.callback_retries = {{7, 2, t0 + 1h}};
+    const auto change = decided(run, retry_of(), t0);
+    BOOST_REQUIRE(change.has_value());
+    BOOST_TEST(change->kind == pawl::event_kind::retried);
+    const auto& next = change->next;
+    BOOST_TEST(next.attempt == 0);
+    BOOST_TEST(!next.not_before.has_value());
+    BOOST_TEST((next.deadlines[0].at == t0 && next.deadlines[0].attempt == 0));
+    BOOST_TEST((next.deadlines[1].at == t0 + 2h));
+    BOOST_TEST(next.callback_retries.empty());
+    BOOST_TEST(next.reason == "asked");
+    BOOST_TEST(next.requested_by == "ada");
+    BOOST_TEST((next.wake_at == t0));
+}
+
+BOOST_AUTO_TEST_CASE(a_retry_ends_a_pause_by_an_error_only)
+{
+    auto run = run_in(created, run_state::paused);
+    run.pause = pawl::pause_kind::by_error;
+    run.attempt = 3;
+    run.resume_at = t0 + 1h;
+    const auto next = after(run, retry_of());
+    BOOST_TEST((next.state == run_state::running));
+    BOOST_TEST((next.pause == pawl::pause_kind::none));
+    BOOST_TEST(!next.resume_at.has_value());
+    run.pause = pawl::pause_kind::by_request;
+    expect_rejected(run, retry_of(), message_kind::retry, "cannot retry: the run is Paused",
+                    errc::already_paused);
+}
+
+BOOST_AUTO_TEST_CASE(a_retry_is_refused_without_a_failure_or_for_another_version)
+{
+    auto run = run_in(created);
+    expect_rejected(run, retry_of(), message_kind::retry, "cannot retry: no attempt has failed",
+                    errc::not_failing);
+    run.attempt = 1;
+    expect_rejected(run, retry_of(run.version + 1), message_kind::retry,
+                    "cannot retry: the run has version " + std::to_string(run.version) +
+                        "; the command is for version " + std::to_string(run.version + 1),
+                    errc::conflict);
+    expect_rejected(run_in(done, run_state::completed), retry_of(), message_kind::retry,
+                    "cannot retry: the run is Completed", errc::already_finished);
+}
+
+BOOST_AUTO_TEST_CASE(a_move_continues_a_paused_run_in_any_status)
+{
+    auto run = run_in(created, run_state::paused);
+    run.pause = pawl::pause_kind::by_error;
+    run.resume_at = t0 + 1h;
+    run.attempt = 3;
+    run.last_error = "no route";
+    auto command = move_to(waiting, run.version);
+    command.request.object = "edited";
+    command.attributes = {{"customer", "ada"}};
+    const auto change = decided(run, std::move(command));
+    BOOST_REQUIRE(change.has_value());
+    BOOST_TEST(change->kind == pawl::event_kind::moved_by_command);
+    BOOST_TEST(change->from == created);
+    const auto& next = change->next;
+    BOOST_TEST(next.status == waiting);
+    BOOST_TEST((next.state == run_state::running));
+    BOOST_TEST((next.pause == pawl::pause_kind::none));
+    BOOST_TEST(!next.resume_at.has_value());
+    BOOST_TEST(next.visit == run.visit + 1);
+    BOOST_TEST(next.object == "edited");
+    BOOST_TEST(next.attributes.size() == 1u);
+    BOOST_TEST(next.last_error == "");
+    BOOST_TEST(next.reason == "asked");
+    BOOST_TEST(next.requested_by == "ada");
+    BOOST_TEST(next.deadlines.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_move_to_an_end_completes_the_run)
+{
+    const auto run = run_in(created, run_state::paused);
+    const auto change = decided(run, move_to(done));
+    BOOST_REQUIRE(change.has_value());
+    BOOST_TEST(change->kind == pawl::event_kind::completed);
+    BOOST_TEST((change->next.state == run_state::completed));
+    BOOST_TEST(change->next.reason == "asked");
+    BOOST_TEST(change->next.requested_by == "ada");
+}
+
+BOOST_AUTO_TEST_CASE(a_move_is_refused_unless_it_can_be_executed)
+{
+    constexpr auto kind = message_kind::move;
+    const auto run = run_in(created, run_state::paused);
+    expect_rejected(run_in(created), move_to(waiting), kind, "cannot move: the run is Running",
+                    errc::not_paused);
+    expect_rejected(run_in(done, run_state::completed), move_to(waiting), kind,
+                    "cannot move: the run is Completed", errc::already_finished);
+    expect_rejected(run, move_to(unknown), kind, "cannot move: the workflow has no status 77",
+                    errc::invalid_status);
+    expect_rejected(run, move_to(waiting, run.version + 1), kind,
+                    "cannot move: the run has version " + std::to_string(run.version) +
+                        "; the command is for version " + std::to_string(run.version + 1),
+                    errc::conflict);
+    auto unreadable = move_to(waiting);
+    unreadable.problem = object_refusal_text("not JSON");
+    expect_rejected(run, unreadable, kind, "cannot move: the object cannot be used: not JSON",
+                    errc::decode_failed);
 }
 
 BOOST_AUTO_TEST_CASE(an_error_pause_becomes_an_operators_and_shows_who_asked)

@@ -245,7 +245,17 @@ BOOST_AUTO_TEST_CASE(a_message_that_expires_counts_while_the_run_is_unfinished)
     BOOST_TEST((wake_of(run_in(waiting), t0, t0 + 5h) == t0 + 1h));
     BOOST_TEST((wake_of(run_in(waiting, run_state::paused), t0, t0 + 5min) == t0 + 5min));
     BOOST_TEST((wake_of(run_in(unknown), t0, t0 + 5min) == t0));
-    BOOST_TEST(!wake_of(run_in(done, run_state::completed), t0, t0 + 5min).has_value());
+    BOOST_TEST(!wake_of(run_in(done, run_state::completed), t0).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_command_keeps_a_finished_run_due_but_not_one_that_finishes)
+{
+    const std::vector<pawl::message> inbox{message_of(4, message_kind::delete_data)};
+    auto child = run_in(done, run_state::completed);
+    child.parent = pawl::parent_link{child.id, "ended"};
+    BOOST_TEST((after(child, parent_notified{}, t0, {4, inbox}).wake_at == t0));
+    const auto ended = after(run_in(created), moves_to(done), t0, {4, inbox});
+    BOOST_TEST(!ended.wake_at.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_message_that_the_transition_settles_does_not_count)

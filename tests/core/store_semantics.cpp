@@ -88,15 +88,25 @@ BOOST_AUTO_TEST_CASE(a_message_that_nobody_saw_keeps_the_run_due)
 {
     auto change = make_transition(event_kind::moved);
     change.inbox_seen = 2;
-    BOOST_TEST(pawl::core::wake_after(change, 2) == std::nullopt);
-    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{9s}));
+    BOOST_TEST(pawl::core::wake_after(change, 2, false) == std::nullopt);
+    BOOST_TEST((pawl::core::wake_after(change, 3, false) == pawl::time_point{9s}));
     change.next.wake_at = pawl::time_point{5s};
-    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{5s}));
+    BOOST_TEST((pawl::core::wake_after(change, 3, false) == pawl::time_point{5s}));
     change.next.wake_at = pawl::time_point{15s};
-    BOOST_TEST((pawl::core::wake_after(change, 2) == pawl::time_point{15s}));
-    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{9s}));
+    BOOST_TEST((pawl::core::wake_after(change, 2, false) == pawl::time_point{15s}));
+    BOOST_TEST((pawl::core::wake_after(change, 3, false) == pawl::time_point{9s}));
+    BOOST_TEST((pawl::core::wake_after(change, 3, true) == pawl::time_point{15s}));
+}
+
+BOOST_AUTO_TEST_CASE(only_the_first_final_state_finishes_a_run)
+{
+    auto change = make_transition(event_kind::completed);
+    BOOST_TEST(!pawl::core::finishes(change, run_state::running));
     change.next.state = run_state::completed;
-    BOOST_TEST((pawl::core::wake_after(change, 3) == pawl::time_point{15s}));
+    BOOST_TEST(pawl::core::finishes(change, run_state::running));
+    BOOST_TEST(pawl::core::finishes(change, run_state::paused));
+    BOOST_TEST(!pawl::core::finishes(change, run_state::completed));
+    BOOST_TEST(!pawl::core::finishes(change, run_state::cancelled));
 }
 
 BOOST_AUTO_TEST_CASE(a_message_makes_its_run_due_when_it_was_sent)

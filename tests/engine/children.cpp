@@ -334,6 +334,40 @@ BOOST_AUTO_TEST_CASE(an_end_waits_until_the_store_takes_it)
     w.advance_until([&] { return !is_kept(); });
 }
 
+BOOST_AUTO_TEST_CASE(data_is_deleted_although_the_parent_is_notified_after_the_command)
+{
+    bool fails = false;
+    int reads = 0;
+    world w;
+    const auto faults = std::make_shared<faulty_store>(w.store);
+    w.options.store = faults;
+    w.options.clock = w.clock;
+    w.engine.emplace(w.io.get_executor(), w.options);
+    auto lit = w.engine->add(lit_houses());
+    auto lamp_client = w.engine->add(switched_lamps());
+    w.wait_for(w.engine->async_start(asio::use_awaitable));
+    const auto run = w.wait_for(lit.async_trigger("h", house{.lamps = 1}, {}, asio::use_awaitable));
+    w.advance_until([&] {
+        return w.wait_for(lit.async_find(run, asio::use_awaitable))->status == stage::open;
+    });
+    // The engine reads the lamp, and then its parent.
+    faults->fails = [&](const std::string& call) {
+        return call == "find" && fails && ++reads > 1 ? fault::refused : fault::none;
+    };
+    fails = true;
+    w.wait_for(lamp_client.async_call("h/0", switch_off));
+    w.settle();
+    BOOST_TEST(reads > 1);
+    fails = false;
+    const auto ended = w.wait_for(lamp_client.async_find_latest("h/0"));
+    BOOST_TEST((ended->state == pawl::run_state::completed));
+    w.wait_for(lamp_client.async_delete_data("h/0", "asked"));
+    w.settle();
+    BOOST_TEST(
+        (w.wait_for(lamp_client.async_find_latest("h/0"))->state == pawl::run_state::data_deleted));
+    BOOST_TEST(w.wait_for(lit.async_find_latest("h"))->object.ended == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_callback_for_ends_must_be_declared)
 {
     pawl::builder b{house_runs};

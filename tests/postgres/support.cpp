@@ -119,6 +119,7 @@ void return_to_second_version(const std::string& schema)
         "DROP FUNCTION apply_with_attributes, update_attributes, write_attributes;"
         "DROP TYPE attribute_input, attribute_update_input; DROP TABLE attributes;"
         "DROP FUNCTION start, send, store_request, take_requests; DROP TABLE requests;"
+        "DROP INDEX runs_troubled;"
         "UPDATE meta SET version = 2");
 }
 

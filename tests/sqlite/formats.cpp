@@ -130,7 +130,7 @@ std::string file_of(int version)
     return std::string{PAWL_FORMATS_FOLDER} + "/v" + std::to_string(version) + ".db";
 }
 
-constexpr int newest = 6;
+constexpr int newest = 7;
 
 /// As SQLite's own header says it: a big-endian number at byte 60, the user_version.
 int stored_version(const std::string& path)

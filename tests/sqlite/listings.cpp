@@ -48,6 +48,25 @@ void fill(const std::string& path)
     finish(pawl::open_sqlite(path)->apply(batch));
 }
 
+/// Stores many unfinished runs of two workflows, some of which are paused, and others failing.
+void fill_unfinished(const std::string& path)
+{
+    std::vector<pawl::change> batch;
+    for (int i = 0; i < 2 * runs_of_workflow; ++i) {
+        auto run = make_run(1, "");
+        run.workflow = i % 2 ? "orders" : "mails";
+        run.foreign_id = foreign_id(run.workflow, i / 2);
+        run.id.bytes[0] = static_cast<std::uint8_t>(i);
+        run.id.bytes[1] = static_cast<std::uint8_t>(i >> 8);
+        run.created_at = pawl::time_point{std::chrono::seconds{i}};
+        const int kind = i / 2 % (runs_of_workflow / 3);
+        run.state = kind == 1 ? run_state::paused : run_state::running;
+        run.last_error = kind == 2 ? "no answer" : "";
+        batch.push_back(store_as(run));
+    }
+    finish(pawl::open_sqlite(path)->apply(batch));
+}
+
 class counted_reader {
 public:
     explicit counted_reader(const std::string& path) : database_(path), reader_(database_, 1)
@@ -115,6 +134,19 @@ BOOST_AUTO_TEST_CASE(finished_runs_are_not_searched_for_unfinished_ones)
     reader.expect_quick(
         {.states = unfinished, .created_from = pawl::time_point{std::chrono::seconds{100}}},
         2 * (unfinished_of_workflow - 1));
+}
+
+BOOST_AUTO_TEST_CASE(unfinished_runs_are_not_searched_for_paused_and_failing_ones)
+{
+    const temporary_folder folder;
+    const auto path = folder.file("many.db");
+    fill_unfinished(path);
+    counted_reader reader{path};
+    const std::vector unfinished{run_state::initiated, run_state::running, run_state::paused};
+    reader.expect_quick({.workflow = "orders", .states = {{run_state::paused}}}, 3);
+    reader.expect_quick({.states = {{run_state::paused}}}, 6);
+    reader.expect_quick({.workflow = "orders", .states = unfinished, .has_error = true}, 3);
+    reader.expect_quick({.states = unfinished, .has_error = true}, 6);
 }
 
 BOOST_AUTO_TEST_CASE(a_workflow_is_not_searched_for_attributes)

@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(a_format_that_another_program_changed_is_refused)
     program.run("PRAGMA user_version = 1000");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "a"))), pawl::error,
                           fails_with(errc::store_version_unsupported, {path, "version 1000"}));
-    program.run("PRAGMA user_version = 6; INSERT INTO shards VALUES (1, 1, '', 0, NULL)");
+    program.run("PRAGMA user_version = 7; INSERT INTO shards VALUES (1, 1, '', 0, NULL)");
     BOOST_CHECK_EXCEPTION(apply_one(*store, store_as(make_run(1, "a"))), pawl::error,
                           fails_with(errc::store_corrupt, {path, "shards"}));
     program.run("DELETE FROM shards WHERE shard = 1");

@@ -2,6 +2,7 @@
 
 #include "core/saturating_add.hpp"
 #include "engine/run/due_scanner.hpp"
+#include "engine/run/received_commands.hpp"
 #include "engine/run/run_calls.hpp"
 #include "pawl/detail/exception_text.hpp"
 
@@ -136,7 +137,9 @@ asio::awaitable<bool> activation::perform_actions()
             if (!stimulus || !owned || abandoned || stale)
                 continue;
         }
-        if (auto decided = commits_.decide(std::move(*stimulus))) {
+        auto decided = commits_.decide(std::move(*stimulus));
+        commits_.forget_armed();
+        if (decided) {
             run_commit item{commits_, std::move(*decided),
                             handler ? run_commit::origin::handler : run_commit::origin::engine};
             if (!commits_.try_apply(item)) {
@@ -249,7 +252,7 @@ std::optional<core::stimulus> activation::stimulus_of(core::action next)
 {
     switch (next.kind) {
     case need::command:
-        return command_of(inbox[next.message]);
+        return stimulus_of_command(*this, commits_, inbox[next.message]);
     case need::expire_message:
         return core::message_expired{inbox[next.message].sequence};
     case need::resume:

@@ -105,8 +105,8 @@ bool commit_queue::try_apply(pending_commit& item)
         if (!result)
             return false;
         item.result = std::move(*result);
-        if (item.dead_letter && item.result.status == apply_status::accepted)
-            store_.try_apply(*item.dead_letter);
+        if (item.companion && item.result.status == apply_status::accepted)
+            store_.try_apply(*item.companion);
     } catch (...) {
         item.failure = std::current_exception();
         note_failure(item.failure);
@@ -176,8 +176,8 @@ bool commit_queue::take_waiting()
     std::size_t bytes = 0;
     for (const auto* item : waiting_) {
         bytes += core::change_size(item->change);
-        if (item->dead_letter)
-            bytes += core::change_size(*item->dead_letter);
+        if (item->companion)
+            bytes += core::change_size(*item->companion);
         if (count > 0 && (bytes > limits_.bytes || std::cmp_equal(count, limits_.changes)))
             break;
         ++count;
@@ -205,15 +205,15 @@ asio::awaitable<void> commit_queue::apply_batches()
 void commit_queue::fill_batch()
 {
     batch_.clear();
-    is_dead_letter_.clear();
+    is_companion_.clear();
     for (std::size_t i = 0; i < taken_.size(); ++i) {
         if (leaders_[i] != i)
             continue;
         batch_.push_back(std::move(taken_[i]->change));
-        is_dead_letter_.push_back(false);
-        if (taken_[i]->dead_letter) {
-            batch_.push_back(*taken_[i]->dead_letter);
-            is_dead_letter_.push_back(true);
+        is_companion_.push_back(false);
+        if (taken_[i]->companion) {
+            batch_.push_back(*taken_[i]->companion);
+            is_companion_.push_back(true);
         }
     }
 }
@@ -246,7 +246,7 @@ asio::awaitable<void> commit_queue::apply(std::size_t first, std::size_t count)
     if (!failure)
         co_return;
     auto half = count / 2;
-    half += is_dead_letter_[first + half] ? 1 : 0;
+    half += is_companion_[first + half] ? 1 : 0;
     if (count > 1 && half < count && core::is_refusal(failure)) {
         co_await apply(first, half);
         co_await apply(first + half, count - half);
@@ -259,11 +259,11 @@ asio::awaitable<void> commit_queue::apply(std::size_t first, std::size_t count)
 void commit_queue::report_batch(std::size_t first, std::size_t count, time_point applied_at,
                                 bool failed)
 {
-    const auto part = is_dead_letter_.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto part = is_companion_.begin() + static_cast<std::ptrdiff_t>(first);
     auto changes = std::count(part, part + static_cast<std::ptrdiff_t>(count), false);
     if (!failed && !late_.empty() && late_.back()->first == first)
         changes -= std::ranges::count_if(late_.back()->indexes, [&](std::size_t index) {
-            return !is_dead_letter_[first + index];
+            return !is_companion_[first + index];
         });
     observer_->batch_applied(static_cast<std::size_t>(changes), clock_.now() - applied_at, failed);
 }
@@ -305,7 +305,7 @@ void commit_queue::settle()
         if (leads) {
             batch_indexes_[i] = next;
             item.change = std::move(batch_[next]);
-            next += item.dead_letter ? 2 : 1;
+            next += item.companion ? 2 : 1;
         }
         const auto index = batch_indexes_[leaders_[i]];
         if (!late_.empty() && late_at[index]) {

@@ -41,9 +41,10 @@ struct pending_commit {
     apply_result result;
     std::exception_ptr failure; ///< set: the store threw, and the fate of the change is unknown
 
-    /// A store that takes batches stores it in the transaction of the change, whether or not it
-    /// accepts the change; a store that applies in place, once it has accepted the change.
-    std::optional<publication> dead_letter{};
+    /// A dead letter, or an audit record. A store that takes batches stores it in the transaction
+    /// of the change, whether or not it accepts the change; a store that applies in place, once it
+    /// has accepted the change.
+    std::optional<publication> companion{};
 
     // One of the two is notified.
     commit_listener* listener = nullptr;
@@ -158,8 +159,8 @@ private:
     std::vector<pending_commit*> taken_;
     std::vector<std::size_t> leaders_; ///< by index in taken_: itself, or the start that decides it
     std::vector<std::size_t> starts_;
-    std::vector<change> batch_;        ///< the changes of the leaders, with their dead letters
-    std::vector<bool> is_dead_letter_; ///< by index in batch_
+    std::vector<change> batch_;      ///< the changes of the leaders, with their dead letters
+    std::vector<bool> is_companion_; ///< by index in batch_
     std::vector<apply_result> results_;
     std::vector<std::exception_ptr> failures_; ///< by index in batch_
     std::vector<std::shared_ptr<late_changes>> late_;

@@ -1,6 +1,7 @@
 #include "engine/run/message_settler.hpp"
 
 #include "core/message_acceptance.hpp"
+#include "engine/run/received_commands.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 
@@ -9,11 +10,6 @@
 namespace pawl::engine_detail {
 
 namespace asio = boost::asio;
-
-core::command_received command_of(const message& command)
-{
-    return {command.sequence, command.kind, command.payload, command.requested_by};
-}
 
 /// When the message is settled although a handler runs.
 std::optional<time_point> message_settler::settled_at(const message& waiting,
@@ -100,8 +96,8 @@ asio::awaitable<void> message_settler::settle_messages()
         std::optional<transition> decided;
         if (waiting->expires_at && *waiting->expires_at <= run_.now())
             decided = commits_.decide(core::message_expired{sequence});
-        else
-            decided = commits_.decide(command_of(*waiting));
+        else if (auto command = stimulus_of_command(run_, commits_, *waiting))
+            decided = commits_.decide(std::move(*command));
         if (!decided)
             continue;
         run_commit item{commits_, std::move(*decided), run_commit::origin::engine};

@@ -16,8 +16,6 @@
 
 namespace pawl::engine_detail {
 
-core::command_received command_of(const message& command);
-
 /// Settles messages of a run while its handler runs, so that their senders are notified on time: a
 /// message when its time limit passes, which counts until its own handler begins, and at once a
 /// command that a run with a running handler refuses.

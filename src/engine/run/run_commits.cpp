@@ -35,7 +35,7 @@ run_commit::run_commit(run_commits& owner, transition decided, origin from)
     next.epoch = run.epoch();
     // The commands of a schedule are reported to their sender alone.
     if (!run.stored.workflow.starts_with(core::reserved_prefix))
-        dead_letter = core::callback_dead_letter(run.stored, next, run.inbox.messages());
+        companion = core::callback_dead_letter(run.stored, next, run.inbox.messages());
     ++commits.commits_under_way_;
 }
 
@@ -196,14 +196,14 @@ void run_commits::apply_accepted(run_commit& item)
     accepted.next.foreign_id.swap(stored.foreign_id);
     accepted.next.workflow.swap(stored.workflow);
     stored = std::move(accepted.next);
-    if (item.dead_letter)
-        streams::topic_waiters::of(run_.shared.store)->notify_topic(item.dead_letter->topic);
+    if (item.companion)
+        streams::topic_waiters::of(run_.shared.store)->notify_topic(item.companion->topic);
     for (const auto& settled : accepted.settled)
         report_settled(settled);
     for (const auto& settled : accepted.settled)
         run_.inbox.remove(settled.sequence);
     run_.new_messages = accepted.inbox_seen < run_.inbox_seen;
-    if (is_finished(stored.state))
+    if (is_finished(stored.state) && !is_finished(accepted.state_before))
         run_.inbox.clear(); // the store has ended the messages that waited
 }
 

@@ -107,7 +107,7 @@ event read_event(Row& row)
     const auto position = row.integer();
     read.shard = shard_at(position);
     read.sequence = sequence_at(position);
-    read.kind = read_enum(row, "event_kind", event_kind::started, event_kind::children_cancelled);
+    read.kind = read_enum(row, "event_kind", event_kind::started, event_kind::moved_by_command);
     row.read(read.run);
     row.read(read.workflow);
     row.read(read.foreign_id);
@@ -129,7 +129,7 @@ message read_message(Row& row, const run_id& run)
     message read;
     read.run = run;
     row.read(read.sequence);
-    read.kind = read_enum(row, "message_kind", message_kind::callback, message_kind::delete_data);
+    read.kind = read_enum(row, "message_kind", message_kind::callback, message_kind::move);
     row.read(read.sent_at);
     row.read(read.expires_at);
     row.read(read.name);

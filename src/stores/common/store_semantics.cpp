@@ -116,6 +116,8 @@ const std::string& error_of(const transition& change)
     case event_kind::cancelled:
     case event_kind::data_deletion_requested:
     case event_kind::data_deleted:
+    case event_kind::retried:
+    case event_kind::moved_by_command:
         return change.next.reason;
     case event_kind::moved: // after exhausted retries
         return change.next.last_error;
@@ -141,7 +143,10 @@ const std::string& requester_of(const transition& change)
     case event_kind::paused:
     case event_kind::resumed:
     case event_kind::cancelled:
+    case event_kind::completed:
     case event_kind::data_deletion_requested:
+    case event_kind::retried:
+    case event_kind::moved_by_command:
         return change.next.requested_by;
     default:
         return nobody;
@@ -178,10 +183,16 @@ event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_
     return completed;
 }
 
-std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept
+bool finishes(const transition& change, run_state before) noexcept
+{
+    return is_finished(change.next.state) && !is_finished(before);
+}
+
+std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last,
+                                     bool finishes) noexcept
 {
     const record& next = change.next;
-    if (change.inbox_seen >= inbox_last || is_finished(next.state))
+    if (change.inbox_seen >= inbox_last || finishes)
         return next.wake_at;
     return std::min(next.wake_at.value_or(time_point::max()), next.updated_at);
 }

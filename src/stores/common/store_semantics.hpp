@@ -33,9 +33,14 @@ event_entry make_event(const transition& change);
 event complete_event(const event_entry& entry, std::uint32_t shard, std::uint64_t sequence,
                      const run_id& run, std::string_view workflow, std::string_view foreign_id);
 
+/// Whether a transition of a run in the state ends it, and so rejects its pending messages.
+bool finishes(const transition& change, run_state before) noexcept;
+
 /// The wake-up time to store. A run is due at once if it has a message that the author of the
-/// transition had not seen.
-std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last) noexcept;
+/// transition had not seen, unless the transition has rejected it.
+/// @param finishes see finishes().
+std::optional<time_point> wake_after(const transition& change, std::uint64_t inbox_last,
+                                     bool finishes) noexcept;
 
 /// The wake-up time of a run after the delivery of this message.
 time_point wake_after(const message& delivered, std::optional<time_point> wake_at) noexcept;

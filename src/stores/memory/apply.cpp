@@ -26,7 +26,7 @@ std::string key_of(const message& content)
                : std::to_string(content.name.size()) + ":" + content.name + content.key;
 }
 
-void settle_messages(const transition& change, run_entry& run)
+void settle_messages(const transition& change, run_entry& run, bool finishes)
 {
     if (!run.inbox || run.data.inbox_pending == 0)
         return;
@@ -42,12 +42,11 @@ void settle_messages(const transition& change, run_entry& run)
             box.by_key.erase(key_of(message.content));
         --run.data.inbox_pending;
     }
-    const bool finished = is_finished(run.data.state);
     for (; box.first_pending < box.messages.size(); ++box.first_pending) {
         stored_message& message = box.messages[box.first_pending];
         if (message.end.outcome != message_outcome::pending)
             continue;
-        if (!finished)
+        if (!finishes)
             break;
         settle(message, message_outcome::rejected, core::ended_detail);
         --run.data.inbox_pending;
@@ -249,13 +248,14 @@ apply_result state::update(const transition& change, run_entry& run)
 
     const auto inbox_last = data.inbox_last;
     const auto inbox_pending = data.inbox_pending;
-    set_wake(run, core::wake_after(change, inbox_last));
+    const bool finishes = core::finishes(change, data.state);
+    set_wake(run, core::wake_after(change, inbox_last, finishes));
     const auto wake_at = data.wake_at;
     data = next;
     data.wake_at = wake_at;
     data.inbox_last = inbox_last;
     data.inbox_pending = inbox_pending;
-    settle_messages(change, run);
+    settle_messages(change, run, finishes);
     change_attributes(change.attributes, run);
     if (change.kind == event_kind::data_deleted)
         erase_texts(run, shards_[run.shard]);

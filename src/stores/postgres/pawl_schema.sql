@@ -1291,3 +1291,150 @@ BEGIN
 END $$;
 
 UPDATE meta SET version = 4;
+
+-- version 5
+
+-- The pending messages of a run are rejected by the transition that finishes it, and not by later ones:
+-- apply_transitions() otherwise did what it did in version 1. runs_troubled has the unfinished runs with a
+-- last error, for listings: among the runs with a last error, the finished ones grow without limit. Its
+-- columns are those of other indexes, so that ordinary transitions still write no index (HOT).
+
+SET LOCAL search_path = :"schema";
+
+CREATE INDEX runs_troubled ON runs ((int4send(workflow) || '\x06'), created_at, id)
+    WHERE last_error IS NOT NULL AND finished_at IS NULL;
+
+CREATE OR REPLACE FUNCTION apply_transitions(transitions transition_input[], present integer)
+RETURNS SETOF verdict LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY WITH judged AS MATERIALIZED (
+        SELECT i.*, s.next_sequence, s.place AS shard_place, r.place AS run_place,
+               r.wake_at AS old_wake, r.status AS old_status, r.state AS old_state,
+               r.inbox_pending AS pending, i.finished AND r.finished_at IS NULL AS finishes,
+               CASE WHEN i.inbox_seen < r.inbox_last AND (NOT i.finished OR r.finished_at IS NOT NULL)
+                    THEN least(i.wake_at, i.updated_at) ELSE i.wake_at END AS new_wake,
+               CASE WHEN i.expected > 0 AND r.id IS NULL THEN 7
+                    WHEN i.epoch <> 0 AND i.epoch <> s.epoch THEN 6
+                    WHEN i.expected > 0 THEN CASE WHEN r.version = i.expected THEN 0 ELSE 2 END
+                    WHEN same.id IS NOT NULL THEN 1
+                    WHEN r.id IS NOT NULL THEN 2
+                    WHEN unfinished.id IS NOT NULL THEN 3
+                    WHEN latest.id IS NOT NULL THEN 4
+                    ELSE 0 END::smallint AS verdict,
+               coalesce(same.id, unfinished.id, latest.id) AS existing
+        FROM unnest(transitions) i
+        CROSS JOIN LATERAL (
+            SELECT s.ctid AS place, s.next_sequence, s.epoch FROM shards s
+            WHERE s.shard = i.shard LIMIT 1) s
+        LEFT JOIN LATERAL (
+            SELECT r.ctid AS place, r.id, r.version, r.wake_at, r.status, r.state, r.inbox_last,
+                   r.inbox_pending, r.finished_at
+            FROM runs r WHERE r.id = i.run LIMIT 1) r ON true
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND o.start_key IS NOT NULL
+              AND index_key(int4send(o.workflow) ||
+                            index_key(int4send(length(o.foreign_id)), o.foreign_id), o.start_key)
+                = index_key(int4send(i.workflow) ||
+                            index_key(int4send(length(i.foreign_id)), i.foreign_id), i.start_key)
+            LIMIT 1) same ON true
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND o.finished_at IS NULL
+              AND index_key(int4send(o.workflow) || '\x01', o.foreign_id)
+                = index_key(int4send(i.workflow) || '\x01', i.foreign_id)
+            LIMIT 1) unfinished ON true
+        LEFT JOIN LATERAL (
+            SELECT o.id FROM runs o
+            WHERE i.expected = 0 AND i.once
+              AND index_key(int4send(o.workflow), o.foreign_id)
+                = index_key(int4send(i.workflow), i.foreign_id)
+            ORDER BY o.created_at DESC, o.id DESC LIMIT 1) latest ON true
+        WHERE i.wave = present
+    ), accepted AS MATERIALIZED (
+        SELECT *, next_sequence - 1 + row_number() OVER (PARTITION BY shard ORDER BY ord)
+                  AS sequence
+        FROM judged WHERE verdict = 0
+    ), updated AS (
+        UPDATE runs r SET
+            version = a.version, updated_at = a.updated_at, entered_at = a.entered_at,
+            not_before = a.not_before, wake_at = a.new_wake,
+            finished_at = CASE WHEN a.finished THEN a.updated_at END,
+            visit = a.visit, object_version = a.object_version, status = a.status,
+            attempt = a.attempt, state = a.state, step_done = a.step_done, paused = a.state = 3,
+            inbox_pending = CASE WHEN a.finishes THEN 0 ELSE r.inbox_pending END,
+            last_error = a.last_error, reason = a.reason, details = a.details, object = a.object
+        FROM accepted a WHERE r.ctid = a.run_place
+    ), created AS (
+        INSERT INTO runs (id, version, created_at, updated_at, entered_at, not_before, wake_at,
+                          finished_at, inbox_last, visit, object_version, shard, workflow, status,
+                          attempt, inbox_pending, state, step_done, paused, foreign_id, start_key,
+                          trace_parent, last_error, reason, details, object)
+        SELECT run, version, created_at, updated_at, entered_at, not_before, new_wake,
+               CASE WHEN finished THEN updated_at END, 0, visit, object_version, shard, workflow,
+               status, attempt, 0, state, step_done, state = 3, foreign_id, start_key, trace_parent,
+               last_error, reason, details, object
+        FROM accepted WHERE expected = 0
+    ), ended AS (
+        UPDATE messages m SET outcome = 2, detail = 'the run has finished', payload = ''
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT m.ctid AS place FROM messages m WHERE m.run = a.run AND m.outcome = 0
+            OFFSET 0) waiting
+        WHERE a.finishes AND a.pending > 0 AND m.ctid = waiting.place
+    ), unsaid AS (
+        -- data_deleted: texts that may quote the data, but for the reason of the deletion
+        UPDATE events e SET error = NULL
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT e.ctid AS place FROM events e
+            WHERE e.run = a.run AND e.error IS NOT NULL AND e.kind <> 11 OFFSET 0) said
+        WHERE a.kind = 12 AND e.ctid = said.place
+    ), forgotten AS (
+        UPDATE messages m SET detail = NULL
+        FROM accepted a CROSS JOIN LATERAL (
+            SELECT m.ctid AS place FROM messages m
+            WHERE m.run = a.run AND m.outcome <> 0 AND m.detail IS NOT NULL OFFSET 0) settled
+        WHERE a.kind = 12 AND m.ctid = settled.place
+    ), logged AS (
+        INSERT INTO events (position, run, version, at, from_status, to_status, attempt, kind,
+                            state, error, requested_by)
+        SELECT shard::bigint << 48 | sequence, run, version, updated_at, from_status, status,
+               attempt, kind, state, error, requested_by
+        FROM accepted ORDER BY shard, ord
+    ), timed AS MATERIALIZED (
+        SELECT a.shard, a.run, a.old_wake, a.new_wake, d.place
+        FROM accepted a LEFT JOIN LATERAL (
+            SELECT d.ctid AS place FROM due d
+            WHERE d.shard = a.shard AND d.wake_at = a.old_wake AND d.run = a.run LIMIT 1) d ON true
+        WHERE a.old_wake IS DISTINCT FROM a.new_wake
+    ), asleep AS (
+        DELETE FROM due d USING timed t WHERE t.new_wake IS NULL AND d.ctid = t.place
+    ), moved AS (
+        UPDATE due d SET wake_at = t.new_wake FROM timed t
+        WHERE t.new_wake IS NOT NULL AND d.ctid = t.place
+    ), awake AS (
+        INSERT INTO due (shard, wake_at, run)
+        SELECT shard, new_wake, run FROM timed WHERE old_wake IS NULL
+    ), numbered AS (
+        UPDATE shards s SET next_sequence = s.next_sequence + taken.events, commits = s.commits + 1
+        FROM (SELECT shard_place, count(*) AS events FROM accepted GROUP BY shard_place) taken
+        WHERE s.ctid = taken.shard_place
+    ), counted AS (
+        INSERT INTO counts (slot, workflow, status, state, runs)
+        SELECT pg_backend_pid() & 63, workflow, status, state, sum(runs) FROM (
+            SELECT workflow, status, state, 1 AS runs FROM accepted
+            WHERE (status, state) IS DISTINCT FROM (old_status, old_state)
+            UNION ALL
+            SELECT workflow, old_status, old_state, -1 FROM accepted
+            WHERE (status, state) IS DISTINCT FROM (old_status, old_state) AND expected > 0
+        ) each GROUP BY workflow, status, state HAVING sum(runs) <> 0
+        ORDER BY workflow, status, state
+        ON CONFLICT (slot, workflow, status, state)
+            DO UPDATE SET runs = counts.runs + excluded.runs
+    )
+    SELECT ord, verdict, NULL::bigint, existing, NULL::smallint, NULL::bytea, shard, NULL::bigint
+    FROM judged WHERE verdict <> 0
+    UNION ALL
+    SELECT ord, 0::smallint, sequence, NULL, NULL, NULL, shard, new_wake FROM accepted;
+END $$;
+
+UPDATE meta SET version = 5;

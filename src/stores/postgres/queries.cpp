@@ -207,9 +207,14 @@ private:
                 return state == run_state::paused;
             }))
             return use_index("03", "runs.paused");
-        if (query_.has_error.value_or(false) || !query_.error_text.empty())
+        const bool has_error = query_.has_error.value_or(false) || !query_.error_text.empty();
+        const bool is_unfinished =
+            query_.states && std::ranges::none_of(*query_.states, is_finished);
+        if (has_error && is_unfinished)
+            return use_index("06", "runs.last_error IS NOT NULL AND runs.finished_at IS NULL");
+        if (has_error)
             return use_index("04", "runs.last_error IS NOT NULL");
-        if (query_.states && std::ranges::none_of(*query_.states, is_finished))
+        if (is_unfinished)
             return use_index("02", "coalesce(runs.finished_at, 0) = 0");
         return "runs.workflow = flow.workflow";
     }

@@ -62,6 +62,13 @@ bool is_unfinished_only(const record_query& query)
     return query.states && std::ranges::none_of(*query.states, is_finished);
 }
 
+bool is_paused_only(const record_query& query)
+{
+    return query.states && std::ranges::all_of(*query.states, [](run_state state) {
+               return state == run_state::paused;
+           });
+}
+
 /// Whether each workflow's runs are searched for the page, because their index begins with the
 /// workflow.
 bool searches_each_workflow(const record_query& query)
@@ -75,6 +82,19 @@ bool searches_each_workflow(const record_query& query)
 bool searches_attributes(const record_query& query)
 {
     return !query.attributes.empty() && !query.foreign_ids && !query.parent;
+}
+
+/// The index of runs that the page is read from, if SQLite would not choose it by itself: it does
+/// not know that few runs are paused or failing.
+std::string_view index_hint(const record_query& query)
+{
+    if (query.parent)
+        return "INDEXED BY runs_children ";
+    if (query.foreign_ids || searches_attributes(query) || !is_unfinished_only(query))
+        return "";
+    if (is_paused_only(query))
+        return "INDEXED BY runs_paused ";
+    return query.has_error.value_or(false) ? "INDEXED BY runs_failing " : "";
 }
 
 /// The conditions on the attributes; bind_attributes fills their parameters in the same order.
@@ -129,6 +149,8 @@ std::string list_sql(const record_query& query)
         where += " AND workflow IN (SELECT workflow FROM workflows)";
     if (is_unfinished_only(query))
         where += " AND finished = 0"; // the condition of an index
+    if (is_paused_only(query))
+        where += " AND state = 3"; // also one
     if (query.parent)
         where += " AND parent = ?";
     if (query.foreign_ids)
@@ -156,9 +178,9 @@ std::string list_sql(const record_query& query)
     const auto* order = newest_first ? "DESC" : "ASC";
     if (searches_each_workflow(query))
         return fmt::format("SELECT {0} FROM workflows JOIN runs ON runs.row IN (SELECT row FROM "
-                           "runs WHERE {1} ORDER BY created_at {2}, id {2} LIMIT ?) "
+                           "runs {3}WHERE {1} ORDER BY created_at {2}, id {2} LIMIT ?) "
                            "ORDER BY runs.created_at {2}, runs.id {2} LIMIT ?",
-                           record_columns, where, order);
+                           record_columns, where, order, index_hint(query));
     if (searches_attributes(query))
         return fmt::format("SELECT {0} FROM runs WHERE row IN (SELECT found.run FROM attributes "
                            "AS found CROSS JOIN runs ON runs.row = found.run WHERE {1} "
@@ -171,8 +193,7 @@ std::string list_sql(const record_query& query)
         query.foreign_ids && (query.workflow.empty() || query.foreign_ids->size() > 1);
     return fmt::format("SELECT {0} FROM runs {4}WHERE {1} ORDER BY {3}created_at {2}, {3}id {2} "
                        "LIMIT ?",
-                       record_columns, where, order, has_many_ids ? "+" : "",
-                       query.parent ? "INDEXED BY runs_children " : "");
+                       record_columns, where, order, has_many_ids ? "+" : "", index_hint(query));
 }
 
 /// @param attributes attribute_ranges() of the query

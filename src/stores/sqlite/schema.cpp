@@ -267,10 +267,26 @@ void to_sixth(connection& database)
     database.execute(sixth_attributes);
 }
 
+// Version 7 adds the runs that need an operator, for listings. Transitions of other runs write
+// nothing to these indexes.
+//
+// runs_failing  Unfinished runs with a last error.
+// runs_paused   Paused runs.
+constexpr const char* seventh = R"(
+CREATE INDEX runs_failing ON runs (workflow, created_at, id)
+    WHERE finished = 0 AND last_error <> '';
+CREATE INDEX runs_paused ON runs (workflow, created_at, id) WHERE state = 3;
+)";
+
+void to_seventh(connection& database)
+{
+    database.execute(seventh);
+}
+
 /// The migration at index n brings a file of version n to n + 1. Never change an entry.
 using migration = void (*)(connection&);
-constexpr std::array<migration, 6> migrations{create,    to_second, to_third,
-                                              to_fourth, to_fifth,  to_sixth};
+constexpr std::array<migration, 7> migrations{create,   to_second, to_third,  to_fourth,
+                                              to_fifth, to_sixth,  to_seventh};
 
 void make_shards(connection& database, std::uint32_t shards)
 {

@@ -409,17 +409,18 @@ apply_result writer::update(const transition& change, stored_run& run)
     const record& next = change.next;
     const auto sequence = next_sequence(run.shard);
     const auto position = core::position_of(run.shard, sequence);
-    const auto wake_at = core::wake_after(change, run.inbox_last);
     const bool finished = is_finished(next.state);
-    const bool finishes = finished != is_finished(run.state);
+    const bool changes_index = finished != is_finished(run.state);
+    const auto wake_at =
+        core::wake_after(change, run.inbox_last, core::finishes(change, run.state));
     const auto details = core::encode_details(next);
 
-    execution row{finishes                 ? finish_run_
+    execution row{changes_index            ? finish_run_
                   : wake_at != run.wake_at ? update_run_and_wake_
                                            : update_run_};
     const auto pending = settle_messages(change, run);
     bind_progress(row, next, pending, position, details);
-    if (finishes)
+    if (changes_index)
         row.bind(wake_at).bind(finished);
     else if (wake_at != run.wake_at)
         row.bind(wake_at);

@@ -24,7 +24,7 @@ std::uint32_t writer::settle_messages(const transition& change, const stored_run
             execution{free_message_key_}.bind(run.row).bind(end.sequence).run();
         pending -= settled;
     }
-    if (is_finished(change.next.state) && pending > 0) {
+    if (core::finishes(change, run.state) && pending > 0) {
         execution{settle_rest_}
             .bind(static_cast<int>(message_outcome::rejected))
             .bind(core::ended_detail)

@@ -193,6 +193,43 @@ awaitable<void> last_commits_and_errors_choose_runs(fixture& test)
                            "an error with NUL");
 }
 
+/// The lists of an operator: paused runs, and unfinished runs with an error, of one workflow and of
+/// all.
+awaitable<void> runs_that_need_an_operator_are_listed(fixture& test)
+{
+    const std::vector<run_state> unfinished{run_state::initiated, run_state::running,
+                                            run_state::paused};
+    std::vector<record> runs;
+    for (int i = 0; i < 12; ++i) {
+        const std::string workflow = i % 2 ? "orders" : "bills";
+        auto run = co_await test.started("run-" + std::to_string(i), workflow);
+        run = i % 3 ? next_of(run) : finish_of(run);
+        if (i % 4 == 1)
+            run.state = run_state::paused;
+        if (i % 4 < 2)
+            run.last_error = "no answer";
+        co_await test.accept_one(step_of(run));
+        runs.push_back(std::move(run));
+    }
+    for (const std::string workflow : {"", "orders"}) {
+        const auto is_of = [&workflow](const record& run) {
+            return workflow.empty() || run.workflow == workflow;
+        };
+        co_await expect_listed(
+            test, {.workflow = workflow, .states = unfinished, .has_error = true},
+            only(runs,
+                 [&](const record& run) {
+                     return is_of(run) && !is_finished(run.state) && !run.last_error.empty();
+                 }),
+            "failing runs of \"" + workflow + "\"");
+        co_await expect_listed(
+            test, {.workflow = workflow, .states = std::vector{run_state::paused}},
+            only(runs,
+                 [&](const record& run) { return is_of(run) && run.state == run_state::paused; }),
+            "paused runs of \"" + workflow + "\"");
+    }
+}
+
 awaitable<void> pages_meet_without_gap_or_overlap(fixture& test)
 {
     const auto runs = co_await many_runs(test);
@@ -331,12 +368,13 @@ awaitable<void> counts_follow_the_runs(fixture& test)
 
 std::span<const check_entry> list_checks()
 {
-    static constexpr std::array<check_entry, 9> checks{{
+    static constexpr std::array<check_entry, 10> checks{{
         {"an_empty_list_matches_no_run", an_empty_list_matches_no_run},
         {"pages_continue_after_removed_runs", pages_continue_after_removed_runs, 3},
         {"filters_choose_runs", filters_choose_runs, 3},
         {"creation_times_choose_runs", creation_times_choose_runs},
         {"last_commits_and_errors_choose_runs", last_commits_and_errors_choose_runs},
+        {"runs_that_need_an_operator_are_listed", runs_that_need_an_operator_are_listed},
         {"pages_meet_without_gap_or_overlap", pages_meet_without_gap_or_overlap},
         {"pages_are_refused_out_of_range", pages_are_refused_out_of_range},
         {"pages_are_stable_while_others_write", pages_are_stable_while_others_write},

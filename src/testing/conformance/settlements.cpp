@@ -166,11 +166,32 @@ awaitable<void> a_finished_run_settles_a_delete_data_command(fixture& test)
     change.settled = {{1, message_outcome::handled, ""}};
     change.inbox_seen = 2;
     co_await test.accept_one(change);
-    co_await expect_inbox(test, run.id, {});
+    co_await expect_inbox(test, run.id, {2});
     co_await expect_outcome(test, run.id, {1, message_outcome::handled, ""});
-    co_await expect_outcome(test, run.id, {2, message_outcome::rejected, "the run has finished"});
+    co_await expect_outcome(test, run.id, {2, message_outcome::pending, ""});
     const auto stored = co_await test.stored(run.id);
     expect_wake(stored, beginning, "a finished run that still has work");
+}
+
+/// A finished run is changed by bookkeeping too: it must not reject the command meanwhile.
+awaitable<void> a_change_of_a_finished_run_keeps_its_messages(fixture& test)
+{
+    auto run = co_await test.started("bookkeeping");
+    run = finish_of(run);
+    co_await test.accept_one(step_of(run));
+    auto order = send(run.id, "");
+    order.content.kind = message_kind::delete_data;
+    co_await test.accept({order});
+    run = finish_of(run);
+    run.wake_at = {};
+    auto change = step_of(run, event_kind::parent_notified);
+    change.inbox_seen = 0;
+    co_await test.accept_one(change);
+    co_await expect_inbox(test, run.id, {1});
+    co_await expect_outcome(test, run.id, {1, message_outcome::pending, ""});
+    const auto stored = co_await test.stored(run.id);
+    expect_equal(stored.inbox_pending, 1, "pending messages of a finished run");
+    expect_wake(stored, run.updated_at, "a finished run with an unseen message");
 }
 
 awaitable<void> unseen_messages_keep_their_run_due(fixture& test)
@@ -235,7 +256,7 @@ awaitable<void> long_inboxes_are_processed_in_order(fixture& test)
 
 std::span<const check_entry> settlement_checks()
 {
-    static constexpr std::array<check_entry, 8> checks{{
+    static constexpr std::array<check_entry, 9> checks{{
         {"settled_messages_leave_the_inbox", settled_messages_leave_the_inbox},
         {"a_message_is_settled_once", a_message_is_settled_once},
         {"the_store_keeps_the_inbox_numbers", the_store_keeps_the_inbox_numbers},
@@ -243,6 +264,8 @@ std::span<const check_entry> settlement_checks()
         {"the_end_of_a_run_settles_its_inbox", the_end_of_a_run_settles_its_inbox},
         {"a_finished_run_settles_a_delete_data_command",
          a_finished_run_settles_a_delete_data_command},
+        {"a_change_of_a_finished_run_keeps_its_messages",
+         a_change_of_a_finished_run_keeps_its_messages},
         {"unseen_messages_keep_their_run_due", unseen_messages_keep_their_run_due},
         {"long_inboxes_are_processed_in_order", long_inboxes_are_processed_in_order},
     }};
