@@ -169,6 +169,11 @@ struct engine_options {
     /// standard error.
     log_sink log = log_to_stderr;
 
+    /// Maximum number of entries that the audit log of the store keeps, see
+    /// operations::async_audit(). The oldest ones are removed when this engine appends further
+    /// ones. At least 1,000. Default 100,000.
+    std::uint64_t max_audit_entries = 100'000;
+
     /// Seed of the engine's random numbers, for simulations that need the same run ids each time.
     /// Two engines with the same seed make the same ids. Default: empty, the machine's entropy.
     std::optional<std::uint64_t> seed{};

@@ -2,6 +2,7 @@
 
 #include "pawl/detail/initiate.hpp"
 #include "pawl/detail/operations_api.hpp"
+#include "pawl/operations_requests.hpp"
 #include "pawl/operations_views.hpp"
 #include "pawl/schedule_info.hpp"
 
@@ -27,6 +28,11 @@ namespace pawl {
 ///
 /// No function reads more than its budget, whatever the store holds: pages are found by their
 /// position, and counts come from counters that each commit maintains.
+///
+/// Changes are audited: each one that is asked for, also a refused one, is recorded in the audit
+/// log before the call completes. The record of a command, a callback and a trigger is stored in
+/// the transaction of the change; so a change whose record cannot be stored is not made. A change
+/// is executed by the engine that drives the run, exactly once, even if this process dies.
 ///
 /// Functions named async_… take a completion token, by default boost::asio::use_awaitable, and
 /// complete as those of pawl::client do. Every operation can also fail with not_running (the engine
@@ -223,7 +229,180 @@ public:
             token, std::move(topic), after, limit);
     }
 
+    /// Pauses a run, as client::async_pause() does.
+    ///
+    /// Completes: when the engine that drives the run has executed it, or when
+    /// change_request::wait_for has passed. Signature: `void(error_code, change_result)`.
+    /// Durability: the command is in the run's inbox, with its audit record, before it is executed.
+    /// Errors: not_found — the workflow has no such run; already_paused, already_finished — the
+    /// state of the run; conflict — the run has another version; invalid_argument — a field of the
+    /// request is out of its range.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_pause(std::string workflow, run_id run, change_request request, Token&& token = {})
+    {
+        return initiate_change({std::move(workflow), run, message_kind::pause}, std::move(request),
+                               token);
+    }
+
+    /// Continues a paused run, as client::async_resume() does.
+    ///
+    /// Completes, durability, errors, cancellation: those of async_pause(), but not_paused instead
+    /// of already_paused.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_resume(std::string workflow, run_id run, change_request request, Token&& token = {})
+    {
+        return initiate_change({std::move(workflow), run, message_kind::resume}, std::move(request),
+                               token);
+    }
+
+    /// Cancels a run, as client::async_cancel() does.
+    ///
+    /// Completes, durability, errors, cancellation: those of async_pause(), without already_paused.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_cancel(std::string workflow, run_id run, change_request request, Token&& token = {})
+    {
+        return initiate_change({std::move(workflow), run, message_kind::cancel}, std::move(request),
+                               token);
+    }
+
+    /// Deletes the data of a finished run, as client::async_delete_data() does.
+    ///
+    /// Completes, durability, errors, cancellation: those of async_pause(), but not_finished
+    /// instead of already_paused and already_finished.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_delete_data(std::string workflow, run_id run, change_request request,
+                           Token&& token = {})
+    {
+        return initiate_change({std::move(workflow), run, message_kind::delete_data},
+                               std::move(request), token);
+    }
+
+    /// Lets the failing handlers of a run run now, with attempts from zero: of a run that waits for
+    /// its next attempt, or that an error has paused. The event of the history is `retried`.
+    ///
+    /// Completes, durability, cancellation: those of async_pause().
+    /// Errors: not_found — the workflow has no such run; not_failing — the run has no failed
+    /// attempt; already_paused — it is paused by a request: resume it; already_finished — it has
+    /// finished; conflict — it has another version; invalid_argument — a field of the request is
+    /// out of its range.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_retry(std::string workflow, run_id run, change_request request, Token&& token = {})
+    {
+        return initiate_change({std::move(workflow), run, message_kind::retry}, std::move(request),
+                               token);
+    }
+
+    /// Continues a paused run in any status of its workflow, with the object that is stored or with
+    /// an edited one. The engine that drives the run checks the object by the workflow's codec, and
+    /// stores all of it in one commit: a new visit of the status begins, with its deadlines. The
+    /// event of the history is `moved_by_command`; a move to an end status completes the run.
+    ///
+    /// Completes, durability, cancellation: those of async_pause().
+    /// Errors: not_found — the workflow has no such run; not_paused — it is not paused: pause it
+    /// first; already_finished — it has finished; invalid_status — the engine's workflow has no
+    /// such status; decode_failed — the codec cannot read the object, or the object has a member
+    /// that its type does not have; conflict — the run has another version; too_large — the object
+    /// has more than engine_options::max_object_size; invalid_argument — the status is no label of
+    /// the workflow, the object is no JSON, or a field of the request is out of its range.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_move(std::string workflow, run_id run, move_request move, change_request request,
+                    Token&& token = {})
+    {
+        detail::run_change wanted{std::move(workflow), run, message_kind::move};
+        wanted.move = std::move(move);
+        return initiate_change(std::move(wanted), std::move(request), token);
+    }
+
+    /// Sends a callback to a run, as client::async_call() does.
+    ///
+    /// Completes, durability, cancellation: those of async_pause(); executed means that the
+    /// callback's handler has returned.
+    /// Errors: not_found — the workflow has no such run; no_such_callback — no known definition of
+    /// the workflow declares the callback; already_finished — the run has finished; callback_failed
+    /// — the attempts of the handler are used up; inbox_full — too many messages wait; conflict —
+    /// the run has another version; too_large — the payload has more than
+    /// engine_options::max_object_size; invalid_argument — the payload is no JSON, or a field of
+    /// the request is out of its range.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_call(std::string workflow, run_id run, callback_request callback,
+                    change_request request, Token&& token = {})
+    {
+        detail::run_change wanted{std::move(workflow), run, message_kind::callback};
+        wanted.callback = std::move(callback);
+        return initiate_change(std::move(wanted), std::move(request), token);
+    }
+
+    /// Starts a run, as client::async_trigger() does. The engine must have the workflow, whose
+    /// codec checks the object; `change_request::if_version` and `wait_for` are ignored.
+    ///
+    /// Completes: when the run is stored. Signature: `void(error_code, change_result)`.
+    /// Durability: the run and its audit record are stored in one transaction.
+    /// Errors: missing_workflow — this engine does not have the workflow; the detail names live
+    /// engines that have it; already_running, already_ran — the foreign id has a run; decode_failed
+    /// — the codec cannot read the object, or the object has a member that its type does not have;
+    /// invalid_status — no run can start in the status; too_large — the object has more than
+    /// engine_options::max_object_size; invalid_argument — a field is out of its range.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_trigger(std::string workflow, trigger_request start, change_request request,
+                       Token&& token = {})
+    {
+        return initiate<Token, change_result>(
+            [](detail::operations_api& core, auto done, std::string name, trigger_request wanted,
+               change_request asked) {
+                core.trigger(std::move(name), std::move(wanted), std::move(asked), std::move(done));
+            },
+            token, std::move(workflow), std::move(start), std::move(request));
+    }
+
+    /// Tries the dead letters of a topic again, see engine::async_redrive(). The engine must have
+    /// the connector or workflow of the topic.
+    ///
+    /// Completes: when all letters that the topic had at the call have been tried. Signature:
+    /// `void(error_code, redrive_result)`.
+    /// Durability: that of engine::async_redrive(). The request is recorded before the first letter
+    /// is tried.
+    /// Errors: invalid_argument — the topic holds no dead letters of this engine, or a field of the
+    /// request is out of its range.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_redrive(std::string topic, change_request request, Token&& token = {})
+    {
+        return initiate<Token, redrive_result>(
+            [](detail::operations_api& core, auto done, std::string name, change_request asked) {
+                core.redrive(std::move(name), std::move(asked), std::move(done));
+            },
+            token, std::move(topic), std::move(request));
+    }
+
+    /// Reads the entries of the audit log whose position is greater than `after`, in order. The log
+    /// is the topic "pawl.audit" of the store; engine_options::max_audit_entries bounds it.
+    ///
+    /// Completes: with at most `limit` entries. Signature: `void(error_code, audit_page)`.
+    /// Errors: invalid_argument — `limit` is not in 1 to 1,000.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_audit(std::uint64_t after = 0, std::size_t limit = 100, Token&& token = {})
+    {
+        return initiate<Token, audit_page>(
+            [](detail::operations_api& core, auto done, std::uint64_t position, std::size_t count) {
+                core.audit(position, count, std::move(done));
+            },
+            token, after, limit);
+    }
+
 private:
+    template <class Token>
+    auto initiate_change(detail::run_change wanted, change_request request, Token& token)
+    {
+        return initiate<Token, change_result>(
+            [](detail::operations_api& core, auto done, detail::run_change change,
+               change_request asked) {
+                core.change(std::move(change), std::move(asked), std::move(done));
+            },
+            token, std::move(wanted), std::move(request));
+    }
+
     /// Calls `start` with the core, a completion handler and the arguments.
     template <class Token, class Result, class Start, class... Arguments>
     auto initiate(Start start, std::remove_reference_t<Token>& token, Arguments... arguments)

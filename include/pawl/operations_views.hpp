@@ -126,8 +126,8 @@ struct workflow_overview {
 struct overview_options {
     std::string workflow{}; ///< default: all workflows
 
-    /// The failing and the overdue runs of a workflow are counted up to this number. 1 to 1,000.
-    /// Default 100.
+    /// The failing and the overdue runs of a workflow are counted up to this number, and as far as
+    /// the default budgets of a run_filter reach. 1 to 1,000. Default 100.
     std::size_t count_limit = 100;
 
     duration overdue_by = std::chrono::minutes{1}; ///< see run_filter::overdue_by

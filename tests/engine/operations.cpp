@@ -285,6 +285,31 @@ BOOST_AUTO_TEST_CASE(the_engine_of_a_store_of_its_own_is_listed)
     BOOST_TEST(view.undriven == strings{"lamps"}, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(the_engines_of_a_shared_store_are_listed_with_their_workflows)
+{
+    world w;
+    w.store = pawl::open_memory({.shards = 8, .shared = true, .clock = w.clock});
+    auto client = w.start(checked_lamps());
+    w.advance(5s);
+    w.wait_for(client.async_trigger("bad", {-1, {}}));
+    pawl::engine_options options{.store = w.store, .clock = w.clock, .client_only = true};
+    options.log = {};
+    pawl::engine viewer{w.io.get_executor(), options};
+    w.wait_for(viewer.async_start());
+    auto ops = viewer.operations();
+    const auto view = w.wait_for(ops.async_engines());
+    BOOST_TEST_REQUIRE(view.engines.size() == 1);
+    BOOST_TEST(!view.engines[0].is_self);
+    BOOST_TEST(view.engines[0].workflows == strings{"lamps"}, boost::test_tools::per_element());
+    BOOST_TEST(view.engines[0].shards == 8);
+    BOOST_TEST_REQUIRE(!view.shards.empty());
+    BOOST_TEST(view.shards[0].workflow == "lamps");
+    BOOST_TEST(view.undriven.empty());
+    BOOST_TEST(w.wait_for(ops.async_overview()).at(0).has_engine);
+    BOOST_TEST(w.wait_for(ops.async_list({.workflow = "lamps"})).runs.at(0).has_engine);
+    w.wait_for(viewer.async_stop(0s));
+}
+
 BOOST_AUTO_TEST_CASE(schedules_of_all_workflows_are_read)
 {
     operated_world w;

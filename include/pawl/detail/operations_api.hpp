@@ -1,6 +1,8 @@
 #pragma once
 
+#include "pawl/dead_letter.hpp"
 #include "pawl/detail/engine_api.hpp"
+#include "pawl/operations_requests.hpp"
 #include "pawl/operations_views.hpp"
 
 #include <cstddef>
@@ -10,6 +12,15 @@
 #include <vector>
 
 namespace pawl::detail {
+
+/// A change of a run by a message.
+struct run_change {
+    std::string workflow;
+    run_id run;
+    message_kind kind = message_kind::pause;
+    callback_request callback{}; ///< of a callback
+    move_request move{};         ///< of a move
+};
 
 /// The operations of an engine behind `pawl::operations`. Not an extension point.
 ///
@@ -36,6 +47,14 @@ public:
     virtual void dead_letter_topics(completion<std::vector<dead_letter_topic_view>> done) = 0;
     virtual void dead_letters(std::string topic, std::uint64_t after, std::size_t limit,
                               completion<topic_page> done) = 0;
+
+    virtual void change(run_change wanted, change_request request,
+                        completion<change_result> done) = 0;
+    virtual void trigger(std::string workflow, trigger_request start, change_request request,
+                         completion<change_result> done) = 0;
+    virtual void redrive(std::string topic, change_request request,
+                         completion<redrive_result> done) = 0;
+    virtual void audit(std::uint64_t after, std::size_t limit, completion<audit_page> done) = 0;
 };
 
 } // namespace pawl::detail

@@ -59,6 +59,7 @@ engine_options checked(engine_options options)
             "max_crashes must be 0, for no limit, or at least 5");
     for (const auto& problem : core::retry_problems(options.hook_retry))
         throw definition_error("engine_options::hook_retry." + problem);
+    require(options.max_audit_entries >= 1'000, "max_audit_entries must be at least 1,000");
     require(options.hook_attempt_timeout >= duration::zero(),
             "hook_attempt_timeout must not be negative; zero is no limit");
     if (!options.log)

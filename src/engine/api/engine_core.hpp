@@ -43,8 +43,9 @@
 #include <vector>
 
 namespace pawl::engine_detail {
+class audited_changes;
 class operations_service;
-}
+} // namespace pawl::engine_detail
 
 namespace pawl::detail {
 
@@ -109,6 +110,7 @@ public:
                  completion<std::vector<event>> done) override;
 
 private:
+    friend class engine_detail::audited_changes;
     friend class engine_detail::operations_service;
 
     struct sent_message {
@@ -179,16 +181,22 @@ private:
     struct waiting_trigger;
     std::pair<failure, run_id> end_trigger(engine_detail::pending_commit& item,
                                            const engine_detail::noted_ends& noted);
+    /// @param companion is stored in the transaction of the run.
     boost::asio::awaitable<result<run_id>> do_trigger(std::shared_ptr<const workflow_impl> workflow,
-                                                      trigger_call call, bool inside_call);
+                                                      trigger_call call, bool inside_call,
+                                                      std::optional<publication> companion = {});
     void trigger_without_coroutine(const workflow_impl& workflow, trigger_call call,
                                    completion<run_id> done);
     boost::asio::awaitable<sent_message> do_send(const workflow_impl& workflow, send_call call,
                                                  std::optional<run_id> caller = {});
     message make_message(const std::string& workflow, const workflow_impl* known, send_call call);
     /// @param max_pending see delivery.
+    /// @param companion is stored in the transaction of the message.
     boost::asio::awaitable<result<sent_message>> deliver(record receiver, message content,
-                                                         std::uint32_t max_pending);
+                                                         std::uint32_t max_pending,
+                                                         std::optional<publication> companion = {});
+    boost::asio::awaitable<settlement> await_settlement(run_id run, std::uint64_t sequence,
+                                                        duration limit);
     std::uint32_t max_pending_of(message_kind kind) const;
     boost::asio::awaitable<result<sent_message>> deliver_to_latest(std::string workflow,
                                                                    std::string foreign_id,

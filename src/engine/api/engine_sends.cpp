@@ -6,6 +6,9 @@
 #include "engine/api/engine_core.hpp"
 #include "engine/api/launch.hpp"
 
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -31,19 +34,19 @@ constexpr std::size_t max_searched_runs = 100;
 /// How many runs of a foreign id may finish one after another before they have a callback.
 constexpr int max_finished_receivers = 100;
 
-/// Checks the key that a client gives. The engine has keys of its own: with the key of a child's
-/// end, a callback of a client would take the place of that end.
+/// How far the clocks of engines that share a store may be apart.
+constexpr duration max_clock_difference = std::chrono::minutes{1};
+
+} // namespace
+
+/// The engine has keys of its own: with the key of a child's end, a callback of a client would take
+/// the place of that end.
 void check_key(const std::string& key)
 {
     if (key.starts_with(core::reserved_prefix))
         throw error(errc::invalid_argument,
                     "the idempotency key is " + quoted(key) + "; it must not begin with \"pawl.\"");
 }
-
-/// How far the clocks of engines that share a store may be apart.
-constexpr duration max_clock_difference = std::chrono::minutes{1};
-
-} // namespace
 
 void engine_core::send(std::shared_ptr<const workflow_impl> workflow, send_call call,
                        completion<settlement> done)
@@ -92,7 +95,9 @@ message engine_core::make_message(const std::string& workflow, const workflow_im
     check_early(call.early, workflow, "the payload of a callback");
     check_name(call.key, true, "the idempotency key");
     check_name(call.requested_by, true, "the name of the requester");
-    if (call.kind != message_kind::callback)
+    const bool is_document = call.kind == message_kind::callback ||
+                             call.kind == message_kind::retry || call.kind == message_kind::move;
+    if (!is_document)
         call.payload = core::truncate_utf8(std::move(call.payload), max_reason_length);
     else if (call.payload.size() > options_.max_object_size)
         throw error(errc::too_large, too_large_text("the payload", call.payload.size()));
@@ -129,10 +134,11 @@ std::uint32_t engine_core::max_pending_of(message_kind kind) const
 
 /// Stores the message and hands it to its run. Completes when it is durable.
 asio::awaitable<engine_core::result<engine_core::sent_message>>
-engine_core::deliver(record receiver, message content, std::uint32_t max_pending)
+engine_core::deliver(record receiver, message content, std::uint32_t max_pending,
+                     std::optional<publication> companion)
 {
     content.run = receiver.id;
-    pending_commit item{delivery{std::move(content), max_pending}, {}, {}};
+    pending_commit item{delivery{std::move(content), max_pending}, {}, {}, std::move(companion)};
     const auto committed = co_await commit_call(item);
     if (!committed)
         co_return committed.error();
@@ -142,6 +148,46 @@ engine_core::deliver(record receiver, message content, std::uint32_t max_pending
         active_.deliver(receiver, stored);
     co_return sent_message{receiver.id,
                            {committed->sequence, committed->outcome, committed->detail}};
+}
+
+/// The outcome of the message; `pending` if the limit passes before it is settled.
+asio::awaitable<settlement> engine_core::await_settlement(run_id run, std::uint64_t sequence,
+                                                          duration limit)
+{
+    const auto start = [this, run, sequence, limit](auto handler, std::shared_ptr<timer> pause,
+                                                    std::shared_ptr<bool> is_over) {
+        const auto waiting = std::make_shared<message_watcher>(
+            shared_.executor, completion<settlement>{std::move(handler)});
+        if (!tasks_.enter()) {
+            waiting->complete(make_error_code(errc::not_running), {});
+            return;
+        }
+        watchers_->add(waiting, run, sequence);
+        const auto end_wait = [all = std::weak_ptr{watchers_}, is_over,
+                               weak = std::weak_ptr{waiting}] {
+            const auto list = all.lock();
+            const auto late = weak.lock();
+            *is_over = true;
+            if (list && late)
+                list->fail(late, error_code{asio::error::operation_aborted});
+        };
+        pause->wait(limit, asio::bind_executor(shared_.executor, end_wait));
+        shared_.check_watcher(waiting);
+    };
+    const std::shared_ptr<timer> pause = shared_.clock.make_timer(shared_.executor);
+    const auto is_over = std::make_shared<bool>(false);
+    settlement known{sequence, message_outcome::pending, {}};
+    failure failed;
+    try {
+        known = co_await initiate<const asio::use_awaitable_t<>, settlement>(
+            start, asio::use_awaitable, pause, is_over);
+    } catch (...) {
+        failed = failure_of(std::current_exception());
+    }
+    pause->cancel();
+    if (failed && !(*is_over && failed.code == asio::error::operation_aborted))
+        std::rethrow_exception(exception_of(failed));
+    co_return known;
 }
 
 /// @param caller the run whose handler waits until the message is settled, if it is one.

@@ -197,11 +197,12 @@ struct engine_core::waiting_trigger final : engine_detail::commit_listener {
 
 asio::awaitable<engine_core::result<run_id>>
 engine_core::do_trigger(std::shared_ptr<const workflow_impl> workflow, trigger_call call,
-                        bool inside_call)
+                        bool inside_call, std::optional<publication> companion)
 {
     auto item = first_commit(*workflow, std::move(call));
     if (!item)
         co_return item.error();
+    item->companion = std::move(companion);
     const noted_ends noted{active_};
     const auto stored = co_await commit_call(*item);
     if (!stored)

@@ -19,6 +19,10 @@ namespace pawl::detail {
 /// example "the foreign id".
 void check_name(const std::string& text, bool may_be_empty, const char* subject);
 
+/// Throws error (invalid_argument) for an idempotency key of a client that is one of the engine's
+/// own.
+void check_key(const std::string& key);
+
 /// Whether a message was not stored because its run has finished or does not exist.
 inline bool is_gone(const failure& refused)
 {

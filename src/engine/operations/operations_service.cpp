@@ -107,7 +107,7 @@ asio::awaitable<topic_page> read_letters(record_store& store, std::string topic,
 
 } // namespace
 
-operations_service::operations_service(detail::engine_core& core) : core_(core)
+operations_service::operations_service(detail::engine_core& core) : core_(core), changes_(core)
 {
 }
 
@@ -459,6 +459,38 @@ void operations_service::dead_letters(std::string topic, std::uint64_t after, st
                                       detail::completion<topic_page> done)
 {
     core_.launch(read_letters(store(), std::move(topic), after, limit), std::move(done));
+}
+
+void operations_service::change(detail::run_change wanted, change_request request,
+                                detail::completion<change_result> done)
+{
+    core_.launch(changes_.change(std::move(wanted), std::move(request)), std::move(done));
+}
+
+void operations_service::trigger(std::string workflow, trigger_request start,
+                                 change_request request, detail::completion<change_result> done)
+{
+    core_.launch(changes_.trigger(std::move(workflow), std::move(start), std::move(request)),
+                 std::move(done));
+}
+
+void operations_service::redrive(std::string topic, change_request request,
+                                 detail::completion<redrive_result> done)
+{
+    core_.launch(changes_.redrive(std::move(topic), std::move(request)), std::move(done));
+}
+
+void operations_service::audit(std::uint64_t after, std::size_t limit,
+                               detail::completion<audit_page> done)
+{
+    core_.launch(read_audit(after, limit), std::move(done));
+}
+
+asio::awaitable<audit_page> operations_service::read_audit(std::uint64_t after, std::size_t limit)
+{
+    check_limit(limit);
+    auto page = co_await changes_.log().read(after, limit);
+    co_return page;
 }
 
 } // namespace pawl::engine_detail

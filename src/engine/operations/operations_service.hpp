@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/operations/audited_changes.hpp"
 #include "engine/operations/run_lister.hpp"
 #include "engine/operations/store_inventory.hpp"
 #include "pawl/detail/operations_api.hpp"
@@ -49,6 +50,15 @@ public:
     void dead_letters(std::string topic, std::uint64_t after, std::size_t limit,
                       detail::completion<topic_page> done) override;
 
+    void change(detail::run_change wanted, change_request request,
+                detail::completion<change_result> done) override;
+    void trigger(std::string workflow, trigger_request start, change_request request,
+                 detail::completion<change_result> done) override;
+    void redrive(std::string topic, change_request request,
+                 detail::completion<redrive_result> done) override;
+    void audit(std::uint64_t after, std::size_t limit,
+               detail::completion<audit_page> done) override;
+
 private:
     store_inventory inventory() const;
     record_store& store() const;
@@ -69,7 +79,10 @@ private:
     boost::asio::awaitable<std::vector<dead_letter_topic_view>> read_letter_topics();
     boost::asio::awaitable<dead_letter_topic_view> read_letter_topic(std::string topic);
 
+    boost::asio::awaitable<audit_page> read_audit(std::uint64_t after, std::size_t limit);
+
     detail::engine_core& core_;
+    audited_changes changes_;
 };
 
 } // namespace pawl::engine_detail

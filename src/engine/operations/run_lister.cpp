@@ -77,8 +77,8 @@ record_query indexed_query(const record_query& whole)
     query.created_from = whole.created_from;
     query.created_to = whole.created_to;
     query.order = whole.order;
-    if (whole.has_error)
-        query.has_error = whole.has_error;
+    if (whole.has_error.value_or(false) || !whole.error_text.empty())
+        query.has_error = true;
     if (whole.states && are_all_paused(*whole.states))
         query.states = whole.states;
     else if (whole.states && std::ranges::none_of(*whole.states, is_finished))
