@@ -113,6 +113,10 @@ std::string_view name_of(message_kind kind)
         return "cancel";
     case message_kind::delete_data:
         return "delete_data";
+    case message_kind::retry:
+        return "retry";
+    case message_kind::move:
+        return "move";
     default:
         break;
     }
