@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,8 +22,9 @@ namespace pawl::postgres {
 
 namespace asio = boost::asio;
 
-// The text of pawl_schema.sql; made when Pawl is built.
-extern const std::string_view schema_script;
+// The text of pawl_schema.sql, made when Pawl is built: its head, and a part for each version,
+// which brings a schema of the version before to this version.
+extern const std::span<const std::string_view> schema_script_parts;
 
 namespace {
 
@@ -35,14 +37,9 @@ constexpr std::chrono::seconds answer_grace{5};
 /// The advisory lock for creating schemas: "Pawl" in ASCII, then the hash of the schema's name.
 constexpr int lock_number = 0x5061'776c;
 
-/// The number of parts of the script.
 int newest_version()
 {
-    int parts = 0;
-    for (std::size_t at = 0; (at = schema_script.find("\n-- version ", at)) != schema_script.npos;
-         ++at)
-        ++parts;
-    return parts;
+    return static_cast<int>(schema_script_parts.size()) - 1;
 }
 
 void refuse_newer(std::string_view server, std::string_view schema, std::int64_t version)
@@ -178,21 +175,20 @@ asio::awaitable<bool> schema_opener::exists()
     co_return found.integer() != 0;
 }
 
-/// The parts of the script. Each part brings an existing schema to the next version.
+/// The statements that bring a schema to each version.
 std::vector<std::string> migrations(const postgres_options& options)
 {
     std::vector<std::string> parts;
-    auto left = schema_script;
-    while (!left.empty()) {
-        const auto end = left.find('\n');
-        const auto line = left.substr(0, end);
-        left.remove_prefix(end == left.npos ? left.size() : end + 1);
-        if (line.starts_with("-- version ")) {
-            parts.emplace_back();
-        } else if (!parts.empty() && !line.starts_with('\\') &&
-                   !line.starts_with("CREATE SCHEMA ")) {
-            parts.back().append(line);
-            parts.back().push_back('\n');
+    for (auto left : schema_script_parts.subspan(1)) {
+        auto& part = parts.emplace_back();
+        while (!left.empty()) {
+            const auto end = left.find('\n');
+            const auto line = left.substr(0, end);
+            left.remove_prefix(end == left.npos ? left.size() : end + 1);
+            if (!line.starts_with('\\') && !line.starts_with("CREATE SCHEMA ")) {
+                part.append(line);
+                part.push_back('\n');
+            }
         }
     }
     const auto replace = [&parts](std::string_view name, const std::string& value) {
