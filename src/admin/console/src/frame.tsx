@@ -22,7 +22,7 @@ const linkOfPage = (page: string) => linkTo(page === "overview" ? [] : [page]);
 const sequenceTime = 1_500; // between "g" and the second key
 
 function useCommands(showHelp: () => void) {
-    const started = useRef(0);
+    const started = useRef(-Infinity);
     useEffect(() => {
         const focusSearch = () => {
             const field = document.getElementById("search");
@@ -36,7 +36,7 @@ function useCommands(showHelp: () => void) {
             if (event.key === "Escape" && event.target instanceof HTMLElement && event.target.matches("input, select")) event.target.blur();
             if (!isCommandKey(event)) return;
             if (event.timeStamp - started.current < sequenceTime) {
-                started.current = 0;
+                started.current = -Infinity;
                 const entry = entries.find((one) => one.key === event.key);
                 if (entry) {
                     event.preventDefault();
@@ -99,12 +99,17 @@ export function Frame(props: { page: string; abilities: Abilities; connection: C
     const [showsHelp, setShowsHelp] = useState(false);
     useCommands(() => setShowsHelp(true));
     const main = useRef<HTMLElement>(null);
+    const nav = useRef<HTMLElement>(null);
+    useEffect(() => {
+        // A narrow screen shows a part of the pages.
+        nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }, [props.page]);
     return (
         <div class="frame">
             <button type="button" class="skip" onClick={() => main.current?.focus()}>Skip to the content</button>
             <header class="topbar">
                 <a class="brand" href={linkTo([])}>Pawl</a>
-                <nav aria-label="Pages">
+                <nav ref={nav} aria-label="Pages">
                     {entries.map((one) => (
                         <a key={one.page} href={linkOfPage(one.page)} aria-current={props.page === one.page ? "page" : undefined} title={`g ${one.key}`}>{one.label}</a>
                     ))}

@@ -8,6 +8,12 @@ const own = (text: string) => `\u2068${text}\u2069`;
 /** Whether no live engine drives the run. Pawl's own workflows belong to no engine by name. */
 const isUndriven = (run: Run) => !run.has_engine && !run.workflow.startsWith("pawl.");
 
+/** A text of the server as a sentence. */
+export function sentenceOf(text: string): string {
+    if (text === "") return "The engine gives no reason.";
+    return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
+
 export type Tone = "good" | "bad" | "warn" | "busy" | "idle";
 
 export function toneOf(runState: string): Tone {
@@ -60,7 +66,7 @@ function explainPause(run: RunDetail): Explanation {
 function explainWaiting(run: RunDetail, status: StatusDefinition | undefined, now: number): Explanation {
     const waits: string[] = [];
     const next = [...run.deadlines].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))[0];
-    if (next) waits.push(`the timeout ${own(next.timeout)}, ${formatDistance(next.at, now)}`);
+    if (next) waits.push(`the timeout “${own(next.timeout)}” (${formatDistance(next.at, now)})`);
     if (status && status.callbacks.length > 0)
         waits.push(status.callbacks.length === 1 ? `the callback ${status.callbacks[0]}` : `one of the callbacks ${status.callbacks.join(", ")}`);
     if (waits.length > 0) return { tone: "busy", text: `Waits in the status ${own(run.status)} for ${waits.join(", or for ")}.` };

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { useApp, useTitle } from "../app";
-import { pathOf, read, readExact } from "../api";
+import { pathOf, read, readExact, type Abilities } from "../api";
 import { ExactObject, textOf, type Exact } from "../exact";
 import { Count, Denied, Empty, Loading, Panel, ProblemBox, When } from "../parts/basics";
 import { ChangeForm } from "../parts/change_form";
@@ -14,10 +14,12 @@ import { Document } from "./run_documents";
 const redriveRoute = "/dead-letters/{topic}/redrive";
 const lettersRoute = "/dead-letters/{topic}";
 
+const mayRedrive = (abilities: Abilities) => abilities.has("post", redriveRoute) && abilities.may("post", redriveRoute);
+
 function Redrive(props: { topic: string; done: () => void }) {
     const { abilities } = useApp();
     const [isOpen, setOpen] = useState(false);
-    if (!abilities.has("post", redriveRoute) || !abilities.may("post", redriveRoute)) return null;
+    if (!mayRedrive(abilities)) return null;
     const words = (answer: unknown) => {
         const { succeeded, failed } = answer as { succeeded: string; failed: string };
         return `${formatCount(succeeded)} succeeded, ${formatCount(failed)} failed again.`;
@@ -36,6 +38,7 @@ function Redrive(props: { topic: string; done: () => void }) {
 
 export function ConnectorsPage() {
     useTitle("Connectors");
+    const { abilities } = useApp();
     const now = useNow();
     const connectors = useResource("connectors", (signal) => read<{ connectors: Connector[] }>("connectors", signal), 5_000);
     const topics = useResource("topics", (signal) => read<{ topics: Topic[] }>("dead-letters", signal), 5_000);
@@ -68,7 +71,7 @@ export function ConnectorsPage() {
                         { name: "Topic", cell: (one) => <a href={linkTo(["dead-letters", one.topic])}><code>{one.topic}</code></a> },
                         { name: "Letters", isNumber: true, cell: (one) => <Count value={one.letters} /> },
                         { name: "Oldest", cell: (one) => <When at={one.oldest_at} now={now} /> },
-                        { name: "", cell: (one) => <Redrive topic={one.topic} done={topics.reload} /> },
+                        ...(mayRedrive(abilities) ? [{ name: "Action", cell: (one: Topic) => <Redrive topic={one.topic} done={topics.reload} /> }] : []),
                     ]} />
                 )}
             </Panel>

@@ -4,6 +4,7 @@ import { Badge, Empty, Loading, Panel, ProblemBox, When } from "../parts/basics"
 import { DataTable } from "../parts/table";
 import { useResource } from "../resource";
 import { formatCount, useNow } from "../time";
+import { sentenceOf } from "../words";
 import type { Engines, Status } from "../types";
 
 export function EnginesPage() {
@@ -15,11 +16,11 @@ export function EnginesPage() {
     return (
         <>
             <div class="page-head"><h1>Engines</h1></div>
-            {status.data && !status.data.ready && <p class="problem" role="alert"><strong>Not ready.</strong> {status.data.reason}</p>}
+            {status.data && !status.data.ready && <div class="problem" role="alert"><p><strong>Not ready.</strong> {sentenceOf(status.data.reason)}</p></div>}
             {engines.problem && <ProblemBox problem={engines.problem} retry={engines.reload} isStale={found !== undefined} />}
             {!found && engines.isLoading && <Loading />}
-            {found && found.undriven.length > 0 && (
-                <p class="problem" role="alert"><strong>No live engine</strong> has these workflows with unfinished runs: {found.undriven.join(", ")}.</p>
+            {found && found.undriven.length > 0 && status.data?.ready !== false && (
+                <div class="problem" role="alert"><p><strong>No live engine</strong> has these workflows with unfinished runs: {found.undriven.join(", ")}.</p></div>
             )}
             {found && (
                 <Panel title="Live engines">

@@ -3,7 +3,7 @@ import { read } from "../api";
 import { Badge, Count, Empty, Loading, ProblemBox } from "../parts/basics";
 import { useResource, type Resource } from "../resource";
 import { linkTo } from "../router";
-import { stateLabel, toneOf } from "../words";
+import { sentenceOf, stateLabel, toneOf } from "../words";
 import type { Capped, Overview, Status, StatusCount } from "../types";
 
 /** Sums counts that may be capped; the sum of 64-bit texts is exact. */
@@ -29,7 +29,7 @@ function EngineStatus(props: { status: Resource<Status> }) {
     return (
         <div class={data.ready ? "engine-line" : "engine-line engine-line-bad"} role="status">
             <Badge tone={data.ready ? "good" : "bad"}>{data.ready ? "Ready" : "Not ready"}</Badge>
-            <span>{data.ready ? "Pawl accepts work." : data.reason || "The engine gives no reason."}</span>
+            <span>{data.ready ? "Pawl accepts work." : sentenceOf(data.reason)}</span>
             <a href={linkTo(["engines"])}>{live === 0 ? "No live engine" : live === 1 ? "1 engine" : `${live} engines`}</a>
             {problem && <span class="faint">Not current: {problem.message}</span>}
         </div>

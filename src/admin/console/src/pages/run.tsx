@@ -126,7 +126,7 @@ function Found(props: { run: RunDetail; reload: () => void; isRemoved: boolean }
                 </div>
                 <RunState run={run} />
             </div>
-            {props.isRemoved && <p class="problem" role="alert">The run has been removed from the store. What you see is from before.</p>}
+            {props.isRemoved && <div class="problem" role="alert"><p>The run has been removed from the store. What you see is from before.</p></div>}
             <div class={`explanation tone-${explanation.tone}`} aria-live="polite">{explanation.text}</div>
             {!props.isRemoved && <RunActions run={run} status={status} statuses={statuses} changed={props.reload} />}
             <div class="columns">

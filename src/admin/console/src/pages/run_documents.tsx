@@ -6,7 +6,11 @@ import { Empty, Loading, Panel, ProblemBox, When } from "../parts/basics";
 import { JsonView } from "../parts/json_view";
 import { useResource } from "../resource";
 import { formatTime, useNow } from "../time";
+import { isFinished } from "../words";
 import type { RunDetail } from "../types";
+
+/** A message that arrives is no change of the run, and so the stream does not tell it. */
+const inboxInterval = 5_000;
 
 /** A document, or bytes that are not JSON. */
 export function Document(props: { holder: ExactObject; name: string; label: string }) {
@@ -18,8 +22,8 @@ export function Document(props: { holder: ExactObject; name: string; label: stri
 }
 
 /** Reads again when the run has a new version; until then the old document stays. */
-function useDocument(run: RunDetail, part: string, stamp: string) {
-    const found = useResource(`${part}/${run.id}`, (signal) => readExact(`runs/${pathOf(run.id)}/${part}`, signal));
+function useDocument(run: RunDetail, part: string, stamp: string, every = 0) {
+    const found = useResource(`${part}/${run.id}`, (signal) => readExact(`runs/${pathOf(run.id)}/${part}`, signal), every);
     const last = useRef(stamp);
     useEffect(() => {
         if (last.current !== stamp) found.reload();
@@ -64,7 +68,7 @@ function Message(props: { message: ExactObject }) {
 
 export function MessagesPanel(props: { run: RunDetail }) {
     const { run } = props;
-    const messages = useDocument(run, "messages", `${run.version}/${run.pending_messages}`);
+    const messages = useDocument(run, "messages", `${run.version}/${run.pending_messages}`, isFinished(run) ? 0 : inboxInterval);
     const list: Exact = (messages.data instanceof ExactObject ? messages.data.find("messages") : undefined) ?? null;
     const all = Array.isArray(list) ? list.filter((one): one is ExactObject => one instanceof ExactObject) : null;
     const hasMore = messages.data instanceof ExactObject && messages.data.find("next") !== null;

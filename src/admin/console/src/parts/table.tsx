@@ -10,7 +10,7 @@ export function DataTable<T>(props: { label: string; rows: T[]; columns: Column<
             <tbody>
                 {props.rows.map((row) => (
                     <tr key={props.keyOf(row)}>
-                        {props.columns.map((one) => <td key={one.name} data-name={one.name} class={one.isNumber ? "number" : ""}>{one.cell(row)}</td>)}
+                        {props.columns.map((one) => <td key={one.name} data-name={one.name} class={one.isNumber ? "number" : ""}><div>{one.cell(row)}</div></td>)}
                     </tr>
                 ))}
             </tbody>
