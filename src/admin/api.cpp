@@ -47,7 +47,7 @@ awaitable<http::response> answer_route(shared_core core, api_route route,
     } catch (const system_error& failure) {
         if (failure.code().category() != pawl_category())
             throw;
-        co_return make_problem(failure);
+        co_return make_problem(failure, message.headers.contains("if-match"));
     }
 }
 
@@ -159,12 +159,14 @@ public:
         return all;
     }
 
-    awaitable<http::response> handle(http::client_request request, identity sender) const
+    /// @param self Keeps the object alive.
+    static awaitable<http::response> handle(std::shared_ptr<const impl> self,
+                                            http::client_request request, identity sender)
     {
         auto target = http::detail::parse_target(request.target);
         http::detail::route_match match;
         if (target && target->repeated.empty())
-            match = table_.find(request.method, target->segments);
+            match = self->table_.find(request.method, target->segments);
         if (match.answer == nullptr)
             co_return detail::make_problem(404, "not_found",
                                            "there is nothing at " + request.target);
@@ -178,10 +180,10 @@ public:
         message.body = std::move(request.body);
         message.user = sender.name;
         message.peer = "process";
-        const auto route = std::ranges::find_if(routes_, [&](const detail::api_route& known) {
-            return known.method == message.method && path_of(known) == match.pattern;
+        const auto route = std::ranges::find_if(self->routes_, [&](const detail::api_route& known) {
+            return known.method == message.method && self->path_of(known) == match.pattern;
         });
-        if (route == routes_.end() || route->pattern == detail::stream_pattern)
+        if (route == self->routes_.end() || route->pattern == detail::stream_pattern)
             co_return detail::make_problem(404, "not_found",
                                            "there is nothing at " + request.target);
         try {
@@ -189,7 +191,8 @@ public:
         } catch (const detail::refusal& refused) {
             co_return detail::make_problem(refused.status(), refused.code(), refused.what());
         }
-        auto answer = co_await detail::answer_route(core_, *route, message, std::move(sender));
+        auto answer =
+            co_await detail::answer_route(self->core_, *route, message, std::move(sender));
         co_return answer;
     }
 
@@ -227,7 +230,7 @@ std::vector<http::route> api::routes() const
 
 awaitable<http::response> api::handle(http::client_request request, identity sender) const
 {
-    return impl_->handle(std::move(request), std::move(sender));
+    return impl::handle(impl_, std::move(request), std::move(sender));
 }
 
 } // namespace pawl::admin

@@ -1,10 +1,207 @@
 #include "admin/api_core.hpp"
+#include "admin/parameters.hpp"
+#include "admin/refusal.hpp"
+#include "admin/views.hpp"
+
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/array.hpp>
+
+#include <fmt/format.h>
+
+#include <charconv>
 
 namespace pawl::admin::detail {
 
+namespace json = boost::json;
+using boost::asio::awaitable;
+
+namespace {
+
+/// The version of an If-Match; empty without one, and for "*".
+std::optional<std::uint64_t> read_version(const http::request& message)
+{
+    const auto text = message.header("if-match");
+    if (text.empty() || text == "*")
+        return std::nullopt;
+    std::uint64_t version = 0;
+    const auto* const end = text.data() + text.size() - 1;
+    const bool is_quoted = text.size() > 2 && text.starts_with('"') && text.ends_with('"');
+    const auto read =
+        is_quoted ? std::from_chars(text.data() + 1, end, version) : std::from_chars_result{};
+    if (!is_quoted || read.ec != std::errc{} || read.ptr != end)
+        throw refusal(400, "invalid_argument",
+                      fmt::format("the header If-Match is '{}'; it must be the ETag of the run, a "
+                                  "number in quotes",
+                                  text));
+    return version;
+}
+
+/// Who asks, why, and under which conditions.
+change_request read_change(const http::request& message, const identity& sender, body_reader& body)
+{
+    constexpr std::uint64_t longest_wait = 30;
+    change_request change;
+    change.by = {.name = sender.name, .method = sender.method, .address = message.peer};
+    change.reason = body.text("reason");
+    change.idempotency_key = message.header("idempotency-key");
+    change.if_version = read_version(message);
+    if (const auto seconds = body.number("wait_seconds")) {
+        if (*seconds > longest_wait)
+            throw refusal(
+                422, "invalid_argument",
+                fmt::format("the member wait_seconds is {}; it may be {}", *seconds, longest_wait));
+        change.wait_for = std::chrono::seconds{*seconds};
+    }
+    return change;
+}
+
+json::object view_of_change(const change_result& made)
+{
+    return {{"id", to_string(made.run)},
+            {"message", std::to_string(made.message)},
+            {"outcome", made.outcome == message_outcome::pending ? "pending" : "handled"},
+            {"audit_id", made.audit_id}};
+}
+
+/// 200 if the change has been executed, 202 if it is only in the inbox.
+http::response answer_change(const change_result& made)
+{
+    auto answer = json_response(to_text(view_of_change(made)));
+    answer.status = made.outcome == message_outcome::pending ? 202 : 200;
+    return answer;
+}
+
+enum class verb { pause, resume, retry, cancel, delete_data };
+
+/// One call, so that all commands read their request alike.
+template <verb Verb>
+awaitable<http::response> command_run(shared_core core, const http::request& message,
+                                      identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    body.finish();
+    const auto run = co_await find_run(core, message);
+    const auto& workflow = run.stored.workflow;
+    const auto id = run.stored.id;
+    auto engine = core->engine;
+    change_result made;
+    if constexpr (Verb == verb::pause)
+        made = co_await engine.async_pause(workflow, id, std::move(change));
+    else if constexpr (Verb == verb::resume)
+        made = co_await engine.async_resume(workflow, id, std::move(change));
+    else if constexpr (Verb == verb::retry)
+        made = co_await engine.async_retry(workflow, id, std::move(change));
+    else if constexpr (Verb == verb::cancel)
+        made = co_await engine.async_cancel(workflow, id, std::move(change));
+    else
+        made = co_await engine.async_delete_data(workflow, id, std::move(change));
+    co_return answer_change(made);
+}
+
+awaitable<http::response> move_run(shared_core core, const http::request& message, identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    move_request move{.status = body.text("status"), .object = body.document("object")};
+    body.finish();
+    if (move.status.empty())
+        throw refusal(422, "invalid_argument", "the body needs a member status");
+    const auto run = co_await find_run(core, message);
+    auto engine = core->engine;
+    const auto made = co_await engine.async_move(run.stored.workflow, run.stored.id,
+                                                 std::move(move), std::move(change));
+    co_return answer_change(made);
+}
+
+awaitable<http::response> call_run(shared_core core, const http::request& message, identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    callback_request callback{.name = message.captures.at("name"),
+                              .payload = body.document("payload").value_or("")};
+    if (const auto version = body.number("payload_version"))
+        callback.payload_version = static_cast<std::uint32_t>(*version);
+    body.finish();
+    const auto run = co_await find_run(core, message);
+    auto engine = core->engine;
+    const auto made = co_await engine.async_call(run.stored.workflow, run.stored.id,
+                                                 std::move(callback), std::move(change));
+    co_return answer_change(made);
+}
+
+awaitable<http::response> trigger_run(shared_core core, const http::request& message,
+                                      identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    trigger_request start{.foreign_id = body.text("foreign_id"),
+                          .object = body.document("object").value_or("{}"),
+                          .status = body.text("status")};
+    if (body.flag("reject_duplicate"))
+        start.id_reuse = id_reuse_policy::reject_duplicate;
+    body.finish();
+    auto engine = core->engine;
+    const auto made = co_await engine.async_trigger(message.captures.at("workflow"),
+                                                    std::move(start), std::move(change));
+    auto answer = json_response(to_text(view_of_change(made)));
+    answer.status = 201;
+    answer.headers.emplace_back("Location", fmt::format("{}{}/runs/{}", core->options.prefix,
+                                                        api_path, to_string(made.run)));
+    co_return answer;
+}
+
+awaitable<http::response> redrive_topic(shared_core core, const http::request& message,
+                                        identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    body.finish();
+    auto engine = core->engine;
+    const auto result =
+        co_await engine.async_redrive(message.captures.at("topic"), std::move(change));
+    co_return json_response(to_text({{"succeeded", std::to_string(result.succeeded)},
+                                     {"failed", std::to_string(result.failed)}}));
+}
+
+awaitable<http::response> list_audit(shared_core core, const http::request& message, identity)
+{
+    allow_parameters(message, {"after", "limit"});
+    const auto after = number_parameter(message, "after", 0, 0, UINT64_MAX);
+    const auto limit = number_parameter(message, "limit", 100, 1, 1'000);
+    auto engine = core->engine;
+    const auto page = co_await engine.async_audit(after, limit);
+    json::array entries;
+    for (const auto& entry : page.entries)
+        entries.push_back(view_of(entry));
+    co_return json_response(to_text(
+        {{"audit", std::move(entries)},
+         {"next", page.complete ? json::value(nullptr) : json::value(std::to_string(page.next))}}));
+}
+
+} // namespace
+
 std::vector<api_route> command_routes()
 {
-    return {};
+    using enum permission;
+    return {
+        {"POST", "/workflows/{workflow}/runs", change_runs, trigger_run},
+        {"POST", "/runs/{run}/pause", change_runs, command_run<verb::pause>},
+        {"POST", "/runs/{run}/resume", change_runs, command_run<verb::resume>},
+        {"POST", "/runs/{run}/retry", change_runs, command_run<verb::retry>},
+        {"POST", "/runs/{run}/cancel", change_runs, command_run<verb::cancel>},
+        {"POST", "/runs/{run}/callbacks/{name}", change_runs, call_run},
+        {"POST", "/runs/{run}/move", repair_runs, move_run},
+        {"POST", "/runs/{run}/delete-data", permission::delete_data,
+         command_run<verb::delete_data>},
+        {"POST", "/dead-letters/{topic}/redrive", change_runs, redrive_topic},
+        {"GET", "/audit", read_audit, list_audit},
+    };
 }
 
 } // namespace pawl::admin::detail

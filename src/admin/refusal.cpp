@@ -25,6 +25,8 @@ std::string_view name_of(errc code) noexcept
         return "not_paused";
     case errc::not_finished:
         return "not_finished";
+    case errc::not_failing:
+        return "not_failing";
     case errc::no_such_callback:
         return "no_such_callback";
     case errc::callback_failed:
@@ -97,6 +99,7 @@ int status_of(errc code) noexcept
     case errc::already_paused:
     case errc::not_paused:
     case errc::not_finished:
+    case errc::not_failing:
     case errc::callback_failed:
     case errc::expired:
     case errc::conflict:
@@ -137,7 +140,7 @@ http::response make_problem(int status, std::string_view code, std::string_view 
     return answer;
 }
 
-http::response make_problem(const system_error& failure)
+http::response make_problem(const system_error& failure, bool is_conditional)
 {
     if (failure.code().category() != pawl_category())
         return make_problem(500, "internal", "The request failed; the log of the server says why.");
@@ -146,7 +149,8 @@ http::response make_problem(const system_error& failure)
     auto text = failure.code().message();
     if (detailed != nullptr && !detailed->detail().empty())
         text = detailed->detail() + ": " + text;
-    return make_problem(status_of(code), name_of(code), text);
+    const bool is_unmatched = is_conditional && code == errc::conflict; // RFC 9110, section 13.1.1
+    return make_problem(is_unmatched ? 412 : status_of(code), name_of(code), text);
 }
 
 } // namespace pawl::admin::detail

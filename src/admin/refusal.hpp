@@ -36,6 +36,7 @@ int status_of(errc code) noexcept;
 http::response make_problem(int status, std::string_view code, std::string_view detail);
 
 /// The problem of an error. Errors of other categories are answered 500 without their text.
-http::response make_problem(const system_error& failure);
+/// @param is_conditional The request had an If-Match: a conflict is answered 412.
+http::response make_problem(const system_error& failure, bool is_conditional = false);
 
 } // namespace pawl::admin::detail

@@ -116,11 +116,9 @@ std::string_view name_of(message_kind kind)
     case message_kind::retry:
         return "retry";
     case message_kind::move:
-        return "move";
-    default:
         break;
     }
-    return "unknown";
+    return "move";
 }
 
 } // namespace
@@ -301,6 +299,25 @@ json::object view_of(const dead_letter_topic_view& topic)
     return {{"topic", topic.topic},
             {"letters", view_of(topic.letters)},
             {"oldest_at", time_or_null(topic.oldest_at)}};
+}
+
+json::object view_of(const audit_entry& entry)
+{
+    return {{"position", number(entry.position)},
+            {"id", entry.id},
+            {"at", text_of(entry.at)},
+            {"requested_by", entry.by.name},
+            {"method", entry.by.method},
+            {"address", entry.by.address},
+            {"action", entry.action},
+            {"workflow", entry.workflow},
+            {"run", entry.run ? json::value(to_string(entry.run)) : json::value(nullptr)},
+            {"foreign_id", entry.foreign_id},
+            {"target", entry.target},
+            {"reason", entry.reason},
+            {"outcome", to_string(entry.outcome)},
+            {"error", entry.error},
+            {"detail", entry.detail}};
 }
 
 json::object view_of(const message& pending)

@@ -34,6 +34,7 @@ boost::json::object view_of(const schedule_info& schedule);
 boost::json::object view_of(const connector_view& connector);
 boost::json::object view_of(const engines_view& engines);
 boost::json::object view_of(const dead_letter_topic_view& topic);
+boost::json::object view_of(const audit_entry& entry);
 
 /// Without the payload.
 boost::json::object view_of(const message& pending);

@@ -1,9 +1,12 @@
 #include "cli/command.hpp"
 
+#include "cli/arguments.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/layouts.hpp"
+#include "pawl/codec.hpp"
 
 #include <CLI/CLI.hpp>
+#include <boost/json/object.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,21 +15,12 @@
 
 namespace pawl::cli {
 
+namespace json = boost::json;
+
 namespace {
 
-std::string percent_encode(std::string_view text)
-{
-    constexpr std::string_view plain =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    std::string out;
-    for (const char c : text) {
-        if (plain.find(c) != plain.npos)
-            out += c;
-        else
-            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-    return out;
-}
+constexpr const char* wait_text =
+    "Seconds to wait until an engine has executed it, 0 to 30; default 10";
 
 /// Builds the program's options, and fills in a command when they are parsed.
 class command_line {
@@ -40,6 +34,11 @@ private:
     struct texts {
         std::vector<std::pair<std::string, std::string>> query;
         std::vector<std::pair<std::string, std::string>> path;
+        std::vector<std::pair<std::string, std::string>> body;      ///< members that are texts
+        std::vector<std::pair<std::string, std::string>> documents; ///< members that are JSON
+        std::string key;
+        std::string version;
+        bool oldest_first = false;
     };
 
     CLI::App* add(CLI::App& group, const char* name, const char* about);
@@ -47,11 +46,17 @@ private:
     void add_path(CLI::App& verb, texts& values, const char* name, const char* about);
     void add_query(CLI::App& verb, texts& values, const char* option, const char* name,
                    const char* about);
+    void add_body(CLI::App& verb, texts& values, const char* option, const char* name,
+                  const char* about, bool required = false);
+    void add_document(CLI::App& verb, texts& values, const char* option, const char* name,
+                      const char* about, bool required = false);
     void send(CLI::App& verb, texts& values, std::string method, std::string pattern, layout shown);
 
     void add_endpoint(const environment& variables);
     void add_reads();
     void add_run_reads(CLI::App& runs);
+    void add_run_commands(CLI::App& runs);
+    void add_commands();
     void add_token();
     void check_endpoint();
 
@@ -82,6 +87,8 @@ command_line::command_line(const environment& variables)
     auto* const runs = add(app_, "runs", "List, show and change runs");
     runs->require_subcommand(1);
     add_run_reads(*runs);
+    add_run_commands(*runs);
+    add_commands();
     add_token();
 }
 
@@ -96,7 +103,7 @@ command_line::texts& command_line::texts_of()
 {
     texts_.push_back(std::make_unique<texts>());
     auto& values = *texts_.back();
-    for (auto* const list : {&values.query, &values.path})
+    for (auto* const list : {&values.query, &values.path, &values.body, &values.documents})
         list->reserve(32); // options refer to the elements
     return values;
 }
@@ -110,6 +117,18 @@ void command_line::add_query(CLI::App& verb, texts& values, const char* option, 
                              const char* about)
 {
     verb.add_option(option, slot(values.query, name), about);
+}
+
+void command_line::add_body(CLI::App& verb, texts& values, const char* option, const char* name,
+                            const char* about, bool required)
+{
+    verb.add_option(option, slot(values.body, name), about)->required(required);
+}
+
+void command_line::add_document(CLI::App& verb, texts& values, const char* option, const char* name,
+                                const char* about, bool required)
+{
+    verb.add_option(option, slot(values.documents, name), about)->required(required);
 }
 
 void command_line::send(CLI::App& verb, texts& values, std::string method, std::string pattern,
@@ -130,6 +149,19 @@ void command_line::send(CLI::App& verb, texts& values, std::string method, std::
                 request.target += separator + name + "=" + percent_encode(value);
                 separator = '&';
             }
+        json::object body;
+        for (const auto& [name, value] : values.body)
+            if (!value.empty())
+                body[name] = value;
+        for (const auto& [name, value] : values.documents)
+            if (!value.empty())
+                body[name] = parse_json_argument(name, value);
+        if (method != "GET")
+            pawl::detail::write_value(body, request.body);
+        if (!values.key.empty())
+            request.headers.emplace_back("Idempotency-Key", values.key);
+        if (!values.version.empty())
+            request.headers.emplace_back("If-Match", '"' + values.version + '"');
         wanted_.shown = shown;
     });
 }
@@ -245,6 +277,70 @@ void command_line::add_run_reads(CLI::App& runs)
     add_query(history, of_history, "--after", "after", "Entries after this version");
     history.add_flag("--all", wanted_.all_pages, "All pages");
     send(history, of_history, "GET", "/runs/{run}/history", layouts::history);
+}
+
+void command_line::add_run_commands(CLI::App& runs)
+{
+    const auto add_verb = [&](const char* name, const char* about, bool needs_reason) {
+        auto& verb = *add(runs, name, about);
+        auto& values = texts_of();
+        add_path(verb, values, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
+        add_body(verb, values, "--reason", "reason", "Why; it is recorded", needs_reason);
+        verb.add_option("--key", values.key, "Idempotency key: a repetition has no effect");
+        add_document(verb, values, "--wait", "wait_seconds", wait_text);
+        verb.add_option("--if-version", values.version, "Refused if the run has another version");
+        send(verb, values, "POST", fmt::format("/runs/{{run}}/{}", name), layouts::accepted);
+        return std::pair<CLI::App*, texts*>{&verb, &values};
+    };
+    add_verb("pause", "Pause a run", false);
+    add_verb("resume", "Resume a paused run", false);
+    add_verb("retry", "Try the step of a failing run again now, with all of its attempts", false);
+    add_verb("cancel", "Cancel a run", false);
+    add_verb("delete-data", "Delete the data of a finished run", true);
+    const auto [move, values] = add_verb("move", "Continue a paused run in another status", true);
+    add_body(*move, *values, "--status", "status", "Label or number of the status", true);
+    add_document(*move, *values, "--object", "object",
+                 "The object, changed: JSON, @FILE, or @- for standard input");
+}
+
+void command_line::add_commands()
+{
+    auto& call = *add(app_, "callback", "Send a callback to a run");
+    auto& of_call = texts_of();
+    add_path(call, of_call, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
+    add_path(call, of_call, "name", "Name of the callback");
+    add_document(call, of_call, "--payload", "payload", "JSON, @FILE, or @- for standard input");
+    add_body(call, of_call, "--reason", "reason", "Why; it is recorded");
+    add_document(call, of_call, "--wait", "wait_seconds", wait_text);
+    call.add_option("--key", of_call.key, "Idempotency key: a repetition has no effect");
+    send(call, of_call, "POST", "/runs/{run}/callbacks/{name}", layouts::accepted);
+
+    auto& trigger = *add(app_, "trigger", "Start a run");
+    auto& of_trigger = texts_of();
+    add_path(trigger, of_trigger, "workflow", "Name of the workflow");
+    trigger.add_option("foreign_id", slot(of_trigger.body, "foreign_id"), "Your key for the run")
+        ->required();
+    add_document(trigger, of_trigger, "--object", "object", "JSON, @FILE, or @- for standard input",
+                 true);
+    add_body(trigger, of_trigger, "--status", "status", "Where the run starts");
+    add_body(trigger, of_trigger, "--reason", "reason", "Why; it is recorded");
+    trigger.add_option("--key", of_trigger.key, "Idempotency key: a repetition has no effect");
+    send(trigger, of_trigger, "POST", "/workflows/{workflow}/runs", layouts::triggered);
+
+    auto& redrive = *app_.get_subcommand("dead-letters")
+                         ->add_subcommand("redrive", "Try each dead letter of a topic once more");
+    redrive.fallthrough();
+    auto& of_redrive = texts_of();
+    add_path(redrive, of_redrive, "topic", "Name of the topic");
+    add_body(redrive, of_redrive, "--reason", "reason", "Why; it is recorded");
+    send(redrive, of_redrive, "POST", "/dead-letters/{topic}/redrive", layouts::redriven);
+
+    auto& audit = *add(app_, "audit", "List the changes that were asked for");
+    auto& of_audit = texts_of();
+    add_query(audit, of_audit, "--limit", "limit", "Entries in a page, 1 to 1000");
+    add_query(audit, of_audit, "--after", "after", "Entries after this position");
+    audit.add_flag("--all", wanted_.all_pages, "All pages");
+    send(audit, of_audit, "GET", "/audit", layouts::audit);
 }
 
 void command_line::add_token()

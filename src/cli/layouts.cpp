@@ -101,4 +101,19 @@ const layout history{.items = "/history",
                                  {"REQUESTED BY", "/requested_by"},
                                  {"ERROR", "/error"}},
                      .id = "/version"};
+const layout audit{.items = "/audit",
+                   .columns = {{"POSITION", "/position", number},
+                               {"AT", "/at", time},
+                               {"BY", "/requested_by"},
+                               {"ACTION", "/action"},
+                               {"WORKFLOW", "/workflow"},
+                               {"FOREIGN ID", "/foreign_id"},
+                               {"TARGET", "/target"},
+                               {"OUTCOME", "/outcome"},
+                               {"REASON", "/reason"}},
+                   .id = "/position"};
+const layout accepted{.columns = {{"id", "/id"}, {"outcome", "/outcome"}}, .id = "/id"};
+const layout triggered{.columns = {{"id", "/id"}}, .id = "/id"};
+const layout redriven{.columns = {{"succeeded", "/succeeded"}, {"failed", "/failed"}}};
+
 } // namespace pawl::cli::layouts

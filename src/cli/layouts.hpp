@@ -17,5 +17,9 @@ extern const layout run;
 extern const layout object;
 extern const layout messages;
 extern const layout history;
+extern const layout audit;
+extern const layout accepted;  ///< of a command
+extern const layout triggered; ///< of a trigger
+extern const layout redriven;
 
 } // namespace pawl::cli::layouts

@@ -152,6 +152,57 @@ BOOST_AUTO_TEST_CASE(only_known_hosts_are_answered)
     BOOST_TEST(got.status == 200);
 }
 
+BOOST_AUTO_TEST_CASE(a_change_needs_the_content_type_of_json)
+{
+    const auto send = [](const std::string& type) {
+        return send_changed(options_for(role::admin), "POST", "/runs/{run}/pause",
+                            {{"content-type", type}});
+    };
+    for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded",
+                             "multipart/form-data", "application/jsonp"}) {
+        const auto got = send(type);
+        BOOST_TEST(got.status == 415, type);
+        BOOST_TEST(got.text("/code") == "unsupported_media_type");
+    }
+    for (const char* type : {"application/json", "Application/JSON ; charset=utf-8"})
+        BOOST_TEST(send(type).status == 404, type); // admitted: there is no such run
+}
+
+BOOST_AUTO_TEST_CASE(a_page_of_another_origin_changes_nothing)
+{
+    const auto send = [](std::vector<std::pair<std::string, std::string>> headers) {
+        return send_changed(options_for(role::admin), "POST", "/runs/{run}/pause",
+                            std::move(headers));
+    };
+    for (const char* site : {"cross-site", "same-site", "none", "nonsense"}) {
+        const auto got = send({{"sec-fetch-site", site}});
+        BOOST_TEST(got.status == 403, site);
+        BOOST_TEST(got.text("/code") == "cross_origin");
+    }
+    // A browser that sends both headers decides by the first one.
+    BOOST_TEST(send({{"sec-fetch-site", "same-origin"}, {"origin", "http://x"}}).status == 404);
+    for (const char* origin : {"https://evil.example", "null", "http://localhost:9"})
+        BOOST_TEST(send({{"origin", origin}}).status == 403, origin);
+    for (const char* origin : {"http://localhost", "https://Localhost"})
+        BOOST_TEST(send({{"origin", origin}}).status == 404, origin);
+    BOOST_TEST(read_as({{"sec-fetch-site", "cross-site"}}).status == 200); // nothing is changed
+}
+
+BOOST_AUTO_TEST_CASE(a_large_body_is_refused)
+{
+    auto options = options_for(role::admin);
+    options.max_body = 10;
+    world w(std::move(options));
+    auto request = request_for("POST", "/");
+    request.captures = {{"run", "none"}};
+    request.body = R"({"a":1234})";
+    BOOST_TEST(w.call(request, "/api/v1/runs/{run}/pause").status == 422);
+    request.body += " ";
+    const auto got = w.call(request, "/api/v1/runs/{run}/pause");
+    BOOST_TEST(got.status == 413);
+    BOOST_TEST(got.text("/detail") == "the body has 11 bytes; it may have 10");
+}
+
 BOOST_AUTO_TEST_CASE(each_answer_has_the_security_headers)
 {
     for (const auto granted : {std::optional{role::viewer}, std::optional<role>{}}) {

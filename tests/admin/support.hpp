@@ -62,7 +62,7 @@ inline pawl::step<stage::approved> take_approval(pawl::run<order>& run, approval
 inline pawl::workflow<order, stage> orders()
 {
     pawl::builder<order, stage> b{"orders"};
-    b.step<stage::created>(check_order).retry({.max_attempts = 2, .initial = 1s});
+    b.step<stage::created>(check_order).retry({.initial = 1s, .max_attempts = 2});
     b.callback<stage::checked>(approve, take_approval);
     b.end<stage::approved>();
     return std::move(b).build();

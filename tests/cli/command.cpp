@@ -55,7 +55,36 @@ BOOST_AUTO_TEST_CASE(each_verb_sends_its_request)
     BOOST_TEST(sent_by("connectors") == "GET /connectors");
     BOOST_TEST(sent_by("engines") == "GET /engines");
     BOOST_TEST(sent_by("dead-letters ls") == "GET /dead-letters");
-    BOOST_TEST(sent_by("dead-letters show t") == "GET /dead-letters/t");
+    BOOST_TEST(sent_by("dead-letters show a/t") == "GET /dead-letters/a%2Ft");
+    BOOST_TEST(sent_by("dead-letters redrive t") == "POST /dead-letters/t/redrive {}");
+    BOOST_TEST(sent_by("audit --limit 5") == "GET /audit?limit=5");
+}
+
+BOOST_AUTO_TEST_CASE(each_change_sends_its_reason_and_conditions)
+{
+    for (const std::string& verb : {"pause", "resume", "retry", "cancel", "delete-data"})
+        BOOST_TEST(sent_by("runs " + verb + " r --reason test --key k1 --if-version 3") ==
+                   "POST /runs/r/" + verb +
+                       " {\"reason\":\"test\"} Idempotency-Key=k1 If-Match=\"3\"");
+    BOOST_TEST(sent_by("runs pause r") == "POST /runs/r/pause {}");
+    BOOST_TEST(sent_by("runs pause r --wait 0") == "POST /runs/r/pause {\"wait_seconds\":0}");
+    BOOST_TEST(sent_by("runs move r --status checked --reason test --object {\"a\":[1]}") ==
+               "POST /runs/r/move {\"reason\":\"test\",\"status\":\"checked\","
+               "\"object\":{\"a\":[1]}}");
+    BOOST_TEST(sent_by("callback r approve --payload {}") ==
+               "POST /runs/r/callbacks/approve {\"payload\":{}}");
+    BOOST_TEST(sent_by("trigger orders o/1 --object {} --key k") ==
+               "POST /workflows/orders/runs {\"foreign_id\":\"o/1\",\"object\":{}} "
+               "Idempotency-Key=k");
+    const temporary_folder folder;
+    std::ofstream(folder.file("object.json")) << "{\"a\": 1}";
+    BOOST_TEST(sent_by("trigger orders o --object @" + folder.file("object.json")) ==
+               "POST /workflows/orders/runs {\"foreign_id\":\"o\",\"object\":{\"a\":1}}");
+    for (const char* line :
+         {"runs move r --status checked", "runs move r --reason x", "runs delete-data r",
+          "trigger orders o", "trigger orders o --object {",
+          "trigger orders o --object @/nonexistent/file"})
+        BOOST_TEST(sent_by(line).starts_with("nothing: pawl: "), sent_by(line));
 }
 
 BOOST_AUTO_TEST_CASE(each_status_has_its_exit_code)
