@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/admin/authenticator.hpp"
 #include "pawl/http/server.hpp"
 
 #include <functional>
@@ -46,12 +47,21 @@ struct access_rules {
     token_set operators;
 };
 
+/// Where the admin API is mounted.
+inline constexpr std::string_view admin_prefix = "/admin";
+
 /// For pawl::http::server_options::authorize: 401 without a known token, 403 for a customer's token
-/// where an operator's is needed. `/healthz` and `/readyz` are open to everybody.
+/// where an operator's is needed. `/healthz` and `/readyz` are open to everybody, and
+/// the admin API, which has an authenticator of its own: admin_authenticator().
 ///
 /// @param for_operators The patterns of the routes that only operators may use.
 std::function<std::optional<pawl::http::response>(pawl::http::request&, std::string_view)>
 authorize_by(std::shared_ptr<const access_rules> rules,
              std::set<std::string, std::less<>> for_operators);
+
+/// For the admin API: each operator is an admin. Without tokens of operators, everybody on this
+/// machine is, and nobody else.
+std::shared_ptr<pawl::admin::authenticator>
+admin_authenticator(std::shared_ptr<const access_rules> rules);
 
 } // namespace order_processing

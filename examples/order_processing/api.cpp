@@ -315,29 +315,6 @@ awaitable<response> cancel(shared_context context, const request& req)
     co_return cancel_outcome(order, "cancelled");
 }
 
-awaitable<response> pause(shared_context context, const request& req)
-{
-    api::allow_query(req, {});
-    std::string reason = read_reason(req);
-    if (reason.empty())
-        reason = "paused by an operator";
-    const order_snapshot order = co_await api::find_order(context, req);
-    auto orders = context->orders;
-    pawl::command_reason command{std::move(reason), req.user};
-    co_await orders.async_pause(order.id, std::move(command), use_awaitable);
-    co_return accepted(order);
-}
-
-awaitable<response> resume(shared_context context, const request& req)
-{
-    api::allow_query(req, {});
-    const order_snapshot order = co_await api::find_order(context, req);
-    auto orders = context->orders;
-    pawl::command_reason command{"resumed by an operator", req.user};
-    co_await orders.async_resume(order.id, std::move(command), use_awaitable);
-    co_return accepted(order);
-}
-
 /// Scrubs every run of the order: personal data is in all of them.
 awaitable<response> delete_data(shared_context context, const request& req)
 {
@@ -392,14 +369,6 @@ awaitable<response> show_metrics(shared_context context, const request&)
     co_return text(context->counters.text(), metrics::content_type);
 }
 
-awaitable<response> show_cluster(shared_context context, const request&)
-{
-    if (!context->cluster)
-        throw refusal{404, "this server has no cluster"};
-    auto document = co_await context->cluster();
-    co_return text(std::move(document), "application/json");
-}
-
 awaitable<response> healthz(shared_context, const request&)
 {
     co_return text("{\"status\":\"ok\"}\n", "application/json");
@@ -442,16 +411,15 @@ std::vector<pawl::http::route> customer_routes(api_context context)
 std::vector<pawl::http::route> operator_routes(api_context context)
 {
     const auto shared = std::make_shared<const api_context>(std::move(context));
-    return {
-        api::make_route(shared, "POST", "/orders/{id}/pause", pause),
-        api::make_route(shared, "POST", "/orders/{id}/resume", resume),
+    std::vector<pawl::http::route> routes{
         api::make_route(shared, "DELETE", "/orders/{id}/data", delete_data),
         api::make_route(shared, "GET", "/metrics", show_metrics, shared->max_listing),
-        api::make_route(shared, "GET", "/cluster", show_cluster),
         api::make_route(shared, "GET", "/healthz", healthz),
         api::make_route(shared, "GET", "/openapi.json", describe),
         api::make_route(shared, "GET", "/readyz", readyz),
     };
+    routes.insert(routes.end(), shared->admin_routes.begin(), shared->admin_routes.end());
+    return routes;
 }
 
 std::vector<pawl::http::route> order_routes(api_context context)

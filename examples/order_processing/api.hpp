@@ -29,8 +29,8 @@ struct api_context {
     /// Brings the engine's metrics in the registry of `counters` up to date. Default: nothing.
     std::function<boost::asio::awaitable<void>()> update_metrics{};
 
-    /// Which servers share the database, as JSON. Default: 404.
-    std::function<boost::asio::awaitable<std::string>()> cluster{};
+    /// The routes of the admin API, which are for operators. Default: none.
+    std::vector<pawl::http::route> admin_routes{};
 
     /// The clock for the arrival of orders. Default: the machine's clock.
     std::shared_ptr<pawl::clock> clock = pawl::default_clock();
@@ -63,8 +63,8 @@ std::vector<pawl::http::route> order_routes(api_context context);
 /// The routes of order_routes() for customers.
 std::vector<pawl::http::route> customer_routes(api_context context);
 
-/// The routes for operators: metrics, the cluster, pausing, resuming, deleting data. Health and the
-/// description of the interface are in both sets.
+/// The routes for operators: metrics, deleting data, the admin API. Health and the description of
+/// the interface are in both sets.
 std::vector<pawl::http::route> operator_routes(api_context context);
 
 /// The interface, as OpenAPI 3.1 describes it: openapi.json of this folder.

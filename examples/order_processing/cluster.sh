@@ -57,21 +57,21 @@ payment=$(url_of services "payment service")
 inventory=$(url_of services "inventory service")
 shipping=$(url_of services "shipping service")
 for name in north south east; do
-    PAWL_NAME=$name start "$name" 4 "$programs/order_server" --serve --db "$database" --lease $lease --log-level warn \
+    PAWL_NAME=$name start "$name" 5 "$programs/order_server" --serve --db "$database" --lease $lease --log-level warn \
         --payment-url "$payment" --inventory-url "$inventory" --shipping-url "$shipping"
     echo "$name serves at $(url_of $name "order server")"
 done
 servers=("$(url_of north "order server")" "$(url_of south "order server")" "$(url_of east "order server")")
 
 show_cluster() {
-    curl -sf "$1/cluster" | grep -o '{"name":"[^"]*","shards":[0-9]*}' |
-        sed 's/{"name":"\([^"]*\)","shards":\([0-9]*\)}/    \1 drives \2 shards/'
+    curl -sf "$1/admin/api/v1/engines" | grep -o '{"name":"[^"]*","workflows":[^}]*}' |
+        sed 's/{"name":"\([^"]*\)".*"shards":"\([0-9]*\)".*/    \1 drives \2 shards/'
 }
 count() { curl -sf "${servers[0]}/orders?status=$1&limit=1000" | { grep -o '"order_id"' || true; } | wc -l; }
 
 echo "The shards are distributed:"
 for _ in $(seq 100); do
-    [ "$(curl -sf "${servers[0]}/cluster" | grep -o '"shards":2[0-9]}' | wc -l)" -lt 3 ] || break
+    [ "$(curl -sf "${servers[0]}/admin/api/v1/engines" | grep -o '"shards":"2[0-9]"' | wc -l)" -lt 3 ] || break
     sleep 0.2
 done
 show_cluster "${servers[0]}"

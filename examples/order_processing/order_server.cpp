@@ -140,8 +140,8 @@ bool parse(int argc, char** argv, program_options& options)
     flags.number("max-waiting", options.max_waiting,
                  "Requests that wait for an order at a time; one more gets 503", 1, 1'000'000);
     flags.number("operator-port", options.operator_port,
-                 "Port for metrics, readiness, the cluster, pausing, resuming, deleting data; -1: "
-                 "on --port like all routes",
+                 "Port for metrics, readiness, deleting data, and the admin API; -1: on --port "
+                 "like all routes",
                  -1, 65'535);
     flags.text("tls-certificate", server.certificate_chain_file, "FILE",
                "PEM file of the server's certificate and those between it and its CA: serve https");
@@ -149,7 +149,7 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("customer-tokens", server.customer_tokens_file, "FILE",
                "Lines NAME TOKEN: customers need one of these bearer tokens");
     flags.text("operator-tokens", server.operator_tokens_file, "FILE",
-               "The same for metrics, the cluster, pausing, resuming, deleting data");
+               "The same for metrics, deleting data, and the admin API");
     flags.toggle("access-log", server.access_log, "Log each answer");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",

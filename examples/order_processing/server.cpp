@@ -1,8 +1,8 @@
 #include "server.hpp"
 
 #include "access.hpp"
-#include "cluster.hpp"
 #include "descriptors.hpp"
+#include "pawl/admin.hpp"
 #include "pawl/engine.hpp"
 #include "pawl/error.hpp"
 #include "pawl/http/server.hpp"
@@ -60,6 +60,22 @@ awaitable<void> update(pawl::engine& engine, pawl::prometheus_metrics& metrics)
 {
     const auto now = co_await engine.async_statistics(use_awaitable);
     metrics.update(now);
+}
+
+/// The admin API of Pawl, for the operators of this server.
+std::vector<pawl::http::route> admin_routes(pawl::engine& engine,
+                                            std::shared_ptr<const access_rules> rules,
+                                            const server_settings& settings)
+{
+    pawl::admin::api_options options;
+    options.authenticator = admin_authenticator(std::move(rules));
+    options.prefix = admin_prefix;
+    options.hosts = settings.hosts;
+    options.max_streams = operator_connections / 2;
+    options.readiness = [&engine] {
+        return engine.readiness();
+    };
+    return pawl::admin::api(engine.operations(), std::move(options)).routes();
 }
 
 /// The patterns of the routes that are for operators only.
@@ -157,9 +173,6 @@ void order_server::assemble()
     context.readiness = [engine = &*parts_->engine] {
         return engine->readiness();
     };
-    context.cluster = [engine = &*parts_->engine] {
-        return read_cluster(*engine);
-    };
     context.update_metrics = [engine = &*parts_->engine, observed] {
         return update(*engine, *observed);
     };
@@ -169,6 +182,7 @@ void order_server::assemble()
 void order_server::listen(api_context context, std::size_t connections)
 {
     const auto rules = std::make_shared<const access_rules>(read_access_rules(settings_));
+    context.admin_routes = admin_routes(*parts_->engine, rules, settings_);
     warn_if_exposed();
     auto http = listen_options(settings_);
     http.max_connections = connections;
@@ -201,7 +215,7 @@ void order_server::warn_if_exposed() const
                        "other machines can reach this server: " + std::string{exposure}});
     };
     if (settings_.operator_tokens_file.empty())
-        warn("without --operator-tokens everybody can pause orders and delete data");
+        warn("without --operator-tokens everybody can delete the data of orders");
     if (settings_.certificate_chain_file.empty())
         warn("without --tls-certificate orders and tokens are sent unencrypted");
 }
@@ -262,7 +276,8 @@ std::string order_server::announcement() const
     return "payment service listening on " + urls_.payment + "\ninventory service listening on " +
            urls_.inventory + "\nshipping service listening on " + urls_.shipping +
            "\norder server listening on " + url_ + "\n" +
-           (parts_->operators ? "operators listening on " + operator_url_ + "\n" : "");
+           (parts_->operators ? "operators listening on " + operator_url_ + "\n" : "") +
+           "admin API listening on " + operator_url_ + std::string{admin_prefix} + "\n";
 }
 
 const std::string& order_server::url() const noexcept

@@ -26,7 +26,7 @@ struct server_settings {
     /// The database of the orders: a file, or a URI of PostgreSQL; ":memory:" keeps nothing.
     std::string db = "orders.db";
 
-    /// The server's name in GET /cluster. Empty: a generated name.
+    /// The server's name among the engines of the admin API. Empty: a generated name.
     std::string name;
 
     /// With PostgreSQL: how long this server keeps its orders without a heartbeat. When it is
@@ -43,8 +43,8 @@ struct server_settings {
     std::string address = "127.0.0.1"; ///< to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one
 
-    /// A port for operators: metrics, health, the cluster, pausing, resuming, deleting data. The
-    /// port above is then for customers only. Same address; 0 picks a free port. Default: none, and
+    /// A port for operators: metrics, health, deleting data, the admin API. The port above is then
+    /// for customers only. Same address; 0 picks a free port. Default: none, and
     /// all routes are on one port.
     std::optional<std::uint16_t> operator_port;
 

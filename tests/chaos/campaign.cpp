@@ -180,7 +180,10 @@ awaitable<bool> campaign::has_ended(pawl::http::client& client, int number)
     const std::string target = "/orders/order-" + std::to_string(number);
     pawl::http::client_request resume;
     resume.method = "POST";
-    resume.target = target + "/resume"; // refused unless errors have paused it
+    // Refused unless errors have paused it.
+    resume.target =
+        "/admin/api/v1/runs/order-processing:order-" + std::to_string(number) + "/resume";
+    resume.body = R"({"reason": "the end of the campaign"})";
     co_await client.request(std::move(resume));
     pawl::http::client_request wait;
     wait.target = target + "/wait?timeout_ms=5000";

@@ -193,7 +193,10 @@ awaitable<void> cluster::take_orders()
             if (status == 404)
                 broken(fmt::format("order-{} was accepted and is not there", number));
             if (status == 504) // errors that repeat too often pause it: somebody looks after it
-                co_await ask("POST", order + "/resume", {});
+                co_await ask("POST",
+                             "/admin/api/v1/runs/order-processing:order-" + std::to_string(number) +
+                                 "/resume",
+                             R"({"reason": "errors have paused it"})");
         }
         if (status != 200)
             broken(fmt::format("order-{} does not end", number));

@@ -45,7 +45,7 @@ int ask(const access_rules& rules, const std::string& route, const std::string& 
         std::string* user = nullptr)
 {
     const auto authorize = authorize_by(std::make_shared<const access_rules>(rules),
-                                        {"/metrics", "/orders/{id}/pause"});
+                                        {"/metrics", "/orders/{id}/data"});
     pawl::http::request asked;
     if (!authorization.empty())
         asked.headers.emplace("authorization", authorization);
@@ -112,7 +112,7 @@ BOOST_FIXTURE_TEST_CASE(requests_need_the_token_of_their_route, files)
         {"", "Bearer " + first_token, 200, "shop"},
         {"/metrics", "", 401, ""},
         {"/metrics", "Bearer " + first_token, 403, "shop"},
-        {"/orders/{id}/pause", "Bearer " + operator_token, 200, "ada"},
+        {"/orders/{id}/data", "Bearer " + operator_token, 200, "ada"},
         {"/healthz", "", 200, ""},
         {"/readyz", "", 200, ""},
         {"/readyz", "Bearer " + second_token, 200, ""},

@@ -141,8 +141,9 @@ awaitable<void> while_paused(scenario& s)
     co_await s.set_faults(service::payment, R"({"error_rate": 1})");
     co_await s.submit(sample_order("a"));
     co_await s.wait_for_failure("a", OrderStatus::Validated);
-    const auto paused = co_await s.send("POST", "/orders/a/pause");
-    BOOST_TEST(paused.status == 202);
+    const auto paused =
+        co_await s.send("POST", "/admin/api/v1/runs/order-processing:a/pause", "{}");
+    BOOST_TEST(paused.status == 200, paused.body);
     for (int i = 0; i < 20; ++i) {
         const auto answer = co_await s.send("POST", "/orders/a/cancel");
         BOOST_TEST(answer.status == 202);
@@ -153,8 +154,9 @@ awaitable<void> while_paused(scenario& s)
     BOOST_REQUIRE(record.has_value());
     BOOST_TEST(record->inbox_pending == 1u);
     co_await s.set_faults(service::payment, "{}");
-    const auto resumed = co_await s.send("POST", "/orders/a/resume");
-    BOOST_TEST(resumed.status == 202);
+    const auto resumed =
+        co_await s.send("POST", "/admin/api/v1/runs/order-processing:a/resume", "{}");
+    BOOST_TEST(resumed.status == 200, resumed.body);
     const auto end = co_await s.wait("a");
     BOOST_TEST((end.status == OrderStatus::Refunded || end.status == OrderStatus::Cancelled));
 }
