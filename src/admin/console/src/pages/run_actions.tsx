@@ -124,7 +124,7 @@ export function RunActions(props: { run: RunDetail; status: StatusDefinition | u
             {open?.verb === "callback" && <CallbackForm action={open} status={props.status} {...form} />}
             {open?.verb === "move" && <MoveForm action={open} statuses={props.statuses} {...form} />}
             {open && open.verb !== "callback" && open.verb !== "move" && (
-                <ChangeForm title={open.title} verb={open.label} isDangerous={open.isDangerous ?? false} path={`runs/${pathOf(run.id)}/${open.verb}`} options={() => ({})} close={close} changed={props.changed}>
+                <ChangeForm title={open.title} verb={open.verb === "cancel" ? "Cancel the run" : open.label} isDangerous={open.isDangerous ?? false} path={`runs/${pathOf(run.id)}/${open.verb}`} options={() => ({})} close={close} changed={props.changed}>
                     <p><strong>{run.workflow}</strong> {run.foreign_id}</p>
                     <p>{open.text}</p>
                 </ChangeForm>

@@ -115,7 +115,7 @@ export function ChangeForm(props: ChangeFormProps) {
                     {progress.phase === "done" && <p class={progress.isBad ? "field-error" : "field-good"}>{progress.text}</p>}
                 </div>
                 <div class="dialog-buttons">
-                    <button type="button" onClick={props.close}>{isOver ? "Close" : "Cancel"}</button>
+                    <button type="button" onClick={props.close}>Close</button>
                     {!isOver && (
                         <button type="submit" class={props.isDangerous ? "danger" : "primary"} disabled={progress.phase === "sending"}>
                             {progress.phase === "failed" ? "Send again" : props.verb}
