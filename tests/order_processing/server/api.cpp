@@ -664,7 +664,7 @@ struct recorder {
     {
         const std::lock_guard lock{mutex};
         traces.emplace_back(asked.header("traceparent"));
-        co_return pawl::http::response{422, R"({"detail":"no such card"})", "application/json", {}};
+        co_return pawl::http::response{.status = 422, .body = R"({"detail":"no such card"})"};
     }
 };
 
