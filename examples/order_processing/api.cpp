@@ -315,6 +315,29 @@ awaitable<response> cancel(shared_context context, const request& req)
     co_return cancel_outcome(order, "cancelled");
 }
 
+awaitable<response> pause(shared_context context, const request& req)
+{
+    api::allow_query(req, {});
+    std::string reason = read_reason(req);
+    if (reason.empty())
+        reason = "paused by an operator";
+    const order_snapshot order = co_await api::find_order(context, req);
+    auto orders = context->orders;
+    pawl::command_reason command{std::move(reason), req.user};
+    co_await orders.async_pause(order.id, std::move(command), use_awaitable);
+    co_return accepted(order);
+}
+
+awaitable<response> resume(shared_context context, const request& req)
+{
+    api::allow_query(req, {});
+    const order_snapshot order = co_await api::find_order(context, req);
+    auto orders = context->orders;
+    pawl::command_reason command{"resumed by an operator", req.user};
+    co_await orders.async_resume(order.id, std::move(command), use_awaitable);
+    co_return accepted(order);
+}
+
 /// Scrubs every run of the order: personal data is in all of them.
 awaitable<response> delete_data(shared_context context, const request& req)
 {
@@ -412,6 +435,8 @@ std::vector<pawl::http::route> operator_routes(api_context context)
 {
     const auto shared = std::make_shared<const api_context>(std::move(context));
     std::vector<pawl::http::route> routes{
+        api::make_route(shared, "POST", "/orders/{id}/pause", pause),
+        api::make_route(shared, "POST", "/orders/{id}/resume", resume),
         api::make_route(shared, "DELETE", "/orders/{id}/data", delete_data),
         api::make_route(shared, "GET", "/metrics", show_metrics, shared->max_listing),
         api::make_route(shared, "GET", "/healthz", healthz),

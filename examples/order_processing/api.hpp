@@ -63,8 +63,8 @@ std::vector<pawl::http::route> order_routes(api_context context);
 /// The routes of order_routes() for customers.
 std::vector<pawl::http::route> customer_routes(api_context context);
 
-/// The routes for operators: metrics, deleting data, the admin API. Health and the description of
-/// the interface are in both sets.
+/// The routes for operators: metrics, pausing, resuming, deleting data, the admin API. Health and
+/// the description of the interface are in both sets.
 std::vector<pawl::http::route> operator_routes(api_context context);
 
 /// The interface, as OpenAPI 3.1 describes it: openapi.json of this folder.

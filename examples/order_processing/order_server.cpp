@@ -125,7 +125,8 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("services-db", server.services_db, "FILE",
                "Ledger of the mock services. Default: beside the database, with .services "
                "behind its name; with PostgreSQL orders.services");
-    flags.text("name", server.name, "NAME", "Name in GET /cluster. Default: a generated name");
+    flags.text("name", server.name, "NAME",
+               "Name among the engines of the admin API. Default: a generated name");
     flags.time_span("lease", server.lease_duration,
                     "With PostgreSQL: how long a failed server keeps its orders");
     flags.toggle("check", options.check, "Check flags, files, database and services, and exit");
@@ -139,17 +140,18 @@ bool parse(int argc, char** argv, program_options& options)
                  1'000'000);
     flags.number("max-waiting", options.max_waiting,
                  "Requests that wait for an order at a time; one more gets 503", 1, 1'000'000);
-    flags.number("operator-port", options.operator_port,
-                 "Port for metrics, readiness, deleting data, and the admin API; -1: on --port "
-                 "like all routes",
-                 -1, 65'535);
+    flags.number(
+        "operator-port", options.operator_port,
+        "Port for metrics, readiness, pausing, deleting data, and the admin API; -1: on --port "
+        "like all routes",
+        -1, 65'535);
     flags.text("tls-certificate", server.certificate_chain_file, "FILE",
                "PEM file of the server's certificate and those between it and its CA: serve https");
     flags.text("tls-key", server.private_key_file, "FILE", "PEM file of the certificate's key");
     flags.text("customer-tokens", server.customer_tokens_file, "FILE",
                "Lines NAME TOKEN: customers need one of these bearer tokens");
     flags.text("operator-tokens", server.operator_tokens_file, "FILE",
-               "The same for metrics, deleting data, and the admin API");
+               "The same for metrics, pausing, deleting data, and the admin API");
     flags.toggle("access-log", server.access_log, "Log each answer");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",

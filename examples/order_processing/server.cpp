@@ -193,15 +193,18 @@ void order_server::listen(api_context context, std::size_t connections)
     if (!settings_.operator_port) {
         parts_->http.emplace(executor_, order_routes(std::move(context)), std::move(http));
         url_ = operator_url_ = parts_->http->url();
-        return;
+    } else {
+        auto for_operators = http;
+        for_operators.port = *settings_.operator_port;
+        for_operators.max_connections = operator_connections;
+        parts_->http.emplace(executor_, customer_routes(context), std::move(http));
+        parts_->operators.emplace(executor_, operator_routes(context), std::move(for_operators));
+        url_ = parts_->http->url();
+        operator_url_ = parts_->operators->url();
     }
-    auto for_operators = http;
-    for_operators.port = *settings_.operator_port;
-    for_operators.max_connections = operator_connections;
-    parts_->http.emplace(executor_, customer_routes(context), std::move(http));
-    parts_->operators.emplace(executor_, operator_routes(context), std::move(for_operators));
-    url_ = parts_->http->url();
-    operator_url_ = parts_->operators->url();
+    settings_.log({pawl::log_level::info, "the console is at " + operator_url_ +
+                                              std::string{admin_prefix} +
+                                              "/, the admin API below it"});
 }
 
 void order_server::warn_if_exposed() const
@@ -215,7 +218,7 @@ void order_server::warn_if_exposed() const
                        "other machines can reach this server: " + std::string{exposure}});
     };
     if (settings_.operator_tokens_file.empty())
-        warn("without --operator-tokens everybody can delete the data of orders");
+        warn("without --operator-tokens everybody can pause orders and delete data");
     if (settings_.certificate_chain_file.empty())
         warn("without --tls-certificate orders and tokens are sent unencrypted");
 }
@@ -276,8 +279,7 @@ std::string order_server::announcement() const
     return "payment service listening on " + urls_.payment + "\ninventory service listening on " +
            urls_.inventory + "\nshipping service listening on " + urls_.shipping +
            "\norder server listening on " + url_ + "\n" +
-           (parts_->operators ? "operators listening on " + operator_url_ + "\n" : "") +
-           "admin API listening on " + operator_url_ + std::string{admin_prefix} + "\n";
+           (parts_->operators ? "operators listening on " + operator_url_ + "\n" : "");
 }
 
 const std::string& order_server::url() const noexcept

@@ -43,8 +43,8 @@ struct server_settings {
     std::string address = "127.0.0.1"; ///< to listen on
     std::uint16_t port = 0;            ///< 0 picks a free one
 
-    /// A port for operators: metrics, health, deleting data, the admin API. The port above is then
-    /// for customers only. Same address; 0 picks a free port. Default: none, and
+    /// A port for operators: metrics, health, pausing, resuming, deleting data, the admin API. The
+    /// port above is then for customers only. Same address; 0 picks a free port. Default: none, and
     /// all routes are on one port.
     std::optional<std::uint16_t> operator_port;
 
