@@ -53,8 +53,8 @@ struct api_options {
     /// applies before it. At least 1. Default 1 MiB.
     std::size_t max_body = 1024 * 1024;
 
-    /// Failed sign-ins from one address within a minute; then each request from that address is
-    /// answered 429 until the minute is over. At least 1. Default 20.
+    /// Failed sign-ins (requests with an invalid token) from one address within a minute; then each
+    /// request from that address is answered 429 until the minute is over. At least 1. Default 20.
     std::size_t max_failed_sign_ins = 20;
 
     /// How often a stream looks for changes. Above 0. Default 1 s.

@@ -109,7 +109,9 @@ identity guard::identify(const http::request& message)
                                 : authenticator_->authenticate(with_token(message, token));
     if (sender)
         return std::move(*sender);
-    limiter_.note_failure(message.peer);
+    // Pages that are opened without a session guess no token.
+    if (!token.empty() || !message.header("authorization").empty())
+        limiter_.note_failure(message.peer);
     throw refusal(401, "unauthenticated", "the sender of the request is not known: sign in");
 }
 
