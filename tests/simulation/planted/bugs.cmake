@@ -48,12 +48,12 @@ plant(second_run_not_refused stores/memory/apply.cpp
     [[core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty()))]]
     [[core::start_refusal(change.start, foreign.unfinished != nullptr, !foreign.runs.empty()); refusal && !PLANTED)]])
 plant(message_consumed_alone stores/memory/apply.cpp
-    [[const bool finished = is_finished(run.data.state);]]
+    [[for (; box.first_pending < box.messages.size(); ++box.first_pending) {]]
     [[if (PLANTED && change.kind == event_kind::repeated && run.data.inbox_pending > 0) {
           settle(box.messages[box.first_pending], message_outcome::handled, {});
           --run.data.inbox_pending;
       }
-      const bool finished = is_finished(run.data.state);]])
+      for (; box.first_pending < box.messages.size(); ++box.first_pending) {]])
 plant(event_lost stores/memory/apply.cpp
     [[erase_texts(run, shards_[run.shard]);
     return {.sequence = append_event(change, run)};]]
