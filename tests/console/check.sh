@@ -9,7 +9,8 @@ leave_out() {
 }
 
 load_packages() {
-    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    [ node_modules/.package-lock.json -nt package-lock.json ] ||
+        timeout 120 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 --fetch-timeout=30000
 }
 
 ../../.ci/setup console || leave_out "Node.js or Chromium cannot be installed"
