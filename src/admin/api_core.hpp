@@ -74,7 +74,7 @@ boost::asio::awaitable<http::response> answer_route(shared_core core, api_route 
                                                     const http::request& message, identity sender);
 
 /// The run that the path names: by its id, or by WORKFLOW:FOREIGN_ID, which is the newest run of
-/// the foreign id. Throws refusal if there is none.
+/// the foreign id. Throws refusal if no such run exists.
 boost::asio::awaitable<run_view> find_run(shared_core core, const http::request& message);
 
 http::response json_response(std::string body);

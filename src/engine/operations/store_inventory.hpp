@@ -31,7 +31,7 @@ public:
     std::string label(std::string_view workflow, int status) const;
 
     /// The number of a status that is given by its label or as a decimal number. Throws error
-    /// (invalid_argument) if there is none.
+    /// (invalid_argument) if it does not exist.
     int number(std::string_view workflow, const std::string& text) const;
 
 private:
