@@ -14,7 +14,8 @@ namespace pawl {
 ///
 /// A source of your own gives its events positions that grow from event to event of one receiver,
 /// and ids that name an event forever: the connector recognizes a repeated event by its id. An
-/// event without an id is recognized by its position, which must then be the same each time.
+/// event without an id is recognized by its position, which must then be the same each time. The
+/// conformance suite pawl::testing::source_conformance_checks() checks what a source owes.
 ///
 /// @par Thread Safety
 /// Distinct objects: Safe.@n Shared objects: Safe.

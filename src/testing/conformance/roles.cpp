@@ -1,6 +1,6 @@
 #include "pawl/testing/role_conformance.hpp"
 
-#include "testing/conformance/fixture.hpp"
+#include "testing/conformance/receiving.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -70,14 +70,6 @@ pending_ptr begin_loss(const asio::any_io_executor& executor, held_role& role)
             begun->done = true;
         }));
     return begun;
-}
-
-/// Runs the handlers that are ready.
-awaitable<void> run_ready_handlers()
-{
-    const auto executor = co_await asio::this_coro::executor;
-    for (int i = 0; i < 200; ++i)
-        co_await asio::post(executor, asio::use_awaitable);
 }
 
 awaitable<void> let_time_pass(const role_fixture& fixture, duration span)

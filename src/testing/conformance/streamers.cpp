@@ -1,18 +1,12 @@
 #include "pawl/testing/streamer_conformance.hpp"
 
-#include "testing/conformance/fixture.hpp"
+#include "testing/conformance/receiving.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
-#include <chrono>
 #include <exception>
-#include <optional>
 
 namespace pawl::testing {
 
@@ -36,78 +30,6 @@ std::vector<stream_event> events_of(const ids& names)
     for (const auto& name : names)
         events.push_back(event_of(name));
     return events;
-}
-
-/// A receive that may not have completed.
-struct pending {
-    asio::cancellation_signal cancel;
-    std::optional<std::vector<stream_event>> events;
-    std::exception_ptr thrown;
-    bool done = false;
-};
-
-awaitable<std::vector<stream_event>> receive(event_receiver& from, std::size_t limit)
-{
-    auto events = co_await from.receive(limit);
-    co_return events;
-}
-
-std::shared_ptr<pending> begin_receive(const asio::any_io_executor& executor, event_receiver& from,
-                                       std::size_t limit = 10)
-{
-    const auto begun = std::make_shared<pending>();
-    asio::co_spawn(executor, receive(from, limit),
-                   asio::bind_cancellation_slot(
-                       begun->cancel.slot(),
-                       [begun](std::exception_ptr thrown, std::vector<stream_event> events) {
-                           begun->thrown = thrown;
-                           begun->events = std::move(events);
-                           begun->done = true;
-                       }));
-    return begun;
-}
-
-/// Runs other handlers until `done`; fails after 2 s.
-awaitable<void> wait_until(const bool& done, std::string violation)
-{
-    const auto executor = co_await asio::this_coro::executor;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{2};
-    while (!done) {
-        expect(std::chrono::steady_clock::now() < end, violation);
-        co_await asio::post(executor, asio::use_awaitable);
-    }
-}
-
-/// Receives as many events as `expected` has, and compares their ids.
-awaitable<void> expect_events(event_receiver& receiver, ids expected, std::string subject)
-{
-    const auto executor = co_await asio::this_coro::executor;
-    ids actual;
-    while (actual.size() < expected.size()) {
-        const auto pending_receive =
-            begin_receive(executor, receiver, expected.size() - actual.size());
-        std::exception_ptr late;
-        try {
-            co_await wait_until(pending_receive->done,
-                                fmt::format("{}: received {} events of {}", subject, actual.size(),
-                                            expected.size()));
-        } catch (...) {
-            late = std::current_exception();
-        }
-        if (late) {
-            pending_receive->cancel.emit(asio::cancellation_type::terminal);
-            co_await wait_until(pending_receive->done,
-                                subject + ": the cancelled receive did not complete");
-            std::rethrow_exception(late);
-        }
-        if (pending_receive->thrown)
-            std::rethrow_exception(pending_receive->thrown);
-        expect(!pending_receive->events->empty(),
-               subject + ": receive() completed without an event");
-        for (const auto& received : *pending_receive->events)
-            actual.push_back(received.id);
-    }
-    expect_equal(actual, expected, subject + ": ids of the received events");
 }
 
 awaitable<void> a_consumer_begins_at_the_beginning(event_streamer& streamer)
@@ -217,8 +139,7 @@ awaitable<void> a_receiver_waits_and_wakes(event_streamer& streamer)
     const auto two = co_await streamer.subscribe("news", "two");
     const auto first = begin_receive(executor, *one);
     const auto second = begin_receive(executor, *two);
-    for (int i = 0; i < 100; ++i)
-        co_await asio::post(executor, asio::use_awaitable);
+    co_await run_ready_handlers();
     expect(!first->done && !second->done, "receive() completed without an event");
     co_await streamer.send("news", events_of({"1"}));
     co_await wait_until(first->done,
@@ -234,8 +155,7 @@ awaitable<void> a_receive_can_be_cancelled_and_loses_nothing(event_streamer& str
     const auto executor = co_await asio::this_coro::executor;
     const auto receiver = co_await streamer.subscribe("news", "reader");
     const auto begun = begin_receive(executor, *receiver);
-    for (int i = 0; i < 100; ++i)
-        co_await asio::post(executor, asio::use_awaitable);
+    co_await run_ready_handlers();
     begun->cancel.emit(asio::cancellation_type::terminal);
     co_await wait_until(begun->done, "a cancelled receive() did not complete");
     expect(begun->thrown != nullptr, "a cancelled receive() did not throw");
@@ -250,8 +170,7 @@ awaitable<void> an_acknowledgement_may_overlap_a_receive(event_streamer& streame
     co_await streamer.send("news", events_of({"1"}));
     const auto first = co_await receiver->receive(10);
     const auto begun = begin_receive(executor, *receiver);
-    for (int i = 0; i < 100; ++i)
-        co_await asio::post(executor, asio::use_awaitable);
+    co_await run_ready_handlers();
     co_await receiver->ack(first.back().position);
     expect(!begun->done, "ack() completed a pending receive()");
     co_await streamer.send("news", events_of({"2"}));
