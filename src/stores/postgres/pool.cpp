@@ -70,6 +70,13 @@ asio::awaitable<result> pool::run(request statement)
     co_return std::move(work.rows);
 }
 
+postgres_pool pool::load(std::string name)
+{
+    const std::lock_guard lock{mutex_};
+    return {std::move(name), settings_.connections, sessions_.size() - idle_.size(),
+            waiting_.size()};
+}
+
 void pool::submit(job& work)
 {
     // As soon as the job is queued, its statement may end and its caller release the pool.

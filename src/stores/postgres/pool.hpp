@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pawl/postgres_load.hpp"
 #include "pawl/time.hpp"
 #include "stores/postgres/connection.hpp"
 #include "stores/postgres/schema_memory.hpp"
@@ -11,6 +12,7 @@
 #include <functional>
 #include <mutex>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace pawl::postgres {
@@ -60,6 +62,8 @@ public:
 
     /// From any executor; completes on the caller's. Throws error.
     boost::asio::awaitable<result> run(request statement);
+
+    postgres_pool load(std::string name);
 
 private:
     /// A statement in the frame of the coroutine that waits for it.

@@ -646,6 +646,14 @@ request queries::take_requests(const std::vector<std::string>& workflows, std::s
                 parameters{}.bytes_array(workflows).int8(clamp(limit)).int8(lease.count()));
 }
 
+request queries::waiting_requests(std::size_t most) const
+{
+    return make("pawl_waiting_requests", "counting requests",
+                "SELECT count(*), coalesce({0}.now_us() - min(at), 0) FROM (SELECT at FROM "
+                "{0}.requests ORDER BY int8send(request) LIMIT $1::bigint) waiting",
+                parameters{}.int8(clamp(most)));
+}
+
 request queries::settle_requests(const std::vector<std::uint64_t>& done,
                                  const std::vector<std::uint64_t>& failed, duration delay) const
 {

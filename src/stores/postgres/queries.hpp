@@ -75,6 +75,7 @@ public:
     request find_locked(const std::vector<lock_key>& keys) const;
     request take_requests(const std::vector<std::string>& workflows, std::size_t limit,
                           duration lease) const;
+    request waiting_requests(std::size_t most) const;
     request settle_requests(const std::vector<std::uint64_t>& done,
                             const std::vector<std::uint64_t>& failed, duration delay) const;
     request notify(const std::vector<std::string>& payloads) const;

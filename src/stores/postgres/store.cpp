@@ -1,5 +1,6 @@
 #include "pawl/error.hpp"
 #include "pawl/postgres.hpp"
+#include "pawl/postgres_load.hpp"
 #include "stores/common/store_semantics.hpp"
 #include "stores/postgres/batch.hpp"
 #include "stores/postgres/batch_writer.hpp"
@@ -40,6 +41,9 @@ using namespace postgres;
 
 /// How long after statement_timeout the answer of a live server may arrive.
 constexpr std::chrono::seconds answer_grace{5};
+
+/// Of postgres_load::requests.
+constexpr std::uint64_t max_counted_requests = 10'000;
 
 pool::settings pool_settings(std::shared_ptr<const target> server,
                              std::shared_ptr<warning_log> warnings, const postgres_options& options)
@@ -129,9 +133,8 @@ public:
           requests_(readers_, statements_, notifier_),
           writer_(std::make_shared<batch_writer>(
               batch_writer::parts{statements_, schema_, detector_, writers_, readers_, notifier_})),
-          lock_queue_(std::make_shared<lock_queue>(
-              executor, writer_,
-              make_writers(executor, server, warnings_, schema_, detector_, options))),
+          lock_sessions_(make_writers(executor, server, warnings_, schema_, detector_, options)),
+          lock_queue_(std::make_shared<lock_queue>(executor, writer_, lock_sessions_)),
           transactions_(std::make_shared<transaction_sessions>(
               executor, transaction_sessions::settings{
                             server, warnings_, schema_, detector_, options.transaction_connections,
@@ -337,6 +340,22 @@ public:
 
     request_queue* requests() noexcept override { return &requests_; }
 
+    asio::awaitable<postgres_load> read_load()
+    {
+        postgres_load load;
+        load.pools = {readers_->load("read"), writers_->load("write"),
+                      lease_sessions_->load("lease"), lock_sessions_->load("lock"),
+                      transactions_->load("transaction")};
+        auto rows = co_await readers_->run(statements_->waiting_requests(max_counted_requests + 1));
+        if (rows.next()) {
+            rows.read(load.requests);
+            load.oldest_request = duration{std::max<std::int64_t>(rows.integer(), 0)};
+        }
+        load.has_more_requests = load.requests > max_counted_requests;
+        load.requests = std::min(load.requests, max_counted_requests);
+        co_return load;
+    }
+
     asio::awaitable<std::vector<stream_event>>
     topic_events(std::string_view topic, std::uint64_t after, std::size_t limit) override
     {
@@ -506,6 +525,7 @@ private:
     const std::shared_ptr<notifier> notifier_;
     sql_requests requests_;
     const std::shared_ptr<batch_writer> writer_;
+    const std::shared_ptr<pool> lock_sessions_;
     const std::shared_ptr<lock_queue> lock_queue_;
     const std::shared_ptr<transaction_sessions> transactions_;
 };
@@ -521,6 +541,16 @@ std::shared_ptr<record_store> open_postgres(asio::any_io_executor executor, std:
     const auto facts = prepare_schema(server, warnings, options);
     return std::make_shared<postgres_store>(executor, std::move(server), std::move(warnings),
                                             options, facts);
+}
+
+asio::awaitable<postgres_load> read_postgres_load(std::shared_ptr<record_store> store)
+{
+    auto* const opened = dynamic_cast<postgres_store*>(store.get());
+    if (!opened)
+        throw error(errc::invalid_argument,
+                    "read_postgres_load: the store was not opened by open_postgres()");
+    auto load = co_await opened->read_load();
+    co_return load;
 }
 
 } // namespace pawl

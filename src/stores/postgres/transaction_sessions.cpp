@@ -228,6 +228,13 @@ asio::awaitable<std::shared_ptr<transaction_session>> transaction_sessions::take
                     settings_.server->name(), settings_.max_sessions)};
 }
 
+postgres_pool transaction_sessions::load(std::string name)
+{
+    const std::lock_guard lock{mutex_};
+    return {std::move(name), settings_.max_sessions, session_count_ - idle_.size(),
+            waiting_.size()};
+}
+
 /// May be called from any thread. Rolls back an open transaction, by closing the session if
 /// necessary.
 void transaction_sessions::return_session(std::shared_ptr<transaction_session> session)

@@ -77,6 +77,8 @@ public:
     /// error.
     boost::asio::awaitable<lease> begin();
 
+    postgres_pool load(std::string name);
+
 private:
     struct waiter {
         explicit waiter(const boost::asio::any_io_executor& executor) : timer(executor) {}
