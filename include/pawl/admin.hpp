@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pawl::admin {
@@ -36,6 +37,12 @@ struct api_options {
     /// Returns why the engine does not accept work; no error while it does. Normally
     /// engine::readiness(). Default: empty, always ready.
     std::function<error_code()> readiness{};
+
+    /// Called for each request that a rule refuses, with the status and the code of the answer: an
+    /// unknown sender, a missing permission, too many requests. The codes are those of the table
+    /// "Rules" in src/admin/README.md. Any thread may call it; it must not throw. For example
+    /// prometheus_metrics::admin_refused(). Default: empty.
+    std::function<void(int status, std::string_view code)> on_refusal{};
 
     /// Whether `GET PREFIX/` is the console: the pages for a browser, which use the API and nothing
     /// else. Default true.

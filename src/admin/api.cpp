@@ -29,6 +29,13 @@ std::vector<api_route> api_routes()
     return all;
 }
 
+http::response refuse(const api_core& core, const refusal& reason)
+{
+    if (core.options.on_refusal)
+        core.options.on_refusal(reason.status(), reason.code());
+    return make_problem(reason.status(), reason.code(), reason.what());
+}
+
 http::response json_response(std::string body)
 {
     http::response answer;
@@ -104,7 +111,7 @@ awaitable<http::response> answer_admitted(shared_core core, api_route route,
     try {
         sender = core->rules.admit(message, route.needed);
     } catch (const refusal& reason) {
-        refused = make_problem(reason.status(), reason.code(), reason.what());
+        refused = refuse(*core, reason);
         const auto challenge = core->options.authenticator->challenge();
         if (reason.status() == 401 && !challenge.empty())
             refused->headers.emplace_back("WWW-Authenticate", challenge);
@@ -113,7 +120,7 @@ awaitable<http::response> answer_admitted(shared_core core, api_route route,
     const auto before = core->requests.fetch_add(1);
     const http::detail::on_exit leaving([core] { core->requests.fetch_sub(1); });
     if (!refused && !is_stream && before >= core->options.max_requests)
-        refused = make_problem(503, "overloaded", "too many requests are in progress");
+        refused = refuse(*core, refusal{503, "overloaded", "too many requests are in progress"});
     http::response answer;
     if (refused)
         answer = std::move(*refused);
@@ -189,7 +196,7 @@ public:
         try {
             detail::check_permission(sender, route->needed);
         } catch (const detail::refusal& refused) {
-            co_return detail::make_problem(refused.status(), refused.code(), refused.what());
+            co_return detail::refuse(*self->core_, refused);
         }
         auto answer =
             co_await detail::answer_route(self->core_, *route, message, std::move(sender));

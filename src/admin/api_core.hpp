@@ -2,6 +2,7 @@
 
 #include "admin/guard.hpp"
 #include "admin/permission.hpp"
+#include "admin/refusal.hpp"
 #include "pawl/admin.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -76,6 +77,9 @@ boost::asio::awaitable<http::response> answer_route(shared_core core, api_route 
 /// The run that the path names: by its id, or by WORKFLOW:FOREIGN_ID, which is the newest run of
 /// the foreign id. Throws refusal if no such run exists.
 boost::asio::awaitable<run_view> find_run(shared_core core, const http::request& message);
+
+/// The problem of a request that a rule refuses; tells api_options::on_refusal.
+http::response refuse(const api_core& core, const refusal& reason);
 
 http::response json_response(std::string body);
 

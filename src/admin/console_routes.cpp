@@ -86,7 +86,7 @@ awaitable<http::response> answer_page(shared_core core, Function answer_to, http
     try {
         answer = answer_to(*core, message);
     } catch (const refusal& refused) {
-        answer = make_problem(refused.status(), refused.code(), refused.what());
+        answer = refuse(*core, refused);
     }
     add_security_headers(answer);
     co_return answer;
