@@ -1,12 +1,16 @@
 #include "pawl/prometheus.hpp"
 
+#include "pawl/limits.hpp"
+#include "pawl/operations.hpp"
+#include "prometheus/cached.hpp"
+#include "prometheus/polled_metrics.hpp"
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <map>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -17,6 +21,7 @@ namespace {
 
 using ::prometheus::Histogram;
 using ::prometheus::Labels;
+using prometheus_detail::cached;
 
 double seconds(duration span)
 {
@@ -49,28 +54,6 @@ const char* name_of(message_outcome outcome)
     }
     return "unknown";
 }
-
-/// A family that caches its metrics by label: prometheus-cpp looks them up at each call.
-template <class Metric>
-class cached {
-public:
-    explicit cached(::prometheus::Family<Metric>& family) : family_(family) {}
-
-    template <class... Arguments>
-    Metric& with(Labels labels, const Arguments&... arguments)
-    {
-        const std::lock_guard lock{mutex_};
-        auto& known = metrics_[labels];
-        if (!known)
-            known = &family_.Add(labels, arguments...);
-        return *known;
-    }
-
-private:
-    ::prometheus::Family<Metric>& family_;
-    std::mutex mutex_;
-    std::map<Labels, Metric*> metrics_;
-};
 
 } // namespace
 
@@ -115,6 +98,11 @@ public:
         counter("workflow_run_state_changes", "Committed changes of run states.")};
     cached<Histogram> message_age{
         histogram("pawl_message_age_seconds", "Age of messages when they were settled.")};
+    cached<::prometheus::Counter> retries{
+        counter("pawl_handler_retries_total", "Attempts of handlers after the first.")};
+    cached<::prometheus::Counter> admin_refusals{
+        counter("pawl_admin_refusals_total", "Refused requests to the admin API.")};
+    prometheus_detail::polled_metrics polled{*registry_};
     cached<::prometheus::Counter> given_up{counter(
         "pawl_hooks_given_up", "Hooks and connectors whose retries of an event are exhausted.")};
     Histogram& batch_changes{histogram("pawl_batch_changes", "Changes in one commit of the store.")
@@ -144,6 +132,8 @@ public:
         gauge("pawl_due_lag_seconds", "Age of the oldest due run that is not loaded.").Add({})};
     ::prometheus::Gauge& owned_shards{
         gauge("pawl_owned_shards", "Shards whose lease the engine holds.").Add({})};
+    ::prometheus::Gauge& left_to_newer{
+        gauge("pawl_left_to_newer_runs", "Due runs that need a newer program.").Add({})};
 
     std::mutex mutex_;
     std::set<std::string, std::less<>> workflows_;
@@ -170,6 +160,7 @@ void prometheus_metrics::update(const engine_statistics& now)
     metrics.waiting_events.Set(static_cast<double>(now.waiting_events));
     metrics.owned_shards.Set(static_cast<double>(now.leases.size()));
     metrics.due_lag.Set(seconds(now.due_lag));
+    metrics.left_to_newer.Set(static_cast<double>(now.left_to_newer));
     const std::lock_guard lock{metrics.mutex_};
     for (const auto& workflow : metrics.workflows_) {
         const auto lag = workflow == now.due_workflow ? now.due_lag : duration{};
@@ -177,6 +168,52 @@ void prometheus_metrics::update(const engine_statistics& now)
         metrics.alert.with(process_labels(workflow, "due"))
             .Set(lag > metrics.options_.lag_alert ? 1 : 0);
     }
+}
+
+void prometheus_metrics::update(const std::vector<limit_info>& limits)
+{
+    families_->polled.set(limits);
+}
+
+void prometheus_metrics::update(const std::vector<connector_view>& connectors)
+{
+    families_->polled.set(connectors);
+}
+
+void prometheus_metrics::update(const std::vector<workflow_overview>& workflows)
+{
+    families_->polled.set(workflows);
+}
+
+void prometheus_metrics::update(const std::vector<dead_letter_topic_view>& topics)
+{
+    families_->polled.set(topics);
+}
+
+void prometheus_metrics::update(const postgres_load& load)
+{
+    families_->polled.set(load);
+}
+
+boost::asio::awaitable<void> prometheus_metrics::update_from(engine& source)
+{
+    const auto statistics = co_await source.async_statistics();
+    update(statistics);
+    limits limiter{source};
+    const auto all_limits = co_await limiter.async_list();
+    update(all_limits);
+    auto core = source.operations();
+    const auto connectors = co_await core.async_connectors();
+    update(connectors);
+    const auto topics = co_await core.async_dead_letter_topics();
+    update(topics);
+    const auto workflows = co_await core.async_overview();
+    update(workflows);
+}
+
+void prometheus_metrics::admin_refused(std::string_view code)
+{
+    families_->admin_refusals.with({{"code", std::string{code}}}).Increment();
 }
 
 void prometheus_metrics::committed(const transition& change) noexcept
@@ -197,6 +234,8 @@ void prometheus_metrics::handler_ended(const handler_report& report) noexcept
 {
     const auto labels = process_labels(report.workflow, report.process);
     families_->latency.with(labels, handler_buckets).Observe(seconds(report.took));
+    if (report.attempt > 1)
+        families_->retries.with(labels).Increment();
     const bool given_up = report.result == handler_result::given_up;
     if (given_up)
         families_->given_up.with(labels).Increment();
