@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace pawl {
@@ -20,8 +22,18 @@ enum class handler_result : std::uint8_t {
     given_up,    ///< a hook or connector failed, and its attempts are used up
 };
 
+/// What a handler is called for.
+enum class handler_kind : std::uint8_t { step, callback, timeout, hook, connector };
+
+/// Something that an attempt has stored before it ended.
+struct saved_progress {
+    std::string effect; ///< the name of a recorded effect; empty: a checkpoint
+    time_point at;
+};
+
 /// One attempt of a step, callback, timeout, hook or connector.
 struct handler_report {
+    handler_kind kind = handler_kind::step;
     std::string_view workflow;
 
     /// The handler, by a name from a bounded set, fit for a metric label: "<status>-step",
@@ -31,13 +43,40 @@ struct handler_report {
 
     run_id run;
     std::string_view foreign_id;
-    int attempt = 1; ///< from 1
-    duration took{}; ///< on the engine's clock
+    int attempt = 1;     ///< from 1
+    time_point began_at; ///< on the engine's clock
+    duration took{};     ///< on the engine's clock
     handler_result result = handler_result::returned;
-    std::string_view error;    ///< of a failed attempt
-    trace_context span;        ///< the attempt's own; see run::trace_parent()
-    trace_context parent_span; ///< of the run's trigger; its span id is zero if it had none
+    std::string_view error; ///< of a failed attempt
+    bool timed_out = false; ///< it failed because it took longer than its limit
+
+    /// The attempt's own; see run::trace_parent().
+    trace_context span;
+
+    /// The start of the run, see run_span(); of a connector, what the event says. Its span id is
+    /// zero if the attempt has no parent: the trace begins with it.
+    trace_context parent_span;
+
+    /// The start of the run, also if that is in another trace: see trace_policy::new_trace_after.
+    /// Empty for a connector.
+    trace_context start_span;
+
+    std::string_view event_id; ///< of a connector
+
+    /// What the attempt of a step, callback or timeout has stored, in this order: at most
+    /// max_saved_progress entries, and the number of those that are missing.
+    std::span<const saved_progress> saved;
+    std::uint32_t saved_omitted = 0;
+
+    static constexpr std::size_t max_saved_progress = 64;
 };
+
+/// The span of the start of a run, which is the parent of the spans of its attempts. It depends on
+/// the record only, so that all engines know it.
+///
+/// The trace is that of record::trace_parent. If that is empty, the trace id is a hash of the run
+/// id.
+trace_context run_span(const record& run, const trace_policy& policy);
 
 /// Why something that was begun was discarded. None of these is an error.
 enum class discard_reason : std::uint8_t {
@@ -59,8 +98,8 @@ enum class engine_state : std::uint8_t { stopped = 1, running = 2, starting = 3 
 ///
 /// Functions are called inside the engine, from any thread of its executor, also concurrently. They
 /// must return quickly and must not call the engine. An exception is logged as an error and has no
-/// other effect. Views are valid during the call only. pawl/prometheus.hpp has a ready-made
-/// observer.
+/// other effect. Views are valid during the call only. Ready-made observers are in
+/// pawl/prometheus.hpp (metrics) and pawl/span_observer.hpp (traces).
 class observer {
 public:
     virtual ~observer() = default;
@@ -89,6 +128,10 @@ public:
 
     /// The state of the engine has changed. Called for each of its workflows.
     virtual void engine_changed(std::string_view /*workflow*/, engine_state) {}
+
+    /// How the spans of runs are sampled and divided into traces. Called once, when the engine is
+    /// made.
+    virtual trace_policy tracing() const { return {}; }
 };
 
 } // namespace pawl

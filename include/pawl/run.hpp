@@ -353,8 +353,8 @@ public:
     /// Returns the W3C trace context of this attempt: the header `traceparent` for requests of the
     /// handler.
     ///
-    /// Its trace is the one of trigger_options::trace_parent; without that, one with the run's id.
-    /// Its span belongs to this attempt and is the same after a crash.
+    /// Its trace is the one of trigger_options::trace_parent, or one of the run; see trace_policy.
+    /// Its span belongs to this attempt. An attempt that is made again has another one.
     std::string trace_parent() const { return detail::trace_parent_of(*context_); }
 
     /// Writes a line to the engine's log, with the fields of the run.

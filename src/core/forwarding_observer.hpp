@@ -44,6 +44,8 @@ public:
         forward([&](observer& target) { target.engine_changed(workflow, state); });
     }
 
+    trace_policy tracing() const override { return target_ ? target_->tracing() : trace_policy{}; }
+
 protected:
     /// Called while an exception of the observer is handled. Default: rethrows it.
     virtual void failed() { throw; }

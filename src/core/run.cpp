@@ -25,6 +25,13 @@ boost::asio::awaitable<run_id> run_context::start(std::string, trigger_call)
                 "a child can be started in a handler of an engine: this function runs without one"};
 }
 
+trace_context run_context::span() const
+{
+    const auto& run = current();
+    return core::attempt_span(run, {handler_number(), attempt(), run.visit, run.created_at}, {})
+        .span;
+}
+
 boost::asio::awaitable<child_counts> run_context::count_children()
 {
     throw error{errc::invalid_argument,
@@ -111,8 +118,7 @@ std::string make_idempotency_key_per_run(const run_context& context, std::string
 
 std::string trace_parent_of(const run_context& context)
 {
-    return to_string(
-        core::trace_of(context.current(), context.handler_number(), context.attempt()));
+    return to_string(context.span());
 }
 
 unreadable_effect::unreadable_effect(const std::string& name, const std::exception& cause)

@@ -3,6 +3,7 @@
 #include "core/stable_hash.hpp"
 
 #include <algorithm>
+#include <random>
 
 namespace pawl {
 
@@ -67,30 +68,143 @@ std::string to_string(const trace_context& context)
     return text;
 }
 
-namespace core {
+namespace {
 
-trace_context trace_of(const record& run)
+/// Eight bytes as a number, the most significant byte first.
+template <std::size_t Size>
+std::uint64_t number_of(const std::array<std::uint8_t, Size>& bytes, std::size_t offset) noexcept
 {
-    if (const auto parent = trace_context::parse(run.trace_parent))
-        return *parent;
-    trace_context trace;
-    std::ranges::copy(run.id.bytes, trace.trace_id.begin());
-    trace.flags = 1;
+    std::uint64_t value = 0;
+    for (std::size_t i = offset; i < offset + 8; ++i)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+template <std::size_t Size>
+void put_number(std::uint64_t value, std::array<std::uint8_t, Size>& bytes,
+                std::size_t offset) noexcept
+{
+    for (std::size_t i = 0; i < 8; ++i)
+        bytes[offset + i] = static_cast<std::uint8_t>(value >> (56 - 8 * i));
+}
+
+/// All bits of the id, spread. The id itself begins with its time, and samplers and tables compare
+/// parts of a trace id.
+std::uint64_t hash_of(const run_id& id, std::uint64_t salt) noexcept
+{
+    const auto high = core::mix(number_of(id.bytes, 0) ^ salt);
+    return core::mix(high + number_of(id.bytes, 8));
+}
+
+constexpr std::uint64_t trace_salt = 0x7061'776c'7472'6163;
+constexpr std::uint64_t start_salt = 0x7061'776c'7374'6172;
+constexpr std::uint64_t end_salt = 0x7061'776c'656e'6473;
+
+/// Zeros are no ids.
+constexpr std::uint64_t not_zero(std::uint64_t value) noexcept
+{
+    return value == 0 ? 1 : value;
+}
+
+/// The number of the period of the run in which the time is; 0 is that of its start.
+std::uint64_t period_at(const record& run, time_point at, const trace_policy& policy) noexcept
+{
+    if (policy.new_trace_after <= duration::zero() || at <= run.created_at)
+        return 0;
+    return static_cast<std::uint64_t>((at - run.created_at) / policy.new_trace_after);
+}
+
+void set_trace_id(trace_context& trace, const run_id& run, std::uint64_t period) noexcept
+{
+    put_number(not_zero(hash_of(run, trace_salt + 2 * period)), trace.trace_id, 0);
+    put_number(not_zero(hash_of(run, trace_salt + 2 * period + 1)), trace.trace_id, 8);
+}
+
+/// Cheap, and good enough for ids that must only differ.
+std::uint64_t random_number()
+{
+    thread_local std::mt19937_64 engine = [] {
+        std::random_device device;
+        std::seed_seq seed{device(), device(), device(), device()};
+        return std::mt19937_64{seed};
+    }();
+    return not_zero(engine());
+}
+
+void set_sampled(trace_context& trace, bool sampled) noexcept
+{
+    trace.flags = static_cast<std::uint8_t>((trace.flags & ~1) | (sampled ? 1 : 0));
+}
+
+} // namespace
+
+bool is_sampled(const trace_context& trace, const std::optional<trace_context>& parent,
+                const trace_policy& policy) noexcept
+{
+    if (parent && policy.parent_based)
+        return (parent->flags & 1) != 0;
+    if (policy.sampler != trace_sampler::ratio)
+        return policy.sampler == trace_sampler::always_on;
+    constexpr double all = 9223372036854775808.0; // 2^63
+    return static_cast<double>(number_of(trace.trace_id, 8) >> 1) < policy.ratio * all;
+}
+
+trace_context make_span(const std::optional<trace_context>& parent, const trace_policy& policy)
+{
+    trace_context made = parent.value_or(trace_context{});
+    if (!parent) {
+        put_number(random_number(), made.trace_id, 0);
+        put_number(random_number(), made.trace_id, 8);
+    }
+    put_number(random_number(), made.span_id, 0);
+    set_sampled(made, is_sampled(made, parent, policy));
+    return made;
+}
+
+trace_context run_span(const record& run, const trace_policy& policy)
+{
+    const auto parent = trace_context::parse(run.trace_parent);
+    auto trace = parent.value_or(trace_context{});
+    if (!parent)
+        set_trace_id(trace, run.id, 0);
+    put_number(not_zero(hash_of(run.id, start_salt)), trace.span_id, 0);
+    set_sampled(trace, is_sampled(trace, parent, policy));
     return trace;
 }
 
-trace_context trace_of(const record& run, std::uint64_t handler, int attempt)
+namespace core {
+
+namespace {
+
+placed_span place_span(const record& run, time_point at, std::uint64_t id,
+                       const trace_policy& policy)
 {
-    auto trace = trace_of(run);
-    auto seed = mix(std::hash<run_id>{}(run.id) + run.visit);
-    seed = mix(seed + handler * 0x9e37'79b9'7f4a'7c15 + static_cast<std::uint64_t>(attempt));
-    if (seed == 0) // an invalid span id
-        seed = 1;
-    for (auto& byte : trace.span_id) {
-        byte = static_cast<std::uint8_t>(seed);
-        seed >>= 8;
+    placed_span placed;
+    placed.start = run_span(run, policy);
+    placed.parent = placed.start;
+    if (const auto period = period_at(run, at, policy); period > 0) {
+        set_trace_id(placed.parent, run.id, period);
+        placed.parent.span_id = {};
     }
-    return trace;
+    placed.span = placed.parent;
+    put_number(not_zero(id), placed.span.span_id, 0);
+    return placed;
+}
+
+} // namespace
+
+placed_span attempt_span(const record& run, const attempt_identity& attempt,
+                         const trace_policy& policy)
+{
+    auto seed = mix(hash_of(run.id, attempt.handler) + attempt.version);
+    seed = mix(seed + static_cast<std::uint64_t>(attempt.attempt));
+    seed = mix(seed + static_cast<std::uint64_t>(attempt.began_at.time_since_epoch().count()));
+    return place_span(run, attempt.began_at, seed, policy);
+}
+
+placed_span end_span(const record& run, const trace_policy& policy)
+{
+    return place_span(run, run.updated_at, hash_of(run.id, end_salt), policy);
 }
 
 } // namespace core

@@ -6,6 +6,7 @@
 #include "pawl/record.hpp"
 #include "pawl/record_store.hpp"
 #include "pawl/store_transaction.hpp"
+#include "pawl/trace.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -42,6 +43,9 @@ public:
     virtual std::uint32_t payload_version() const noexcept { return 1; }
 
     virtual time_point now() const = 0;
+
+    /// The span of this attempt. The same during the attempt.
+    virtual trace_context span() const;
 
     /// Saves the object and the effects as the run's next version. Completes when they are durable.
     virtual boost::asio::awaitable<void> checkpoint(std::string object) = 0;

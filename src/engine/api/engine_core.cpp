@@ -100,6 +100,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
               .clock = clock_,
               .log = options_.log,
               .observer = options_.observer.get(),
+              .tracing = options_.observer ? options_.observer->tracing() : trace_policy{},
               .running = tasks_,
               .background = background_tasks_,
               .commits = committer_,

@@ -86,6 +86,7 @@ struct engine_parts {
     engine_clock& clock;
     const log_sink& log;
     pawl::observer* observer;      ///< may be null
+    trace_policy tracing;          ///< of the observer
     async::task_scope& running;    ///< handlers and calls; a stop waits for them first
     async::task_scope& background; ///< serves `running` until its last coroutine has ended
     commit_queue& commits;

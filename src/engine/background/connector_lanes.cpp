@@ -159,7 +159,7 @@ asio::awaitable<void> connector_runner::run_attempt(lane_ptr lane, std::shared_p
     lane->current.reset();
     --running_;
     try {
-        handle_result(lane, failure, shared_.clock.now() - started_at);
+        handle_result(lane, failure, started_at);
     } catch (...) {
         failure_ = std::current_exception(); // an event that is not acknowledged is received again
     }
@@ -183,19 +183,19 @@ void connector_runner::limit_attempt(const std::shared_ptr<attempt>& started)
 }
 
 void connector_runner::handle_result(const lane_ptr& lane, std::exception_ptr failure,
-                                     duration took)
+                                     time_point began_at)
 {
     if (!failure) {
-        report_attempt(*lane, {}, took, false);
+        report_attempt(*lane, {}, began_at, false);
         finish_event(lane);
         return;
     }
     if (!session_over()) // otherwise the event is received again
-        handle_failure(lane, failure, took);
+        handle_failure(lane, failure, began_at);
 }
 
 void connector_runner::handle_failure(const lane_ptr& lane, const std::exception_ptr& failure,
-                                      duration took)
+                                      time_point began_at)
 {
     const auto& policy = connector_.options.retry;
     if (is_too_old(failure)) {
@@ -220,7 +220,7 @@ void connector_runner::handle_failure(const lane_ptr& lane, const std::exception
     auto error = detail::exception_text(failure);
     if (!problem.empty())
         error += "; " + problem;
-    report_attempt(*lane, error, took, last);
+    report_attempt(*lane, error, began_at, last);
     if (!last) {
         schedule_retry(lane, lane->failures);
         return;
@@ -271,8 +271,8 @@ void connector_runner::finish_event(const lane_ptr& lane)
 }
 
 /// Exceptions of log and observer must not fail the event.
-void connector_runner::report_attempt(const key_lane& lane, const std::string& error, duration took,
-                                      bool last)
+void connector_runner::report_attempt(const key_lane& lane, const std::string& error,
+                                      time_point began_at, bool last)
 try {
     const auto& event = lane.events.front();
     const auto process = "connector-" + connector_.name;
@@ -294,16 +294,22 @@ try {
     }
     if (!shared_.observer)
         return;
+    const auto cause = trace_context::parse(event.trace_parent);
     handler_report report;
+    report.kind = handler_kind::connector;
     report.workflow = connector_.workflow;
     report.process = process;
     report.foreign_id = event.key;
     report.attempt = attempt;
-    report.took = took;
+    report.began_at = began_at;
+    report.took = shared_.clock.now() - began_at;
     report.result = error.empty() ? handler_result::returned
                     : last        ? handler_result::given_up
                                   : handler_result::failed;
     report.error = error;
+    report.event_id = event.id;
+    report.span = make_span(cause, shared_.tracing);
+    report.parent_span = cause.value_or(trace_context{});
     shared_.observer->handler_ended(report);
 } catch (...) {
 }

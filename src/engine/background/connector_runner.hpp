@@ -116,11 +116,13 @@ private:
     void start_attempts();
     boost::asio::awaitable<void> run_attempt(lane_ptr lane, std::shared_ptr<attempt> started);
     void limit_attempt(const std::shared_ptr<attempt>& started);
-    void handle_result(const lane_ptr& lane, std::exception_ptr failure, duration took);
-    void handle_failure(const lane_ptr& lane, const std::exception_ptr& failure, duration took);
+    void handle_result(const lane_ptr& lane, std::exception_ptr failure, time_point began_at);
+    void handle_failure(const lane_ptr& lane, const std::exception_ptr& failure,
+                        time_point began_at);
     boost::asio::awaitable<void> store_dead_letter(lane_ptr lane, std::string error);
     void finish_event(const lane_ptr& lane);
-    void report_attempt(const key_lane& lane, const std::string& error, duration took, bool last);
+    void report_attempt(const key_lane& lane, const std::string& error, time_point began_at,
+                        bool last);
     void interrupt_attempts();
     void wake_lanes();
 

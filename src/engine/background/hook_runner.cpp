@@ -3,6 +3,7 @@
 #include "core/dead_letter.hpp"
 #include "core/decide.hpp"
 #include "core/record_at.hpp"
+#include "core/stable_hash.hpp"
 #include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/failure_kind.hpp"
@@ -134,7 +135,6 @@ asio::awaitable<bool> hook_runner::run_hook(run_lane& lane, const detail::declar
     for (int delays = 0; !follower_->must_end(lane);) {
         const auto started_at = shared_.clock.now();
         const auto failure = co_await try_hook(lane, hook, event, seen);
-        const auto took = shared_.clock.now() - started_at;
         if (failure && follower_->must_end(lane))
             co_return false; // the event is processed again later
         if (failure && is_too_old(failure)) {
@@ -153,7 +153,7 @@ asio::awaitable<bool> hook_runner::run_hook(run_lane& lane, const detail::declar
             continue;
         }
         if (!failure) {
-            report_attempt(event, seen, failures + 1, took, failure, false);
+            report_attempt(hook, event, seen, failures + 1, started_at, failure, false);
             co_return true;
         }
         ++failures;
@@ -162,7 +162,7 @@ asio::awaitable<bool> hook_runner::run_hook(run_lane& lane, const detail::declar
                           (rules_.retry.max_attempts > 0 && failures >= rules_.retry.max_attempts);
         if (!problem.empty())
             shared_.log({log_level::error, problem});
-        report_attempt(event, seen, failures, took, failure, last);
+        report_attempt(hook, event, seen, failures, started_at, failure, last);
         if (last) {
             const bool stored = co_await store_dead_letter(lane, hook, event, failures,
                                                            detail::exception_text(failure));
@@ -265,7 +265,8 @@ asio::awaitable<void> hook_runner::redrive(stream_event letter)
     co_await std::move(called);
 }
 
-void hook_runner::report_attempt(const event& event, const record& seen, int attempt, duration took,
+void hook_runner::report_attempt(const detail::declared_hook& hook, const event& event,
+                                 const record& seen, int attempt, time_point began_at,
                                  const std::exception_ptr& failure, bool last)
 {
     const auto process = to_string(event.kind) + "-hook";
@@ -292,17 +293,22 @@ void hook_runner::report_attempt(const event& event, const record& seen, int att
         return;
     handler_report report;
     report.workflow = event.workflow;
+    report.kind = handler_kind::hook;
     report.process = process;
     report.run = event.run;
     report.foreign_id = event.foreign_id;
     report.attempt = attempt;
-    report.took = took;
+    report.began_at = began_at;
+    report.took = shared_.clock.now() - began_at;
     report.result = !failure ? handler_result::returned
                     : last   ? handler_result::given_up
                              : handler_result::failed;
     report.error = error;
-    report.span = core::trace_of(seen, (1ull << 33) + event.version, attempt);
-    report.parent_span = core::trace_of(seen);
+    const auto placed = core::attempt_span(
+        seen, {core::fnv1a(hook.name), attempt, event.version, began_at}, shared_.tracing);
+    report.span = placed.span;
+    report.parent_span = placed.parent;
+    report.start_span = placed.start;
     shared_.observer->handler_ended(report);
 }
 

@@ -53,8 +53,9 @@ private:
                                                    const detail::declared_hook& hook,
                                                    const event& event, int attempts,
                                                    std::string error);
-    void report_attempt(const event& event, const record& seen, int attempt, duration took,
-                        const std::exception_ptr& failure, bool last);
+    void report_attempt(const detail::declared_hook& hook, const event& event, const record& seen,
+                        int attempt, time_point began_at, const std::exception_ptr& failure,
+                        bool last);
     void report_too_old(const event& event, const std::exception_ptr& failure) const;
     boost::asio::awaitable<bool> read_run(run_lane& lane, std::optional<record>& run);
     record in_present_version(record seen) const;

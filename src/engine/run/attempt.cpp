@@ -1,7 +1,6 @@
 #include "engine/run/attempt.hpp"
 
 #include "codec/child_end.hpp"
-#include "core/trace.hpp"
 #include "engine/run/exception_info.hpp"
 #include "engine/run/failure_kind.hpp"
 #include "engine/run/run_attributes.hpp"
@@ -24,6 +23,14 @@ constexpr std::string_view skipped_for_good =
     "the step returned skip() in a status without a callback or an armed timeout: nothing would "
     "move the run any longer; a resume runs the step again";
 
+handler_kind handler_kind_of(const core::source& handler)
+{
+    if (std::holds_alternative<core::from_timeout>(handler))
+        return handler_kind::timeout;
+    return std::holds_alternative<core::from_callback>(handler) ? handler_kind::callback
+                                                                : handler_kind::step;
+}
+
 } // namespace
 
 core::source source_of(core::action next, const core::inbox& inbox)
@@ -42,7 +49,6 @@ asio::awaitable<std::optional<core::stimulus>> attempt::run(core::action next)
     std::exception_ptr failure;
     commits_.forget_armed();
     context_.prepare(source_of(next, run_.inbox));
-    const auto began_at = run_.shared.observer ? run_.now() : time_point{};
     try {
         run_.decode_object();
         start_limit(limit_of(next));
@@ -62,7 +68,7 @@ asio::awaitable<std::optional<core::stimulus>> attempt::run(core::action next)
     if (cancel_reason_ != cancel_reason::none) {
         // Otherwise every later co_await of this coroutine would throw operation_aborted.
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-        stimulus = cancelled(began_at);
+        stimulus = cancelled();
         co_return stimulus;
     }
     if (failure && run_.left_to_newer_program(failure))
@@ -72,13 +78,13 @@ asio::awaitable<std::optional<core::stimulus>> attempt::run(core::action next)
         try {
             const bool is_skip = value.kind == detail::next_kind::skip;
             stimulus = returned(std::move(value));
-            report(began_at, is_skip ? handler_result::skipped : handler_result::returned);
+            report(is_skip ? handler_result::skipped : handler_result::returned);
             co_return stimulus;
         } catch (...) {
             failure = std::current_exception();
         }
     }
-    stimulus = failed(began_at, failure);
+    stimulus = failed(failure);
     co_return stimulus;
 }
 
@@ -160,13 +166,13 @@ core::stimulus attempt::skipped(core::handler_returned result)
     return result;
 }
 
-core::handler_failed attempt::failed(time_point began_at, const std::exception_ptr& failure)
+core::handler_failed attempt::failed(const std::exception_ptr& failure)
 {
     // What the handler did to the object is not saved, so the next attempt must not see it.
     run_.object.reset();
     core::handler_failed result{context_.handler(), detail::exception_text(failure)};
     result.permanent = is_permanent(failure);
-    report(began_at, handler_result::failed, result.error);
+    report(handler_result::failed, result.error);
     const auto name = handler_name();
     auto entry = run_.entry_of(log_level::warn, "a handler failed");
     entry.process = name;
@@ -178,7 +184,7 @@ core::handler_failed attempt::failed(time_point began_at, const std::exception_p
 
 /// The handler has ended after its cancellation, which is a failure of its own only at its time
 /// limit.
-std::optional<core::stimulus> attempt::cancelled(time_point began_at)
+std::optional<core::stimulus> attempt::cancelled()
 {
     run_.object.reset();
     // In the order of the inbox the callback would come again first.
@@ -186,11 +192,11 @@ std::optional<core::stimulus> attempt::cancelled(time_point began_at)
         std::holds_alternative<core::from_callback>(context_.handler()))
         run_.callbacks_in_a_row = core::max_callbacks_in_a_row;
     if (run_.abandoned || cancel_reason_ != cancel_reason::timeout) {
-        report(began_at, handler_result::interrupted);
+        report(handler_result::interrupted);
         return std::nullopt;
     }
     auto result = timeout_failure();
-    report(began_at, handler_result::failed, result.error);
+    report(handler_result::failed, result.error);
     return result;
 }
 
@@ -242,23 +248,30 @@ std::string attempt::handler_name() const
     return label + "-callback-" + (message == run_.inbox.end() ? "" : message->name);
 }
 
-void attempt::report(time_point began_at, handler_result result, std::string_view error) const
+void attempt::report(handler_result result, std::string_view error) const
 {
     auto* const observer = run_.shared.observer;
     if (!observer)
         return;
     const auto name = handler_name();
     handler_report ended;
+    ended.kind = handler_kind_of(context_.handler());
     ended.workflow = run_.stored.workflow;
     ended.process = name;
     ended.run = run_.id();
     ended.foreign_id = run_.stored.foreign_id;
     ended.attempt = context_.attempt();
-    ended.took = run_.now() - began_at;
+    ended.began_at = context_.began_at();
+    ended.took = run_.now() - ended.began_at;
     ended.result = result;
     ended.error = error;
-    ended.span = core::trace_of(run_.stored, context_.handler_number(), ended.attempt);
-    ended.parent_span = core::trace_of(run_.stored);
+    ended.timed_out = cancel_reason_ == cancel_reason::timeout;
+    const auto placed = context_.placed_span();
+    ended.span = placed.span;
+    ended.parent_span = placed.parent;
+    ended.start_span = placed.start;
+    ended.saved = context_.saved();
+    ended.saved_omitted = context_.saved_omitted();
     observer->handler_ended(ended);
     if (result == handler_result::skipped)
         observer->discarded(run_.stored.workflow, name, discard_reason::skip_returned);

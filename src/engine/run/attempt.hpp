@@ -61,12 +61,12 @@ private:
     std::string_view present_payload(const message& called, std::string& upgraded) const;
     core::stimulus returned(detail::next_value value);
     core::stimulus skipped(core::handler_returned result);
-    core::handler_failed failed(time_point began_at, const std::exception_ptr& failure);
-    std::optional<core::stimulus> cancelled(time_point began_at);
+    core::handler_failed failed(const std::exception_ptr& failure);
+    std::optional<core::stimulus> cancelled();
     bool is_caused_by_stop(const std::exception_ptr& failure) const;
     bool is_permanent(const std::exception_ptr& failure) const;
     std::string handler_name() const;
-    void report(time_point began_at, handler_result result, std::string_view error = {}) const;
+    void report(handler_result result, std::string_view error = {}) const;
 
     void start_limit(duration limit);
     void wait_for_limit();

@@ -56,6 +56,12 @@ void handler_context::prepare(core::source next)
     handler_ = next;
     commits_.clear_failure();
     effects_under_way_.clear();
+    began_version_ = run_.stored.version;
+    if (run_.shared.observer) {
+        began_at_ = run_.now();
+        saved_.clear();
+        saved_omitted_ = 0;
+    }
 }
 
 void handler_context::close()
@@ -85,6 +91,24 @@ std::uint64_t handler_context::handler_number() const noexcept
     if (const auto* callback = std::get_if<core::from_callback>(&*handler_))
         return core::callback_handler_number(callback->message);
     return core::step_handler_number;
+}
+
+/// Without an observer there are no periods, and so no need for the time.
+core::placed_span handler_context::placed_span() const
+{
+    return core::attempt_span(run_.stored, {handler_number(), attempt(), began_version_, began_at_},
+                              run_.shared.tracing);
+}
+
+/// For an observer: something of the handler is stored.
+void handler_context::note_saved(std::string effect)
+{
+    if (!run_.shared.observer)
+        return;
+    if (saved_.size() < handler_report::max_saved_progress)
+        saved_.push_back({std::move(effect), run_.now()});
+    else
+        ++saved_omitted_;
 }
 
 std::uint32_t handler_context::payload_version() const noexcept
@@ -277,6 +301,7 @@ asio::awaitable<void> handler_context::save(core::checkpoint_wanted wanted)
 {
     const auto serial = serial_;
     check_may_save(serial);
+    auto effect = wanted.added ? wanted.added->name : std::string{};
     if (!commits_.try_take_turn())
         co_await commits_.wait_for_turn();
     {
@@ -288,6 +313,7 @@ asio::awaitable<void> handler_context::save(core::checkpoint_wanted wanted)
             commits_.take_result(item);
         }
         check_saved(item);
+        note_saved(std::move(effect));
     }
     if (commits_.must_yield())
         co_await asio::post(run_.strand(), asio::use_awaitable);
@@ -346,6 +372,7 @@ asio::awaitable<void> handler_context::record_effect_in(detail::effect_in_transa
     item.failure = failure;
     commits_.take_result(item);
     check_saved(item);
+    note_saved(wanted.added.name);
 }
 
 } // namespace pawl::engine_detail

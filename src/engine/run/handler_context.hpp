@@ -2,16 +2,19 @@
 
 #include "core/decide.hpp"
 #include "core/stimulus.hpp"
+#include "core/trace.hpp"
 #include "engine/run/loaded_run.hpp"
 #include "engine/run/run_commits.hpp"
 #include "engine/run/run_worker.hpp"
 #include "pawl/detail/run_context.hpp"
+#include "pawl/observer.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +44,16 @@ public:
     /// Counts handlers, so that what belongs to an earlier one notices that it comes late.
     std::uint64_t serial() const noexcept { return serial_; }
 
+    /// The span of the present or the last handler.
+    core::placed_span placed_span() const;
+
+    /// When prepare() was called; not measured unless the engine has an observer.
+    time_point began_at() const noexcept { return began_at_; }
+
+    /// What the present or the last handler has saved, for an observer; and how much is missing.
+    std::span<const saved_progress> saved() const noexcept { return saved_; }
+    std::uint32_t saved_omitted() const noexcept { return saved_omitted_; }
+
     /// The present or the last handler. Precondition: there has been one.
     const core::source& handler() const { return *handler_; }
 
@@ -53,6 +66,7 @@ public:
     std::uint64_t handler_number() const noexcept override;
     std::uint32_t payload_version() const noexcept override;
     time_point now() const override { return run_.now(); }
+    trace_context span() const override { return placed_span().span; }
     boost::asio::awaitable<void> checkpoint(std::string object) override;
     boost::asio::awaitable<void> record_effect(effect added, std::string object) override;
     boost::asio::awaitable<void> record_effect_in(detail::effect_in_transaction& wanted) override;
@@ -66,6 +80,7 @@ public:
 
 private:
     void check_may_save(std::uint64_t serial) const;
+    void note_saved(std::string effect);
     void check_uses(const std::string& other) const;
     void check_uses_itself() const;
     void check_declares(const std::string& callback) const;
@@ -79,6 +94,10 @@ private:
     std::optional<core::source> handler_;
     bool is_open_ = false;
     std::uint64_t serial_ = 0;
+    std::uint64_t began_version_ = 0;
+    time_point began_at_;
+    std::vector<saved_progress> saved_;
+    std::uint32_t saved_omitted_ = 0;
     std::vector<std::pair<std::string, bool>> effects_under_way_; ///< name, and whether for the run
     std::vector<waiting_coroutine> effect_waiters_;
 };
