@@ -41,6 +41,7 @@ client_call::client_call(std::shared_ptr<client_pool> pool, client_request reque
 asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> self)
 {
     const on_exit finishing([self] { self->finish(); });
+    span_.begin(pool_->options().tracing, request_);
     throw_if_stopped();
     arm_limit(pool_->options().place_timeout, stop::no_place);
     co_await wait_for_place();
@@ -51,8 +52,10 @@ asio::awaitable<client_response> client_call::run(std::shared_ptr<client_call> s
             co_await connect();
         client_response answer;
         const auto result = co_await exchange(answer);
-        if (result == outcome::answered)
+        if (result == outcome::answered) {
+            status_ = answer.status;
             co_return answer;
+        }
         throw_if_stopped();
         if (result == outcome::failed)
             fail();
@@ -105,6 +108,21 @@ void client_call::finish() noexcept
         connection_.reset();
     if (std::exchange(has_place_, false))
         pool_->release_place(std::move(connection_));
+    end_span();
+}
+
+void client_call::end_span() noexcept
+try {
+    std::string_view problem = sent_any_ ? "ambiguous" : "not_sent";
+    if (stopped_ == stop::cancelled)
+        problem = "cancelled";
+    else if (stopped_ == stop::timed_out)
+        problem = "timeout";
+    const auto& peer = pool_->target();
+    span_.end_at_client(pool_->options().tracing,
+                        peer.socket_path.empty() ? peer.host : peer.socket_path, peer.port, status_,
+                        problem);
+} catch (...) { // no memory for the span
 }
 
 asio::awaitable<void> client_call::wait_for_place()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/client_pool.hpp"
+#include "http/http_span.hpp"
 #include "http/response_reader.hpp"
 #include "pawl/http/client.hpp"
 
@@ -49,6 +50,7 @@ private:
     void throw_if_stopped() const;
     [[noreturn]] void fail() const;
     bool may_repeat() const;
+    void end_span() noexcept;
 
     std::shared_ptr<client_pool> pool_;
     client_request request_;
@@ -64,6 +66,8 @@ private:
     connection_ptr connection_;
     std::string head_;
     std::string cause_; ///< the last failure
+    http_span span_;    ///< for client_options::tracing
+    int status_ = 0;    ///< of the answer; 0: none
 };
 
 } // namespace pawl::http::detail

@@ -172,6 +172,8 @@ asio::awaitable<bool> connection::serve_one()
     reader_.message().peer = peer_;
     if (common_->options.on_answer)
         begin_record();
+    route_ = {};
+    span_.begin(common_->options.tracing, reader_.message());
     const on_exit leaving([this] { leave_route(); });
     response reply;
     if (outcome == received::refusal) {
@@ -262,12 +264,13 @@ void connection::begin_record()
     auto& headers = reader_.message().headers;
     request_id_ = choose_request_id(reader_.message().header("x-request-id"));
     headers.insert_or_assign("x-request-id", request_id_);
-    route_ = {};
     arrived_ = std::chrono::steady_clock::now();
 }
 
 void connection::record_answer(int status, std::size_t size)
 {
+    span_.end_at_server(common_->options.tracing, reader_.message().method, route_,
+                        stream_.is_secure(), status);
     if (!common_->options.on_answer)
         return;
     answer_record record;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/http_span.hpp"
 #include "http/request_reader.hpp"
 #include "http/routes.hpp"
 #include "http/stream.hpp"
@@ -129,6 +130,7 @@ private:
     std::string request_id_;
     std::string_view route_;
     std::chrono::steady_clock::time_point arrived_;
+    http_span span_; ///< for server_options::tracing
 
     std::string date_;
     std::time_t date_at_ = -1;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pawl/http/message.hpp"
+#include "pawl/span.hpp"
 #include "pawl/time.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -59,6 +60,11 @@ struct client_options {
     /// For https: a PEM file with the certificates of the trusted CAs. Read once, by the
     /// constructor. Only with an https URL. Default: empty, the CAs that the system trusts.
     std::string ca_file;
+
+    /// Each request is a span, a child of its header traceparent, which the request then replaces
+    /// by the span's own. Without that header it begins a trace. Default: none, and headers are
+    /// sent as they are.
+    span_recording tracing;
 };
 
 struct client_request {

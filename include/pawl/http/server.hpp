@@ -2,6 +2,7 @@
 
 #include "pawl/http/message.hpp"
 #include "pawl/log.hpp"
+#include "pawl/span.hpp"
 #include "pawl/time.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -120,6 +121,11 @@ struct server_options {
     /// and "-_.", else 16 random hexadecimal digits. The id is in the header x-request-id of the
     /// request that the handler gets, in the answer, and in the log line of a handler that fails.
     std::function<void(const answer_record&)> on_answer;
+
+    /// Each request is a span, a child of its header traceparent, whose value in the request that
+    /// the handler gets is then the span's own. Without that header it begins a trace. Default:
+    /// none, and headers are as they were sent.
+    span_recording tracing;
 
     /// Receives log lines. Empty: no log. Default: warnings and errors go to standard error.
     log_sink log = log_to_stderr;
