@@ -1,6 +1,9 @@
 #include "definition/check_definition.hpp"
 
 #include "core/decide.hpp"
+#include "core/option_check.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -262,7 +265,7 @@ private:
     void check_span(const status_rules& status, const std::string& where, duration span)
     {
         if (span < duration::zero())
-            add(status, where + " must not be negative; zero means none");
+            add(status, where + " is " + text_of(span) + "; it must be at least 0 s"); // 0 s: none
     }
 
     void check_reachable()
@@ -300,18 +303,20 @@ std::vector<std::string> check_definition(const definition& rules)
 std::vector<std::string> retry_problems(const retry_policy& policy)
 {
     std::vector<std::string> problems;
-    const auto check = [&](bool good, const char* rule) {
+    const auto check = [&](bool good, const char* field, const auto& value, std::string range) {
         if (!good)
-            problems.emplace_back(rule);
+            problems.push_back(fmt::format("{} is {}; it must be {}", field, value, range));
     };
-    check(policy.initial > duration::zero(), "initial must be above zero");
+    check(policy.initial > duration::zero(), "initial", text_of(policy.initial), "above 0 s");
     // NaN must fail the check.
     const bool grows = policy.multiplier >= 1 && policy.multiplier <= 1e9;
-    check(grows, "multiplier must be from 1 to 1e9");
-    check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial,
-          "max_interval must be at least initial when multiplier is above 1");
-    check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be from 0 to 1");
-    check(policy.max_attempts >= 0, "max_attempts must not be negative; 0 means no limit");
+    check(grows, "multiplier", policy.multiplier, "from 1 to 1e9");
+    check(!(policy.multiplier > 1) || policy.max_interval >= policy.initial, "max_interval",
+          text_of(policy.max_interval),
+          "at least initial (" + text_of(policy.initial) + ") when multiplier is above 1");
+    check(policy.jitter >= 0 && policy.jitter <= 1, "jitter", policy.jitter, "from 0 to 1");
+    check(policy.max_attempts >= 0, "max_attempts", policy.max_attempts,
+          "at least 0; 0 means no limit");
     return problems;
 }
 
@@ -327,8 +332,7 @@ std::vector<std::string> limit_problems(const limit_options& numbers)
     check("burst", numbers.burst);
     check("concurrency", numbers.concurrency);
     if (numbers.per < std::chrono::milliseconds{1} || numbers.per > std::chrono::days{30})
-        problems.push_back("per is " + std::to_string(numbers.per.count()) +
-                           " us; it must be from 1 ms to 30 days");
+        problems.push_back("per is " + text_of(numbers.per) + "; it must be from 1 ms to 30 days");
     if (!numbers.rate && !numbers.concurrency)
         problems.emplace_back("it limits nothing: set rate, concurrency or both");
     if (numbers.burst && !numbers.rate)

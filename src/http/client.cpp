@@ -1,5 +1,6 @@
 #include "pawl/http/client.hpp"
 
+#include "core/option_check.hpp"
 #include "http/client_call.hpp"
 #include "http/client_pool.hpp"
 #include "http/executors.hpp"
@@ -25,17 +26,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-detail::url check(const std::string& url, const client_options& options)
+detail::url checked_url(const std::string& url, const client_options& options)
 {
-    const auto require = [](bool holds, std::string_view text) {
-        if (!holds)
-            throw definition_error(fmt::format("client_options::{}", text));
-    };
-    require(options.timeout > duration::zero(), "timeout must be positive");
-    require(options.place_timeout > duration::zero(), "place_timeout must be positive");
-    require(options.attempt_delay >= duration::zero(), "attempt_delay must not be negative");
-    require(options.address_lifetime >= duration::zero(), "address_lifetime must not be negative");
-    require(options.max_connections > 0, "max_connections must be at least 1");
+    const core::option_check check{"client_options::"};
+    check.above_zero("timeout", options.timeout);
+    check.above_zero("place_timeout", options.place_timeout);
+    check.at_least("attempt_delay", options.attempt_delay, duration::zero());
+    check.at_least("address_lifetime", options.address_lifetime, duration::zero());
+    check.at_least("max_connections", options.max_connections, 1);
     if (const auto fault = detail::find_fault(options.headers))
         throw definition_error(fmt::format("client_options::headers: {}", *fault));
     auto target = detail::parse_url(url);
@@ -43,14 +41,14 @@ detail::url check(const std::string& url, const client_options& options)
         throw definition_error(fmt::format(
             "'{}' is not of the form http://HOST[:PORT][/PATH], the same with https, or unix:PATH",
             url));
-    require(options.ca_file.empty() || target->secure, "ca_file needs an https URL");
+    check.require(options.ca_file.empty() || target->secure, "ca_file needs an https URL");
     return std::move(*target);
 }
 
 std::shared_ptr<detail::client_pool> make_pool(const asio::any_io_executor& executor,
                                                const std::string& url, client_options options)
 {
-    auto target = check(url, options);
+    auto target = checked_url(url, options);
     std::shared_ptr<detail::tls_context> tls;
     if (target.secure)
         tls = detail::tls_context::for_client(options.ca_file);

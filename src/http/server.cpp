@@ -1,5 +1,6 @@
 #include "pawl/http/server.hpp"
 
+#include "core/option_check.hpp"
 #include "http/connection.hpp"
 #include "http/executors.hpp"
 #include "http/listener.hpp"
@@ -31,21 +32,17 @@ namespace {
 
 constexpr auto accept_pause = std::chrono::milliseconds{100};
 
-void check(const server_options& options)
+void check_options(const server_options& options)
 {
-    const auto require = [](bool holds, std::string_view text) {
-        if (!holds)
-            throw definition_error(fmt::format("server_options::{}", text));
-    };
-    require(options.header_limit > 0, "header_limit must be at least 1");
-    require(options.max_connections > 0, "max_connections must be at least 1");
-    require(options.read_timeout > duration::zero(), "read_timeout must be positive");
-    require(options.idle_timeout > duration::zero(), "idle_timeout must be positive");
-    require(options.write_timeout > duration::zero(), "write_timeout must be positive");
-    require(options.crowded_idle_timeout > duration::zero(),
-            "crowded_idle_timeout must be positive");
-    require(options.certificate_chain_file.empty() == options.private_key_file.empty(),
-            "certificate_chain_file and private_key_file must be set together");
+    const core::option_check check{"server_options::"};
+    check.at_least("header_limit", options.header_limit, 1);
+    check.at_least("max_connections", options.max_connections, 1);
+    check.above_zero("read_timeout", options.read_timeout);
+    check.above_zero("idle_timeout", options.idle_timeout);
+    check.above_zero("write_timeout", options.write_timeout);
+    check.above_zero("crowded_idle_timeout", options.crowded_idle_timeout);
+    check.require(options.certificate_chain_file.empty() == options.private_key_file.empty(),
+                  "certificate_chain_file and private_key_file must be set together");
 }
 
 } // namespace
@@ -265,7 +262,7 @@ void server::impl::abort_all()
 
 server::server(asio::any_io_executor executor, std::vector<route> routes, server_options options)
 {
-    check(options);
+    check_options(options);
     if (!options.log)
         options.log = [](const log_entry&) {
         };

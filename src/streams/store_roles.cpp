@@ -1,6 +1,7 @@
 #include "async/auto_reset_event.hpp"
 #include "async/lease_timer.hpp"
 #include "async/timed_wait.hpp"
+#include "core/option_check.hpp"
 #include "core/stable_hash.hpp"
 #include "pawl/error.hpp"
 #include "pawl/role_scheduler.hpp"
@@ -286,11 +287,6 @@ private:
     std::atomic<std::uint64_t> holders_{0};
 };
 
-[[noreturn]] void reject_option(const char* rule)
-{
-    throw definition_error(std::string{"role_scheduler_options::"} + rule);
-}
-
 } // namespace
 
 std::shared_ptr<role_scheduler> store_role_scheduler(std::shared_ptr<record_store> store,
@@ -298,12 +294,12 @@ std::shared_ptr<role_scheduler> store_role_scheduler(std::shared_ptr<record_stor
 {
     if (!store)
         throw definition_error("store_role_scheduler: the store must not be null");
-    if (!options.clock)
-        reject_option("clock must not be null: leave the default for the machine's clocks");
-    if (options.lease_duration < shortest_lease || options.lease_duration > longest_lease)
-        reject_option("lease_duration must be from 10 ms to 1 day");
+    const core::option_check check{"role_scheduler_options::"};
+    check.require(options.clock != nullptr,
+                  "clock must not be null: leave the default for the machine's clocks");
+    check.within("lease_duration", options.lease_duration, shortest_lease, longest_lease);
     if (options.owner.size() > max_owner)
-        reject_option("owner must have at most 900 bytes");
+        check.refuse("owner", "longer than 900 bytes", "at most 900 bytes long");
     // Owners are unique, so that a process does not mistake a former owner's role for its own.
     std::random_device random;
     options.owner = fmt::format("{}-{:08x}{:08x}",

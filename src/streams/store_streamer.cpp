@@ -1,4 +1,5 @@
 #include "async/timed_wait.hpp"
+#include "core/option_check.hpp"
 #include "pawl/error.hpp"
 #include "pawl/event_streamer.hpp"
 #include "streams/topic_waiters.hpp"
@@ -158,8 +159,8 @@ std::shared_ptr<event_streamer> store_streamer(std::shared_ptr<record_store> sto
     if (!options.clock)
         throw definition_error("store_streamer_options::clock must not be null: leave the default "
                                "for the machine's clocks");
-    if (options.poll_interval <= duration::zero())
-        throw definition_error("store_streamer_options::poll_interval must be above zero");
+    core::option_check{"store_streamer_options::"}.above_zero("poll_interval",
+                                                              options.poll_interval);
     return std::make_shared<streamer>(std::move(store), std::move(options));
 }
 

@@ -532,12 +532,12 @@ BOOST_AUTO_TEST_CASE(odd_options_of_hooks_are_refused_by_name)
         return std::string{"accepted"};
     };
     BOOST_TEST(refusal([](auto& o) { o.hook_retry.jitter = -5; }) ==
-               "engine_options::hook_retry.jitter must be from 0 to 1");
+               "engine_options::hook_retry.jitter is -5; it must be from 0 to 1");
     BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_interval = -1s; }) ==
-               "engine_options::hook_retry.max_interval must be at least initial when multiplier "
-               "is above 1");
+               "engine_options::hook_retry.max_interval is -1 s; it must be at least initial (1 s) "
+               "when multiplier is above 1");
     BOOST_TEST(refusal([](auto& o) { o.hook_attempt_timeout = -1s; }) ==
-               "engine_options::hook_attempt_timeout must not be negative; zero is no limit");
+               "engine_options::hook_attempt_timeout is -1 s; it must be at least 0 s");
     BOOST_TEST(refusal([](auto& o) { o.hook_retry.max_attempts = 0; }) == "accepted");
 }
 

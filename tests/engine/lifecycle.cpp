@@ -184,16 +184,47 @@ BOOST_AUTO_TEST_CASE(the_same_store_has_one_engine)
     }()) == pawl::errc::fenced));
 }
 
+BOOST_AUTO_TEST_CASE(an_option_out_of_range_is_refused_with_its_value)
+{
+    world w;
+    w.options.store = w.store;
+    using change = std::function<void(pawl::engine_options&)>;
+    const std::vector<std::pair<change, std::string>> cases{
+        {[](auto& o) { o.max_active_runs = 0; }, "max_active_runs is 0; it must be at least 1"},
+        {[](auto& o) { o.max_limited_runs = 0; }, "max_limited_runs is 0; it must be at least 1"},
+        {[](auto& o) { o.urgent_runs = 0; }, "urgent_runs is 0; it must be at least 1"},
+        {[](auto& o) { o.max_batch = 0; }, "max_batch is 0; it must be at least 1"},
+        {[](auto& o) { o.max_batch_bytes = 0; }, "max_batch_bytes is 0; it must be at least 1"},
+        {[](auto& o) { o.max_pending_messages = 1'000'001; },
+         "max_pending_messages is 1,000,001; it must be from 1 to 1,000,000"},
+        {[](auto& o) { o.max_waiting_calls = 0; }, "max_waiting_calls is 0; it must be at least 1"},
+        {[](auto& o) { o.max_object_size = 0; }, "max_object_size is 0; it must be at least 1"},
+        {[](auto& o) { o.cancellation_grace = 0s; },
+         "cancellation_grace is 0 s; it must be at least 1 us"},
+        {[](auto& o) { o.lease_duration = 50ms; },
+         "lease_duration is 50 ms; it must be at least 100 ms"},
+        {[](auto& o) { o.poll_interval = 0s; }, "poll_interval is 0 s; it must be at least 10 ms"},
+        {[](auto& o) { o.max_audit_entries = 999; },
+         "max_audit_entries is 999; it must be at least 1,000"},
+        {[](auto& o) { o.max_crashes = 4; },
+         "max_crashes is 4; it must be 0, for no limit, or at least 5"},
+    };
+    for (const auto& [spoil, text] : cases) {
+        auto options = w.options;
+        spoil(options);
+        BOOST_CHECK_EXCEPTION((pawl::engine{w.io.get_executor(), options}), pawl::definition_error,
+                              [&](const auto& refusal) {
+                                  BOOST_TEST(refusal.what() == "engine_options::" + text);
+                                  return true;
+                              });
+    }
+}
+
 BOOST_AUTO_TEST_CASE(options_and_workflows_are_checked)
 {
     world w;
     BOOST_CHECK_THROW((pawl::engine{w.io.get_executor(), {}}), pawl::definition_error);
     w.options.store = w.store;
-    w.options.max_batch = 0;
-    BOOST_CHECK_EXCEPTION(
-        (pawl::engine{w.io.get_executor(), w.options}), pawl::definition_error,
-        [](const auto& e) { return std::string{e.what()}.find("max_batch") != std::string::npos; });
-    w.options.max_batch = 1;
     pawl::engine engine{w.io.get_executor(), w.options};
     engine.add(quick());
     BOOST_CHECK_THROW(engine.add(quick()), pawl::definition_error);

@@ -65,17 +65,17 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused_by_name)
         {[](auto& o) { o.max_resumes = -1; },
          "simulation_options::max_resumes is -1; it must be at least 0"},
         {[](auto& o) { o.settle_time = -1us; },
-         "simulation_options::settle_time is -1 us; it must not be negative"},
+         "simulation_options::settle_time is -1 us; it must be at least 0 s"},
         {[](auto& o) { o.fault_duration = -1us; },
-         "simulation_options::fault_duration is -1 us; it must not be negative"},
+         "simulation_options::fault_duration is -1 us; it must be at least 0 s"},
         {[](auto& o) { o.clock_skew = -1us; },
-         "simulation_options::clock_skew is -1 us; it must not be negative"},
+         "simulation_options::clock_skew is -1 us; it must be at least 0 s"},
         {[](auto& o) { o.punctuality = -1us; },
-         "simulation_options::punctuality is -1 us; it must not be negative"},
+         "simulation_options::punctuality is -1 us; it must be at least 0 s"},
         {[](auto& o) { o.faults.call_lost = 1'000'001; },
-         "simulated_faults::call_lost is 1000001; it must be at most 1000000"},
+         "simulated_faults::call_lost is 1,000,001; it must be from 0 to 1,000,000"},
         {[](auto& o) { o.faults.max_fault_interval = -1us; },
-         "simulated_faults::max_fault_interval is -1 us; it must not be negative"},
+         "simulated_faults::max_fault_interval is -1 us; it must be at least 0 s"},
     };
     for (const auto& [set, text] : cases) {
         simulation_options options;

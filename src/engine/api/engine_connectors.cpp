@@ -1,4 +1,5 @@
 // Connectors of an engine: their validation and start, and the log as an event source.
+#include "core/option_check.hpp"
 #include "definition/check_definition.hpp"
 #include "engine/api/engine_core.hpp"
 #include "streams/workflow_source.hpp"
@@ -26,21 +27,18 @@ bool is_name(const std::string& text)
 
 void check_connector(const connector_impl& connector)
 {
-    const auto require = [&](bool holds, const char* rule) {
-        if (!holds)
-            throw definition_error("connector \"" + connector.name + "\": " + rule);
-    };
+    const auto owner = "connector \"" + connector.name + "\": ";
+    const core::option_check check{owner};
     const auto& options = connector.options;
-    require(is_name(connector.name),
-            "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
-    require(connector.source != nullptr, "the source must not be null");
-    require(options.max_concurrency >= 1 && options.max_concurrency <= max_concurrency_ceiling,
-            "max_concurrency must be from 1 to 1,000,000");
-    require(options.prefetch >= 1, "prefetch must be at least 1");
-    require(options.attempt_timeout >= duration::zero(), "attempt_timeout must not be negative");
-    require(options.delay >= duration::zero(), "delay must not be negative");
+    check.require(is_name(connector.name),
+                  "a name has 1 to 128 bytes of letters, digits, '-', '_' and '.'");
+    check.require(connector.source != nullptr, "the source must not be null");
+    check.within("max_concurrency", options.max_concurrency, 1, max_concurrency_ceiling);
+    check.at_least("prefetch", options.prefetch, 1);
+    check.at_least("attempt_timeout", options.attempt_timeout, duration::zero());
+    check.at_least("delay", options.delay, duration::zero());
     for (const auto& problem : core::retry_problems(options.retry))
-        require(false, ("retry." + problem).c_str());
+        check.require(false, "retry." + problem);
 }
 
 } // namespace
@@ -95,8 +93,8 @@ std::shared_ptr<event_source> engine_core::events(std::string workflow,
                                "\"; add() it first");
     if (options.kinds.empty())
         throw definition_error("workflow_event_options::kinds must not be empty");
-    if (options.poll_interval <= duration::zero())
-        throw definition_error("workflow_event_options::poll_interval must be above zero");
+    core::option_check{"workflow_event_options::"}.above_zero("poll_interval",
+                                                              options.poll_interval);
     const auto source = std::make_shared<streams::workflow_source>(
         options_.store, commit_feed_, options_.clock, std::move(workflow), std::move(options));
     consumers_->add(source);

@@ -1,23 +1,17 @@
 #include "engine/api/engine_core.hpp"
 
 #include "async/complete.hpp"
-#include "definition/check_definition.hpp"
+#include "engine/api/checked_options.hpp"
 #include "engine/operations/operations_service.hpp"
 #include "engine/run/exception_info.hpp"
-#include "engine/run/guards.hpp"
-#include "pawl/operations.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cassert>
 #include <utility>
-
-#include <unistd.h>
 
 namespace pawl::detail {
 
@@ -26,55 +20,6 @@ namespace asio = boost::asio;
 using engine_detail::error_code_of;
 
 namespace {
-
-/// Throws definition_error with the rule, which begins with the field's name, unless it holds.
-void require(bool holds, const char* rule)
-{
-    if (!holds)
-        throw definition_error(std::string{"engine_options::"} + rule);
-}
-
-engine_options checked(engine_options options)
-{
-    require(options.store != nullptr,
-            "store is required: give it open_memory(), open_sqlite(path) or your own store");
-    require(options.clock != nullptr,
-            "clock must not be null: leave the default for the machine's clocks");
-    require(options.max_active_runs >= 1, "max_active_runs must be at least 1");
-    require(options.max_limited_runs >= 1, "max_limited_runs is 0; it must be at least 1");
-    require(options.urgent_runs >= 1, "urgent_runs must be at least 1");
-    require(options.max_batch >= 1, "max_batch must be at least 1");
-    require(options.max_pending_messages >= 1 && options.max_pending_messages <= 1'000'000,
-            "max_pending_messages must be 1 to 1,000,000");
-    require(options.max_waiting_calls >= 1, "max_waiting_calls must be at least 1");
-    require(options.max_batch_bytes >= 1, "max_batch_bytes is 0; it must be at least 1");
-    require(options.max_object_size >= 1, "max_object_size must be at least 1");
-    require(options.cancellation_grace > duration::zero(), "cancellation_grace must be above zero");
-    require(options.lease_duration >= std::chrono::milliseconds{100},
-            "lease_duration must be at least 100 ms");
-    require(options.poll_interval >= std::chrono::milliseconds{10},
-            "poll_interval must be at least 10 ms");
-    using engine_detail::crash_suspects;
-    require(options.max_crashes == 0 || options.max_crashes >= crash_suspects::min_crash_limit,
-            "max_crashes must be 0, for no limit, or at least 5");
-    for (const auto& problem : core::retry_problems(options.hook_retry))
-        throw definition_error("engine_options::hook_retry." + problem);
-    require(options.max_audit_entries >= 1'000, "max_audit_entries must be at least 1,000");
-    require(options.hook_attempt_timeout >= duration::zero(),
-            "hook_attempt_timeout must not be negative; zero is no limit");
-    if (!options.log)
-        options.log = [](const log_entry&) {
-        };
-    options.log = engine_detail::guarded(std::move(options.log));
-    options.observer = engine_detail::guarded(std::move(options.observer), options.log);
-    const auto suffix =
-        options.seed ? static_cast<std::uint32_t>(*options.seed) : std::random_device{}();
-    if (options.name.empty())
-        options.name = fmt::format("{}-{:08x}", ::getpid(), suffix);
-    else if (options.store->shared()) // an engine with the same name may still hold leases
-        options.name += fmt::format("-{:08x}", suffix);
-    return options;
-}
 
 std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 {
@@ -88,8 +33,8 @@ std::mt19937_64 seeded(std::optional<std::uint64_t> given)
 } // namespace
 
 engine_core::engine_core(asio::any_io_executor executor, engine_options options)
-    : options_(checked(std::move(options))), clock_(options_.clock), tasks_(executor, options_.log),
-      background_tasks_(executor, options_.log),
+    : options_(engine_detail::checked(std::move(options))), clock_(options_.clock),
+      tasks_(executor, options_.log), background_tasks_(executor, options_.log),
       committer_(executor, *options_.store, tasks_, {options_.max_batch, options_.max_batch_bytes},
                  options_.observer.get(), *options_.clock,
                  [this](const change& change, const apply_result* result) {
@@ -580,82 +525,3 @@ void engine_core::finish_stop()
 }
 
 } // namespace pawl::detail
-
-namespace pawl {
-
-engine::engine(boost::asio::any_io_executor executor, engine_options options)
-    : core_(std::make_shared<detail::engine_core>(std::move(executor), std::move(options)))
-{
-}
-
-engine::~engine()
-{
-    core_->abandon();
-}
-
-void engine::plan(detail::completion<std::vector<start_plan>> done)
-{
-    core_->plan(std::move(done));
-}
-
-void engine::statistics(detail::completion<engine_statistics> done)
-{
-    core_->statistics(std::move(done));
-}
-
-void engine::cluster(detail::completion<cluster_view> done)
-{
-    core_->cluster(std::move(done));
-}
-
-void engine::redrive(std::string topic, detail::completion<redrive_result> done)
-{
-    core_->redrive(std::move(topic), std::move(done));
-}
-
-operations engine::operations() const
-{
-    return pawl::operations{std::shared_ptr<detail::operations_api>{core_, &core_->operations()}};
-}
-
-error_code engine::readiness() const noexcept
-{
-    return core_->readiness();
-}
-
-bool engine::running() const noexcept
-{
-    return core_->running();
-}
-
-boost::asio::any_io_executor engine::get_executor() const
-{
-    return core_->executor();
-}
-
-void engine::add_untyped(std::shared_ptr<const detail::workflow_impl> added)
-{
-    core_->add(std::move(added));
-}
-
-std::shared_ptr<detail::engine_api> engine::api() const
-{
-    return core_;
-}
-
-std::shared_ptr<detail::limits_api> engine::limits_api() const
-{
-    return core_;
-}
-
-void engine::start(detail::completion<> done)
-{
-    core_->start(std::move(done));
-}
-
-void engine::stop(duration drain, detail::completion<> done)
-{
-    core_->stop(drain, std::move(done));
-}
-
-} // namespace pawl

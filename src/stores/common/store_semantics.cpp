@@ -1,5 +1,6 @@
 #include "stores/common/store_semantics.hpp"
 
+#include "core/option_check.hpp"
 #include "pawl/error.hpp"
 #include "stores/common/attribute_ranges.hpp"
 
@@ -244,9 +245,8 @@ bool is_refusal(const std::exception_ptr& failure) noexcept
 
 void check_shard_count(const std::string& options, std::uint32_t shards)
 {
-    if (shards == 0 || shards > max_shards)
-        throw definition_error{options + "::shards is " + std::to_string(shards) +
-                               "; it must be from 1 to " + std::to_string(max_shards)};
+    const auto owner = options + "::";
+    option_check{owner}.within("shards", shards, 1, max_shards);
 }
 
 void check_clock(const std::string& options, const std::shared_ptr<clock>& given)

@@ -1,5 +1,6 @@
 #include "stores/postgres/options.hpp"
 
+#include "core/option_check.hpp"
 #include "pawl/error.hpp"
 #include "stores/common/store_semantics.hpp"
 
@@ -16,21 +17,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t max_schema_name = 48;
 constexpr std::size_t max_connections = 100;
-
-/// "10 s", or "250 ms" unless the time is in whole seconds.
-std::string text_of(duration time)
-{
-    if (time % 1s == duration{0})
-        return fmt::format("{} s", time / 1s);
-    return fmt::format("{} ms", std::chrono::duration<double, std::milli>{time}.count());
-}
-
-void check_time(std::string_view name, duration value, duration least, duration most)
-{
-    if (value < least || value > most)
-        throw definition_error{fmt::format("postgres_options::{} is {}; it must be from {} to {}",
-                                           name, text_of(value), text_of(least), text_of(most))};
-}
 
 void check_schema_name(std::string_view name)
 {
@@ -54,25 +40,20 @@ void check(const postgres_options& options)
 {
     core::check_shard_count("postgres_options", options.shards);
     check_schema_name(options.schema);
-    if (options.transaction_connections == 0 || options.transaction_connections > max_connections)
-        throw definition_error{
-            fmt::format("postgres_options::transaction_connections is {}; it must be from 1 to {}",
-                        options.transaction_connections, max_connections)};
-    if (options.read_connections == 0 || options.read_connections > max_connections)
-        throw definition_error{
-            fmt::format("postgres_options::read_connections is {}; it must be from 1 to {}",
-                        options.read_connections, max_connections)};
-    check_time("connect_timeout", options.connect_timeout, 1s, 10min);
-    check_time("statement_timeout", options.statement_timeout, 10ms, 1h);
-    check_time("lock_timeout", options.lock_timeout, 10ms, 1h);
-    check_time("idle_in_transaction_timeout", options.idle_in_transaction_timeout, 10ms, 1h);
-    check_time("network_timeout", options.network_timeout, 1s, 1h);
-    check_time("reconnect_backoff_initial", options.reconnect_backoff_initial, 1ms, 10min);
-    check_time("reconnect_backoff_max", options.reconnect_backoff_max,
-               options.reconnect_backoff_initial, 10min);
-    check_time("notify_batch_interval", options.notify_batch_interval, 0s, 10s);
+    const core::option_check check{"postgres_options::"};
+    check.within("transaction_connections", options.transaction_connections, 1, max_connections);
+    check.within("read_connections", options.read_connections, 1, max_connections);
+    check.within("connect_timeout", options.connect_timeout, 1s, 10min);
+    check.within("statement_timeout", options.statement_timeout, 10ms, 1h);
+    check.within("lock_timeout", options.lock_timeout, 10ms, 1h);
+    check.within("idle_in_transaction_timeout", options.idle_in_transaction_timeout, 10ms, 1h);
+    check.within("network_timeout", options.network_timeout, 1s, 1h);
+    check.within("reconnect_backoff_initial", options.reconnect_backoff_initial, 1ms, 10min);
+    check.within("reconnect_backoff_max", options.reconnect_backoff_max,
+                 options.reconnect_backoff_initial, 10min);
+    check.within("notify_batch_interval", options.notify_batch_interval, 0s, 10s);
     if (options.poll_interval != duration{0})
-        check_time("poll_interval", options.poll_interval, 10ms, 1h);
+        check.within("poll_interval", options.poll_interval, 10ms, 1h);
 }
 
 } // namespace pawl::postgres

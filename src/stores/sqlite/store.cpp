@@ -1,3 +1,4 @@
+#include "core/option_check.hpp"
 #include "core/saturating_add.hpp"
 #include "pawl/error.hpp"
 #include "pawl/sqlite.hpp"
@@ -361,11 +362,8 @@ private:
 std::shared_ptr<record_store> open_sqlite(std::string path, sqlite_options options)
 {
     core::check_shard_count("sqlite_options", options.shards);
-    if (options.wal_autocheckpoint_pages < 1 ||
-        options.wal_autocheckpoint_pages > max_checkpoint_pages)
-        throw definition_error{
-            fmt::format("sqlite_options::wal_autocheckpoint_pages is {}; it must be from 1 to {}",
-                        options.wal_autocheckpoint_pages, max_checkpoint_pages)};
+    core::option_check{"sqlite_options::"}.within(
+        "wal_autocheckpoint_pages", options.wal_autocheckpoint_pages, 1, max_checkpoint_pages);
     core::check_clock("sqlite_options", options.clock);
     return std::make_shared<sqlite_store>(path, options);
 }

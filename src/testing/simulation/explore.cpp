@@ -1,5 +1,6 @@
 #include "pawl/testing/explore.hpp"
 
+#include "core/option_check.hpp"
 #include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
 #include "testing/simulation/search_arguments.hpp"
@@ -254,11 +255,9 @@ simulation_options options_of(const exploration_options& options, std::uint64_t 
 
 exploration_result explore(const simulated_life& live, const exploration_options& options)
 {
-    if (options.seeds < 1)
-        throw definition_error("exploration_options::seeds is 0; it must be at least 1");
-    if (options.threads < 1 || options.threads > 256)
-        throw definition_error(fmt::format(
-            "exploration_options::threads is {}; it must be 1 to 256", options.threads));
+    const core::option_check check{"exploration_options::"};
+    check.at_least("seeds", options.seeds, 1);
+    check.within("threads", options.threads, 1, 256);
     search seeds{live, options};
     {
         std::vector<std::jthread> workers;

@@ -1,6 +1,7 @@
 #include "testing/simulation/simulator.hpp"
 
 #include "core/message_acceptance.hpp"
+#include "core/option_check.hpp"
 #include "pawl/detail/exception_text.hpp"
 #include "pawl/error.hpp"
 #include "pawl/memory.hpp"
@@ -80,6 +81,7 @@ struct named_duration {
 void check_faults(const simulated_faults& faults)
 {
     constexpr std::uint32_t always = 1'000'000;
+    const core::option_check check{"simulated_faults::"};
     for (const auto& [name, value] : {named_chance{"store_refused", faults.store_refused},
                                       {"store_answer_lost", faults.store_answer_lost},
                                       {"store_slow", faults.store_slow},
@@ -87,9 +89,7 @@ void check_faults(const simulated_faults& faults)
                                       {"call_failed", faults.call_failed},
                                       {"answer_lost", faults.answer_lost},
                                       {"call_slow", faults.call_slow}})
-        if (value > always)
-            throw definition_error(fmt::format("simulated_faults::{} is {}; it must be at most {}",
-                                               name, value, always));
+        check.within(name, value, 0, always);
     for (const auto& [name, value] : {named_duration{"latency_typical", faults.latency_typical},
                                       {"latency_max", faults.latency_max},
                                       {"max_fault_interval", faults.max_fault_interval},
@@ -98,26 +98,19 @@ void check_faults(const simulated_faults& faults)
                                       {"longest_downtime", faults.longest_downtime},
                                       {"longest_late", faults.longest_late},
                                       {"largest_clock_step", faults.largest_clock_step}})
-        if (value < duration::zero())
-            throw definition_error(fmt::format(
-                "simulated_faults::{} is {} us; it must not be negative", name, value.count()));
+        check.at_least(name, value, duration::zero());
 }
 
 simulation_options checked(simulation_options options)
 {
-    if (options.engines < 1)
-        throw definition_error(fmt::format(
-            "simulation_options::engines is {}; it must be at least 1", options.engines));
-    if (options.max_resumes < 0)
-        throw definition_error(fmt::format(
-            "simulation_options::max_resumes is {}; it must be at least 0", options.max_resumes));
+    const core::option_check check{"simulation_options::"};
+    check.at_least("engines", options.engines, 1);
+    check.at_least("max_resumes", options.max_resumes, 0);
     for (const auto& [name, value] : {named_duration{"fault_duration", options.fault_duration},
                                       {"settle_time", options.settle_time},
                                       {"clock_skew", options.clock_skew},
                                       {"punctuality", options.punctuality}})
-        if (value < duration::zero())
-            throw definition_error(fmt::format(
-                "simulation_options::{} is {} us; it must not be negative", name, value.count()));
+        check.at_least(name, value, duration::zero());
     check_faults(options.faults);
     return options;
 }
