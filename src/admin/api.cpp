@@ -25,7 +25,7 @@ std::vector<api_route> api_routes()
     auto all = read_routes();
     for (const auto& route : command_routes())
         all.push_back(route);
-    all.emplace_back("GET", stream_pattern, permission::read_runs, open_stream);
+    all.emplace_back("GET", stream_pattern, stream_permission, open_stream);
     return all;
 }
 

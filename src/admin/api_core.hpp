@@ -61,6 +61,7 @@ struct api_route {
 
 inline constexpr std::string_view api_path = "/api/v1";
 inline constexpr std::string_view stream_pattern = "/stream";
+inline constexpr permission stream_permission = permission::read_runs;
 
 std::vector<api_route> read_routes();
 std::vector<api_route> command_routes();

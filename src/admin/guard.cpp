@@ -104,15 +104,25 @@ identity guard::identify(const http::request& message)
     if (limiter_.is_blocked(message.peer))
         throw refusal(429, "too_many_sign_ins",
                       "too many sign-ins from this address have failed; try again in a minute");
-    const auto token = session_token(message);
-    auto sender = token.empty() ? authenticator_->authenticate(message)
-                                : authenticator_->authenticate(with_token(message, token));
-    if (sender)
+    if (auto sender = sender_of(message))
         return std::move(*sender);
     // Pages that are opened without a session guess no token.
-    if (!token.empty() || !message.header("authorization").empty())
+    if (!session_token(message).empty() || !message.header("authorization").empty())
         limiter_.note_failure(message.peer);
     throw refusal(401, "unauthenticated", "the sender of the request is not known: sign in");
+}
+
+bool guard::is_admitted(const http::request& message, permission needed) const
+{
+    const auto sender = sender_of(message);
+    return sender && sender->granted >= role_for(needed);
+}
+
+std::optional<identity> guard::sender_of(const http::request& message) const
+{
+    const auto token = session_token(message);
+    return token.empty() ? authenticator_->authenticate(message)
+                         : authenticator_->authenticate(with_token(message, token));
 }
 
 void guard::check_change(const http::request& message) const

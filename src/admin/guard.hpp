@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace pawl::admin::detail {
@@ -50,7 +51,12 @@ public:
     /// refusal if the sender is not known, and counts that.
     identity identify(const http::request& message);
 
+    /// Whether the sender of an earlier request still has the permission. Counts nothing.
+    bool is_admitted(const http::request& message, permission needed) const;
+
 private:
+    std::optional<identity> sender_of(const http::request& message) const;
+
     const std::shared_ptr<authenticator> authenticator_;
     const std::vector<std::string> hosts_;
     const std::size_t max_body_;

@@ -30,6 +30,7 @@ constexpr std::size_t max_entries = 200;
 /// One open stream: what it shows, and what it has sent.
 struct open_view {
     shared_core core;
+    http::request request; ///< by which the reader has signed in
     bool shows_overview = false;
     std::optional<run_id> run;
     std::optional<std::uint64_t> version; ///< of the run that the reader knows
@@ -125,6 +126,9 @@ awaitable<void> send_changes(std::shared_ptr<open_view> view, http::body_writer&
     asio::steady_timer pause(co_await asio::this_coro::executor);
     co_await body.write("retry: 2000\n\n");
     while (std::chrono::steady_clock::now() < end) {
+        // A token may have been revoked. The browser then opens the stream again, and is refused.
+        if (!view->core->rules.is_admitted(view->request, stream_permission))
+            co_return;
         std::string text;
         std::optional<http::response> failed;
         try {
@@ -157,7 +161,7 @@ awaitable<void> send_changes(std::shared_ptr<open_view> view, http::body_writer&
 awaitable<http::response> open_stream(shared_core core, const http::request& message, identity)
 {
     allow_parameters(message, {"overview", "run"});
-    auto view = std::make_shared<open_view>(open_view{.core = core});
+    auto view = std::make_shared<open_view>(open_view{.core = core, .request = message});
     view->shows_overview = flag_parameter(message, "overview");
     if (const auto text = text_parameter(message, "run"); !text.empty()) {
         view->run = parse_run_id(text);

@@ -24,6 +24,10 @@ constexpr std::string_view hash_prefix = "sha256:";
 constexpr std::size_t hash_digits = 64;
 constexpr std::size_t max_tokens = 1'000;
 constexpr std::size_t max_token_size = 512;
+
+/// Faulty lines of a file that has changed; those after them are not read.
+constexpr std::size_t max_faults = 100;
+
 constexpr duration check_interval = std::chrono::seconds{1};
 
 /// A hash without salt and stretching is enough for a token of 256 random bits.
@@ -77,36 +81,55 @@ token_entry read_entry(const std::string& line)
     return entry;
 }
 
-std::vector<token_entry> read_entries(const std::string& file)
+void add_entry(std::vector<token_entry>& entries, const std::string& line)
 {
-    std::ifstream in{file};
-    if (!in)
-        throw definition_error(fmt::format("the token file '{}' cannot be read", file));
+    auto added = read_entry(line);
+    if (std::ranges::count(entries, added.name, &token_entry::name) >= 2)
+        throw definition_error("a name has at most two tokens, so that one can replace the other");
+    if (std::ranges::find(entries, added.hash, &token_entry::hash) != entries.end())
+        throw definition_error("the token is there already");
+    if (entries.size() >= max_tokens)
+        throw definition_error(fmt::format("a file has at most {} tokens", max_tokens));
+    entries.push_back(std::move(added));
+}
+
+/// What a token file says, and what is wrong in it.
+struct token_list {
     std::vector<token_entry> entries;
+    std::vector<std::string> faults;
+};
+
+token_list read_tokens(const std::string& file)
+{
+    token_list found;
+    std::ifstream in{file};
+    if (!in) {
+        found.faults.push_back(fmt::format("the token file '{}' cannot be read", file));
+        return found;
+    }
     std::string line;
-    for (int number = 1; std::getline(in, line); ++number) {
+    for (int number = 1; std::getline(in, line) && found.faults.size() < max_faults; ++number) {
         const auto begin = line.find_first_not_of(" \t\r");
         if (begin == line.npos || line[begin] == '#')
             continue;
-        const auto refuse = [&](std::string_view fault) {
-            throw definition_error(fmt::format("{}:{}: {}", file, number, fault));
-        };
         try {
-            entries.push_back(read_entry(line));
+            add_entry(found.entries, line);
         } catch (const definition_error& fault) {
-            refuse(fault.what());
+            found.faults.push_back(fmt::format("{}:{}: {}", file, number, fault.what()));
         }
-        const auto repeated = std::ranges::count(entries, entries.back().name, &token_entry::name);
-        if (repeated > 2)
-            refuse("a name has at most two tokens, so that one can replace the other");
-        if (std::ranges::count(entries, entries.back().hash, &token_entry::hash) > 1)
-            refuse("the token is there already");
-        if (entries.size() > max_tokens)
-            refuse(fmt::format("a file has at most {} tokens", max_tokens));
     }
-    if (entries.empty())
-        throw definition_error(fmt::format("the token file '{}' has no token", file));
-    return entries;
+    if (found.entries.empty() && found.faults.empty())
+        found.faults.push_back(fmt::format("the token file '{}' has no token", file));
+    return found;
+}
+
+/// Throws definition_error with the first fault.
+std::vector<token_entry> read_faultless(const std::string& file)
+{
+    auto found = read_tokens(file);
+    if (!found.faults.empty())
+        throw definition_error(found.faults.front());
+    return std::move(found.entries);
 }
 
 /// Detects a change of the file.
@@ -138,7 +161,7 @@ class token_authenticator final : public authenticator {
 public:
     token_authenticator(std::string file, log_sink log, std::shared_ptr<clock> time)
         : file_(std::move(file)), log_(std::move(log)), clock_(std::move(time)),
-          stamp_(file_stamp::of(file_)), entries_(read_entries(file_)), checked_(clock_->steady())
+          stamp_(file_stamp::of(file_)), entries_(read_faultless(file_)), checked_(clock_->steady())
     {
     }
 
@@ -171,13 +194,11 @@ private:
         if (found == stamp_)
             return;
         stamp_ = found;
-        try {
-            entries_ = read_entries(file_);
-        } catch (const std::exception& fault) {
-            if (log_)
-                log_({log_level::error,
-                      fmt::format("admin: the changed token file is not used: {}", fault.what())});
-        }
+        auto changed = read_tokens(file_);
+        entries_ = std::move(changed.entries);
+        if (log_)
+            for (const auto& fault : changed.faults)
+                log_({log_level::error, fmt::format("admin: a token is not valid: {}", fault)});
     }
 
     const std::string file_;

@@ -103,11 +103,34 @@ BOOST_AUTO_TEST_CASE(a_changed_file_is_read_again)
     BOOST_TEST(name_of(*tokens, with_token("Bearer " + ada.token)) == "nobody");
     BOOST_TEST(name_of(*tokens, with_token("Bearer " + bob.token)) == "bob operator token");
 
-    write_file(f.file, "nonsense\n");
+    BOOST_TEST(f.log.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_changed_file_lacks_is_revoked)
+{
+    token_fixture f;
+    const auto ada = make_token("ada", role::admin);
+    const auto bob = make_token("bob", role::operator_);
+    write_file(f.file, ada.line + "\n" + bob.line + "\n");
+    const auto tokens = f.open();
+    write_file(f.file, "nonsense\n" + bob.line + "\n");
     f.clock->advance(2s);
+    BOOST_TEST(name_of(*tokens, with_token("Bearer " + ada.token)) == "nobody");
     BOOST_TEST(name_of(*tokens, with_token("Bearer " + bob.token)) == "bob operator token");
     BOOST_TEST_REQUIRE(f.log.size() == 1u);
-    BOOST_TEST(f.log[0].find("the changed token file is not used") != std::string::npos, f.log[0]);
+    BOOST_TEST(f.log[0].find("a token is not valid: " + f.file + ":1: the role is ''") !=
+                   std::string::npos,
+               f.log[0]);
+
+    std::filesystem::remove(f.file);
+    f.clock->advance(2s);
+    BOOST_TEST(name_of(*tokens, with_token("Bearer " + bob.token)) == "nobody");
+    BOOST_TEST_REQUIRE(f.log.size() == 2u);
+    BOOST_TEST(f.log[1].find("cannot be read") != std::string::npos, f.log[1]);
+
+    write_file(f.file, ada.line + "\n");
+    f.clock->advance(2s);
+    BOOST_TEST(name_of(*tokens, with_token("Bearer " + ada.token)) == "ada admin token");
 }
 
 BOOST_AUTO_TEST_CASE(a_faulty_file_is_refused_with_its_line)

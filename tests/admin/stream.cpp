@@ -146,6 +146,36 @@ BOOST_AUTO_TEST_CASE(a_missing_run_is_told)
     BOOST_TEST(count(writer.text(), "event: removed\n") == 1u, writer.text());
 }
 
+/// Identifies everybody, until it is told otherwise.
+class revocable_authenticator final : public pawl::admin::authenticator {
+public:
+    std::optional<identity> authenticate(const http::request&) override
+    {
+        if (is_revoked)
+            return std::nullopt;
+        return identity{"ada", granted, "test"};
+    }
+
+    bool is_revoked = false;
+    role granted = role::viewer;
+};
+
+BOOST_AUTO_TEST_CASE(a_stream_ends_when_its_reader_is_revoked)
+{
+    recording_writer writer;
+    auto options = fast_options();
+    const auto users = std::make_shared<revocable_authenticator>();
+    options.authenticator = users;
+    world w(std::move(options));
+    auto opened = open(w, {{"overview", "true"}});
+    BOOST_TEST_REQUIRE(opened.status == 200);
+    writer.on_part = [&](const std::string& part) {
+        users->is_revoked = part.find("event: overview\n") != part.npos;
+    };
+    BOOST_TEST(!w.bench().wait_for(play(std::move(opened.raw), writer)));
+    BOOST_TEST(writer.parts.size() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_needs_a_subject)
 {
     world w(fast_options());

@@ -59,8 +59,9 @@ public:
 /// A line is "NAME ROLE sha256:HEX", optionally with the time at which the token expires, such as
 /// 2027-01-31T00:00:00Z. Empty lines and lines that begin with '#' are skipped. make_token() makes
 /// a token and its line. The file is read again at the first request after its time or size has
-/// changed, at most once a second; if it is then invalid, the tokens that were read before stay
-/// valid and the fault is reported by `log`.
+/// changed, at most once a second. Only the tokens that it then has are valid, so that removing a
+/// line, or the file, revokes tokens at once, also for open streams. A line that cannot be read is
+/// reported by `log`, and the other lines count.
 ///
 /// @param time The clock for expiry.
 /// @throws definition_error that names the file and the line; the file must exist and have a token.
