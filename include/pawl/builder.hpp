@@ -90,8 +90,8 @@ public:
     ///
     /// `field` is a pointer to a member of the object, or a function of `const Object&`, of one of
     /// the types of an attribute (see builder::attribute()). The limit does not apply to a run
-    /// whose key is an empty std::optional. The object is decoded for each run that becomes due in
-    /// the status.
+    /// whose key is an empty std::optional. An exception of the function fails the attempt as one
+    /// of the step does. The object is decoded for each run that becomes due in the status.
     template <class Field>
     step_options& within(const limit& declared, Field field)
     {

@@ -245,6 +245,32 @@ BOOST_AUTO_TEST_CASE(each_key_of_a_limit_has_a_pool)
     BOOST_TEST(first_round.contains("4-0"));
 }
 
+BOOST_AUTO_TEST_CASE(a_field_that_throws_fails_the_attempt)
+{
+    journal notes;
+    world w;
+    bool throws = true;
+    lamp_builder b{"lamps"};
+    b.step<red>(worker(w, notes, 1s))
+        .within(one_at_a_time,
+                [&throws](const lamp& l) {
+                    if (throws)
+                        throw std::runtime_error("no key");
+                    return l.value;
+                })
+        .retry({.initial = 1min, .max_attempts = 2});
+    b.end<off>();
+    auto client = w.start(std::move(b).build());
+    const auto run = trigger(w, client, "run");
+    const auto other = trigger(w, client, "other");
+    BOOST_TEST(w.state_of(client, run).last_error == "no key");
+    BOOST_TEST(notes.begun.empty()); // else without its limit
+    throws = false;
+    w.advance_until([&] { return w.state_of(client, other).status == off; });
+    w.advance_until([&] { return w.state_of(client, run).status == off; });
+    BOOST_TEST(notes.most == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_run_waits_by_the_key_that_its_object_has_now)
 {
     journal notes;

@@ -51,6 +51,8 @@ asio::awaitable<std::optional<core::stimulus>> attempt::run(core::action next)
     context_.prepare(source_of(next, run_.inbox));
     try {
         run_.decode_object();
+        if (run_.key_failure && next.kind == need::step)
+            std::rethrow_exception(run_.key_failure);
         start_limit(limit_of(next));
         cancel_reason_ = cancel_reason::none;
         context_.open();

@@ -11,6 +11,7 @@ namespace pawl::engine_detail {
 
 bool handler_admission::acquire_permit()
 {
+    run_.key_failure = nullptr;
     const auto& limited = run_.workflow->limited_steps;
     const auto step = limited.find(run_.stored.status);
     if (step == limited.end()) {
@@ -23,7 +24,8 @@ bool handler_admission::acquire_permit()
             run_.decode_object();
             key = run_limiter::keys_of(*step->second, run_.object);
         } catch (...) {
-            return true; // the attempt fails for the same reason
+            run_.key_failure = std::current_exception(); // the attempt fails with it
+            return true;
         }
     }
     if (permit_.step == step->second && permit_.key == key && !permit_.used)

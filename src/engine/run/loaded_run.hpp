@@ -107,7 +107,8 @@ public:
 
     record stored;             ///< as the store has it, unless `stale`
     detail::object_ptr object; ///< decoded on first use; null when it must be decoded from `stored`
-    std::string encode_buffer; ///< its memory is what the next object is encoded into
+    std::exception_ptr key_failure; ///< of the limits of the step: the attempt fails with it
+    std::string encode_buffer;      ///< its memory is what the next object is encoded into
     core::inbox inbox;
     std::atomic<std::uint64_t> inbox_seen{0}; ///< the last message that `inbox` has had
 
