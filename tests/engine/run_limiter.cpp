@@ -129,18 +129,18 @@ BOOST_FIXTURE_TEST_CASE(a_line_is_in_due_order_and_refilled_where_it_stopped, fi
     CHECK_RUNS(end(1), 2);
     const auto from = limiter.refill_from(step);
     BOOST_REQUIRE(from.has_value());
-    BOOST_TEST(number_of(from->from) == 4);
+    BOOST_TEST(number_of(from->from.at(0).first) == 4);
     BOOST_TEST(from->free == 1u);
     using enum pawl::engine_detail::run_limiter::refill_result;
     step_permit permit;
     BOOST_TEST((limiter.refill(step, {}, 0, position(4), permit) == queued));
     BOOST_TEST((limiter.refill(step, {}, 0, position(5), permit) == full));
     BOOST_TEST(!ask(step, 6)); // during the read
-    limiter.end_refill(step, 0, position(5));
+    limiter.end_refill(step, {{0, position(5)}});
     CHECK_RUNS(end(2), 3);
-    BOOST_TEST(number_of(limiter.refill_from(step)->from) == 5);
+    BOOST_TEST(number_of(limiter.refill_from(step)->from.at(0).first) == 5);
     BOOST_TEST((limiter.refill(step, {}, 0, position(5), permit) == queued));
-    limiter.end_refill(step, 0, std::nullopt);
+    limiter.end_refill(step, {{0, std::nullopt}});
     BOOST_TEST(!limiter.refill_from(step).has_value());
     CHECK_RUNS(end(3), 4);
     CHECK_RUNS(end(4), 5);
@@ -161,8 +161,8 @@ BOOST_FIXTURE_TEST_CASE(no_run_waits_for_a_slot_while_one_is_free, fixture)
     BOOST_TEST(!limiter.wait_for_permit(step, {}, 0, position(2)));
     BOOST_TEST(ask(step, 2));
     BOOST_TEST(limiter.wait_for_permit(step, {}, 0, position(1)));
-    BOOST_TEST(number_of(limiter.refill_from(step)->from) == 5);
-    limiter.end_refill(step, 0, std::nullopt); // it is gone
+    BOOST_TEST(number_of(limiter.refill_from(step)->from.at(0).first) == 5);
+    limiter.end_refill(step, {{0, std::nullopt}}); // it is gone
     CHECK_RUNS(end(2), 1);
 }
 

@@ -583,45 +583,73 @@ asio::awaitable<void> due_scanner::refill_lines()
                 notify_permit_released(*step);
 }
 
-/// Reads one page of the runs that did not fit into the line. Returns whether more must be read.
+/// Reads the first of the runs that did not fit into the line, of all shards in their order.
+/// Returns whether more must be read.
 asio::awaitable<bool> due_scanner::refill_line(limited_step& step,
                                                const detail::workflow_impl& workflow, int status)
 {
-    auto& limiter = *shared_.limiter;
-    const auto from = limiter.refill_from(step);
-    if (!from || shared_.stopping)
+    const auto request = shared_.limiter->refill_from(step);
+    if (!request || shared_.stopping)
         co_return false;
-    const auto shard = from->shard;
     const auto now = shared_.clock.now();
-    const auto limit = std::clamp(2 * from->free, min_refill, page_size);
-    auto page = co_await read_page(shard, from->from, now, limit);
-    auto next = page ? page->next : from->from;
-    if (page)
-        for (const auto& run : page->runs) {
-            // An active run joins the line when its activation ends.
-            if (run.workflow != workflow.rules.name || run.status != status ||
-                shared_.active->contains(run.id))
-                continue;
-            const auto key = stored_keys(step, workflow, run);
-            if (!key)
-                continue; // it has begun and failed when it was found due
-            const due_position position{run.wake_at.value_or(now), run.id};
-            step_permit permit;
-            const auto result = limiter.refill(step, *key, shard, position, permit);
-            if (result == run_limiter::refill_result::full) {
-                next = position;
-                break;
-            }
-            if (result == run_limiter::refill_result::granted)
-                shared_.active->begin_granted({position, shard, std::move(permit)});
+    const auto limit = std::clamp(2 * request->free / request->from.size(), min_refill, page_size);
+    std::vector<unplaced_run> runs;
+    waiting_line::read_positions read;
+    std::optional<due_position> end; // runs behind it may be behind runs that were not read
+    bool failed = false;
+    for (const auto& [from, shard] : request->from) {
+        if (end && *end <= from)
+            break;
+        const auto page = co_await read_page(shard, from, now, limit);
+        failed = failed || !page;
+        const auto next = page ? page->next : from;
+        read[shard] = next && next->at > now ? std::nullopt : next;
+        if (next)
+            end = std::min(end.value_or(*next), *next);
+        if (page)
+            add_unplaced(step, workflow, status, shard, *page, runs);
+    }
+    std::ranges::sort(runs, {}, &unplaced_run::position);
+    for (auto& run : runs) {
+        const bool is_last = end && *end <= run.position;
+        if (is_last || !place_in_line(step, run)) {
+            auto& next = read[run.shard];
+            next = std::min(next.value_or(run.position), run.position);
+            end = std::min(end.value_or(run.position), run.position);
         }
+    }
     shared_.active->begin_permitted();
-    if (next && next->at > now)
-        next.reset();
-    limiter.end_refill(step, shard, next);
-    if (!page)
+    shared_.limiter->end_refill(step, read);
+    if (failed)
         lines_are_short_ = true; // to be retried after a pause
-    co_return page.has_value();
+    co_return !failed;
+}
+
+/// Adds the runs of the page that are in the status of the step and not active. An active run joins
+/// the line when its activation ends.
+void due_scanner::add_unplaced(const limited_step& step, const detail::workflow_impl& workflow,
+                               int status, std::uint32_t shard, const due_page& page,
+                               std::vector<unplaced_run>& runs) const
+{
+    const auto now = shared_.clock.now();
+    for (const auto& run : page.runs) {
+        if (run.workflow != workflow.rules.name || run.status != status ||
+            shared_.active->contains(run.id))
+            continue;
+        // Without keys it has begun and failed when it was found due.
+        if (auto key = stored_keys(step, workflow, run))
+            runs.push_back({{run.wake_at.value_or(now), run.id}, shard, std::move(*key)});
+    }
+}
+
+/// False if the line is full.
+bool due_scanner::place_in_line(limited_step& step, unplaced_run& run)
+{
+    step_permit permit;
+    const auto result = shared_.limiter->refill(step, run.key, run.shard, run.position, permit);
+    if (result == run_limiter::refill_result::granted)
+        shared_.active->begin_granted({run.position, run.shard, std::move(permit)});
+    return result != run_limiter::refill_result::full;
 }
 
 /// Empty if the store failed; the shard is not read for a while then.

@@ -3,6 +3,7 @@
 #include "engine/api/engine_parts.hpp"
 #include "engine/run/due_reader.hpp"
 #include "engine/run/scan_positions.hpp"
+#include "engine/run/waiting_line.hpp"
 #include "engine/run/wake_list.hpp"
 #include "engine/waits/stall_watch.hpp"
 
@@ -114,6 +115,18 @@ private:
     boost::asio::awaitable<void> refill_lines();
     boost::asio::awaitable<bool> refill_line(limited_step& step,
                                              const detail::workflow_impl& workflow, int status);
+
+    /// A run that was read for a line and is not in it yet.
+    struct unplaced_run {
+        due_position position;
+        std::uint32_t shard = 0;
+        lane_key key;
+    };
+
+    void add_unplaced(const limited_step& step, const detail::workflow_impl& workflow, int status,
+                      std::uint32_t shard, const due_page& page,
+                      std::vector<unplaced_run>& runs) const;
+    bool place_in_line(limited_step& step, unplaced_run& run);
     bool line_up(limited_step& step, const detail::workflow_impl& workflow, const record& run,
                  std::uint32_t shard, const due_position& position);
     boost::asio::awaitable<std::optional<due_page>>

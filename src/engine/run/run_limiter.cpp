@@ -361,8 +361,6 @@ run_limiter::refill_result run_limiter::refill(limited_step& step, const lane_ke
                                                step_permit& permit)
 {
     const std::lock_guard lock{mutex_};
-    if (step.line.is_behind_other_shards(shard, position))
-        return refill_result::full;
     if (step.line.contains(position.id))
         return refill_result::queued;
     if (auto taken = take(step, key)) {
@@ -377,11 +375,10 @@ run_limiter::refill_result run_limiter::refill(limited_step& step, const lane_ke
     return refill_result::queued;
 }
 
-void run_limiter::end_refill(limited_step& step, std::uint32_t shard,
-                             std::optional<due_position> next)
+void run_limiter::end_refill(limited_step& step, const waiting_line::read_positions& read)
 {
     const std::lock_guard lock{mutex_};
-    step.line.end_refill(shard, next);
+    step.line.end_refill(read);
 }
 
 void run_limiter::forget_shard(std::uint32_t shard)

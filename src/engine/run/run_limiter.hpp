@@ -116,13 +116,13 @@ public:
     enum class refill_result { granted, queued, full };
 
     /// As acquire_or_wait(), for a run that was read because of refill_from(). It does not wait
-    /// behind unread runs of its shard. `full` if the line is full or runs of other shards have
-    /// waited longer; the caller then passes the position to end_refill().
+    /// behind unread runs: the caller passes runs of all shards in their order. `full` if the line
+    /// is full; the caller then passes the position to end_refill().
     refill_result refill(limited_step& step, const lane_key& key, std::uint32_t shard,
                          const due_position& position, step_permit& permit);
 
-    /// The runs of the shard before `next` have been read; empty: all of them.
-    void end_refill(limited_step& step, std::uint32_t shard, std::optional<due_position> next);
+    /// The runs before these positions have been read.
+    void end_refill(limited_step& step, const waiting_line::read_positions& read);
 
     /// The engine no longer owns the shard.
     void forget_shard(std::uint32_t shard);

@@ -86,8 +86,10 @@ void waiting_line::add_overflow(std::uint32_t shard, const due_position& positio
     const auto [first, is_new] = overflow_.try_emplace(shard, position);
     if (!is_new)
         first->second = std::min(first->second, position);
-    if (reading_ == shard && (!added_while_reading_ || position < *added_while_reading_))
-        added_while_reading_ = position;
+    if (!reading_)
+        return;
+    auto& added = added_while_reading_.try_emplace(shard, position).first->second;
+    added = std::min(added, position);
 }
 
 bool waiting_line::is_short() const
@@ -101,29 +103,31 @@ std::optional<waiting_line::refill_request> waiting_line::refill_from()
     refilling_ = !overflow_.empty() && !is_full() && (refilling_ || is_short());
     if (!refilling_)
         return std::nullopt;
-    const auto first =
-        std::ranges::min_element(overflow_, {}, [](const auto& entry) { return entry.second; });
-    reading_ = first->first;
-    added_while_reading_.reset();
-    return refill_request{first->first, first->second, max_runs_ - queued_.size()};
+    refill_request request{{}, max_runs_ - queued_.size()};
+    for (const auto& [shard, position] : overflow_)
+        request.from.emplace_back(position, shard);
+    std::ranges::sort(request.from);
+    reading_ = true;
+    added_while_reading_.clear();
+    return request;
 }
 
-bool waiting_line::is_behind_other_shards(std::uint32_t shard, const due_position& position) const
+void waiting_line::end_refill(const read_positions& read)
 {
-    return std::ranges::any_of(overflow_, [&](const auto& entry) {
-        return entry.first != shard && entry.second < position;
-    });
-}
-
-void waiting_line::end_refill(std::uint32_t shard, std::optional<due_position> next)
-{
-    if (added_while_reading_ && (!next || *added_while_reading_ < *next))
-        next = added_while_reading_;
-    reading_.reset();
-    if (next)
-        overflow_[shard] = *next;
-    else
-        overflow_.erase(shard);
+    for (const auto& [shard, position] : read) {
+        if (!overflow_.contains(shard)) // forgotten meanwhile
+            continue;
+        auto next = position;
+        const auto added = added_while_reading_.find(shard);
+        if (added != added_while_reading_.end())
+            next = std::min(next.value_or(added->second), added->second);
+        if (next)
+            overflow_[shard] = *next;
+        else
+            overflow_.erase(shard);
+    }
+    reading_ = false;
+    added_while_reading_.clear();
 }
 
 std::vector<waiting_lane*> waiting_line::forget_shard(std::uint32_t shard)

@@ -78,10 +78,11 @@ public:
     bool is_full() const { return queued_.size() >= max_runs_; }
     bool has_overflow() const { return !overflow_.empty(); }
 
+    using shard_position = std::pair<due_position, std::uint32_t>;
+
     struct refill_request {
-        std::uint32_t shard = 0;
-        due_position from;
-        std::size_t free = 0; ///< how many runs fit into the line
+        std::vector<shard_position> from; ///< of each shard with runs that did not fit, in order
+        std::size_t free = 0;             ///< how many runs fit into the line
     };
 
     /// From where to read runs for the line; empty while the line is long or complete.
@@ -90,11 +91,9 @@ public:
     /// Whether refill_from() returns a request.
     bool is_short() const;
 
-    /// Whether unread runs of other shards have waited longer.
-    bool is_behind_other_shards(std::uint32_t shard, const due_position& position) const;
-
-    /// The runs of the shard before `next` have been read; empty: all of them.
-    void end_refill(std::uint32_t shard, std::optional<due_position> next);
+    /// The runs before these positions have been read; empty: all of the shard.
+    using read_positions = std::map<std::uint32_t, std::optional<due_position>>;
+    void end_refill(const read_positions& read);
 
     /// Removes what is known of the shard, and returns the lanes that have lost runs.
     std::vector<waiting_lane*> forget_shard(std::uint32_t shard);
@@ -121,8 +120,8 @@ private:
     std::unordered_map<run_id, queued_run> queued_;
     std::map<std::uint32_t, due_position> overflow_; ///< by shard: the first run that did not fit
     bool refilling_ = false;
-    std::optional<std::uint32_t> reading_;            ///< the shard of the last refill_from()
-    std::optional<due_position> added_while_reading_; ///< to the overflow of that shard
+    bool reading_ = false; ///< since refill_from(), until end_refill()
+    std::map<std::uint32_t, due_position> added_while_reading_; ///< to the overflow
 };
 
 } // namespace pawl::engine_detail

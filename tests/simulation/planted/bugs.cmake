@@ -160,9 +160,9 @@ plant(shard_overtakes engine/run/due_scanner.cpp
     [[first->first < position && !PLANTED;]])
 plant(place_in_line_lost engine/run/due_scanner.cpp
     [[shared_.active->contains(run.id))
-                continue;]]
+            continue;]]
     [[shared_.active->contains(run.id) || (PLANTED && active_runs::is_urgent(run, now)))
-                continue;]])
+            continue;]])
 
 plant(limit_counts_paused_run engine/run/handler_admission.cpp
     [[if (permit_)]]
