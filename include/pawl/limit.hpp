@@ -17,6 +17,10 @@ inline constexpr std::size_t max_limits_per_step = 4;
 /// The most bytes of a limit's key. Keys with the same first bytes are the same key.
 inline constexpr std::size_t max_limit_key_size = 1024;
 
+/// The most keys of a limit that have pools of their own in an engine; further keys share one pool.
+/// A pool is removed some time after its last attempt, when its rate has made up for that attempt.
+inline constexpr std::size_t max_limit_keys = 1'000'000;
+
 /// The numbers of a limit. At least one of `rate` and `concurrency` is set.
 ///
 /// builder::build() reports numbers out of their range.

@@ -339,6 +339,20 @@ BOOST_FIXTURE_TEST_CASE(a_limit_of_one_name_has_one_set_of_numbers, fixture)
                           });
 }
 
+BOOST_AUTO_TEST_CASE(idle_keys_make_room_for_further_keys)
+{
+    pawl::engine_detail::limit_registry registry;
+    auto& limit = registry.add({"mails", {.rate = 1, .per = 24h}, true}, "");
+    for (std::size_t i = 0; i < pawl::max_limit_keys; ++i) {
+        auto& pool = registry.pool_of(limit, std::to_string(i), 0s);
+        pool.take(0s);
+        pool.release(false, 0s);
+    }
+    BOOST_TEST(registry.pool_of(limit, "one more", 1s).key == "(further keys)");
+    BOOST_TEST(registry.pool_of(limit, "one more", 25h).key == "one more");
+    BOOST_TEST(limit.pools.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_bucket_keeps_its_tokens_when_its_rule_changes)
 {
     pawl::core::token_bucket bucket{{1e-6, 5}, 0s};

@@ -29,6 +29,7 @@ struct engine_limit {
     bool leased = false;            ///< the concurrency is what limit_leases has of it
     bool takes_turns = false;       ///< a step with this limit has step_options::fair_by()
     std::size_t sweep_size = 1'024; ///< the number of pools at which idle ones are removed
+    duration next_sweep{};          ///< not before, if there are too many pools
     std::map<std::string, std::unique_ptr<limit_pool>> pools; ///< by key
 };
 

@@ -13,13 +13,15 @@ namespace pawl::engine_detail {
 
 namespace {
 
-/// Further keys of a limit share one pool.
-constexpr std::size_t max_pools = 1'000'000;
 constexpr const char* shared_key = "(further keys)";
+
+/// The time between two sweeps of a limit that has as many pools as it may.
+constexpr duration sweep_pause = std::chrono::seconds{10};
 
 constexpr const char* max_concurrency_name = "max_concurrency";
 
 constexpr std::size_t max_listed_pools = 32;
+constexpr std::size_t first_sweep = 1'024;
 
 limit_info describe(const engine_limit& limit)
 {
@@ -78,11 +80,13 @@ limit_pool& limit_registry::pool_of(engine_limit& limit, const std::string& key,
     auto& pools = limit.pools;
     if (const auto known = pools.find(key); known != pools.end())
         return *known->second;
-    if (pools.size() >= limit.sweep_size) {
+    if (pools.size() >= limit.sweep_size && now >= limit.next_sweep) {
         std::erase_if(pools, [&](const auto& entry) { return entry.second->is_idle(now); });
-        limit.sweep_size = std::max(limit.sweep_size, 2 * pools.size());
+        limit.sweep_size = std::clamp(2 * pools.size(), first_sweep, max_limit_keys);
+        if (pools.size() >= max_limit_keys / 2) // a sweep is slow, and may remove little
+            limit.next_sweep = now + sweep_pause;
     }
-    if (pools.size() >= max_pools && key != shared_key)
+    if (pools.size() >= max_limit_keys && key != shared_key)
         return pool_of(limit, shared_key, now);
     auto& added = pools[key];
     added = std::make_unique<limit_pool>(limit, key, now);
