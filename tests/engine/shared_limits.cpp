@@ -59,6 +59,26 @@ void trigger_many(cluster& c, member& by, const std::string& prefix, int count)
     c.advance_until([&] { return begun == count; });
 }
 
+/// A store with a long way to it.
+class slow_roles final : public pawl::forwarding_store {
+public:
+    slow_roles(std::shared_ptr<pawl::record_store> store, std::shared_ptr<pawl::clock> clock)
+        : forwarding_store(std::move(store)), clock_(std::move(clock))
+    {
+    }
+
+    asio::awaitable<std::optional<pawl::role_lease>>
+    claim_role(std::string_view role, std::string_view owner, pawl::duration lease) override
+    {
+        co_await wait_on(*clock_, 10ms);
+        auto claimed = co_await inner().claim_role(role, owner, lease);
+        co_return claimed;
+    }
+
+private:
+    const std::shared_ptr<pawl::clock> clock_;
+};
+
 /// Engines that have got their shards.
 std::vector<member*> start_engines(cluster& c, journal& notes, const pawl::limit& declared,
                                    pawl::duration span, int count)
@@ -141,6 +161,25 @@ BOOST_AUTO_TEST_CASE(a_limit_of_one_is_not_exceeded_and_starves_no_engine)
     BOOST_TEST(notes.begun.size() > 100u); // of 200 without turns
 }
 
+BOOST_AUTO_TEST_CASE(long_attempts_keep_no_engine_from_its_turn)
+{
+    for (const auto span : {900ms, 1900ms, 2000ms, 4000ms})
+        for (const int count : {2, 3}) {
+            journal notes;
+            cluster c;
+            const auto engines = start_engines(c, notes, one_at_a_time, span, count);
+            trigger_many(c, *engines[0], "run-", 300);
+            c.advance(20 * span);
+            BOOST_TEST_CONTEXT(count << " engines, " << span.count() << " ms")
+            {
+                BOOST_TEST(notes.most == 1);
+                BOOST_TEST(notes.begun.size() > 13u); // of 20 without turns
+                for (auto* const engine : engines)
+                    BOOST_TEST(notes.begun_by[engine] >= 3);
+            }
+        }
+}
+
 BOOST_AUTO_TEST_CASE(a_killed_engine_frees_its_part_with_its_lease)
 {
     journal notes;
@@ -173,6 +212,52 @@ BOOST_AUTO_TEST_CASE(numbers_that_an_operator_sets_reach_all_engines)
     const auto all = c.wait_for(*engines[1], elsewhere.async_list(asio::use_awaitable));
     BOOST_REQUIRE(all.size() == 1u);
     BOOST_TEST(all.front().overridden);
+}
+
+BOOST_AUTO_TEST_CASE(keys_whose_claims_take_longer_than_a_lease_all_begin)
+{
+    constexpr int keys = 1'000; // 10 s for their claims
+    int begun = 0;
+    cluster c;
+    auto& only = c.add();
+    only.options.lease_duration = 1s;
+    only.options.store = std::make_shared<slow_roles>(c.store, c.clock);
+    c.start(only, [&](member& self) {
+        lamp_builder b{"lamps"};
+        b.step<red>([&begun](lamp_run&) -> pawl::step<off> {
+             ++begun;
+             co_return pawl::to<off>;
+         }).within(one_at_a_time, &lamp::value);
+        b.end<off>();
+        self.client = self.engine->add(std::move(b).build());
+    });
+    c.advance(5s);
+    for (int key = 0; key < keys; ++key)
+        only.client->async_trigger("run-" + std::to_string(key), lamp{key, {}}, {},
+                                   [](pawl::error_code code, pawl::run_id) { BOOST_TEST(!code); });
+    c.advance(40s);
+    BOOST_TEST(begun == keys);
+}
+
+BOOST_AUTO_TEST_CASE(a_smaller_concurrency_starves_no_engine)
+{
+    journal notes;
+    cluster c;
+    const auto engines = start_engines(c, notes, pawl::limit{"api", {.concurrency = 20}}, 1s, 2);
+    trigger_many(c, *engines[0], "run-", 800);
+    c.advance(5s);
+    pawl::limits limits{*engines[0]->engine};
+    for (const int concurrency : {3, 1}) {
+        c.wait_for(*engines[0],
+                   limits.async_set("api", {.concurrency = concurrency}, asio::use_awaitable));
+        c.advance(15s); // other engines read the numbers, and attempts end
+        notes.most = notes.running;
+        notes.begun_by.clear();
+        c.advance(20s);
+        BOOST_TEST(notes.most == concurrency);
+        for (auto* const engine : engines)
+            BOOST_TEST(notes.begun_by[engine] >= 5);
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

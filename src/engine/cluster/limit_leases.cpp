@@ -17,25 +17,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::string_view role_prefix = "pawl.limits/";
-
-/// Longer keys are named by their hash.
-constexpr std::size_t max_key_in_role = 100;
-
 /// The time between two rounds while pools are in use.
 constexpr duration round_time = std::chrono::milliseconds{250};
 
-/// How long a block is kept while no run needs it, and the length of a turn if there are fewer
-/// blocks than engines.
-constexpr duration keep_time = std::chrono::seconds{1};
+/// A round makes at least so many calls of the store, so that each round is of use.
+constexpr std::size_t min_calls = 64;
 
-std::string role_of(const std::pair<std::string, std::string>& pool)
-{
-    const auto& [limit, key] = pool;
-    const bool plain = key.size() <= max_key_in_role && key.find('/') == std::string::npos;
-    return fmt::format("{}{}/{}/", role_prefix, limit,
-                       plain ? key : fmt::format("#{:016x}", core::fnv1a(key)));
-}
+/// How long a block is kept while no run needs it, and the length of a turn if there are fewer
+/// blocks than engines. An engine that does not take its turn for that time is passed over.
+constexpr duration keep_time = std::chrono::seconds{1};
 
 std::size_t blocks_of(std::size_t concurrency)
 {
@@ -55,7 +45,8 @@ std::size_t size_of_block(std::size_t concurrency, std::size_t block)
 
 limit_leases::limit_leases(engine_parts& shared, std::string owner, duration lease_duration)
     : shared_(shared), owner_(std::move(owner)), lease_duration_(lease_duration),
-      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_))
+      strand_(asio::make_strand(shared.executor)), timer_(shared.clock.make_timer(strand_)),
+      roles_(owner_)
 {
 }
 
@@ -130,29 +121,45 @@ asio::awaitable<void> limit_leases::run_round()
         lease_timer_.reset();
         co_return;
     }
-    if (!lease_timer_ || now - renewed_at_ >= lease_duration_ / 3)
+    if (must_renew())
         co_await renew();
-    const auto roles = co_await shared_.store.roles(role_prefix);
-    roles_.clear();
-    for (const auto& role : roles)
-        roles_.emplace(role.role, role.owner);
-    for (auto& demand : demands) {
-        pool_name name{demand.limit, demand.key};
-        co_await balance_pool(std::move(name), std::move(demand));
-    }
+    const auto roles = co_await shared_.store.roles(limit_roles::prefix);
+    roles_.assign(roles);
+    calls_ = 0;
     std::vector<pool_name> idle;
     for (const auto& [name, pool] : pools_)
         if (now - pool.needed_at >= keep_time)
             idle.push_back(name);
     for (const auto& name : idle) {
+        if (is_late())
+            co_return;
         co_await show_want(name, false);
         co_await give_back(name, 0);
         if (const auto left = pools_.find(name);
             left != pools_.end() && left->second.blocks.empty())
             pools_.erase(left);
     }
+    for (auto& demand : demands) {
+        if (is_late())
+            co_return;
+        pool_name name{demand.limit, demand.key};
+        co_await balance_pool(std::move(name), std::move(demand));
+    }
     if (pools_.empty() && std::exchange(released_, false))
-        co_await shared_.store.forget_roles(role_prefix);
+        co_await shared_.store.forget_roles(limit_roles::prefix);
+}
+
+bool limit_leases::must_renew() const
+{
+    return lapsed_ || !lease_timer_ || shared_.clock.steady() - renewed_at_ >= lease_duration_ / 3;
+}
+
+/// Ends a round for a renewal: the calls for thousands of keys may take longer than a lease.
+bool limit_leases::is_late()
+{
+    const bool late = calls_ >= min_calls && must_renew();
+    woken_ = woken_ || late; // the next round begins without a wait
+    return late;
 }
 
 asio::awaitable<void> limit_leases::renew()
@@ -189,11 +196,14 @@ asio::awaitable<void> limit_leases::balance_pool(pool_name name, pool_demand dem
 {
     const auto blocks = blocks_of(demand.concurrency);
     const auto needed = std::min(demand.concurrency, demand.running + demand.waiting);
-    const auto part = part_of(name, blocks);
-    const bool shared = others_want(name);
-    if (shared && pools_[name].blocks.size() > part)
+    co_await release_excess(name, blocks);
+    const bool shared = roles_.others_want(name);
+    if (!shared)
+        pools_[name].free_since.reset();
+    const auto part = shared ? part_of(name, blocks) : blocks;
+    if (pools_[name].blocks.size() > part)
         co_await give_back(name, part);
-    co_await claim_blocks(name, needed, shared ? part : blocks);
+    co_await claim_blocks(name, needed, part);
     std::size_t held = 0;
     for (const auto& [block, role] : pools_[name].blocks)
         held += size_of_block(demand.concurrency, block);
@@ -202,10 +212,26 @@ asio::awaitable<void> limit_leases::balance_pool(pool_name name, pool_demand dem
                                              std::max<std::size_t>(1, blocks / engines_));
 }
 
+/// Releases blocks that the pool no longer has, because its concurrency was set to a smaller one.
+asio::awaitable<void> limit_leases::release_excess(pool_name name, std::size_t blocks)
+{
+    while (!pools_[name].blocks.empty()) {
+        const auto last = std::prev(pools_[name].blocks.end());
+        if (last->first < blocks)
+            break;
+        auto role = last->second;
+        pools_[name].blocks.erase(last);
+        released_ = true;
+        ++calls_;
+        co_await shared_.store.release_role(std::move(role));
+    }
+}
+
 /// Releases blocks down to `kept`, except those that running attempts still need. No further
 /// attempt begins in them.
 asio::awaitable<void> limit_leases::give_back(pool_name name, std::size_t kept)
 {
+    pools_[name].usable = kept;
     std::size_t capacity = 0;
     std::vector<std::size_t> surplus;
     std::size_t count = 0;
@@ -225,6 +251,7 @@ asio::awaitable<void> limit_leases::give_back(pool_name name, std::size_t kept)
         auto role = pools_[name].blocks.at(block);
         pools_[name].blocks.erase(block);
         released_ = true;
+        ++calls_;
         co_await shared_.store.release_role(std::move(role));
     }
 }
@@ -243,17 +270,20 @@ asio::awaitable<void> limit_leases::claim_blocks(pool_name name, std::size_t nee
         const auto block = (first + i) % blocks;
         if (pools_[name].blocks.size() >= most)
             break;
-        if (pools_[name].blocks.contains(block) || is_taken(name, block))
+        if (pools_[name].blocks.contains(block) || roles_.is_taken(name, block))
             continue;
-        const auto role = role_of(name) + std::to_string(block);
+        const auto role = limit_roles::block_role(name, block);
+        ++calls_;
         const auto claimed = co_await shared_.store.claim_role(role, owner_, lease_duration_);
         if (!claimed || lapsed_)
             continue;
+        if (pools_[name].blocks.empty())
+            pools_[name].turn_began_at = shared_.clock.steady();
         pools_[name].blocks.emplace(block, *claimed);
         held += size_of_block(concurrency, block);
     }
-    if (pools_[name].blocks.size() <= most)
-        apply(name);
+    pools_[name].usable = most;
+    apply(name);
 }
 
 /// Claims or releases the role by which other engines see that this one needs more of the pool.
@@ -261,13 +291,16 @@ asio::awaitable<void> limit_leases::show_want(pool_name name, bool wanted)
 {
     const bool shown = pools_[name].want.has_value();
     if (wanted && !shown) {
-        const auto role = role_of(name) + "want/" + owner_;
+        const auto role = limit_roles::want_role(name, shared_.clock.now(), owner_);
+        ++calls_;
         auto claimed = co_await shared_.store.claim_role(role, owner_, lease_duration_);
         pools_[name].want = std::move(claimed);
     } else if (!wanted && shown) {
         auto role = *std::exchange(pools_[name].want, std::nullopt);
-        released_ = true;
+        ++calls_;
+        const auto used_once = role.role;
         co_await shared_.store.release_role(std::move(role));
+        co_await shared_.store.forget_roles(used_once);
     }
 }
 
@@ -287,31 +320,36 @@ asio::awaitable<void> limit_leases::release_all()
     }
 }
 
-/// The number of blocks that are this engine's while all engines need the pool.
-std::size_t limit_leases::part_of(const pool_name& name, std::size_t blocks) const
+/// The number of blocks that are this engine's while other engines need the pool.
+std::size_t limit_leases::part_of(const pool_name& name, std::size_t blocks)
 {
     const std::size_t engines = engines_;
-    const auto turn = shared_.clock.now().time_since_epoch() / keep_time;
-    const auto shift = core::fnv1a(name.second, core::fnv1a(name.first)) +
-                       (blocks < engines ? static_cast<std::uint64_t>(turn) : 0);
+    if (blocks < engines)
+        return has_turn(name, blocks) ? 1 : 0;
+    const auto shift = core::fnv1a(name.second, core::fnv1a(name.first));
     const auto place = (rank_ + shift) % engines;
     return blocks / engines + (place < blocks % engines ? 1 : 0);
 }
 
-bool limit_leases::others_want(const pool_name& name) const
+/// Whether this engine may have a block although there are fewer blocks than engines that need the
+/// pool. A turn that has ended does not begin again before the block was given back: else the
+/// length of the attempts could keep other engines from ever having a turn.
+bool limit_leases::has_turn(const pool_name& name, std::size_t blocks)
 {
-    const auto prefix = role_of(name) + "want/";
-    for (auto role = roles_.lower_bound(prefix);
-         role != roles_.end() && role->first.starts_with(prefix); ++role)
-        if (role->second != owner_)
-            return true;
-    return false;
-}
-
-bool limit_leases::is_taken(const pool_name& name, std::size_t block) const
-{
-    const auto role = roles_.find(role_of(name) + std::to_string(block));
-    return role != roles_.end() && role->second != owner_;
+    auto& pool = pools_[name];
+    const auto now = shared_.clock.steady();
+    if (!pool.blocks.empty()) {
+        pool.free_since.reset();
+        return now - pool.turn_began_at < keep_time;
+    }
+    std::size_t free = 0;
+    for (std::size_t block = 0; block < blocks; ++block)
+        free += roles_.is_taken(name, block) ? 0 : 1;
+    if (free == 0 || !pool.free_since)
+        pool.free_since = free == 0 ? std::nullopt : std::optional{now};
+    const auto passed_over = pool.free_since ? (now - *pool.free_since) / keep_time : 0;
+    const auto before = roles_.wants_before(name);
+    return before && *before < free + static_cast<std::size_t>(passed_over);
 }
 
 /// The leases have lapsed: other engines may hold the blocks.
@@ -347,8 +385,10 @@ void limit_leases::apply(const pool_name& name)
     if (lapsed_)
         return;
     std::size_t capacity = 0;
+    std::size_t count = 0;
     for (const auto& [block, role] : pools_[name].blocks)
-        capacity += size_of_block(pools_[name].concurrency, block);
+        if (count++ < pools_[name].usable)
+            capacity += size_of_block(pools_[name].concurrency, block);
     shared_.limiter->set_leased(name.first, name.second, capacity);
     shared_.active->begin_permitted();
 }

@@ -2,6 +2,7 @@
 
 #include "async/lease_timer.hpp"
 #include "engine/api/engine_parts.hpp"
+#include "engine/cluster/limit_roles.hpp"
 #include "engine/run/run_limiter.hpp"
 #include "pawl/record_store.hpp"
 
@@ -28,7 +29,8 @@ namespace pawl::engine_detail {
 /// block when runs wait, and keeps it until no run has needed the pool for a while. An engine that
 /// needs a pool and has less than its part of it shows that by another role; then the others give
 /// back what is above their parts, as soon as the attempts have ended. If there are fewer blocks
-/// than engines, the engines have their parts in turn.
+/// than engines, an engine that has had a block for a second gives it to the engine that has waited
+/// longest.
 ///
 /// An attempt needs no call of the store. The cost of a pool in use is a claim of each held block
 /// at a third of the lease, and a list of the roles of all pools four times a second.
@@ -60,21 +62,26 @@ private:
         std::map<std::size_t, role_lease> blocks; ///< by their number
         std::optional<role_lease> want;           ///< shows other engines that it needs more
         duration needed_at{};                     ///< when a run last needed the pool
+        std::size_t usable = 0;                   ///< the number of blocks in which attempts begin
+        duration turn_began_at{};                 ///< when it got the first of its blocks
+        std::optional<duration> free_since;       ///< since when this engine has seen a free block
         std::size_t concurrency = 0;
     };
-    using pool_name = std::pair<std::string, std::string>; ///< limit and key
+    using pool_name = limit_roles::pool_name;
 
     boost::asio::awaitable<void> manage();
     boost::asio::awaitable<void> run_round();
+    bool must_renew() const;
+    bool is_late();
     boost::asio::awaitable<void> renew();
     boost::asio::awaitable<void> balance_pool(pool_name name, pool_demand demand);
+    boost::asio::awaitable<void> release_excess(pool_name name, std::size_t blocks);
     boost::asio::awaitable<void> give_back(pool_name name, std::size_t kept);
     boost::asio::awaitable<void> claim_blocks(pool_name name, std::size_t needed, std::size_t most);
     boost::asio::awaitable<void> show_want(pool_name name, bool wanted);
     boost::asio::awaitable<void> release_all();
-    std::size_t part_of(const pool_name& name, std::size_t blocks) const;
-    bool others_want(const pool_name& name) const;
-    bool is_taken(const pool_name& name, std::size_t block) const;
+    std::size_t part_of(const pool_name& name, std::size_t blocks);
+    bool has_turn(const pool_name& name, std::size_t blocks);
     void drop_all();
     void wake();
     void start_lease_timer();
@@ -87,7 +94,8 @@ private:
     const std::unique_ptr<timer> timer_;
 
     std::map<pool_name, held_pool> pools_;
-    std::map<std::string, std::string> roles_; ///< of all engines, with their owners
+    limit_roles roles_;
+    std::size_t calls_ = 0; ///< of the store, in this round
     std::shared_ptr<async::lease_timer> lease_timer_;
     duration renewed_at_{};
     bool lapsed_ = false;
