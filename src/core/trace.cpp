@@ -3,6 +3,8 @@
 #include "core/stable_hash.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <random>
 
 namespace pawl {
@@ -11,17 +13,26 @@ namespace {
 
 constexpr std::string_view digits = "0123456789abcdef";
 
+/// Of each character, its value as a digit; 255 if it is none.
+constexpr std::array<std::uint8_t, 256> digit_values = [] {
+    std::array<std::uint8_t, 256> values{};
+    values.fill(255);
+    for (std::size_t i = 0; i < digits.size(); ++i)
+        values[static_cast<unsigned char>(digits[i])] = static_cast<std::uint8_t>(i);
+    return values;
+}();
+
 template <std::size_t Size>
 bool read_hex(std::string_view text, std::array<std::uint8_t, Size>& bytes) noexcept
 {
+    unsigned seen = 0;
     for (std::size_t i = 0; i < Size; ++i) {
-        const auto high = digits.find(text[2 * i]);
-        const auto low = digits.find(text[2 * i + 1]);
-        if (high == std::string_view::npos || low == std::string_view::npos)
-            return false;
+        const unsigned high = digit_values[static_cast<unsigned char>(text[2 * i])];
+        const unsigned low = digit_values[static_cast<unsigned char>(text[2 * i + 1])];
+        seen |= high | low;
         bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
     }
-    return true;
+    return seen < 16;
 }
 
 void write_hex(std::string& text, const auto& bytes)
@@ -70,22 +81,27 @@ std::string to_string(const trace_context& context)
 
 namespace {
 
+/// Spans are made for each attempt, so this is one instruction where it can be.
+constexpr std::uint64_t big_endian(std::uint64_t value) noexcept
+{
+    return std::endian::native == std::endian::big ? value : __builtin_bswap64(value);
+}
+
 /// Eight bytes as a number, the most significant byte first.
 template <std::size_t Size>
 std::uint64_t number_of(const std::array<std::uint8_t, Size>& bytes, std::size_t offset) noexcept
 {
     std::uint64_t value = 0;
-    for (std::size_t i = offset; i < offset + 8; ++i)
-        value = value << 8 | bytes[i];
-    return value;
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return big_endian(value);
 }
 
 template <std::size_t Size>
 void put_number(std::uint64_t value, std::array<std::uint8_t, Size>& bytes,
                 std::size_t offset) noexcept
 {
-    for (std::size_t i = 0; i < 8; ++i)
-        bytes[offset + i] = static_cast<std::uint8_t>(value >> (56 - 8 * i));
+    value = big_endian(value);
+    std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
 /// All bits of the id, spread. The id itself begins with its time, and samplers and tables compare
