@@ -25,6 +25,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -51,6 +52,7 @@ struct program_options {
     int operator_port = -1;                     ///< none
     int max_connections = 10'000;
     int max_waiting = 1'000;
+    std::string collector;    ///< of traces
     service_urls token_files; ///< of the bearer tokens for the services
 };
 
@@ -97,6 +99,25 @@ void read_token(const std::string& name, const std::string& file, std::string& t
                          "-token-file is given, and the token in the environment: "
                          "give one of both.");
     token = read_secret(file);
+}
+
+/// From the variables of OpenTelemetry, and the collector's URL of a flag. Empty: no traces.
+std::optional<pawl::otlp_settings> read_traces(std::string collector)
+{
+    pawl::otlp_settings settings;
+    settings.exporter.service_name = "order_server";
+    settings = pawl::read_otlp_environment(std::move(settings));
+    if (!collector.empty()) {
+        if (!collector.starts_with("http://") && !collector.starts_with("https://"))
+            throw flag_error("--otlp must be an http or https URL, and is \"" + collector + "\".");
+        if (collector.ends_with('/'))
+            collector.pop_back();
+        settings.exporter.endpoint = collector + "/v1/traces";
+        settings.has_endpoint = true;
+    }
+    if (settings.is_disabled || !settings.has_endpoint)
+        return std::nullopt;
+    return settings;
 }
 
 /// The variables of the environment, without those of the other programs of this example.
@@ -153,6 +174,9 @@ bool parse(int argc, char** argv, program_options& options)
     flags.text("operator-tokens", server.operator_tokens_file, "FILE",
                "The same for metrics, pausing, deleting data, and the admin API");
     flags.toggle("access-log", server.access_log, "Log each answer");
+    flags.text("otlp", options.collector, "URL",
+               "Send traces to this collector of OpenTelemetry: OTLP/HTTP, /v1/traces is appended. "
+               "Default: as the variables OTEL_* say");
     flags.number("threads", options.threads, "Threads that work", 1, 64);
     flags.optional_text("demo", options.demo, "payment,inventory,shipping", "SERVICES",
                         "Mock these services, which then charge and ship nothing; without a "
@@ -198,6 +222,7 @@ bool parse(int argc, char** argv, program_options& options)
         options.demo.empty())
         options.demo = "payment,inventory,shipping";
     server.mocks = read_services(options.demo);
+    server.traces = read_traces(options.collector);
     if (payment_backoff != pawl::duration{})
         server.orders.payment_backoff = payment_backoff;
     else if (!options.serve)

@@ -7,6 +7,7 @@
 #include "pawl/error.hpp"
 #include "pawl/http/server.hpp"
 #include "pawl/prometheus.hpp"
+#include "pawl/span_observer.hpp"
 #include "preflight.hpp"
 #include "services/start.hpp"
 #include "store.hpp"
@@ -31,6 +32,8 @@ using boost::asio::use_awaitable;
 
 /// In the order of construction; each part uses those above it.
 struct order_server::parts {
+    std::shared_ptr<pawl::otlp_exporter> exporter;
+    pawl::span_recording tracing; ///< to the exporter
     std::optional<services::running_services> built_in;
     std::optional<order_services> clients;
     std::optional<pawl::engine> engine;
@@ -118,8 +121,20 @@ order_observer order_server::observer()
     return {.completed = ended, .cancelled = ended, .paused = paused, .unsent = unsent};
 }
 
+void order_server::start_tracing()
+{
+    if (!settings_.traces)
+        return;
+    auto options = settings_.traces->exporter;
+    options.log = settings_.log;
+    settings_.log({pawl::log_level::info, "traces are sent to " + options.endpoint});
+    parts_->exporter = std::make_shared<pawl::otlp_exporter>(executor_, std::move(options));
+    parts_->tracing = {parts_->exporter, settings_.traces->policy};
+}
+
 void order_server::assemble()
 {
+    start_tracing();
     urls_ = settings_.services;
     check_service("payment", urls_.payment, settings_.mocks.payment);
     check_service("inventory", urls_.inventory, settings_.mocks.inventory);
@@ -129,6 +144,7 @@ void order_server::assemble()
         options.which = settings_.mocks;
         options.database = ledger_file(settings_);
         options.log = settings_.log;
+        options.tracing = parts_->tracing;
         parts_->built_in.emplace(services::start_services(executor_, std::move(options)));
         if (settings_.mocks.payment)
             urls_.payment = parts_->built_in->payment_url();
@@ -148,8 +164,10 @@ void order_server::assemble()
                    fmt::format("at most {} descriptors: {} connections of customers, {} to each "
                                "service",
                                limit, connections, service_connections)});
+    auto access = settings_.access;
+    access.tracing = parts_->tracing;
     parts_->clients.emplace(executor_, urls_, settings_.orders.request_timeout, service_connections,
-                            settings_.access);
+                            access);
 
     pawl::engine_options options;
     options.store = settings_.store ? settings_.store : open_store(executor_, settings_.db);
@@ -161,6 +179,9 @@ void order_server::assemble()
     options.max_object_size = 4 * 1024 * 1024;
     const auto observed = std::make_shared<pawl::prometheus_metrics>(counters_.registry());
     options.observer = observed;
+    if (parts_->exporter)
+        options.observer = pawl::make_span_observer(
+            parts_->exporter, {.policy = parts_->tracing.policy, .next = observed});
     parts_->engine.emplace(executor_, std::move(options));
     parts_->orders.emplace(
         parts_->engine->add(order_workflow(*parts_->clients, settings_.orders, observer())));
@@ -186,6 +207,7 @@ void order_server::listen(api_context context, std::size_t connections)
     warn_if_exposed();
     auto http = listen_options(settings_);
     http.max_connections = connections;
+    http.tracing = parts_->tracing;
     http.authorize = authorize_by(rules, patterns_for_operators(context));
     http.on_answer = [this](const pawl::http::answer_record& answered) {
         note_answer(answered);
@@ -271,6 +293,8 @@ awaitable<void> order_server::async_stop()
         co_await parts_->operators->async_stop(left());
     if (parts_->built_in)
         co_await parts_->built_in->async_stop(left());
+    if (parts_->exporter)
+        co_await parts_->exporter->async_stop(left());
     parts_ = std::make_unique<parts>();
 }
 

@@ -5,6 +5,7 @@
 #include "order_options.hpp"
 #include "pawl/clock.hpp"
 #include "pawl/log.hpp"
+#include "pawl/otlp.hpp"
 #include "pawl/record_store.hpp"
 #include "service_clients.hpp"
 #include "services/start.hpp"
@@ -90,6 +91,9 @@ struct server_settings {
 
     order_options orders;
 
+    /// Exports traces of orders and requests. Default: none.
+    std::optional<pawl::otlp_settings> traces;
+
     /// How long a stop lets steps and requests continue, altogether: three quarters for the steps,
     /// the rest for requests to be answered. Default 10 s.
     pawl::duration drain = std::chrono::seconds{10};
@@ -136,6 +140,7 @@ public:
 
 private:
     struct parts;
+    void start_tracing();
     void assemble();
     void listen(api_context context, std::size_t connections);
     void warn_if_exposed() const;

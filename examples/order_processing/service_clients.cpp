@@ -378,6 +378,7 @@ http::client_options client_options_of(std::string_view url, pawl::duration limi
     http::client_options options;
     options.timeout = limit;
     options.max_connections = max_connections;
+    options.tracing = access.tracing;
     if (!token.empty())
         options.headers.emplace_back("Authorization", "Bearer " + token);
     if (url.starts_with("https://"))

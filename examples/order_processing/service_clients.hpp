@@ -191,6 +191,8 @@ struct service_access {
 
     /// For https: the certificates of the CAs that are trusted, as a PEM file. Empty: the system's.
     std::string ca_file;
+
+    pawl::span_recording tracing; ///< of requests
 };
 
 /// The options of a client for the service at `url`.

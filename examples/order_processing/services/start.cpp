@@ -29,6 +29,7 @@ std::optional<pawl::http::server> make_server(const boost::asio::any_io_executor
     options.hosts = {"localhost"};
     options.max_connections = common.max_connections;
     options.log = common.log;
+    options.tracing = common.tracing;
     return pawl::http::server{executor, routes(owner), std::move(options)};
 }
 

@@ -42,6 +42,8 @@ struct services_options {
     std::chrono::milliseconds lock_wait = std::chrono::seconds{5};
 
     pawl::log_sink log = pawl::log_to_stderr;
+
+    pawl::span_recording tracing; ///< of requests
 };
 
 /// Mock services, listening on loopback.
