@@ -1,5 +1,6 @@
 #include "async/task_scope.hpp"
 #include "core/decide.hpp"
+#include "core/option_check.hpp"
 #include "core/stable_hash.hpp"
 #include "definition/check_definition.hpp"
 #include "http/url.hpp"
@@ -47,30 +48,14 @@ steady::time_point from_now(duration span)
 
 otlp_options checked(otlp_options options)
 {
-    const auto require = [](bool holds, std::string_view name, std::string value,
-                            std::string_view range) {
-        if (!holds)
-            throw definition_error("otlp_options::" + std::string{name} + " is " +
-                                   std::move(value) + "; it must be " + std::string{range});
-    };
-    const auto require_count = [&](std::size_t count, std::string_view name) {
-        require(count > 0, name, "0", "at least 1");
-    };
-    const auto micros = [](duration span) {
-        return std::to_string(span.count()) + " us";
-    };
-    require_count(options.max_queue_spans, "max_queue_spans");
-    require_count(options.max_queue_bytes, "max_queue_bytes");
-    require_count(options.max_batch_spans, "max_batch_spans");
-    require_count(options.max_batch_bytes, "max_batch_bytes");
-    require(options.max_batch_spans <= options.max_queue_spans, "max_batch_spans",
-            std::to_string(options.max_batch_spans),
-            "at most max_queue_spans, " + std::to_string(options.max_queue_spans));
-    require(options.timeout > duration::zero(), "timeout", micros(options.timeout), "above 0");
-    require(options.schedule_delay >= duration::zero(), "schedule_delay",
-            micros(options.schedule_delay), "at least 0");
-    require(options.log_interval >= duration::zero(), "log_interval", micros(options.log_interval),
-            "at least 0");
+    const core::option_check check{"otlp_options::"};
+    check.at_least("max_queue_spans", options.max_queue_spans, 1);
+    check.at_least("max_queue_bytes", options.max_queue_bytes, 1);
+    check.at_least("max_batch_bytes", options.max_batch_bytes, 1);
+    check.within("max_batch_spans", options.max_batch_spans, 1, options.max_queue_spans);
+    check.above_zero("timeout", options.timeout);
+    check.at_least("schedule_delay", options.schedule_delay, duration::zero());
+    check.at_least("log_interval", options.log_interval, duration::zero());
     for (const auto& problem : core::retry_problems(options.retry))
         throw definition_error("otlp_options::retry." + problem);
     if (!options.log)
@@ -88,9 +73,9 @@ struct address {
 address split(const std::string& endpoint)
 {
     if (!http::detail::parse_url(endpoint))
-        throw definition_error("otlp_options::endpoint is \"" + endpoint +
-                               "\"; it must be of the form http://HOST[:PORT][/PATH], the same "
-                               "with https, or unix:SOCKET");
+        core::option_check{"otlp_options::"}.refuse(
+            "endpoint", "\"" + endpoint + "\"",
+            "of the form http://HOST[:PORT][/PATH], the same with https, or unix:SOCKET");
     if (endpoint.starts_with("unix:"))
         return {endpoint, "/v1/traces"};
     const auto slash = endpoint.find('/', endpoint.find("//") + 2);

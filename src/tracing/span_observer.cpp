@@ -1,6 +1,7 @@
 #include "pawl/span_observer.hpp"
 
 #include "core/forwarding_observer.hpp"
+#include "core/option_check.hpp"
 #include "core/text.hpp"
 #include "core/trace.hpp"
 #include "pawl/error.hpp"
@@ -279,12 +280,10 @@ std::shared_ptr<observer> make_span_observer(std::shared_ptr<span_sink> sink,
 {
     if (!sink)
         throw definition_error("make_span_observer needs a sink");
+    const core::option_check check{"span_observer_options::"};
     if (!(options.policy.ratio >= 0 && options.policy.ratio <= 1))
-        throw definition_error("span_observer_options::policy.ratio is " +
-                               std::to_string(options.policy.ratio) + "; it must be from 0 to 1");
-    if (options.policy.new_trace_after < duration::zero())
-        throw definition_error(
-            "span_observer_options::policy.new_trace_after must not be negative; zero is no limit");
+        check.refuse("policy.ratio", std::to_string(options.policy.ratio), "from 0 to 1");
+    check.at_least("policy.new_trace_after", options.policy.new_trace_after, duration::zero());
     return std::make_shared<span_observer>(std::move(sink), std::move(options));
 }
 

@@ -128,10 +128,10 @@ BOOST_AUTO_TEST_CASE(bad_options_are_named)
     BOOST_TEST(refusal({.max_queue_spans = 0}) ==
                "otlp_options::max_queue_spans is 0; it must be at least 1");
     BOOST_TEST(refusal({.max_queue_spans = 10}) ==
-               "otlp_options::max_batch_spans is 512; it must be at most max_queue_spans, 10");
+               "otlp_options::max_batch_spans is 512; it must be from 1 to 10");
     for (const auto& [options, name] : std::vector<std::pair<pawl::otlp_options, std::string>>{
              {{.endpoint = "here"}, "endpoint is \"here\""},
-             {{.timeout = 0s}, "timeout is 0 us"},
+             {{.timeout = 0s}, "timeout is 0 s"},
              {{.retry = {.multiplier = 0}}, "retry."},
              {{.max_queue_bytes = 0}, "max_queue_bytes"},
              {{.max_batch_spans = 0}, "max_batch_spans"},
