@@ -20,6 +20,7 @@ rig::rig(const store_opener& open, rig_options how) : host_(how.threads)
 {
     engine_.emplace(host_.executor(), pawl::engine_options{.store = open(host_.executor()),
                                                            .max_active_runs = how.max_active_runs,
+                                                           .observer = std::move(how.observer),
                                                            .log = {}});
     client_.emplace(engine_->add(five_steps(watching_, std::move(how.retention), how.limited)));
     host_.run(engine_->async_start(asio::use_awaitable));

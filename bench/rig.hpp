@@ -23,6 +23,7 @@ struct rig_options {
     std::size_t max_active_runs = pawl::engine_options{}.max_active_runs;
     std::optional<pawl::retention_options> retention{}; ///< empty: runs are kept
     bool limited = false;                               ///< each step has a pawl::limit
+    std::shared_ptr<pawl::observer> observer{};         ///< of the engine
 };
 
 /// A started engine with the five-step workflow, on threads of its own; stopped at the end.

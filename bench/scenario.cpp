@@ -34,6 +34,7 @@ std::vector<scenario> scenarios()
 #endif
         {"steps", "one run at a time of 5, 10 and 100 steps", sequential_steps},
         {"transactions", "steps that write rows of the program's own, beside once()", transactions},
+        {"traces", "SQLite, 1,000 runs in flight, with the export of traces", traces, "sqlite"},
         {"sweep", "transitions per second over runs in flight, for the chart", sweep},
     };
     if (!why_no_postgres().empty())

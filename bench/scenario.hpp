@@ -46,6 +46,7 @@ void postgres_growth(const options&, report&);
 void sequential_steps(const options&, report&);
 void sweep(const options&, report&);
 void transactions(const options&, report&);
+void traces(const options&, report&);
 
 void parked_child(const options&);
 void restart_hold_child(const options&);
