@@ -36,6 +36,7 @@ waiting_lane* waiting_line::add(waiting_lane& lane, std::uint32_t shard,
 {
     queued_.emplace(position.id, queued_run{&lane, position, shard});
     lane.runs.emplace(position, shard);
+    note_size(lane, lane.runs.size() - 1);
     if (queued_.size() <= max_runs_)
         return nullptr;
     auto& longest = has_lanes_ ? longest_lane() : lane;
@@ -49,9 +50,17 @@ waiting_lane* waiting_line::add(waiting_lane& lane, std::uint32_t shard,
 
 waiting_lane& waiting_line::longest_lane()
 {
-    return std::ranges::max_element(lanes_, {},
-                                    [](const auto& entry) { return entry.second.runs.size(); })
-        ->second;
+    return *std::prev(by_size_.end())->lane;
+}
+
+/// The lane had `before` runs.
+void waiting_line::note_size(waiting_lane& lane, std::size_t before)
+{
+    if (!has_lanes_)
+        return;
+    by_size_.erase({before, &lane});
+    if (!lane.runs.empty())
+        by_size_.insert({lane.runs.size(), &lane});
 }
 
 waiting_lane* waiting_line::remove(run_id run)
@@ -61,6 +70,7 @@ waiting_lane* waiting_line::remove(run_id run)
         return nullptr;
     const auto [lane, position, shard] = known->second;
     lane->runs.erase({position, shard});
+    note_size(*lane, lane->runs.size() + 1);
     queued_.erase(known);
     return lane;
 }
@@ -69,6 +79,7 @@ std::pair<due_position, std::uint32_t> waiting_line::pop(waiting_lane& lane)
 {
     const auto first = *lane.runs.begin();
     lane.runs.erase(lane.runs.begin());
+    note_size(lane, lane.runs.size() + 1);
     queued_.erase(first.first.id);
     return first;
 }
@@ -140,8 +151,10 @@ std::vector<waiting_lane*> waiting_line::forget_shard(std::uint32_t shard)
                 queued_.erase(run.first.id);
             return run.second == shard;
         });
-        if (left > 0)
-            changed.push_back(&lane);
+        if (left == 0)
+            continue;
+        note_size(lane, lane.runs.size() + left);
+        changed.push_back(&lane);
     }
     return changed;
 }

@@ -112,11 +112,24 @@ public:
     const queued_run* find_run(run_id run) const;
 
 private:
+    /// A lane by the number of its runs; of equal ones, the lane with the first key is the last.
+    struct sized_lane {
+        std::size_t runs = 0;
+        waiting_lane* lane = nullptr;
+
+        friend bool operator<(const sized_lane& a, const sized_lane& b)
+        {
+            return a.runs != b.runs ? a.runs < b.runs : *b.lane->key < *a.lane->key;
+        }
+    };
+
     waiting_lane& longest_lane();
+    void note_size(waiting_lane& lane, std::size_t before);
 
     const std::size_t max_runs_;
     const bool has_lanes_;
     std::map<lane_key, waiting_lane> lanes_;
+    std::set<sized_lane> by_size_; ///< the lanes with runs, if runs have keys
     std::unordered_map<run_id, queued_run> queued_;
     std::map<std::uint32_t, due_position> overflow_; ///< by shard: the first run that did not fit
     bool refilling_ = false;
