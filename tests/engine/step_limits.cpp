@@ -123,6 +123,24 @@ BOOST_AUTO_TEST_CASE(attempts_begin_at_the_rate)
     BOOST_TEST(took.count() <= 10'010'000);
 }
 
+BOOST_AUTO_TEST_CASE(attempts_begin_at_the_rate_within_a_concurrency)
+{
+    for (const auto span : {0ms, 1ms, 40ms, 60ms}) { // with 5 at a time, 125 or 83 a second at most
+        journal notes;
+        world w;
+        lamp_builder b{"lamps"};
+        b.step<red>(worker(w, notes, span))
+            .within(pawl::limit{"api", {.rate = 100, .burst = 20, .concurrency = 5}});
+        b.end<off>();
+        auto client = w.start(std::move(b).build());
+        trigger_many(w, client, "run-", 500);
+        w.advance_until([&] { return notes.begun.size() == 500; }, 7s);
+        const auto took = notes.times.back() - notes.times.front();
+        BOOST_TEST(took.count() >= 4'700'000);
+        BOOST_TEST(notes.most <= 5);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(waiting_runs_take_no_place_and_are_served)
 {
     journal notes;

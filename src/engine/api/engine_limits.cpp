@@ -51,7 +51,6 @@ void engine_core::update_share()
         owned += shared_.owns(shard) ? 1 : 0;
     limiter_.set_share(static_cast<double>(owned) / static_cast<double>(shards.end - shards.begin));
     active_.begin_permitted();
-    scanner_->notify_limit_wait();
 }
 
 void engine_core::list(completion<std::vector<limit_info>> done)

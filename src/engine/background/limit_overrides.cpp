@@ -100,7 +100,6 @@ asio::awaitable<void> read_limit_numbers(engine_parts& shared)
     } while (query.after);
     shared.limiter->set_numbers(ticket, numbers);
     shared.active->begin_permitted();
-    shared.due->notify_limit_wait();
 }
 
 } // namespace pawl::engine_detail

@@ -300,6 +300,8 @@ void active_runs::begin_permitted()
             break;
         shared_.due->notify_permit_released(step);
     }
+    // Runs may wait for a token now, whatever the scan has been told.
+    shared_.due->notify_limit_wait();
 }
 
 bool active_runs::post_messages(run_id run, std::vector<message> stored)
