@@ -122,6 +122,24 @@ BOOST_AUTO_TEST_CASE(an_unknown_sender_is_asked_to_sign_in)
     BOOST_TEST(got.header("WWW-Authenticate") == "Test");
 }
 
+BOOST_AUTO_TEST_CASE(the_program_is_told_of_each_refusal)
+{
+    std::vector<std::string> refusals;
+    auto options = options_for(role::viewer);
+    options.on_refusal = [&](int status, std::string_view code) {
+        refusals.push_back(std::to_string(status) + " " + std::string{code});
+    };
+    world w(std::move(options));
+    auto request = request_for("GET", "/");
+    BOOST_TEST(w.call(request, "/api/v1/me").status == 200);
+    request.headers.at("host") = "other.example";
+    BOOST_TEST(w.call(request, "/api/v1/me").status == 421);
+    BOOST_TEST(w.get("/audit", role::viewer).status == 403);
+    BOOST_TEST(w.get("/runs/none").status == 404); // an answer, not a refusal
+    const std::vector<std::string> expected{"421 unknown_host", "403 denied"};
+    BOOST_TEST(refusals == expected, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(failed_sign_ins_are_limited_for_each_address)
 {
     auto options = options_for(std::nullopt);
