@@ -28,6 +28,7 @@ twice=$(for package in "$build"/packages/*.deb; do dpkg-deb --contents "$package
 
 section "A new $suite"
 root=$(mktemp -d)
+chmod 755 "$root" # for the user of apt
 trap 'umount -q "$root/proc" 2>/dev/null || true; rm -rf "$root"' EXIT
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$build/packages/debootstrap.log" 2>&1 ||
     { tail -3 "$build/packages/debootstrap.log"; cannot "debootstrap failed"; }
@@ -60,6 +61,7 @@ grep -qx 'Hello, Ada! in 5 commits' "$build/packages/output"
 [ ! -e "$root/usr/bin/pawl" ] || chroot "$root" pawl --help | head -1
 
 section "Removal"
-chroot "$root" sh -c 'apt-get purge -y -qq "libpawl*" pawl >/dev/null 2>&1; find /usr -name "*pawl*"' | tee "$build/packages/left"
+chroot "$root" sh -c 'dpkg-query -W -f "\${Package}\n" | grep pawl | xargs apt-get purge -y -qq >/dev/null 2>&1
+    find /usr -name "*pawl*"' | tee "$build/packages/left"
 [ ! -s "$build/packages/left" ] || { echo "the packages leave files behind"; exit 1; }
 section "Done"
