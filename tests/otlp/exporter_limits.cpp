@@ -2,6 +2,10 @@
 #include "otlp/collector.hpp"
 #include "pawl/error.hpp"
 
+#include <boost/asio/thread_pool.hpp>
+
+#include <thread>
+
 BOOST_AUTO_TEST_SUITE(exporter_limits)
 
 using namespace otlp_test;
@@ -94,6 +98,25 @@ BOOST_AUTO_TEST_CASE(a_stop_sends_what_waits)
     t.add(1);
     BOOST_TEST(t.sink->statistics().dropped == 1u);
     t.stop(1min); // once more
+}
+
+BOOST_AUTO_TEST_CASE(spans_may_come_from_several_threads)
+{
+    exporter_fixture t;
+    t.options.max_queue_spans = 10'000;
+    t.options.max_batch_spans = 100;
+    asio::thread_pool pool{2};
+    t.sink = std::make_shared<pawl::otlp_exporter>(pool.get_executor(), t.options);
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 4; ++i)
+            threads.emplace_back([&t] { t.add(500); });
+    }
+    t.stop(1min);
+    BOOST_TEST(t.sink->statistics().exported == 2'000u);
+    BOOST_TEST(t.target.spans().size() == 2'000u);
+    t.sink.reset();
+    pool.join();
 }
 
 BOOST_AUTO_TEST_CASE(an_idle_exporter_has_no_work)
