@@ -152,7 +152,7 @@ struct record {
 
     std::string last_error;   ///< of the last failed attempt; cleared by progress
     std::string reason;       ///< why it is paused, cancelled, finished early or deleted, or was
-                              ///< retried or moved by a command; cleared by progress
+                              ///< resumed, retried or moved by a command; cleared by progress
     std::string requested_by; ///< who gave that command; empty: unnamed, or no command
     pause_kind pause = pause_kind::none;
     int auto_resumes = 0;                ///< automatic resumes since the last progress

@@ -79,7 +79,7 @@ enum class id_reuse_policy : std::uint8_t {
 /// - `kind` and `from` are the transition's, `to` is `next.status`, `at` is `next.updated_at`;
 ///   `run`, `workflow`, `foreign_id`, `version`, `state` and `attempt` are those of `next`.
 /// - `error` depends on the kind. moved, attempt_failed: `next.last_error`. completed:
-///   `next.reason`, or `next.last_error` if the reason is empty. paused, cancelled,
+///   `next.reason`, or `next.last_error` if the reason is empty. paused, resumed, cancelled,
 ///   data_deletion_requested, data_deleted, retried, moved_by_command: `next.reason`.
 ///   message_settled: the detail of the first entry of `settled`. All other kinds: empty.
 /// - `requested_by` is `next.requested_by` for paused, resumed, cancelled, completed,

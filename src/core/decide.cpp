@@ -283,6 +283,7 @@ bool decision::apply(command_received& command)
         if (current_.state != run_state::paused)
             return reject();
         resume(false);
+        next().reason = shortened(std::move(command.reason));
         break;
     case message_kind::cancel:
         if (finished)

@@ -76,7 +76,7 @@ void check(run_state before, message_kind command, const answer& expected)
         BOOST_TEST((change->next.state == *expected.state));
         BOOST_TEST(settled.outcome == pawl::message_outcome::handled);
         BOOST_TEST(change->next.requested_by == "ada");
-        BOOST_TEST(change->next.reason == (command == message_kind::resume ? "" : "asked"));
+        BOOST_TEST(change->next.reason == "asked");
         return;
     }
     BOOST_TEST((change->next.state == before));

@@ -442,7 +442,7 @@ BOOST_AUTO_TEST_CASE(commands_say_why_and_who_asked)
     BOOST_TEST(w.state_of(client, run).reason == "to be looked at");
     BOOST_TEST(w.state_of(client, run).requested_by == "ada");
     w.wait_for(client.async_resume(run, {"is fine", "grace"}));
-    BOOST_TEST(w.state_of(client, run).reason == "");
+    BOOST_TEST(w.state_of(client, run).reason == "is fine");
     w.wait_for(client.async_cancel(run, {"not needed", "alan"}));
     BOOST_TEST(w.state_of(client, run).requested_by == "alan");
     const auto told = [&] {
@@ -452,7 +452,7 @@ BOOST_AUTO_TEST_CASE(commands_say_why_and_who_asked)
                 lines.push_back(to_string(what.kind) + " " + what.requested_by + " " + what.error);
         return lines;
     };
-    const std::vector<std::string> expected{"paused ada to be looked at", "resumed grace ",
+    const std::vector<std::string> expected{"paused ada to be looked at", "resumed grace is fine",
                                             "cancelled alan not needed"};
     BOOST_TEST(told() == expected, boost::test_tools::per_element());
     w.wait_for(client.async_delete_data(run, {"asked", "ada"}));

@@ -114,6 +114,7 @@ const std::string& error_of(const transition& change)
     case event_kind::completed:
         return change.next.reason.empty() ? change.next.last_error : change.next.reason;
     case event_kind::paused:
+    case event_kind::resumed:
     case event_kind::cancelled:
     case event_kind::data_deletion_requested:
     case event_kind::data_deleted:
@@ -124,7 +125,6 @@ const std::string& error_of(const transition& change)
         return change.next.last_error;
     case event_kind::started:
     case event_kind::repeated:
-    case event_kind::resumed:
     case event_kind::checkpointed:
     case event_kind::message_deferred:
     case event_kind::attempt_begun:

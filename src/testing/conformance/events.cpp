@@ -111,7 +111,7 @@ awaitable<void> an_event_describes_its_transition(fixture& test)
         {event_kind::parent_notified, run_state::running, ""},
         {event_kind::children_cancelled, run_state::running, ""},
         {event_kind::paused, run_state::paused, reason, "ops"},
-        {event_kind::resumed, run_state::running, "", "ops"},
+        {event_kind::resumed, run_state::running, reason, "ops"},
         {event_kind::retried, run_state::running, reason, "ops"},
         {event_kind::moved_by_command, run_state::running, reason, "ops"},
         {event_kind::completed, run_state::completed, reason, "ops"},
