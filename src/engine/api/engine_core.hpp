@@ -44,7 +44,9 @@
 
 namespace pawl::engine_detail {
 class audited_changes;
+class connector_reader;
 class operations_service;
+class run_reader;
 } // namespace pawl::engine_detail
 
 namespace pawl::detail {
@@ -111,7 +113,9 @@ public:
 
 private:
     friend class engine_detail::audited_changes;
+    friend class engine_detail::connector_reader;
     friend class engine_detail::operations_service;
+    friend class engine_detail::run_reader;
 
     struct sent_message {
         run_id run;

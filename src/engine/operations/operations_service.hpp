@@ -1,7 +1,8 @@
 #pragma once
 
 #include "engine/operations/audited_changes.hpp"
-#include "engine/operations/run_lister.hpp"
+#include "engine/operations/connector_reader.hpp"
+#include "engine/operations/run_reader.hpp"
 #include "engine/operations/store_inventory.hpp"
 #include "pawl/detail/operations_api.hpp"
 
@@ -10,9 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace pawl::detail {
@@ -63,25 +62,13 @@ private:
     store_inventory inventory() const;
     record_store& store() const;
 
-    boost::asio::awaitable<std::vector<workflow_overview>> read_overview(overview_options options);
-    boost::asio::awaitable<workflow_overview> read_overview_of(std::string workflow,
-                                                               overview_options options);
-    boost::asio::awaitable<capped_count>
-    count_attention(std::string workflow, attention_kind attention, overview_options options);
-    boost::asio::awaitable<run_page> read_list(run_filter filter);
-    boost::asio::awaitable<found_runs> find_runs(run_filter filter, status_labels& labels);
-    boost::asio::awaitable<bool> is_known(std::string workflow);
-    boost::asio::awaitable<std::optional<run_view>> read_run(run_id run);
     boost::asio::awaitable<std::vector<workflow_view>> read_workflows(std::string workflow);
     boost::asio::awaitable<std::vector<schedule_info>> read_schedules(std::string workflow);
-    boost::asio::awaitable<std::vector<connector_view>> read_connectors();
-    boost::asio::awaitable<std::optional<std::uint64_t>> read_lag(connector_view connector);
-    boost::asio::awaitable<std::vector<dead_letter_topic_view>> read_letter_topics();
-    boost::asio::awaitable<dead_letter_topic_view> read_letter_topic(std::string topic);
-
     boost::asio::awaitable<audit_page> read_audit(std::uint64_t after, std::size_t limit);
 
     detail::engine_core& core_;
+    run_reader runs_;
+    connector_reader connectors_;
     audited_changes changes_;
 };
 

@@ -265,6 +265,13 @@ std::optional<overdue_position> parse_overdue_position(std::string_view text)
     return read;
 }
 
+void check_page_limit(std::size_t limit)
+{
+    if (limit < 1 || limit > core::max_page)
+        throw error(errc::invalid_argument,
+                    fmt::format("limit is {}; it must be from 1 to {}", limit, core::max_page));
+}
+
 void check_filter(const run_filter& filter)
 {
     if (filter.limit < 1 || filter.limit > core::max_page)

@@ -47,6 +47,9 @@ struct list_search {
     std::uint32_t end_shard = 0;
 };
 
+/// Throws error (invalid_argument) unless a page may have this many items.
+void check_page_limit(std::size_t limit);
+
 /// Throws error (invalid_argument), naming the field, unless the filter is in its range.
 void check_filter(const run_filter& filter);
 
