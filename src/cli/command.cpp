@@ -1,21 +1,16 @@
 #include "cli/command.hpp"
 
-#include "cli/arguments.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/layouts.hpp"
-#include "pawl/codec.hpp"
+#include "cli/verb_builder.hpp"
 
 #include <CLI/CLI.hpp>
-#include <boost/json/object.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <fstream>
-#include <memory>
 
 namespace pawl::cli {
-
-namespace json = boost::json;
 
 namespace {
 
@@ -30,30 +25,9 @@ public:
     parsed_command parse(std::vector<std::string> arguments);
 
 private:
-    /// The texts of the options of one subcommand; they live as long as the command line.
-    struct texts {
-        std::vector<std::pair<std::string, std::string>> query;
-        std::vector<std::pair<std::string, std::string>> path;
-        std::vector<std::pair<std::string, std::string>> body;      ///< members that are texts
-        std::vector<std::pair<std::string, std::string>> documents; ///< members that are JSON
-        std::string key;
-        std::string version;
-        bool oldest_first = false;
-    };
-
-    CLI::App* add(CLI::App& group, const char* name, const char* about);
-    texts& texts_of();
-    void add_path(CLI::App& verb, texts& values, const char* name, const char* about);
-    void add_query(CLI::App& verb, texts& values, const char* option, const char* name,
-                   const char* about);
-    void add_body(CLI::App& verb, texts& values, const char* option, const char* name,
-                  const char* about, bool required = false);
-    void add_document(CLI::App& verb, texts& values, const char* option, const char* name,
-                      const char* about, bool required = false);
-    void send(CLI::App& verb, texts& values, std::string method, std::string pattern, layout shown);
-
     void add_endpoint(const environment& variables);
     void add_reads();
+    void add_filter(CLI::App& verb, verb_builder::texts& values);
     void add_run_reads(CLI::App& runs);
     void add_run_commands(CLI::App& runs);
     void add_commands();
@@ -61,20 +35,13 @@ private:
     void check_endpoint();
 
     CLI::App app_{"Operates the workflows of Pawl: reads and changes runs.", "pawl"};
-    std::vector<std::unique_ptr<texts>> texts_;
     command wanted_;
+    verb_builder verbs_{wanted_};
     std::string token_file_;
     std::string socket_;
     std::string format_ = "table";
     std::string role_ = "viewer";
 };
-
-/// In a deque-like list, because options keep references to the texts.
-std::string& slot(std::vector<std::pair<std::string, std::string>>& list, const char* name)
-{
-    list.emplace_back(name, "");
-    return list.back().second;
-}
 
 command_line::command_line(const environment& variables)
 {
@@ -84,86 +51,12 @@ command_line::command_line(const environment& variables)
                 "refused by the state of the run, 6 not ready.\nGuide: src/admin/README.md.");
     add_endpoint(variables);
     add_reads();
-    auto* const runs = add(app_, "runs", "List, show and change runs");
+    auto* const runs = verbs_.add(app_, "runs", "List, show and change runs");
     runs->require_subcommand(1);
     add_run_reads(*runs);
     add_run_commands(*runs);
     add_commands();
     add_token();
-}
-
-CLI::App* command_line::add(CLI::App& group, const char* name, const char* about)
-{
-    auto* const verb = group.add_subcommand(name, about);
-    verb->fallthrough();
-    return verb;
-}
-
-command_line::texts& command_line::texts_of()
-{
-    texts_.push_back(std::make_unique<texts>());
-    auto& values = *texts_.back();
-    for (auto* const list : {&values.query, &values.path, &values.body, &values.documents})
-        list->reserve(32); // options refer to the elements
-    return values;
-}
-
-void command_line::add_path(CLI::App& verb, texts& values, const char* name, const char* about)
-{
-    verb.add_option(name, slot(values.path, name), about)->required();
-}
-
-void command_line::add_query(CLI::App& verb, texts& values, const char* option, const char* name,
-                             const char* about)
-{
-    verb.add_option(option, slot(values.query, name), about);
-}
-
-void command_line::add_body(CLI::App& verb, texts& values, const char* option, const char* name,
-                            const char* about, bool required)
-{
-    verb.add_option(option, slot(values.body, name), about)->required(required);
-}
-
-void command_line::add_document(CLI::App& verb, texts& values, const char* option, const char* name,
-                                const char* about, bool required)
-{
-    verb.add_option(option, slot(values.documents, name), about)->required(required);
-}
-
-void command_line::send(CLI::App& verb, texts& values, std::string method, std::string pattern,
-                        layout shown)
-{
-    verb.callback([this, &values, method = std::move(method), pattern = std::move(pattern),
-                   shown = std::move(shown)] {
-        auto& request = wanted_.request;
-        request.method = method;
-        request.target = pattern;
-        for (const auto& [name, value] : values.path) {
-            const auto place = request.target.find("{" + name + "}");
-            request.target.replace(place, name.size() + 2, percent_encode(value));
-        }
-        char separator = '?';
-        for (const auto& [name, value] : values.query)
-            if (!value.empty()) {
-                request.target += separator + name + "=" + percent_encode(value);
-                separator = '&';
-            }
-        json::object body;
-        for (const auto& [name, value] : values.body)
-            if (!value.empty())
-                body[name] = value;
-        for (const auto& [name, value] : values.documents)
-            if (!value.empty())
-                body[name] = parse_json_argument(name, value);
-        if (method != "GET")
-            pawl::detail::write_value(body, request.body);
-        if (!values.key.empty())
-            request.headers.emplace_back("Idempotency-Key", values.key);
-        if (!values.version.empty())
-            request.headers.emplace_back("If-Match", '"' + values.version + '"');
-        wanted_.shown = shown;
-    });
 }
 
 void command_line::add_endpoint(const environment& variables)
@@ -202,95 +95,103 @@ void command_line::add_endpoint(const environment& variables)
 
 void command_line::add_reads()
 {
-    auto& status = *add(app_, "status", "Show whether Pawl is ready, and its engines");
+    auto& status = *verbs_.add(app_, "status", "Show whether Pawl is ready, and its engines");
     status.preparse_callback([this](std::size_t) { wanted_.checks_readiness = true; });
-    send(status, texts_of(), "GET", "/status", layouts::status);
+    verbs_.send(status, verbs_.texts_of(), "GET", "/status", layouts::status);
 
-    auto& workflows = *add(app_, "workflows", "Show the numbers of runs of each workflow");
-    auto& workflow_texts = texts_of();
-    add_query(workflows, workflow_texts, "--workflow,-w", "workflow", "This workflow only");
-    send(workflows, workflow_texts, "GET", "/overview", layouts::overview);
+    auto& workflows = *verbs_.add(app_, "workflows", "Show the numbers of runs of each workflow");
+    auto& workflow_texts = verbs_.texts_of();
+    verbs_.add_query(workflows, workflow_texts, "--workflow,-w", "workflow", "This workflow only");
+    verbs_.send(workflows, workflow_texts, "GET", "/overview", layouts::overview);
 
-    auto& schedules = *add(app_, "schedules", "List schedules");
-    auto& schedule_texts = texts_of();
-    add_query(schedules, schedule_texts, "--workflow,-w", "workflow", "Of this workflow only");
-    send(schedules, schedule_texts, "GET", "/schedules", layouts::schedules);
+    auto& schedules = *verbs_.add(app_, "schedules", "List schedules");
+    auto& schedule_texts = verbs_.texts_of();
+    verbs_.add_query(schedules, schedule_texts, "--workflow,-w", "workflow",
+                     "Of this workflow only");
+    verbs_.send(schedules, schedule_texts, "GET", "/schedules", layouts::schedules);
 
-    send(*add(app_, "connectors", "List connectors"), texts_of(), "GET", "/connectors",
-         layouts::connectors);
-    send(*add(app_, "engines", "List the live engines"), texts_of(), "GET", "/engines",
-         layouts::engines);
+    verbs_.send(*verbs_.add(app_, "connectors", "List connectors"), verbs_.texts_of(), "GET",
+                "/connectors", layouts::connectors);
+    verbs_.send(*verbs_.add(app_, "engines", "List the live engines"), verbs_.texts_of(), "GET",
+                "/engines", layouts::engines);
 
-    auto& letters = *add(app_, "dead-letters", "List, show and redrive dead letters");
+    auto& letters = *verbs_.add(app_, "dead-letters", "List, show and redrive dead letters");
     letters.require_subcommand(1);
-    send(*add(letters, "ls", "List the topics that have dead letters"), texts_of(), "GET",
-         "/dead-letters", layouts::topics);
-    auto& show = *add(letters, "show", "List the dead letters of a topic");
-    auto& show_texts = texts_of();
-    add_path(show, show_texts, "topic", "Name of the topic");
-    add_query(show, show_texts, "--limit", "limit", "Letters in a page, 1 to 1000");
-    add_query(show, show_texts, "--after", "after", "Letters after this position");
+    verbs_.send(*verbs_.add(letters, "ls", "List the topics that have dead letters"),
+                verbs_.texts_of(), "GET", "/dead-letters", layouts::topics);
+    auto& show = *verbs_.add(letters, "show", "List the dead letters of a topic");
+    auto& show_texts = verbs_.texts_of();
+    verbs_.add_path(show, show_texts, "topic", "Name of the topic");
+    verbs_.add_query(show, show_texts, "--limit", "limit", "Letters in a page, 1 to 1000");
+    verbs_.add_query(show, show_texts, "--after", "after", "Letters after this position");
     show.add_flag("--all", wanted_.all_pages, "All pages");
-    send(show, show_texts, "GET", "/dead-letters/{topic}", layouts::letters);
+    verbs_.send(show, show_texts, "GET", "/dead-letters/{topic}", layouts::letters);
+}
+
+void command_line::add_filter(CLI::App& verb, verb_builder::texts& values)
+{
+    verbs_.add_query(verb, values, "--workflow,-w", "workflow", "Runs of this workflow");
+    verbs_.add_query(verb, values, "--status", "status", "Labels or numbers, separated by commas");
+    verbs_.add_query(verb, values, "--state", "run_state",
+                     "Initiated, Running, Paused, Cancelled, Completed; separated by commas");
+    verbs_.add_query(verb, values, "--foreign-id", "foreign_id",
+                     "Foreign ids, separated by commas");
+    verbs_.add_query(verb, values, "--parent", "parent", "Children of this run");
+    verbs_.add_query(verb, values, "--attention", "attention", "failing, paused or overdue");
+    verbs_.add_query(
+        verb, values, "--attribute", "attribute",
+        "NAME=VALUE; VALUE is a text, integer:5, boolean:true or time:2027-01-31T00:00:00Z");
+    verbs_.add_query(verb, values, "--error", "error", "Part of the last error");
+    verbs_.add_query(verb, values, "--created-from", "created_from", "Inclusive, in RFC 3339");
+    verbs_.add_query(verb, values, "--created-to", "created_to", "Exclusive");
+    verbs_.add_query(verb, values, "--updated-from", "updated_from", "Inclusive");
+    verbs_.add_query(verb, values, "--updated-to", "updated_to", "Exclusive");
+    verbs_.add_query(verb, values, "--order", "order", "newest_first or oldest_first");
 }
 
 void command_line::add_run_reads(CLI::App& runs)
 {
-    auto& list = *add(runs, "ls", "List runs, the newest first");
-    auto& values = texts_of();
-    add_query(list, values, "--workflow,-w", "workflow", "Runs of this workflow");
-    add_query(list, values, "--status", "status", "Labels or numbers, separated by commas");
-    add_query(list, values, "--state", "run_state",
-              "Initiated, Running, Paused, Cancelled, Completed; separated by commas");
-    add_query(list, values, "--foreign-id", "foreign_id", "Foreign ids, separated by commas");
-    add_query(list, values, "--parent", "parent", "Children of this run");
-    add_query(list, values, "--attention", "attention", "failing, paused or overdue");
-    add_query(list, values, "--attribute", "attribute",
-              "NAME=VALUE; VALUE is a text, integer:5, boolean:true or time:2027-01-31T00:00:00Z");
-    add_query(list, values, "--error", "error", "Part of the last error");
-    add_query(list, values, "--created-from", "created_from", "Inclusive, in RFC 3339");
-    add_query(list, values, "--created-to", "created_to", "Exclusive");
-    add_query(list, values, "--updated-from", "updated_from", "Inclusive");
-    add_query(list, values, "--updated-to", "updated_to", "Exclusive");
-    add_query(list, values, "--order", "order", "newest_first or oldest_first");
-    add_query(list, values, "--limit", "limit", "Runs in a page, 1 to 1000; default 50");
-    add_query(list, values, "--after", "after", "`next` of the page before");
+    auto& list = *verbs_.add(runs, "ls", "List runs, the newest first");
+    auto& values = verbs_.texts_of();
+    add_filter(list, values);
+    verbs_.add_query(list, values, "--limit", "limit", "Runs in a page, 1 to 1000; default 50");
+    verbs_.add_query(list, values, "--after", "after", "`next` of the page before");
     list.add_flag("--all", wanted_.all_pages, "All pages");
-    send(list, values, "GET", "/runs", layouts::runs);
+    verbs_.send(list, values, "GET", "/runs", layouts::runs);
 
     const char* const run_text = "Id of the run, or WORKFLOW:FOREIGN_ID";
     const auto read_run = [&](const char* name, const char* about, const char* pattern,
                               layout shown) {
-        auto& verb = *add(runs, name, about);
-        auto& of_run = texts_of();
-        add_path(verb, of_run, "run", run_text);
-        send(verb, of_run, "GET", pattern, std::move(shown));
+        auto& verb = *verbs_.add(runs, name, about);
+        auto& of_run = verbs_.texts_of();
+        verbs_.add_path(verb, of_run, "run", run_text);
+        verbs_.send(verb, of_run, "GET", pattern, std::move(shown));
     };
     read_run("get", "Show a run without its object", "/runs/{run}", layouts::run);
     read_run("object", "Print the object of a run", "/runs/{run}/object", layouts::object);
     read_run("messages", "List the pending messages of a run", "/runs/{run}/messages",
              layouts::messages);
-    auto& history = *add(runs, "history", "List the commits of a run");
-    auto& of_history = texts_of();
-    add_path(history, of_history, "run", run_text);
-    add_query(history, of_history, "--limit", "limit", "Entries in a page, 1 to 1000");
-    add_query(history, of_history, "--after", "after", "Entries after this version");
+    auto& history = *verbs_.add(runs, "history", "List the commits of a run");
+    auto& of_history = verbs_.texts_of();
+    verbs_.add_path(history, of_history, "run", run_text);
+    verbs_.add_query(history, of_history, "--limit", "limit", "Entries in a page, 1 to 1000");
+    verbs_.add_query(history, of_history, "--after", "after", "Entries after this version");
     history.add_flag("--all", wanted_.all_pages, "All pages");
-    send(history, of_history, "GET", "/runs/{run}/history", layouts::history);
+    verbs_.send(history, of_history, "GET", "/runs/{run}/history", layouts::history);
 }
 
 void command_line::add_run_commands(CLI::App& runs)
 {
     const auto add_verb = [&](const char* name, const char* about, bool needs_reason) {
-        auto& verb = *add(runs, name, about);
-        auto& values = texts_of();
-        add_path(verb, values, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
-        add_body(verb, values, "--reason", "reason", "Why; it is recorded", needs_reason);
+        auto& verb = *verbs_.add(runs, name, about);
+        auto& values = verbs_.texts_of();
+        verbs_.add_path(verb, values, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
+        verbs_.add_body(verb, values, "--reason", "reason", "Why; it is recorded", needs_reason);
         verb.add_option("--key", values.key, "Idempotency key: a repetition has no effect");
-        add_document(verb, values, "--wait", "wait_seconds", wait_text);
+        verbs_.add_document(verb, values, "--wait", "wait_seconds", wait_text);
         verb.add_option("--if-version", values.version, "Refused if the run has another version");
-        send(verb, values, "POST", fmt::format("/runs/{{run}}/{}", name), layouts::accepted);
-        return std::pair<CLI::App*, texts*>{&verb, &values};
+        verbs_.send(verb, values, "POST", fmt::format("/runs/{{run}}/{}", name), layouts::accepted);
+        return std::pair<CLI::App*, verb_builder::texts*>{&verb, &values};
     };
     add_verb("pause", "Pause a run", false);
     add_verb("resume", "Resume a paused run", false);
@@ -298,54 +199,55 @@ void command_line::add_run_commands(CLI::App& runs)
     add_verb("cancel", "Cancel a run", false);
     add_verb("delete-data", "Delete the data of a finished run", true);
     const auto [move, values] = add_verb("move", "Continue a paused run in another status", true);
-    add_body(*move, *values, "--status", "status", "Label or number of the status", true);
-    add_document(*move, *values, "--object", "object",
-                 "The object, changed: JSON, @FILE, or @- for standard input");
+    verbs_.add_body(*move, *values, "--status", "status", "Label or number of the status", true);
+    verbs_.add_document(*move, *values, "--object", "object",
+                        "The object, changed: JSON, @FILE, or @- for standard input");
 }
 
 void command_line::add_commands()
 {
-    auto& call = *add(app_, "callback", "Send a callback to a run");
-    auto& of_call = texts_of();
-    add_path(call, of_call, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
-    add_path(call, of_call, "name", "Name of the callback");
-    add_document(call, of_call, "--payload", "payload", "JSON, @FILE, or @- for standard input");
-    add_body(call, of_call, "--reason", "reason", "Why; it is recorded");
-    add_document(call, of_call, "--wait", "wait_seconds", wait_text);
+    auto& call = *verbs_.add(app_, "callback", "Send a callback to a run");
+    auto& of_call = verbs_.texts_of();
+    verbs_.add_path(call, of_call, "run", "Id of the run, or WORKFLOW:FOREIGN_ID");
+    verbs_.add_path(call, of_call, "name", "Name of the callback");
+    verbs_.add_document(call, of_call, "--payload", "payload",
+                        "JSON, @FILE, or @- for standard input");
+    verbs_.add_body(call, of_call, "--reason", "reason", "Why; it is recorded");
+    verbs_.add_document(call, of_call, "--wait", "wait_seconds", wait_text);
     call.add_option("--key", of_call.key, "Idempotency key: a repetition has no effect");
-    send(call, of_call, "POST", "/runs/{run}/callbacks/{name}", layouts::accepted);
+    verbs_.send(call, of_call, "POST", "/runs/{run}/callbacks/{name}", layouts::accepted);
 
-    auto& trigger = *add(app_, "trigger", "Start a run");
-    auto& of_trigger = texts_of();
-    add_path(trigger, of_trigger, "workflow", "Name of the workflow");
-    trigger.add_option("foreign_id", slot(of_trigger.body, "foreign_id"), "Your key for the run")
-        ->required();
-    add_document(trigger, of_trigger, "--object", "object", "JSON, @FILE, or @- for standard input",
-                 true);
-    add_body(trigger, of_trigger, "--status", "status", "Where the run starts");
-    add_body(trigger, of_trigger, "--reason", "reason", "Why; it is recorded");
+    auto& trigger = *verbs_.add(app_, "trigger", "Start a run");
+    auto& of_trigger = verbs_.texts_of();
+    verbs_.add_path(trigger, of_trigger, "workflow", "Name of the workflow");
+    verbs_.add_body(trigger, of_trigger, "foreign_id", "foreign_id", "Your key for the run", true);
+    verbs_.add_document(trigger, of_trigger, "--object", "object",
+                        "JSON, @FILE, or @- for standard input", true);
+    verbs_.add_body(trigger, of_trigger, "--status", "status", "Where the run starts");
+    verbs_.add_body(trigger, of_trigger, "--reason", "reason", "Why; it is recorded");
     trigger.add_option("--key", of_trigger.key, "Idempotency key: a repetition has no effect");
-    send(trigger, of_trigger, "POST", "/workflows/{workflow}/runs", layouts::triggered);
+    verbs_.send(trigger, of_trigger, "POST", "/workflows/{workflow}/runs", layouts::triggered);
 
     auto& redrive = *app_.get_subcommand("dead-letters")
                          ->add_subcommand("redrive", "Try each dead letter of a topic once more");
     redrive.fallthrough();
-    auto& of_redrive = texts_of();
-    add_path(redrive, of_redrive, "topic", "Name of the topic");
-    add_body(redrive, of_redrive, "--reason", "reason", "Why; it is recorded");
-    send(redrive, of_redrive, "POST", "/dead-letters/{topic}/redrive", layouts::redriven);
+    auto& of_redrive = verbs_.texts_of();
+    verbs_.add_path(redrive, of_redrive, "topic", "Name of the topic");
+    verbs_.add_body(redrive, of_redrive, "--reason", "reason", "Why; it is recorded");
+    verbs_.send(redrive, of_redrive, "POST", "/dead-letters/{topic}/redrive", layouts::redriven);
 
-    auto& audit = *add(app_, "audit", "List the changes that were asked for");
-    auto& of_audit = texts_of();
-    add_query(audit, of_audit, "--limit", "limit", "Entries in a page, 1 to 1000");
-    add_query(audit, of_audit, "--after", "after", "Entries after this position");
+    auto& audit = *verbs_.add(app_, "audit", "List the changes that were asked for");
+    auto& of_audit = verbs_.texts_of();
+    verbs_.add_query(audit, of_audit, "--limit", "limit", "Entries in a page, 1 to 1000");
+    verbs_.add_query(audit, of_audit, "--after", "after", "Entries after this position");
     audit.add_flag("--all", wanted_.all_pages, "All pages");
-    send(audit, of_audit, "GET", "/audit", layouts::audit);
+    verbs_.send(audit, of_audit, "GET", "/audit", layouts::audit);
 }
 
 void command_line::add_token()
 {
-    auto& token = *add(app_, "token", "Make a token and its line for the server's token file");
+    auto& token =
+        *verbs_.add(app_, "token", "Make a token and its line for the server's token file");
     auto& wish = wanted_.new_token.emplace();
     token.add_option("name", wish.name, "Name of the user")->required();
     token.add_option("--role", role_, "viewer, operator or admin; default: viewer")
