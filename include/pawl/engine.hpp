@@ -174,6 +174,11 @@ struct engine_options {
     /// ones. At least 1,000. Default 100,000.
     std::uint64_t max_audit_entries = 100'000;
 
+    /// Maximum number of commands that the bulk changes of this engine (see pawl::bulk_changes)
+    /// have in flight: stored in the inboxes of runs, and not yet executed. It bounds which part of
+    /// the engine's work bulk changes are. 1 to 1,000. Default 32.
+    std::size_t max_bulk_commands = 32;
+
     /// Seed of the engine's random numbers, for simulations that need the same run ids each time.
     /// Two engines with the same seed make the same ids. Default: empty, the machine's entropy.
     std::optional<std::uint64_t> seed{};

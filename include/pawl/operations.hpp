@@ -19,6 +19,8 @@
 
 namespace pawl {
 
+class bulk_changes;
+
 /// What an operator does: reads and changes the runs of all workflows in the store, by the names of
 /// the workflows. Made by engine::operations(); cheap to copy.
 ///
@@ -392,6 +394,8 @@ public:
     }
 
 private:
+    friend class bulk_changes;
+
     template <class Token>
     auto initiate_change(detail::run_change wanted, change_request request, Token& token)
     {

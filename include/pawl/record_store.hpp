@@ -708,7 +708,9 @@ private:
 std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexcept;
 
 /// The workflow in whose shards a run is: its own. For a schedule (a run of "pawl.schedules") it is
-/// the workflow that the schedule triggers, so that an engine that has this workflow drives it.
+/// the workflow that the schedule triggers, and for a bulk change (a run of "pawl.bulk") it is the
+/// workflow before the first '/' of its foreign id, so that an engine that has this workflow drives
+/// it.
 /// Stored: never change the function.
 std::string_view shard_home(std::string_view workflow, std::string_view foreign_id) noexcept;
 

@@ -23,8 +23,8 @@ namespace detail {
 std::vector<api_route> api_routes()
 {
     auto all = read_routes();
-    for (const auto& route : command_routes())
-        all.push_back(route);
+    for (const auto& routes : {command_routes(), bulk_routes()})
+        all.insert(all.end(), routes.begin(), routes.end());
     all.emplace_back("GET", stream_pattern, stream_permission, open_stream);
     return all;
 }

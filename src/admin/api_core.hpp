@@ -65,6 +65,7 @@ inline constexpr permission stream_permission = permission::read_runs;
 
 std::vector<api_route> read_routes();
 std::vector<api_route> command_routes();
+std::vector<api_route> bulk_routes();
 boost::asio::awaitable<http::response> open_stream(shared_core core, const http::request& message,
                                                    identity sender);
 

@@ -10,7 +10,7 @@ namespace pawl::admin::detail {
 enum class permission : std::uint8_t {
     read_runs = 1, ///< states, counts, histories, schedules; no objects, no payloads
     read_payloads, ///< objects, payloads, dead letters
-    change_runs,   ///< trigger, callback, pause, resume, retry, cancel, redrive
+    change_runs,   ///< trigger, callback, pause, resume, retry, cancel, redrive; one run or many
     repair_runs,   ///< move a run to another status, with an edited object
     delete_data,   ///< of a run
     read_audit,

@@ -31,6 +31,7 @@ private:
     void add_run_reads(CLI::App& runs);
     void add_run_commands(CLI::App& runs);
     void add_commands();
+    void add_bulk();
     void add_token();
     void check_endpoint();
 
@@ -56,6 +57,7 @@ command_line::command_line(const environment& variables)
     add_run_reads(*runs);
     add_run_commands(*runs);
     add_commands();
+    add_bulk();
     add_token();
 }
 
@@ -242,6 +244,48 @@ void command_line::add_commands()
     verbs_.add_query(audit, of_audit, "--after", "after", "Entries after this position");
     audit.add_flag("--all", wanted_.all_pages, "All pages");
     verbs_.send(audit, of_audit, "GET", "/audit", layouts::audit);
+}
+
+void command_line::add_bulk()
+{
+    auto& bulk = *verbs_.add(app_, "bulk", "Change all runs that match a filter");
+    bulk.require_subcommand(1);
+    const auto add_verb = [&](const char* name, const char* about) {
+        auto& verb = *verbs_.add(bulk, name, about);
+        auto& values = verbs_.texts_of();
+        add_filter(verb, values);
+        verbs_.add_body(verb, values, "--reason", "reason", "Why; it is recorded", true);
+        verb.add_option("--key", values.key, "Idempotency key: a repetition has no effect");
+        verb.add_flag("--dry-run", values.is_dry_run,
+                      "Count the runs, show some of them, and change nothing");
+        verbs_.send(verb, values, "POST", fmt::format("/bulk/{}", name), layouts::bulk);
+        return std::pair<CLI::App*, verb_builder::texts*>{&verb, &values};
+    };
+    add_verb("retry", "Try all failing runs that match again now");
+    add_verb("pause", "Pause all runs that match");
+    add_verb("resume", "Resume all paused runs that match");
+    add_verb("cancel", "Cancel all runs that match");
+    add_verb("delete-data", "Delete the data of all finished runs that match");
+    const auto [move, values] =
+        add_verb("move", "Continue all paused runs that match in another status");
+    verbs_.add_body(*move, *values, "--to", "status", "Label or number of the status", true);
+
+    auto& list = *verbs_.add(bulk, "ls", "List bulk changes, the newest first");
+    auto& of_list = verbs_.texts_of();
+    verbs_.add_query(list, of_list, "--limit", "limit", "Items in a page, 1 to 1000; default 50");
+    verbs_.add_query(list, of_list, "--after", "after", "`next` of the page before");
+    list.add_flag("--all", wanted_.all_pages, "All pages");
+    verbs_.send(list, of_list, "GET", "/bulk", layouts::bulk_list);
+
+    auto& show = *verbs_.add(bulk, "get", "Show a bulk change and its progress");
+    auto& of_show = verbs_.texts_of();
+    verbs_.add_path(show, of_show, "run", "Id of the bulk change");
+    verbs_.send(show, of_show, "GET", "/bulk/{run}", layouts::bulk);
+
+    auto& problems = *verbs_.add(bulk, "problems", "List runs that a bulk change did not change");
+    auto& of_problems = verbs_.texts_of();
+    verbs_.add_path(problems, of_problems, "run", "Id of the bulk change");
+    verbs_.send(problems, of_problems, "GET", "/bulk/{run}", layouts::bulk_problems);
 }
 
 void command_line::add_token()

@@ -114,6 +114,45 @@ const layout audit{.items = "/audit",
                    .id = "/position"};
 const layout accepted{.columns = {{"id", "/id"}, {"outcome", "/outcome"}}, .id = "/id"};
 const layout triggered{.columns = {{"id", "/id"}}, .id = "/id"};
+const layout bulk{.columns = {{"id", "/id"},
+                              {"action", "/action"},
+                              {"workflow", "/workflow"},
+                              {"status", "/status"},
+                              {"state", "/run_state"},
+                              {"started", "/started_at", time},
+                              {"ended", "/ended_at", time},
+                              {"searched to", "/searched_to", time},
+                              {"selected", "/selected"},
+                              {"done", "/done"},
+                              {"passed over", "/passed_over"},
+                              {"pending", "/pending"},
+                              {"refused", "/refused"},
+                              {"last error", "/last_error"},
+                              {"reason", "/reason"},
+                              {"requested by", "/requested_by"},
+                              {"has engine", "/has_engine"},
+                              {"runs that match", "/runs/count"},
+                              {"and more", "/runs/is_capped"}},
+                  .id = "/id"};
+const layout bulk_list{.items = "/bulk",
+                       .columns = {{"ID", "/id"},
+                                   {"ACTION", "/action"},
+                                   {"WORKFLOW", "/workflow"},
+                                   {"STATE", "/run_state"},
+                                   {"STARTED", "/started_at", time},
+                                   {"SELECTED", "/selected", number},
+                                   {"DONE", "/done", number},
+                                   {"PASSED OVER", "/passed_over", number},
+                                   {"PENDING", "/pending", number},
+                                   {"REQUESTED BY", "/requested_by"}},
+                       .id = "/id"};
+const layout bulk_problems{.items = "/problems",
+                           .columns = {{"RUN", "/run"},
+                                       {"WORKFLOW", "/workflow"},
+                                       {"FOREIGN ID", "/foreign_id"},
+                                       {"CODE", "/code"},
+                                       {"DETAIL", "/detail"}},
+                           .id = "/run"};
 const layout redriven{.columns = {{"succeeded", "/succeeded"}, {"failed", "/failed"}}};
 
 } // namespace pawl::cli::layouts

@@ -84,6 +84,8 @@ void verb_builder::send(CLI::App& verb, texts& values, std::string method, std::
         for (const auto& [name, value] : values.documents)
             if (!value.empty())
                 body[name] = parse_json_argument(name, value);
+        if (values.is_dry_run)
+            body["dry_run"] = true;
         if (method != "GET")
             pawl::detail::write_value(body, request.body);
         if (!values.key.empty())

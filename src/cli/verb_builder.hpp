@@ -22,6 +22,7 @@ public:
         std::vector<std::pair<std::string, std::string>> documents; ///< members that are JSON
         std::string key;
         std::string version;
+        bool is_dry_run = false; ///< the member dry_run of the body
     };
 
     /// `wanted` outlives this object.

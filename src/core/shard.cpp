@@ -11,7 +11,7 @@ std::uint32_t shard_of(std::string_view foreign_id, std::uint32_t shards) noexce
 
 std::string_view shard_home(std::string_view workflow, std::string_view foreign_id) noexcept
 {
-    if (workflow != core::schedules_workflow)
+    if (!core::has_shard_homes(workflow))
         return workflow;
     // A workflow's name contains no '/'.
     return foreign_id.substr(0, foreign_id.find('/'));

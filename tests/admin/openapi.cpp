@@ -147,11 +147,13 @@ BOOST_AUTO_TEST_CASE(each_member_of_an_answer_is_described)
     world w;
     const auto run = to_string(w.bench().trigger("a", {"Ada", 1.5}));
     w.bench().trigger("b", {});
+    const auto bulk = w.send("POST", "/bulk/resume", "{}").text("/id");
     w.bench().advance(5s);
     for (const char* path : {"/me", "/status", "/overview", "/workflows", "/runs", "/schedules",
-                             "/connectors", "/engines", "/dead-letters"})
+                             "/connectors", "/engines", "/dead-letters", "/bulk"})
         check_answer(document, w, path, path);
     check_answer(document, w, "/workflows/{workflow}", "/workflows/orders");
+    check_answer(document, w, "/bulk/{run}", "/bulk/" + bulk);
     check_answer(document, w, "/runs/{run}", "/runs/" + run);
     check_answer(document, w, "/runs/{run}/history", "/runs/" + run + "/history");
     check_answer(document, w, "/runs/{run}/object", "/runs/" + run + "/object");

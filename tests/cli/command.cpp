@@ -87,6 +87,22 @@ BOOST_AUTO_TEST_CASE(each_change_sends_its_reason_and_conditions)
         BOOST_TEST(sent_by(line).starts_with("nothing: pawl: "), sent_by(line));
 }
 
+BOOST_AUTO_TEST_CASE(each_bulk_verb_sends_its_filter_and_reason)
+{
+    for (const std::string& verb : {"retry", "pause", "resume", "cancel", "delete-data"})
+        BOOST_TEST(sent_by("bulk " + verb + " -w orders --attention failing --reason x --key k") ==
+                   "POST /bulk/" + verb +
+                       "?workflow=orders&attention=failing {\"reason\":\"x\"} Idempotency-Key=k");
+    BOOST_TEST(sent_by("bulk move -w orders --status created --to checked --reason x --dry-run") ==
+               "POST /bulk/move?workflow=orders&status=created "
+               "{\"reason\":\"x\",\"status\":\"checked\",\"dry_run\":true}");
+    BOOST_TEST(sent_by("bulk ls --limit 3") == "GET /bulk?limit=3");
+    BOOST_TEST(sent_by("bulk get b") == "GET /bulk/b");
+    BOOST_TEST(sent_by("bulk problems b") == "GET /bulk/b");
+    BOOST_TEST(sent_by("bulk retry").starts_with("nothing: pawl: "));
+    BOOST_TEST(sent_by("bulk move --reason x").starts_with("nothing: pawl: "));
+}
+
 BOOST_AUTO_TEST_CASE(each_status_has_its_exit_code)
 {
     BOOST_TEST(code_for(200, "{}") == 0);

@@ -204,6 +204,8 @@ BOOST_AUTO_TEST_CASE(an_option_out_of_range_is_refused_with_its_value)
         {[](auto& o) { o.lease_duration = 50ms; },
          "lease_duration is 50 ms; it must be at least 100 ms"},
         {[](auto& o) { o.poll_interval = 0s; }, "poll_interval is 0 s; it must be at least 10 ms"},
+        {[](auto& o) { o.max_bulk_commands = 1'001; },
+         "max_bulk_commands is 1,001; it must be from 1 to 1,000"},
         {[](auto& o) { o.max_audit_entries = 999; },
          "max_audit_entries is 999; it must be at least 1,000"},
         {[](auto& o) { o.max_crashes = 4; },

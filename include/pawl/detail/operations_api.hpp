@@ -11,6 +11,15 @@
 #include <string>
 #include <vector>
 
+namespace pawl {
+
+struct bulk_page;
+struct bulk_preview;
+struct bulk_request;
+struct bulk_view;
+
+} // namespace pawl
+
 namespace pawl::detail {
 
 /// A change of a run by a message.
@@ -54,6 +63,11 @@ public:
                          completion<change_result> done) = 0;
     virtual void redrive(std::string topic, change_request request,
                          completion<redrive_result> done) = 0;
+    virtual void preview_bulk(bulk_request wanted, completion<bulk_preview> done) = 0;
+    virtual void start_bulk(bulk_request wanted, change_request request,
+                            completion<bulk_view> done) = 0;
+    virtual void read_bulk(run_id bulk, completion<std::optional<bulk_view>> done) = 0;
+    virtual void list_bulk(std::string after, std::size_t limit, completion<bulk_page> done) = 0;
     virtual void audit(std::uint64_t after, std::size_t limit, completion<audit_page> done) = 0;
 };
 

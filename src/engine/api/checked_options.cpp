@@ -36,6 +36,7 @@ void check_ranges(const engine_options& options)
     check.at_least("lease_duration", options.lease_duration, 100ms);
     check.at_least("poll_interval", options.poll_interval, 10ms);
     check.at_least("hook_attempt_timeout", options.hook_attempt_timeout, 0s);
+    check.within("max_bulk_commands", options.max_bulk_commands, 1, 1'000);
     check.at_least("max_audit_entries", options.max_audit_entries, 1'000);
     if (options.max_crashes != 0 && options.max_crashes < crash_suspects::min_crash_limit)
         check.refuse("max_crashes", core::text_of(options.max_crashes),

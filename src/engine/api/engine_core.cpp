@@ -83,6 +83,7 @@ engine_core::engine_core(asio::any_io_executor executor, engine_options options)
         requests_ = std::make_shared<engine_detail::request_runner>(shared_, *requests,
                                                                     options_.poll_interval);
     add_schedules();
+    shared_.workflows[std::string{core::bulk_workflow}].impl = operations_->bulk_workflow();
 }
 
 engine_core::~engine_core()
@@ -267,8 +268,7 @@ asio::awaitable<void> engine_core::read_layout()
     co_await clock_.follow_store(shared_.store);
     std::vector<std::string> names;
     for (const auto& [name, entry] : shared_.workflows)
-        if (entry.impl !=
-            schedules_) // its runs are in the shards of the workflows that they trigger
+        if (!core::has_shard_homes(name))
             names.push_back(name);
     const auto first = co_await shared_.store.first_shards(names);
     std::map<std::string, std::uint32_t, std::less<>> first_shards;

@@ -44,6 +44,8 @@
 
 namespace pawl::engine_detail {
 class audited_changes;
+class bulk_service;
+class bulk_worker;
 class connector_reader;
 class operations_service;
 class run_reader;
@@ -113,6 +115,8 @@ public:
 
 private:
     friend class engine_detail::audited_changes;
+    friend class engine_detail::bulk_service;
+    friend class engine_detail::bulk_worker;
     friend class engine_detail::connector_reader;
     friend class engine_detail::operations_service;
     friend class engine_detail::run_reader;

@@ -162,6 +162,7 @@ asio::awaitable<settlement> engine_core::await_settlement(run_id run, std::uint6
             waiting->complete(make_error_code(errc::not_running), {});
             return;
         }
+        bind_cancellation(watchers_, waiting);
         watchers_->add(waiting, run, sequence);
         const auto end_wait = [all = std::weak_ptr{watchers_}, is_over,
                                weak = std::weak_ptr{waiting}] {

@@ -168,6 +168,7 @@ engine_core::find_undriven(std::vector<core::engine_facts> alive)
         found[count.workflow].runs += count.runs;
     found.erase(std::string{engine_detail::schedules_workflow});
     found.erase(std::string{engine_detail::limits_workflow});
+    found.erase(std::string{core::bulk_workflow});
     record_query query;
     query.workflow = engine_detail::schedules_workflow;
     query.states = {run_state::initiated, run_state::running, run_state::paused};

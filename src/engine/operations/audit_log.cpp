@@ -79,7 +79,7 @@ publication audit_log::publication_of(const audit_entry& entry) const
     return record;
 }
 
-asio::awaitable<void> audit_log::append(audit_entry entry)
+asio::awaitable<void> audit_log::append(audit_entry entry) const
 {
     const std::vector<change> batch{publication_of(entry)};
     const auto results = co_await shared_.store.apply(batch);
@@ -91,7 +91,7 @@ asio::awaitable<void> audit_log::append(audit_entry entry)
 }
 
 /// An entry that is removed late does no harm.
-asio::awaitable<void> audit_log::trim(std::uint64_t end)
+asio::awaitable<void> audit_log::trim(std::uint64_t end) const
 {
     const std::vector<change> batch{topic_trim{audit_topic, end - max_entries_}};
     std::exception_ptr failure;

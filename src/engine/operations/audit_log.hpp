@@ -28,13 +28,13 @@ public:
     publication publication_of(const audit_entry& entry) const;
 
     /// Appends an entry, and removes the oldest ones above the limit.
-    boost::asio::awaitable<void> append(audit_entry entry);
+    boost::asio::awaitable<void> append(audit_entry entry) const;
 
     /// Reads the entries after a position, oldest first.
     boost::asio::awaitable<audit_page> read(std::uint64_t after, std::size_t limit) const;
 
 private:
-    boost::asio::awaitable<void> trim(std::uint64_t end);
+    boost::asio::awaitable<void> trim(std::uint64_t end) const;
 
     engine_parts& shared_;
     const std::uint64_t max_entries_;

@@ -65,18 +65,6 @@ audit_outcome outcome_of(const error_code& code)
     }
 }
 
-void check_request(const change_request& request)
-{
-    detail::check_name(request.by.name, true, "change_request::by.name");
-    detail::check_name(request.by.method, true, "change_request::by.method");
-    detail::check_name(request.by.address, true, "change_request::by.address");
-    if (request.wait_for < duration::zero() || request.wait_for > max_wait)
-        throw error(errc::invalid_argument,
-                    "change_request::wait_for is " +
-                        std::to_string(request.wait_for / std::chrono::milliseconds{1}) +
-                        " ms; it must be from 0 to 1 h");
-}
-
 void check_json(const std::string& text, const char* subject)
 {
     try {
@@ -85,14 +73,6 @@ void check_json(const std::string& text, const char* subject)
         throw error(errc::invalid_argument, std::string{subject} + " is no JSON document: " +
                                                 detail::exception_text(std::current_exception()));
     }
-}
-
-void check_version(const record& run, const change_request& request)
-{
-    if (request.if_version && *request.if_version != run.version)
-        throw error(errc::conflict,
-                    "run " + to_string(run.id) + " has version " + std::to_string(run.version) +
-                        "; the change is for version " + std::to_string(*request.if_version));
 }
 
 /// Whether the driving engine compares change_request::if_version.
@@ -120,6 +100,26 @@ std::string checked_object(const detail::workflow_impl& workflow, const std::str
 
 } // namespace
 
+void check_version(const record& run, const change_request& request)
+{
+    if (request.if_version && *request.if_version != run.version)
+        throw error(errc::conflict,
+                    "run " + to_string(run.id) + " has version " + std::to_string(run.version) +
+                        "; the change is for version " + std::to_string(*request.if_version));
+}
+
+void check_request(const change_request& request)
+{
+    detail::check_name(request.by.name, true, "change_request::by.name");
+    detail::check_name(request.by.method, true, "change_request::by.method");
+    detail::check_name(request.by.address, true, "change_request::by.address");
+    if (request.wait_for < duration::zero() || request.wait_for > max_wait)
+        throw error(errc::invalid_argument,
+                    "change_request::wait_for is " +
+                        std::to_string(request.wait_for / std::chrono::milliseconds{1}) +
+                        " ms; it must be from 0 to 1 h");
+}
+
 audited_changes::audited_changes(detail::engine_core& core)
     : core_(core), audit_(core.shared_, core.options_.max_audit_entries)
 {
@@ -138,7 +138,6 @@ audit_entry audited_changes::begin(const char* action, const change_request& req
     return entry;
 }
 
-/// Records the outcome, and throws the failure, if there is one.
 asio::awaitable<void> audited_changes::finish(audit_entry entry, std::exception_ptr failure)
 {
     entry.at = core_.shared_.clock.now();
@@ -293,7 +292,8 @@ asio::awaitable<change_result> audited_changes::start_run(std::string workflow,
     check_request(request);
     const auto own = core_.shared_.workflows.find(workflow);
     if (own == core_.shared_.workflows.end() || workflow.starts_with(core::reserved_prefix)) {
-        auto text = co_await refusal_of_workflow(workflow);
+        auto text =
+            co_await refusal_of_workflow(workflow, "whose codec checks the object of a run");
         throw error(errc::missing_workflow, text);
     }
     const auto impl = own->second.impl;
@@ -310,7 +310,8 @@ asio::awaitable<change_result> audited_changes::start_run(std::string workflow,
     co_return change_result{run.value(), 0, message_outcome::handled, {}};
 }
 
-asio::awaitable<std::string> audited_changes::refusal_of_workflow(std::string workflow)
+asio::awaitable<std::string> audited_changes::refusal_of_workflow(std::string workflow,
+                                                                  std::string need)
 {
     const store_inventory inventory{core_.shared_, core_.options_.client_only};
     const auto view = co_await inventory.engines();
@@ -318,8 +319,7 @@ asio::awaitable<std::string> audited_changes::refusal_of_workflow(std::string wo
     for (const auto& engine : view.engines)
         if (std::ranges::find(engine.workflows, workflow) != engine.workflows.end())
             others += (others.empty() ? "" : ", ") + engine.name;
-    auto text = "this engine does not have the workflow " + quoted(workflow) +
-                ", whose codec checks the object of a run: ";
+    auto text = "this engine does not have the workflow " + quoted(workflow) + ", " + need + ": ";
     text +=
         others.empty() ? "no live engine has it" : "ask one of the engines that have it: " + others;
     co_return text;

@@ -42,7 +42,7 @@ asio::awaitable<std::optional<settlement>> read_outcome(record_store& store, run
 } // namespace
 
 operations_service::operations_service(detail::engine_core& core)
-    : core_(core), runs_(core), connectors_(core), changes_(core)
+    : core_(core), runs_(core), connectors_(core), changes_(core), bulk_(core, runs_, changes_)
 {
 }
 
@@ -185,6 +185,28 @@ void operations_service::redrive(std::string topic, change_request request,
                                  detail::completion<redrive_result> done)
 {
     core_.launch(changes_.redrive(std::move(topic), std::move(request)), std::move(done));
+}
+
+void operations_service::preview_bulk(bulk_request wanted, detail::completion<bulk_preview> done)
+{
+    core_.launch(bulk_.preview(std::move(wanted)), std::move(done));
+}
+
+void operations_service::start_bulk(bulk_request wanted, change_request request,
+                                    detail::completion<bulk_view> done)
+{
+    core_.launch(bulk_.start(std::move(wanted), std::move(request)), std::move(done));
+}
+
+void operations_service::read_bulk(run_id bulk, detail::completion<std::optional<bulk_view>> done)
+{
+    core_.launch(bulk_.read(bulk), std::move(done));
+}
+
+void operations_service::list_bulk(std::string after, std::size_t limit,
+                                   detail::completion<bulk_page> done)
+{
+    core_.launch(bulk_.list(std::move(after), limit), std::move(done));
 }
 
 void operations_service::audit(std::uint64_t after, std::size_t limit,

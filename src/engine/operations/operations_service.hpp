@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/operations/audited_changes.hpp"
+#include "engine/operations/bulk_service.hpp"
 #include "engine/operations/connector_reader.hpp"
 #include "engine/operations/run_reader.hpp"
 #include "engine/operations/store_inventory.hpp"
@@ -10,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +57,17 @@ public:
                  detail::completion<change_result> done) override;
     void redrive(std::string topic, change_request request,
                  detail::completion<redrive_result> done) override;
+    void preview_bulk(bulk_request wanted, detail::completion<bulk_preview> done) override;
+    void start_bulk(bulk_request wanted, change_request request,
+                    detail::completion<bulk_view> done) override;
+    void read_bulk(run_id bulk, detail::completion<std::optional<bulk_view>> done) override;
+    void list_bulk(std::string after, std::size_t limit,
+                   detail::completion<bulk_page> done) override;
     void audit(std::uint64_t after, std::size_t limit,
                detail::completion<audit_page> done) override;
+
+    /// The workflow "pawl.bulk".
+    std::shared_ptr<const detail::workflow_impl> bulk_workflow() { return bulk_.workflow(); }
 
 private:
     store_inventory inventory() const;
@@ -70,6 +81,7 @@ private:
     run_reader runs_;
     connector_reader connectors_;
     audited_changes changes_;
+    bulk_service bulk_;
 };
 
 } // namespace pawl::engine_detail

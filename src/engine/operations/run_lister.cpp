@@ -297,6 +297,27 @@ void check_filter(const run_filter& filter)
     check_size("foreign_ids", filter.foreign_ids);
 }
 
+bool matches(const list_search& search, const record& run)
+{
+    if (!core::matches(whole_query(search), run))
+        return false;
+    return search.filter.attention != attention_kind::overdue ||
+           (run.wake_at && *run.wake_at <= search.now - search.filter.overdue_by);
+}
+
+asio::awaitable<bool> find_match(record_store& store, const list_search& search, const record& run)
+{
+    auto query = whole_query(search);
+    if (core::matches_nothing(query) || !matches(search, run))
+        co_return false;
+    query.foreign_ids = {run.foreign_id};
+    query.created_from = run.created_at;
+    query.created_to = run.created_at + duration{1};
+    query.limit = core::max_page;
+    const auto page = co_await store.list(query);
+    co_return std::ranges::find(page.runs, run.id, &record::id) != page.runs.end();
+}
+
 asio::awaitable<found_runs> list_runs(record_store& store, list_search search)
 {
     if (search.filter.attention == attention_kind::overdue)

@@ -53,6 +53,13 @@ void check_page_limit(std::size_t limit);
 /// Throws error (invalid_argument), naming the field, unless the filter is in its range.
 void check_filter(const run_filter& filter);
 
+/// Whether the run matches the search. The attributes of the filter are not compared.
+bool matches(const list_search& search, const record& run);
+
+/// Whether the run matches the search now, with its attributes.
+boost::asio::awaitable<bool> find_match(record_store& store, const list_search& search,
+                                        const record& run);
+
 /// Reads a page of runs. The store searches by those filters for which it has an index; the other
 /// filters are applied here, to as many runs as the budgets allow.
 boost::asio::awaitable<found_runs> list_runs(record_store& store, list_search search);

@@ -38,7 +38,7 @@ WITH pending AS (
 ), homes AS (
     SELECT r.id, r.shard, coalesce(home.first_shard, flow.first_shard) AS first_shard
     FROM runs r JOIN workflows flow ON flow.workflow = r.workflow
-    LEFT JOIN workflows home ON flow.name = 'pawl.schedules' AND home.name = substring(
+    LEFT JOIN workflows home ON flow.name IN ('pawl.schedules', 'pawl.bulk') AND home.name = substring(
         r.foreign_id FROM 1 FOR greatest(position('/'::bytea IN r.foreign_id) - 1, 0))
 ), topic_ends AS (
     SELECT e.topic, max(e.position) AS position FROM topic_events e GROUP BY e.topic
