@@ -358,6 +358,27 @@ public:
             token, std::move(workflow), std::move(start), std::move(request));
     }
 
+    /// Removes a finished run now, as retention does later: its archiver gets it first, and its id,
+    /// foreign id and idempotency keys are free afterwards. `change_request::wait_for` is ignored.
+    ///
+    /// Completes: when the run has been removed. Signature: `void(error_code, change_result)`.
+    /// Durability: the request is recorded before the run is archived.
+    /// Errors: not_found — the workflow has no such run; not_finished — it has not finished, or a
+    /// hook, a connector or its parent has not seen its end: see the detail; conflict — it has
+    /// another version; missing_workflow — this engine does not drive the workflow; fenced —
+    /// another engine owns the run's shard, and must be asked; an error of the archiver.
+    /// Cancellation: none.
+    template <class Token = boost::asio::use_awaitable_t<>>
+    auto async_remove(std::string workflow, run_id run, change_request request, Token&& token = {})
+    {
+        return initiate<Token, change_result>(
+            [](detail::operations_api& core, auto done, std::string name, run_id id,
+               change_request asked) {
+                core.remove(std::move(name), id, std::move(asked), std::move(done));
+            },
+            token, std::move(workflow), run, std::move(request));
+    }
+
     /// Tries the dead letters of a topic again, see engine::async_redrive(). The engine must have
     /// the connector or workflow of the topic.
     ///

@@ -32,7 +32,7 @@ http::response answer_change(const change_result& made)
     return answer;
 }
 
-enum class verb { pause, resume, retry, cancel, delete_data };
+enum class verb { pause, resume, retry, cancel, delete_data, remove };
 
 /// One call, so that all commands read their request alike.
 template <verb Verb>
@@ -56,6 +56,8 @@ awaitable<http::response> command_run(shared_core core, const http::request& mes
         made = co_await engine.async_retry(workflow, id, std::move(change));
     else if constexpr (Verb == verb::cancel)
         made = co_await engine.async_cancel(workflow, id, std::move(change));
+    else if constexpr (Verb == verb::remove)
+        made = co_await engine.async_remove(workflow, id, std::move(change));
     else
         made = co_await engine.async_delete_data(workflow, id, std::move(change));
     co_return answer_change(made);
@@ -160,6 +162,7 @@ std::vector<api_route> command_routes()
         {"POST", "/runs/{run}/move", repair_runs, move_run},
         {"POST", "/runs/{run}/delete-data", permission::delete_data,
          command_run<verb::delete_data>},
+        {"POST", "/runs/{run}/remove", permission::delete_data, command_run<verb::remove>},
         {"POST", "/dead-letters/{topic}/redrive", change_runs, redrive_topic},
         {"GET", "/audit", read_audit, list_audit},
     };

@@ -12,7 +12,7 @@ enum class permission : std::uint8_t {
     read_payloads, ///< objects, payloads, dead letters
     change_runs,   ///< trigger, callback, pause, resume, retry, cancel, redrive; one run or many
     repair_runs,   ///< move a run to another status, with an edited object
-    delete_data,   ///< of a run
+    delete_data,   ///< of a run; remove a run
     read_audit,
 };
 

@@ -200,6 +200,7 @@ void command_line::add_run_commands(CLI::App& runs)
     add_verb("retry", "Try the step of a failing run again now, with all of its attempts", false);
     add_verb("cancel", "Cancel a run", false);
     add_verb("delete-data", "Delete the data of a finished run", true);
+    add_verb("remove", "Remove a finished run, after it was archived", true);
     const auto [move, values] = add_verb("move", "Continue a paused run in another status", true);
     verbs_.add_body(*move, *values, "--status", "status", "Label or number of the status", true);
     verbs_.add_document(*move, *values, "--object", "object",

@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(each_verb_sends_its_request)
 
 BOOST_AUTO_TEST_CASE(each_change_sends_its_reason_and_conditions)
 {
-    for (const std::string& verb : {"pause", "resume", "retry", "cancel", "delete-data"})
+    for (const std::string& verb : {"pause", "resume", "retry", "cancel", "delete-data", "remove"})
         BOOST_TEST(sent_by("runs " + verb + " r --reason test --key k1 --if-version 3") ==
                    "POST /runs/r/" + verb +
                        " {\"reason\":\"test\"} Idempotency-Key=k1 If-Match=\"3\"");

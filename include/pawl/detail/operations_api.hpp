@@ -61,6 +61,8 @@ public:
                         completion<change_result> done) = 0;
     virtual void trigger(std::string workflow, trigger_request start, change_request request,
                          completion<change_result> done) = 0;
+    virtual void remove(std::string workflow, run_id run, change_request request,
+                        completion<change_result> done) = 0;
     virtual void redrive(std::string topic, change_request request,
                          completion<redrive_result> done) = 0;
     virtual void preview_bulk(bulk_request wanted, completion<bulk_preview> done) = 0;

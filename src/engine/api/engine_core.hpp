@@ -49,6 +49,7 @@ class bulk_worker;
 class connector_reader;
 class operations_service;
 class run_reader;
+class run_remover;
 } // namespace pawl::engine_detail
 
 namespace pawl::detail {
@@ -120,6 +121,7 @@ private:
     friend class engine_detail::connector_reader;
     friend class engine_detail::operations_service;
     friend class engine_detail::run_reader;
+    friend class engine_detail::run_remover;
 
     struct sent_message {
         run_id run;

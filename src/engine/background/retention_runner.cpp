@@ -1,7 +1,8 @@
 #include "engine/background/retention_runner.hpp"
 
-#include "core/message_acceptance.hpp"
+#include "async/complete.hpp"
 #include "core/saturating_add.hpp"
+#include "engine/background/finished_removal.hpp"
 #include "engine/run/exception_info.hpp"
 
 #include <boost/asio/async_result.hpp>
@@ -19,8 +20,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t history_page = 1000;
-
 /// A batch with this many events to archive gets no further run.
 constexpr std::size_t max_archived_events = 10'000;
 
@@ -35,8 +34,8 @@ constexpr duration longest_pause = std::chrono::minutes{1};
 
 retention_runner::retention_runner(engine_parts& shared, const detail::workflow_impl& workflow,
                                    log_follower* hooks, const log_consumers& consumers)
-    : shared_(shared), workflow_(workflow), rules_(*workflow.retention), hooks_(hooks),
-      consumers_(consumers), strand_(asio::make_strand(shared.executor)),
+    : shared_(shared), workflow_(workflow), rules_(*workflow.retention),
+      gate_(shared, workflow, hooks, consumers), strand_(asio::make_strand(shared.executor)),
       timer_(shared.clock.make_timer(strand_)), pause_(first_pause)
 {
 }
@@ -48,7 +47,7 @@ void retention_runner::start()
 
 asio::awaitable<void> retention_runner::sleep(duration span)
 {
-    if (shared_.stopping || restart_)
+    if (shared_.stopping || restart_ || !requests_.empty())
         co_return;
     co_await wait(*timer_, span);
 }
@@ -56,6 +55,22 @@ asio::awaitable<void> retention_runner::sleep(duration span)
 asio::awaitable<void> retention_runner::work()
 {
     co_await asio::post(strand_, asio::use_awaitable); // see log_follower::process_lane
+    std::exception_ptr failure;
+    try {
+        co_await remove_all();
+    } catch (...) {
+        failure = std::current_exception(); // cancelled
+    }
+    has_ended_ = true;
+    for (auto& request : std::exchange(requests_, {}))
+        async::complete(shared_.executor, std::move(request.done),
+                        detail::failure{make_error_code(errc::not_running)});
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+asio::awaitable<void> retention_runner::remove_all()
+{
     const auto shards = shared_.layout.shards_of(workflow_.rules.name); // fixed since the start
     checked_.resize(shards.end - shards.begin);
     duration pause = first_pause;
@@ -67,6 +82,7 @@ asio::awaitable<void> retention_runner::work()
         std::exception_ptr failure;
         duration wait{};
         try {
+            co_await remove_requested();
             wait = co_await remove_batch();
         } catch (...) {
             failure = std::current_exception();
@@ -87,6 +103,24 @@ asio::awaitable<void> retention_runner::work()
                          " cannot be archived and removed: " + detail::exception_text(failure)});
         co_await sleep(pause);
         pause = std::min(pause * 2, longest_pause);
+    }
+}
+
+/// Removes the runs that operators have named. Their failures are answered.
+asio::awaitable<void> retention_runner::remove_requested()
+{
+    while (!requests_.empty() && !shared_.stopping) {
+        auto request = std::move(requests_.front());
+        requests_.pop_front();
+        detail::failure result;
+        archiving_ = true;
+        try {
+            co_await remove_finished(shared_, gate_, rules_.archive.get(), request.run);
+        } catch (...) {
+            result = detail::failure_of(std::current_exception());
+        }
+        archiving_ = false;
+        async::complete(shared_.executor, std::move(request.done), std::move(result));
     }
 }
 
@@ -136,7 +170,7 @@ asio::awaitable<void> retention_runner::archive_and_remove(std::vector<archived_
 asio::awaitable<std::vector<archived_run>> retention_runner::collect_runs()
 {
     std::vector<archived_run> runs;
-    positions_.clear();
+    gate_.forget_positions();
     const auto finished_until = core::saturating_add(shared_.clock.now(), -rules_.keep);
     const auto shards = static_cast<std::uint32_t>(checked_.size());
     for (std::uint32_t i = 0; i < shards && runs.empty() && !shared_.stopping; ++i) {
@@ -161,14 +195,8 @@ asio::awaitable<void> retention_runner::collect_from(std::uint32_t slice, time_p
             if (shared_.stopping || events >= max_archived_events)
                 co_return;
             checked_[slice] = {run.updated_at, run.id};
-            // What the end of the run leads to comes first. It updates the run, so that the run is
-            // due later.
-            const bool deleting = run.state == run_state::requested_data_deleted ||
-                                  core::has_unreported_end(run) || run.cancels_children;
             archived_run taken{std::move(run), {}};
-            bool removable = false;
-            if (!deleting)
-                removable = co_await prepare_removal(taken);
+            const bool removable = co_await prepare_removal(taken);
             if (!removable) {
                 ++passed_over_;
                 continue;
@@ -186,9 +214,10 @@ asio::awaitable<bool> retention_runner::prepare_removal(archived_run& run)
     bool removable = false;
     std::exception_ptr failure;
     try {
-        removable = co_await may_remove(run.last);
+        const auto holder = co_await gate_.holder_of(run.last);
+        removable = holder.empty();
         if (removable && rules_.archive)
-            co_await read_history(run);
+            co_await read_history(shared_.store, run);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -203,75 +232,6 @@ asio::awaitable<bool> retention_runner::prepare_removal(archived_run& run)
                                            "repaired: " +
                                            detail::exception_text(failure)});
     co_return false;
-}
-
-/// Whether hooks and all consumers have seen the run's events.
-asio::awaitable<bool> retention_runner::may_remove(record run)
-{
-    const auto consumers = consumers_.consumers_of(workflow_.rules.name);
-    if (!hooks_ && consumers.empty())
-        co_return true;
-    const auto last = co_await shared_.store.history(run.id, run.version - 1, 1);
-    if (last.empty())
-        co_return true;
-    const auto& end = last.front();
-    if (hooks_ && !hooks_->has_seen(run.id, end.shard, end.sequence)) {
-        hooks_->notify_shard(end.shard);
-        co_return false;
-    }
-    for (const auto& consumer : consumers) {
-        const bool seen = co_await has_seen(consumer, run, end);
-        if (!seen)
-            co_return false;
-    }
-    co_return true;
-}
-
-/// Whether the consumer has acknowledged all events of the run that it wants. Reads the run's
-/// history backwards, down to the consumer's position.
-asio::awaitable<bool> retention_runner::has_seen(log_consumers::entry consumer, record run,
-                                                 event last)
-{
-    const auto next = co_await position_of(consumer, last.shard);
-    if (next == 0 || next > last.sequence)
-        co_return true; // it has never read this source, or is past the run
-    for (auto high = run.version; high > 0;) {
-        const auto low = high > history_page ? high - history_page : 0;
-        const auto page = co_await shared_.store.history(run.id, low, high - low);
-        const bool pending = std::ranges::any_of(page, [&](const event& entry) {
-            return entry.sequence >= next && consumer.source->wants(entry.kind);
-        });
-        if (pending)
-            co_return false;
-        if (page.empty() || page.front().sequence < next)
-            break;
-        high = low;
-    }
-    co_return true;
-}
-
-asio::awaitable<std::uint64_t> retention_runner::position_of(log_consumers::entry consumer,
-                                                             std::uint32_t shard)
-{
-    const std::pair key{consumer.consumer, shard};
-    const auto known = positions_.find(key);
-    if (known != positions_.end())
-        co_return known->second;
-    const auto next = co_await consumer.source->position(consumer.consumer, shard);
-    positions_[key] = next;
-    co_return next;
-}
-
-asio::awaitable<void> retention_runner::read_history(archived_run& run)
-{
-    std::uint64_t after = 0;
-    for (bool more = true; more;) {
-        auto page = co_await shared_.store.history(run.last.id, after, history_page);
-        more = page.size() == history_page;
-        for (auto& entry : page)
-            run.history.push_back(std::move(entry));
-        after = run.history.empty() ? 0 : run.history.back().version;
-    }
 }
 
 /// Ends the round. Returns the time to wait before the next.
@@ -316,6 +276,19 @@ void retention_runner::restart_round()
 {
     asio::post(strand_, [self = shared_from_this()] {
         self->restart_ = true;
+        self->timer_->cancel();
+    });
+}
+
+void retention_runner::remove(run_id run, detail::completion<> done)
+{
+    asio::post(strand_, [self = shared_from_this(), run, done = std::move(done)]() mutable {
+        if (self->has_ended_) {
+            async::complete(self->shared_.executor, std::move(done),
+                            detail::failure{make_error_code(errc::not_running)});
+            return;
+        }
+        self->requests_.push_back({run, std::move(done)});
         self->timer_->cancel();
     });
 }

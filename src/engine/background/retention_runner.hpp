@@ -3,18 +3,19 @@
 #include "engine/api/engine_parts.hpp"
 #include "engine/background/log_consumers.hpp"
 #include "engine/background/log_follower.hpp"
+#include "engine/background/removal_gate.hpp"
 #include "pawl/archive.hpp"
+#include "pawl/detail/engine_api.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <cstdint>
-#include <map>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace pawl::engine_detail {
@@ -36,22 +37,30 @@ public:
     /// Starts a new round, for example because the engine has acquired shards. Any thread.
     void restart_round();
 
+    /// Removes a finished run now, between two batches; see remove_finished(). Any thread. The
+    /// runner has been started.
+    void remove(run_id run, detail::completion<> done);
+
+    const std::string& workflow() const noexcept { return workflow_.rules.name; }
+
     /// Cancels a running archiver.
     void interrupt();
 
 private:
+    struct request {
+        run_id run;
+        detail::completion<> done;
+    };
+
     boost::asio::awaitable<void> work();
+    boost::asio::awaitable<void> remove_all();
+    boost::asio::awaitable<void> remove_requested();
     boost::asio::awaitable<duration> remove_batch();
     boost::asio::awaitable<std::vector<archived_run>> collect_runs();
     boost::asio::awaitable<void> collect_from(std::uint32_t slice, time_point finished_until,
                                               std::vector<archived_run>& runs);
     boost::asio::awaitable<void> archive_and_remove(std::vector<archived_run> runs);
     boost::asio::awaitable<bool> prepare_removal(archived_run& run);
-    boost::asio::awaitable<bool> may_remove(record run);
-    boost::asio::awaitable<bool> has_seen(log_consumers::entry consumer, record run, event last);
-    boost::asio::awaitable<std::uint64_t> position_of(log_consumers::entry consumer,
-                                                      std::uint32_t shard);
-    boost::asio::awaitable<void> read_history(archived_run& run);
     boost::asio::awaitable<duration> end_round();
     boost::asio::awaitable<duration> time_until_next();
     boost::asio::awaitable<void> sleep(duration span);
@@ -59,13 +68,14 @@ private:
     engine_parts& shared_;
     const detail::workflow_impl& workflow_;
     const retention_options& rules_;
-    log_follower* const hooks_;
-    const log_consumers& consumers_;
+    removal_gate gate_;
     const boost::asio::any_io_executor strand_;
     const std::unique_ptr<timer> timer_;
     boost::asio::cancellation_signal cancel_;
     bool archiving_ = false;
     bool restart_ = false; ///< restart_round() was called
+    bool has_ended_ = false;
+    std::deque<request> requests_; ///< of remove()
 
     std::set<run_id> damaged_; ///< runs that were logged because the store cannot read them
 
@@ -73,9 +83,7 @@ private:
     std::vector<finished_position> checked_; ///< by shard of the workflow: the last checked run
     std::uint32_t next_ = 0;                 ///< the next index of `checked_`
     std::size_t passed_over_ = 0;            ///< runs that must not be removed yet
-    std::map<std::pair<std::string, std::uint32_t>, std::uint64_t>
-        positions_;  ///< by consumer and shard
-    duration pause_; ///< before the next round, while runs are passed over
+    duration pause_;                         ///< before the next round, while runs are passed over
 };
 
 } // namespace pawl::engine_detail

@@ -42,7 +42,7 @@ asio::awaitable<std::optional<settlement>> read_outcome(record_store& store, run
 } // namespace
 
 operations_service::operations_service(detail::engine_core& core)
-    : core_(core), runs_(core), connectors_(core), changes_(core), bulk_(core, runs_, changes_)
+    : core_(core), runs_(core), connectors_(core), changes_(core), remover_(core, changes_), bulk_(core, runs_, changes_)
 {
 }
 
@@ -179,6 +179,12 @@ void operations_service::trigger(std::string workflow, trigger_request start,
 {
     core_.launch(changes_.trigger(std::move(workflow), std::move(start), std::move(request)),
                  std::move(done));
+}
+
+void operations_service::remove(std::string workflow, run_id run, change_request request,
+                                detail::completion<change_result> done)
+{
+    core_.launch(remover_.remove(std::move(workflow), run, std::move(request)), std::move(done));
 }
 
 void operations_service::redrive(std::string topic, change_request request,

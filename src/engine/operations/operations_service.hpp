@@ -4,6 +4,7 @@
 #include "engine/operations/bulk_service.hpp"
 #include "engine/operations/connector_reader.hpp"
 #include "engine/operations/run_reader.hpp"
+#include "engine/operations/run_remover.hpp"
 #include "engine/operations/store_inventory.hpp"
 #include "pawl/detail/operations_api.hpp"
 
@@ -55,6 +56,8 @@ public:
                 detail::completion<change_result> done) override;
     void trigger(std::string workflow, trigger_request start, change_request request,
                  detail::completion<change_result> done) override;
+    void remove(std::string workflow, run_id run, change_request request,
+                detail::completion<change_result> done) override;
     void redrive(std::string topic, change_request request,
                  detail::completion<redrive_result> done) override;
     void preview_bulk(bulk_request wanted, detail::completion<bulk_preview> done) override;
@@ -81,6 +84,7 @@ private:
     run_reader runs_;
     connector_reader connectors_;
     audited_changes changes_;
+    run_remover remover_;
     bulk_service bulk_;
 };
 
