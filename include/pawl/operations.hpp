@@ -20,6 +20,7 @@
 namespace pawl {
 
 class bulk_changes;
+class schedule_operations;
 
 /// What an operator does: reads and changes the runs of all workflows in the store, by the names of
 /// the workflows. Made by engine::operations(); cheap to copy.
@@ -416,6 +417,7 @@ public:
 
 private:
     friend class bulk_changes;
+    friend class schedule_operations;
 
     template <class Token>
     auto initiate_change(detail::run_change wanted, change_request request, Token& token)

@@ -3,6 +3,7 @@
 #include "admin/parameters.hpp"
 #include "admin/refusal.hpp"
 #include "admin/views.hpp"
+#include "pawl/schedule_operations.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/array.hpp>
@@ -132,6 +133,32 @@ awaitable<http::response> redrive_topic(shared_core core, const http::request& m
                                      {"failed", std::to_string(result.failed)}}));
 }
 
+awaitable<http::response> fire_schedule(shared_core core, const http::request& message,
+                                        identity sender)
+{
+    allow_parameters(message, {});
+    body_reader body(message);
+    auto change = read_change(message, sender, body);
+    body.finish();
+    schedule_operations schedules{core->engine};
+    const auto made = co_await schedules.async_fire(
+        message.captures.at("workflow"), message.captures.at("schedule"), std::move(change));
+    co_return answer_change(made);
+}
+
+awaitable<http::response> list_slots(shared_core core, const http::request& message, identity)
+{
+    allow_parameters(message, {"limit"});
+    const auto limit = number_parameter(message, "limit", 10, 1, 1'000);
+    schedule_operations schedules{core->engine};
+    const auto found = co_await schedules.async_slots(message.captures.at("workflow"),
+                                                      message.captures.at("schedule"), limit);
+    json::array slots;
+    for (const auto at : found)
+        slots.push_back(json::object{{"at", text_of(at)}});
+    co_return json_response(to_text({{"slots", std::move(slots)}}));
+}
+
 awaitable<http::response> list_audit(shared_core core, const http::request& message, identity)
 {
     allow_parameters(message, {"after", "limit"});
@@ -164,6 +191,8 @@ std::vector<api_route> command_routes()
          command_run<verb::delete_data>},
         {"POST", "/runs/{run}/remove", permission::delete_data, command_run<verb::remove>},
         {"POST", "/dead-letters/{topic}/redrive", change_runs, redrive_topic},
+        {"POST", "/schedules/{workflow}/{schedule}/fire", change_runs, fire_schedule},
+        {"GET", "/schedules/{workflow}/{schedule}/slots", read_runs, list_slots},
         {"GET", "/audit", read_audit, list_audit},
     };
 }

@@ -231,6 +231,21 @@ void command_line::add_commands()
     trigger.add_option("--key", of_trigger.key, "Idempotency key: a repetition has no effect");
     verbs_.send(trigger, of_trigger, "POST", "/workflows/{workflow}/runs", layouts::triggered);
 
+    auto& fire = *verbs_.add(app_, "fire", "Fire a schedule once now, beside its slots");
+    auto& of_fire = verbs_.texts_of();
+    verbs_.add_path(fire, of_fire, "workflow", "Name of the workflow");
+    verbs_.add_path(fire, of_fire, "schedule", "Name of the schedule");
+    verbs_.add_body(fire, of_fire, "--reason", "reason", "Why; it is recorded");
+    fire.add_option("--key", of_fire.key, "Idempotency key: a repetition has no effect");
+    verbs_.send(fire, of_fire, "POST", "/schedules/{workflow}/{schedule}/fire", layouts::accepted);
+
+    auto& slots = *verbs_.add(app_, "slots", "List the next times at which a schedule fires");
+    auto& of_slots = verbs_.texts_of();
+    verbs_.add_path(slots, of_slots, "workflow", "Name of the workflow");
+    verbs_.add_path(slots, of_slots, "schedule", "Name of the schedule");
+    verbs_.add_query(slots, of_slots, "--limit", "limit", "Times, 1 to 1000; default 10");
+    verbs_.send(slots, of_slots, "GET", "/schedules/{workflow}/{schedule}/slots", layouts::slots);
+
     auto& redrive = *app_.get_subcommand("dead-letters")
                          ->add_subcommand("redrive", "Try each dead letter of a topic once more");
     redrive.fallthrough();

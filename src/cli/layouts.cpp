@@ -153,6 +153,7 @@ const layout bulk_problems{.items = "/problems",
                                        {"CODE", "/code"},
                                        {"DETAIL", "/detail"}},
                            .id = "/run"};
+const layout slots{.items = "/slots", .columns = {{"AT", "/at", time}}, .id = "/at"};
 const layout redriven{.columns = {{"succeeded", "/succeeded"}, {"failed", "/failed"}}};
 
 } // namespace pawl::cli::layouts

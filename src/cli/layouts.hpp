@@ -21,6 +21,7 @@ extern const layout audit;
 extern const layout accepted;  ///< of a command
 extern const layout triggered; ///< of a trigger
 extern const layout redriven;
+extern const layout slots;
 extern const layout bulk;
 extern const layout bulk_list;
 extern const layout bulk_problems;

@@ -20,7 +20,7 @@ namespace {
 http::request request_of(const api_route& route)
 {
     auto request = request_for(std::string{route.method}, "/");
-    for (const char* name : {"run", "workflow", "topic", "sequence", "name"})
+    for (const char* name : {"run", "workflow", "topic", "schedule", "sequence", "name"})
         request.captures.emplace(name, "none");
     return request;
 }

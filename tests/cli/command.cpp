@@ -96,6 +96,10 @@ BOOST_AUTO_TEST_CASE(each_bulk_verb_sends_its_filter_and_reason)
     BOOST_TEST(sent_by("bulk move -w orders --status created --to checked --reason x --dry-run") ==
                "POST /bulk/move?workflow=orders&status=created "
                "{\"reason\":\"x\",\"status\":\"checked\",\"dry_run\":true}");
+    BOOST_TEST(sent_by("fire orders nightly --reason x") ==
+               "POST /schedules/orders/nightly/fire {\"reason\":\"x\"}");
+    BOOST_TEST(sent_by("slots orders nightly --limit 3") ==
+               "GET /schedules/orders/nightly/slots?limit=3");
     BOOST_TEST(sent_by("bulk ls --limit 3") == "GET /bulk?limit=3");
     BOOST_TEST(sent_by("bulk get b") == "GET /bulk/b");
     BOOST_TEST(sent_by("bulk problems b") == "GET /bulk/b");

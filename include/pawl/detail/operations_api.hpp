@@ -65,6 +65,10 @@ public:
                         completion<change_result> done) = 0;
     virtual void redrive(std::string topic, change_request request,
                          completion<redrive_result> done) = 0;
+    virtual void fire(std::string workflow, std::string schedule, change_request request,
+                      completion<change_result> done) = 0;
+    virtual void slots(std::string workflow, std::string schedule, std::size_t count,
+                       completion<std::vector<time_point>> done) = 0;
     virtual void preview_bulk(bulk_request wanted, completion<bulk_preview> done) = 0;
     virtual void start_bulk(bulk_request wanted, change_request request,
                             completion<bulk_view> done) = 0;

@@ -50,6 +50,7 @@ class connector_reader;
 class operations_service;
 class run_reader;
 class run_remover;
+class schedule_control;
 } // namespace pawl::engine_detail
 
 namespace pawl::detail {
@@ -122,6 +123,7 @@ private:
     friend class engine_detail::operations_service;
     friend class engine_detail::run_reader;
     friend class engine_detail::run_remover;
+    friend class engine_detail::schedule_control;
 
     struct sent_message {
         run_id run;

@@ -157,6 +157,15 @@ step<schedule_status::suspended> set_while_suspended(schedule_run& run,
     co_return to<schedule_status::suspended>;
 }
 
+/// Adds a slot of this moment, which the step fires as any other.
+step<schedule_status::active> fire_now(schedule_run& run)
+{
+    auto& due = run.object().due;
+    if (due.empty() || due.back() < run.now())
+        due.push_back(run.now());
+    co_return to<schedule_status::active>;
+}
+
 step<schedule_status::suspended> suspend(schedule_run& run)
 {
     run.object().due.clear();
@@ -203,6 +212,8 @@ std::shared_ptr<const detail::workflow_impl> make_schedules_workflow(fire_functi
     b.callback<suspended>("resume", resume_slots).retry(once);
     b.callback<suspended>("pause", stay_suspended).retry(once);
     b.callback<active>("resume", stay_active).retry(once);
+    b.callback<active>("fire", fire_now).retry(once);
+    b.callback<suspended>("fire", stay_suspended).retry(once);
     b.callback<active, suspended>("remove", remove).retry(once);
     b.end<removed>();
     b.start<active>();

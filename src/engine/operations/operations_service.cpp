@@ -42,7 +42,8 @@ asio::awaitable<std::optional<settlement>> read_outcome(record_store& store, run
 } // namespace
 
 operations_service::operations_service(detail::engine_core& core)
-    : core_(core), runs_(core), connectors_(core), changes_(core), remover_(core, changes_), bulk_(core, runs_, changes_)
+    : core_(core), runs_(core), connectors_(core), changes_(core), remover_(core, changes_),
+      schedules_(core, changes_), bulk_(core, runs_, changes_)
 {
 }
 
@@ -191,6 +192,20 @@ void operations_service::redrive(std::string topic, change_request request,
                                  detail::completion<redrive_result> done)
 {
     core_.launch(changes_.redrive(std::move(topic), std::move(request)), std::move(done));
+}
+
+void operations_service::fire(std::string workflow, std::string schedule, change_request request,
+                              detail::completion<change_result> done)
+{
+    core_.launch(schedules_.fire(std::move(workflow), std::move(schedule), std::move(request)),
+                 std::move(done));
+}
+
+void operations_service::slots(std::string workflow, std::string schedule, std::size_t count,
+                               detail::completion<std::vector<time_point>> done)
+{
+    core_.launch(schedules_.slots(std::move(workflow), std::move(schedule), count),
+                 std::move(done));
 }
 
 void operations_service::preview_bulk(bulk_request wanted, detail::completion<bulk_preview> done)

@@ -5,6 +5,7 @@
 #include "engine/operations/connector_reader.hpp"
 #include "engine/operations/run_reader.hpp"
 #include "engine/operations/run_remover.hpp"
+#include "engine/operations/schedule_control.hpp"
 #include "engine/operations/store_inventory.hpp"
 #include "pawl/detail/operations_api.hpp"
 
@@ -60,6 +61,10 @@ public:
                 detail::completion<change_result> done) override;
     void redrive(std::string topic, change_request request,
                  detail::completion<redrive_result> done) override;
+    void fire(std::string workflow, std::string schedule, change_request request,
+              detail::completion<change_result> done) override;
+    void slots(std::string workflow, std::string schedule, std::size_t count,
+               detail::completion<std::vector<time_point>> done) override;
     void preview_bulk(bulk_request wanted, detail::completion<bulk_preview> done) override;
     void start_bulk(bulk_request wanted, change_request request,
                     detail::completion<bulk_view> done) override;
@@ -85,6 +90,7 @@ private:
     connector_reader connectors_;
     audited_changes changes_;
     run_remover remover_;
+    schedule_control schedules_;
     bulk_service bulk_;
 };
 
