@@ -4,6 +4,7 @@
 #include "pawl/codec.hpp"
 #include "pawl/dead_letter.hpp"
 #include "pawl/detail/callable.hpp"
+#include "pawl/event_sink.hpp"
 #include "pawl/event_source.hpp"
 #include "pawl/retry_policy.hpp"
 #include "pawl/stream_event.hpp"
@@ -268,6 +269,21 @@ struct forwarding_function {
     }
 };
 
+/// Publishes each event.
+struct publishing_function {
+    std::shared_ptr<event_sink> sink;
+
+    template <class Object, class Status>
+    boost::asio::awaitable<void> operator()(event_context<Object, Status>& in) const
+    {
+        auto sent = in.event();
+        if (sent.id.empty())
+            sent.id = in.idempotency_key();
+        std::vector<stream_event> batch{std::move(sent)};
+        co_await sink->send(std::move(batch));
+    }
+};
+
 } // namespace detail
 
 /// Returns a function for engine::connect() that sends each event to a topic, once by its id. With
@@ -276,6 +292,13 @@ inline detail::forwarding_function forward_to(std::shared_ptr<event_streamer> st
                                               std::string topic)
 {
     return {std::move(streamer), std::move(topic)};
+}
+
+/// Returns a function for engine::connect() that publishes each event to a sink, at least once and
+/// with one id. While the broker is unavailable, the events wait and use up no attempts.
+inline detail::publishing_function forward_to(std::shared_ptr<event_sink> sink)
+{
+    return {std::move(sink)};
 }
 
 } // namespace pawl

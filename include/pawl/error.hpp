@@ -51,6 +51,7 @@ enum class errc {
     missing_workflow,          ///< the engine does not have a workflow that is needed
     unexpected_exception,      ///< an exception without a code was thrown; see the detail
     not_failing,               ///< the run has no failed attempt, so there is nothing to retry
+    broker_unavailable,        ///< a message broker did not answer, or failed for now
 };
 
 /// The category of errc, named "pawl".

@@ -81,6 +81,8 @@ std::string_view name_of(errc code) noexcept
         return "inbox_full";
     case errc::missing_workflow:
         return "missing_workflow";
+    case errc::broker_unavailable:
+        return "broker_unavailable";
     case errc::unexpected_exception:
         return "unexpected_exception";
     }
@@ -122,6 +124,7 @@ int status_of(errc code) noexcept
     case errc::store_locked:
     case errc::store_full:
     case errc::store_flush_failed:
+    case errc::broker_unavailable:
         return 503;
     default:
         return 500;

@@ -87,6 +87,8 @@ const char* sentence(errc code) noexcept
     case errc::missing_workflow:
         return "the engine does not have a workflow that is needed: add() it, or declare it by "
                "uses_foreign()";
+    case errc::broker_unavailable:
+        return "the message broker did not answer: try again";
     case errc::not_failing:
         return "the run has no failed attempt: there is nothing to retry";
     case errc::unexpected_exception:
@@ -122,6 +124,7 @@ bool is_retryable(const error_code& code) noexcept
     case errc::store_locked:
     case errc::store_full:
     case errc::inbox_full:
+    case errc::broker_unavailable:
         return true;
     default:
         return false;

@@ -355,9 +355,9 @@ BOOST_AUTO_TEST_CASE(events_that_fail_hold_up_no_good_one_behind_them)
 BOOST_AUTO_TEST_CASE(no_store_code_uses_up_an_attempt)
 {
     using enum pawl::errc;
-    for (const auto code :
-         {overloaded, not_running, store_unavailable, store_locked, store_read_only, store_full,
-          store_corrupt, store_version_unsupported, store_access_denied, store_flush_failed})
+    for (const auto code : {overloaded, not_running, store_unavailable, store_locked,
+                            store_read_only, store_full, store_corrupt, store_version_unsupported,
+                            store_access_denied, store_flush_failed, broker_unavailable})
         BOOST_TEST_CONTEXT(pawl::make_error_code(code).message())
         {
             int calls = 0;

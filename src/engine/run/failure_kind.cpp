@@ -45,6 +45,7 @@ bool is_infrastructure_failure(const std::exception_ptr& failure)
         case errc::store_version_unsupported:
         case errc::store_access_denied:
         case errc::store_flush_failed:
+        case errc::broker_unavailable:
             return true;
         default:
             return false;
