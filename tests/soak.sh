@@ -26,7 +26,7 @@ fuzzers=(codec cron escapes http_request http_response order_routes stored_detai
 
 section "Build"
 ./.ci/setup
-build dev chaos_crashes chaos_cluster simulate test_sqlite
+build dev chaos_crashes chaos_cluster simulate test_sqlite test_nats
 build asan "${fuzzers[@]/#/fuzz_}"
 
 # Half of the time for crashes and simulation beside each other, half for the fuzzers, as many at a time as there
@@ -55,6 +55,13 @@ printf '%s\n' "${fuzzers[@]}" | xargs -P "$(nproc)" -I{} bash -c '
 if [ -x build/dev/tests/chaos/chaos_cluster ]; then
     section "Several servers on one PostgreSQL"
     build/dev/tests/chaos/chaos_cluster --orders $((half * 1000))
+fi
+
+if [ -x build/dev/tests/nats/test_nats ]; then
+    section "NATS and engines are killed"
+    seed=$RANDOM
+    echo "PAWL_NATS_SEED=$seed"
+    PAWL_NATS_EVENTS=10000 PAWL_NATS_SEED=$seed build/dev/tests/nats/test_nats --run_test='nats_chaos/each_*'
 fi
 
 section "Kills of the SQLite store alone"
