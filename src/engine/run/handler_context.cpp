@@ -301,7 +301,7 @@ asio::awaitable<void> handler_context::save(core::checkpoint_wanted wanted)
 {
     const auto serial = serial_;
     check_may_save(serial);
-    auto effect = wanted.added ? wanted.added->name : std::string{};
+    auto effect = run_.shared.observer && wanted.added ? wanted.added->name : std::string{};
     if (!commits_.try_take_turn())
         co_await commits_.wait_for_turn();
     {
