@@ -17,6 +17,7 @@ PARTS = {
     "otlp": None,
     "cli": "cli11/[>=2 <3]",
     "prometheus": "prometheus-cpp/[>=1 <2]",
+    "nats": "cnats/[>=3 <4]",
     "testing": None,
 }
 
@@ -36,6 +37,7 @@ class PawlConan(ConanFile):
         "otlp": False,
         "cli": False,
         "prometheus": False,
+        "nats": False,
         "testing": True,
     }
 

@@ -10,6 +10,7 @@ vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS
         otlp PAWL_OTLP
         cli PAWL_CLI
         prometheus PAWL_PROMETHEUS
+        nats PAWL_NATS
         testing PAWL_TESTING)
 
 vcpkg_cmake_configure(
