@@ -123,8 +123,8 @@ struct bulk_page {
 ///
 /// Each run gets at most one command of a bulk change, however often engines die. The command
 /// carries the requester, and the reason with the id of the bulk change before it, which both stand
-/// in the history of the run. At most engine_options::max_bulk_commands commands of an engine are
-/// in flight.
+/// in the history of the run. The counts of a cancelled bulk change miss the page at work. At most
+/// engine_options::max_bulk_commands commands of an engine are in flight.
 ///
 /// The audit log has the start and the end of a bulk change, with the action "bulk", and not its
 /// single commands. Bulk changes that have ended are kept.
