@@ -197,6 +197,32 @@ BOOST_AUTO_TEST_CASE(a_stopped_engine_gives_its_messages_back_at_once)
     BOOST_TEST(again.payload == "1");
 }
 
+BOOST_AUTO_TEST_CASE(messages_of_a_killed_program_come_before_newer_ones)
+{
+    shop at;
+    at.admin.add_consumer(at.stream, "connector_2Forders");
+    const auto read = [](shop& from, std::string& order) -> awaitable<void> {
+        const auto receiver = co_await from.source()->open("connector/orders");
+        while (order.size() < 4) {
+            const auto events = co_await receiver->receive(1);
+            order += events.front().payload;
+        }
+    };
+    // The settings of the source hold from the first delivery on.
+    const auto open = [](shop& from) -> awaitable<void> {
+        const auto receiver = co_await from.source()->open("connector/orders");
+    };
+    at.run(open(at));
+    at.admin.publish(at.stream, "1");
+    at.admin.publish(at.stream, "2");
+    at.admin.take(at.stream, "connector_2Forders", 2);
+    at.admin.publish(at.stream, "3");
+    at.admin.publish(at.stream, "4");
+    std::string order;
+    at.run(read(at, order));
+    BOOST_TEST(order == "1234");
+}
+
 BOOST_AUTO_TEST_CASE(a_removed_message_is_not_waited_for)
 {
     shop at;

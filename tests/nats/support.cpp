@@ -127,6 +127,23 @@ void administrator::delete_consumer(const std::string& stream, const std::string
           "deleting a consumer");
 }
 
+void administrator::take(const std::string& stream, const std::string& consumer, int count)
+{
+    const auto subject = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer;
+    const auto request = R"({"batch":)" + std::to_string(count) + "}";
+    natsSubscription* subscription = nullptr;
+    check(natsConnection_SubscribeSync(&subscription, connection_, "taken"), "subscribing");
+    check(natsConnection_PublishRequest(connection_, subject.c_str(), "taken", request.data(),
+                                        static_cast<int>(request.size())),
+          "requesting");
+    for (int i = 0; i < count; ++i) {
+        natsMsg* message = nullptr;
+        check(natsSubscription_NextMsg(&message, subscription, 10'000), "taking");
+        natsMsg_Destroy(message);
+    }
+    natsSubscription_Destroy(subscription);
+}
+
 administrator::consumer_state administrator::consumer(const std::string& stream,
                                                       const std::string& name)
 {

@@ -46,6 +46,9 @@ public:
                       std::int64_t max_deliver = -1);
     void delete_consumer(const std::string& stream, const std::string& name);
 
+    /// Takes messages as a program does that is killed then: it acknowledges nothing.
+    void take(const std::string& stream, const std::string& consumer, int count);
+
     struct consumer_state {
         std::int64_t ack_pending = 0;
         std::uint64_t ack_floor = 0; ///< in the stream
