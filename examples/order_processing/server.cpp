@@ -36,6 +36,7 @@ struct order_server::parts {
     pawl::span_recording tracing; ///< to the exporter
     std::optional<services::running_services> built_in;
     std::optional<order_services> clients;
+    std::shared_ptr<pawl::prometheus_metrics> observed; ///< of the engine and the admin API
     std::optional<pawl::engine> engine;
     std::optional<orders_client> orders;
     std::optional<pawl::http::server> http;
@@ -61,14 +62,19 @@ std::string name_of(const order_snapshot& order)
 
 awaitable<void> update(pawl::engine& engine, pawl::prometheus_metrics& metrics)
 {
-    const auto now = co_await engine.async_statistics(use_awaitable);
-    metrics.update(now);
+    try {
+        co_await metrics.update_from(engine);
+    } catch (const pawl::system_error&) {
+        // The store has failed, or the engine does not run: other metrics tell that, and the gauges
+        // that were not read keep their values.
+    }
 }
 
 /// The admin API of Pawl, for the operators of this server.
 std::vector<pawl::http::route> admin_routes(pawl::engine& engine,
                                             std::shared_ptr<const access_rules> rules,
-                                            const server_settings& settings)
+                                            const server_settings& settings,
+                                            std::shared_ptr<pawl::prometheus_metrics> metrics)
 {
     pawl::admin::api_options options;
     options.authenticator = admin_authenticator(std::move(rules));
@@ -77,6 +83,9 @@ std::vector<pawl::http::route> admin_routes(pawl::engine& engine,
     options.max_streams = operator_connections / 2;
     options.readiness = [&engine] {
         return engine.readiness();
+    };
+    options.on_refusal = [metrics = std::move(metrics)](int, std::string_view code) {
+        metrics->admin_refused(code);
     };
     return pawl::admin::api(engine.operations(), std::move(options)).routes();
 }
@@ -178,6 +187,7 @@ void order_server::assemble()
     // A request has at most 1 MiB. Dropping a part of each line doubles the order.
     options.max_object_size = 4 * 1024 * 1024;
     const auto observed = std::make_shared<pawl::prometheus_metrics>(counters_.registry());
+    parts_->observed = observed;
     options.observer = observed;
     if (parts_->exporter)
         options.observer = pawl::make_span_observer(
@@ -203,7 +213,7 @@ void order_server::assemble()
 void order_server::listen(api_context context, std::size_t connections)
 {
     const auto rules = std::make_shared<const access_rules>(read_access_rules(settings_));
-    context.admin_routes = admin_routes(*parts_->engine, rules, settings_);
+    context.admin_routes = admin_routes(*parts_->engine, rules, settings_, parts_->observed);
     warn_if_exposed();
     auto http = listen_options(settings_);
     http.max_connections = connections;

@@ -638,6 +638,7 @@ awaitable<void> engine_metrics(scenario& s)
     BOOST_TEST(has("workflow_run_state_changes{current_run_state=\"Completed\""));
     BOOST_TEST(has("process_name=\"Created-step\""));
     BOOST_TEST(has("pawl_due_lag_seconds 0"));
+    BOOST_TEST(has("pawl_finished_runs{workflow_name=\"order-processing\"} 1"));
     BOOST_TEST(!has("counted"));
 }
 
