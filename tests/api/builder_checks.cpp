@@ -192,7 +192,7 @@ const std::vector<mistake> options{
      [](order_builder& b) {
          b.step<paying>(go<shipped>).within(pawl::limit{"api", {.rate = 1, .per = 0s}});
      },
-     {"paying (3)", "per is 0 us"}},
+     {"paying (3)", "per is 0 s"}},
     {"limit's name",
      [](order_builder& b) {
          b.step<paying>(go<shipped>).within(pawl::limit{"card api", {.rate = 1}});

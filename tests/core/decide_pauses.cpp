@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_pause_of_a_step_runs_it_again_after_the_resume)
     run = after(run, command(message_kind::resume), t0 + 1h);
     BOOST_TEST(!run.step_done);
     BOOST_TEST((run.wake_at == t0 + 1h));
-    BOOST_TEST(run.reason == "");
+    BOOST_TEST(run.reason == "asked");
     BOOST_TEST((next_action(run, orders(), {}, t0 + 1h).kind == need::step));
 }
 

@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(an_event_carries_the_text_of_its_kind)
         {event_kind::repeated, ""},
         {event_kind::attempt_failed, "the error"},
         {event_kind::paused, "the reason"},
-        {event_kind::resumed, ""},
+        {event_kind::resumed, "the reason"},
         {event_kind::cancelled, "the reason"},
         {event_kind::completed, "the reason"},
         {event_kind::checkpointed, ""},
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(arguments_out_of_range_are_named)
     BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count("memory_options", 0),
                           pawl::definition_error, says("shards"));
     BOOST_CHECK_EXCEPTION(pawl::core::check_shard_count("memory_options", 4097),
-                          pawl::definition_error, says("4097"));
+                          pawl::definition_error, says("4,097"));
     BOOST_CHECK_EXCEPTION(pawl::core::check_shard(4, 4), pawl::error, says("shard is 4"));
     pawl::record_query query;
     query.limit = 0;
