@@ -316,7 +316,7 @@ std::vector<std::string> retry_problems(const retry_policy& policy)
           "at least initial (" + text_of(policy.initial) + ") when multiplier is above 1");
     check(policy.jitter >= 0 && policy.jitter <= 1, "jitter", policy.jitter, "from 0 to 1");
     check(policy.max_attempts >= 0, "max_attempts", policy.max_attempts,
-          "at least 0; 0 means no limit");
+          "at least 0 (0: no limit)");
     return problems;
 }
 
