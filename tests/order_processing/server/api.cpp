@@ -630,7 +630,7 @@ awaitable<void> service_pages(scenario& s)
 
 awaitable<void> engine_metrics(scenario& s)
 {
-    co_await s.submit_and_wait(sample_order("counted"));
+    co_await s.submit_and_wait(sample_order("order-4711"));
     const auto answer = co_await s.send("GET", "/metrics");
     const auto has = [&](const std::string& line) {
         return answer.body.find(line) != std::string::npos;
@@ -639,7 +639,7 @@ awaitable<void> engine_metrics(scenario& s)
     BOOST_TEST(has("process_name=\"Created-step\""));
     BOOST_TEST(has("pawl_due_lag_seconds 0"));
     BOOST_TEST(has("pawl_finished_runs{workflow_name=\"order-processing\"} 1"));
-    BOOST_TEST(!has("counted"));
+    BOOST_TEST(!has("order-4711"));
 }
 
 /// A payment service that only remembers which trace it was called in.
