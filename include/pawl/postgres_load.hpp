@@ -32,7 +32,7 @@ struct postgres_load {
     /// carried out, see request_queue. Counted up to 10,000.
     std::uint64_t requests = 0;
     bool has_more_requests = false; ///< there are more
-    duration oldest_request{};      ///< the age of the oldest; zero if there is none
+    duration oldest_request{};      ///< the age of the oldest; zero without requests
 };
 
 /// Reads the load of a store that open_postgres() has opened.

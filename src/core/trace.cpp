@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view digits = "0123456789abcdef";
 
-/// Of each character, its value as a digit; 255 if it is none.
+/// The value of each character as a digit; 255 for a character that is not a digit.
 constexpr std::array<std::uint8_t, 256> digit_values = [] {
     std::array<std::uint8_t, 256> values{};
     values.fill(255);

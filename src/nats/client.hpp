@@ -31,7 +31,7 @@ public:
 
     // thread
 
-    /// The connection, which is established if there is none. Throws error (broker_unavailable).
+    /// The connection; connects first if necessary. Throws error (broker_unavailable).
     natsConnection* connection();
 
     jsCtx* jetstream();

@@ -20,7 +20,7 @@ struct message_origin {
     std::int64_t stored_at = 0; ///< nanoseconds since 1970
 };
 
-/// Parses `$JS.ACK.…`; empty if the subject is none.
+/// Parses `$JS.ACK.…`; empty for any other subject.
 std::optional<message_origin> parse_origin(std::string_view reply);
 
 /// One message of a stream.
@@ -45,7 +45,7 @@ public:
         accepted,     ///< it is given, or held
         known,        ///< the receiver has it: renew its time
         acknowledged, ///< its acknowledgement was lost: send it again
-        went_back,    ///< the stream is not the one it was: read it anew
+        went_back,    ///< another stream has taken its name
     };
 
     outcome add(delivery received);

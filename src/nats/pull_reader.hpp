@@ -51,7 +51,7 @@ public:
 
     // Called on any thread.
 
-    /// Takes up to `limit` events; none if there are none yet. Throws why the reader has failed.
+    /// Takes up to `limit` events; empty if no event has arrived. Throws the error of the reader.
     std::vector<stream_event> take(std::size_t limit);
 
     async::auto_reset_event& news() noexcept { return *news_; }

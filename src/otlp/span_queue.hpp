@@ -36,7 +36,7 @@ public:
 
     added add(span finished);
 
-    /// The oldest spans, at most one batch. If there is none, the next add() returns `first`.
+    /// The oldest spans, at most one batch. After an empty batch the next add() returns `first`.
     std::vector<span> take();
 
     /// Drops further spans, and returns whether any wait.

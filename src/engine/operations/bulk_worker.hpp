@@ -35,7 +35,7 @@ public:
     /// The workflow "pawl.bulk". This object outlives its runs.
     std::shared_ptr<const detail::workflow_impl> make_workflow();
 
-    /// Changes the runs of the stored page, and selects the next page. True when there is none.
+    /// Changes the runs of the stored page, and selects the next page. True when no page is left.
     boost::asio::awaitable<bool> work(run<bulk_state> bulk);
 
 private:
